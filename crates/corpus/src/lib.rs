@@ -1,0 +1,1 @@
+//! Datasets, splits, prompts and tasks for generative recommendation.

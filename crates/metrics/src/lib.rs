@@ -1,0 +1,1 @@
+//! Ranking metrics with intervals and paired tests.

@@ -1,0 +1,1 @@
+//! Language-model policies over Semantic IDs on libtorch.

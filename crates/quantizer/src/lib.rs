@@ -1,0 +1,1 @@
+//! Residual quantisation of item embeddings into Semantic IDs.

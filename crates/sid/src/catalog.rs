@@ -1,0 +1,248 @@
+//! The assignment of Semantic IDs to items.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ItemId, NotationError, SemanticId, SidSpec};
+
+/// Items and their Semantic IDs, in both directions.
+///
+/// Several items may share one Semantic ID; [`items`](Self::items) then returns all of them. No
+/// Semantic ID is a proper prefix of another, so each ends at a leaf of the [`Trie`](crate::Trie).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RawCatalog", into = "RawCatalog")]
+pub struct Catalog {
+    spec: SidSpec,
+    sids: Vec<SemanticId>,
+    /// Items ordered by Semantic ID, then by identity.
+    order: Vec<ItemId>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCatalog {
+    spec: SidSpec,
+    sids: Vec<SemanticId>,
+}
+
+/// Why a catalogue was refused or could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum CatalogError {
+    /// No items at all.
+    #[error("a catalogue needs at least one item")]
+    Empty,
+    /// More items than an [`ItemId`] can number.
+    #[error("a catalogue holds at most 4294967295 items, found {found}")]
+    TooMany { found: usize },
+    /// A Semantic ID outside the spec.
+    #[error("item {item}: its semantic id does not fit the spec")]
+    Sid {
+        item: ItemId,
+        #[source]
+        source: NotationError,
+    },
+    /// One Semantic ID is the beginning of another.
+    #[error("item {short}: its semantic id {sid} is the beginning of that of item {long}")]
+    Prefix { short: ItemId, long: ItemId, sid: SemanticId },
+    /// The file could not be read or written.
+    #[error("cannot access catalogue `{}`", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not a catalogue.
+    #[error("`{}` is not a catalogue", path.display())]
+    Json {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl Catalog {
+    /// The catalogue in which item `i` has the Semantic ID `sids[i]`.
+    ///
+    /// # Errors
+    /// [`CatalogError::Empty`], [`CatalogError::TooMany`], [`CatalogError::Sid`] and
+    /// [`CatalogError::Prefix`].
+    pub fn new(spec: SidSpec, sids: Vec<SemanticId>) -> Result<Self, CatalogError> {
+        if sids.is_empty() {
+            return Err(CatalogError::Empty);
+        }
+        let num_items =
+            u32::try_from(sids.len()).map_err(|_| CatalogError::TooMany { found: sids.len() })?;
+        for (item, sid) in (0..).map(ItemId).zip(&sids) {
+            spec.check(sid).map_err(|source| CatalogError::Sid { item, source })?;
+        }
+        let mut order: Vec<ItemId> = (0..num_items).map(ItemId).collect();
+        order.sort_by(|a, b| sids[a.index()].cmp(&sids[b.index()]).then(a.cmp(b)));
+        for pair in order.windows(2) {
+            let (short, long) = (&sids[pair[0].index()], &sids[pair[1].index()]);
+            if short.len() < long.len() && long.starts_with(short) {
+                let sid = short.clone();
+                return Err(CatalogError::Prefix { short: pair[0], long: pair[1], sid });
+            }
+        }
+        Ok(Self { spec, sids, order })
+    }
+
+    /// Reads a catalogue that [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    /// [`CatalogError::Io`] and [`CatalogError::Json`]; the latter also for contents that
+    /// [`new`](Self::new) refuses.
+    pub fn load(path: &Path) -> Result<Self, CatalogError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| CatalogError::Io { path: path.to_owned(), source })?;
+        serde_json::from_str(&text)
+            .map_err(|source| CatalogError::Json { path: path.to_owned(), source })
+    }
+
+    /// Writes the catalogue as JSON; an existing file is replaced whole or not at all.
+    ///
+    /// # Errors
+    /// [`CatalogError::Io`] and [`CatalogError::Json`].
+    pub fn save(&self, path: &Path) -> Result<(), CatalogError> {
+        let io = |source| CatalogError::Io { path: path.to_owned(), source };
+        let bytes = serde_json::to_vec(self)
+            .map_err(|source| CatalogError::Json { path: path.to_owned(), source })?;
+        let partial = path.with_extension("partial");
+        let mut file = fs::File::create(&partial).map_err(io)?;
+        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io)?;
+        fs::rename(&partial, path).map_err(io)
+    }
+
+    /// Levels and codebook sizes.
+    #[must_use]
+    pub const fn spec(&self) -> &SidSpec {
+        &self.spec
+    }
+
+    /// Number of items `N`.
+    #[must_use]
+    pub fn num_items(&self) -> usize {
+        self.sids.len()
+    }
+
+    /// The Semantic ID of an item; `None` for an identity outside the catalogue.
+    #[must_use]
+    pub fn sid(&self, item: ItemId) -> Option<&SemanticId> {
+        self.sids.get(item.index())
+    }
+
+    /// Every item's Semantic ID, by identity.
+    #[must_use]
+    pub fn sids(&self) -> &[SemanticId] {
+        &self.sids
+    }
+
+    /// The items with this Semantic ID, ascending; empty for an unknown one.
+    #[must_use]
+    pub fn items(&self, sid: &SemanticId) -> &[ItemId] {
+        let start = self.order.partition_point(|item| &self.sids[item.index()] < sid);
+        let len = self.order[start..].partition_point(|item| &self.sids[item.index()] == sid);
+        &self.order[start..start + len]
+    }
+
+    /// Items in the order of their Semantic IDs, ties by identity.
+    #[must_use]
+    pub fn items_by_sid(&self) -> &[ItemId] {
+        &self.order
+    }
+
+    /// Number of distinct Semantic IDs.
+    #[must_use]
+    pub fn num_sids(&self) -> usize {
+        1 + self
+            .order
+            .windows(2)
+            .filter(|pair| self.sids[pair[0].index()] != self.sids[pair[1].index()])
+            .count()
+    }
+
+    /// BLAKE3 of spec and assignment, in hexadecimal: binds checkpoints to a catalogue.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        let mut word = |value: usize| {
+            hasher.update(&(value as u64).to_le_bytes());
+        };
+        word(self.spec.num_levels());
+        self.spec.codebook_sizes().iter().for_each(|size| word(*size));
+        word(self.spec.suffix_size());
+        for sid in &self.sids {
+            word(sid.len());
+            sid.iter().for_each(|code| word(usize::from(*code)));
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+impl TryFrom<RawCatalog> for Catalog {
+    type Error = CatalogError;
+
+    fn try_from(raw: RawCatalog) -> Result<Self, CatalogError> {
+        Self::new(raw.spec, raw.sids)
+    }
+}
+
+impl From<Catalog> for RawCatalog {
+    fn from(catalog: Catalog) -> Self {
+        Self { spec: catalog.spec, sids: catalog.sids }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> SidSpec {
+        SidSpec::new(vec![4, 4], 2).unwrap()
+    }
+
+    #[test]
+    fn a_prefix_of_another_semantic_id_is_refused() {
+        let sids = vec![SemanticId::from([1, 1, 0]), SemanticId::from([1, 1])];
+        assert!(matches!(
+            Catalog::new(spec(), sids),
+            Err(CatalogError::Prefix { short: ItemId(1), long: ItemId(0), .. })
+        ));
+    }
+
+    #[test]
+    fn shared_semantic_ids_keep_all_their_items() {
+        let sids =
+            vec![SemanticId::from([1, 1]), SemanticId::from([0, 1]), SemanticId::from([1, 1])];
+        let catalog = Catalog::new(spec(), sids).unwrap();
+        assert_eq!(catalog.items(&SemanticId::from([1, 1])), [ItemId(0), ItemId(2)]);
+        assert_eq!(catalog.items(&SemanticId::from([3, 3])), []);
+        assert_eq!(catalog.num_sids(), 2);
+    }
+
+    #[test]
+    fn a_saved_catalogue_loads_back_equal() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog.json");
+        let sids = vec![SemanticId::from([1, 1, 0]), SemanticId::from([1, 1, 1])];
+        let catalog = Catalog::new(spec(), sids).unwrap();
+        catalog.save(&path).unwrap();
+        let back = Catalog::load(&path).unwrap();
+        assert_eq!(back, catalog);
+        assert_eq!(back.hash(), catalog.hash());
+    }
+
+    #[test]
+    fn a_catalogue_file_with_an_illegal_code_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("catalog.json");
+        fs::write(&path, r#"{"spec":{"codebook_sizes":[2],"suffix_size":0},"sids":[[2]]}"#)
+            .unwrap();
+        assert!(matches!(Catalog::load(&path), Err(CatalogError::Json { .. })));
+    }
+}

@@ -1,0 +1,284 @@
+//! The shape of a family of Semantic IDs and its token notation.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Code, SemanticId};
+
+/// Highest number of levels, the suffix included: one lower-case letter names each.
+const MAX_LEVELS: usize = 26;
+
+/// Levels, codebook sizes and token text of a family of Semantic IDs.
+///
+/// Each code is one token: level letter and code, `<a_12>`. The last level may be a *suffix*: only
+/// Semantic IDs that would otherwise collide carry it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "RawSpec", into = "RawSpec")]
+pub struct SidSpec {
+    codebook_sizes: Vec<usize>,
+    suffix_size: usize,
+    offsets: Vec<usize>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSpec {
+    codebook_sizes: Vec<usize>,
+    suffix_size: usize,
+}
+
+/// Why a spec or a token text was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum NotationError {
+    /// No level, or more than there are letters.
+    #[error("a semantic id has 1 to {MAX_LEVELS} levels with the suffix, found {found}")]
+    Levels { found: usize },
+    /// A codebook without codes, or with more than a code can number.
+    #[error("level {level}: a codebook has 1 to 65536 codes, found {found}")]
+    CodebookSize { level: usize, found: usize },
+    /// Text that is not a sequence of tokens like `<a_12>`.
+    #[error("`{text}` is not a semantic id: expected tokens like `<a_12>`, stopped at byte {at}")]
+    Syntax { text: String, at: usize },
+    /// A token's letter is not that of its position.
+    #[error("`{text}`: level {level} is written `{expected}`, found `{found}`")]
+    Letter { text: String, level: usize, expected: char, found: char },
+    /// A code outside its codebook.
+    #[error("level {level}: code {code} is outside the codebook of {size}")]
+    Range { level: usize, code: u32, size: usize },
+    /// Too few or too many codes.
+    #[error("semantic id {sid} has {found} codes, the spec asks for {expected}")]
+    Length { sid: String, found: usize, expected: String },
+}
+
+impl SidSpec {
+    /// A spec of `codebook_sizes.len()` quantised levels and a suffix level of `suffix_size`
+    /// codes (0: none).
+    ///
+    /// # Errors
+    /// [`NotationError::Levels`] and [`NotationError::CodebookSize`].
+    pub fn new(codebook_sizes: Vec<usize>, suffix_size: usize) -> Result<Self, NotationError> {
+        let levels = codebook_sizes.len() + usize::from(suffix_size > 0);
+        if codebook_sizes.is_empty() || levels > MAX_LEVELS {
+            return Err(NotationError::Levels { found: levels });
+        }
+        let mut offsets = Vec::with_capacity(levels + 1);
+        let mut total = 0;
+        let suffix = (suffix_size > 0).then_some(suffix_size);
+        for (level, found) in codebook_sizes.iter().copied().chain(suffix).enumerate() {
+            if !(1..=usize::from(Code::MAX) + 1).contains(&found) {
+                return Err(NotationError::CodebookSize { level, found });
+            }
+            offsets.push(total);
+            total += found;
+        }
+        offsets.push(total);
+        Ok(Self { codebook_sizes, suffix_size, offsets })
+    }
+
+    /// Number of quantised levels `L`, the suffix not counted.
+    #[must_use]
+    pub fn num_levels(&self) -> usize {
+        self.codebook_sizes.len()
+    }
+
+    /// Codebook size of each quantised level.
+    #[must_use]
+    pub fn codebook_sizes(&self) -> &[usize] {
+        &self.codebook_sizes
+    }
+
+    /// Number of suffix codes; 0 where no Semantic ID has one.
+    #[must_use]
+    pub const fn suffix_size(&self) -> usize {
+        self.suffix_size
+    }
+
+    /// Length of the longest Semantic ID: `L`, plus one where there is a suffix.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Number of distinct tokens over all levels.
+    #[must_use]
+    pub fn num_tokens(&self) -> usize {
+        self.offsets[self.offsets.len() - 1]
+    }
+
+    /// Flat token index of `code` at `level`; `None` outside the spec.
+    #[must_use]
+    pub fn token(&self, level: usize, code: Code) -> Option<u32> {
+        let start = *self.offsets.get(level)?;
+        let index = start + usize::from(code);
+        (index < *self.offsets.get(level + 1)?).then(|| u32::try_from(index).ok()).flatten()
+    }
+
+    /// Level and code of a flat token index; `None` outside the spec.
+    #[must_use]
+    pub fn level_and_code(&self, token: u32) -> Option<(usize, Code)> {
+        let token = token as usize;
+        let level = self.offsets.partition_point(|start| *start <= token).checked_sub(1)?;
+        if level + 1 >= self.offsets.len() {
+            return None;
+        }
+        Some((level, Code::try_from(token - self.offsets[level]).ok()?))
+    }
+
+    /// Flat token indices of a Semantic ID.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn tokens(&self, sid: &SemanticId) -> Result<Vec<u32>, NotationError> {
+        self.check(sid)?;
+        Ok(sid.iter().enumerate().filter_map(|(level, code)| self.token(level, *code)).collect())
+    }
+
+    /// Text of every token in flat order: what a tokenizer must know.
+    #[must_use]
+    pub fn vocabulary(&self) -> Vec<String> {
+        self.offsets
+            .windows(2)
+            .enumerate()
+            .flat_map(|(level, range)| (0..range[1] - range[0]).map(move |code| (level, code)))
+            .map(|(level, code)| format!("<{}_{code}>", letter(level)))
+            .collect()
+    }
+
+    /// Accepts a Semantic ID whose length and codes fit this spec.
+    ///
+    /// # Errors
+    /// [`NotationError::Length`] and [`NotationError::Range`].
+    pub fn check(&self, sid: &SemanticId) -> Result<(), NotationError> {
+        if sid.len() < self.num_levels() || sid.len() > self.max_len() {
+            let expected = match self.suffix_size {
+                0 => self.num_levels().to_string(),
+                _ => format!("{} or {}", self.num_levels(), self.max_len()),
+            };
+            return Err(NotationError::Length { sid: sid.to_string(), found: sid.len(), expected });
+        }
+        for (level, code) in sid.iter().enumerate() {
+            let size = self.offsets[level + 1] - self.offsets[level];
+            if usize::from(*code) >= size {
+                return Err(NotationError::Range { level, code: u32::from(*code), size });
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads `<a_12><b_5><c_99>` and checks it against this spec.
+    ///
+    /// # Errors
+    /// Every [`NotationError`] that text can cause.
+    pub fn parse(&self, text: &str) -> Result<SemanticId, NotationError> {
+        let syntax = |rest: &str| NotationError::Syntax {
+            text: text.to_owned(),
+            at: text.len() - rest.len(),
+        };
+        let (mut codes, mut rest) = (Vec::new(), text);
+        while !rest.is_empty() {
+            let body = rest.strip_prefix('<').ok_or_else(|| syntax(rest))?;
+            let (token, after) = body.split_once('>').ok_or_else(|| syntax(rest))?;
+            let (found, code) = token.split_once('_').ok_or_else(|| syntax(rest))?;
+            let mut chars = found.chars();
+            let (Some(found), None) = (chars.next(), chars.next()) else {
+                return Err(syntax(rest));
+            };
+            let level = codes.len();
+            if level >= self.max_len() {
+                return Err(NotationError::Length {
+                    sid: text.to_owned(),
+                    found: level + 1,
+                    expected: format!("at most {}", self.max_len()),
+                });
+            }
+            if found != letter(level) {
+                let text = text.to_owned();
+                return Err(NotationError::Letter { text, level, expected: letter(level), found });
+            }
+            let digits = !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit());
+            let value: u32 = if digits {
+                code.parse().map_err(|_| syntax(rest))?
+            } else {
+                return Err(syntax(rest));
+            };
+            let size = self.offsets[level + 1] - self.offsets[level];
+            let code = Code::try_from(value).map_err(|_| NotationError::Range {
+                level,
+                code: value,
+                size,
+            })?;
+            codes.push(code);
+            rest = after;
+        }
+        let sid = SemanticId::from(codes);
+        self.check(&sid)?;
+        Ok(sid)
+    }
+}
+
+impl TryFrom<RawSpec> for SidSpec {
+    type Error = NotationError;
+
+    fn try_from(raw: RawSpec) -> Result<Self, NotationError> {
+        Self::new(raw.codebook_sizes, raw.suffix_size)
+    }
+}
+
+impl From<SidSpec> for RawSpec {
+    fn from(spec: SidSpec) -> Self {
+        Self { codebook_sizes: spec.codebook_sizes, suffix_size: spec.suffix_size }
+    }
+}
+
+/// Writes one token, `<a_12>`.
+pub(crate) fn write_token(f: &mut impl fmt::Write, level: usize, code: Code) -> fmt::Result {
+    write!(f, "<{}_{code}>", letter(level))
+}
+
+/// Letter of a level; levels beyond the alphabet (no spec has them) show as `?`.
+fn letter(level: usize) -> char {
+    u8::try_from(level).ok().filter(|l| *l < 26).map_or('?', |l| char::from(b'a' + l))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flat_tokens_number_the_levels_one_after_the_other() {
+        let spec = SidSpec::new(vec![4, 8], 2).unwrap();
+        assert_eq!(spec.num_tokens(), 14);
+        assert_eq!(spec.token(0, 3), Some(3));
+        assert_eq!(spec.token(1, 0), Some(4));
+        assert_eq!(spec.token(2, 1), Some(13));
+        assert_eq!(spec.token(2, 2), None);
+        assert_eq!(spec.token(3, 0), None);
+        assert_eq!(spec.level_and_code(13), Some((2, 1)));
+        assert_eq!(spec.level_and_code(14), None);
+        assert_eq!(spec.vocabulary()[13], "<c_1>");
+    }
+
+    #[test]
+    fn parse_names_what_is_wrong() {
+        let spec = SidSpec::new(vec![4, 8], 0).unwrap();
+        assert!(matches!(spec.parse("<a_1>"), Err(NotationError::Length { found: 1, .. })));
+        assert!(matches!(spec.parse("<a_1><a_1>"), Err(NotationError::Letter { level: 1, .. })));
+        assert!(matches!(spec.parse("<a_1><b_8>"), Err(NotationError::Range { code: 8, .. })));
+        assert!(matches!(spec.parse("<a_1> <b_2>"), Err(NotationError::Syntax { at: 5, .. })));
+        assert!(matches!(spec.parse("<a_+1><b_2>"), Err(NotationError::Syntax { at: 0, .. })));
+        assert!(matches!(spec.parse("<a_99999><b_2>"), Err(NotationError::Range { .. })));
+    }
+
+    #[test]
+    fn spec_refuses_no_levels_and_empty_codebooks() {
+        assert!(SidSpec::new(vec![], 0).is_err());
+        assert!(SidSpec::new(vec![4, 0], 0).is_err());
+        assert!(SidSpec::new(vec![4; 26], 1).is_err());
+        assert!(
+            serde_json::from_str::<SidSpec>(r#"{"codebook_sizes":[0],"suffix_size":0}"#).is_err()
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! The compiled trie: which token may follow which prefix.
+
+use crate::{Catalog, Code, ItemId};
+
+/// A node of a [`Trie`]: one prefix of at least one Semantic ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+impl NodeId {
+    /// The node as an index into node-major arrays.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// All prefixes of a catalogue's Semantic IDs, as compressed sparse rows.
+///
+/// Nodes are numbered breadth first, so the children of a node are consecutive and ordered by
+/// token: child `k` of node `n` is `first + k`. A step of a decoder is one row look-up, never a
+/// hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trie {
+    /// First child of each node, `[nodes + 1]`; node 0 is the root, which is nobody's child.
+    first_child: Vec<u32>,
+    /// Flat token index that leads into each node, `[nodes]`; unused for the root.
+    token: Vec<u32>,
+    /// Start of each node's items in `items`, `[nodes + 1]`.
+    first_item: Vec<u32>,
+    items: Vec<ItemId>,
+    max_depth: usize,
+}
+
+/// The legal continuations of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Children<'a> {
+    /// Flat token index of each child, ascending.
+    pub tokens: &'a [u32],
+    /// Node of the first child; child `k` is `first + k`.
+    pub first: NodeId,
+}
+
+impl Children<'_> {
+    /// Number of legal continuations; 0 at the end of a Semantic ID.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Whether the node ends a Semantic ID.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// The `k`-th child.
+    #[must_use]
+    pub fn node(&self, k: usize) -> NodeId {
+        NodeId(self.first.0 + u32::try_from(k).unwrap_or(u32::MAX))
+    }
+
+    /// The child that `token` leads to.
+    #[must_use]
+    pub fn find(&self, token: u32) -> Option<NodeId> {
+        self.tokens.binary_search(&token).ok().map(|k| self.node(k))
+    }
+}
+
+impl Trie {
+    /// The empty prefix.
+    pub const ROOT: NodeId = NodeId(0);
+
+    /// Compiles the trie of a catalogue. Time and memory are linear in the number of codes.
+    #[must_use]
+    pub fn from_catalog(catalog: &Catalog) -> Self {
+        let order = catalog.items_by_sid();
+        let code_at = |item: ItemId, depth: usize| -> Option<Code> {
+            catalog.sids()[item.index()].get(depth).copied()
+        };
+        // One range of `order` per node of the current depth; its items share the node's prefix.
+        let mut level = vec![0..order.len()];
+        let (mut first_child, mut token) = (Vec::new(), vec![u32::MAX]);
+        let (mut first_item, mut items) = (vec![0], Vec::new());
+        let mut depth = 0;
+        while !level.is_empty() {
+            let mut next = Vec::new();
+            for range in level {
+                first_child.push(to_u32(token.len()));
+                let mut start = range.start;
+                while start < range.end {
+                    let Some(code) = code_at(order[start], depth) else {
+                        // The prefix-free catalogue makes this node a leaf: all its items end here.
+                        items.push(order[start]);
+                        start += 1;
+                        continue;
+                    };
+                    let same = |item: &ItemId| code_at(*item, depth) == Some(code);
+                    let end = start + order[start..range.end].partition_point(same);
+                    token.push(catalog.spec().token(depth, code).unwrap_or(u32::MAX));
+                    next.push(start..end);
+                    start = end;
+                }
+                first_item.push(to_u32(items.len()));
+            }
+            level = next;
+            depth += 1;
+        }
+        first_child.push(to_u32(token.len()));
+        Self { first_child, token, first_item, items, max_depth: depth - 1 }
+    }
+
+    /// The legal continuations of `node`.
+    #[must_use]
+    pub fn children(&self, node: NodeId) -> Children<'_> {
+        let (start, end) = (self.first_child[node.index()], self.first_child[node.index() + 1]);
+        Children { tokens: &self.token[start as usize..end as usize], first: NodeId(start) }
+    }
+
+    /// The items whose Semantic ID ends at `node`; empty inside the trie.
+    #[must_use]
+    pub fn items(&self, node: NodeId) -> &[ItemId] {
+        let (start, end) = (self.first_item[node.index()], self.first_item[node.index() + 1]);
+        &self.items[start as usize..end as usize]
+    }
+
+    /// Whether a Semantic ID ends at `node`.
+    #[must_use]
+    pub fn is_leaf(&self, node: NodeId) -> bool {
+        self.children(node).is_empty()
+    }
+
+    /// The node that a prefix of flat tokens leads to; `None` where no Semantic ID begins so.
+    #[must_use]
+    pub fn walk(&self, tokens: &[u32]) -> Option<NodeId> {
+        tokens.iter().try_fold(Self::ROOT, |node, token| self.children(node).find(*token))
+    }
+
+    /// Number of nodes, the root included.
+    #[must_use]
+    pub fn num_nodes(&self) -> usize {
+        self.token.len()
+    }
+
+    /// Length of the longest Semantic ID.
+    #[must_use]
+    pub const fn max_depth(&self) -> usize {
+        self.max_depth
+    }
+
+    /// Row starts `[nodes + 1]`: the children of node `n` are the nodes `rows[n]..rows[n + 1]`.
+    #[must_use]
+    pub fn rows(&self) -> &[u32] {
+        &self.first_child
+    }
+
+    /// Flat token index that leads into each node, `[nodes]`; [`u32::MAX`] for the root.
+    #[must_use]
+    pub fn tokens(&self) -> &[u32] {
+        &self.token
+    }
+}
+
+/// Node and item counts fit: a catalogue has at most `u32::MAX` items of a few codes each.
+fn to_u32(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SemanticId, SidSpec};
+
+    #[test]
+    fn variable_lengths_end_at_their_own_leaves() {
+        let spec = SidSpec::new(vec![4, 4], 2).unwrap();
+        let sids = vec![
+            SemanticId::from([1, 2, 1]),
+            SemanticId::from([0, 3]),
+            SemanticId::from([1, 2, 0]),
+        ];
+        let trie = Trie::from_catalog(&Catalog::new(spec, sids).unwrap());
+        // root, <a_0>, <a_1>, <a_0><b_3>, <a_1><b_2>, and the two suffixed leaves
+        assert_eq!(trie.num_nodes(), 7);
+        assert_eq!(trie.max_depth(), 3);
+        let leaf = trie.walk(&[0, 4 + 3]).unwrap();
+        assert_eq!(trie.items(leaf), [ItemId(1)]);
+        assert!(trie.is_leaf(leaf));
+        let inner = trie.walk(&[1, 4 + 2]).unwrap();
+        assert!(trie.items(inner).is_empty());
+        assert_eq!(trie.children(inner).tokens, [8, 9]);
+        assert_eq!(trie.items(trie.walk(&[1, 6, 8]).unwrap()), [ItemId(2)]);
+        assert_eq!(trie.walk(&[3]), None);
+    }
+}

@@ -1,0 +1,63 @@
+//! Laws of notation, catalogue and trie.
+
+use proptest::prelude::*;
+use sidereal_sid::{Catalog, NodeId, SidSpec, Trie, strategies};
+
+proptest! {
+    #[test]
+    fn parse_reads_back_what_display_writes(
+        (spec, sid) in strategies::spec().prop_flat_map(|s| (Just(s.clone()), strategies::semantic_id(&s)))
+    ) {
+        prop_assert_eq!(spec.parse(&sid.to_string()).unwrap(), sid);
+    }
+
+    #[test]
+    fn flat_tokens_invert(spec in strategies::spec(), token in 0u32..300) {
+        match spec.level_and_code(token) {
+            Some((level, code)) => prop_assert_eq!(spec.token(level, code), Some(token)),
+            None => prop_assert!(token as usize >= spec.num_tokens()),
+        }
+    }
+
+    #[test]
+    fn every_item_is_one_complete_path_and_every_leaf_an_item(catalog in strategies::catalog(60)) {
+        let trie = Trie::from_catalog(&catalog);
+        for item in catalog.items_by_sid() {
+            let tokens = catalog.spec().tokens(catalog.sid(*item).unwrap()).unwrap();
+            let leaf = trie.walk(&tokens).expect("own path exists");
+            prop_assert!(trie.is_leaf(leaf));
+            prop_assert!(trie.items(leaf).contains(item));
+        }
+        let nodes = (0..u32::try_from(trie.num_nodes()).unwrap()).map(NodeId);
+        let at_leaves: usize = nodes.clone().map(|n| trie.items(n).len()).sum();
+        prop_assert_eq!(at_leaves, catalog.num_items());
+        for node in nodes {
+            prop_assert_eq!(trie.is_leaf(node), !trie.items(node).is_empty());
+            let children = trie.children(node);
+            prop_assert!(children.tokens.is_sorted());
+            for (k, token) in children.tokens.iter().enumerate() {
+                prop_assert_eq!(children.find(*token), Some(children.node(k)));
+            }
+        }
+    }
+
+    #[test]
+    fn items_inverts_sid(catalog in strategies::catalog(60)) {
+        for item in catalog.items_by_sid() {
+            prop_assert!(catalog.items(catalog.sid(*item).unwrap()).contains(item));
+        }
+    }
+
+    #[test]
+    fn text_never_panics(text in "[<>a-c_0-9x ]{0,24}") {
+        let spec = SidSpec::new(vec![9, 9], 2).unwrap();
+        if let Ok(sid) = spec.parse(&text) {
+            prop_assert!(spec.check(&sid).is_ok());
+        }
+    }
+
+    #[test]
+    fn json_never_panics(text in r#"\{"spec":\{"codebook_sizes":\[[0-9,]{0,6}\],"suffix_size":[0-9]\},"sids":\[(\[[0-9,]{0,5}\],?){0,3}\]\}"#) {
+        let _ = serde_json::from_str::<Catalog>(&text);
+    }
+}

@@ -1,0 +1,1 @@
+//! Generative recommendation over Semantic IDs.
