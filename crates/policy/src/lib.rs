@@ -1,1 +1,62 @@
 //! Language-model policies over Semantic IDs on libtorch.
+//!
+//! A [`Qwen3`] decoder reads prompts that a [`SidTokenizer`] encodes; a [`Constraint`] compiled
+//! from a catalogue keeps what it writes legal; [`BeamSearch`] finds the best Semantic IDs, and
+//! [`group_logp`] scores groups of them with gradients. Checkpoints are HF directories, in and
+//! out. A [`TextEncoder`] turns item texts into vectors for a quantiser.
+//!
+//! ```no_run
+//! use sidereal_policy::{BeamSearch, Constraint, Qwen3, Scoring, SidTokenizer, TokenBatch, device};
+//! use sidereal_sid::Catalog;
+//!
+//! let dir = std::path::Path::new("runs/shop/policy");
+//! let catalog = Catalog::load(&dir.join("catalog.json"))?;
+//! let tokenizer = SidTokenizer::load(dir, catalog.spec())?;
+//! let model = Qwen3::load(dir, device("auto")?)?;
+//! let constraint = Constraint::new(&catalog, &tokenizer, model.device())?;
+//! let prompt = tokenizer.encode("next:<a_1><b_7><c_2>")?;
+//! let prompts = TokenBatch::new(&[prompt], tokenizer.pad(), 64, model.device())?;
+//! let search =
+//!     BeamSearch { model: &model, constraint: &constraint, beam_width: 10, scoring: Scoring::Full };
+//! for hypothesis in &search.search(&prompts, &[&[]])?[0] {
+//!     println!("{:?} {:.3}", constraint.trie().items(hypothesis.node), hypothesis.score);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `device` | [`device()`]: CPU or CUDA by name, one binary for both |
+//! | `tokenizer` | [`SidTokenizer`]: text and codes ↔ token ids |
+//! | `config`, `models` | [`Qwen3Config`], [`Qwen3`], the BERT behind [`TextEncoder`] |
+//! | `weights` | safetensors files, checked by name and shape |
+//! | `cache` | [`KvCache`], [`TokenBatch`] |
+//! | `decode` | [`Constraint`], [`BeamSearch`], [`Scoring`] |
+//! | `score` | [`target_logp`], [`group_logp`] |
+//!
+//! # Conventions
+//! U prompts (users), T tokens of a prompt, W branches (beams or rollouts) of a prompt, S tokens of
+//! a branch, D width, V vocabulary, K codes of a level. Prompts are padded on the right.
+//! Log-probabilities are in nats.
+
+mod cache;
+mod config;
+mod decode;
+mod device;
+mod encoder;
+mod error;
+mod models;
+mod score;
+mod tokenizer;
+mod weights;
+
+pub use cache::{KvCache, TokenBatch};
+pub use config::Qwen3Config;
+pub use decode::{BeamSearch, Constraint, Hypothesis, Scoring};
+pub use device::device;
+pub use encoder::TextEncoder;
+pub use error::PolicyError;
+pub use models::qwen3::Qwen3;
+pub use score::{Groups, Target, code_targets, group_logp, target_logp};
+pub use tokenizer::{END_OF_TURN, PAD, SidTokenizer};
+pub use weights::{Shapes, Weights, read_safetensors, write_safetensors};

@@ -1,0 +1,120 @@
+//! Keys and values of what has been read, owned by the caller.
+
+use tch::{Kind, Tensor};
+
+use crate::PolicyError;
+use crate::weights::to_i64;
+
+/// Keys and values of a batch of prompts and of the branches that continue them.
+///
+/// A prompt is stored once, however many beams or rollouts branch off it: each branch owns only
+/// the keys of its own tokens and reads the prompt's in place.
+#[derive(Debug)]
+pub struct KvCache {
+    pub(crate) layers: Vec<LayerCache>,
+    /// Length of each prompt, `[U]`, i64.
+    pub(crate) prompt_len: Tensor,
+    /// Added to the scores of prompt positions: 0, or −∞ behind a prompt's end, `[U, 1, 1, T]`.
+    pub(crate) prompt_mask: Tensor,
+    /// Tokens in each branch so far.
+    pub(crate) branch_len: i64,
+}
+
+/// Keys and values of one layer.
+#[derive(Debug)]
+pub(crate) struct LayerCache {
+    /// `[U, Hkv, T, hd]`.
+    pub(crate) prompt: (Tensor, Tensor),
+    /// `[U, Hkv, W, S, hd]`, once a branch has a token.
+    pub(crate) branch: Option<(Tensor, Tensor)>,
+}
+
+impl KvCache {
+    pub(crate) fn new(prompt_len: Tensor, longest: i64, layers: usize) -> Self {
+        let positions = Tensor::arange(longest, (Kind::Int64, prompt_len.device()));
+        let behind = positions.unsqueeze(0).ge_tensor(&prompt_len.unsqueeze(1)); // [U, T]
+        let prompt_mask = Tensor::zeros(behind.size(), (Kind::Float, prompt_len.device()))
+            .masked_fill(&behind, f64::NEG_INFINITY)
+            .unsqueeze(1)
+            .unsqueeze(1);
+        Self { layers: Vec::with_capacity(layers), prompt_len, prompt_mask, branch_len: 0 }
+    }
+
+    /// Number of prompts, `U`.
+    #[must_use]
+    pub fn num_prompts(&self) -> usize {
+        self.prompt_len.size().first().map_or(0, |n| usize::try_from(*n).unwrap_or(0))
+    }
+
+    /// Tokens in each branch so far.
+    #[must_use]
+    pub const fn branch_len(&self) -> i64 {
+        self.branch_len
+    }
+
+    /// Makes branch `w` of prompt `u` continue what branch `parents[u][w]` was; `[U, W']`, i64.
+    ///
+    /// # Errors
+    /// [`PolicyError::Torch`] where an index is outside the branches.
+    pub fn gather_branches(&mut self, parents: &Tensor) -> Result<(), PolicyError> {
+        let [users, width] = <[i64; 2]>::try_from(parents.size()).map_err(|_| {
+            PolicyError::Size { what: "axes of parents", found: parents.dim(), expected: 2 }
+        })?;
+        for layer in &mut self.layers {
+            if let Some((keys, values)) = &mut layer.branch {
+                let [_, heads, _, len, dim] = <[i64; 5]>::try_from(keys.size()).unwrap_or([0; 5]);
+                let index = parents
+                    .view([users, 1, width, 1, 1])
+                    .expand([users, heads, width, len, dim], false);
+                *keys = keys.f_gather(2, &index, false)?;
+                *values = values.f_gather(2, &index, false)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Right-padded token ids of a batch.
+#[derive(Debug)]
+pub struct TokenBatch {
+    /// `[U, T]`, i64; what stands behind a row's length is never read.
+    pub ids: Tensor,
+    /// Length of each row, `[U]`, i64.
+    pub lens: Tensor,
+}
+
+impl TokenBatch {
+    /// Pads `rows` on the right with `pad`.
+    ///
+    /// # Errors
+    /// [`PolicyError::Empty`] for no rows or an empty row; [`PolicyError::PromptLength`] where a
+    /// row has more than `limit` tokens.
+    pub fn new<R: AsRef<[u32]>>(
+        rows: &[R],
+        pad: u32,
+        limit: usize,
+        device: tch::Device,
+    ) -> Result<Self, PolicyError> {
+        let longest = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
+        if longest == 0 {
+            return Err(PolicyError::Empty { what: "batch of prompts" });
+        }
+        let mut ids = vec![i64::from(pad); rows.len() * longest];
+        for (row, (out, tokens)) in ids.chunks_exact_mut(longest).zip(rows).enumerate() {
+            let tokens = tokens.as_ref();
+            if tokens.is_empty() {
+                return Err(PolicyError::Empty { what: "a prompt" });
+            }
+            if tokens.len() > limit {
+                return Err(PolicyError::PromptLength { row, found: tokens.len(), limit });
+            }
+            out.iter_mut().zip(tokens).for_each(|(slot, id)| *slot = i64::from(*id));
+        }
+        let lens: Vec<i64> = rows.iter().map(|row| to_i64(row.as_ref().len())).collect();
+        let shape = [to_i64(rows.len()), to_i64(longest)];
+        Ok(Self {
+            ids: Tensor::from_slice(&ids).view(shape).to_device(device),
+            lens: Tensor::from_slice(&lens).to_device(device),
+        })
+    }
+}

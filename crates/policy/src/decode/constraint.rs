@@ -1,0 +1,133 @@
+//! A catalogue's trie in the vocabulary of a tokenizer.
+
+use serde::{Deserialize, Serialize};
+use sidereal_sid::{Catalog, NodeId, Trie};
+use tch::{Device, Kind, Tensor};
+
+use crate::PolicyError;
+use crate::tokenizer::SidTokenizer;
+use crate::weights::to_i64;
+
+/// What a code's probability is a share of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Scoring {
+    /// Softmax over the whole vocabulary; illegal tokens keep their share.
+    Full,
+    /// Softmax over the codes that may legally follow: the probabilities of all Semantic IDs of
+    /// the catalogue sum to one.
+    Renormalised,
+}
+
+/// Which tokens may follow which prefix, in vocabulary ids, with the rows of the output head that
+/// each level needs.
+#[derive(Debug)]
+pub struct Constraint {
+    trie: Trie,
+    ids: Vec<u32>,
+    /// First flat token of each level, and the total.
+    offsets: Vec<u32>,
+    /// Vocabulary rows of each level's codes, i64.
+    rows: Vec<Tensor>,
+}
+
+impl Constraint {
+    /// The constraint of `catalog` for a model that reads `tokenizer`'s ids.
+    ///
+    /// # Errors
+    /// [`PolicyError::Size`] where catalogue and tokenizer have different specs.
+    pub fn new(
+        catalog: &Catalog,
+        tokenizer: &SidTokenizer,
+        device: Device,
+    ) -> Result<Self, PolicyError> {
+        if catalog.spec() != tokenizer.spec() {
+            return Err(PolicyError::Size {
+                what: "codes of the catalogue's spec and of the tokenizer's",
+                found: catalog.spec().num_tokens(),
+                expected: tokenizer.spec().num_tokens(),
+            });
+        }
+        let spec = catalog.spec();
+        let mut offsets: Vec<u32> =
+            (0..spec.max_len()).filter_map(|level| spec.token(level, 0)).collect();
+        offsets.push(u32::try_from(spec.num_tokens()).unwrap_or(u32::MAX));
+        let ids = tokenizer.sid_ids().to_vec();
+        let rows = offsets
+            .windows(2)
+            .map(|range| {
+                let rows: Vec<i64> = ids[range[0] as usize..range[1] as usize]
+                    .iter()
+                    .map(|id| i64::from(*id))
+                    .collect();
+                Tensor::from_slice(&rows).to_device(device)
+            })
+            .collect();
+        Ok(Self { trie: Trie::from_catalog(catalog), ids, offsets, rows })
+    }
+
+    /// The trie over flat token indices.
+    #[must_use]
+    pub const fn trie(&self) -> &Trie {
+        &self.trie
+    }
+
+    /// Vocabulary id of a flat token index.
+    #[must_use]
+    pub fn id(&self, token: u32) -> u32 {
+        self.ids[token as usize]
+    }
+
+    /// Vocabulary ids of a sequence of flat token indices.
+    #[must_use]
+    pub fn ids(&self, tokens: &[u32]) -> Vec<u32> {
+        tokens.iter().map(|token| self.id(*token)).collect()
+    }
+
+    /// Length of the longest Semantic ID.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Vocabulary rows of a level's codes, `[K]`, i64.
+    #[must_use]
+    pub fn rows(&self, level: usize) -> &Tensor {
+        &self.rows[level]
+    }
+
+    /// First flat token of each level, and the total.
+    #[must_use]
+    pub(crate) fn offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
+    /// Level of a flat token.
+    #[must_use]
+    pub fn level(&self, token: u32) -> usize {
+        self.offsets.partition_point(|start| *start <= token).saturating_sub(1)
+    }
+
+    /// Code of a flat token within its level: its column among [`rows`](Self::rows).
+    #[must_use]
+    pub fn column(&self, level: usize, token: u32) -> usize {
+        (token - self.offsets[level]) as usize
+    }
+
+    /// 0 where a code may follow and −∞ elsewhere, `[nodes, K]`, for nodes of one level.
+    #[must_use]
+    pub fn mask(&self, level: usize, nodes: &[NodeId]) -> Tensor {
+        let size = (self.offsets[level + 1] - self.offsets[level]) as usize;
+        let mut mask = vec![f32::NEG_INFINITY; nodes.len() * size];
+        for (row, node) in mask.chunks_exact_mut(size.max(1)).zip(nodes) {
+            for token in self.trie.children(*node).tokens {
+                row[self.column(level, *token)] = 0.0;
+            }
+        }
+        Tensor::from_slice(&mask)
+            .view([to_i64(nodes.len()), to_i64(size)])
+            .to_kind(Kind::Float)
+            .to_device(self.rows[level].device())
+    }
+}

@@ -1,0 +1,79 @@
+//! Why a policy could not be built, loaded or run.
+
+use std::path::PathBuf;
+
+use sidereal_sid::NotationError;
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum PolicyError {
+    /// A file could not be read or written.
+    #[error("cannot access `{}`", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// A JSON file that is not what it should be.
+    #[error("`{}` is not valid", path.display())]
+    Json {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A tensor file that is damaged: truncated, or with a broken header.
+    #[error("tensor file `{}` is damaged", path.display())]
+    TensorFile {
+        path: PathBuf,
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
+    /// A tensor that the configuration asks for is not in the file.
+    #[error("`{}` has no tensor `{name}`", path.display())]
+    MissingTensor { path: PathBuf, name: String },
+    /// A tensor of another shape than the configuration asks for.
+    #[error("`{}`: tensor `{name}` has shape {found:?}, the configuration asks for {expected:?}", path.display())]
+    TensorShape { path: PathBuf, name: String, found: Vec<i64>, expected: Vec<i64> },
+    /// A tensor in the file that nothing asks for.
+    #[error("`{}`: tensor `{name}` is not part of this architecture", path.display())]
+    UnknownTensor { path: PathBuf, name: String },
+    /// A tensor of an element type that is not read.
+    #[error("`{}`: tensor `{name}` has element type {found}, expected F32, F16 or BF16", path.display())]
+    TensorType { path: PathBuf, name: String, found: String },
+    /// A configuration value that this implementation does not support.
+    #[error("configuration: `{field}` is {found}, supported: {expected}")]
+    Unsupported { field: &'static str, found: String, expected: &'static str },
+    /// The tokenizer could not be trained, read or applied.
+    #[error("tokenizer: {action}")]
+    Tokenizer {
+        action: String,
+        #[source]
+        source: tokenizers::Error,
+    },
+    /// A token that the tokenizer must know and does not.
+    #[error("tokenizer lacks the token `{token}`")]
+    MissingToken { token: String },
+    /// More tokens than the model has rows for.
+    #[error("the tokenizer has {tokenizer} tokens, the model's vocabulary has {model}")]
+    Vocabulary { tokenizer: usize, model: usize },
+    /// A prompt that no position is left for.
+    #[error("prompt {row} has {found} tokens, at most {limit} fit")]
+    PromptLength { row: usize, found: usize, limit: usize },
+    /// A batch without rows, or a row without tokens.
+    #[error("{what} is empty")]
+    Empty { what: &'static str },
+    /// Arguments whose sizes disagree.
+    #[error("{what}: found {found}, expected {expected}")]
+    Size { what: &'static str, found: usize, expected: usize },
+    /// A Semantic ID that does not fit the vocabulary.
+    #[error(transparent)]
+    Notation(#[from] NotationError),
+    /// A device that is not there, or a name that is none.
+    #[error("device `{name}`: {reason}")]
+    Device { name: String, reason: String },
+    /// libtorch refused an operation.
+    #[error("libtorch failed")]
+    Torch(#[from] tch::TchError),
+}

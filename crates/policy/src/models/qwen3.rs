@@ -1,0 +1,425 @@
+//! The Qwen3 decoder.
+
+use std::fs;
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::PolicyError;
+use crate::cache::{KvCache, LayerCache, TokenBatch};
+use crate::config::Qwen3Config;
+use crate::weights::{Shapes, Weights, read_safetensors, select, to_i64, write_safetensors};
+
+/// Standard deviation of freshly drawn matrices, transformers' `initializer_range`.
+const INITIALIZER_RANGE: f64 = 0.02;
+
+/// A Qwen3 decoder: pre-norm RMS layers, rotary positions, per-head normalised queries and keys,
+/// grouped key-value heads, gated feed-forward, optionally tied output head.
+///
+/// The model is immutable; what it has read lives in a [`KvCache`] that the caller owns. Its
+/// weights are leaves of the autograd graph once [`Qwen3::require_grad`] was called.
+#[derive(Debug)]
+pub struct Qwen3 {
+    config: Qwen3Config,
+    weights: Weights,
+    layers: Vec<Layer>,
+    embedding: Tensor,
+    norm: Tensor,
+    head: Tensor,
+    /// Cosines and sines of every position, `[P, hd]`.
+    rotary: (Tensor, Tensor),
+}
+
+/// Weights of one layer, sharing storage with the named ones.
+#[derive(Debug)]
+struct Layer {
+    input_norm: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    o: Tensor,
+    q_norm: Tensor,
+    k_norm: Tensor,
+    post_norm: Tensor,
+    gate: Tensor,
+    up: Tensor,
+    down: Tensor,
+}
+
+impl Qwen3 {
+    /// A model with weights drawn from N(0, 0.02²), norms at one; equal seeds, equal weights.
+    ///
+    /// # Errors
+    /// [`PolicyError::Unsupported`] for settings without a model.
+    pub fn random(config: Qwen3Config, seed: i64, device: Device) -> Result<Self, PolicyError> {
+        config.check()?;
+        tch::manual_seed(seed);
+        let weights = shapes(&config)
+            .into_iter()
+            .map(|(name, shape)| {
+                let tensor = if name.ends_with("norm.weight") {
+                    Tensor::f_ones(&shape, (Kind::Float, Device::Cpu))?
+                } else {
+                    Tensor::f_randn(&shape, (Kind::Float, Device::Cpu))? * INITIALIZER_RANGE
+                };
+                Ok((name, tensor.f_to_device(device)?))
+            })
+            .collect::<Result<_, PolicyError>>()?;
+        Self::from_weights(config, weights)
+    }
+
+    /// Reads `config.json` and `model.safetensors` of a checkpoint directory.
+    ///
+    /// # Errors
+    /// Damaged or missing files, and tensors that the configuration does not expect, by name.
+    pub fn load(dir: &Path, device: Device) -> Result<Self, PolicyError> {
+        let config = Qwen3Config::load(dir)?;
+        let path = dir.join("model.safetensors");
+        let mut found = read_safetensors(&path)?;
+        if config.tie_word_embeddings {
+            found.remove("lm_head.weight");
+        }
+        let weights = select(found, &shapes(&config), device, &path)?;
+        Self::from_weights(config, weights)
+    }
+
+    /// Writes `config.json`, `generation_config.json` and `model.safetensors` so that transformers
+    /// opens the directory with equal logits.
+    ///
+    /// # Errors
+    /// [`PolicyError::Io`] and [`PolicyError::TensorFile`].
+    pub fn save(&self, dir: &Path) -> Result<(), PolicyError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| PolicyError::Io { path, source }
+        };
+        fs::create_dir_all(dir).map_err(io(dir))?;
+        let generation = serde_json::json!({ "do_sample": false });
+        for (name, value) in
+            [("config.json", self.config.to_json()), ("generation_config.json", generation)]
+        {
+            let path = dir.join(name);
+            fs::write(&path, format!("{value:#}\n")).map_err(io(&path))?;
+        }
+        write_safetensors(&dir.join("model.safetensors"), &self.weights)
+    }
+
+    /// A model over weights that [`shapes`](Self::save) names; used by loaders and trainers.
+    fn from_weights(config: Qwen3Config, weights: Weights) -> Result<Self, PolicyError> {
+        let get = |name: String| -> Result<Tensor, PolicyError> {
+            weights
+                .get(&name)
+                .map(Tensor::shallow_clone)
+                .ok_or_else(|| PolicyError::MissingTensor { path: "weights".into(), name })
+        };
+        let layers = (0..config.num_hidden_layers)
+            .map(|layer| {
+                let part = |name: &str| get(format!("model.layers.{layer}.{name}.weight"));
+                Ok(Layer {
+                    input_norm: part("input_layernorm")?,
+                    q: part("self_attn.q_proj")?,
+                    k: part("self_attn.k_proj")?,
+                    v: part("self_attn.v_proj")?,
+                    o: part("self_attn.o_proj")?,
+                    q_norm: part("self_attn.q_norm")?,
+                    k_norm: part("self_attn.k_norm")?,
+                    post_norm: part("post_attention_layernorm")?,
+                    gate: part("mlp.gate_proj")?,
+                    up: part("mlp.up_proj")?,
+                    down: part("mlp.down_proj")?,
+                })
+            })
+            .collect::<Result<_, PolicyError>>()?;
+        let embedding = get("model.embed_tokens.weight".into())?;
+        let head = match config.tie_word_embeddings {
+            true => embedding.shallow_clone(),
+            false => get("lm_head.weight".into())?,
+        };
+        let norm = get("model.norm.weight".into())?;
+        let rotary = rotary_table(&config, embedding.device());
+        Ok(Self { config, weights, layers, embedding, norm, head, rotary })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub const fn config(&self) -> &Qwen3Config {
+        &self.config
+    }
+
+    /// Every weight by its name in HF checkpoints; tied heads appear once.
+    #[must_use]
+    pub const fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// Number of weights.
+    #[must_use]
+    pub fn num_parameters(&self) -> usize {
+        self.weights.values().map(Tensor::numel).sum()
+    }
+
+    /// Where the weights live.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.embedding.device()
+    }
+
+    /// Makes every weight a leaf that gradients reach, or takes that back.
+    #[must_use]
+    pub fn require_grad(mut self, on: bool) -> Self {
+        for weight in self.weights.values_mut() {
+            let _ = weight.requires_grad_(on);
+        }
+        self
+    }
+
+    /// A frozen copy with storage of its own: the reference of an RL run.
+    ///
+    /// # Errors
+    /// [`PolicyError::Torch`].
+    pub fn frozen_copy(&self) -> Result<Self, PolicyError> {
+        let weights =
+            self.weights.iter().map(|(name, w)| (name.clone(), w.detach().copy())).collect();
+        Self::from_weights(self.config.clone(), weights)
+    }
+
+    /// Hidden states `[U, T, D]` of right-padded rows, without keeping keys and values.
+    ///
+    /// `dropout` is the share of the embedding's and of each residual branch's elements that is
+    /// zeroed, 0 outside training; it draws from libtorch's global generator.
+    ///
+    /// # Errors
+    /// [`PolicyError::Torch`].
+    pub fn forward(&self, tokens: &TokenBatch, dropout: f64) -> Result<Tensor, PolicyError> {
+        self.read(tokens, dropout, None)
+    }
+
+    /// Hidden states `[U, T, D]` of right-padded prompts, and the cache that branches read.
+    ///
+    /// # Errors
+    /// [`PolicyError::Torch`].
+    pub fn prefill(&self, prompts: &TokenBatch) -> Result<(Tensor, KvCache), PolicyError> {
+        let longest = prompts.ids.size().get(1).copied().unwrap_or(0);
+        let mut cache =
+            KvCache::new(prompts.lens.shallow_clone(), longest, self.config.num_hidden_layers);
+        let hidden = self.read(prompts, 0.0, Some(&mut cache))?;
+        Ok((hidden, cache))
+    }
+
+    fn read(
+        &self,
+        tokens: &TokenBatch,
+        dropout: f64,
+        mut cache: Option<&mut KvCache>,
+    ) -> Result<Tensor, PolicyError> {
+        let shape = tokens.ids.size();
+        let (rows, len) = (shape[0], shape[1]);
+        let drop = |x: Tensor| if dropout > 0.0 { x.dropout(dropout, true) } else { x };
+        let (cos, sin) = &self.rotary;
+        let (cos, sin) = (cos.f_narrow(0, 0, len)?, sin.f_narrow(0, 0, len)?);
+        let mut x = drop(Tensor::f_embedding(&self.embedding, &tokens.ids, -1, false, false)?); // [U, T, D]
+        for layer in &self.layers {
+            let (q, k, v) = self.project(layer, &x, &[rows, len])?; // [U, T, H, hd]
+            let q = rotate(&q.transpose(1, 2), &cos, &sin); // [U, H, T, hd]
+            let k = rotate(&k.transpose(1, 2), &cos, &sin);
+            let v = v.transpose(1, 2);
+            let grouped = self.config.num_key_value_heads != self.config.num_attention_heads;
+            let attended = Tensor::f_scaled_dot_product_attention(
+                &q,
+                &k,
+                &v,
+                None::<&Tensor>,
+                0.0,
+                true,
+                None,
+                grouped,
+            )?;
+            let attended = attended.transpose(1, 2).reshape([rows, len, -1]); // [U, T, H·hd]
+            x = &x + drop(attended.f_linear(&layer.o, None::<&Tensor>)?);
+            x = &x + drop(self.feed_forward(layer, &x)?);
+            if let Some(cache) = cache.as_deref_mut() {
+                cache.layers.push(LayerCache { prompt: (k, v.contiguous()), branch: None });
+            }
+        }
+        self.normalise(&x, &self.norm)
+    }
+
+    /// Hidden states `[U, W, S, D]` of `S` more tokens `[U, W, S]` in each of `W` branches of each
+    /// prompt, which it appends to `cache`. A branch sees its prompt and its own earlier tokens.
+    ///
+    /// # Errors
+    /// [`PolicyError::Size`] where the branches do not fit the cache.
+    pub fn extend(&self, tokens: &Tensor, cache: &mut KvCache) -> Result<Tensor, PolicyError> {
+        let [users, width, len] = <[i64; 3]>::try_from(tokens.size()).map_err(|_| {
+            PolicyError::Size { what: "axes of branch tokens", found: tokens.dim(), expected: 3 }
+        })?;
+        if cache.num_prompts() != usize::try_from(users).unwrap_or(0) {
+            let found = usize::try_from(users).unwrap_or(0);
+            let expected = cache.num_prompts();
+            return Err(PolicyError::Size { what: "prompts of branches", found, expected });
+        }
+        let past = cache.branch_len;
+        let offsets = Tensor::arange_start(past, past + len, (Kind::Int64, tokens.device()));
+        let positions = cache.prompt_len.unsqueeze(1) + offsets; // [U, S]
+        let per_row = |table: &Tensor| -> Result<Tensor, PolicyError> {
+            let dim = table.size()[1];
+            let rows = table.f_index_select(0, &positions.view(-1))?;
+            Ok(rows.view([users, 1, 1, len, dim])) // broadcast over heads and branches
+        };
+        let (cos, sin) = (per_row(&self.rotary.0)?, per_row(&self.rotary.1)?);
+        // Within a branch token i sees tokens 0..=past + i.
+        let later = Tensor::ones([len, past + len], (Kind::Bool, tokens.device())).triu(past + 1);
+        let causal = Tensor::zeros([len, past + len], (Kind::Float, tokens.device()))
+            .masked_fill(&later, f64::NEG_INFINITY);
+
+        let kv_heads = to_i64(self.config.num_key_value_heads);
+        let dim = to_i64(self.config.head_dim);
+        let repeat = to_i64(self.config.num_attention_heads) / kv_heads;
+        let scale = 1.0 / (dim as f64).sqrt();
+        let mut x = Tensor::f_embedding(&self.embedding, tokens, -1, false, false)?; // [U, W, S, D]
+        for (layer, kept) in self.layers.iter().zip(&mut cache.layers) {
+            let (q, k, v) = self.project(layer, &x, &[users, width, len])?; // [U, W, S, H, hd]
+            let heads_first = |t: Tensor| t.permute([0, 3, 1, 2, 4]); // [U, H, W, S, hd]
+            let q = rotate(&heads_first(q), &cos, &sin) * scale;
+            let mut k = rotate(&heads_first(k), &cos, &sin);
+            let mut v = heads_first(v);
+            if let Some((keys, values)) = kept.branch.take() {
+                k = Tensor::f_cat(&[keys, k], 3)?;
+                v = Tensor::f_cat(&[values, v], 3)?;
+            }
+            // Query heads that share a key head stand next to each other.
+            let q = q.reshape([users, kv_heads, repeat * width * len, dim]);
+            let (prompt_k, prompt_v) = &kept.prompt;
+            let on_prompt = q.f_matmul(&prompt_k.transpose(2, 3))? + &cache.prompt_mask; // [U, Hkv, rep·W·S, T]
+            let split = [users, kv_heads, repeat, width, len];
+            let q = q.view([users, kv_heads, repeat, width, len, dim]);
+            let on_branch = q.f_matmul(&k.unsqueeze(2).transpose(-1, -2))? + &causal; // […, S, past + S]
+            let longest = on_prompt.size()[3];
+            let on_prompt = on_prompt.view([&split[..], &[longest]].concat().as_slice());
+            let weights = Tensor::f_cat(&[on_prompt, on_branch], -1)?.f_softmax(-1, Kind::Float)?;
+            let on_prompt = weights.narrow(-1, 0, longest).reshape([
+                users,
+                kv_heads,
+                repeat * width * len,
+                longest,
+            ]);
+            let on_branch = weights.narrow(-1, longest, past + len);
+            let attended =
+                on_prompt.f_matmul(prompt_v)?.view([users, kv_heads, repeat, width, len, dim])
+                    + on_branch.f_matmul(&v.unsqueeze(2))?;
+            let attended = attended
+                .permute([0, 3, 4, 1, 2, 5]) // [U, W, S, Hkv, rep, hd]
+                .reshape([users, width, len, kv_heads * repeat * dim]);
+            kept.branch = Some((k, v));
+            x = &x + attended.f_linear(&layer.o, None::<&Tensor>)?;
+            x = &x + self.feed_forward(layer, &x)?;
+        }
+        cache.branch_len += len;
+        self.normalise(&x, &self.norm)
+    }
+
+    /// Logits `[N, V]` of hidden states `[N, D]`.
+    ///
+    /// # Errors
+    /// [`PolicyError::Torch`].
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor, PolicyError> {
+        Ok(hidden.f_linear(&self.head, None::<&Tensor>)?)
+    }
+
+    /// Logits `[N, R]` of the vocabulary rows `rows` (`[R]`, i64) alone.
+    ///
+    /// # Errors
+    /// [`PolicyError::Torch`].
+    pub fn logits_of(&self, hidden: &Tensor, rows: &Tensor) -> Result<Tensor, PolicyError> {
+        Ok(hidden.f_linear(&self.head.f_index_select(0, rows)?, None::<&Tensor>)?)
+    }
+
+    /// Log-sum-exp of the logits over the whole vocabulary, `[N]`, in nats.
+    ///
+    /// # Errors
+    /// [`PolicyError::Torch`].
+    pub fn log_normaliser(&self, hidden: &Tensor) -> Result<Tensor, PolicyError> {
+        Ok(self.logits(hidden)?.f_logsumexp([-1i64].as_slice(), false)?)
+    }
+
+    /// Normalised queries and keys, and values, each `[…, heads, hd]`.
+    fn project(
+        &self,
+        layer: &Layer,
+        x: &Tensor,
+        shape: &[i64],
+    ) -> Result<(Tensor, Tensor, Tensor), PolicyError> {
+        let h = self.normalise(x, &layer.input_norm)?;
+        let split = |weight: &Tensor| -> Result<Tensor, PolicyError> {
+            let shape = [shape, &[-1, to_i64(self.config.head_dim)]].concat();
+            Ok(h.f_linear(weight, None::<&Tensor>)?.f_view(shape.as_slice())?)
+        };
+        let q = self.normalise(&split(&layer.q)?, &layer.q_norm)?;
+        let k = self.normalise(&split(&layer.k)?, &layer.k_norm)?;
+        Ok((q, k, split(&layer.v)?))
+    }
+
+    fn feed_forward(&self, layer: &Layer, x: &Tensor) -> Result<Tensor, PolicyError> {
+        let h = self.normalise(x, &layer.post_norm)?;
+        let gate = h.f_linear(&layer.gate, None::<&Tensor>)?.f_silu()?;
+        let up = h.f_linear(&layer.up, None::<&Tensor>)?;
+        Ok((gate * up).f_linear(&layer.down, None::<&Tensor>)?)
+    }
+
+    fn normalise(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor, PolicyError> {
+        Ok(x.f_rms_norm(weight.size(), Some(weight), Some(self.config.rms_norm_eps))?)
+    }
+}
+
+/// `x·cos + rotate_half(x)·sin` over the last axis.
+fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
+    let halves = x.chunk(2, -1);
+    let turned = Tensor::cat(&[-&halves[1], halves[0].shallow_clone()], -1);
+    x * cos + turned * sin
+}
+
+/// Cosines and sines `[P, hd]` of `position · theta^(−2i/hd)`, each frequency twice.
+fn rotary_table(config: &Qwen3Config, device: Device) -> (Tensor, Tensor) {
+    let dim = to_i64(config.head_dim);
+    let exponents = Tensor::arange_start_step(0, dim, 2, (Kind::Float, Device::Cpu)) / dim as f64;
+    let inverse = Tensor::from(config.rope_theta as f32).pow(&-exponents);
+    let positions =
+        Tensor::arange(to_i64(config.max_position_embeddings), (Kind::Float, Device::Cpu));
+    let angles = positions.unsqueeze(1) * inverse.unsqueeze(0); // [P, hd/2]
+    let angles = Tensor::cat(&[&angles, &angles], 1).to_device(device);
+    (angles.cos(), angles.sin())
+}
+
+/// Tensor names and shapes of a checkpoint with these settings.
+fn shapes(config: &Qwen3Config) -> Shapes {
+    let size = |n: usize| to_i64(n);
+    let (d, ff, hd) =
+        (size(config.hidden_size), size(config.intermediate_size), size(config.head_dim));
+    let (q, kv) = (size(config.num_attention_heads) * hd, size(config.num_key_value_heads) * hd);
+    let mut shapes = Shapes::from([
+        ("model.embed_tokens.weight".to_owned(), vec![size(config.vocab_size), d]),
+        ("model.norm.weight".to_owned(), vec![d]),
+    ]);
+    if !config.tie_word_embeddings {
+        shapes.insert("lm_head.weight".to_owned(), vec![size(config.vocab_size), d]);
+    }
+    for layer in 0..config.num_hidden_layers {
+        let parts: [(&str, Vec<i64>); 11] = [
+            ("input_layernorm", vec![d]),
+            ("self_attn.q_proj", vec![q, d]),
+            ("self_attn.k_proj", vec![kv, d]),
+            ("self_attn.v_proj", vec![kv, d]),
+            ("self_attn.o_proj", vec![d, q]),
+            ("self_attn.q_norm", vec![hd]),
+            ("self_attn.k_norm", vec![hd]),
+            ("post_attention_layernorm", vec![d]),
+            ("mlp.gate_proj", vec![ff, d]),
+            ("mlp.up_proj", vec![ff, d]),
+            ("mlp.down_proj", vec![d, ff]),
+        ];
+        for (name, shape) in parts {
+            shapes.insert(format!("model.layers.{layer}.{name}.weight"), shape);
+        }
+    }
+    shapes
+}

@@ -1,0 +1,216 @@
+//! Log-probabilities of given tokens, through which gradients flow.
+
+use sidereal_sid::{NodeId, Trie};
+use tch::Tensor;
+
+use crate::PolicyError;
+use crate::cache::TokenBatch;
+use crate::decode::{Constraint, Scoring};
+use crate::models::qwen3::Qwen3;
+use crate::weights::to_i64;
+
+/// A token whose log-probability is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// A token of text by its vocabulary id, always against the whole vocabulary.
+    Word(u32),
+    /// A code by its flat token, behind the prefix `node` of the trie.
+    Code {
+        /// Node of the prefix.
+        node: NodeId,
+        /// Flat token of the code.
+        token: u32,
+    },
+}
+
+/// Log-probability `[N]`, in nats, of each target given the hidden state `[N, D]` before it.
+///
+/// ```text
+/// full          log p = z[t] − log Σ_v exp z[v]            v over the vocabulary
+/// renormalised  log p = z[t] − log Σ_c exp z[c]            c over the codes legal behind `node`
+/// ```
+/// Only the rows of the output head that a formula names are computed: a level's codes, or the
+/// vocabulary for words and for `full`.
+///
+/// # Errors
+/// [`PolicyError::Size`] where states and targets differ in number.
+pub fn target_logp(
+    model: &Qwen3,
+    constraint: &Constraint,
+    states: &Tensor,
+    targets: &[Target],
+    scoring: Scoring,
+) -> Result<Tensor, PolicyError> {
+    let found = usize::try_from(states.size()[0]).unwrap_or(0);
+    if found != targets.len() {
+        let expected = targets.len();
+        return Err(PolicyError::Size { what: "hidden states", found, expected });
+    }
+    // Rows of each kind of target: words, then the codes of each level.
+    let mut groups: Vec<Vec<i64>> = vec![Vec::new(); 1 + constraint.max_len()];
+    for (row, target) in targets.iter().enumerate() {
+        let group = match target {
+            Target::Word(_) => 0,
+            Target::Code { token, .. } => 1 + constraint.level(*token),
+        };
+        groups[group].push(to_i64(row));
+    }
+    let (mut parts, mut order) = (Vec::new(), vec![0i64; targets.len()]);
+    let mut placed = 0;
+    for (group, rows) in groups.iter().enumerate() {
+        if rows.is_empty() {
+            continue;
+        }
+        let picked =
+            states.f_index_select(0, &Tensor::from_slice(rows).to_device(states.device()))?;
+        let of_rows = rows.iter().filter_map(|row| targets.get(usize::try_from(*row).ok()?));
+        parts.push(match group.checked_sub(1) {
+            None => word_logp(model, &picked, of_rows)?,
+            Some(level) => code_logp(model, constraint, &picked, level, of_rows, scoring)?,
+        });
+        for row in rows {
+            order[usize::try_from(*row).unwrap_or(0)] = placed;
+            placed += 1;
+        }
+    }
+    let order = Tensor::from_slice(&order).to_device(states.device());
+    Ok(Tensor::f_cat(&parts, 0)?.f_index_select(0, &order)?)
+}
+
+fn word_logp<'a>(
+    model: &Qwen3,
+    states: &Tensor,
+    targets: impl Iterator<Item = &'a Target>,
+) -> Result<Tensor, PolicyError> {
+    let ids: Vec<i64> = targets
+        .map(|target| match target {
+            Target::Word(id) => i64::from(*id),
+            Target::Code { .. } => 0,
+        })
+        .collect();
+    pick(&model.logits(states)?.f_log_softmax(-1, tch::Kind::Float)?, &ids)
+}
+
+fn code_logp<'a>(
+    model: &Qwen3,
+    constraint: &Constraint,
+    states: &Tensor,
+    level: usize,
+    targets: impl Iterator<Item = &'a Target>,
+    scoring: Scoring,
+) -> Result<Tensor, PolicyError> {
+    let (mut nodes, mut columns) = (Vec::new(), Vec::new());
+    for target in targets {
+        if let Target::Code { node, token } = target {
+            nodes.push(*node);
+            columns.push(to_i64(constraint.column(level, *token)));
+        }
+    }
+    let logits = model.logits_of(states, constraint.rows(level))?; // [n, K]
+    match scoring {
+        Scoring::Full => Ok(pick(&logits, &columns)? - model.log_normaliser(states)?),
+        Scoring::Renormalised => {
+            let legal = logits + constraint.mask(level, &nodes);
+            pick(&legal.f_log_softmax(-1, tch::Kind::Float)?, &columns)
+        }
+    }
+}
+
+/// Element `columns[n]` of each row.
+fn pick(rows: &Tensor, columns: &[i64]) -> Result<Tensor, PolicyError> {
+    let columns = Tensor::from_slice(columns).to_device(rows.device()).unsqueeze(1);
+    Ok(rows.f_gather(1, &columns, false)?.squeeze_dim(1))
+}
+
+/// The targets that a Semantic ID's codes are, from the prefix `guide` on.
+///
+/// # Errors
+/// [`PolicyError::Empty`] where the codes leave the trie.
+pub fn code_targets(
+    trie: &Trie,
+    guide: &[u32],
+    tokens: &[u32],
+) -> Result<Vec<Target>, PolicyError> {
+    const OUTSIDE: PolicyError =
+        PolicyError::Empty { what: "the set of semantic ids with these codes" };
+    let mut node = trie.walk(guide).ok_or(OUTSIDE)?;
+    tokens
+        .iter()
+        .map(|token| {
+            let target = Target::Code { node, token: *token };
+            node = trie.children(node).find(*token).ok_or(OUTSIDE)?;
+            Ok(target)
+        })
+        .collect()
+}
+
+/// Groups of completions whose prompts are read once each.
+#[derive(Debug)]
+pub struct Groups<'a> {
+    /// The prompts, guides included.
+    pub prompts: &'a TokenBatch,
+    /// Flat tokens that each prompt ends with as the beginning of the answer.
+    pub guides: &'a [&'a [u32]],
+    /// Per prompt, per rollout: the flat tokens behind the guide.
+    pub completions: &'a [Vec<Vec<u32>>],
+}
+
+/// Log-probability of every code of every completion, `[N]` in the order prompt, rollout, code.
+///
+/// Each prompt is computed once, forward and backward, for all its completions; the result equals
+/// reading prompt and completion together, one completion at a time.
+///
+/// # Errors
+/// [`PolicyError::Size`] where the numbers of prompts, guides and groups differ;
+/// [`PolicyError::Empty`] for a completion without codes or outside the trie.
+pub fn group_logp(
+    model: &Qwen3,
+    constraint: &Constraint,
+    groups: &Groups<'_>,
+    scoring: Scoring,
+) -> Result<Tensor, PolicyError> {
+    let users = usize::try_from(groups.prompts.ids.size()[0]).unwrap_or(0);
+    for (what, found) in
+        [("guides", groups.guides.len()), ("groups of completions", groups.completions.len())]
+    {
+        if found != users {
+            return Err(PolicyError::Size { what, found, expected: users });
+        }
+    }
+    let width = groups.completions.iter().map(Vec::len).max().unwrap_or(0);
+    let len = groups.completions.iter().flatten().map(Vec::len).max().unwrap_or(0);
+    if width == 0 || groups.completions.iter().flatten().any(Vec::is_empty) {
+        return Err(PolicyError::Empty { what: "a completion" });
+    }
+    let (mut targets, mut states) = (Vec::new(), Vec::new());
+    let mut inputs = vec![0i64; users * width * (len - 1)];
+    for (user, (guide, completions)) in groups.guides.iter().zip(groups.completions).enumerate() {
+        for (slot, tokens) in completions.iter().enumerate() {
+            targets.extend(code_targets(constraint.trie(), guide, tokens)?);
+            let branch = user * width + slot;
+            for (step, token) in tokens.iter().enumerate() {
+                states.push(to_i64(branch * len + step));
+                if step + 1 < tokens.len() {
+                    inputs[branch * (len - 1) + step] = i64::from(constraint.id(*token));
+                }
+            }
+        }
+    }
+    let (hidden, mut cache) = model.prefill(groups.prompts)?;
+    let dim = hidden.size()[2];
+    let last = (&groups.prompts.lens - 1).view([-1, 1, 1]).expand([-1, 1, dim], false);
+    let shape = [to_i64(users), to_i64(width), to_i64(len), dim];
+    let first =
+        hidden.f_gather(1, &last, false)?.unsqueeze(1).expand([shape[0], shape[1], 1, dim], false);
+    let all = if len > 1 {
+        let inputs = Tensor::from_slice(&inputs)
+            .view([shape[0], shape[1], shape[2] - 1])
+            .to_device(model.device());
+        Tensor::f_cat(&[first, model.extend(&inputs, &mut cache)?], 2)? // [U, W, S, D]
+    } else {
+        first
+    };
+    let index = Tensor::from_slice(&states).to_device(model.device());
+    let states = all.reshape([-1, dim]).f_index_select(0, &index)?; // [N, D]
+    target_logp(model, constraint, &states, &targets, scoring)
+}

@@ -1,0 +1,208 @@
+//! Named weights and safetensors files.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensors, View};
+use tch::{Device, Kind, Tensor};
+
+use crate::PolicyError;
+
+/// A model's weights by their names in HF checkpoints, in a fixed order.
+pub type Weights = BTreeMap<String, Tensor>;
+
+/// Shapes that an architecture asks for, by tensor name.
+pub type Shapes = BTreeMap<String, Vec<i64>>;
+
+/// Reads every tensor of a safetensors file, as f32 on the CPU.
+///
+/// # Errors
+/// [`PolicyError::Io`], [`PolicyError::TensorFile`] for a truncated or damaged file and
+/// [`PolicyError::TensorType`].
+pub fn read_safetensors(path: &Path) -> Result<Weights, PolicyError> {
+    let io = |source| PolicyError::Io { path: path.to_owned(), source };
+    let bytes = fs::read(path).map_err(io)?;
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|source| PolicyError::TensorFile { path: path.to_owned(), source })?;
+    let mut weights = Weights::new();
+    for (name, view) in file.tensors() {
+        let kind = match view.dtype() {
+            Dtype::F32 => Kind::Float,
+            Dtype::F16 => Kind::Half,
+            Dtype::BF16 => Kind::BFloat16,
+            Dtype::I64 => Kind::Int64,
+            other => {
+                let found = format!("{other:?}");
+                return Err(PolicyError::TensorType { path: path.to_owned(), name, found });
+            }
+        };
+        let shape: Vec<i64> = view.shape().iter().map(|d| to_i64(*d)).collect();
+        let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)?;
+        let tensor = if kind == Kind::Int64 { tensor } else { tensor.f_to_kind(Kind::Float)? };
+        weights.insert(name, tensor);
+    }
+    Ok(weights)
+}
+
+/// Writes weights as a safetensors file; an existing file is replaced whole or not at all.
+///
+/// # Errors
+/// [`PolicyError::Io`] and [`PolicyError::TensorFile`].
+pub fn write_safetensors(path: &Path, weights: &Weights) -> Result<(), PolicyError> {
+    let views = weights
+        .iter()
+        .map(|(name, tensor)| Ok((name.as_str(), Cpu::new(tensor)?)))
+        .collect::<Result<Vec<_>, PolicyError>>()?;
+    let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
+    let partial = path.with_extension("partial");
+    safetensors::serialize_to_file(views, metadata, &partial)
+        .map_err(|source| PolicyError::TensorFile { path: partial.clone(), source })?;
+    let io = |source| PolicyError::Io { path: path.to_owned(), source };
+    fs::File::open(&partial).and_then(|file| file.sync_all()).map_err(io)?;
+    fs::rename(&partial, path).map_err(io)
+}
+
+/// Takes exactly the tensors of `shapes` out of `found`, onto `device`.
+///
+/// # Errors
+/// [`PolicyError::MissingTensor`], [`PolicyError::TensorShape`] and
+/// [`PolicyError::UnknownTensor`].
+pub(crate) fn select(
+    mut found: Weights,
+    shapes: &Shapes,
+    device: Device,
+    path: &Path,
+) -> Result<Weights, PolicyError> {
+    let path = || -> PathBuf { path.to_owned() };
+    let mut weights = Weights::new();
+    for (name, expected) in shapes {
+        let tensor = found
+            .remove(name)
+            .ok_or_else(|| PolicyError::MissingTensor { path: path(), name: name.clone() })?;
+        if tensor.size() != *expected {
+            return Err(PolicyError::TensorShape {
+                path: path(),
+                name: name.clone(),
+                found: tensor.size(),
+                expected: expected.clone(),
+            });
+        }
+        weights.insert(name.clone(), tensor.f_to_device(device)?);
+    }
+    match found.into_keys().next() {
+        Some(name) => Err(PolicyError::UnknownTensor { path: path(), name }),
+        None => Ok(weights),
+    }
+}
+
+/// A tensor's elements in memory, for the writer.
+#[derive(Debug)]
+struct Cpu {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Cpu {
+    fn new(tensor: &Tensor) -> Result<Self, PolicyError> {
+        let dtype = match tensor.kind() {
+            Kind::Float => Dtype::F32,
+            Kind::Half => Dtype::F16,
+            Kind::BFloat16 => Dtype::BF16,
+            Kind::Int64 => Dtype::I64,
+            other => {
+                return Err(PolicyError::Unsupported {
+                    field: "element type",
+                    found: format!("{other:?}"),
+                    expected: "F32, F16, BF16 and I64",
+                });
+            }
+        };
+        let tensor = tensor.detach().f_to_device(Device::Cpu)?.f_contiguous()?;
+        let shape = tensor.size().iter().map(|d| usize::try_from(*d).unwrap_or(0)).collect();
+        let numel = tensor.numel();
+        let mut bytes = vec![0; numel * dtype.bitsize() / 8];
+        tensor.f_copy_data_u8(&mut bytes, numel)?;
+        Ok(Self { dtype, shape, bytes })
+    }
+}
+
+impl View for Cpu {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Sizes of tensors in memory fit `i64`.
+pub(crate) fn to_i64(value: usize) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(dir: &Path) -> PathBuf {
+        let path = dir.join("model.safetensors");
+        let weights = Weights::from([
+            ("a".to_owned(), Tensor::from_slice(&[1f32, 2.0, 3.0]).view([3, 1])),
+            ("b".to_owned(), Tensor::from_slice(&[1.5f32]).to_kind(Kind::BFloat16)),
+        ]);
+        write_safetensors(&path, &weights).unwrap();
+        path
+    }
+
+    #[test]
+    fn tensors_come_back_as_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let back = read_safetensors(&written(dir.path())).unwrap();
+        assert_eq!(back["a"].size(), [3, 1]);
+        assert_eq!(Vec::<f32>::try_from(back["a"].view(-1)).unwrap(), [1.0, 2.0, 3.0]);
+        assert_eq!(Vec::<f32>::try_from(&back["b"]).unwrap(), [1.5]);
+    }
+
+    #[test]
+    fn a_truncated_file_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = written(dir.path());
+        let bytes = fs::read(&path).unwrap();
+        for len in [0, 7, 40, bytes.len() - 1] {
+            fs::write(&path, &bytes[..len]).unwrap();
+            let error = read_safetensors(&path).unwrap_err();
+            assert!(error.to_string().contains("model.safetensors"), "{error}");
+        }
+    }
+
+    #[test]
+    fn select_names_missing_and_misshapen_tensors() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = written(dir.path());
+        let pick = |shapes: &[(&str, &[i64])]| {
+            let shapes = shapes.iter().map(|(n, s)| ((*n).to_owned(), s.to_vec())).collect();
+            select(read_safetensors(&path).unwrap(), &shapes, Device::Cpu, &path).unwrap_err()
+        };
+        assert!(
+            matches!(pick(&[("c", &[1])]), PolicyError::MissingTensor { name, .. } if name == "c")
+        );
+        assert!(
+            matches!(pick(&[("a", &[1, 3])]), PolicyError::TensorShape { name, .. } if name == "a")
+        );
+        assert!(
+            matches!(pick(&[("a", &[3, 1])]), PolicyError::UnknownTensor { name, .. } if name == "b")
+        );
+    }
+}
