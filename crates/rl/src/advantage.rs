@@ -1,0 +1,75 @@
+//! Advantages: how much better than its group a rollout is.
+
+mod baseline;
+mod z_score;
+
+pub use baseline::{leave_one_out_advantages, mean_only_advantages};
+pub use z_score::ZScore;
+
+use crate::{RlError, Segments};
+
+/// The advantages of a batch of groups.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Advantages {
+    /// Advantage of each rollout, `[R]`, in the order of the rewards.
+    pub values: Vec<f64>,
+    /// Groups whose rewards have no spread, ascending: their advantages carry no signal.
+    pub flat_groups: Vec<usize>,
+}
+
+/// Refuses rewards that are not one finite value per rollout.
+fn check(what: &'static str, rewards: &[f64], groups: &Segments) -> Result<(), RlError> {
+    RlError::length(what, rewards.len(), groups.total(), "rollout of the groups")?;
+    if let Some(at) = rewards.iter().position(|reward| !reward.is_finite()) {
+        let (group, position) = groups.locate(at);
+        return Err(RlError::Reward { what, group, position, found: rewards[at] });
+    }
+    Ok(())
+}
+
+/// Whether rewards have no spread beyond rounding: `max - min <= 1e-12 · max |r|`.
+///
+/// Groups of fewer than two rollouts are flat.
+#[must_use]
+pub fn is_flat(rewards: &[f64]) -> bool {
+    let (low, high) = bounds(rewards);
+    rewards.len() < 2 || high - low <= FLAT * high.abs().max(low.abs())
+}
+
+/// Relative spread below which rewards count as equal: a few thousand roundings.
+const FLAT: f64 = 1e-12;
+
+fn bounds(rewards: &[f64]) -> (f64, f64) {
+    rewards.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), reward| {
+        (low.min(*reward), high.max(*reward))
+    })
+}
+
+/// Mean of finite values, by halves where their sum would overflow.
+fn mean(values: &[f64]) -> f64 {
+    let count = values.len() as f64;
+    let sum: f64 = values.iter().sum();
+    if sum.is_finite() { sum / count } else { values.iter().map(|value| value / count).sum() }
+}
+
+/// Applies `center` to each group that is not flat. Groups that are flat, and those for which it
+/// answers `false`, get zeros and are reported.
+fn per_group(
+    rewards: &[f64],
+    groups: &Segments,
+    center: impl Fn(&[f64], &mut [f64]) -> bool,
+) -> Result<Advantages, RlError> {
+    check("rewards", rewards, groups)?;
+    let mut values = vec![0.0; rewards.len()];
+    let mut flat_groups = Vec::new();
+    for (group, range) in groups.iter().enumerate() {
+        let (input, output) = (&rewards[range.clone()], &mut values[range]);
+        if is_flat(input) || !center(input, output) {
+            flat_groups.push(group);
+        } else if !output.iter().all(|value| value.is_finite()) {
+            return Err(RlError::Overflow { what: "advantage", unit: "group", index: group });
+        }
+    }
+    Ok(Advantages { values, flat_groups })
+}

@@ -1,0 +1,123 @@
+//! The rollouts of one prompt.
+
+use sidereal_sid::SemanticId;
+
+/// One prompt's target and its rollouts, in generation order (a beam's best first).
+///
+/// A prompt is *hard* when no rollout of its unguided group hits the target. A group drawn again
+/// under a prefix of the target does contain hits, so its hardness has to be carried over from the
+/// first draw: [`with_hardness`](Self::with_hardness).
+///
+/// ```
+/// use sidereal_rl::Group;
+/// use sidereal_sid::SemanticId;
+///
+/// let target = SemanticId::from([1, 2, 3]);
+/// let unguided = [SemanticId::from([1, 2, 9]), SemanticId::from([4, 2, 3])];
+/// let first = Group::new(&target, &unguided);
+/// assert!(first.is_hard());
+/// assert_eq!(first.prefix_lens().collect::<Vec<_>>(), [2, 0]);
+///
+/// let guided = [SemanticId::from([1, 2, 3]), SemanticId::from([1, 2, 9])];
+/// let second = Group::new(&target, &guided).with_hardness(first.is_hard());
+/// assert!(second.is_hard() && second.hits().any(|hit| hit));
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Group<'a> {
+    target: &'a SemanticId,
+    rollouts: &'a [SemanticId],
+    texts: &'a [String],
+    hard: bool,
+}
+
+impl<'a> Group<'a> {
+    /// The group of `rollouts` for a prompt whose answer is `target`, hard if none of them hits.
+    ///
+    /// A rollout that names no Semantic ID is an empty one (`SemanticId::default()`): it shares no
+    /// prefix with any target and never hits.
+    #[must_use]
+    pub fn new(target: &'a SemanticId, rollouts: &'a [SemanticId]) -> Self {
+        let hard = !rollouts.iter().any(|rollout| is_hit(target, rollout));
+        Self { target, rollouts, texts: &[], hard }
+    }
+
+    /// The same group with the hardness that its prompt's unguided group had.
+    #[must_use]
+    pub const fn with_hardness(mut self, hard: bool) -> Self {
+        self.hard = hard;
+        self
+    }
+
+    /// The same group with the text that each rollout was read from, for rewards on reasoning.
+    #[must_use]
+    pub const fn with_texts(mut self, texts: &'a [String]) -> Self {
+        self.texts = texts;
+        self
+    }
+
+    /// The Semantic ID of the held-out item, `y*`.
+    #[must_use]
+    pub const fn target(&self) -> &'a SemanticId {
+        self.target
+    }
+
+    /// The generated Semantic IDs, in generation order.
+    #[must_use]
+    pub const fn rollouts(&self) -> &'a [SemanticId] {
+        self.rollouts
+    }
+
+    /// The generated texts, one per rollout; empty where rollouts are bare Semantic IDs.
+    #[must_use]
+    pub const fn texts(&self) -> &'a [String] {
+        self.texts
+    }
+
+    /// Whether the prompt's unguided group has no hit.
+    #[must_use]
+    pub const fn is_hard(&self) -> bool {
+        self.hard
+    }
+
+    /// Number of rollouts `G`.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.rollouts.len()
+    }
+
+    /// Whether the group has no rollout.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rollouts.is_empty()
+    }
+
+    /// Length `ℓ` of each rollout's longest common prefix with the target.
+    pub fn prefix_lens(&self) -> impl ExactSizeIterator<Item = usize> + 'a {
+        let target = self.target;
+        self.rollouts.iter().map(|rollout| target.common_prefix(rollout))
+    }
+
+    /// Whether each rollout is the target.
+    pub fn hits(&self) -> impl ExactSizeIterator<Item = bool> + 'a {
+        let target = self.target;
+        self.rollouts.iter().map(|rollout| is_hit(target, rollout))
+    }
+}
+
+/// Equal, and naming something at all.
+fn is_hit(target: &SemanticId, rollout: &SemanticId) -> bool {
+    !rollout.is_empty() && target == rollout
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_rollout_hits_nothing_not_even_an_empty_target() {
+        let nothing = SemanticId::default();
+        let rollouts = [SemanticId::default()];
+        assert!(Group::new(&nothing, &rollouts).is_hard());
+        assert!(Group::new(&nothing, &[]).is_hard());
+    }
+}

@@ -1,0 +1,240 @@
+//! Rewards: what each rollout of a group is worth.
+
+mod accuracy;
+mod combine;
+mod rank;
+mod sid_level;
+mod singer;
+
+pub use accuracy::Accuracy;
+pub use combine::{ByHardness, Clipped, Named, Sum, Weighted};
+pub use rank::RankReward;
+pub use sid_level::SidLevel;
+pub use singer::Singer;
+
+use crate::{Group, RlError, Segments};
+
+/// A score for every rollout of a group. Implement [`score`](Self::score), or pass a closure.
+///
+/// ```
+/// use sidereal_rl::{Accuracy, Group, Reward};
+/// use sidereal_sid::SemanticId;
+///
+/// let first_code = |group: &Group<'_>| -> Vec<f64> {
+///     group.prefix_lens().map(|len| f64::from(u8::from(len >= 1))).collect()
+/// };
+/// let reward = Accuracy.named("accuracy").plus(first_code.named("first_code").weighted(0.5));
+///
+/// let target = SemanticId::from([7, 8]);
+/// let rollouts = [SemanticId::from([7, 8]), SemanticId::from([7, 0]), SemanticId::from([0, 0])];
+/// assert_eq!(reward.score(&Group::new(&target, &rollouts)), [1.5, 0.5, 0.0]);
+/// ```
+pub trait Reward {
+    /// One finite score per rollout, in the order of [`Group::rollouts`].
+    fn score(&self, group: &Group<'_>) -> Vec<f64>;
+
+    /// As [`score`](Self::score); calls `visit` with the name and the scores of each named part
+    /// that took part, for logging. Only combinators need to override it.
+    fn score_parts(
+        &self,
+        group: &Group<'_>,
+        visit: &mut dyn FnMut(&'static str, &[f64]),
+    ) -> Vec<f64> {
+        let _ = visit;
+        self.score(group)
+    }
+
+    /// This reward, its scores logged under `name` before any outer weight or clip.
+    #[must_use]
+    fn named(self, name: &'static str) -> Named<Self>
+    where
+        Self: Sized,
+    {
+        Named::new(name, self)
+    }
+
+    /// `weight` times this reward.
+    #[must_use]
+    fn weighted(self, weight: f64) -> Weighted<Self>
+    where
+        Self: Sized,
+    {
+        Weighted::new(weight, self)
+    }
+
+    /// This reward plus another, rollout by rollout.
+    #[must_use]
+    fn plus<B: Reward>(self, other: B) -> Sum<Self, B>
+    where
+        Self: Sized,
+    {
+        Sum::new(self, other)
+    }
+
+    /// This reward limited to `[low, high]`; `low` wins where they are out of order.
+    #[must_use]
+    fn clipped(self, low: f64, high: f64) -> Clipped<Self>
+    where
+        Self: Sized,
+    {
+        Clipped::new(low, high, self)
+    }
+
+    /// This reward on hard groups, `easy` on the others.
+    #[must_use]
+    fn on_hard_else<E: Reward>(self, easy: E) -> ByHardness<Self, E>
+    where
+        Self: Sized,
+    {
+        ByHardness::new(self, easy)
+    }
+}
+
+impl<F: Fn(&Group<'_>) -> Vec<f64>> Reward for F {
+    fn score(&self, group: &Group<'_>) -> Vec<f64> {
+        self(group)
+    }
+}
+
+impl Reward for Box<dyn Reward + '_> {
+    fn score(&self, group: &Group<'_>) -> Vec<f64> {
+        self.as_ref().score(group)
+    }
+
+    fn score_parts(
+        &self,
+        group: &Group<'_>,
+        visit: &mut dyn FnMut(&'static str, &[f64]),
+    ) -> Vec<f64> {
+        self.as_ref().score_parts(group, visit)
+    }
+}
+
+/// The rewards of a batch of groups.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Scores {
+    /// Reward of each rollout, `[R]`, the rollouts of a group adjacent.
+    pub rewards: Vec<f64>,
+    /// Which rollouts belong to which group.
+    pub groups: Segments,
+    /// The named parts, in the order in which they were first scored.
+    pub parts: Vec<Part>,
+}
+
+/// A named part of a reward over the rollouts that it scored.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Part {
+    /// Name given with [`Reward::named`].
+    pub name: &'static str,
+    /// Sum of its scores.
+    pub sum: f64,
+    /// Number of rollouts that it scored: fewer than all where hardness decides.
+    pub count: usize,
+}
+
+impl Part {
+    /// Mean score over the rollouts that this part scored; 0 where there is none.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }
+    }
+}
+
+/// The checked rewards of a batch of groups, with the means of their named parts.
+///
+/// # Shapes
+/// `B` groups of any sizes; `Scores::rewards` has one value per rollout, groups in order.
+///
+/// # Errors
+/// [`RlError::ScoreCount`] if `reward` returns a wrong number of scores for a group, and
+/// [`RlError::Reward`] on NaN or infinity; both name the group.
+///
+/// ```
+/// use sidereal_rl::{Group, Singer, score_groups};
+/// use sidereal_sid::SemanticId;
+///
+/// let target = SemanticId::from([1, 2, 3]);
+/// let (hit, near) = (target.clone(), SemanticId::from([1, 2, 0]));
+/// let (easy, hard) = ([near.clone(), hit], [near]);
+/// let scores = score_groups(
+///     &Singer::default(),
+///     [Group::new(&target, &easy), Group::new(&target, &hard)],
+/// )?;
+/// // easy: rank reward of the miss at position 1, accuracy of the hit; hard: 1 - 0.5^2
+/// assert_eq!(scores.rewards, [-1.0 / 2f64.ln(), 1.0, 0.75]);
+/// assert_eq!(scores.groups.offsets(), [0, 2, 3]);
+/// assert_eq!(scores.parts[2].name, "sid_level");
+/// # Ok::<(), sidereal_rl::RlError>(())
+/// ```
+pub fn score_groups<'a>(
+    reward: &impl Reward,
+    groups: impl IntoIterator<Item = Group<'a>>,
+) -> Result<Scores, RlError> {
+    let mut rewards = Vec::new();
+    let mut lens = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
+    let mut visit = |name: &'static str, scores: &[f64]| {
+        let at = parts.iter().position(|part| part.name == name).unwrap_or_else(|| {
+            parts.push(Part { name, sum: 0.0, count: 0 });
+            parts.len() - 1
+        });
+        parts[at].sum += scores.iter().sum::<f64>();
+        parts[at].count += scores.len();
+    };
+    for (index, group) in groups.into_iter().enumerate() {
+        let scores = reward.score_parts(&group, &mut visit);
+        let (found, needed) = (scores.len(), group.len());
+        if found != needed {
+            return Err(RlError::ScoreCount { group: index, found, needed });
+        }
+        if let Some(position) = scores.iter().position(|score| !score.is_finite()) {
+            let (what, found) = ("reward", scores[position]);
+            return Err(RlError::Reward { what, group: index, position, found });
+        }
+        rewards.extend(scores);
+        lens.push(needed);
+    }
+    Ok(Scores { rewards, groups: Segments::from_lens(lens), parts })
+}
+
+#[cfg(test)]
+mod tests {
+    use sidereal_sid::SemanticId;
+
+    use super::*;
+
+    #[test]
+    fn a_wrong_number_of_scores_names_the_group() {
+        let target = SemanticId::from([1]);
+        let rollouts = [SemanticId::from([1]), SemanticId::from([2])];
+        let groups = [Group::new(&target, &[]), Group::new(&target, &rollouts)];
+        let error = score_groups(&|_: &Group<'_>| Vec::new(), groups).unwrap_err();
+        assert_eq!(error, RlError::ScoreCount { group: 1, found: 0, needed: 2 });
+        let error = score_groups(&|g: &Group<'_>| vec![f64::NAN; g.len()], groups).unwrap_err();
+        assert!(matches!(error, RlError::Reward { group: 1, position: 0, .. }));
+    }
+
+    #[test]
+    fn parts_count_only_the_groups_they_scored() {
+        let target = SemanticId::from([1]);
+        let (hit, miss) = ([SemanticId::from([1])], [SemanticId::from([2])]);
+        let reward = Accuracy.named("hard").on_hard_else(Accuracy.named("easy").weighted(2.0));
+        let groups = [Group::new(&target, &hit), Group::new(&target, &miss)];
+        let scores = score_groups(&reward, groups).unwrap();
+        assert_eq!(scores.rewards, [2.0, 0.0]);
+        let seen: Vec<_> = scores.parts.iter().map(|p| (p.name, p.sum, p.count)).collect();
+        assert_eq!(seen, [("easy", 1.0, 1), ("hard", 0.0, 1)]);
+    }
+
+    #[test]
+    fn boxed_rewards_are_rewards() {
+        let target = SemanticId::from([1]);
+        let rollouts = [SemanticId::from([1])];
+        let boxed: Vec<Box<dyn Reward>> = vec![Box::new(Accuracy), Box::new(SidLevel::default())];
+        let scores: Vec<_> =
+            boxed.iter().map(|r| r.score(&Group::new(&target, &rollouts))[0]).collect();
+        assert_eq!(scores, [1.0, 0.5]);
+    }
+}

@@ -1,0 +1,114 @@
+use std::ops::AddAssign;
+
+use super::RolloutBatch;
+
+/// Sums behind the numbers that people watch; add those of a step's micro-batches, then read.
+///
+/// A *unit* is what the objective forms a ratio for: a token (GRPO) or a rollout (GSPO, GBPO, SAGE).
+/// Rollouts without tokens are no units.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[non_exhaustive]
+pub struct Diagnostics {
+    /// Number of ratios.
+    pub units: usize,
+    /// Units with a negative advantage whose ratio lies below the lower bound: no gradient.
+    pub clipped_low: usize,
+    /// Units with a positive advantage whose ratio lies above the upper bound: no gradient.
+    pub clipped_high: usize,
+    /// Sum of the ratios.
+    pub ratio_sum: f64,
+    /// Largest ratio; 0 where there is none.
+    pub max_ratio: f64,
+    /// Number of tokens.
+    pub tokens: usize,
+    /// Sum over tokens of the k3 estimate of `KL(π_old ‖ π)`, nats: `r - 1 - ln r`.
+    pub old_kl_sum: f64,
+    /// Sum over tokens of the penalty's estimate of `KL(π ‖ π_ref)`, nats; 0 without a penalty.
+    pub ref_kl_sum: f64,
+    /// Number of rollouts.
+    pub rollouts: usize,
+    /// Rollouts whose advantage is not zero: the batch that teaches.
+    pub effective_rollouts: usize,
+}
+
+impl Diagnostics {
+    /// Share of units that the lower bound silences, in `[0, 1]`.
+    #[must_use]
+    pub fn clip_fraction_low(&self) -> f64 {
+        share(self.clipped_low as f64, self.units)
+    }
+
+    /// Share of units that the upper bound silences, in `[0, 1]`.
+    #[must_use]
+    pub fn clip_fraction_high(&self) -> f64 {
+        share(self.clipped_high as f64, self.units)
+    }
+
+    /// Mean ratio over units; near 1 while the policy stays near the one that generated.
+    #[must_use]
+    pub fn mean_ratio(&self) -> f64 {
+        share(self.ratio_sum, self.units)
+    }
+
+    /// Estimate of `KL(π_old ‖ π)` per token, nats.
+    #[must_use]
+    pub fn approx_kl(&self) -> f64 {
+        share(self.old_kl_sum, self.tokens)
+    }
+
+    /// Estimate of `KL(π ‖ π_ref)` per token, nats; 0 without a penalty.
+    #[must_use]
+    pub fn ref_kl(&self) -> f64 {
+        share(self.ref_kl_sum, self.tokens)
+    }
+
+    /// Share of rollouts with a non-zero advantage, in `[0, 1]`.
+    #[must_use]
+    pub fn effective_batch(&self) -> f64 {
+        share(self.effective_rollouts as f64, self.rollouts)
+    }
+}
+
+impl Diagnostics {
+    /// Counts of a batch, before any ratio is seen.
+    pub(super) fn of(batch: &RolloutBatch<'_>) -> Self {
+        let teaches = |advantage: &&f64| **advantage != 0.0;
+        Self {
+            tokens: batch.num_tokens(),
+            rollouts: batch.num_rollouts(),
+            effective_rollouts: batch.advantages().iter().filter(teaches).count(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds the ratio of a unit.
+    pub(super) fn see_ratio(&mut self, ratio: f64) {
+        self.units += 1;
+        self.ratio_sum += ratio;
+        self.max_ratio = self.max_ratio.max(ratio);
+    }
+
+    /// Adds the distance of a token from the policy that generated it.
+    pub(super) fn see_token(&mut self, log_ratio: f64, ratio: f64) {
+        self.old_kl_sum += ratio - 1.0 - log_ratio;
+    }
+}
+
+fn share(sum: f64, count: usize) -> f64 {
+    if count == 0 { 0.0 } else { sum / count as f64 }
+}
+
+impl AddAssign for Diagnostics {
+    fn add_assign(&mut self, other: Self) {
+        self.units += other.units;
+        self.clipped_low += other.clipped_low;
+        self.clipped_high += other.clipped_high;
+        self.ratio_sum += other.ratio_sum;
+        self.max_ratio = self.max_ratio.max(other.max_ratio);
+        self.tokens += other.tokens;
+        self.old_kl_sum += other.old_kl_sum;
+        self.ref_kl_sum += other.ref_kl_sum;
+        self.rollouts += other.rollouts;
+        self.effective_rollouts += other.effective_rollouts;
+    }
+}

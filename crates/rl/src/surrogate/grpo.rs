@@ -1,0 +1,170 @@
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Serialize};
+
+use super::kl::Penalty;
+use super::{Diagnostics, Gain, Kl, Normalise, Objective, RolloutBatch, StepSize, finite};
+use crate::RlError;
+
+/// Trust region `[1 - low, 1 + high]` of a probability ratio.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawClip", into = "RawClip")]
+pub struct Clip {
+    low: f64,
+    high: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawClip {
+    low: f64,
+    high: f64,
+}
+
+impl Clip {
+    /// A region from `1 - low` to `1 + high`: `low` in `(0, 1]`, `high` above 0.
+    ///
+    /// # Errors
+    /// [`RlError::Setting`] outside those ranges.
+    pub fn new(low: f64, high: f64) -> Result<Self, RlError> {
+        let low = RlError::setting("clip low", low, "a value in (0, 1]", |v| v > 0.0 && v <= 1.0)?;
+        let accept = |v: f64| v > 0.0 && v.is_finite();
+        let high = RlError::setting("clip high", high, "a finite value above 0", accept)?;
+        Ok(Self { low, high })
+    }
+
+    /// How far below 1 the region reaches.
+    #[must_use]
+    pub const fn low(&self) -> f64 {
+        self.low
+    }
+
+    /// How far above 1 the region reaches.
+    #[must_use]
+    pub const fn high(&self) -> f64 {
+        self.high
+    }
+
+    /// `min(r·A, clip(r)·A)` and its derivative with respect to `ln r`.
+    pub(super) fn gain(self, ratio: f64, advantage: f64, seen: &mut Diagnostics) -> Gain {
+        if advantage > 0.0 && ratio > 1.0 + self.high {
+            seen.clipped_high += 1;
+            Gain { value: (1.0 + self.high) * advantage, slope: 0.0 }
+        } else if advantage < 0.0 && ratio < 1.0 - self.low {
+            seen.clipped_low += 1;
+            Gain { value: (1.0 - self.low) * advantage, slope: 0.0 }
+        } else {
+            Gain::linear(ratio, advantage)
+        }
+    }
+}
+
+impl Default for Clip {
+    /// 0.2 on both sides.
+    fn default() -> Self {
+        Self { low: 0.2, high: 0.2 }
+    }
+}
+
+impl TryFrom<RawClip> for Clip {
+    type Error = RlError;
+
+    fn try_from(raw: RawClip) -> Result<Self, RlError> {
+        Self::new(raw.low, raw.high)
+    }
+}
+
+impl From<Clip> for RawClip {
+    fn from(clip: Clip) -> Self {
+        Self { low: clip.low, high: clip.high }
+    }
+}
+
+/// Group relative policy optimisation: a clipped ratio per token, minus a KL penalty.
+///
+/// ```text
+/// r[t] = exp(new[t] - old[t])
+/// J    = Σ_t w[t] · ( min(r[t]·A, clip(r[t], 1 - low, 1 + high)·A) - β·KL[t] )
+/// dJ/d new[t] = w[t] · ( r[t]·A·1[not clipped] - β·dKL[t] )
+/// ```
+/// `DeepSeekMath`, [arXiv:2402.03300](https://arxiv.org/abs/2402.03300) eq 3. `w[t]` is given by
+/// [`Normalise`]; `A` is the advantage of the token's rollout, computed beforehand, and enters as a
+/// constant. [`Grpo::dr_grpo`] and [`Grpo::dapo`] are settings of the same formula. Deviation: the
+/// mean over rollouts is over those of the step, not first within each group, which differs where
+/// groups have different sizes.
+///
+/// ```
+/// use sidereal_rl::{Grpo, RolloutBatch, Segments, StepSize};
+///
+/// // On-policy (all ratios 1) the gradient is A / (R · len).
+/// let tokens = Segments::from_lens([2, 1]);
+/// let logp = [-0.7, -0.1, -2.0];
+/// let batch = RolloutBatch::new(&tokens, &logp, &logp, &[1.0, -1.0])?;
+/// let objective = Grpo::default().objective(&batch, StepSize::of(&tokens))?;
+/// assert_eq!(objective.d_logp, [0.25, 0.25, -0.5]);
+/// assert_eq!(objective.value, 0.0);
+/// assert_eq!(objective.diagnostics.mean_ratio(), 1.0);
+/// # Ok::<(), sidereal_rl::RlError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Grpo {
+    /// Trust region of the ratio.
+    pub clip: Clip,
+    /// Penalty towards the reference policy; `None` needs no reference log-probs.
+    pub kl: Option<Kl>,
+    /// Weight of a token.
+    pub normalise: Normalise,
+}
+
+impl Grpo {
+    /// Dr. GRPO ([arXiv:2503.20783](https://arxiv.org/abs/2503.20783)): a constant length for all
+    /// rollouts, no KL. Pair it with [`mean_only_advantages`](crate::mean_only_advantages).
+    #[must_use]
+    pub fn dr_grpo(max_tokens: NonZeroUsize) -> Self {
+        Self { normalise: Normalise::Constant(max_tokens), ..Self::default() }
+    }
+
+    /// DAPO ([arXiv:2503.14476](https://arxiv.org/abs/2503.14476)): `low` 0.2, `high` 0.28, mean
+    /// over tokens, no KL. Pair it with dynamic sampling.
+    #[must_use]
+    pub fn dapo() -> Self {
+        let clip = Clip { low: 0.2, high: 0.28 };
+        Self { clip, kl: None, normalise: Normalise::Token }
+    }
+
+    /// Value, gradient and diagnostics of a batch that is all or part of a step of size `step`.
+    ///
+    /// # Errors
+    /// [`RlError::Missing`] if there is a KL penalty and the batch has no reference log-probs;
+    /// [`RlError::Step`] if `step` counts less than the batch; [`RlError::Overflow`] where the
+    /// result is beyond an `f64`.
+    pub fn objective(
+        &self,
+        batch: &RolloutBatch<'_>,
+        step: StepSize,
+    ) -> Result<Objective, RlError> {
+        step.check_contains(batch.tokens())?;
+        let penalty = Penalty::new(self.kl, batch, "GRPO with a KL penalty")?;
+        let mut seen = Diagnostics::of(batch);
+        let mut value = 0.0;
+        let mut d_logp = vec![0.0; batch.num_tokens()];
+        for (rollout, range) in batch.tokens().iter().enumerate() {
+            let advantage = batch.advantages()[rollout];
+            let weight = self.normalise.token_weight(range.len(), step);
+            let mut sum = 0.0;
+            for t in range {
+                let log_ratio = batch.logp()[t] - batch.old_logp()[t];
+                let ratio = log_ratio.exp();
+                seen.see_token(log_ratio, ratio);
+                seen.see_ratio(ratio);
+                let gain = self.clip.gain(ratio, advantage, &mut seen);
+                let cost = penalty.at(t, batch.logp()[t], &mut seen);
+                sum += gain.value - cost.value;
+                d_logp[t] = weight * (gain.slope - cost.slope);
+            }
+            value += finite(weight * sum, rollout)?;
+        }
+        Ok(Objective { value, d_logp, diagnostics: seen })
+    }
+}

@@ -1,0 +1,128 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Diagnostics, Gain, RolloutBatch};
+use crate::RlError;
+
+/// Estimator of `KL(π ‖ π_ref)` from the sampled token's log-probs, with `x = ref - new`.
+///
+/// Schulman, "Approximating KL divergence" (2020). The derivatives are those of the estimate with
+/// respect to `new`, the sampled tokens held fixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KlEstimator {
+    /// `-x`: unbiased, of high variance, negative for single tokens; derivative 1, which as a loss
+    /// carries no information on the reference.
+    K1,
+    /// `x² / 2`: biased, of low variance; derivative `-x`, an unbiased gradient of the KL on-policy.
+    K2,
+    /// `e^x - x - 1`: unbiased and never negative; derivative `1 - e^x`. GRPO's choice.
+    #[default]
+    K3,
+}
+
+impl KlEstimator {
+    /// The estimate in nats and its derivative with respect to `logp`.
+    ///
+    /// ```
+    /// use sidereal_rl::KlEstimator;
+    ///
+    /// assert_eq!(KlEstimator::K3.value_and_derivative(-1.0, -1.0), (0.0, 0.0));
+    /// assert_eq!(KlEstimator::K2.value_and_derivative(-1.0, -3.0), (2.0, 2.0));
+    /// ```
+    #[must_use]
+    pub fn value_and_derivative(self, logp: f64, ref_logp: f64) -> (f64, f64) {
+        let x = ref_logp - logp;
+        match self {
+            Self::K1 => (-x, 1.0),
+            Self::K2 => (0.5 * x * x, -x),
+            Self::K3 => {
+                let rise = x.exp_m1();
+                (rise - x, -rise)
+            }
+        }
+    }
+}
+
+/// A KL penalty towards the reference policy: coefficient above 0, and estimator.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawKl", into = "RawKl")]
+pub struct Kl {
+    coef: f64,
+    estimator: KlEstimator,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawKl {
+    coef: f64,
+    #[serde(default)]
+    estimator: KlEstimator,
+}
+
+impl Kl {
+    /// A penalty of `coef` (`β`) times the estimate.
+    ///
+    /// # Errors
+    /// [`RlError::Setting`] unless `coef` is finite and above 0; no penalty is `None` where an
+    /// objective takes one, so that no reference has to be computed.
+    pub fn new(coef: f64, estimator: KlEstimator) -> Result<Self, RlError> {
+        let accept = |v: f64| v > 0.0 && v.is_finite();
+        let coef = RlError::setting("kl_coef", coef, "a finite value above 0", accept)?;
+        Ok(Self { coef, estimator })
+    }
+
+    /// The coefficient `β`.
+    #[must_use]
+    pub const fn coef(&self) -> f64 {
+        self.coef
+    }
+
+    /// The estimator.
+    #[must_use]
+    pub const fn estimator(&self) -> KlEstimator {
+        self.estimator
+    }
+}
+
+impl TryFrom<RawKl> for Kl {
+    type Error = RlError;
+
+    fn try_from(raw: RawKl) -> Result<Self, RlError> {
+        Self::new(raw.coef, raw.estimator)
+    }
+}
+
+impl From<Kl> for RawKl {
+    fn from(kl: Kl) -> Self {
+        Self { coef: kl.coef, estimator: kl.estimator }
+    }
+}
+
+/// A penalty bound to a batch's reference log-probs; without one, every token costs nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Penalty<'a>(Option<(Kl, &'a [f64])>);
+
+impl<'a> Penalty<'a> {
+    /// Refuses a penalty on a batch without reference log-probs.
+    pub(super) fn new(
+        kl: Option<Kl>,
+        batch: &RolloutBatch<'a>,
+        objective: &'static str,
+    ) -> Result<Self, RlError> {
+        let Some(kl) = kl else {
+            return Ok(Self(None));
+        };
+        let missing = RlError::Missing { objective, what: "ref_logp" };
+        Ok(Self(Some((kl, batch.ref_logp().ok_or(missing)?))))
+    }
+
+    /// `β·KL[t]` and its derivative with respect to `new[t]`.
+    pub(super) fn at(&self, t: usize, logp: f64, seen: &mut Diagnostics) -> Gain {
+        let Some((kl, ref_logp)) = self.0 else {
+            return Gain { value: 0.0, slope: 0.0 };
+        };
+        let (value, slope) = kl.estimator.value_and_derivative(logp, ref_logp[t]);
+        seen.ref_kl_sum += value;
+        Gain { value: kl.coef * value, slope: kl.coef * slope }
+    }
+}
