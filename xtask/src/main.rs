@@ -1,1 +1,76 @@
-fn main() {}
+//! Project chores, started as `cargo xtask …`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that talks to its user")]
+
+mod bundle;
+mod checks;
+mod fetch;
+mod layers;
+mod libtorch;
+mod progress;
+mod wheels;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::Workspace;
+
+const USAGE: &str = "\
+Chores of the sidereal workspace.
+
+Usage: cargo xtask <chore>
+
+  setup          fetch libtorch and the sentence encoder into target/; instant when they are there
+  demo [ARGS]    set up, then make a recommender of a small synthetic shop and show how good it is
+  test           set up, then check all that a change must pass: formatting, layers, lints, docs, tests
+  layers         check that no crate depends on one above it, and that pure crates stay pure";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<()> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["setup"] => setup(),
+        ["demo", ref rest @ ..] => demo(rest),
+        ["test"] => checks::run(&Workspace::set_up()?),
+        ["layers"] => layers::check(&workspace::root()?),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        [] => bail!("no chore given\n\n{USAGE}"),
+        _ => bail!("`{}` is no chore\n\n{USAGE}", args.join(" ")),
+    }
+}
+
+fn setup() -> Result<()> {
+    let workspace = Workspace::set_up()?;
+    eprintln!("xtask: set up; cargo build, cargo test and cargo run work");
+    if let Some(advice) = workspace.advice() {
+        eprintln!("xtask: programs and doc tests that are started without xtask need\n  {advice}");
+    }
+    Ok(())
+}
+
+fn demo(args: &[&str]) -> Result<()> {
+    let workspace = Workspace::set_up()?;
+    let mut cargo: Vec<String> = ["run", "--release", "--package=sidereal", "--example=demo", "--"]
+        .map(str::to_owned)
+        .to_vec();
+    cargo.extend(args.iter().map(|arg| (*arg).to_owned()));
+    let status = workspace.cargo(&cargo, &[])?;
+    if !status.success() {
+        bail!("the demo ended with {status}");
+    }
+    Ok(())
+}
