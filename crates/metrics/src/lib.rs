@@ -1,1 +1,79 @@
-//! Ranking metrics with intervals and paired tests.
+//! Metrics of recommenders: values over slices, accumulators that merge, intervals over users,
+//! paired tests, and reports that carry the protocol they were measured under.
+//!
+//! Use this crate with any system that ranks items or draws samples. It knows nothing of models,
+//! data sets or tensors.
+//!
+//! ```
+//! use std::num::NonZeroUsize;
+//! use sidereal_metrics::{Bootstrap, BootstrapConfig, Metric, Placement, RankingRun, rank_of};
+//!
+//! const K: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+//! let lists = [["pen", "ink"], ["cup", "pen"], ["ink", "cup"]];
+//! let targets = ["pen", "pen", "pen"]; // at rank 1, at rank 2, not ranked
+//! let run: RankingRun = (0..)
+//!     .zip(lists.iter().zip(targets))
+//!     .map(|(sample, (list, target))| (sample, Placement::from(rank_of(list, &target))))
+//!     .collect();
+//!
+//! let bootstrap = Bootstrap::try_from(BootstrapConfig::new(7))?;
+//! let values = run.evaluate(&[Metric::HitRate(K), Metric::Mrr(K)], &bootstrap)?;
+//! assert_eq!(values[0].value, 2.0 / 3.0);
+//! assert_eq!(values[1].value, (1.0 + 0.5) / 3.0);
+//! # Ok::<(), sidereal_metrics::MetricError>(())
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `placement` | [`Placement`]: where the target stands, ties and shared Semantic IDs included |
+//! | `ranking` | [`hit_rate`], [`ndcg`], [`mrr`], [`RankHistogram`] |
+//! | `sampling` | [`pass_at_k`], [`best_of_k`] |
+//! | `diversity` | [`entropy`], [`ExposureCounts`] (coverage, Gini) |
+//! | `cold_start` | [`ColdItems`]: the least frequent items of the training data |
+//! | `auc` | [`auc`] |
+//! | `mean` | [`Mean`]: sum and count |
+//! | `interval` | [`Bootstrap`], [`Interval`], [`PairedTest`] |
+//! | `metric` | [`Metric`]: the name of a value, `NDCG@10` |
+//! | `run` | [`RankingRun`]: the placements of one system, by sample |
+//! | `consistency` | [`check_consistency`]: refuses values that no ranking can produce |
+//! | `protocol` | [`Protocol`]: what a number was measured under |
+//! | `report` | [`Report`]: systems × metrics, as text and through serde |
+//!
+//! # Conventions
+//! Ranks count from one. Every metric of a share or gain lies in `[0, 1]`; entropies are in nats.
+//! One target per user, so `Recall@k` equals [`hit_rate`]. A mean divides once, by the number of
+//! users that were pushed.
+//!
+//! # Features
+//! - `rayon`: bootstrap resamples on all cores; every resample has its own random stream, so the
+//!   numbers are the same without it.
+
+mod auc;
+mod cold_start;
+mod consistency;
+mod diversity;
+mod error;
+mod interval;
+mod mean;
+mod metric;
+mod placement;
+mod protocol;
+mod ranking;
+mod report;
+mod run;
+mod sampling;
+
+pub use auc::auc;
+pub use cold_start::ColdItems;
+pub use consistency::check_consistency;
+pub use diversity::{ExposureCounts, entropy};
+pub use error::MetricError;
+pub use interval::{Bootstrap, BootstrapConfig, Interval, PairedTest};
+pub use mean::Mean;
+pub use metric::Metric;
+pub use placement::{Placement, rank_of};
+pub use protocol::{Candidates, Level, Protocol, ScoreKind, SeenItems, Split};
+pub use ranking::{RankHistogram, hit_rate, mrr, ndcg};
+pub use report::{MetricValue, Report, Row};
+pub use run::RankingRun;
+pub use sampling::{best_of_k, pass_at_k};

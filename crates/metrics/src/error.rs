@@ -1,0 +1,80 @@
+//! What can be wrong with the input of a metric.
+
+use crate::Metric;
+
+/// Why a metric could not be computed, or a table was refused.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum MetricError {
+    /// A mean over nobody.
+    #[error("no users: a mean needs at least one")]
+    NoUsers,
+    /// A cut-off beyond what an accumulator keeps.
+    #[error("k = {k} is beyond the {kept} ranks that were kept")]
+    CutOff { k: usize, kept: usize },
+    /// More correct samples than samples.
+    #[error("{correct} of {samples} samples are said to be correct")]
+    TooManyCorrect { correct: usize, samples: usize },
+    /// Fewer samples than `k`.
+    #[error("k = {k} needs at least {k} samples, found {samples}")]
+    TooFewSamples { k: usize, samples: usize },
+    /// Two slices that must go together have different lengths.
+    #[error("found {found} {what}, needed {expected}")]
+    Length { what: &'static str, found: usize, expected: usize },
+    /// A value is not a number, or infinite where it must be finite.
+    #[error("{what} {index} is {value}, needed a finite number")]
+    NotFinite { what: &'static str, index: usize, value: f64 },
+    /// All labels are equal.
+    #[error(
+        "an AUC needs both classes, found {positives} positive and {negatives} negative labels"
+    )]
+    OneClass { positives: usize, negatives: usize },
+    /// An item outside the catalogue.
+    #[error("item {item} is outside the catalogue of {num_items} items")]
+    Item { item: usize, num_items: usize },
+    /// A setting outside its range.
+    #[error("{field} is {value}, needed {needed}")]
+    Setting { field: &'static str, value: f64, needed: &'static str },
+    /// A sample occurs twice in one run.
+    #[error("sample {sample} occurs twice in the run")]
+    DuplicateSample { sample: String },
+    /// Two runs that were to be paired are not over the same samples.
+    #[error("the runs are not over the same samples: sample {sample} is only in the {side} run")]
+    Unpaired { sample: String, side: &'static str },
+    /// A metric that is not a function of the target's rank.
+    #[error("{metric} is not computed from the rank of a target")]
+    NotRanking { metric: Metric },
+    /// A metric's name was not understood.
+    #[error("`{text}` is not a metric; examples are `HR@10`, `NDCG@10`, `MRR@10`, `AUC`")]
+    Name { text: String },
+    /// A metric occurs twice in one row.
+    #[error("{metric} occurs twice in one row")]
+    DuplicateMetric { metric: Metric },
+    /// A value outside its metric's range.
+    #[error("{metric} = {value} is outside [0, {max}]")]
+    Range { metric: Metric, value: f64, max: f64 },
+    /// The interval does not hold its ends in order.
+    #[error("the interval of {metric} runs from {low} to {high}")]
+    IntervalOrder { metric: Metric, low: f64, high: f64 },
+    /// No ranking with one target per user has these values together.
+    #[error(
+        "{gain} rises by {gain_step} from k = {from} to {to}, but a hit rate that rises by \
+         {hit_step} allows only {low} to {high}"
+    )]
+    Inconsistent {
+        gain: Metric,
+        from: usize,
+        to: usize,
+        gain_step: f64,
+        hit_step: f64,
+        low: f64,
+        high: f64,
+    },
+    /// A value that falls as k grows.
+    #[error("{metric} = {value} is below the {before} at k = {from}")]
+    Falling { metric: Metric, value: f64, from: usize, before: f64 },
+    /// Rows under one protocol that count different users.
+    #[error("{system}: the protocol says {expected} users, the run has {found}")]
+    NumUsers { system: String, found: usize, expected: usize },
+}

@@ -1,0 +1,297 @@
+//! Systems × metrics, with their protocols.
+
+use std::fmt;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::{Deserialize, Serialize};
+
+use crate::{Interval, Metric, MetricError, PairedTest, Protocol, check_consistency};
+
+/// How far computed values may be off before a report refuses them.
+const ROUNDING: f64 = 1e-9;
+
+/// A metric of a system, with its interval if one was computed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricValue {
+    /// What was measured.
+    pub metric: Metric,
+    /// Mean over users (or the value over all lists, for coverage and Gini).
+    pub value: f64,
+    /// Bootstrap interval over users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
+}
+
+/// The metrics of one system under one protocol.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// The system's name.
+    pub system: String,
+    /// What the values were measured under.
+    pub protocol: Protocol,
+    /// The values, each metric at most once.
+    pub values: Vec<MetricValue>,
+}
+
+/// Rows of systems, none of them impossible.
+///
+/// Displays as text: one table for each group of comparable protocols, then the paired tests.
+/// Reading a report from JSON repeats every check of [`push`](Self::push).
+///
+/// ```
+/// use sidereal_metrics::{
+///     Candidates, Level, MetricValue, Protocol, Report, Row, ScoreKind, SeenItems, Split,
+/// };
+/// let protocol = Protocol {
+///     split: Split::LeaveOneOutTest,
+///     candidates: Candidates::All,
+///     seen_items: SeenItems::Kept,
+///     level: Level::Item,
+///     score: ScoreKind::PerItem,
+///     beam_width: None,
+///     num_users: 100,
+/// };
+/// let mut report = Report::default();
+/// report.push(Row {
+///     system: "popularity".into(),
+///     protocol,
+///     values: vec![MetricValue { metric: "HR@10".parse()?, value: 0.03, interval: None }],
+/// })?;
+/// assert!(report.to_string().contains("popularity"));
+/// # Ok::<(), sidereal_metrics::MetricError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(try_from = "RawReport", into = "RawReport")]
+pub struct Report {
+    rows: Vec<Row>,
+    comparisons: Vec<Comparison>,
+}
+
+/// A paired test between two of a report's systems.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Comparison {
+    system: String,
+    against: String,
+    metric: Metric,
+    test: PairedTest,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReport {
+    rows: Vec<Row>,
+    #[serde(default)]
+    comparisons: Vec<Comparison>,
+}
+
+impl Report {
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// Those of [`check_consistency`], and [`MetricError::IntervalOrder`].
+    pub fn push(&mut self, row: Row) -> Result<(), MetricError> {
+        let values: Vec<_> = row.values.iter().map(|entry| (entry.metric, entry.value)).collect();
+        check_consistency(&values, ROUNDING)?;
+        for MetricValue { metric, interval, .. } in &row.values {
+            if let Some(Interval { low, high, .. }) = *interval
+                && low.partial_cmp(&high).is_none_or(std::cmp::Ordering::is_gt)
+            {
+                return Err(MetricError::IntervalOrder { metric: *metric, low, high });
+            }
+        }
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Adds a paired test of `system` minus `against`.
+    pub fn push_comparison(
+        &mut self,
+        system: impl Into<String>,
+        against: impl Into<String>,
+        metric: Metric,
+        test: PairedTest,
+    ) {
+        let (system, against) = (system.into(), against.into());
+        self.comparisons.push(Comparison { system, against, metric, test });
+    }
+
+    /// The rows, in the order they were added.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Rows in groups of comparable protocols, in the order of each group's first row.
+    #[must_use]
+    pub fn groups(&self) -> Vec<Vec<&Row>> {
+        let mut groups: Vec<Vec<&Row>> = Vec::new();
+        for row in &self.rows {
+            let same = |group: &&mut Vec<&Row>| {
+                group.first().is_some_and(|first| first.protocol.is_comparable(&row.protocol))
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push(row),
+                None => groups.push(vec![row]),
+            }
+        }
+        groups
+    }
+}
+
+impl Row {
+    /// The value of a metric, if the row has it.
+    #[must_use]
+    pub fn get(&self, metric: Metric) -> Option<&MetricValue> {
+        self.values.iter().find(|entry| entry.metric == metric)
+    }
+}
+
+impl fmt::Display for MetricValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.4}", self.value)?;
+        match self.interval {
+            Some(Interval { low, high, .. }) => write!(f, " [{low:.4}, {high:.4}]"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, group) in self.groups().into_iter().enumerate() {
+            if let Some(first) = group.first() {
+                writeln!(f, "{}{}", if i == 0 { "" } else { "\n" }, first.protocol)?;
+                writeln!(f, "{}", table(&group))?;
+            }
+        }
+        for (i, Comparison { system, against, metric, test }) in self.comparisons.iter().enumerate()
+        {
+            writeln!(
+                f,
+                "{}{system} − {against}: {metric} {:+.4} [{:+.4}, {:+.4}], p = {:.3}, {} users",
+                if i == 0 { "\n" } else { "" },
+                test.difference,
+                test.interval.low,
+                test.interval.high,
+                test.p_value,
+                test.num_users
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn table(group: &[&Row]) -> Table {
+    let mut metrics: Vec<Metric> = Vec::new();
+    for entry in group.iter().flat_map(|row| &row.values) {
+        if !metrics.contains(&entry.metric) {
+            metrics.push(entry.metric);
+        }
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::ASCII_MARKDOWN);
+    let head = ["system".to_owned(), "decoding".to_owned()];
+    table.set_header(head.into_iter().chain(metrics.iter().map(Metric::to_string)));
+    for row in group {
+        let head = [row.system.clone(), row.protocol.decoding()];
+        let cell = |metric: &Metric| row.get(*metric).map(MetricValue::to_string);
+        let cells = metrics.iter().map(|metric| cell(metric).unwrap_or_default());
+        table.add_row(head.into_iter().chain(cells));
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+impl TryFrom<RawReport> for Report {
+    type Error = MetricError;
+
+    fn try_from(raw: RawReport) -> Result<Self, MetricError> {
+        let mut report = Self { rows: Vec::new(), comparisons: raw.comparisons };
+        raw.rows.into_iter().try_for_each(|row| report.push(row))?;
+        Ok(report)
+    }
+}
+
+impl From<Report> for RawReport {
+    fn from(report: Report) -> Self {
+        Self { rows: report.rows, comparisons: report.comparisons }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Candidates, Level, ScoreKind, SeenItems, Split};
+
+    fn row(system: &str, seen_items: SeenItems, values: &[(&str, f64)]) -> Row {
+        let protocol = Protocol {
+            split: Split::LeaveOneOutTest,
+            candidates: Candidates::All,
+            seen_items,
+            level: Level::Item,
+            score: ScoreKind::PerItem,
+            beam_width: None,
+            num_users: 10,
+        };
+        let values = values
+            .iter()
+            .map(|(name, value)| MetricValue {
+                metric: name.parse().unwrap(),
+                value: *value,
+                interval: Some(Interval { low: *value - 0.01, high: *value + 0.01, level: 0.95 }),
+            })
+            .collect();
+        Row { system: system.into(), protocol, values }
+    }
+
+    #[test]
+    fn text_groups_rows_by_protocol() {
+        let mut report = Report::default();
+        report.push(row("one", SeenItems::Kept, &[("HR@10", 0.1), ("NDCG@10", 0.05)])).unwrap();
+        report.push(row("two", SeenItems::Removed, &[("HR@10", 0.2)])).unwrap();
+        report.push(row("three", SeenItems::Kept, &[("NDCG@10", 0.25)])).unwrap();
+        let expected = "\
+leave-one-out test, all items, seen items kept, item level, 10 users
+| system | decoding       |                   HR@10 |                 NDCG@10 |
+|--------|----------------|-------------------------|-------------------------|
+| one    | score per item | 0.1000 [0.0900, 0.1100] | 0.0500 [0.0400, 0.0600] |
+| three  | score per item |                         | 0.2500 [0.2400, 0.2600] |
+
+leave-one-out test, all items, seen items removed, item level, 10 users
+| system | decoding       |                   HR@10 |
+|--------|----------------|-------------------------|
+| two    | score per item | 0.2000 [0.1900, 0.2100] |
+";
+        assert_eq!(report.to_string(), expected);
+    }
+
+    #[test]
+    fn an_impossible_table_is_refused_also_from_json() {
+        let mut report = Report::default();
+        let bad = row("bad", SeenItems::Kept, &[("HR@10", 0.1), ("NDCG@10", 0.2)]);
+        assert!(matches!(report.push(bad.clone()), Err(MetricError::Inconsistent { .. })));
+        let json = serde_json::json!({ "rows": [bad] }).to_string();
+        assert!(serde_json::from_str::<Report>(&json).is_err());
+    }
+
+    #[test]
+    fn json_reads_back() {
+        let mut report = Report::default();
+        report.push(row("one", SeenItems::Kept, &[("HR@10", 0.1)])).unwrap();
+        let interval = Interval { low: 0.0, high: 0.2, level: 0.95 };
+        let test = PairedTest { difference: 0.1, interval, p_value: 0.04, num_users: 10 };
+        report.push_comparison("one", "two", "HR@10".parse().unwrap(), test);
+        let json = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+        assert!(
+            report
+                .to_string()
+                .ends_with("one − two: HR@10 +0.1000 [+0.0000, +0.2000], p = 0.040, 10 users\n")
+        );
+    }
+}
