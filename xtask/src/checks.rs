@@ -19,38 +19,52 @@ struct Step {
     run: Run,
 }
 
+/// How a step is run.
 #[derive(Debug)]
 enum Run {
+    /// By this program.
     Layers,
-    Cargo(Vec<String>, &'static [(&'static str, &'static str)]),
+    /// By cargo with these arguments.
+    Cargo(String),
+    /// By cargo with these arguments, and rustdoc with its own.
+    Docs(String, &'static str),
 }
 
-fn cargo(name: &'static str, args: &str) -> Step {
-    cargo_with(name, args, &[])
-}
+impl Run {
+    /// What a user types to repeat the step.
+    fn command(&self) -> String {
+        match self {
+            Self::Layers => "cargo xtask layers".to_owned(),
+            Self::Cargo(args) => format!("cargo {args}"),
+            Self::Docs(args, flags) => format!("RUSTDOCFLAGS=\"{flags}\" cargo {args}"),
+        }
+    }
 
-fn cargo_with(
-    name: &'static str,
-    args: &str,
-    env: &'static [(&'static str, &'static str)],
-) -> Step {
-    let args = args.split_whitespace().map(str::to_owned).collect();
-    Step { name, run: Run::Cargo(args, env) }
+    /// Runs the step; true if it passes.
+    fn passes(&self, workspace: &Workspace) -> Result<bool> {
+        let (args, env) = match self {
+            Self::Layers => return layers::check(workspace.root()).map(|()| true),
+            Self::Cargo(args) => (args, None),
+            Self::Docs(args, flags) => (args, Some(("RUSTDOCFLAGS", *flags))),
+        };
+        let args: Vec<&str> = args.split_whitespace().collect();
+        Ok(workspace.cargo(&args, env)?.success())
+    }
 }
 
 /// The steps in order; `nextest` tells whether that runner is installed.
 fn steps(nextest: bool) -> Vec<Step> {
-    let pure: String = layers::PURE.iter().map(|package| format!(" --package {package}")).collect();
+    let cargo = |name, args: &str| Step { name, run: Run::Cargo(args.to_owned()) };
+    let pure = layers::PURE.map(|package| format!("--package={package}")).join(" ");
     vec![
         cargo("formatting", "fmt --all --check"),
         Step { name: "layers", run: Run::Layers },
         cargo("lints", "clippy --workspace --all-targets --all-features -- -D warnings"),
-        cargo("lints of the pure crates alone", &format!("clippy{pure} -- -D warnings")),
-        cargo_with(
-            "docs",
-            "doc --workspace --all-features --no-deps",
-            &[("RUSTDOCFLAGS", "-D warnings")],
-        ),
+        cargo("lints of the pure crates alone", &format!("clippy {pure} -- -D warnings")),
+        Step {
+            name: "docs",
+            run: Run::Docs("doc --workspace --all-features --no-deps".to_owned(), "-D warnings"),
+        },
         cargo("doc tests", "test --workspace --all-features --doc --no-fail-fast"),
         if nextest {
             cargo("tests", "nextest run --workspace --all-features --no-fail-fast")
@@ -60,44 +74,27 @@ fn steps(nextest: bool) -> Vec<Step> {
     ]
 }
 
-/// Runs all steps, and names the one that fails.
+/// Runs all steps up to the first that fails.
 ///
 /// # Errors
-/// The name of the step, and how to repeat it.
+/// The name of that step, and the command that repeats it.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let steps = steps(has_nextest());
-    let count = steps.len();
     let start = Instant::now();
-    for (index, step) in steps.iter().enumerate() {
-        let command = match &step.run {
-            Run::Layers => "cargo xtask layers".to_owned(),
-            Run::Cargo(args, env) => {
-                let env: String =
-                    env.iter().map(|(name, value)| format!("{name}=\"{value}\" ")).collect();
-                format!("{env}cargo {}", args.join(" "))
-            }
-        };
+    for (index, Step { name, run }) in steps.iter().enumerate() {
+        let (number, count, command) = (index + 1, steps.len(), run.command());
         let elapsed = start.elapsed().as_secs();
         eprintln!(
-            "\nxtask: [{}/{count} at {}:{:02}] {}: {command}",
-            index + 1,
+            "\nxtask: [{number}/{count} at {}:{:02}] {name}: {command}",
             elapsed / 60,
-            elapsed % 60,
-            step.name
+            elapsed % 60
         );
         let begun = Instant::now();
-        let passed = match &step.run {
-            Run::Layers => {
-                layers::check(workspace.root())?;
-                true
-            }
-            Run::Cargo(args, env) => workspace.cargo(args, env)?.success(),
-        };
-        if !passed {
-            bail!("{} failed; to repeat this step: {command}", step.name);
+        if !run.passes(workspace)? {
+            bail!("{name} failed; to repeat this step: {command}");
         }
-        if index + 1 < count {
-            eprintln!("xtask: {} passed in {:.1} s", step.name, begun.elapsed().as_secs_f64());
+        if number < count {
+            eprintln!("xtask: {name} passed in {:.1} s", begun.elapsed().as_secs_f64());
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use sha2::{Digest, Sha256};
 
 use crate::progress::Progress;
-use crate::wheels::Wheel;
+use crate::wheels::{LIBTORCH, Wheel};
 
 /// Tags that make pip choose the pinned file whatever Python it runs under.
 const TAGS: [&str; 15] = [
@@ -55,12 +55,15 @@ pub(crate) fn fetch(wheel: &Wheel, shelf: &Path, scratch: &Path) -> Result<PathB
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create `{}`", folder.display()))?;
     }
-    download(wheel, &incoming, &temporary).map_err(|error| {
-        error.context(format!("cannot fetch {}\n\n{}\n", wheel.requirement, advice(wheel, shelf)))
-    })?;
+    download(wheel, &incoming, &temporary, shelf)
+        .with_context(|| format!("cannot fetch {}", wheel.requirement))?;
     let arrived = incoming.join(wheel.file);
     verify(wheel, &arrived).map_err(|error| {
-        error.context(format!("cannot use the download\n\n{}\n", advice(wheel, shelf)))
+        anyhow!(
+            "cannot use the download: {error}\nThe index or a proxy on the way serves another file. \
+             {}",
+            advice(wheel, shelf)
+        )
     })?;
     fs::rename(&arrived, &kept)
         .with_context(|| format!("cannot move `{}` to `{}`", arrived.display(), kept.display()))?;
@@ -69,23 +72,24 @@ pub(crate) fn fetch(wheel: &Wheel, shelf: &Path, scratch: &Path) -> Result<PathB
 
 /// What a user can do when `wheel` does not come.
 fn advice(wheel: &Wheel, shelf: &Path) -> String {
-    format!(
+    let mut text = format!(
         "What to do:\n\
-         - look at the cause below, check the network and pip's index (`python3 -m pip config list`,\n  \
-           PIP_INDEX_URL, PIP_NO_INDEX, proxies), then run the command again: whole files are kept;\n\
-         - or bring the file from elsewhere ({:.0} MB) and place it in\n  `{}`:\n  {}\n  \
-           sha256 {}\n\
-         - for libtorch only: set LIBTORCH to the folder of your own libtorch {}.",
+         - check the network and pip's index (`python3 -m pip config list`, PIP_INDEX_URL, PIP_NO_INDEX,\n  \
+           proxies), then run the command again: files that came whole are kept;\n\
+         - or bring this file ({:.0} MB) from elsewhere and run the command again:\n  \
+           {}\n  sha256 {}",
         wheel.size as f64 / 1e6,
-        shelf.display(),
-        wheel.file,
+        shelf.join(wheel.file).display(),
         wheel.sha256,
-        crate::wheels::LIBTORCH_VERSION,
-    )
+    );
+    if LIBTORCH.wheels.iter().any(|part| part.file == wheel.file) {
+        text += "\n- or set LIBTORCH to the folder of a libtorch of this version that you have.";
+    }
+    text
 }
 
 /// Runs `pip download`, showing how far the growing file is.
-fn download(wheel: &Wheel, incoming: &Path, temporary: &Path) -> Result<()> {
+fn download(wheel: &Wheel, incoming: &Path, temporary: &Path, shelf: &Path) -> Result<()> {
     let log = temporary.join("pip.log");
     let log_file =
         File::create(&log).with_context(|| format!("cannot create `{}`", log.display()))?;
@@ -127,18 +131,23 @@ fn download(wheel: &Wheel, incoming: &Path, temporary: &Path) -> Result<()> {
         );
     }
     if said.contains("no such option") || said.contains("invalid --platform") {
-        bail!("pip is too old: `python3 -m pip install --upgrade pip`\n{}", tail(&said));
+        bail!("pip is too old, update it: `python3 -m pip install --upgrade pip`\n{}", gist(&said));
     }
-    bail!("pip ended with {status} and said:\n{}", tail(&said))
+    bail!("pip ended with {status} and said:\n{}{}", gist(&said), advice(wheel, shelf))
 }
 
-/// The last lines of what pip said.
-fn tail(said: &str) -> String {
+/// The last lines of what pip said, without repeated warnings of the same kind.
+fn gist(said: &str) -> String {
+    let is_warning = |line: &&str| line.starts_with("WARNING");
     let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(6)..]
+    let last_warning = lines.iter().rposition(is_warning);
+    let telling: Vec<String> = lines
         .iter()
-        .map(|line| format!("  {}\n", line.chars().take(300).collect::<String>()))
-        .collect()
+        .enumerate()
+        .filter(|(index, line)| !is_warning(line) || Some(*index) == last_warning)
+        .map(|(_, line)| format!("  {}\n", line.chars().take(400).collect::<String>()))
+        .collect();
+    telling[telling.len().saturating_sub(6)..].concat()
 }
 
 /// Size of the largest file below `folder`; files that vanish meanwhile count as empty.
@@ -224,6 +233,12 @@ mod tests {
     fn a_changed_file_is_named_with_both_hashes() {
         let text = verified("abd").unwrap_err().to_string();
         assert!(text.contains("abc.whl` is damaged") && text.contains(ABC.sha256), "{text}");
+    }
+
+    #[test]
+    fn of_repeated_warnings_the_last_is_shown() {
+        let said = "WARNING: Retrying 1\n\nWARNING: Retrying 2\nERROR: none found\n";
+        assert_eq!(gist(said), "  WARNING: Retrying 2\n  ERROR: none found\n");
     }
 
     #[test]

@@ -195,17 +195,13 @@ mod tests {
         );
         fs::write(root.path().join("Cargo.toml"), manifest).unwrap();
         for (name, edges) in ALLOWED.iter().chain(&outside) {
-            let mut manifest = format!(
+            let mut lines = vec![format!(
                 "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\n"
-            );
-            for edge in *edges {
-                manifest.push_str(&format!("{edge} = {{ path = \"../{edge}\" }}\n"));
-            }
-            for (_, lines) in extra.iter().filter(|(owner, _)| owner == name) {
-                manifest.push_str(lines);
-            }
+            )];
+            lines.extend(edges.iter().map(|edge| format!("{edge} = {{ path = \"../{edge}\" }}\n")));
+            lines.extend(extra.iter().filter(|(owner, _)| owner == name).map(|it| it.1.to_owned()));
             fs::create_dir_all(root.path().join(name).join("src")).unwrap();
-            fs::write(root.path().join(name).join("Cargo.toml"), manifest).unwrap();
+            fs::write(root.path().join(name).join("Cargo.toml"), lines.concat()).unwrap();
             fs::write(root.path().join(name).join("src/lib.rs"), "").unwrap();
         }
         root

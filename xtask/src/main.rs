@@ -64,11 +64,8 @@ fn setup() -> Result<()> {
 
 fn demo(args: &[&str]) -> Result<()> {
     let workspace = Workspace::set_up()?;
-    let mut cargo: Vec<String> = ["run", "--release", "--package=sidereal", "--example=demo", "--"]
-        .map(str::to_owned)
-        .to_vec();
-    cargo.extend(args.iter().map(|arg| (*arg).to_owned()));
-    let status = workspace.cargo(&cargo, &[])?;
+    let cargo = ["run", "--release", "--package=sidereal", "--example=demo", "--"];
+    let status = workspace.cargo(&[&cargo, args].concat(), None)?;
     if !status.success() {
         bail!("the demo ended with {status}");
     }

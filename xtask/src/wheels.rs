@@ -103,18 +103,13 @@ impl Wheel {
 impl Bundle {
     /// Text that changes whenever the content of the bundle would.
     pub(crate) fn identity(&self) -> String {
-        let mut identity = String::new();
+        let mut lines = Vec::new();
         for wheel in self.wheels {
-            identity.push_str(&format!("{} {}", wheel.file, wheel.sha256));
-            for (from, to) in wheel.take {
-                identity.push_str(&format!(" {from}>{to}"));
-            }
-            identity.push('\n');
+            lines.push(format!("{} {}\n", wheel.file, wheel.sha256));
+            lines.extend(wheel.take.iter().map(|(from, to)| format!("{from} > {to}\n")));
         }
-        for (path, content) in self.write {
-            identity.push_str(&format!("{path} {}\n", content.trim_end()));
-        }
-        identity
+        lines.extend(self.write.iter().map(|(path, content)| format!("{path}: {content}")));
+        lines.concat()
     }
 }
 

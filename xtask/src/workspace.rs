@@ -65,9 +65,9 @@ impl Workspace {
     ///
     /// # Errors
     /// If cargo cannot be started.
-    pub(crate) fn cargo(&self, args: &[String], env: &[(&str, &str)]) -> Result<ExitStatus> {
+    pub(crate) fn cargo(&self, args: &[&str], env: Option<(&str, &str)>) -> Result<ExitStatus> {
         let mut command = cargo(&self.root);
-        command.args(args).envs(env.iter().copied());
+        command.args(args).envs(env);
         if let Some(lib) = &self.loader_path {
             command.env(LOADER_PATH, prepend(lib)?);
         }
