@@ -1,1 +1,64 @@
 //! Residual quantisation of item embeddings into Semantic IDs.
+//!
+//! From a matrix of embeddings, one row an item, to a [`Catalog`](sidereal_sid::Catalog) whose
+//! quality is known before anything is trained on it. Use it to make Semantic IDs; to only read
+//! or walk them, `sidereal-sid` is enough. No tensor library.
+//!
+//! ```
+//! use linfa::prelude::*;
+//! use ndarray::Array2;
+//! use sidereal_quantizer::{Collisions, QualityReport, RqKMeans};
+//!
+//! let embeddings = Array2::from_shape_fn((60, 8), |(i, d)| ((i * 7 + d * d * i) % 13) as f32);
+//! let model = RqKMeans::params([4, 4, 4], 7).fit(&DatasetBase::from(embeddings.view()))?;
+//!
+//! let report = QualityReport::from_codes(model.codes().view(), &model.codebooks().sizes())?
+//!     .with_reconstruction(model.codebooks(), embeddings.view(), model.codes().view())?;
+//! println!("{report}");
+//!
+//! let catalog =
+//!     Collisions::Suffix.catalog(model.codebooks(), embeddings.view(), model.codes().view())?;
+//! assert_eq!(catalog.num_sids(), 60); // every item has a Semantic ID of its own
+//! # Ok::<(), sidereal_quantizer::QuantizerError>(())
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `params` | [`RqKMeansParams`], and checked [`RqKMeansValidParams`] |
+//! | `rq_kmeans` | [`RqKMeans`]: residual k-means, [`FitObserver`] |
+//! | `codebooks` | [`Codebooks`]: rows ↔ codes |
+//! | `storage` | codebooks as safetensors with a JSON spec |
+//! | `collisions` | [`Collisions`]: items that share all codes |
+//! | `quality` | [`QualityReport`] |
+//! | `kmeans`, `assign`, `sums`, `init` | Lloyd's iterations by matrix products, in blocks |
+//!
+//! # Conventions
+//! `N` rows or items, `D` columns, `L` levels, `K` codes of a level. Errors are squared Euclidean
+//! distances; entropies are in nats.
+//!
+//! # References
+//! SINGER §2.1 and GREAM §3.1.2 (residual k-means); Arthur and Vassilvitskii 2007 (k-means++);
+//! TIGER, [arXiv:2305.05065](https://arxiv.org/abs/2305.05065), and LC-Rec,
+//! [arXiv:2311.09049](https://arxiv.org/abs/2311.09049) (collisions).
+
+mod assign;
+mod codebooks;
+mod collisions;
+mod error;
+mod init;
+mod kmeans;
+mod params;
+mod product;
+mod quality;
+mod rows;
+mod rq_kmeans;
+mod storage;
+mod sums;
+
+pub use codebooks::Codebooks;
+pub use collisions::Collisions;
+pub use error::QuantizerError;
+pub use init::Init;
+pub use params::{RqKMeansParams, RqKMeansValidParams};
+pub use quality::{LevelQuality, QualityReport, catalog_codes};
+pub use rq_kmeans::{FitObserver, FitStep, LevelFit, RqKMeans};

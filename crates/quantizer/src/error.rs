@@ -1,0 +1,93 @@
+//! What can go wrong between a matrix and a catalogue.
+
+use std::path::PathBuf;
+
+use sidereal_sid::{CatalogError, NotationError};
+
+/// Why a quantiser, a catalogue or a file was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum QuantizerError {
+    /// A matrix without rows or columns.
+    #[error("a matrix needs at least one row and one column, found {rows} x {columns}")]
+    EmptyMatrix { rows: usize, columns: usize },
+    /// A NaN, an infinity, or a row whose squared norm leaves the range of `f32`.
+    #[error("row {row}, column {column}: {value} is not finite or too large to square")]
+    NotFinite { row: usize, column: usize, value: f32 },
+    /// Rows of another width than the codebooks'.
+    #[error("rows have {found} columns, the codebooks {expected}")]
+    Width { found: usize, expected: usize },
+    /// No level, too many levels, or a codebook size out of range.
+    #[error("the codebook sizes are not those of a semantic id")]
+    Sizes(#[from] NotationError),
+    /// No iteration allowed.
+    #[error("max_iterations must be at least 1")]
+    MaxIterations,
+    /// A negative or non-finite tolerance.
+    #[error("tolerance must be finite and not negative, found {found}")]
+    Tolerance { found: f64 },
+    /// No run allowed.
+    #[error("restarts must be at least 1")]
+    Restarts,
+    /// An observer asked to stop.
+    #[error("the fit was interrupted at level {level}, iteration {iteration}")]
+    Interrupted { level: usize, iteration: usize },
+    /// A code outside its codebook.
+    #[error("row {row}, level {level}: code {code} is outside the codebook of {size}")]
+    Code { row: usize, level: usize, code: u16, size: usize },
+    /// Codes of another number of levels.
+    #[error("the codes have {found} levels, the codebooks {expected}")]
+    Levels { found: usize, expected: usize },
+    /// Two matrices that must have a row for each item differ.
+    #[error("{found} rows of embeddings, but codes for {expected} items")]
+    Rows { found: usize, expected: usize },
+    /// More items share a path than an additional code can tell apart.
+    #[error("{found} items share the codes {sid}, an additional code tells at most {most} apart")]
+    Crowded { sid: String, found: usize, most: usize },
+    /// More items share all levels but the last than that one has codes.
+    #[error("{found} items begin with {prefix}, but the last level has {size} codes")]
+    Full { prefix: String, found: usize, size: usize },
+    /// The resolved Semantic IDs do not make a catalogue.
+    #[error("the resolved semantic ids do not make a catalogue")]
+    Catalog(#[from] CatalogError),
+    /// linfa refused the data set.
+    #[error("the data set was refused")]
+    Linfa(#[from] linfa::Error),
+    /// A file could not be read or written.
+    #[error("cannot access `{}`", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// A spec file that is no spec.
+    #[error("`{}` is not a codebook spec", path.display())]
+    Spec {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The spec file and the tensors beside it do not belong together.
+    #[error("`{}`: the spec says {expected}, the tensors say {found}", path.display())]
+    SpecMismatch { path: PathBuf, expected: String, found: String },
+    /// A safetensors header that cannot be read.
+    #[error("`{}` is not a safetensors file", path.display())]
+    Safetensors {
+        path: PathBuf,
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
+    /// A file that ends inside its header.
+    #[error("`{}` ends after {found} bytes, inside its header", path.display())]
+    TruncatedHeader { path: PathBuf, found: usize },
+    /// A tensor whose bytes are not all there.
+    #[error("`{}`: tensor `{tensor}` needs {expected} bytes of data, found {found}", path.display())]
+    TruncatedTensor { path: PathBuf, tensor: String, expected: usize, found: usize },
+    /// A tensor that is absent.
+    #[error("`{}`: there is no tensor `{tensor}`", path.display())]
+    MissingTensor { path: PathBuf, tensor: String },
+    /// A tensor of another shape or element type.
+    #[error("`{}`: tensor `{tensor}` is {found}, expected {expected}", path.display())]
+    TensorKind { path: PathBuf, tensor: String, found: String, expected: String },
+}

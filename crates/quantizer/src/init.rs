@@ -1,0 +1,145 @@
+//! First centroids of a k-means run.
+
+use rand::Rng;
+use rand::seq::index;
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::product::scaled_dots;
+use crate::rows::{BLOCK, Residuals, Table, square};
+
+/// How k-means chooses its first centroids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Init {
+    /// Greedy k-means++ (Arthur and Vassilvitskii 2007, §2.2 and §5): each further centroid is the
+    /// best of `2 + ⌊ln K⌋` rows drawn in proportion to their squared distance from the nearest
+    /// centroid so far. Drawn among `max(32 K, 4096)` rows chosen at random.
+    #[default]
+    KMeansPlusPlus,
+    /// `K` rows chosen at random without replacement.
+    Random,
+}
+
+impl Init {
+    /// `[K, D]` centroids; rows are repeated where there are fewer than `codes`.
+    pub(crate) fn centroids(
+        self,
+        rows: &Residuals<'_>,
+        codes: usize,
+        rng: &mut ChaCha8Rng,
+    ) -> Table {
+        let num_rows = rows.num_rows();
+        let candidates = match self {
+            Self::Random => codes,
+            Self::KMeansPlusPlus => (32 * codes).max(4096),
+        };
+        let mut sample = index::sample(rng, num_rows, candidates.min(num_rows)).into_vec();
+        let mut values = Vec::new();
+        if self == Self::KMeansPlusPlus && num_rows > 1 {
+            sample.sort_unstable();
+            rows.gather(&sample, &mut values);
+            values = plus_plus(&values, rows.width(), codes, rng);
+        } else {
+            rows.gather(&sample, &mut values);
+        }
+        let given = values.len();
+        values.reserve((codes * rows.width()).saturating_sub(given));
+        while values.len() < codes * rows.width() {
+            values.extend_from_within(values.len() - given..values.len() - given + rows.width());
+        }
+        Table::new(values, rows.width())
+    }
+}
+
+/// Up to `codes` centroids; fewer once every row of the sample coincides with one.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the logarithm of a codebook size is a small positive number"
+)]
+fn plus_plus(sample: &[f32], width: usize, codes: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    let row = |i: usize| &sample[i * width..(i + 1) * width];
+    let num_rows = sample.len() / width;
+    let trials = 2 + (codes as f64).ln() as usize;
+    let norms: Vec<f32> = sample.chunks_exact(width).map(square).collect();
+    let mut centroids = row(rng.gen_range(0..num_rows)).to_vec();
+    let first = improvement(sample, width, &norms, &centroids, &vec![f32::INFINITY; num_rows]);
+    let mut nearest = first.into_iter().flat_map(|block| block.distances).collect::<Vec<f32>>();
+    while centroids.len() < codes * width {
+        let mut total = 0.0;
+        let cumulative: Vec<f64> = nearest
+            .iter()
+            .map(|d| {
+                total += f64::from(*d);
+                total
+            })
+            .collect();
+        if total <= 0.0 {
+            break;
+        }
+        let mut drawn = Vec::with_capacity(trials * width);
+        for _ in 0..trials {
+            let at = rng.gen_range(0.0..total);
+            let index = cumulative.partition_point(|sum| *sum <= at).min(num_rows - 1);
+            drawn.extend_from_slice(row(index));
+        }
+        let blocks = improvement(sample, width, &norms, &drawn, &nearest);
+        let potential = |trial: usize| -> f64 { blocks.iter().map(|b| b.potential[trial]).sum() };
+        let best = (0..trials)
+            .map(|trial| (trial, potential(trial)))
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .map_or(0, |(trial, _)| trial);
+        centroids.extend_from_slice(&drawn[best * width..(best + 1) * width]);
+        for (block, nearest) in blocks.iter().zip(nearest.chunks_mut(BLOCK)) {
+            let start = best * nearest.len();
+            nearest.copy_from_slice(&block.distances[start..start + nearest.len()]);
+        }
+    }
+    centroids
+}
+
+/// What each drawn row would make of a block of the sample.
+struct Improvement {
+    /// Squared distance of each row to its nearest centroid were this one added, `[trials, B]`.
+    distances: Vec<f32>,
+    /// Their sums, `[trials]`.
+    potential: Vec<f64>,
+}
+
+fn improvement(
+    sample: &[f32],
+    width: usize,
+    norms: &[f32],
+    drawn: &[f32],
+    nearest: &[f32],
+) -> Vec<Improvement> {
+    sample
+        .par_chunks(BLOCK * width)
+        .zip(norms.par_chunks(BLOCK))
+        .zip(nearest.par_chunks(BLOCK))
+        .map(|((rows, norms), nearest)| {
+            let trials = drawn.len() / width;
+            let mut distances = vec![0.0; trials * norms.len()];
+            scaled_dots(-2.0, drawn, rows, width, &mut distances);
+            let potential = distances
+                .chunks_exact_mut(norms.len())
+                .zip(drawn.chunks_exact(width))
+                .map(|(distances, centroid)| {
+                    let own = square(centroid);
+                    for ((d, norm), nearest) in distances.iter_mut().zip(norms).zip(nearest) {
+                        // Rounding leaves a coinciding row a little off zero; it must never be
+                        // drawn again.
+                        let squared = *d + norm + own;
+                        let noise = 4.0 * f32::EPSILON * (norm + own);
+                        *d = if squared > noise { squared.min(*nearest) } else { 0.0 };
+                    }
+                    distances.iter().map(|d| f64::from(*d)).sum()
+                })
+                .collect();
+            Improvement { distances, potential }
+        })
+        .collect()
+}

@@ -1,0 +1,192 @@
+//! Residual k-means: one k-means run for each level, on what the levels before leave over.
+
+use std::ops::ControlFlow;
+
+use linfa::DatasetBase;
+use linfa::traits::{Fit, PredictInplace};
+use ndarray::{Array2, ArrayBase, ArrayView2, Data, Ix2};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use sidereal_sid::Code;
+
+use crate::codebooks::to_code;
+use crate::kmeans::{Clustering, Limits, lloyd};
+use crate::rows::{Residuals, Table, check};
+use crate::{Codebooks, QuantizerError, RqKMeansParams, RqKMeansValidParams};
+
+/// Codebooks fitted by residual k-means (RQ-KMeans), with the codes of the fitted rows.
+///
+/// Level by level: k-means on the residuals, code = index of the nearest centroid, residual minus
+/// that centroid. SINGER §2.1, GREAM §3.1.2. The squared error never grows from a level to the
+/// next.
+///
+/// Equal settings give equal codebooks on the same kind of processor, whatever the number of
+/// threads. With fewer distinct rows than codes, the surplus codes repeat a centroid and stay
+/// unused.
+///
+/// # Examples
+/// ```
+/// use linfa::prelude::*;
+/// use ndarray::array;
+/// use sidereal_quantizer::RqKMeans;
+///
+/// let embeddings = array![[0.0f32, 0.1], [0.0, -0.1], [5.0, 0.1], [5.0, -0.1]];
+/// let model = RqKMeans::params([2, 2], 7).fit(&DatasetBase::from(embeddings.view()))?;
+/// let codes = model.predict(&embeddings);
+/// assert_eq!(codes.row(0)[0], codes.row(1)[0]);   // same first code,
+/// assert_ne!(codes.row(0)[1], codes.row(1)[1]);   // told apart by the second
+/// let back = model.codebooks().decode(codes.view())?;
+/// assert!((&back - &embeddings).iter().all(|error| error.abs() < 1e-6));
+/// # Ok::<(), sidereal_quantizer::QuantizerError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct RqKMeans {
+    codebooks: Codebooks,
+    codes: Array2<Code>,
+    levels: Vec<LevelFit>,
+}
+
+/// How the k-means run of one level ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct LevelFit {
+    /// Squared error `Σ_i ‖r_i - c_code(i)‖²` over all fitted rows.
+    pub inertia: f64,
+    /// Iterations of the run that was kept.
+    pub iterations: usize,
+}
+
+/// One iteration of a fit, as an observer sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct FitStep {
+    /// The level, from 0.
+    pub level: usize,
+    /// The run of that level, from 0.
+    pub restart: usize,
+    /// The iteration of that run, from 1.
+    pub iteration: usize,
+    /// Squared error of the iteration's codes against the centroids it began with.
+    pub inertia: f64,
+}
+
+/// Watches a fit and may end it. Every `FnMut(&FitStep) -> ControlFlow<()>` is one.
+pub trait FitObserver {
+    /// Called after each assignment; `Break` ends the fit with [`QuantizerError::Interrupted`].
+    fn on_step(&mut self, step: &FitStep) -> ControlFlow<()>;
+}
+
+impl<F: FnMut(&FitStep) -> ControlFlow<()>> FitObserver for F {
+    fn on_step(&mut self, step: &FitStep) -> ControlFlow<()> {
+        self(step)
+    }
+}
+
+impl RqKMeans {
+    /// Settings to fit with; see [`RqKMeansParams`].
+    #[must_use]
+    pub fn params(codebook_sizes: impl Into<Vec<usize>>, seed: u64) -> RqKMeansParams {
+        RqKMeansParams::new(codebook_sizes, seed)
+    }
+
+    /// The fitted centroids.
+    #[must_use]
+    pub const fn codebooks(&self) -> &Codebooks {
+        &self.codebooks
+    }
+
+    /// Codes `[N, L]` of the rows that the fit saw.
+    #[must_use]
+    pub const fn codes(&self) -> &Array2<Code> {
+        &self.codes
+    }
+
+    /// How each level's run ended, coarsest first.
+    #[must_use]
+    pub fn levels(&self) -> &[LevelFit] {
+        &self.levels
+    }
+}
+
+impl RqKMeansValidParams {
+    /// Fits codebooks to `rows` `[N, D]` and reports each iteration to `observer`.
+    ///
+    /// # Errors
+    /// [`QuantizerError::EmptyMatrix`], [`QuantizerError::NotFinite`], which names the row, and
+    /// [`QuantizerError::Interrupted`].
+    pub fn fit_observed(
+        &self,
+        rows: ArrayView2<'_, f32>,
+        observer: &mut impl FitObserver,
+    ) -> Result<RqKMeans, QuantizerError> {
+        check(&rows)?;
+        let mut before: Vec<(Table, Vec<Code>)> = Vec::new();
+        let mut levels = Vec::new();
+        for (level, size) in self.codebook_sizes().iter().enumerate() {
+            let residuals = Residuals { matrix: rows.view(), before: &before };
+            let fitted = self.fit_level(&residuals, level, *size, observer)?;
+            levels.push(LevelFit { inertia: fitted.inertia, iterations: fitted.iterations });
+            before.push((fitted.table, fitted.codes.into_iter().map(to_code).collect()));
+        }
+        let mut codes = Array2::zeros((rows.nrows(), before.len()));
+        for (mut column, (_, level)) in codes.columns_mut().into_iter().zip(&before) {
+            column.iter_mut().zip(level).for_each(|(code, level)| *code = *level);
+        }
+        let tables = before.into_iter().map(|(table, _)| table).collect();
+        Ok(RqKMeans { codebooks: Codebooks::from_tables(tables, rows.ncols()), codes, levels })
+    }
+
+    fn fit_level(
+        &self,
+        residuals: &Residuals<'_>,
+        level: usize,
+        size: usize,
+        observer: &mut impl FitObserver,
+    ) -> Result<Clustering, QuantizerError> {
+        let limits = Limits { max_iterations: self.max_iterations(), tolerance: self.tolerance() };
+        let mut best: Option<Clustering> = None;
+        for restart in 0..self.restarts() {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed());
+            rng.set_stream(((level as u64) << 32) + restart as u64);
+            let centroids = self.init().centroids(residuals, size, &mut rng);
+            let mut reached = 0;
+            let run = lloyd(residuals, centroids, limits, |iteration, inertia| {
+                reached = iteration;
+                observer.on_step(&FitStep { level, restart, iteration, inertia })
+            });
+            let Some(run) = run else {
+                return Err(QuantizerError::Interrupted { level, iteration: reached });
+            };
+            if best.as_ref().is_none_or(|best| run.inertia < best.inertia) {
+                best = Some(run);
+            }
+        }
+        best.ok_or(QuantizerError::Restarts)
+    }
+}
+
+impl<D: Data<Elem = f32>, T> Fit<ArrayBase<D, Ix2>, T, QuantizerError> for RqKMeansValidParams {
+    type Object = RqKMeans;
+
+    fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<RqKMeans, QuantizerError> {
+        self.fit_observed(dataset.records().view(), &mut |_: &FitStep| ControlFlow::Continue(()))
+    }
+}
+
+/// linfa's prediction, which cannot fail: it panics where [`Codebooks::encode`] returns an error.
+impl<D: Data<Elem = f32>> PredictInplace<ArrayBase<D, Ix2>, Array2<Code>> for RqKMeans {
+    /// # Panics
+    /// On rows of another width or with values that are not finite, and on a target of another
+    /// shape.
+    #[allow(clippy::panic, reason = "the trait has no error; `Codebooks::encode` has")]
+    fn predict_inplace<'a>(&'a self, rows: &'a ArrayBase<D, Ix2>, codes: &mut Array2<Code>) {
+        match self.codebooks.encode(rows.view()) {
+            Ok(found) => codes.assign(&found),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn default_target(&self, rows: &ArrayBase<D, Ix2>) -> Array2<Code> {
+        Array2::zeros((rows.nrows(), self.codebooks.num_levels()))
+    }
+}
