@@ -1,9 +1,13 @@
 //! Advantages: how much better than its group a rollout is.
 
 mod baseline;
+mod decoupled;
+mod srpo;
 mod z_score;
 
 pub use baseline::{leave_one_out_advantages, mean_only_advantages};
+pub use decoupled::decoupled_advantages;
+pub use srpo::{Srpo, SrpoBonus};
 pub use z_score::ZScore;
 
 use crate::{RlError, Segments};
@@ -19,7 +23,7 @@ pub struct Advantages {
 }
 
 /// Refuses rewards that are not one finite value per rollout.
-fn check(what: &'static str, rewards: &[f64], groups: &Segments) -> Result<(), RlError> {
+pub(crate) fn check(what: &'static str, rewards: &[f64], groups: &Segments) -> Result<(), RlError> {
     RlError::length(what, rewards.len(), groups.total(), "rollout of the groups")?;
     if let Some(at) = rewards.iter().position(|reward| !reward.is_finite()) {
         let (group, position) = groups.locate(at);
@@ -46,8 +50,8 @@ fn bounds(rewards: &[f64]) -> (f64, f64) {
     })
 }
 
-/// Mean of finite values, by halves where their sum would overflow.
-fn mean(values: &[f64]) -> f64 {
+/// Mean of finite values, also where their sum would overflow.
+pub(crate) fn mean(values: &[f64]) -> f64 {
     let count = values.len() as f64;
     let sum: f64 = values.iter().sum();
     if sum.is_finite() { sum / count } else { values.iter().map(|value| value / count).sum() }

@@ -25,6 +25,9 @@ pub enum RlError {
     /// A per-rollout input that is NaN or infinite.
     #[error("`{what}` of rollout {rollout} is {found}: needed a finite value")]
     Rollout { what: &'static str, rollout: usize, found: f64 },
+    /// A rollout whose length divides but is 0.
+    #[error("the length of rollout {rollout} is 0, needed at least 1")]
+    ZeroLength { rollout: usize },
     /// Finite inputs whose result no `f64` can hold.
     #[error("`{what}` overflows in {unit} {index}: its inputs lie too far apart")]
     Overflow { what: &'static str, unit: &'static str, index: usize },

@@ -4,6 +4,7 @@ mod advantage;
 mod curriculum;
 mod error;
 mod group;
+mod preference;
 mod reward;
 mod segments;
 mod surrogate;
@@ -13,14 +14,24 @@ pub use group::Group;
 pub use segments::Segments;
 
 pub use reward::{
-    Accuracy, ByHardness, Clipped, Named, Part, RankReward, Reward, Scores, SidLevel, Singer, Sum,
-    Weighted, score_groups,
+    Accuracy, ByHardness, Clipped, Legal, Named, ObjectiveScores, Objectives, OverlongPenalty,
+    Part, RankReward, ResidualSensitive, Reward, Scores, SidLevel, Singer, Stepwise, Sum,
+    TaggedFormat, TextReward, Weighted, find_sid, score_groups,
 };
 
-pub use advantage::{Advantages, ZScore, is_flat, leave_one_out_advantages, mean_only_advantages};
+pub use advantage::{
+    Advantages, Srpo, SrpoBonus, ZScore, decoupled_advantages, is_flat, leave_one_out_advantages,
+    mean_only_advantages,
+};
 
 pub use surrogate::{
-    Clip, Diagnostics, Grpo, Kl, KlEstimator, Normalise, Objective, RolloutBatch, StepSize,
+    Clip, Diagnostics, EntropyBonus, Gbpo, Grpo, Gspo, Kl, KlEstimator, Normalise, Objective,
+    RolloutBatch, Sage, SageReading, StepSize, Surrogate, entropy_bonus,
 };
 
-pub use curriculum::{PrefixCap, PrefixSchedule};
+pub use preference::{PreferenceBatch, PreferenceLoss, Sdpo};
+
+pub use curriculum::{
+    PrefixCap, PrefixSchedule, ReasoningInsertion, RunningEntropy, VarianceGuidedSampling,
+    select_distinct,
+};

@@ -2,15 +2,27 @@
 
 mod accuracy;
 mod combine;
+mod legal;
+mod objectives;
 mod rank;
+mod residual;
 mod sid_level;
 mod singer;
+mod stepwise;
+mod text;
 
 pub use accuracy::Accuracy;
 pub use combine::{ByHardness, Clipped, Named, Sum, Weighted};
+pub use legal::Legal;
+pub use objectives::{ObjectiveScores, Objectives};
 pub use rank::RankReward;
+pub use residual::ResidualSensitive;
 pub use sid_level::SidLevel;
 pub use singer::Singer;
+pub use stepwise::Stepwise;
+pub use text::{OverlongPenalty, TaggedFormat, TextReward, find_sid};
+
+use std::borrow::Cow;
 
 use crate::{Group, RlError, Segments};
 
@@ -35,22 +47,18 @@ pub trait Reward {
 
     /// As [`score`](Self::score); calls `visit` with the name and the scores of each named part
     /// that took part, for logging. Only combinators need to override it.
-    fn score_parts(
-        &self,
-        group: &Group<'_>,
-        visit: &mut dyn FnMut(&'static str, &[f64]),
-    ) -> Vec<f64> {
+    fn score_parts(&self, group: &Group<'_>, visit: &mut dyn FnMut(&str, &[f64])) -> Vec<f64> {
         let _ = visit;
         self.score(group)
     }
 
     /// This reward, its scores logged under `name` before any outer weight or clip.
     #[must_use]
-    fn named(self, name: &'static str) -> Named<Self>
+    fn named(self, name: impl Into<Cow<'static, str>>) -> Named<Self>
     where
         Self: Sized,
     {
-        Named::new(name, self)
+        Named::new(name.into(), self)
     }
 
     /// `weight` times this reward.
@@ -101,11 +109,7 @@ impl Reward for Box<dyn Reward + '_> {
         self.as_ref().score(group)
     }
 
-    fn score_parts(
-        &self,
-        group: &Group<'_>,
-        visit: &mut dyn FnMut(&'static str, &[f64]),
-    ) -> Vec<f64> {
+    fn score_parts(&self, group: &Group<'_>, visit: &mut dyn FnMut(&str, &[f64])) -> Vec<f64> {
         self.as_ref().score_parts(group, visit)
     }
 }
@@ -127,7 +131,7 @@ pub struct Scores {
 #[non_exhaustive]
 pub struct Part {
     /// Name given with [`Reward::named`].
-    pub name: &'static str,
+    pub name: String,
     /// Sum of its scores.
     pub sum: f64,
     /// Number of rollouts that it scored: fewer than all where hardness decides.
@@ -175,9 +179,9 @@ pub fn score_groups<'a>(
     let mut rewards = Vec::new();
     let mut lens = Vec::new();
     let mut parts: Vec<Part> = Vec::new();
-    let mut visit = |name: &'static str, scores: &[f64]| {
+    let mut visit = |name: &str, scores: &[f64]| {
         let at = parts.iter().position(|part| part.name == name).unwrap_or_else(|| {
-            parts.push(Part { name, sum: 0.0, count: 0 });
+            parts.push(Part { name: name.to_owned(), sum: 0.0, count: 0 });
             parts.len() - 1
         });
         parts[at].sum += scores.iter().sum::<f64>();
@@ -185,18 +189,26 @@ pub fn score_groups<'a>(
     };
     for (index, group) in groups.into_iter().enumerate() {
         let scores = reward.score_parts(&group, &mut visit);
-        let (found, needed) = (scores.len(), group.len());
-        if found != needed {
-            return Err(RlError::ScoreCount { group: index, found, needed });
-        }
-        if let Some(position) = scores.iter().position(|score| !score.is_finite()) {
-            let (what, found) = ("reward", scores[position]);
-            return Err(RlError::Reward { what, group: index, position, found });
-        }
+        check_scores(&scores, &group, index)?;
         rewards.extend(scores);
-        lens.push(needed);
+        lens.push(group.len());
     }
     Ok(Scores { rewards, groups: Segments::from_lens(lens), parts })
+}
+
+/// Refuses scores that are not one finite value per rollout.
+fn check_scores(scores: &[f64], group: &Group<'_>, index: usize) -> Result<(), RlError> {
+    let (found, needed) = (scores.len(), group.len());
+    if found != needed {
+        return Err(RlError::ScoreCount { group: index, found, needed });
+    }
+    match scores.iter().position(|score| !score.is_finite()) {
+        Some(position) => {
+            let (what, found) = ("reward", scores[position]);
+            Err(RlError::Reward { what, group: index, position, found })
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -224,7 +236,7 @@ mod tests {
         let groups = [Group::new(&target, &hit), Group::new(&target, &miss)];
         let scores = score_groups(&reward, groups).unwrap();
         assert_eq!(scores.rewards, [2.0, 0.0]);
-        let seen: Vec<_> = scores.parts.iter().map(|p| (p.name, p.sum, p.count)).collect();
+        let seen: Vec<_> = scores.parts.iter().map(|p| (p.name.as_str(), p.sum, p.count)).collect();
         assert_eq!(seen, [("easy", 1.0, 1), ("hard", 0.0, 1)]);
     }
 

@@ -2,17 +2,79 @@
 
 mod batch;
 mod diagnostics;
+mod entropy;
+mod gbpo;
 mod grpo;
+mod gspo;
 mod kl;
 mod normalise;
+mod sage;
 
 pub use batch::RolloutBatch;
+pub(crate) use batch::{check_rollouts, check_tokens};
 pub use diagnostics::Diagnostics;
+pub use entropy::{EntropyBonus, entropy_bonus};
+pub use gbpo::Gbpo;
 pub use grpo::{Clip, Grpo};
+pub use gspo::Gspo;
 pub use kl::{Kl, KlEstimator};
 pub use normalise::{Normalise, StepSize};
+pub use sage::{Sage, SageReading};
+
+use serde::{Deserialize, Serialize};
 
 use crate::RlError;
+
+/// Any of the objectives, for a run's configuration: `{"grpo": {}}`, `{"gbpo": {}}`, ….
+///
+/// ```
+/// use sidereal_rl::{Clip, Grpo, Surrogate};
+///
+/// let surrogate = Surrogate::Grpo(Grpo { clip: Clip::new(0.2, 0.28)?, ..Grpo::default() });
+/// let text = r#"{"grpo": {"clip": {"low": 0.2, "high": 0.28}}}"#;
+/// assert_eq!(serde_json::from_str::<Surrogate>(text)?, surrogate);
+/// assert!(serde_json::from_str::<Surrogate>(r#"{"grpo": {"clip_eps": 0.2}}"#).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Surrogate {
+    /// Token ratios; GRPO, Dr. GRPO and DAPO by their settings.
+    Grpo(Grpo),
+    /// Length-normalised sequence ratios.
+    Gspo(Gspo),
+    /// Sequence ratios whose gradient is bounded without clipping.
+    Gbpo(Gbpo),
+    /// Length-normalised sequence ratios with a boosted bound above and an entropy-driven one below.
+    Sage(Sage),
+}
+
+impl Surrogate {
+    /// Value, gradient and diagnostics of a batch that is all or part of a step of size `step`.
+    ///
+    /// # Errors
+    /// Those of the objective chosen.
+    pub fn objective(
+        &self,
+        batch: &RolloutBatch<'_>,
+        step: StepSize,
+    ) -> Result<Objective, RlError> {
+        match self {
+            Self::Grpo(grpo) => grpo.objective(batch, step),
+            Self::Gspo(gspo) => gspo.objective(batch, step),
+            Self::Gbpo(gbpo) => gbpo.objective(batch, step),
+            Self::Sage(sage) => sage.objective(batch, step),
+        }
+    }
+}
+
+impl Default for Surrogate {
+    /// GRPO with its defaults.
+    fn default() -> Self {
+        Self::Grpo(Grpo::default())
+    }
+}
 
 /// What an objective returns for a batch, or for one micro-batch of a step.
 ///
@@ -52,4 +114,21 @@ fn finite(share: f64, rollout: usize) -> Result<f64, RlError> {
     } else {
         Err(RlError::Overflow { what: "objective", unit: "rollout", index: rollout })
     }
+}
+
+/// Mean log-ratio of a rollout's tokens in units of its length, after noting each token.
+fn mean_log_ratio(
+    batch: &RolloutBatch<'_>,
+    rollout: usize,
+    range: std::ops::Range<usize>,
+    seen: &mut Diagnostics,
+) -> f64 {
+    let length = batch.length(rollout, range.len());
+    let mut sum = 0.0;
+    for t in range {
+        let log_ratio = batch.logp()[t] - batch.old_logp()[t];
+        seen.see_token(log_ratio, log_ratio.exp());
+        sum += log_ratio;
+    }
+    sum / length
 }

@@ -1,14 +1,16 @@
 //! Rewards made of rewards.
 
+use std::borrow::Cow;
+
 use crate::{Group, Reward};
 
 /// Callback that receives the name and the scores of a part.
-type Visit<'v> = &'v mut dyn FnMut(&'static str, &[f64]);
+type Visit<'v> = &'v mut dyn FnMut(&str, &[f64]);
 
 /// A reward whose scores are logged under a name; made by [`Reward::named`].
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Named<A> {
-    name: &'static str,
+    name: Cow<'static, str>,
     inner: A,
 }
 
@@ -42,7 +44,7 @@ pub struct ByHardness<H, E> {
 }
 
 impl<A> Named<A> {
-    pub(super) const fn new(name: &'static str, inner: A) -> Self {
+    pub(super) const fn new(name: Cow<'static, str>, inner: A) -> Self {
         Self { name, inner }
     }
 }
@@ -78,7 +80,7 @@ impl<A: Reward> Reward for Named<A> {
 
     fn score_parts(&self, group: &Group<'_>, visit: Visit<'_>) -> Vec<f64> {
         let scores = self.inner.score_parts(group, visit);
-        visit(self.name, &scores);
+        visit(&self.name, &scores);
         scores
     }
 }

@@ -25,11 +25,7 @@ impl Reward for Singer {
         self.score_parts(group, &mut |_, _| {})
     }
 
-    fn score_parts(
-        &self,
-        group: &Group<'_>,
-        visit: &mut dyn FnMut(&'static str, &[f64]),
-    ) -> Vec<f64> {
+    fn score_parts(&self, group: &Group<'_>, visit: &mut dyn FnMut(&str, &[f64])) -> Vec<f64> {
         let easy = Accuracy.named("accuracy").plus(self.rank.named("rank"));
         self.sid_level.named("sid_level").on_hard_else(easy).score_parts(group, visit)
     }

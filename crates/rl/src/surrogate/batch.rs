@@ -27,6 +27,15 @@ pub struct RolloutBatch<'a> {
     old_logp: &'a [f64],
     ref_logp: Option<&'a [f64]>,
     advantages: &'a [f64],
+    lengths: Option<&'a [usize]>,
+    entropies: Option<Entropies<'a>>,
+}
+
+/// Entropies of the rollouts and the target that they are held against, in nats.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entropies<'a> {
+    pub(super) values: &'a [f64],
+    pub(super) target: f64,
 }
 
 impl<'a> RolloutBatch<'a> {
@@ -46,7 +55,8 @@ impl<'a> RolloutBatch<'a> {
         check_tokens("logp", logp, tokens)?;
         check_tokens("old_logp", old_logp, tokens)?;
         check_rollouts("advantages", advantages, tokens)?;
-        Ok(Self { tokens, logp, old_logp, ref_logp: None, advantages })
+        let (ref_logp, lengths, entropies) = (None, None, None);
+        Ok(Self { tokens, logp, old_logp, ref_logp, advantages, lengths, entropies })
     }
 
     /// The same batch with the log-probs of the frozen reference policy, for a KL penalty.
@@ -56,6 +66,33 @@ impl<'a> RolloutBatch<'a> {
     pub fn with_reference(mut self, ref_logp: &'a [f64]) -> Result<Self, RlError> {
         check_tokens("ref_logp", ref_logp, self.tokens)?;
         self.ref_logp = Some(ref_logp);
+        Ok(self)
+    }
+
+    /// The same batch with the length, `[R]`, by which sequence-level ratios average a rollout's
+    /// log-ratios; by default its number of tokens. For slates pass the number of items.
+    ///
+    /// # Errors
+    /// [`RlError::Length`] on a wrong number of lengths; [`RlError::ZeroLength`].
+    pub fn with_lengths(mut self, lengths: &'a [usize]) -> Result<Self, RlError> {
+        RlError::length("lengths", lengths.len(), self.num_rollouts(), "rollout")?;
+        if let Some(rollout) = lengths.iter().position(|length| *length == 0) {
+            return Err(RlError::ZeroLength { rollout });
+        }
+        self.lengths = Some(lengths);
+        Ok(self)
+    }
+
+    /// The same batch with the entropy of the policy over each rollout, `[R]`, and the running
+    /// target that SAGE holds it against ([`RunningEntropy`](crate::RunningEntropy)), in nats.
+    ///
+    /// # Errors
+    /// [`RlError::Length`] on a wrong number of entropies; [`RlError::Rollout`] and
+    /// [`RlError::Setting`] on NaN or infinity.
+    pub fn with_entropies(mut self, entropies: &'a [f64], target: f64) -> Result<Self, RlError> {
+        check_rollouts("entropies", entropies, self.tokens)?;
+        let target = RlError::setting("entropy target", target, "a finite value", f64::is_finite)?;
+        self.entropies = Some(Entropies { values: entropies, target });
         Ok(self)
     }
 
@@ -89,6 +126,16 @@ impl<'a> RolloutBatch<'a> {
         self.advantages
     }
 
+    /// Divisor of a rollout's summed log-ratio; 1 for one without tokens.
+    pub(super) fn length(&self, rollout: usize, num_tokens: usize) -> f64 {
+        self.lengths.map_or(num_tokens.max(1), |lengths| lengths[rollout]) as f64
+    }
+
+    /// Entropies and their target, if the batch has them.
+    pub(super) const fn entropies(&self) -> Option<Entropies<'a>> {
+        self.entropies
+    }
+
     /// Number of rollouts `R`.
     #[must_use]
     pub const fn num_rollouts(&self) -> usize {
@@ -102,7 +149,11 @@ impl<'a> RolloutBatch<'a> {
     }
 }
 
-fn check_tokens(what: &'static str, values: &[f64], tokens: &Segments) -> Result<(), RlError> {
+pub(crate) fn check_tokens(
+    what: &'static str,
+    values: &[f64],
+    tokens: &Segments,
+) -> Result<(), RlError> {
     RlError::length(what, values.len(), tokens.total(), "token of the rollouts")?;
     if let Some(at) = values.iter().position(|value| !value.is_finite()) {
         let (rollout, position) = tokens.locate(at);
@@ -111,7 +162,11 @@ fn check_tokens(what: &'static str, values: &[f64], tokens: &Segments) -> Result
     Ok(())
 }
 
-fn check_rollouts(what: &'static str, values: &[f64], tokens: &Segments) -> Result<(), RlError> {
+pub(crate) fn check_rollouts(
+    what: &'static str,
+    values: &[f64],
+    tokens: &Segments,
+) -> Result<(), RlError> {
     RlError::length(what, values.len(), tokens.len(), "rollout")?;
     match values.iter().position(|value| !value.is_finite()) {
         Some(rollout) => Err(RlError::Rollout { what, rollout, found: values[rollout] }),

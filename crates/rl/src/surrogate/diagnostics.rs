@@ -11,9 +11,9 @@ use super::RolloutBatch;
 pub struct Diagnostics {
     /// Number of ratios.
     pub units: usize,
-    /// Units with a negative advantage whose ratio lies below the lower bound: no gradient.
+    /// Units with a negative advantage on which the bound below acts: a clipped one has no gradient.
     pub clipped_low: usize,
-    /// Units with a positive advantage whose ratio lies above the upper bound: no gradient.
+    /// Units with a positive advantage on which the bound above acts: a clipped one has no gradient.
     pub clipped_high: usize,
     /// Sum of the ratios.
     pub ratio_sum: f64,
@@ -32,13 +32,13 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Share of units that the lower bound silences, in `[0, 1]`.
+    /// Share of units on which the bound below acts, in `[0, 1]`.
     #[must_use]
     pub fn clip_fraction_low(&self) -> f64 {
         share(self.clipped_low as f64, self.units)
     }
 
-    /// Share of units that the upper bound silences, in `[0, 1]`.
+    /// Share of units on which the bound above acts, in `[0, 1]`.
     #[must_use]
     pub fn clip_fraction_high(&self) -> f64 {
         share(self.clipped_high as f64, self.units)

@@ -22,6 +22,9 @@ struct RawClip {
 }
 
 impl Clip {
+    /// The paper's region for a sequence ratio.
+    pub(super) const GSPO: Self = Self { low: 3e-4, high: 4e-4 };
+
     /// A region from `1 - low` to `1 + high`: `low` in `(0, 1]`, `high` above 0.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ pub enum Normalise {
 
 impl Normalise {
     /// Weight of one token of a rollout of `len` tokens in a step of this size.
-    pub(crate) fn token_weight(self, len: usize, step: StepSize) -> f64 {
+    pub(super) fn token_weight(self, len: usize, step: StepSize) -> f64 {
         let rollouts = step.rollouts.max(1) as f64;
         match self {
             Self::Sequence => (rollouts * len.max(1) as f64).recip(),
@@ -56,8 +56,13 @@ impl StepSize {
         Self { rollouts: tokens.len(), tokens: tokens.total() }
     }
 
+    /// Weight of a rollout in a mean over rollouts.
+    pub(super) fn rollout_weight(self) -> f64 {
+        (self.rollouts.max(1) as f64).recip()
+    }
+
     /// Refuses a step that counts less than one of its batches.
-    pub(crate) fn check_contains(self, tokens: &Segments) -> Result<(), RlError> {
+    pub(super) fn check_contains(self, tokens: &Segments) -> Result<(), RlError> {
         let batch = Self::of(tokens);
         if self.rollouts < batch.rollouts {
             let (found, needed) = (self.rollouts, batch.rollouts);

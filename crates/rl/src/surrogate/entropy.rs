@@ -1,0 +1,58 @@
+use super::{Normalise, StepSize};
+use crate::{RlError, Segments};
+
+/// An entropy bonus and its gradient, to be added to an objective.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct EntropyBonus {
+    /// The batch's share of the bonus.
+    pub value: f64,
+    /// `d value / d entropy`, `[N]`: the same for every token of a rollout.
+    pub d_entropy: Vec<f64>,
+}
+
+/// The bonus `coef · H` on the policy's token entropies, averaged as the objective is.
+///
+/// ```text
+/// J_H = coef · Σ_t w[t]·H[t]            dJ_H/dH[t] = coef · w[t]
+/// ```
+/// Entropy depends on all logits of a position, not on the sampled token's log-prob, so it is a term
+/// of its own: a trainer adds `(entropy * d_entropy).sum()` to `(logp * d_logp).sum()`.
+///
+/// # Shapes
+/// `entropies`: `[N]`, nats, cut by `tokens` into `R` rollouts.
+///
+/// # Errors
+/// [`RlError::Length`]; [`RlError::Token`] on NaN or infinity; [`RlError::Setting`] for such a
+/// coefficient; [`RlError::Step`]; [`RlError::Overflow`].
+///
+/// ```
+/// use sidereal_rl::{Normalise, Segments, StepSize, entropy_bonus};
+///
+/// let tokens = Segments::from_lens([2, 1]);
+/// let step = StepSize::of(&tokens);
+/// let bonus = entropy_bonus(&[1.0, 3.0, 4.0], &tokens, 0.5, Normalise::Sequence, step)?;
+/// assert_eq!(bonus.value, 0.5 * (2.0 + 4.0) / 2.0);
+/// assert_eq!(bonus.d_entropy, [0.125, 0.125, 0.25]);
+/// # Ok::<(), sidereal_rl::RlError>(())
+/// ```
+pub fn entropy_bonus(
+    entropies: &[f64],
+    tokens: &Segments,
+    coef: f64,
+    normalise: Normalise,
+    step: StepSize,
+) -> Result<EntropyBonus, RlError> {
+    super::batch::check_tokens("entropies", entropies, tokens)?;
+    let coef = RlError::setting("entropy coef", coef, "a finite value", f64::is_finite)?;
+    step.check_contains(tokens)?;
+    let mut value = 0.0;
+    let mut d_entropy = vec![0.0; entropies.len()];
+    for (rollout, range) in tokens.iter().enumerate() {
+        let weight = coef * normalise.token_weight(range.len(), step);
+        let share = weight * entropies[range.clone()].iter().sum::<f64>();
+        d_entropy[range].fill(weight);
+        value += super::finite(share, rollout)?;
+    }
+    Ok(EntropyBonus { value, d_entropy })
+}

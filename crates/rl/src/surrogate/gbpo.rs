@@ -1,0 +1,85 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Diagnostics, Gain, Objective, RolloutBatch, StepSize, finite, mean_log_ratio};
+use crate::RlError;
+
+/// Gradient-bounded policy optimisation: no clipping, a denominator that bounds the gradient.
+///
+/// ```text
+/// π = exp(Σ_t new[t]),  π_old = exp(Σ_t old[t])          probabilities of whole rollouts
+/// d = max(π_old, sg π)        for A >= 0
+///     max(π_old, 1 - sg π)    for A < 0                  sg: taken as a constant
+/// J = 1/R · Σ_i π/d · A,      dJ/d new[t] = 1/R · π/d · A
+/// ```
+/// OneRec-V2, [arXiv:2508.20900](https://arxiv.org/abs/2508.20900). For `A >= 0` the coefficient never
+/// exceeds `A`; for `A < 0` it is at most `π/(1 - π)`, the bound of binary cross-entropy. Every rollout
+/// keeps a gradient. Computed from logarithms, so probabilities below the smallest float keep their
+/// ratio. Log-probs above 0 (`π > 1`) leave `1 - π` negative, and `π_old` the denominator.
+///
+/// The diagnostics count a bound that replaced `π_old` as clipping on that side.
+///
+/// ```
+/// use sidereal_rl::{Gbpo, RolloutBatch, Segments, StepSize};
+///
+/// // π rose from 0.1 to 0.4: GRPO's ratio would be 4, here it is bounded by 1.
+/// let tokens = Segments::uniform(1, 1);
+/// let (new, old) = ([0.4f64.ln()], [0.1f64.ln()]);
+/// let rise = RolloutBatch::new(&tokens, &new, &old, &[1.0])?;
+/// let objective = Gbpo.objective(&rise, StepSize::of(&tokens))?;
+/// assert!((objective.d_logp[0] - 1.0).abs() < 1e-12);
+/// // A < 0: 0.4 / max(0.1, 0.6) = 2/3.
+/// let fall = RolloutBatch::new(&tokens, &new, &old, &[-1.0])?;
+/// assert!((Gbpo.objective(&fall, StepSize::of(&tokens))?.value + 2.0 / 3.0).abs() < 1e-12);
+/// # Ok::<(), sidereal_rl::RlError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gbpo;
+
+impl Gbpo {
+    /// Value, gradient and diagnostics of a batch that is all or part of a step of size `step`.
+    ///
+    /// # Errors
+    /// [`RlError::Step`] if `step` counts less than the batch; [`RlError::Overflow`] where the
+    /// result is beyond an `f64`.
+    pub fn objective(
+        &self,
+        batch: &RolloutBatch<'_>,
+        step: StepSize,
+    ) -> Result<Objective, RlError> {
+        step.check_contains(batch.tokens())?;
+        let mut seen = Diagnostics::of(batch);
+        let mut value = 0.0;
+        let mut d_logp = vec![0.0; batch.num_tokens()];
+        let weight = step.rollout_weight();
+        for (rollout, range) in batch.tokens().iter().enumerate().filter(|(_, r)| !r.is_empty()) {
+            mean_log_ratio(batch, rollout, range.clone(), &mut seen);
+            let new: f64 = batch.logp()[range.clone()].iter().sum();
+            let old: f64 = batch.old_logp()[range.clone()].iter().sum();
+            let advantage = batch.advantages()[rollout];
+            let bound = if advantage < 0.0 { ln_one_minus_exp(new) } else { new };
+            if bound > old && advantage < 0.0 {
+                seen.clipped_low += 1;
+            } else if bound > old && advantage > 0.0 {
+                seen.clipped_high += 1;
+            }
+            let ratio = (new - old.max(bound)).exp();
+            seen.see_ratio(ratio);
+            let gain = Gain::linear(ratio, advantage);
+            d_logp[range].fill(weight * gain.slope);
+            value += finite(weight * gain.value, rollout)?;
+        }
+        Ok(Objective { value, d_logp, diagnostics: seen })
+    }
+}
+
+/// `ln(1 - e^x)`; minus infinity where `e^x >= 1`.
+fn ln_one_minus_exp(x: f64) -> f64 {
+    if x >= 0.0 {
+        f64::NEG_INFINITY
+    } else if x > -std::f64::consts::LN_2 {
+        (-x.exp_m1()).ln()
+    } else {
+        (-x.exp()).ln_1p()
+    }
+}

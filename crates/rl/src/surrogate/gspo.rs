@@ -1,0 +1,80 @@
+use serde::{Deserialize, Serialize};
+
+use super::kl::Penalty;
+use super::{Clip, Diagnostics, Kl, Objective, RolloutBatch, StepSize, finite, mean_log_ratio};
+use crate::RlError;
+
+/// Group sequence policy optimisation: one clipped, length-normalised ratio per rollout.
+///
+/// ```text
+/// s[i] = exp( mean_t (new[t] - old[t]) )
+/// J    = 1/R · Σ_i ( min(s[i]·A, clip(s[i], 1 - low, 1 + high)·A) - β·mean_t KL[t] )
+/// dJ/d new[t] = 1/(R·len) · ( s[i]·A·1[not clipped] - β·dKL[t] )
+/// ```
+/// GSPO, [arXiv:2507.18071](https://arxiv.org/abs/2507.18071) eqs 5-7; the paper has no KL term, the
+/// optional one here is the rollout's mean. With [`RolloutBatch::with_lengths`] the mean is a sum
+/// over those lengths instead (not so the KL term). Clipping acts on whole rollouts, and because `s`
+/// is a mean, its region is far narrower than a token ratio's.
+///
+/// ```
+/// use sidereal_rl::{Gspo, RolloutBatch, Segments, StepSize};
+///
+/// // Log-ratios +0.1 and -0.1 cancel: s = 1 and every token has the same gradient.
+/// let tokens = Segments::uniform(1, 2);
+/// let batch = RolloutBatch::new(&tokens, &[-0.9, -1.1], &[-1.0, -1.0], &[2.0])?;
+/// let objective = Gspo::default().objective(&batch, StepSize::of(&tokens))?;
+/// assert!((objective.d_logp[0] - 1.0).abs() < 1e-12);
+/// assert_eq!(objective.d_logp[0], objective.d_logp[1]);
+/// # Ok::<(), sidereal_rl::RlError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gspo {
+    /// Trust region of the sequence ratio.
+    pub clip: Clip,
+    /// Penalty towards the reference policy; `None` needs no reference log-probs.
+    pub kl: Option<Kl>,
+}
+
+impl Default for Gspo {
+    /// The paper's region, 3e-4 below and 4e-4 above 1 (§5.1); no KL.
+    fn default() -> Self {
+        Self { clip: Clip::GSPO, kl: None }
+    }
+}
+
+impl Gspo {
+    /// Value, gradient and diagnostics of a batch that is all or part of a step of size `step`.
+    ///
+    /// # Errors
+    /// [`RlError::Missing`] if there is a KL penalty and the batch has no reference log-probs;
+    /// [`RlError::Step`] if `step` counts less than the batch; [`RlError::Overflow`] where the
+    /// result is beyond an `f64`.
+    pub fn objective(
+        &self,
+        batch: &RolloutBatch<'_>,
+        step: StepSize,
+    ) -> Result<Objective, RlError> {
+        step.check_contains(batch.tokens())?;
+        let penalty = Penalty::new(self.kl, batch, "GSPO with a KL penalty")?;
+        let mut seen = Diagnostics::of(batch);
+        let mut value = 0.0;
+        let mut d_logp = vec![0.0; batch.num_tokens()];
+        let weight = step.rollout_weight();
+        for (rollout, range) in batch.tokens().iter().enumerate().filter(|(_, r)| !r.is_empty()) {
+            let ratio = mean_log_ratio(batch, rollout, range.clone(), &mut seen).exp();
+            seen.see_ratio(ratio);
+            let gain = self.clip.gain(ratio, batch.advantages()[rollout], &mut seen);
+            let per_token = gain.slope / batch.length(rollout, range.len());
+            let num_tokens = range.len() as f64;
+            let mut total = gain.value;
+            for t in range {
+                let cost = penalty.at(t, batch.logp()[t], &mut seen);
+                total -= cost.value / num_tokens;
+                d_logp[t] = weight * (per_token - cost.slope / num_tokens);
+            }
+            value += finite(weight * total, rollout)?;
+        }
+        Ok(Objective { value, d_logp, diagnostics: seen })
+    }
+}
