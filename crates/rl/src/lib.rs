@@ -4,9 +4,13 @@ mod advantage;
 mod curriculum;
 mod error;
 mod group;
+#[cfg(feature = "proptest")]
+pub mod laws;
 mod preference;
 mod reward;
 mod segments;
+#[cfg(feature = "proptest")]
+pub mod strategies;
 mod surrogate;
 
 pub use error::RlError;

@@ -91,6 +91,14 @@ pub struct Objective {
     pub diagnostics: Diagnostics,
 }
 
+impl Objective {
+    /// The result of an objective of one's own, without diagnostics.
+    #[must_use]
+    pub fn new(value: f64, d_logp: Vec<f64>) -> Self {
+        Self { value, d_logp, diagnostics: Diagnostics::default() }
+    }
+}
+
 /// A term of an objective and its derivative with respect to a log-prob or log-ratio.
 #[derive(Debug, Clone, Copy)]
 struct Gain {

@@ -16,7 +16,7 @@ use sidereal_rl::{
 };
 use sidereal_sid::SemanticId;
 
-/// Relative in f64; below 1 absolute, because sums of terms near 1 may cancel.
+/// Relative in f64; for values below 1e-3 absolute, because they may be differences of larger ones.
 const TOLERANCE: f64 = 1e-9;
 
 /// The cases of one file, never none.

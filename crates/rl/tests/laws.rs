@@ -1,0 +1,182 @@
+//! The crate's own rewards, advantages and objectives under the laws that it ships.
+
+use std::num::NonZeroUsize;
+
+use sidereal_rl::laws::{AdvantageLaws, RewardLaws, SurrogateLaws, Violation};
+use sidereal_rl::{
+    Accuracy, Gbpo, Group, Grpo, Gspo, Kl, KlEstimator, Legal, Normalise, Objective, Objectives,
+    RankReward, ResidualSensitive, Reward, RlError, RolloutBatch, Sage, SageReading, SidLevel,
+    Singer, Srpo, StepSize, Stepwise, Surrogate, ZScore, leave_one_out_advantages,
+    mean_only_advantages,
+};
+use sidereal_sid::{Catalog, SemanticId, SidSpec};
+
+#[test]
+fn prefix_rewards_obey_every_law() -> Result<(), Violation> {
+    fn all(reward: impl Reward) -> Result<(), Violation> {
+        let laws = RewardLaws::new(reward);
+        laws.complete()?;
+        laws.bounded(0.0..=1.0)?;
+        laws.monotone_in_prefix()?;
+        laws.maximal_only_at_target()?;
+        laws.order_invariant()
+    }
+    all(Accuracy)?;
+    all(SidLevel::default())?;
+    all(Stepwise)?;
+    all(ResidualSensitive::default())
+}
+
+#[test]
+fn rank_and_singer_rewards_are_complete_and_bounded() -> Result<(), Violation> {
+    let deepest = -1.0 / 2f64.ln();
+    RewardLaws::new(RankReward::Paper).bounded(deepest..=0.0)?;
+    RewardLaws::new(RankReward::Normalised).bounded(-1.0..=0.0)?;
+    RewardLaws::new(RankReward::Normalised).complete()?;
+    RewardLaws::new(Singer::default()).complete()?;
+    RewardLaws::new(Singer::default()).bounded(deepest..=1.0)?;
+    RewardLaws::new(Singer::default()).maximal_only_at_target()
+}
+
+#[test]
+fn the_rank_reward_depends_on_the_order_and_the_law_says_so() {
+    let violation = RewardLaws::new(RankReward::Paper).order_invariant().unwrap_err();
+    assert_eq!(violation.law, "order_invariant");
+}
+
+#[test]
+fn a_reward_that_knows_the_catalogue_is_tested_over_it() -> Result<(), Violation> {
+    let sids = [[0, 0], [0, 1], [1, 1]].map(SemanticId::from).to_vec();
+    let catalog = Catalog::new(SidSpec::new(vec![2, 2], 0).unwrap(), sids).unwrap();
+    let reward = Stepwise.plus(Legal::new(&catalog).weighted(0.1));
+    let laws = RewardLaws::new(reward).over_catalog(&catalog);
+    laws.bounded(0.1..=1.1)?;
+    laws.monotone_in_prefix()?;
+    laws.maximal_only_at_target()?;
+    let objectives = Objectives::new().with("legal", 1.0, Legal::new(&catalog)).unwrap();
+    RewardLaws::new(objectives).over_catalog(&catalog).bounded(1.0..=1.0)
+}
+
+#[test]
+fn a_failing_law_shows_the_smallest_group_in_notation() {
+    let longest_codes_win =
+        |group: &Group<'_>| group.rollouts().iter().map(|sid| sid.len() as f64).collect();
+    let violation = RewardLaws::new(longest_codes_win).bounded(0.0..=1.0).unwrap_err();
+    assert_eq!(
+        violation.to_string(),
+        "law `bounded`: rollout 0 scores 2, outside 0.0..=1.0\n  \
+         smallest counter-example: target <a_0><b_0>, rollouts <a_1><b_0>"
+    );
+    let nan = |group: &Group<'_>| vec![f64::NAN; group.len()];
+    assert!(RewardLaws::new(nan).complete().is_err());
+    assert!(RewardLaws::new(nan).bounded(0.0..=1.0).is_err());
+    assert!(RewardLaws::new(nan).monotone_in_prefix().is_err());
+    assert!(RewardLaws::new(nan).maximal_only_at_target().is_err());
+    let short = |_: &Group<'_>| Vec::new();
+    assert!(RewardLaws::new(short).complete().is_err());
+}
+
+#[test]
+fn centred_advantages_obey_every_law() -> Result<(), Violation> {
+    macro_rules! all {
+        ($estimate:expr) => {
+            let laws = AdvantageLaws::new($estimate);
+            laws.finite_or_refused()?;
+            laws.shift_invariant()?;
+            laws.flat_groups_are_zero()?;
+            laws.group_sums_are_zero()?;
+            laws.keeps_order()?;
+            laws.groups_are_independent()?;
+        };
+    }
+    for z in [ZScore::POPULATION, ZScore::TRL, ZScore::VERL, ZScore::new(3, 0.0).unwrap()] {
+        all!(|rewards, groups| z.advantages(rewards, groups).map(|a| a.values));
+    }
+    all!(|rewards, groups| mean_only_advantages(rewards, groups).map(|a| a.values));
+    all!(|rewards, groups| leave_one_out_advantages(rewards, groups).map(|a| a.values));
+    Ok(())
+}
+
+#[test]
+fn srpo_refuses_or_stays_finite_and_keeps_hits_on_top() -> Result<(), Violation> {
+    for k in [1, 2, 7, 100] {
+        let srpo = Srpo { k: NonZeroUsize::new(k).unwrap(), ..Srpo::default() };
+        let laws = AdvantageLaws::new(|rewards, groups| {
+            let hits: Vec<bool> = rewards.iter().map(|reward| *reward >= 2.0).collect();
+            srpo.advantages(rewards, &hits, groups).map(|a| a.values)
+        });
+        laws.finite_or_refused()?;
+        laws.keeps_order()?;
+        laws.flat_groups_are_zero()?;
+        laws.groups_are_independent()?;
+    }
+    Ok(())
+}
+
+/// Every objective, with and without KL, by all normalisations.
+fn objectives() -> Vec<Surrogate> {
+    let mut all: Vec<Surrogate> = vec![Surrogate::Grpo(Grpo::dapo()), Surrogate::Gbpo(Gbpo)];
+    let constant = Normalise::Constant(NonZeroUsize::new(4).unwrap());
+    for normalise in [Normalise::Sequence, Normalise::Token, constant] {
+        for estimator in [KlEstimator::K1, KlEstimator::K2, KlEstimator::K3] {
+            let kl = Some(Kl::new(0.3, estimator).unwrap());
+            all.push(Surrogate::Grpo(Grpo { kl, normalise, ..Grpo::default() }));
+        }
+    }
+    let kl = Some(Kl::new(0.1, KlEstimator::K3).unwrap());
+    all.push(Surrogate::Gspo(Gspo::default()));
+    all.push(Surrogate::Gspo(Gspo { kl, ..Gspo::default() }));
+    all.push(Surrogate::Sage(Sage::new(SageReading::Algorithm1)));
+    all.push(Surrogate::Sage(Sage::new(SageReading::GradientCoefficient)));
+    all
+}
+
+type Run = Box<dyn Fn(&RolloutBatch<'_>, StepSize) -> Result<Objective, RlError>>;
+
+fn laws(surrogate: Surrogate) -> SurrogateLaws<Run> {
+    SurrogateLaws::new(Box::new(move |batch, step| surrogate.objective(batch, step)))
+}
+
+#[test]
+fn gradients_agree_with_central_differences() -> Result<(), Violation> {
+    let differentiable = |surrogate: &Surrogate| !matches!(surrogate, Surrogate::Gbpo(_));
+    objectives()
+        .into_iter()
+        .filter(differentiable)
+        .try_for_each(|surrogate| laws(surrogate).gradient_is_derivative())
+}
+
+#[test]
+fn micro_batches_change_nothing() -> Result<(), Violation> {
+    objectives().into_iter().try_for_each(|s| laws(s).additive_over_micro_batches())
+}
+
+#[test]
+fn any_floats_give_finite_objectives_or_errors() -> Result<(), Violation> {
+    objectives().into_iter().try_for_each(|s| laws(s).finite_or_refused())
+}
+
+#[test]
+fn on_policy_gradients_follow_the_advantage() -> Result<(), Violation> {
+    for surrogate in objectives() {
+        // k1's derivative is a constant, not a distance from the reference.
+        let k1 = |kl: Option<Kl>| kl.is_some_and(|kl| kl.estimator() == KlEstimator::K1);
+        if !matches!(surrogate, Surrogate::Grpo(grpo) if k1(grpo.kl)) {
+            laws(surrogate).on_policy_gradient_follows_advantage()?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_wrong_gradient_is_found() {
+    let halved = |batch: &RolloutBatch<'_>, step| -> Result<Objective, RlError> {
+        let right = Grpo::default().objective(batch, step)?;
+        Ok(Objective::new(right.value, right.d_logp.iter().map(|d| d / 2.0).collect()))
+    };
+    assert!(SurrogateLaws::new(halved).gradient_is_derivative().is_err());
+    let mean_of_means = |batch: &RolloutBatch<'_>, _| {
+        Grpo::default().objective(batch, StepSize::of(batch.tokens()))
+    };
+    assert!(SurrogateLaws::new(mean_of_means).additive_over_micro_batches().is_err());
+}
