@@ -1,1 +1,71 @@
 //! Datasets, splits, prompts and tasks for generative recommendation.
+//!
+//! From files as they are published to samples that can be trusted: identities that leak nothing,
+//! training, validation and test sets of three different types, and one registry of prompts for
+//! training, evaluation and serving. No tensor library; a tokenizer takes over where this crate
+//! ends, at the text of a prompt and its completion.
+//!
+//! ```no_run
+//! use std::num::NonZeroUsize;
+//! use std::path::Path;
+//! use sidereal_corpus::read::recbole::{ReadOptions, read};
+//! use sidereal_corpus::{PromptRegistry, Task, Tasks, leave_one_out};
+//! # fn quantise(_: &sidereal_corpus::Dataset) -> sidereal_sid::Catalog { unimplemented!() }
+//!
+//! let files = (Path::new("shop.inter"), Path::new("shop.item"));
+//! let dataset = read(files.0, files.1, &ReadOptions::new(42))?.dataset;
+//! let split = leave_one_out(&dataset, NonZeroUsize::new(20).unwrap())?;
+//! let catalog = quantise(&dataset);
+//! let prompts = PromptRegistry::builtin()?;
+//! let tasks = Tasks::new(&dataset, &catalog, &prompts)?;
+//! for row in tasks.train(&split.train, &[Task::NextItem, Task::TitleToSid]) {
+//!     let row = row?;
+//!     println!("{} {} -> {}", row.id, row.prompt, row.completion);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `dataset` | [`Dataset`]: [`Item`]s, [`User`]s and their events, hashed |
+//! | [`read`], [`write`](mod@write) | `RecBole`'s atomic files |
+//! | `sample` | [`SampleId`], [`Sample`]: one prediction to make |
+//! | `split` | [`leave_one_out`] into [`TrainSet`], [`ValidSet`], [`TestSet`] |
+//! | `prompts` | [`PromptRegistry`]: versioned [`Template`]s, hashed |
+//! | `tasks` | [`Tasks`]: samples as text, [`Rendered`] |
+//! | `mixing` | [`Shuffle`]: the order of training, resumable mid-epoch |
+//! | `strategies` | property-test strategies (feature `proptest`) |
+//!
+//! # Conventions
+//! `N` items. Events are ordered earliest first, positions count from 0, lines of files from 1.
+//!
+//! # References
+//! - SINGER's alignment tasks; leave-one-out as in `SASRec`,
+//!   [arXiv:1808.09781](https://arxiv.org/abs/1808.09781) §IV-A
+//!
+//! # Features
+//! - `proptest`: the module `strategies`, for property tests of code that consumes datasets.
+
+mod dataset;
+mod error;
+mod mixing;
+mod prompts;
+pub mod read;
+mod sample;
+mod split;
+#[cfg(feature = "proptest")]
+pub mod strategies;
+mod tasks;
+pub mod write;
+
+pub use dataset::{Dataset, Item, User, UserId};
+pub use error::CorpusError;
+pub use mixing::{Cursor, Shuffle};
+pub use prompts::{END_OF_TURN, PromptRegistry, RenderedText, Task, Template};
+pub use sample::{Sample, SampleId, SampleIdError};
+#[doc(no_inline)]
+pub use sidereal_sid::ItemId;
+pub use split::{
+    HeldOut, Protocol, Split, TestSet, TrainSet, UserSequence, ValidSet, leave_one_out,
+};
+pub use tasks::{Rendered, Tasks};

@@ -1,0 +1,284 @@
+//! Items, users and what each user chose, in order.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sidereal_sid::ItemId;
+
+use crate::CorpusError;
+
+/// Dense identity of a user: its row in the dataset.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct UserId(pub u32);
+
+impl UserId {
+    /// The identity as an index into user-major arrays.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What is known of an item besides who chose it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Item {
+    /// Name in the source, unique.
+    pub key: String,
+    /// Title; empty where the source has none.
+    pub title: String,
+    /// Categories, coarse to fine; empty where the source has none.
+    pub categories: Vec<String>,
+}
+
+impl Item {
+    /// An item with this key and title and no categories.
+    #[must_use]
+    pub fn new(key: impl Into<String>, title: impl Into<String>) -> Self {
+        Self { key: key.into(), title: title.into(), categories: Vec::new() }
+    }
+
+    /// The item with these categories, coarse to fine.
+    #[must_use]
+    pub fn with_categories(mut self, categories: Vec<String>) -> Self {
+        self.categories = categories;
+        self
+    }
+}
+
+/// A user's choices.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct User {
+    /// Name in the source, unique.
+    pub key: String,
+    /// Items chosen, earliest first.
+    pub events: Vec<ItemId>,
+}
+
+impl User {
+    /// A user with this key who chose `events`, earliest first.
+    #[must_use]
+    pub fn new(key: impl Into<String>, events: Vec<ItemId>) -> Self {
+        Self { key: key.into(), events }
+    }
+}
+
+/// Items and users of one source; every event names an item that is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RawDataset", into = "RawDataset")]
+pub struct Dataset {
+    items: Vec<Item>,
+    users: Vec<User>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDataset {
+    items: Vec<Item>,
+    users: Vec<User>,
+}
+
+impl Dataset {
+    /// The dataset in which item `i` is `items[i]` and user `u` is `users[u]`.
+    ///
+    /// # Errors
+    /// [`CorpusError::EmptyDataset`], [`CorpusError::TooMany`], [`CorpusError::RepeatedKey`] and
+    /// [`CorpusError::EventItem`].
+    pub fn new(items: Vec<Item>, users: Vec<User>) -> Result<Self, CorpusError> {
+        if items.is_empty() || users.is_empty() {
+            return Err(CorpusError::EmptyDataset { items: items.len(), users: users.len() });
+        }
+        numbered("items", items.len())?;
+        numbered("users", users.len())?;
+        unique("item", items.iter().map(|item| item.key.as_str()))?;
+        unique("user", users.iter().map(|user| user.key.as_str()))?;
+        for user in &users {
+            numbered("events of a user", user.events.len())?;
+            let outside = user.events.iter().position(|item| item.index() >= items.len());
+            if let Some(position) = outside {
+                return Err(CorpusError::EventItem {
+                    user: user.key.clone(),
+                    position,
+                    item: user.events[position],
+                    num_items: items.len(),
+                });
+            }
+        }
+        Ok(Self { items, users })
+    }
+
+    /// Every item, by identity.
+    #[must_use]
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// Every user, by identity.
+    #[must_use]
+    pub fn users(&self) -> &[User] {
+        &self.users
+    }
+
+    /// An item; `None` for an identity outside the dataset.
+    #[must_use]
+    pub fn item(&self, item: ItemId) -> Option<&Item> {
+        self.items.get(item.index())
+    }
+
+    /// A user; `None` for an identity outside the dataset.
+    #[must_use]
+    pub fn user(&self, user: UserId) -> Option<&User> {
+        self.users.get(user.index())
+    }
+
+    /// Number of items `N`.
+    #[must_use]
+    pub fn num_items(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Number of users.
+    #[must_use]
+    pub fn num_users(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Number of events over all users.
+    #[must_use]
+    pub fn num_interactions(&self) -> usize {
+        self.users.iter().map(|user| user.events.len()).sum()
+    }
+
+    /// Users by identity.
+    pub fn users_by_id(&self) -> impl Iterator<Item = (UserId, &User)> {
+        (0..).map(UserId).zip(&self.users)
+    }
+
+    /// BLAKE3 of every key, title, category and event in identity order, in hexadecimal.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut digest = Digest::default();
+        digest.size(self.items.len());
+        for item in &self.items {
+            digest.text(&item.key);
+            digest.text(&item.title);
+            digest.size(item.categories.len());
+            item.categories.iter().for_each(|category| digest.text(category));
+        }
+        digest.size(self.users.len());
+        for user in &self.users {
+            digest.text(&user.key);
+            digest.items(&user.events);
+        }
+        digest.finish()
+    }
+}
+
+impl TryFrom<RawDataset> for Dataset {
+    type Error = CorpusError;
+
+    fn try_from(raw: RawDataset) -> Result<Self, CorpusError> {
+        Self::new(raw.items, raw.users)
+    }
+}
+
+impl From<Dataset> for RawDataset {
+    fn from(dataset: Dataset) -> Self {
+        Self { items: dataset.items, users: dataset.users }
+    }
+}
+
+/// BLAKE3 over values that say their own length, so that no two sequences of values collide.
+#[derive(Default)]
+pub(crate) struct Digest(blake3::Hasher);
+
+impl Digest {
+    pub(crate) fn size(&mut self, size: usize) {
+        self.0.update(&(size as u64).to_le_bytes());
+    }
+
+    pub(crate) fn text(&mut self, text: &str) {
+        self.size(text.len());
+        self.0.update(text.as_bytes());
+    }
+
+    pub(crate) fn items(&mut self, items: &[ItemId]) {
+        self.size(items.len());
+        for item in items {
+            self.0.update(&item.0.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn finish(&self) -> String {
+        self.0.finalize().to_hex().to_string()
+    }
+}
+
+fn numbered(what: &'static str, found: usize) -> Result<(), CorpusError> {
+    u32::try_from(found).map(|_| ()).map_err(|_| CorpusError::TooMany { what, found })
+}
+
+fn unique<'a>(what: &'static str, keys: impl Iterator<Item = &'a str>) -> Result<(), CorpusError> {
+    let mut seen = HashSet::new();
+    for key in keys {
+        if !seen.insert(key) {
+            return Err(CorpusError::RepeatedKey { what, key: key.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items() -> Vec<Item> {
+        vec![Item::new("a", "an apple"), Item::new("b", "a bean")]
+    }
+
+    #[test]
+    fn an_event_with_an_unknown_item_is_refused() {
+        let users = vec![User::new("u", vec![ItemId(1), ItemId(2)])];
+        assert!(matches!(
+            Dataset::new(items(), users),
+            Err(CorpusError::EventItem { position: 1, item: ItemId(2), num_items: 2, .. })
+        ));
+    }
+
+    #[test]
+    fn repeated_keys_are_refused() {
+        let users = vec![User::new("u", vec![]), User::new("u", vec![])];
+        assert!(matches!(
+            Dataset::new(items(), users),
+            Err(CorpusError::RepeatedKey { what: "user", .. })
+        ));
+    }
+
+    #[test]
+    fn the_hash_sees_where_one_text_ends_and_the_next_begins() {
+        let one = |key: &str, title: &str| {
+            let users = vec![User::new("u", vec![ItemId(0)])];
+            Dataset::new(vec![Item::new(key, title)], users).unwrap().hash()
+        };
+        assert_ne!(one("ab", "c"), one("a", "bc"));
+        assert_eq!(one("ab", "c"), one("ab", "c"));
+    }
+
+    #[test]
+    fn deserialising_runs_the_checks() {
+        let json = r#"{"items":[{"key":"a","title":"","categories":[]}],
+                       "users":[{"key":"u","events":[7]}]}"#;
+        assert!(serde_json::from_str::<Dataset>(json).is_err());
+    }
+}

@@ -1,0 +1,128 @@
+//! Why data was refused.
+
+use std::path::{Path, PathBuf};
+
+use sidereal_sid::ItemId;
+
+use crate::{SampleIdError, Task};
+
+/// Why a dataset, a split, a prompt or a file was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum CorpusError {
+    /// The file could not be opened, read, written or renamed.
+    #[error("cannot access `{}`", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not even a header line.
+    #[error("`{}` is empty: expected a header line with `{expected}`", path.display())]
+    EmptyFile { path: PathBuf, expected: String },
+    /// A header line and nothing else.
+    #[error("`{}` has a header and no rows", path.display())]
+    NoRows { path: PathBuf },
+    /// A column that the reader needs is not in the header.
+    #[error("`{}`, line 1: no column `{column}`, found {found}", path.display())]
+    MissingColumn { path: PathBuf, column: String, found: String },
+    /// A column of the header appears twice.
+    #[error("`{}`, line 1: column `{column}` appears twice", path.display())]
+    RepeatedColumn { path: PathBuf, column: String },
+    /// A needed column has a type that the reader cannot use.
+    #[error(
+        "`{}`, line 1: column `{column}` has type `{found}`, expected {expected}",
+        path.display()
+    )]
+    ColumnType { path: PathBuf, column: String, found: String, expected: String },
+    /// A row with more or fewer fields than the header.
+    #[error("`{}`, line {line}: found {found} fields, the header has {expected}", path.display())]
+    Ragged { path: PathBuf, line: u64, found: usize, expected: usize },
+    /// A field that is not UTF-8.
+    #[error("`{}`, line {line}, column `{column}`: not valid UTF-8", path.display())]
+    NotUtf8 { path: PathBuf, line: u64, column: String },
+    /// An empty field where a value is needed.
+    #[error("`{}`, line {line}, column `{column}`: expected a value, found nothing", path.display())]
+    EmptyField { path: PathBuf, line: u64, column: String },
+    /// A field that is not a finite number.
+    #[error(
+        "`{}`, line {line}, column `{column}`: expected a finite number, found `{found}`",
+        path.display()
+    )]
+    Number { path: PathBuf, line: u64, column: String, found: String },
+    /// An interaction with an item that the item file does not hold.
+    #[error("`{}`, line {line}: item `{item}` is not in `{}`", path.display(), items.display())]
+    UnknownItem { path: PathBuf, line: u64, item: String, items: PathBuf },
+    /// An item with two rows.
+    #[error("`{}`, line {line}: item `{item}` already has a row at line {first}", path.display())]
+    RepeatedItem { path: PathBuf, line: u64, item: String, first: u64 },
+    /// A user with too few interactions to predict one from another.
+    #[error(
+        "`{}`, line {line}: user `{user}` has {found} interaction, a history needs at least 2",
+        path.display()
+    )]
+    ShortHistory { path: PathBuf, line: u64, user: String, found: usize },
+    /// No user is left.
+    #[error("`{}`: no user has a history of at least 2 interactions", path.display())]
+    NoHistories { path: PathBuf },
+    /// A text that the file format cannot hold.
+    #[error("`{}`: {what} `{text}` cannot be written: it holds {forbidden}", path.display())]
+    Unwritable { path: PathBuf, what: &'static str, text: String, forbidden: &'static str },
+    /// A dataset without items or without users.
+    #[error("a dataset needs at least one item and one user, found {items} items, {users} users")]
+    EmptyDataset { items: usize, users: usize },
+    /// More of something than an identity can number.
+    #[error("a dataset numbers at most 4294967295 {what}, found {found}")]
+    TooMany { what: &'static str, found: usize },
+    /// Two items or two users with one key.
+    #[error("{what} key `{key}` appears twice")]
+    RepeatedKey { what: &'static str, key: String },
+    /// An event with an item that the dataset does not hold.
+    #[error("user `{user}`, event {position}: item {item} is outside the {num_items} items")]
+    EventItem { user: String, position: usize, item: ItemId, num_items: usize },
+    /// A split that would hold nobody out.
+    #[error("leave-one-out needs a user with at least 3 events, the longest history has {longest}")]
+    NothingHeldOut { longest: usize },
+    /// A catalogue of another dataset.
+    #[error("the catalogue has {catalog} items, the dataset {dataset}")]
+    CatalogSize { catalog: usize, dataset: usize },
+    /// An item outside the dataset.
+    #[error("item {item} is outside the {num_items} items")]
+    ItemRange { item: ItemId, num_items: usize },
+    /// A title that would be read as a control token.
+    #[error(
+        "item `{item}`: its title holds `{token}`, which the tokenizer reads as a control token"
+    )]
+    ControlToken { item: String, token: String },
+    /// A task without a template, or with two.
+    #[error("task `{task}` needs exactly one template, found {found}")]
+    TemplateCount { task: Task, found: usize },
+    /// A template that does not compile or names an unknown variable.
+    #[error("the {part} template of task `{task}`, version {version}, does not render")]
+    Template {
+        task: Task,
+        version: u32,
+        part: &'static str,
+        #[source]
+        source: minijinja::Error,
+    },
+    /// A next-item template whose prompt and completion are not the beginning of the next prompt.
+    #[error(
+        "the template of task `{task}`, version {version}, is not a continuation: prompt and \
+         completion give `{found}`, the next prompt is `{expected}`"
+    )]
+    NotContinuation { task: Task, version: u32, found: String, expected: String },
+    /// Generator settings outside their range.
+    #[error("`{field}` is {found}, expected {expected}")]
+    Config { field: &'static str, found: String, expected: &'static str },
+    /// A text that is not a sample identity.
+    #[error("not a sample identity")]
+    SampleId(#[from] SampleIdError),
+}
+
+impl CorpusError {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,4 @@
+//! Readers of published formats.
+
+pub mod recbole;
+mod table;

@@ -1,0 +1,34 @@
+//! Property-test strategies for datasets.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use sidereal_sid::ItemId;
+
+use crate::{Dataset, Item, User};
+
+/// A dataset of 1 to `max_items` items and 1 to `max_users` users with up to 12 events each.
+/// Events repeat items as often as chance will; titles and categories may be empty.
+pub fn dataset(max_items: u32, max_users: usize) -> impl Strategy<Value = Dataset> {
+    let item = ("[a-z]{0,6}( [a-z]{1,6})?", vec("[a-z]{1,4}", 0..3));
+    (1..=max_items)
+        .prop_flat_map(move |num_items| {
+            let items = vec(item.clone(), num_items as usize);
+            let users = vec(vec((0..num_items).prop_map(ItemId), 0..=12), 1..=max_users);
+            (items, users)
+        })
+        .prop_filter_map("a legal dataset", |(items, users)| {
+            let items = items
+                .into_iter()
+                .enumerate()
+                .map(|(i, (title, categories))| {
+                    Item::new(format!("item-{i}"), title.trim()).with_categories(categories)
+                })
+                .collect();
+            let users = users
+                .into_iter()
+                .enumerate()
+                .map(|(u, events)| User::new(format!("user-{u}"), events))
+                .collect();
+            Dataset::new(items, users).ok()
+        })
+}

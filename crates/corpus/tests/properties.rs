@@ -1,0 +1,173 @@
+//! Laws of readers, splits, prompts and order.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's panic is its report")]
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use sidereal_corpus::read::recbole::{ReadOptions, read};
+use sidereal_corpus::{
+    Cursor, Dataset, HeldOut, PromptRegistry, SampleId, Shuffle, Task, Tasks, leave_one_out,
+    strategies, write,
+};
+use sidereal_sid::{Catalog, SemanticId, SidSpec};
+
+/// Unique Semantic IDs of two or three codes.
+fn catalog(dataset: &Dataset) -> Catalog {
+    let sids = (0..u16::try_from(dataset.num_items()).unwrap())
+        .map(|i| match i % 3 {
+            0 => SemanticId::from([i / 40, i % 40, 7]),
+            _ => SemanticId::from([i / 40, i % 40]),
+        })
+        .collect();
+    Catalog::new(SidSpec::new(vec![40, 40], 8).unwrap(), sids).unwrap()
+}
+
+fn files(dir: &tempfile::TempDir) -> (PathBuf, PathBuf) {
+    (dir.path().join("x.inter"), dir.path().join("x.item"))
+}
+
+proptest! {
+    #[test]
+    fn a_split_is_a_partition_without_the_future(
+        dataset in strategies::dataset(9, 6), max_history in 1usize..6,
+    ) {
+        let Ok(split) = leave_one_out(&dataset, NonZeroUsize::new(max_history).unwrap()) else {
+            prop_assert!(dataset.users().iter().all(|user| user.events.len() < 3));
+            return Ok(());
+        };
+        // Every event is in exactly one place: a training event, a validation or a test target.
+        let mut places = HashSet::new();
+        for sequence in split.train.sequences() {
+            for position in 0..sequence.events.len() {
+                prop_assert!(places.insert((sequence.user, position)));
+            }
+        }
+        for sample in split.valid.samples().chain(split.test.samples()) {
+            prop_assert!(places.insert((sample.user, sample.seen.len())));
+        }
+        prop_assert_eq!(places.len(), dataset.num_interactions());
+
+        let samples = split.train.samples().chain(split.valid.samples()).chain(split.test.samples());
+        let mut ids = HashSet::new();
+        for sample in samples {
+            let SampleId::Event { user, position } = sample.id else { panic!("not an event") };
+            let events = &dataset.user(user).unwrap().events;
+            prop_assert_eq!(sample.target, events[position as usize]);
+            prop_assert_eq!(sample.seen, &events[..position as usize]);
+            prop_assert!(sample.seen.ends_with(sample.history));
+            prop_assert_eq!(sample.history.len(), sample.seen.len().min(max_history));
+            prop_assert!(ids.insert(sample.id));
+        }
+    }
+
+    #[test]
+    fn a_written_dataset_reads_back_by_key(
+        dataset in strategies::dataset(9, 6)
+            .prop_filter("histories", |d| d.users().iter().all(|user| user.events.len() > 1)),
+        seed: u64,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let (inter, item) = files(&dir);
+        write::recbole::write(&dataset, &inter, &item).unwrap();
+        let back = read(&inter, &item, &ReadOptions::new(seed)).unwrap().dataset;
+        prop_assert_eq!(back.num_users(), dataset.num_users());
+        let mut items = back.items().to_vec();
+        items.sort_by(|a, b| a.key.cmp(&b.key));
+        prop_assert_eq!(&items, dataset.items());
+        for (ours, theirs) in dataset.users().iter().zip(back.users()) {
+            prop_assert_eq!(&ours.key, &theirs.key);
+            let ours: Vec<_> = ours.events.iter().map(|i| dataset.item(*i)).collect();
+            let theirs: Vec<_> = theirs.events.iter().map(|i| back.item(*i)).collect();
+            prop_assert_eq!(ours, theirs);
+        }
+    }
+
+    #[test]
+    fn readers_never_panic(inter in vec(any::<u8>(), 0..200), item in vec(any::<u8>(), 0..200)) {
+        let dir = tempfile::tempdir().unwrap();
+        let (inter_path, item_path) = files(&dir);
+        std::fs::write(&inter_path, inter).unwrap();
+        std::fs::write(&item_path, item).unwrap();
+        prop_assert!(read(&inter_path, &item_path, &ReadOptions::new(1)).is_err());
+    }
+
+    #[test]
+    fn readers_never_panic_on_what_is_nearly_right(
+        inter in "user_id:token\titem_id:token\ttimestamp:float\n([uv]\t[ab]\t[0-9.e-]{1,3}[\n\r\t]){0,6}\\PC{0,4}",
+        item in "item_id:token\ttitle:token_seq\n([ab]\t[x \"]{0,3}[\n\r\t]){0,4}\\PC{0,4}",
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let (inter_path, item_path) = files(&dir);
+        std::fs::write(&inter_path, inter).unwrap();
+        std::fs::write(&item_path, item).unwrap();
+        if let Ok(loaded) = read(&inter_path, &item_path, &ReadOptions::new(1)) {
+            prop_assert!(loaded.dataset.users().iter().all(|user| user.events.len() >= 2));
+        }
+    }
+
+    #[test]
+    fn a_completed_prompt_begins_the_next_one(dataset in strategies::dataset(30, 4)) {
+        let catalog = catalog(&dataset);
+        let prompts = PromptRegistry::builtin().unwrap();
+        let tasks = Tasks::new(&dataset, &catalog, &prompts).unwrap();
+        let Ok(split) = leave_one_out(&dataset, NonZeroUsize::MAX) else { return Ok(()) };
+        let rows: Vec<_> = tasks.train(&split.train, &[Task::NextItem]).map(Result::unwrap).collect();
+        prop_assert_eq!(rows.len(), split.train.num_samples());
+        for pair in rows.windows(2) {
+            let (SampleId::Event { user: a, .. }, SampleId::Event { user: b, .. }) =
+                (pair[0].id, pair[1].id) else { panic!("not events") };
+            if a == b {
+                let completed = format!("{}{}", pair[0].prompt, pair[0].completion);
+                prop_assert_eq!(&completed, &pair[1].prompt);
+            }
+        }
+        for row in &rows {
+            let sid = catalog.spec().parse(&row.completion).unwrap();
+            prop_assert_eq!(catalog.items(&sid), [row.target]);
+        }
+    }
+
+    #[test]
+    fn resume_equals_uninterrupted(
+        len in 0usize..50, seed: u64, size in 1usize..9, before in 0usize..20, after in 1usize..9,
+    ) {
+        let size = NonZeroUsize::new(size).unwrap();
+        let mut unbroken = Shuffle::new(len, seed);
+        for _ in 0..before {
+            unbroken.next_batch(size);
+        }
+        let json = serde_json::to_string(&unbroken.cursor()).unwrap();
+        let cursor: Cursor = serde_json::from_str(&json).unwrap();
+        let mut resumed = Shuffle::resume(len, seed, cursor);
+        for _ in 0..after {
+            prop_assert_eq!(resumed.next_batch(size), unbroken.next_batch(size));
+            prop_assert_eq!(resumed.cursor(), unbroken.cursor());
+        }
+    }
+
+    #[test]
+    fn an_epoch_is_every_index_once(len in 1usize..60, seed: u64, size in 1usize..9) {
+        let size = NonZeroUsize::new(size).unwrap();
+        let mut shuffle = Shuffle::new(len, seed);
+        for epoch in 0..3 {
+            let mut seen = Vec::new();
+            for _ in 0..shuffle.batches_per_epoch(size) {
+                seen.extend_from_slice(shuffle.next_batch(size));
+                prop_assert_eq!(shuffle.cursor().epoch, epoch);
+            }
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (0..len).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn sample_ids_read_back(user: u32, position: u32, item: u32) {
+        use sidereal_corpus::{ItemId, UserId};
+        for id in [SampleId::Event { user: UserId(user), position }, SampleId::Item(ItemId(item))] {
+            prop_assert_eq!(id.to_string().parse::<SampleId>().unwrap(), id);
+        }
+    }
+}

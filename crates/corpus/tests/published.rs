@@ -1,0 +1,54 @@
+//! Published data, where it lies beside the checkout; its counts are those of its publishers.
+//! Without it these tests say that they checked nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's panic and print are its report"
+)]
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use sidereal_corpus::read::recbole::{ReadOptions, read};
+use sidereal_corpus::{HeldOut, leave_one_out};
+
+fn check(name: &str, users: usize, items: usize, interactions: usize, with_categories: bool) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
+    if !folder.is_dir() {
+        println!("skipped: `{}` is not there", folder.display());
+        return;
+    }
+    let file = |extension: &str| folder.join(name).with_extension(extension);
+    let dataset = read(&file("inter"), &file("item"), &ReadOptions::new(42)).unwrap().dataset;
+    assert_eq!(
+        (dataset.num_users(), dataset.num_items(), dataset.num_interactions()),
+        (users, items, interactions)
+    );
+    assert!(dataset.users().iter().all(|user| user.events.len() >= 5)); // 5-core
+    assert_eq!(dataset.items().iter().any(|item| !item.categories.is_empty()), with_categories);
+
+    let split = leave_one_out(&dataset, NonZeroUsize::new(20).unwrap()).unwrap();
+    assert_eq!((split.valid.num_samples(), split.test.num_samples()), (users, users));
+    assert_eq!(split.train.num_samples(), interactions - 3 * users);
+    // The last row of a user's block is the test target: the files are ordered by position.
+    let text = std::fs::read_to_string(file("inter")).unwrap();
+    let mut last = std::collections::HashMap::new();
+    for line in text.lines().skip(1) {
+        let (user, rest) = line.split_once('\t').unwrap();
+        last.insert(user, rest.split_once('\t').unwrap().0);
+    }
+    for sample in split.test.samples() {
+        let user = &dataset.user(sample.user).unwrap().key;
+        assert_eq!(dataset.item(sample.target).unwrap().key, last[user.as_str()]);
+    }
+}
+
+#[test]
+fn beauty_has_its_published_counts_and_targets() {
+    check("beauty", 22_363, 12_101, 198_502, true);
+}
+
+#[test]
+fn sports_has_its_published_counts_and_targets() {
+    check("sports", 35_598, 18_357, 296_337, false);
+}
