@@ -115,10 +115,10 @@ impl Gain {
     }
 }
 
-/// A rollout's share of the value, refused where it overflows; its gradient then does too.
-fn finite(share: f64, rollout: usize) -> Result<f64, RlError> {
-    if share.is_finite() {
-        Ok(share)
+/// The value up to and with a rollout, refused where it overflows.
+fn finite(value: f64, rollout: usize) -> Result<f64, RlError> {
+    if value.is_finite() {
+        Ok(value)
     } else {
         Err(RlError::Overflow { what: "objective", unit: "rollout", index: rollout })
     }

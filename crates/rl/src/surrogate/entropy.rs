@@ -52,7 +52,7 @@ pub fn entropy_bonus(
         let weight = coef * normalise.token_weight(range.len(), step);
         let share = weight * entropies[range.clone()].iter().sum::<f64>();
         d_entropy[range].fill(weight);
-        value += super::finite(share, rollout)?;
+        value = super::finite(value + share, rollout)?;
     }
     Ok(EntropyBonus { value, d_entropy })
 }

@@ -67,7 +67,7 @@ impl Gbpo {
             seen.see_ratio(ratio);
             let gain = Gain::linear(ratio, advantage);
             d_logp[range].fill(weight * gain.slope);
-            value += finite(weight * gain.value, rollout)?;
+            value = finite(value + weight * gain.value, rollout)?;
         }
         Ok(Objective { value, d_logp, diagnostics: seen })
     }

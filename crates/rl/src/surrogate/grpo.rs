@@ -166,7 +166,7 @@ impl Grpo {
                 sum += gain.value - cost.value;
                 d_logp[t] = weight * (gain.slope - cost.slope);
             }
-            value += finite(weight * sum, rollout)?;
+            value = finite(value + weight * sum, rollout)?;
         }
         Ok(Objective { value, d_logp, diagnostics: seen })
     }

@@ -73,7 +73,7 @@ impl Gspo {
                 total -= cost.value / num_tokens;
                 d_logp[t] = weight * (per_token - cost.slope / num_tokens);
             }
-            value += finite(weight * total, rollout)?;
+            value = finite(value + weight * total, rollout)?;
         }
         Ok(Objective { value, d_logp, diagnostics: seen })
     }

@@ -134,7 +134,7 @@ impl Sage {
             let gain = self.gain(log_ratio, batch.advantages()[rollout], lambda, &mut seen);
             let length = batch.length(rollout, range.len());
             d_logp[range].fill(weight * gain.slope / length);
-            value += finite(weight * gain.value, rollout)?;
+            value = finite(value + weight * gain.value, rollout)?;
         }
         Ok(Objective { value, d_logp, diagnostics: seen })
     }
