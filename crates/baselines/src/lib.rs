@@ -1,1 +1,54 @@
-//! Recommenders to compare with.
+//! Recommenders to compare with: popularity and item transitions, and what evaluates any of them.
+//!
+//! Use this crate to know what a number is worth. A system of your own implements [`Recommender`]
+//! and is ranked under the very same rules.
+//!
+//! ```
+//! use rand::SeedableRng as _;
+//! use sidereal_baselines::{Case, ItemTransition, Recommender, Transition, TransitionConfig};
+//! use sidereal_baselines::{evaluate, recommend};
+//! use sidereal_metrics::{Placement, SeenItems};
+//! use sidereal_sid::ItemId;
+//!
+//! let [tea, cup, pen] = [0, 1, 2].map(ItemId);
+//! let sequences = [[tea, cup], [tea, cup], [pen, tea]];
+//! let settings = Transition::try_from(TransitionConfig::default())?;
+//! let model = ItemTransition::fit(&settings, 3, &sequences)?;
+//!
+//! let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+//! assert_eq!(recommend(&model, &[tea], &[tea], 2, &mut rng)?, [cup, pen]);
+//!
+//! let case = Case { sample: 7_u64, history: &[tea], seen: &[tea], target: pen };
+//! let run = evaluate(&model, &[case], SeenItems::Removed)?;
+//! let second = Placement::At(2.try_into()?);
+//! assert!(run.placements().eq([(&7, second)]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `recommender` | [`Recommender`], [`recommend`], [`top_k`] |
+//! | `evaluate` | [`Case`], [`evaluate`] into a [`RankingRun`](sidereal_metrics::RankingRun) |
+//! | `popularity` | [`Popularity`] |
+//! | `transition` | [`ItemTransition`], its settings [`Transition`] |
+//! | `search` | [`TransitionSearch`]: settings chosen on validation cases |
+//!
+//! # Conventions
+//! `N` items, numbered `0..N`. Histories and sequences are ordered earliest first. Scores order
+//! items; `−∞` takes an item out of the ranking.
+
+mod error;
+mod evaluate;
+mod popularity;
+mod ppmi;
+mod recommender;
+mod search;
+mod transition;
+
+pub use error::BaselineError;
+pub use evaluate::{Case, evaluate};
+pub use popularity::Popularity;
+pub use ppmi::{Ppmi, PpmiConfig, PpmiError, PpmiMatrix, PpmiVectors, concat_embeddings};
+pub use recommender::{Recommender, recommend, top_k};
+pub use search::{Selection, TransitionSearch, Trial};
+pub use transition::{ItemTransition, Transition, TransitionConfig};

@@ -74,7 +74,4 @@ pub enum MetricError {
     /// A value that falls as k grows.
     #[error("{metric} = {value} is below the {before} at k = {from}")]
     Falling { metric: Metric, value: f64, from: usize, before: f64 },
-    /// Rows under one protocol that count different users.
-    #[error("{system}: the protocol says {expected} users, the run has {found}")]
-    NumUsers { system: String, found: usize, expected: usize },
 }

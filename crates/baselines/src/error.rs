@@ -1,0 +1,29 @@
+//! What can go wrong with a baseline.
+
+use sidereal_metrics::MetricError;
+use sidereal_sid::ItemId;
+
+/// Why a baseline could not be fitted or asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum BaselineError {
+    /// A history, a target or a list of seen items holds an item outside the catalogue.
+    #[error("item {item} is outside the catalogue of {num_items} items")]
+    Item { item: ItemId, num_items: usize },
+    /// A training sequence holds an item outside the catalogue.
+    #[error("sequence {sequence} holds item {item}, the catalogue has {num_items} items")]
+    Sequence { sequence: usize, item: ItemId, num_items: usize },
+    /// The slice for the scores has another length than the catalogue.
+    #[error("found room for {found} scores, needed {expected}, one an item")]
+    NumScores { found: usize, expected: usize },
+    /// A setting outside its range.
+    #[error("{field} is {value}, needed {needed}")]
+    Setting { field: &'static str, value: f64, needed: &'static str },
+    /// A search over no settings.
+    #[error("nothing to choose from: {field} is empty")]
+    EmptyGrid { field: &'static str },
+    /// The cases could not be made into a metric.
+    #[error("the cases cannot be measured")]
+    Metric(#[from] MetricError),
+}

@@ -1,0 +1,159 @@
+//! Collaborative item vectors: a truncated SVD of the PPMI matrix of co-occurrences.
+
+mod concat;
+mod config;
+mod matrix;
+mod svd;
+
+use ndarray::{Array1, Array2, ArrayView2};
+use sidereal_sid::ItemId;
+
+pub use concat::concat_embeddings;
+pub use config::{Ppmi, PpmiConfig};
+pub use matrix::PpmiMatrix;
+use svd::Svd;
+
+/// Rows shorter than this share of the longest are rounding errors, and become zero.
+const NEGLIGIBLE_ROW: f64 = 1e-6;
+
+/// Why item vectors could not be computed or joined.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum PpmiError {
+    /// A setting outside its range.
+    #[error("{field} is {found}, needed {needed}")]
+    Setting { field: &'static str, found: f64, needed: &'static str },
+    /// An item outside the catalogue.
+    #[error(
+        "sequence {sequence}, position {position}: item {item} is outside the catalogue of \
+         {num_items} items"
+    )]
+    Item { sequence: usize, position: usize, item: ItemId, num_items: usize },
+    /// More items than identities.
+    #[error("{num_items} items are more than an item's identity can tell apart")]
+    NumItems { num_items: usize },
+    /// Text embeddings and collaborative vectors of different numbers of items.
+    #[error("{found} rows of collaborative vectors, but text embeddings of {expected} items")]
+    Rows { found: usize, expected: usize },
+    /// A NaN or an infinity.
+    #[error("row {row}, column {column} of the {matrix} matrix is {value}, needed a finite number")]
+    NotFinite { matrix: &'static str, row: usize, column: usize, value: f32 },
+    /// The small dense eigenvalue problem was refused.
+    #[error("the eigenvalue problem of the projected matrix was refused")]
+    Linalg(#[from] linfa_linalg::LinalgError),
+    /// Two matrices could not be joined.
+    #[error("the matrices cannot be joined")]
+    Shape(#[from] ndarray::ShapeError),
+}
+
+/// Collaborative vectors of all items, from which items stood near which: rows of length 1 or 0.
+///
+/// ```text
+/// M ≈ U diag(λ) Uᵀ           the D eigenvalues of largest |λ| of the PPMI matrix M
+/// v[i] = U[i] sqrt(|λ|)      then divided by its L2 norm; |λ| are the singular values of M
+/// ```
+/// Levy & Goldberg, "Neural Word Embedding as Implicit Matrix Factorization", NIPS 2014, §4.2
+/// (symmetric `W = U·sqrt(Σ)`), on [`PpmiMatrix`]. The decomposition is Halko, Martinsson &
+/// Tropp, [arXiv:0909.4061](https://arxiv.org/abs/0909.4061): randomised subspace iteration
+/// (alg. 4.4) and the direct eigenvalue decomposition (alg. 5.3). Deviations: directions start
+/// uniform on `[-1, 1)`, not normal; they are made orthonormal through their Gram matrix.
+///
+/// An item without co-occurrences has a zero row, as has one of which the leading `D` directions
+/// hold nothing. If `M` has a rank below `D`, the last columns are zero. Signs and, among equal
+/// `|λ|`, rotations of the columns mean nothing.
+///
+/// The vectors depend on the seed, not on the number of threads. Where `dimensions + oversampling`
+/// reaches the number of items, they are those of the exact decomposition. Elsewhere the trailing
+/// ones are approximate: on 12,101 items of Amazon Beauty and the default settings the 128th
+/// singular value is 10 % too small, while neighbours by cosine predict the next item as well as
+/// the exact vectors do (hit rate among 10: .063 and .061 of 3,000 users, a standard error of .004).
+///
+/// # Examples
+/// ```
+/// use sidereal_baselines::{Ppmi, PpmiConfig, PpmiVectors, concat_embeddings};
+/// use sidereal_sid::ItemId;
+///
+/// // Two users bought 0 and 1 together, two others 2 and 3; nobody bought 4.
+/// let sequences = [[0, 1], [1, 0], [2, 3], [3, 2]].map(|s| s.map(ItemId));
+/// let settings = Ppmi::try_from(PpmiConfig::new(7).with_dimensions(4))?;
+/// let vectors = PpmiVectors::fit(&settings, 5, &sequences)?.into_vectors(); // [N, D] = [5, 4]
+///
+/// let cosine = |i: usize, j: usize| vectors.row(i).dot(&vectors.row(j));
+/// assert!((cosine(0, 0) - 1.0).abs() < 1e-6);
+/// assert!(cosine(0, 2).abs() < 1e-6);
+/// assert!(vectors.row(4).iter().all(|x| *x == 0.0));
+///
+/// let text = ndarray::Array2::<f32>::ones((5, 3));
+/// let joined = concat_embeddings(text.view(), vectors.view(), 1.0)?; // [N, 3 + D]
+/// assert_eq!(joined.dim(), (5, 7));
+/// # Ok::<(), sidereal_baselines::PpmiError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct PpmiVectors {
+    vectors: Array2<f32>,
+    singular_values: Vec<f64>,
+}
+
+impl PpmiVectors {
+    /// The vectors of items `0..num_items`.
+    ///
+    /// For a leave-one-out test the sequences are the training parts alone: validation and test
+    /// items must not shape the vectors.
+    ///
+    /// # Shapes
+    /// - `sequences`: each earliest first, of any length; vectors are `[N, D]`
+    ///
+    /// # Errors
+    /// Those of [`PpmiMatrix::fit`].
+    pub fn fit<Q: AsRef<[ItemId]>>(
+        settings: &Ppmi,
+        num_items: usize,
+        sequences: &[Q],
+    ) -> Result<Self, PpmiError> {
+        let matrix = PpmiMatrix::fit(settings, num_items, sequences)?;
+        let Svd { directions, values } = svd::truncated(&matrix, settings.config())?;
+        let roots = Array1::from_iter(values.iter().map(|value| value.sqrt()));
+        let rows = directions * roots; // [N, r]
+        let norms: Vec<f64> = rows.rows().into_iter().map(|row| row.dot(&row).sqrt()).collect();
+        let least = NEGLIGIBLE_ROW * norms.iter().copied().fold(0.0, f64::max);
+
+        let mut vectors = Array2::zeros((num_items, settings.config().dimensions));
+        for ((mut to, from), norm) in vectors.rows_mut().into_iter().zip(rows.rows()).zip(norms) {
+            if norm > least {
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = narrow(from / norm));
+            }
+        }
+        Ok(Self { vectors, singular_values: values })
+    }
+
+    /// The vectors `[N, D]`, item after item.
+    #[must_use]
+    pub fn vectors(&self) -> ArrayView2<'_, f32> {
+        self.vectors.view()
+    }
+
+    /// The vectors `[N, D]`, item after item.
+    #[must_use]
+    pub fn into_vectors(self) -> Array2<f32> {
+        self.vectors
+    }
+
+    /// Leading singular values of the PPMI matrix, largest first: `D`, or fewer where its rank is
+    /// lower.
+    #[must_use]
+    pub fn singular_values(&self) -> &[f64] {
+        &self.singular_values
+    }
+
+    /// Number of items whose vector is zero.
+    #[must_use]
+    pub fn num_zero(&self) -> usize {
+        self.vectors.rows().into_iter().filter(|row| row.iter().all(|x| *x == 0.0)).count()
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "components of a unit vector are kept as f32")]
+fn narrow(value: f64) -> f32 {
+    value as f32
+}
