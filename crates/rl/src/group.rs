@@ -92,12 +92,14 @@ impl<'a> Group<'a> {
     }
 
     /// Length `ℓ` of each rollout's longest common prefix with the target.
+    #[must_use]
     pub fn prefix_lens(&self) -> impl ExactSizeIterator<Item = usize> + 'a {
         let target = self.target;
         self.rollouts.iter().map(|rollout| target.common_prefix(rollout))
     }
 
     /// Whether each rollout is the target.
+    #[must_use]
     pub fn hits(&self) -> impl ExactSizeIterator<Item = bool> + 'a {
         let target = self.target;
         self.rollouts.iter().map(|rollout| is_hit(target, rollout))

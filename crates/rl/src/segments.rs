@@ -85,6 +85,7 @@ impl Segments {
     }
 
     /// The range of each segment in the flat array.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Range<usize>> + Clone + '_ {
         self.offsets.windows(2).map(|pair| pair[0]..pair[1])
     }

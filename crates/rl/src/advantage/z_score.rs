@@ -91,7 +91,9 @@ impl ZScore {
         let largest = output.iter().fold(0.0f64, |most, deviation| most.max(deviation.abs()));
         let squares: f64 = output.iter().map(|deviation| (deviation / largest).powi(2)).sum();
         let spread = largest * (squares / freedom as f64).sqrt() + self.eps;
-        output.iter_mut().for_each(|out| *out /= spread);
+        for out in output.iter_mut() {
+            *out /= spread;
+        }
         true
     }
 }

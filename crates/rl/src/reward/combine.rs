@@ -92,7 +92,9 @@ impl<A: Reward> Reward for Weighted<A> {
 
     fn score_parts(&self, group: &Group<'_>, visit: Visit<'_>) -> Vec<f64> {
         let mut scores = self.inner.score_parts(group, visit);
-        scores.iter_mut().for_each(|score| *score *= self.weight);
+        for score in &mut scores {
+            *score *= self.weight;
+        }
         scores
     }
 }
@@ -154,6 +156,6 @@ mod tests {
         let scores = raw.clipped(-1.0, 1.0).score(&group);
         assert!(scores[0].is_nan());
         assert_eq!(scores[1..], [1.0, -1.0]);
-        assert_eq!(raw.clipped(2.0, f64::NAN).score(&group)[2], 2.0);
+        assert_eq!(raw.clipped(2.0, f64::NAN).score(&group)[2..], [2.0]);
     }
 }
