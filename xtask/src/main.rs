@@ -57,7 +57,7 @@ fn setup() -> Result<()> {
     let workspace = Workspace::set_up()?;
     eprintln!("xtask: set up; cargo build, cargo test and cargo run work");
     if let Some(advice) = workspace.advice() {
-        eprintln!("xtask: programs and doc tests that are started without xtask need\n  {advice}");
+        eprintln!("xtask: {advice}");
     }
     Ok(())
 }

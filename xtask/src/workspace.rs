@@ -50,10 +50,16 @@ impl Workspace {
         Ok(Self { root, loader_path })
     }
 
-    /// What a user must set before starting a program without xtask, if anything.
+    /// What a user must set who works without xtask, if anything.
     pub(crate) fn advice(&self) -> Option<String> {
         let lib = self.loader_path.as_ref()?;
-        Some(format!("export {LOADER_PATH}={}${{{LOADER_PATH}:+:${LOADER_PATH}}}", lib.display()))
+        let linked = lib.starts_with(&self.root);
+        let what = if linked { "doc tests" } else { "programs and tests" };
+        let lib = lib.display();
+        Some(format!(
+            "{what} that are started without xtask need\n  \
+             export {LOADER_PATH}={lib}${{{LOADER_PATH}:+:${LOADER_PATH}}}"
+        ))
     }
 
     /// Root folder of the checkout.
