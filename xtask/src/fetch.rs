@@ -65,7 +65,7 @@ pub(crate) fn fetch(wheel: &Wheel, shelf: &Path, scratch: &Path) -> Result<PathB
         })
         .map_err(|failure| match failure {
             Failure::Here(error) => error,
-            Failure::Index { said } => anyhow!("{}{}", gist(&said), advice(wheel, shelf)),
+            Failure::Index { said } => anyhow!("\n{}{}", gist(&said), advice(wheel, shelf)),
         })
         .with_context(|| format!("cannot fetch {}", wheel.requirement))?;
     let arrived = incoming.join(wheel.file);

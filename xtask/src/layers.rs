@@ -17,7 +17,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("sidereal-corpus", &["sidereal-sid"]),
     ("sidereal-rl", &["sidereal-sid"]),
     ("sidereal-policy", &["sidereal-sid"]),
-    ("sidereal-baselines", &["sidereal-corpus", "sidereal-metrics"]),
+    ("sidereal-baselines", &["sidereal-sid", "sidereal-corpus", "sidereal-metrics"]),
     (
         "sidereal-train",
         &[
