@@ -1,0 +1,89 @@
+//! Blocks of a report of metrics.
+
+use sidereal_metrics::{Metric, MetricValue, Report, Row};
+
+use super::{Bar, BarPlot, BarSeries, Page, Table};
+
+impl Page {
+    /// Adds a table and a plot for each group of comparable rows.
+    pub fn push_report(&mut self, report: &Report) {
+        for group in report.groups() {
+            let mut metrics: Vec<Metric> = Vec::new();
+            for entry in group.iter().flat_map(|row| &row.values) {
+                if !metrics.contains(&entry.metric) {
+                    metrics.push(entry.metric);
+                }
+            }
+            let caption = group.first().map(|row| row.protocol.to_string()).unwrap_or_default();
+            let names: Vec<String> = metrics.iter().map(Metric::to_string).collect();
+            self.push(Table {
+                caption: caption.clone(),
+                header: ["system", "decoding"]
+                    .map(String::from)
+                    .into_iter()
+                    .chain(names.clone())
+                    .collect(),
+                rows: group.iter().map(|row| table_row(row, &metrics)).collect(),
+            });
+            let series = group.iter().map(|row| BarSeries {
+                name: row.system.clone(),
+                bars: metrics.iter().map(|metric| row.get(*metric).map(bar)).collect(),
+            });
+            let series = series.collect();
+            self.push(BarPlot { caption, y_axis: String::new(), groups: names, series });
+        }
+    }
+}
+
+fn table_row(row: &Row, metrics: &[Metric]) -> Vec<String> {
+    let cell = |metric: &Metric| row.get(*metric).map(MetricValue::to_string).unwrap_or_default();
+    [row.system.clone(), row.protocol.decoding()]
+        .into_iter()
+        .chain(metrics.iter().map(cell))
+        .collect()
+}
+
+fn bar(entry: &MetricValue) -> Bar {
+    Bar { value: entry.value, interval: entry.interval.map(|found| (found.low, found.high)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use sidereal_metrics::{Candidates, Interval, Level, Protocol, ScoreKind, SeenItems, Split};
+
+    use super::super::Block;
+    use super::*;
+
+    fn row(system: &str, seen_items: SeenItems) -> Row {
+        let protocol = Protocol {
+            split: Split::LeaveOneOutTest,
+            candidates: Candidates::All,
+            seen_items,
+            level: Level::Item,
+            score: ScoreKind::PerItem,
+            beam_width: None,
+            num_users: 4,
+        };
+        let interval = Some(Interval { low: 0.25, high: 0.75, level: 0.95 });
+        let values = vec![MetricValue { metric: "HR@5".parse().unwrap(), value: 0.5, interval }];
+        Row { system: system.into(), protocol, values }
+    }
+
+    #[test]
+    fn each_protocol_has_its_table_and_plot() {
+        let mut report = Report::default();
+        report.push(row("one", SeenItems::Kept)).unwrap();
+        report.push(row("two", SeenItems::Removed)).unwrap();
+        report.push(row("three", SeenItems::Kept)).unwrap();
+        let mut page = Page::new("metrics");
+        page.push_report(&report);
+        let [Block::Table(table), Block::Bars(bars), Block::Table(_), Block::Bars(_)] =
+            page.blocks.as_slice()
+        else {
+            panic!("{:?}", page.blocks)
+        };
+        assert_eq!(table.header, ["system", "decoding", "HR@5"]);
+        assert_eq!(table.rows[1], ["three", "score per item", "0.5000 [0.2500, 0.7500]"]);
+        assert_eq!(bars.series[0].bars, [Some(Bar { value: 0.5, interval: Some((0.25, 0.75)) })]);
+    }
+}
