@@ -1,4 +1,5 @@
 //! Collaborative vectors: numbers of numpy, and laws.
+#![allow(clippy::unwrap_used, reason = "a failed test may panic, in its helpers too")]
 
 use ndarray::Array2;
 use proptest::collection::vec;
