@@ -116,6 +116,17 @@ pub enum CorpusError {
     /// Generator settings outside their range.
     #[error("`{field}` is {found}, expected {expected}")]
     Config { field: &'static str, found: String, expected: &'static str },
+    /// An item that is no product of the shop, or one product's second item.
+    #[error(
+        "item `{key}` with categories `{categories}` is no product of the shop, or the second of its kind"
+    )]
+    NotTheShop { key: String, categories: String },
+    /// Fewer items than the shop has products.
+    #[error("found {found} items, the shop has {expected} products")]
+    ShopSize { found: usize, expected: usize },
+    /// A history that the shop's law cannot make.
+    #[error("event {position}: item {item} was bought before, which the shop's customers never do")]
+    ImpossibleHistory { position: usize, item: ItemId },
     /// A text that is not a sample identity.
     #[error("not a sample identity")]
     SampleId(#[from] SampleIdError),

@@ -31,9 +31,11 @@
 //! | [`read`], [`write`](mod@write) | `RecBole`'s atomic files |
 //! | `sample` | [`SampleId`], [`Sample`]: one prediction to make |
 //! | `split` | [`leave_one_out`] into [`TrainSet`], [`ValidSet`], [`TestSet`] |
+//! | `audit` | [`audit`](fn@audit): the usual leaks, counted |
 //! | `prompts` | [`PromptRegistry`]: versioned [`Template`]s, hashed |
 //! | `tasks` | [`Tasks`]: samples as text, [`Rendered`] |
 //! | `mixing` | [`Shuffle`]: the order of training, resumable mid-epoch |
+//! | [`synthetic`] | a shop whose best possible hit rate is known |
 //! | `strategies` | property-test strategies (feature `proptest`) |
 //!
 //! # Conventions
@@ -46,6 +48,7 @@
 //! # Features
 //! - `proptest`: the module `strategies`, for property tests of code that consumes datasets.
 
+mod audit;
 mod dataset;
 mod error;
 mod mixing;
@@ -55,9 +58,11 @@ mod sample;
 mod split;
 #[cfg(feature = "proptest")]
 pub mod strategies;
+pub mod synthetic;
 mod tasks;
 pub mod write;
 
+pub use audit::{Audit, IdentityOrder, audit};
 pub use dataset::{Dataset, Item, User, UserId};
 pub use error::CorpusError;
 pub use mixing::{Cursor, Shuffle};

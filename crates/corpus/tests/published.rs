@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use sidereal_corpus::read::recbole::{ReadOptions, read};
-use sidereal_corpus::{HeldOut, leave_one_out};
+use sidereal_corpus::{HeldOut, audit, leave_one_out};
 
 fn check(name: &str, users: usize, items: usize, interactions: usize, with_categories: bool) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
@@ -30,6 +30,10 @@ fn check(name: &str, users: usize, items: usize, interactions: usize, with_categ
     let split = leave_one_out(&dataset, NonZeroUsize::new(20).unwrap()).unwrap();
     assert_eq!((split.valid.num_samples(), split.test.num_samples()), (users, users));
     assert_eq!(split.train.num_samples(), interactions - 3 * users);
+    let report = audit(&dataset, &split);
+    assert!(!report.identity_order.leaks(), "{report:?}");
+    assert_eq!(report.items_without_events, 0);
+    assert_eq!(report.targets_in_history, 0);
     // The last row of a user's block is the test target: the files are ordered by position.
     let text = std::fs::read_to_string(file("inter")).unwrap();
     let mut last = std::collections::HashMap::new();
