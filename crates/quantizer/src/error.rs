@@ -30,6 +30,9 @@ pub enum QuantizerError {
     /// No run allowed.
     #[error("restarts must be at least 1")]
     Restarts,
+    /// First centroids of other codebook sizes.
+    #[error("the first centroids have codebook sizes {found:?}, the settings {expected:?}")]
+    FirstSizes { found: Vec<usize>, expected: Vec<usize> },
     /// An observer asked to stop.
     #[error("the fit was interrupted at level {level}, iteration {iteration}")]
     Interrupted { level: usize, iteration: usize },
@@ -90,4 +93,46 @@ pub enum QuantizerError {
     /// A tensor of another shape or element type.
     #[error("`{}`: tensor `{tensor}` is {found}, expected {expected}", path.display())]
     TensorKind { path: PathBuf, tensor: String, found: String, expected: String },
+    /// Several tensors, and no name to choose by.
+    #[error("`{}`: name one of the tensors {found}", path.display())]
+    AmbiguousTensor { path: PathBuf, found: String },
+    /// A file that is no NumPy array, or ends inside its header.
+    #[error("`{}` has no NumPy header", path.display())]
+    NpyHeader { path: PathBuf },
+    /// A NumPy array that is no float matrix.
+    #[error("`{}` is a NumPy array {found}, expected a little-endian float matrix", path.display())]
+    NpyKind { path: PathBuf, found: String },
+    /// A NumPy file of another length than its header says.
+    #[error(
+        "`{}` has {found} bytes of values, {rows} x {columns} of {size} bytes were expected",
+        path.display()
+    )]
+    NpyLength { path: PathBuf, rows: usize, columns: usize, size: usize, found: usize },
+    /// A matrix file of an unknown kind.
+    #[error("`{}`: a matrix is read from .npy or .safetensors", path.display())]
+    MatrixFormat { path: PathBuf },
+    /// A file that is no index.
+    #[error("`{}` is not an index of items and tokens", path.display())]
+    Index {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A key of an index that is repeated or is not the number of an item.
+    #[error("`{}`: key `{key}` is repeated or outside 0..{num_items}", path.display())]
+    IndexKey { path: PathBuf, key: String, num_items: usize },
+    /// An entry of an index that is no Semantic ID.
+    #[error("`{}`: item {item} has no semantic id", path.display())]
+    IndexSid {
+        path: PathBuf,
+        item: usize,
+        #[source]
+        source: NotationError,
+    },
+    /// An entry of an index that is too long for a suffix to explain.
+    #[error("`{}`: item {item} has {found} codes, the shortest has {shortest}", path.display())]
+    IndexLength { path: PathBuf, item: usize, found: usize, shortest: usize },
+    /// A report below its thresholds.
+    #[error("the quality is too low: {broken}")]
+    Quality { broken: String },
 }

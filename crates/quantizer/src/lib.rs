@@ -29,7 +29,9 @@
 //! | `codebooks` | [`Codebooks`]: rows ↔ codes |
 //! | `storage` | codebooks as safetensors with a JSON spec |
 //! | `collisions` | [`Collisions`]: items that share all codes |
-//! | `quality` | [`QualityReport`] |
+//! | `matrix`, `npy` | [`Matrix`]: `.npy` and safetensors, mapped |
+//! | `index` | [`read_index`], [`write_index`]: `*.index.json` of MiniOneRec and LC-Rec |
+//! | `quality`, `thresholds` | [`QualityReport`], [`Thresholds`] that fail a build |
 //! | `kmeans`, `assign`, `sums`, `init` | Lloyd's iterations by matrix products, in blocks |
 //!
 //! # Conventions
@@ -45,8 +47,11 @@ mod assign;
 mod codebooks;
 mod collisions;
 mod error;
+mod index;
 mod init;
 mod kmeans;
+mod matrix;
+mod npy;
 mod params;
 mod product;
 mod quality;
@@ -54,11 +59,15 @@ mod rows;
 mod rq_kmeans;
 mod storage;
 mod sums;
+mod thresholds;
 
 pub use codebooks::Codebooks;
 pub use collisions::Collisions;
 pub use error::QuantizerError;
+pub use index::{read_index, write_index};
 pub use init::Init;
+pub use matrix::Matrix;
 pub use params::{RqKMeansParams, RqKMeansValidParams};
 pub use quality::{LevelQuality, QualityReport, catalog_codes};
 pub use rq_kmeans::{FitObserver, FitStep, LevelFit, RqKMeans};
+pub use thresholds::Thresholds;

@@ -148,18 +148,6 @@ impl<'a> Residuals<'a> {
             }
         }
     }
-
-    /// Squared norm of each residual.
-    pub(crate) fn norms(&self) -> Vec<f32> {
-        let blocks: Vec<Vec<f32>> = (0..self.num_blocks())
-            .into_par_iter()
-            .map_init(Vec::new, |buffer, block| {
-                let rows = self.block(self.block_range(block), buffer);
-                rows.chunks_exact(self.width()).map(square).collect()
-            })
-            .collect();
-        blocks.concat()
-    }
 }
 
 /// Refuses a matrix that has no rows or columns, or holds a value that cannot be squared.

@@ -11,7 +11,7 @@ use sidereal_sid::Code;
 
 use crate::codebooks::to_code;
 use crate::kmeans::{Clustering, Limits, lloyd};
-use crate::rows::{Residuals, Table, check};
+use crate::rows::{Residuals, Table, check, check_width};
 use crate::{Codebooks, QuantizerError, RqKMeansParams, RqKMeansValidParams};
 
 /// Codebooks fitted by residual k-means (RQ-KMeans), with the codes of the fitted rows.
@@ -119,12 +119,42 @@ impl RqKMeansValidParams {
         rows: ArrayView2<'_, f32>,
         observer: &mut impl FitObserver,
     ) -> Result<RqKMeans, QuantizerError> {
+        self.fit_levels(rows, None, observer)
+    }
+
+    /// Fits as [`fit_observed`](Self::fit_observed) does, from these centroids instead of chosen
+    /// ones, in a single run: a warm start, for a catalogue that has grown.
+    ///
+    /// # Errors
+    /// Those of [`fit_observed`](Self::fit_observed), [`QuantizerError::Width`], and
+    /// [`QuantizerError::FirstSizes`] where `first` has other codebook sizes than the settings.
+    pub fn fit_from(
+        &self,
+        first: &Codebooks,
+        rows: ArrayView2<'_, f32>,
+        observer: &mut impl FitObserver,
+    ) -> Result<RqKMeans, QuantizerError> {
+        check_width(&rows, first)?;
+        if first.sizes() != self.codebook_sizes() {
+            let (found, expected) = (first.sizes(), self.codebook_sizes().to_vec());
+            return Err(QuantizerError::FirstSizes { found, expected });
+        }
+        self.fit_levels(rows, Some(first), observer)
+    }
+
+    fn fit_levels(
+        &self,
+        rows: ArrayView2<'_, f32>,
+        first: Option<&Codebooks>,
+        observer: &mut impl FitObserver,
+    ) -> Result<RqKMeans, QuantizerError> {
         check(&rows)?;
         let mut before: Vec<(Table, Vec<Code>)> = Vec::new();
         let mut levels = Vec::new();
         for (level, size) in self.codebook_sizes().iter().enumerate() {
             let residuals = Residuals { matrix: rows.view(), before: &before };
-            let fitted = self.fit_level(&residuals, level, *size, observer)?;
+            let first = first.and_then(|first| first.tables().get(level));
+            let fitted = self.fit_level(&residuals, level, *size, first, observer)?;
             levels.push(LevelFit { inertia: fitted.inertia, iterations: fitted.iterations });
             before.push((fitted.table, fitted.codes.into_iter().map(to_code).collect()));
         }
@@ -141,14 +171,18 @@ impl RqKMeansValidParams {
         residuals: &Residuals<'_>,
         level: usize,
         size: usize,
+        first: Option<&Table>,
         observer: &mut impl FitObserver,
     ) -> Result<Clustering, QuantizerError> {
         let limits = Limits { max_iterations: self.max_iterations(), tolerance: self.tolerance() };
         let mut best: Option<Clustering> = None;
-        for restart in 0..self.restarts() {
+        for restart in 0..if first.is_some() { 1 } else { self.restarts() } {
             let mut rng = ChaCha8Rng::seed_from_u64(self.seed());
             rng.set_stream(((level as u64) << 32) + restart as u64);
-            let centroids = self.init().centroids(residuals, size, &mut rng);
+            let centroids = match first {
+                Some(first) => first.clone(),
+                None => self.init().centroids(residuals, size, &mut rng),
+            };
             let mut reached = 0;
             let run = lloyd(residuals, centroids, limits, |iteration, inertia| {
                 reached = iteration;

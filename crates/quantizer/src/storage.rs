@@ -93,7 +93,7 @@ fn tensor_name(level: usize) -> String {
     format!("codebook.{level}")
 }
 
-fn io(path: &Path) -> impl Fn(std::io::Error) -> QuantizerError {
+pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> QuantizerError {
     move |source| QuantizerError::Io { path: path.to_owned(), source }
 }
 

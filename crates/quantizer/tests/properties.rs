@@ -1,0 +1,214 @@
+//! Laws of residual k-means and of collisions.
+
+use linfa::ParamGuard;
+use linfa::prelude::*;
+use ndarray::{Array2, Axis};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use sidereal_quantizer::{
+    Codebooks, Collisions, Init, QualityReport, QuantizerError, RqKMeans, RqKMeansParams,
+};
+use sidereal_sid::Trie;
+
+/// Few distinct values, so that duplicates and ties are common.
+fn rows() -> impl Strategy<Value = Array2<f32>> {
+    (1usize..60, 1usize..6).prop_flat_map(|(n, d)| {
+        vec(-3i8..=3, n * d).prop_map(move |values| {
+            let values = values.into_iter().map(|v| f32::from(v) * 0.5).collect();
+            Array2::from_shape_vec((n, d), values).unwrap()
+        })
+    })
+}
+
+fn params() -> impl Strategy<Value = RqKMeansParams> {
+    (vec(1usize..9, 1..4), any::<u64>(), any::<bool>(), 1usize..3, 1usize..6).prop_map(
+        |(sizes, seed, random, restarts, iterations)| {
+            RqKMeans::params(sizes, seed)
+                .init(if random { Init::Random } else { Init::KMeansPlusPlus })
+                .restarts(restarts)
+                .max_iterations(iterations)
+        },
+    )
+}
+
+fn fit(params: &RqKMeansParams, rows: &Array2<f32>) -> RqKMeans {
+    params.fit(&DatasetBase::from(rows.view())).unwrap()
+}
+
+fn in_pool<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+}
+
+proptest! {
+    #[test]
+    fn codes_are_in_range_and_those_of_encode(params in params(), rows in rows()) {
+        let model = fit(&params, &rows);
+        for (codes, size) in model.codes().axis_iter(Axis(1)).zip(model.codebooks().sizes()) {
+            prop_assert!(codes.iter().all(|code| usize::from(*code) < size));
+        }
+        prop_assert_eq!(&model.predict(&rows), model.codes());
+    }
+
+    #[test]
+    fn residual_energy_never_grows_with_levels(params in params(), rows in rows()) {
+        let model = fit(&params, &rows);
+        let (books, codes) = (model.codebooks(), model.codes().view());
+        let report = QualityReport::from_codes(codes, &books.sizes())
+            .and_then(|report| report.with_reconstruction(books, rows.view(), codes))
+            .unwrap();
+        let mut before = report.energy.unwrap();
+        for (level, fitted) in report.levels.iter().zip(model.levels()) {
+            let error = level.squared_error.unwrap();
+            // Rounding of f32 residuals below 2.
+            prop_assert!(error <= before + 1e-6, "{error} after {before}");
+            prop_assert!((fitted.inertia / rows.nrows() as f64 - error).abs() < 1e-5);
+            before = error;
+        }
+    }
+
+    #[test]
+    fn every_item_is_one_complete_path(params in params(), rows in rows()) {
+        let model = fit(&params, &rows);
+        for collisions in [Collisions::Suffix, Collisions::Slot, Collisions::Reassign] {
+            let catalog = match collisions.catalog(
+                model.codebooks(), rows.view(), model.codes().view(),
+            ) {
+                Ok(catalog) => catalog,
+                Err(QuantizerError::Full { found, size, .. }) => {
+                    prop_assert!(collisions == Collisions::Reassign && found > size);
+                    continue;
+                }
+                Err(other) => return Err(TestCaseError::fail(other.to_string())),
+            };
+            prop_assert_eq!(catalog.num_sids(), rows.nrows());
+            let trie = Trie::from_catalog(&catalog);
+            let levels = model.codebooks().num_levels();
+            for item in catalog.items_by_sid() {
+                let sid = catalog.sid(*item).unwrap();
+                let leaf = trie.walk(&catalog.spec().tokens(sid).unwrap()).unwrap();
+                prop_assert!(trie.is_leaf(leaf));
+                prop_assert_eq!(trie.items(leaf), [*item]);
+                prop_assert!(sid.len() >= levels);
+                if collisions == Collisions::Suffix || collisions == Collisions::Slot {
+                    let own = model.codes().row(item.index()).to_vec();
+                    prop_assert_eq!(&sid[..levels], own);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn codebooks_survive_their_files(params in params(), rows in rows()) {
+        let folder = tempfile::tempdir().unwrap();
+        let model = fit(&params, &rows);
+        model.codebooks().save(folder.path()).unwrap();
+        prop_assert_eq!(&Codebooks::load(folder.path()).unwrap(), model.codebooks());
+    }
+}
+
+/// Rows in 40 loose groups.
+fn many_rows(num_rows: usize, width: usize) -> Array2<f32> {
+    Array2::from_shape_fn((num_rows, width), |(i, d)| {
+        let group = ((i * 31) % 40) as f32;
+        (1.7 * group + 0.9 * d as f32).sin() + 0.3 * (0.37 * (i * (d + 3)) as f32).sin()
+    })
+}
+
+#[test]
+fn codes_do_not_depend_on_the_number_of_threads() {
+    let rows = many_rows(3000, 70);
+    for init in [Init::KMeansPlusPlus, Init::Random] {
+        let params = RqKMeans::params([48, 32], 11).init(init).max_iterations(12);
+        let one = in_pool(1, || fit(&params, &rows));
+        for threads in [2, 5] {
+            assert_eq!(in_pool(threads, || fit(&params, &rows)), one);
+        }
+    }
+}
+
+#[test]
+fn another_seed_gives_other_codes() {
+    let rows = many_rows(500, 10);
+    assert_ne!(fit(&RqKMeans::params([16], 1), &rows), fit(&RqKMeans::params([16], 2), &rows));
+}
+
+#[test]
+fn rows_may_have_any_strides() {
+    let rows = many_rows(600, 12);
+    let params = RqKMeans::params([8, 8], 3);
+    let expected = fit(&params, &rows);
+    let columns_first = rows.t().as_standard_layout().into_owned();
+    let transposed = params.fit(&DatasetBase::from(columns_first.t())).unwrap();
+    assert_eq!(transposed, expected);
+}
+
+#[test]
+fn fewer_items_than_codes_are_all_told_apart() {
+    let rows = many_rows(5, 4);
+    let model = fit(&RqKMeans::params([16], 3), &rows);
+    let report = QualityReport::from_codes(model.codes().view(), &[16]).unwrap();
+    assert_eq!((report.num_sids, report.levels[0].used), (5, 5));
+    assert!(model.levels()[0].inertia < 1e-9);
+}
+
+#[test]
+fn a_constant_matrix_uses_one_code() {
+    let rows = Array2::from_elem((50, 4), 0.7);
+    let model = fit(&RqKMeans::params([8, 8], 3), &rows);
+    let report = QualityReport::from_codes(model.codes().view(), &[8, 8]).unwrap();
+    assert_eq!(report.num_sids, 1);
+    assert_eq!(report.max_items_per_sid, 50);
+}
+
+#[test]
+fn more_distinct_rows_than_codes_leave_no_code_empty() {
+    // Twenty far copies of one row and twenty near ones: random first centroids collide.
+    let mut rows = many_rows(40, 3);
+    for i in 0..20 {
+        rows.row_mut(i).fill(50.0);
+    }
+    for seed in 0..20 {
+        let params = RqKMeans::params([12], seed).init(Init::Random);
+        let report = QualityReport::from_codes(fit(&params, &rows).codes().view(), &[12]).unwrap();
+        assert_eq!(report.levels[0].used, 12, "seed {seed}");
+    }
+}
+
+#[test]
+fn more_restarts_never_give_more_error() {
+    let rows = many_rows(400, 6);
+    let inertia = |restarts| {
+        fit(&RqKMeans::params([24], 5).init(Init::Random).restarts(restarts), &rows).levels()[0]
+            .inertia
+    };
+    assert!(inertia(6) <= inertia(2) && inertia(2) <= inertia(1));
+}
+
+#[test]
+fn a_row_that_is_not_a_number_is_named() {
+    let mut rows = many_rows(1200, 4);
+    rows[[700, 2]] = f32::NAN;
+    rows[[900, 1]] = f32::INFINITY;
+    assert!(matches!(
+        RqKMeans::params([4], 0).fit(&DatasetBase::from(rows.view())),
+        Err(QuantizerError::NotFinite { row: 700, column: 2, .. })
+    ));
+}
+
+#[test]
+fn an_observer_may_interrupt() {
+    let rows = many_rows(300, 4);
+    let error = RqKMeans::params([8, 8], 0)
+        .tolerance(0.0)
+        .check()
+        .unwrap()
+        .fit_observed(rows.view(), &mut |step: &sidereal_quantizer::FitStep| {
+            if (step.level, step.iteration) == (1, 2) {
+                std::ops::ControlFlow::Break(())
+            } else {
+                std::ops::ControlFlow::Continue(())
+            }
+        })
+        .unwrap_err();
+    assert_eq!(error.to_string(), "the fit was interrupted at level 1, iteration 2");
+}
