@@ -1,5 +1,6 @@
 //! What can go wrong with a baseline.
 
+use sidereal_corpus::CorpusError;
 use sidereal_metrics::MetricError;
 use sidereal_sid::ItemId;
 
@@ -23,6 +24,9 @@ pub enum BaselineError {
     /// A search over no settings.
     #[error("nothing to choose from: {field} is empty")]
     EmptyGrid { field: &'static str },
+    /// The true law of a synthetic shop could not be asked.
+    #[error("the shop's law does not cover the history")]
+    Law(#[from] CorpusError),
     /// The cases could not be made into a metric.
     #[error("the cases cannot be measured")]
     Metric(#[from] MetricError),

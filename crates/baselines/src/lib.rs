@@ -29,7 +29,9 @@
 //! |---|---|
 //! | `recommender` | [`Recommender`], [`recommend`], [`top_k`] |
 //! | `evaluate` | [`Case`], [`evaluate`] into a [`RankingRun`](sidereal_metrics::RankingRun) |
+//! | `oracle` | [`Recommender`] for the law of a [synthetic shop](sidereal_corpus::synthetic) |
 //! | `popularity` | [`Popularity`] |
+//! | `ppmi` | [`PpmiVectors`]: collaborative item vectors, to join with text by [`concat_embeddings`] |
 //! | `transition` | [`ItemTransition`], its settings [`Transition`] |
 //! | `search` | [`TransitionSearch`]: settings chosen on validation cases |
 //!
@@ -39,6 +41,7 @@
 
 mod error;
 mod evaluate;
+mod oracle;
 mod popularity;
 mod ppmi;
 mod recommender;

@@ -1,1 +1,32 @@
-//! Generative recommendation over Semantic IDs.
+//! Generative recommendation over Semantic IDs: every crate of the project under one name.
+//!
+//! Depend on this crate to compose the whole pipeline, or on a single crate for its part alone.
+//!
+//! ```
+//! use sidereal::sid::{Catalog, SemanticId, SidSpec};
+//!
+//! let sids = vec![SemanticId::from([0, 1]), SemanticId::from([1, 0])];
+//! let catalog = Catalog::new(SidSpec::new(vec![2, 2], 0)?, sids)?;
+//! assert_eq!(catalog.num_items(), 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | name | holds |
+//! |---|---|
+//! | [`sid`] | codes, Semantic IDs, catalogue, trie |
+//! | [`quantizer`] | item vectors → Semantic IDs |
+//! | [`corpus`] | datasets, splits, prompts, tasks |
+//! | [`rl`] | rewards, advantages, objectives, curricula |
+//! | [`metrics`] | ranking metrics, intervals, reports |
+//! | [`policy`] | language models, constrained decoding |
+//! | [`baselines`] | recommenders to compare with |
+//! | [`train`] | training loops, evaluation, whole pipelines |
+
+pub use sidereal_baselines as baselines;
+pub use sidereal_corpus as corpus;
+pub use sidereal_metrics as metrics;
+pub use sidereal_policy as policy;
+pub use sidereal_quantizer as quantizer;
+pub use sidereal_rl as rl;
+pub use sidereal_sid as sid;
+pub use sidereal_train as train;

@@ -1,0 +1,71 @@
+//! Varied histories: what a user might as well have done.
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use sidereal_corpus::ItemId;
+
+/// Random variation of training histories, drawn anew in every epoch.
+///
+/// What users choose depends little on exact neighbourhood and order; dropping items makes distant
+/// ones adjacent, turning round makes transitions go both ways. Both regularise where users are
+/// few. A history keeps at least two items.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AugmentConfig {
+    /// Probability that an item is left out. Range `[0, 1)`.
+    pub drop: f64,
+    /// Probability that a history is read backwards. Range `[0, 1]`.
+    pub reverse: f64,
+}
+
+impl AugmentConfig {
+    /// Whether histories stay as they are.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.drop <= 0.0 && self.reverse <= 0.0
+    }
+
+    /// A variation of `items`, cut to its latest `max_len`.
+    pub fn apply(&self, items: &[ItemId], max_len: usize, rng: &mut impl Rng) -> Vec<ItemId> {
+        let mut kept: Vec<ItemId> =
+            items.iter().filter(|_| rng.gen_range(0.0..1.0) >= self.drop).copied().collect();
+        if kept.len() < 2 {
+            kept = items.to_vec();
+        }
+        if rng.gen_range(0.0..1.0) < self.reverse {
+            kept.reverse();
+        }
+        kept.split_off(kept.len().saturating_sub(max_len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng as _;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_variation_is_a_subsequence_in_one_of_both_directions(
+            len in 2usize..30, max_len in 2usize..40, drop in 0.0..1.0, reverse in 0.0..1.0, seed: u64
+        ) {
+            let items: Vec<ItemId> = (0..u32::try_from(len)?).map(ItemId).collect();
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let varied = AugmentConfig { drop, reverse }.apply(&items, max_len, &mut rng);
+            prop_assert!(varied.len() >= 2 && varied.len() <= len.min(max_len));
+            prop_assert!(varied.is_sorted() || varied.iter().rev().is_sorted());
+        }
+
+        #[test]
+        fn nothing_changes_where_nothing_varies(len in 2usize..30, seed: u64) {
+            let items: Vec<ItemId> = (0..u32::try_from(len)?).map(ItemId).collect();
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let off = AugmentConfig::default();
+            prop_assert!(off.is_off());
+            prop_assert_eq!(off.apply(&items, 40, &mut rng), items);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Rendered samples as token sequences with targets.
+
+use rayon::prelude::*;
+use sidereal_corpus::{HeldOut, ItemId, Rendered, Task, Tasks, TrainSet};
+use sidereal_policy::{SidTokenizer, Target, code_targets};
+use sidereal_sid::{Catalog, Trie};
+
+use crate::TrainError;
+use crate::fold::{Sequence, fold};
+
+/// Turns rendered samples into what a model reads and learns.
+#[derive(Debug)]
+pub struct Encoder<'a> {
+    tokenizer: &'a SidTokenizer,
+    catalog: &'a Catalog,
+    trie: Trie,
+}
+
+/// A prompt, with the sample that it asks about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// Identity of the sample, from reader to metric.
+    pub id: sidereal_corpus::SampleId,
+    /// The item that the user chose.
+    pub target: ItemId,
+    /// Token ids.
+    pub ids: Vec<u32>,
+}
+
+impl<'a> Encoder<'a> {
+    /// An encoder for one catalogue and the tokenizer that spells it.
+    #[must_use]
+    pub fn new(tokenizer: &'a SidTokenizer, catalog: &'a Catalog) -> Self {
+        Self { tokenizer, catalog, trie: Trie::from_catalog(catalog) }
+    }
+
+    /// A sample with its completion learned: codes against codes, words against words.
+    ///
+    /// # Errors
+    /// [`TrainError::Codes`] where the tokenizer splits a Semantic ID differently than code by
+    /// code.
+    pub fn sequence(&self, sample: &Rendered) -> Result<Sequence, TrainError> {
+        let prompt = self.tokenizer.encode(&sample.prompt)?;
+        let completion = self.tokenizer.encode(&sample.completion)?;
+        let targets: Vec<Target> = match sample.task {
+            Task::NextItem | Task::TitleToSid => {
+                let flat = self.flat(sample.target)?;
+                let ids: Vec<u32> =
+                    flat.iter().map(|t| self.tokenizer.sid_ids()[*t as usize]).collect();
+                if ids != completion {
+                    return Err(TrainError::Codes { id: sample.id });
+                }
+                code_targets(&self.trie, &[], &flat)?
+            }
+            _ => completion.iter().map(|id| Target::Word(*id)).collect(),
+        };
+        let learned: Vec<_> = completion.into_iter().zip(targets).collect();
+        Ok(Sequence::new(&prompt, &learned))
+    }
+
+    /// Flat tokens of an item's Semantic ID.
+    ///
+    /// # Errors
+    /// [`TrainError::UnknownItem`].
+    pub fn flat(&self, item: ItemId) -> Result<Vec<u32>, TrainError> {
+        let sid = self.catalog.sid(item).ok_or(TrainError::UnknownItem { item })?;
+        Ok(self.catalog.spec().tokens(sid)?)
+    }
+
+    /// All training samples of a task, folded.
+    ///
+    /// # Errors
+    /// As [`sequence`](Self::sequence), and those of rendering.
+    pub fn train(
+        &self,
+        tasks: &Tasks<'_>,
+        train: &TrainSet,
+        task: Task,
+    ) -> Result<Vec<Sequence>, TrainError> {
+        let rendered: Vec<Rendered> = tasks.train(train, &[task]).collect::<Result<_, _>>()?;
+        self.encode_all(&rendered)
+    }
+
+    /// A history as one sequence, every item after the first learned: what [`train`](Self::train)
+    /// folds a user's samples into, made without rendering each of them.
+    ///
+    /// # Errors
+    /// [`TrainError::UnknownItem`], and those of the prompt.
+    pub fn history(&self, tasks: &Tasks<'_>, items: &[ItemId]) -> Result<Sequence, TrainError> {
+        let mut ids = self.tokenizer.encode(&tasks.next_item_prompt(&[])?)?;
+        let mut targets = Vec::new();
+        for (position, item) in items.iter().enumerate() {
+            let flat = self.flat(*item)?;
+            if position > 0 {
+                let learned = code_targets(&self.trie, &[], &flat)?;
+                targets.extend((ids.len()..).zip(learned));
+            }
+            ids.extend(flat.iter().map(|token| self.tokenizer.sid_ids()[*token as usize]));
+        }
+        Ok(Sequence { ids, targets })
+    }
+
+    /// The samples of a held-out set, for its loss.
+    ///
+    /// # Errors
+    /// As [`sequence`](Self::sequence), and those of rendering.
+    pub fn held_out(
+        &self,
+        tasks: &Tasks<'_>,
+        set: &impl HeldOut,
+    ) -> Result<Vec<Sequence>, TrainError> {
+        let rendered: Vec<Rendered> = tasks.held_out(set).collect::<Result<_, _>>()?;
+        self.encode_all(&rendered)
+    }
+
+    /// The prompts of rendered samples, for decoding.
+    ///
+    /// # Errors
+    /// Those of the tokenizer.
+    pub fn prompts(&self, rendered: &[Rendered]) -> Result<Vec<Prompt>, TrainError> {
+        rendered
+            .par_iter()
+            .map(|sample| {
+                let ids = self.tokenizer.encode(&sample.prompt)?;
+                Ok(Prompt { id: sample.id, target: sample.target, ids })
+            })
+            .collect()
+    }
+
+    fn encode_all(&self, rendered: &[Rendered]) -> Result<Vec<Sequence>, TrainError> {
+        let sequences = rendered
+            .par_iter()
+            .map(|sample| self.sequence(sample))
+            .collect::<Result<Vec<_>, TrainError>>()?;
+        Ok(fold(sequences))
+    }
+}

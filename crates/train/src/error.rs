@@ -1,0 +1,104 @@
+//! Why a run could not start or go on.
+
+use std::path::PathBuf;
+
+use crate::page::PageError;
+use sidereal_baselines::{BaselineError, PpmiError};
+use sidereal_corpus::{CorpusError, SampleId};
+use sidereal_metrics::MetricError;
+use sidereal_policy::PolicyError;
+use sidereal_quantizer::QuantizerError;
+use sidereal_rl::RlError;
+use sidereal_sid::{CatalogError, ItemId, NotationError};
+
+/// Errors of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum TrainError {
+    /// A file could not be read or written.
+    #[error("cannot access `{}`", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// A JSON file that is not what it should be.
+    #[error("`{}` is not valid", path.display())]
+    Json {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A configuration file that is not what it should be.
+    #[error("configuration `{}` is not valid", path.display())]
+    Toml {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A configuration that cannot be written.
+    #[error("configuration cannot be written")]
+    TomlOut(#[from] toml::ser::Error),
+    /// A setting outside its range.
+    #[error("configuration: `{field}` is {found}, needed {needed}")]
+    Setting { field: &'static str, found: String, needed: &'static str },
+    /// The run's folder holds a run with other settings.
+    #[error("`{}` holds a run with another `{part}`: choose another folder or delete it", path.display())]
+    OtherRun { path: PathBuf, part: String },
+    /// A checkpoint that was written for something else.
+    #[error("checkpoint `{}` belongs to another {part}: found {found}, needed {needed}", path.display())]
+    Binding { path: PathBuf, part: String, found: String, needed: String },
+    /// A stage without anything to learn from or to evaluate.
+    #[error("{what} has no samples")]
+    NoSamples { what: &'static str },
+    /// An item without a Semantic ID.
+    #[error("item {item} has no semantic id in the catalogue")]
+    UnknownItem { item: ItemId },
+    /// A completion that the tokenizer does not split into the target's codes.
+    #[error("sample {id}: the tokenizer does not read its semantic id as one token per code")]
+    Codes { id: SampleId },
+    /// A loss or gradient that is not a finite number.
+    #[error("{stage} diverged at step {step}: {what} is {found}; the last checkpoint is `{}`; samples {samples}", checkpoint.display())]
+    Diverged {
+        stage: &'static str,
+        step: usize,
+        what: &'static str,
+        found: f64,
+        checkpoint: PathBuf,
+        samples: String,
+    },
+    /// The corpus.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// The quantiser.
+    #[error(transparent)]
+    Quantizer(#[from] QuantizerError),
+    /// The catalogue.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A Semantic ID.
+    #[error(transparent)]
+    Notation(#[from] NotationError),
+    /// The policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A reward or an objective.
+    #[error(transparent)]
+    Rl(#[from] RlError),
+    /// A metric.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+    /// A baseline.
+    #[error(transparent)]
+    Baseline(#[from] BaselineError),
+    /// Collaborative item vectors.
+    #[error(transparent)]
+    Ppmi(#[from] PpmiError),
+    /// The report.
+    #[error(transparent)]
+    Page(#[from] PageError),
+    /// libtorch refused an operation.
+    #[error("libtorch failed")]
+    Torch(#[from] tch::TchError),
+}

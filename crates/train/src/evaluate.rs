@@ -1,0 +1,157 @@
+//! Ranking items for held-out users by constrained decoding.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Serialize};
+use sidereal_corpus::{ItemId, SampleId};
+use sidereal_metrics::{Placement, RankingRun, SeenItems};
+use sidereal_policy::{BeamSearch, TokenBatch};
+
+use crate::TrainError;
+use crate::encode::Prompt;
+use crate::observe::Observer;
+
+/// A user's ranking: the items of each Semantic ID found, best first.
+///
+/// Items of one Semantic ID are not ordered among themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ranking {
+    /// Identity of the sample.
+    pub id: SampleId,
+    /// The item that the user chose.
+    pub target: ItemId,
+    /// Items by Semantic ID, best first.
+    pub found: Vec<Vec<ItemId>>,
+    /// Log-probability of each Semantic ID, nats.
+    pub scores: Vec<f32>,
+}
+
+impl Ranking {
+    /// Where the target stands, item by item; `seen` items leave the ranking first.
+    #[must_use]
+    pub fn item_placement(&self, seen: &BTreeSet<ItemId>) -> Placement {
+        let mut before = 0;
+        for items in &self.found {
+            let left: Vec<&ItemId> = items
+                .iter()
+                .filter(|item| !seen.contains(*item) || **item == self.target)
+                .collect();
+            if left.contains(&&self.target) {
+                let count = NonZeroUsize::new(left.len()).unwrap_or(NonZeroUsize::MIN);
+                return Placement::tied(before, count);
+            }
+            before += left.len();
+        }
+        Placement::Absent
+    }
+
+    /// Where the target's Semantic ID stands among those found.
+    #[must_use]
+    pub fn sid_placement(&self) -> Placement {
+        let rank = self.found.iter().position(|items| items.contains(&self.target));
+        rank.map_or(Placement::Absent, |at| Placement::tied(at, NonZeroUsize::MIN))
+    }
+
+    /// The first `k` items that are not in `seen`; items of one Semantic ID by identity.
+    pub fn top(&self, k: usize, seen: &BTreeSet<ItemId>) -> impl Iterator<Item = ItemId> {
+        self.found.iter().flatten().filter(|item| !seen.contains(*item)).take(k).copied()
+    }
+}
+
+/// Ranks items for every prompt by beam search; the order of `prompts` is kept.
+///
+/// Users with prompts of equal length are decoded together, `batch_size` at a time.
+///
+/// # Errors
+/// Those of the search; [`TrainError::NoSamples`] without prompts.
+pub fn rank(
+    search: &BeamSearch<'_>,
+    prompts: &[Prompt],
+    pad: u32,
+    batch_size: usize,
+    job: &str,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Ranking>, TrainError> {
+    if prompts.is_empty() {
+        return Err(TrainError::NoSamples { what: "an evaluation" });
+    }
+    let limit = position_limit(search);
+    let mut order: Vec<usize> = (0..prompts.len()).collect();
+    order.sort_by_key(|index| prompts[*index].ids.len());
+    let mut rankings: Vec<Option<Ranking>> = vec![None; prompts.len()];
+    let mut done = 0;
+    for batch in order.chunks(batch_size.max(1)) {
+        let rows: Vec<&[u32]> = batch.iter().map(|index| prompts[*index].ids.as_slice()).collect();
+        let tokens = TokenBatch::new(&rows, pad, limit, search.model.device())?;
+        let guides: Vec<&[u32]> = vec![&[]; batch.len()];
+        let trie = search.constraint.trie();
+        for (index, hypotheses) in batch.iter().zip(search.search(&tokens, &guides)?) {
+            rankings[*index] = Some(Ranking {
+                id: prompts[*index].id,
+                target: prompts[*index].target,
+                found: hypotheses.iter().map(|h| trie.items(h.node).to_vec()).collect(),
+                scores: hypotheses.iter().map(|h| h.score).collect(),
+            });
+        }
+        done += batch.len();
+        observer.on_progress(job, "users", done, prompts.len());
+    }
+    Ok(rankings.into_iter().flatten().collect())
+}
+
+/// The placements of rankings under a rule for seen items, `seen` being asked by sample.
+///
+/// # Errors
+/// [`TrainError::Metric`] where a sample comes twice.
+pub fn placements<'s>(
+    rankings: &[Ranking],
+    rule: SeenItems,
+    seen: impl Fn(SampleId) -> &'s [ItemId],
+) -> Result<RankingRun<SampleId>, TrainError> {
+    let mut run = RankingRun::new();
+    for ranking in rankings {
+        let removed: BTreeSet<ItemId> = match rule {
+            SeenItems::Removed => seen(ranking.id).iter().copied().collect(),
+            _ => BTreeSet::new(),
+        };
+        run.push(ranking.id, ranking.item_placement(&removed))?;
+    }
+    Ok(run)
+}
+
+/// Longest prompt that leaves room for the codes.
+pub(crate) fn position_limit(search: &BeamSearch<'_>) -> usize {
+    search.model.config().max_position_embeddings.saturating_sub(search.constraint.max_len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sidereal_corpus::UserId;
+
+    fn ranking() -> Ranking {
+        Ranking {
+            id: SampleId::Event { user: UserId(0), position: 3 },
+            target: ItemId(5),
+            found: vec![vec![ItemId(1)], vec![ItemId(2), ItemId(3)], vec![ItemId(5), ItemId(6)]],
+            scores: vec![-1.0, -2.0, -3.0],
+        }
+    }
+
+    #[test]
+    fn items_of_better_semantic_ids_stand_before_and_seen_ones_do_not() {
+        let two = NonZeroUsize::new(2).unwrap();
+        let none = BTreeSet::new();
+        assert_eq!(ranking().item_placement(&none), Placement::tied(3, two));
+        let seen = BTreeSet::from([ItemId(1), ItemId(3), ItemId(6)]);
+        assert_eq!(ranking().item_placement(&seen), Placement::tied(1, NonZeroUsize::MIN));
+        assert_eq!(ranking().sid_placement(), Placement::tied(2, NonZeroUsize::MIN));
+    }
+
+    #[test]
+    fn a_target_that_was_seen_before_stays_in_the_ranking() {
+        let seen = BTreeSet::from([ItemId(5)]);
+        assert_ne!(ranking().item_placement(&seen), Placement::Absent);
+    }
+}

@@ -1,0 +1,79 @@
+//! Token sequences with targets, and the folding of samples that share their beginning.
+
+use sidereal_policy::Target;
+
+/// One pass of the model: tokens, and which of them are learned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sequence {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// Position of each learned token (never 0) and what it is.
+    pub targets: Vec<(usize, Target)>,
+}
+
+impl Sequence {
+    /// A prompt whose completion is learned, token by token.
+    #[must_use]
+    pub fn new(prompt: &[u32], completion: &[(u32, Target)]) -> Self {
+        let targets = completion
+            .iter()
+            .enumerate()
+            .map(|(step, (_, target))| (prompt.len() + step, *target))
+            .collect();
+        let ids = prompt.iter().copied().chain(completion.iter().map(|(id, _)| *id)).collect();
+        Self { ids, targets }
+    }
+}
+
+/// Folds samples whose whole text begins a later one's prompt into that later one.
+///
+/// A causal model computes the same states for a shared beginning, so the folded sequences have
+/// the same targets with the same log-probabilities as the samples, each token read once. The
+/// order of the samples matters: a sample folds into its successor or not at all. With a
+/// continuation template and the prefixes of one history in order, each history becomes one
+/// sequence.
+#[must_use]
+pub fn fold(samples: impl IntoIterator<Item = Sequence>) -> Vec<Sequence> {
+    let mut folded: Vec<Sequence> = Vec::new();
+    for mut sample in samples {
+        let first_target = sample.targets.first().map_or(sample.ids.len(), |(at, _)| *at);
+        match folded.last_mut() {
+            Some(last) if last.ids.len() <= first_target && sample.ids.starts_with(&last.ids) => {
+                last.targets.append(&mut sample.targets);
+                last.ids = sample.ids;
+            }
+            _ => folded.push(sample),
+        }
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(prompt: &[u32], completion: &[u32]) -> Sequence {
+        let completion: Vec<_> = completion.iter().map(|id| (*id, Target::Word(*id))).collect();
+        Sequence::new(prompt, &completion)
+    }
+
+    #[test]
+    fn prefixes_of_one_history_become_one_sequence() {
+        let folded = fold([
+            sample(&[9, 1, 2], &[3, 4]),
+            sample(&[9, 1, 2, 3, 4], &[5, 6]),
+            sample(&[9, 1, 2, 7, 4], &[5]),
+        ]);
+        assert_eq!(folded.len(), 2);
+        assert_eq!(folded[0].ids, [9, 1, 2, 3, 4, 5, 6]);
+        let at: Vec<usize> = folded[0].targets.iter().map(|(at, _)| *at).collect();
+        assert_eq!(at, [3, 4, 5, 6]);
+        assert_eq!(folded[1], sample(&[9, 1, 2, 7, 4], &[5]));
+    }
+
+    #[test]
+    fn a_completion_that_the_next_one_also_learns_stays_apart() {
+        let folded = fold([sample(&[9, 1], &[3, 4]), sample(&[9, 1], &[3, 4, 5])]);
+        assert_eq!(folded.len(), 2);
+    }
+}

@@ -1,0 +1,295 @@
+//! Supervised fine-tuning.
+
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use sidereal_policy::{Constraint, Qwen3, Scoring, Target, TokenBatch, Weights, target_logp};
+use tch::{Kind, Tensor};
+
+use crate::TrainError;
+use crate::augment::AugmentConfig;
+use crate::checkpoint::{Checkpoints, copy_into, prefixed, without_prefix};
+use crate::fold::Sequence;
+use crate::observe::{Observer, Record};
+use crate::optim::{AdamW, OptimConfig};
+
+/// Name of the stage in logs.
+const STAGE: &str = "sft";
+/// Batches whose rows are sorted by length together: little padding, yet random company.
+const POOL: usize = 32;
+
+/// Settings of supervised fine-tuning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SftConfig {
+    /// Most passes over the next-item sequences.
+    pub epochs: usize,
+    /// Sequences of a step.
+    pub batch_size: usize,
+    /// Share of the alignment sequences (title → SID, SID → title) that each epoch adds; they take
+    /// turns, so that `1 / share` epochs see all of them. Range `[0, 1]`.
+    pub alignment_share: f64,
+    /// Epochs without a better validation loss after which training stops; the best weights stay.
+    pub patience: usize,
+    /// Share of activations zeroed in training. Range `[0, 1)`.
+    pub dropout: f64,
+    /// Variation of the histories, drawn anew in every epoch.
+    pub augment: AugmentConfig,
+    /// What a code's probability is a share of.
+    pub scoring: Scoring,
+    /// Optimiser.
+    pub optim: OptimConfig,
+    /// Steps between checkpoints.
+    pub checkpoint_every: usize,
+}
+
+impl Default for SftConfig {
+    /// SINGER's schedule: AdamW at 3e-4 with a cosine, batch 128, at most 10 epochs, patience 1.
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch_size: 128,
+            alignment_share: 1.0,
+            patience: 1,
+            dropout: 0.0,
+            augment: AugmentConfig::default(),
+            scoring: Scoring::Full,
+            optim: OptimConfig::default(),
+            checkpoint_every: 200,
+        }
+    }
+}
+
+/// What there is to learn.
+pub struct SftData<'a> {
+    /// SID history → SID of an epoch, folded; every epoch must have the same number of sequences.
+    pub next_item: &'a dyn Fn(usize) -> Result<Vec<Sequence>, TrainError>,
+    /// Title → SID and SID → title.
+    pub alignment: Vec<Sequence>,
+    /// SID history → SID of held-out targets: early stopping watches their loss.
+    pub valid: Vec<Sequence>,
+}
+
+impl std::fmt::Debug for SftData<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SftData")
+            .field("alignment", &self.alignment.len())
+            .field("valid", &self.valid.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where training stands; with weights and moments it is all that the next step depends on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct SftState {
+    epoch: usize,
+    batch: usize,
+    step: usize,
+    best_loss: Option<f64>,
+    stale_epochs: usize,
+}
+
+/// Supervised fine-tuning of a model on sequences with targets.
+#[derive(Debug)]
+pub struct Sft<'a> {
+    /// Settings.
+    pub config: &'a SftConfig,
+    /// Legal codes; normalises them where scoring asks for it.
+    pub constraint: &'a Constraint,
+    /// Id that fills short rows.
+    pub pad: u32,
+    /// Seed of order and dropout.
+    pub seed: u64,
+    /// Where training state is kept.
+    pub checkpoints: &'a Checkpoints,
+}
+
+impl Sft<'_> {
+    /// Trains `model` and returns it with the weights of the best validation loss.
+    ///
+    /// ```text
+    /// loss = − mean over the learned tokens of the step of log p(token | what stands before it)
+    /// ```
+    /// A run that finds checkpoints goes on from the newest and walks the very same curve: order,
+    /// dropout and schedule depend on seed, epoch and step alone.
+    ///
+    /// # Errors
+    /// [`TrainError::NoSamples`], [`TrainError::Diverged`], and those of files and tensors.
+    pub fn run(
+        &self,
+        model: Qwen3,
+        data: &SftData<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Qwen3, TrainError> {
+        if data.valid.is_empty() {
+            return Err(TrainError::NoSamples { what: "validation" });
+        }
+        let model = model.require_grad(true);
+        let mut optim = AdamW::new(self.config.optim.clone(), model.weights());
+        let mut best = Weights::new();
+        let mut state = SftState::default();
+        if let Some((found, tensors)) = self.checkpoints.load::<SftState>()? {
+            copy_into(model.weights(), &without_prefix("weight.", &tensors))?;
+            optim.restore(&without_prefix("optim.", &tensors))?;
+            best = without_prefix("best.", &tensors);
+            state = found;
+            tracing::info!(step = state.step, "resumed supervised fine-tuning");
+        }
+        observer.on_resume(STAGE, state.step);
+        while state.epoch < self.config.epochs && state.stale_epochs <= self.config.patience {
+            let rows = self.sequences(data, state.epoch)?;
+            if rows.is_empty() {
+                return Err(TrainError::NoSamples { what: "supervised fine-tuning" });
+            }
+            let plan = self.plan(&rows, state.epoch);
+            let total = plan.len() * self.config.epochs;
+            while state.batch < plan.len() {
+                let batch: Vec<&Sequence> =
+                    plan[state.batch].iter().map(|index| &rows[*index]).collect();
+                let lr = self.config.optim.lr_at(state.step, total);
+                let (loss, grad_norm) = self.step(&model, &mut optim, &batch, lr, state.step)?;
+                state.batch += 1;
+                state.step += 1;
+                let mut record = Record::new(STAGE, state.step, total)
+                    .with("loss", loss)
+                    .with("lr", lr)
+                    .with("grad_norm", grad_norm)
+                    .with("epoch", state.epoch as f64);
+                let epoch_ends = state.batch == plan.len();
+                if epoch_ends {
+                    let loss = self.valid_loss(&model, &data.valid)?;
+                    record = record.with("valid_loss", loss);
+                    if state.best_loss.is_none_or(|best| loss < best) {
+                        state.best_loss = Some(loss);
+                        state.stale_epochs = 0;
+                        best = prefixed("", model.weights()).map(|(n, w)| (n, w.copy())).collect();
+                    } else {
+                        state.stale_epochs += 1;
+                    }
+                    tracing::info!(epoch = state.epoch, loss, "validated");
+                }
+                observer.on_record(&record);
+                if epoch_ends || state.step % self.config.checkpoint_every.max(1) == 0 {
+                    if epoch_ends {
+                        (state.epoch, state.batch) = (state.epoch + 1, 0);
+                    }
+                    let tensors = prefixed("weight.", model.weights())
+                        .chain(prefixed("optim.", &optim.state()))
+                        .chain(prefixed("best.", &best))
+                        .collect();
+                    self.checkpoints.save(state.step, &state, &tensors)?;
+                }
+                if epoch_ends {
+                    break;
+                }
+            }
+        }
+        copy_into(model.weights(), &best)?;
+        Ok(model.require_grad(false))
+    }
+
+    /// One update; returns loss and gradient norm.
+    fn step(
+        &self,
+        model: &Qwen3,
+        optim: &mut AdamW,
+        rows: &[&Sequence],
+        lr: f64,
+        step: usize,
+    ) -> Result<(f64, f64), TrainError> {
+        // Dropout draws from libtorch's generator: a seed of its own makes every step repeatable.
+        tch::manual_seed(step_seed(self.seed, step));
+        let logp = self.logp(model, rows, self.config.dropout)?;
+        let loss = -logp.mean(Kind::Float);
+        loss.backward();
+        let loss = loss.double_value(&[]);
+        let grad_norm = optim.step(model.weights(), lr)?;
+        for (what, found) in [("the loss", loss), ("the gradient's norm", grad_norm)] {
+            if !found.is_finite() {
+                return Err(TrainError::Diverged {
+                    stage: STAGE,
+                    step: step + 1,
+                    what,
+                    found,
+                    checkpoint: self.checkpoints.dir().to_owned(),
+                    samples: format!("of {} sequences", rows.len()),
+                });
+            }
+        }
+        Ok((loss, grad_norm))
+    }
+
+    /// Log-probabilities of all targets of `rows`, `[N]`.
+    fn logp(&self, model: &Qwen3, rows: &[&Sequence], dropout: f64) -> Result<Tensor, TrainError> {
+        let limit = model.config().max_position_embeddings;
+        let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
+        let tokens = TokenBatch::new(&ids, self.pad, limit, model.device())?;
+        let hidden = model.forward(&tokens, dropout)?; // [U, T, D]
+        let (longest, dim) = (hidden.size()[1], hidden.size()[2]);
+        let mut states = Vec::new();
+        let mut targets: Vec<Target> = Vec::new();
+        for (row, sequence) in (0i64..).zip(rows) {
+            for (at, target) in &sequence.targets {
+                // The state before a token predicts it.
+                states.push(row * longest + i64::try_from(*at).unwrap_or(i64::MAX) - 1);
+                targets.push(*target);
+            }
+        }
+        let index = Tensor::from_slice(&states).to_device(model.device());
+        let states = hidden.view([-1, dim]).f_index_select(0, &index)?; // [N, D]
+        Ok(target_logp(model, self.constraint, &states, &targets, self.config.scoring)?)
+    }
+
+    /// Mean −log p over all targets of the validation sequences, in nats a token.
+    fn valid_loss(&self, model: &Qwen3, valid: &[Sequence]) -> Result<f64, TrainError> {
+        let _guard = tch::no_grad_guard();
+        let mut order: Vec<&Sequence> = valid.iter().collect();
+        order.sort_by_key(|sequence| sequence.ids.len());
+        let (mut sum, mut count) = (0.0, 0);
+        for rows in order.chunks(self.config.batch_size.max(1)) {
+            let logp = self.logp(model, rows, 0.0)?;
+            sum += logp.sum(Kind::Double).double_value(&[]);
+            count += logp.numel();
+        }
+        Ok(-sum / count as f64)
+    }
+
+    /// What an epoch learns: the next-item sequences, and the alignment sequences whose turn it is.
+    fn sequences(&self, data: &SftData<'_>, epoch: usize) -> Result<Vec<Sequence>, TrainError> {
+        let mut rows = (data.next_item)(epoch)?;
+        let mut turns: Vec<&Sequence> = data.alignment.iter().collect();
+        turns.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
+        let share = (self.config.alignment_share.clamp(0.0, 1.0) * turns.len() as f64).round();
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to its length"
+        )]
+        let share = share as usize;
+        rows.extend(turns.into_iter().cycle().skip(epoch * share).take(share).cloned());
+        Ok(rows)
+    }
+
+    /// The batches of an epoch: rows of similar length together, batches in random order.
+    fn plan(&self, rows: &[Sequence], epoch: usize) -> Vec<Vec<usize>> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(epoch as u64 + 1);
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.shuffle(&mut rng);
+        let batch = self.config.batch_size.max(1);
+        let mut batches = Vec::with_capacity(order.len().div_ceil(batch));
+        for pool in order.chunks_mut(batch * POOL) {
+            pool.sort_by_key(|index| rows[*index].ids.len());
+            batches.extend(pool.chunks(batch).map(<[usize]>::to_vec));
+        }
+        batches.shuffle(&mut rng);
+        batches
+    }
+}
+
+/// A seed for libtorch's generator that depends on run and step alone.
+pub(crate) fn step_seed(seed: u64, step: usize) -> i64 {
+    let mixed = (seed ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    i64::from_le_bytes(mixed.wrapping_add(step as u64).to_le_bytes())
+}

@@ -1,0 +1,78 @@
+//! Damaged input ends in an error that names file and place, and leaves nothing half-written.
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use sidereal::corpus::read::recbole::{ReadOptions, read};
+use sidereal::policy::{Qwen3, TextEncoder};
+use tempfile::TempDir;
+
+use crate::shop;
+
+/// The error and its causes, as a program prints them.
+fn words(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// What reading the shop says after `damage`.
+fn refusal(damage: impl FnOnce(&Path, &Path)) -> String {
+    let dir = TempDir::new().unwrap();
+    let (inter, item) = shop::write(dir.path());
+    damage(&inter, &item);
+    words(&read(&inter, &item, &ReadOptions::new(1)).unwrap_err())
+}
+
+fn assert_names(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no `{part}` in: {text}");
+    }
+}
+
+#[test]
+fn damaged_tables_name_file_and_line() {
+    let append = |path: &Path, bytes: &[u8]| {
+        let mut text = fs::read(path).unwrap();
+        text.extend_from_slice(bytes);
+        fs::write(path, text).unwrap();
+    };
+    assert_names(&refusal(|inter, _| fs::write(inter, "").unwrap()), &["shop.inter", "empty"]);
+    let header = "user_id:token\titem:token\ttimestamp:float\nu\ti\t1\n";
+    assert_names(
+        &refusal(|inter, _| fs::write(inter, header).unwrap()),
+        &["shop.inter", "item_id"],
+    );
+    let unknown = refusal(|inter, _| append(inter, b"u0\tno such item\t9\n"));
+    assert_names(&unknown, &["shop.inter", "302", "no such item"]);
+    let bytes = refusal(|inter, _| append(inter, b"u0\t\xff\xfe\t9\n"));
+    assert_names(&bytes, &["shop.inter", "302"]);
+    let short = refusal(|inter, _| append(inter, b"alone\ttea pot-red\t1\n"));
+    assert_names(&short, &["shop.inter", "302", "alone"]);
+    let ragged = refusal(|_, item| append(item, b"half a row\n"));
+    assert_names(&ragged, &["shop.item", "42"]);
+}
+
+#[test]
+fn damaged_tensor_files_name_file_and_tensor() {
+    let dir = TempDir::new().unwrap();
+    for file in fs::read_dir(shop::encoder()).unwrap() {
+        let path = file.unwrap().path();
+        fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let weights = dir.path().join("model.safetensors");
+    let bytes = fs::read(&weights).unwrap();
+    fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+    let device = sidereal::policy::device("cpu").unwrap();
+    let error = TextEncoder::load(dir.path(), device).unwrap_err();
+    assert_names(&words(&error), &["model.safetensors"]);
+    fs::write(&weights, b"").unwrap();
+    let error = Qwen3::load(dir.path(), device).unwrap_err();
+    assert_names(&words(&error), &["model_type"]);
+}

@@ -1,0 +1,88 @@
+//! Quantise, train, reinforce, evaluate, report; and once more after a kill.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use sidereal::corpus::Dataset;
+use sidereal::sid::Catalog;
+use sidereal::train::{Observer, Outcome, Ranking, Record, RunConfig, Singer, TrainError};
+
+use crate::shop;
+
+fn run(
+    config: &RunConfig,
+    dataset: &Dataset,
+    out: &Path,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, TrainError> {
+    let device = sidereal::policy::device("cpu")?;
+    Singer { config, dataset, references: &[], out, device }.run(observer)
+}
+
+/// Panics when a stage reports a step: what a kill does to a run between two steps.
+struct Kill {
+    stage: &'static str,
+    step: usize,
+}
+
+impl Observer for Kill {
+    fn on_record(&mut self, record: &Record) {
+        assert!(record.stage != self.stage || record.step != self.step, "killed");
+    }
+}
+
+#[test]
+fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = shop::dataset(dir.path());
+    let config = shop::config();
+
+    let whole = dir.path().join("whole");
+    let outcome = run(&config, &dataset, &whole, &mut |_: &Record| {}).unwrap();
+    let systems: BTreeSet<&str> =
+        outcome.report.rows().iter().map(|row| row.system.as_str()).collect();
+    assert!(systems.is_superset(&BTreeSet::from([
+        "popularity",
+        "item transitions",
+        "SFT",
+        "SFT + RL"
+    ])));
+
+    // Every recommendation is an item of the catalogue, and none comes twice.
+    let catalog = Catalog::load(&whole.join("catalog.json")).unwrap();
+    assert_eq!((catalog.num_items(), catalog.num_sids()), (40, 40));
+    let text = fs::read(whole.join("rankings/rl.json")).unwrap();
+    let rankings: Vec<Ranking> = serde_json::from_slice(&text).unwrap();
+    assert_eq!(rankings.len(), 60);
+    for ranking in &rankings {
+        let items: Vec<_> = ranking.found.iter().flatten().collect();
+        assert_eq!(items.iter().collect::<BTreeSet<_>>().len(), items.len());
+        assert_eq!(items.len(), 10);
+    }
+
+    // Killed in the middle of both trainings, the run ends with the same curve and weights.
+    let broken = dir.path().join("broken");
+    for kill in [Kill { stage: "sft", step: 7 }, Kill { stage: "rl", step: 4 }] {
+        let mut kill = kill;
+        let killed = catch_unwind(AssertUnwindSafe(|| run(&config, &dataset, &broken, &mut kill)));
+        assert!(killed.is_err());
+    }
+    run(&config, &dataset, &broken, &mut |_: &Record| {}).unwrap();
+    for file in
+        ["metrics.jsonl", "sft/model.safetensors", "rl/model.safetensors", "evaluation.json"]
+    {
+        let read = |dir: &Path| fs::read(dir.join(file)).unwrap();
+        assert!(read(&broken) == read(&whole), "{file} differs");
+    }
+
+    // A further start does nothing again, and other settings are refused by name.
+    let mut trained = false;
+    run(&config, &dataset, &whole, &mut |_: &Record| trained = true).unwrap();
+    assert!(!trained);
+    let mut other = config.clone();
+    other.rl.steps += 1;
+    let error = run(&other, &dataset, &whole, &mut |_: &Record| {}).unwrap_err();
+    assert!(error.to_string().contains("`rl.steps`"), "{error}");
+}

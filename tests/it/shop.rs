@@ -1,0 +1,73 @@
+//! A shop of a few dozen items, written as atomic files, and settings to match.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sidereal::corpus::Dataset;
+use sidereal::corpus::read::recbole::{ReadOptions, read};
+use sidereal::train::RunConfig;
+
+/// The sentence encoder that the project's set-up fetches.
+pub(crate) fn encoder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/all-MiniLM-L6-v2")
+}
+
+/// Settings of a run of seconds.
+pub(crate) fn config() -> RunConfig {
+    let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/demo.toml");
+    let mut config = RunConfig::load(&recipe).unwrap();
+    config.embed.encoder = encoder();
+    config.embed.collaborative_dimensions = 8;
+    config.sids.codebook_sizes = vec![4, 4, 4];
+    config.sids.restarts = 1;
+    config.tokenizer.pieces = 300;
+    config.model.hidden_size = 16;
+    config.model.intermediate_size = 32;
+    config.model.head_dim = 8;
+    config.model.heads = 2;
+    config.model.key_value_heads = 1;
+    config.model.layers = 1;
+    config.sft.epochs = 3;
+    config.sft.batch_size = 16;
+    config.sft.checkpoint_every = 2;
+    config.rl.steps = 6;
+    config.rl.prompts_per_step = 8;
+    config.rl.group_size = 4;
+    config.rl.validate_every = 3;
+    config.rl.checkpoint_every = 2;
+    config.evaluate.beam_width = 10;
+    config.evaluate.valid_users = 20;
+    config.evaluate.resamples = 50;
+    config
+}
+
+/// Writes `shop.inter` and `shop.item`: 40 items of 5 kinds in 8 colours; a user walks through the
+/// colours of one kind in order.
+pub(crate) fn write(dir: &Path) -> (PathBuf, PathBuf) {
+    let kinds = ["tea pot", "rain coat", "desk lamp", "running shoe", "garden chair"];
+    let colours = ["red", "blue", "green", "black", "white", "yellow", "brown", "pink"];
+    let mut items = String::from("item_id:token\ttitle:token_seq\n");
+    for kind in kinds {
+        for colour in colours {
+            writeln!(items, "{kind}-{colour}\t{colour} {kind}").unwrap();
+        }
+    }
+    let mut events = String::from("user_id:token\titem_id:token\ttimestamp:float\n");
+    for user in 0..60 {
+        for step in 0..5 {
+            let (kind, colour) = (kinds[user % 5], colours[(user / 5 + step) % 8]);
+            writeln!(events, "u{user}\t{kind}-{colour}\t{step}").unwrap();
+        }
+    }
+    let (inter, item) = (dir.join("shop.inter"), dir.join("shop.item"));
+    fs::write(&inter, events).unwrap();
+    fs::write(&item, items).unwrap();
+    (inter, item)
+}
+
+/// The shop, read back.
+pub(crate) fn dataset(dir: &Path) -> Dataset {
+    let (inter, item) = write(dir);
+    read(&inter, &item, &ReadOptions::new(1)).unwrap().dataset
+}
