@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "stdout is the result, stderr talk")]
 
 use std::error::Error;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -11,6 +12,9 @@ use std::time::Instant;
 use clap::Parser;
 use linfa::ParamGuard;
 use sidereal_quantizer::{Collisions, FitStep, Matrix, QualityReport, RqKMeans};
+
+const NEIGHBOURS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
+const QUERIES: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
 #[derive(Parser)]
 #[command(about)]
@@ -41,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .check()?;
     let start = Instant::now();
     let model = params.fit_observed(rows, &mut |step: &FitStep| {
-        if step.iteration == 1 || step.iteration % 5 == 0 {
+        if step.iteration == 1 || step.iteration.is_multiple_of(5) {
             let error = step.inertia / rows.nrows() as f64;
             eprintln!("level {} iteration {:>3} error {error:.5}", step.level, step.iteration);
         }
@@ -52,7 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     eprintln!("{} x {}: {seconds:.3} s, {iterations:?} iterations", rows.nrows(), rows.ncols());
     let (codebooks, codes) = (model.codebooks(), model.codes().view());
     let report = QualityReport::from_codes(codes, &codebooks.sizes())?
-        .with_reconstruction(codebooks, rows, codes)?;
+        .with_reconstruction(codebooks, rows, codes)?
+        .with_neighbours(rows, codes, NEIGHBOURS, QUERIES)?;
     println!("{report}");
     let catalog = Collisions::Suffix.catalog(codebooks, rows, codes)?;
     if let Some(out) = args.out {

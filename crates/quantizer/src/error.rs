@@ -96,13 +96,13 @@ pub enum QuantizerError {
     /// Several tensors, and no name to choose by.
     #[error("`{}`: name one of the tensors {found}", path.display())]
     AmbiguousTensor { path: PathBuf, found: String },
-    /// A file that is no NumPy array, or ends inside its header.
+    /// A file that is no `NumPy` array, or ends inside its header.
     #[error("`{}` has no NumPy header", path.display())]
     NpyHeader { path: PathBuf },
-    /// A NumPy array that is no float matrix.
+    /// A `NumPy` array that is no float matrix.
     #[error("`{}` is a NumPy array {found}, expected a little-endian float matrix", path.display())]
     NpyKind { path: PathBuf, found: String },
-    /// A NumPy file of another length than its header says.
+    /// A `NumPy` file of another length than its header says.
     #[error(
         "`{}` has {found} bytes of values, {rows} x {columns} of {size} bytes were expected",
         path.display()

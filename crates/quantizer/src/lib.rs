@@ -31,7 +31,7 @@
 //! | `collisions` | [`Collisions`]: items that share all codes |
 //! | `matrix`, `npy` | [`Matrix`]: `.npy` and safetensors, mapped |
 //! | `index` | [`read_index`], [`write_index`]: `*.index.json` of MiniOneRec and LC-Rec |
-//! | `quality`, `thresholds` | [`QualityReport`], [`Thresholds`] that fail a build |
+//! | `quality`, `neighbours`, `thresholds` | [`QualityReport`], [`Thresholds`] that fail a build |
 //! | `kmeans`, `assign`, `sums`, `init` | Lloyd's iterations by matrix products, in blocks |
 //!
 //! # Conventions
@@ -51,6 +51,7 @@ mod index;
 mod init;
 mod kmeans;
 mod matrix;
+mod neighbours;
 mod npy;
 mod params;
 mod product;

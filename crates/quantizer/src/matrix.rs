@@ -34,7 +34,7 @@ enum Source {
 }
 
 impl Matrix {
-    /// Opens a NumPy file, `.npy`, of little-endian `float32`, `float64` or `float16`.
+    /// Opens a `NumPy` file, `.npy`, of little-endian `float32`, `float64` or `float16`.
     ///
     /// # Errors
     /// [`QuantizerError::Io`]; [`QuantizerError::NpyHeader`] for a damaged header,

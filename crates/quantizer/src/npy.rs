@@ -1,4 +1,4 @@
-//! The header of a NumPy file, <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
+//! The header of a `NumPy` file, <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 //!
 //! Read here because the crates that do so bring a parser generator for this one line of text.
 
@@ -63,7 +63,7 @@ impl NpyHeader {
     }
 }
 
-/// A file as NumPy 2 writes it: the header padded so that the values begin at a multiple of 64.
+/// A file as `NumPy` 2 writes it: the header padded so that the values begin at a multiple of 64.
 #[cfg(test)]
 pub(crate) fn npy(descr: &str, fortran: bool, shape: &str, values: &[u8]) -> Vec<u8> {
     let fortran = if fortran { "True" } else { "False" };

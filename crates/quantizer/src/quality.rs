@@ -1,12 +1,14 @@
 //! What a catalogue's codes are worth before anything is trained on them.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 use sidereal_sid::{Catalog, Code, SemanticId};
 
 use crate::codebooks::check_codes;
+use crate::neighbours::{agreement, chance_agreement};
 use crate::rows::{check, check_width, distance};
 use crate::{Codebooks, QuantizerError};
 
@@ -60,6 +62,12 @@ pub struct LevelQuality {
     /// Mean over items of the squared error that is left after this level; `None` for a suffix or
     /// slot, or without embeddings.
     pub squared_error: Option<f64>,
+    /// Share of an item's nearest neighbours, by embedding, that have its codes up to this level;
+    /// mean over items. `None` where [`with_neighbours`](QualityReport::with_neighbours) was not
+    /// called.
+    pub neighbour_agreement: Option<f64>,
+    /// The same share for two items drawn at random: what agreement is worth by chance.
+    pub chance_agreement: Option<f64>,
     /// `squared_error` as a share of the variance of the embeddings, `Σ‖x - x̂‖² / Σ‖x - x̄‖²`;
     /// `None` also where they have none.
     pub relative_error: Option<f64>,
@@ -167,6 +175,43 @@ impl QualityReport {
         self.variance = Some(variance / count);
         Ok(self)
     }
+
+    /// Adds how often near items share codes, level by level.
+    ///
+    /// `queries` items, evenly spaced over all, are compared with every other item; ties go to the
+    /// lower item. Costs `2 · queries · N · D` operations.
+    ///
+    /// # Shapes
+    /// - `rows`: `[N, D]`; `codes`: `[N, L]`
+    ///
+    /// # Errors
+    /// [`QuantizerError::Rows`] where items differ in number, [`QuantizerError::NotFinite`], and
+    /// [`QuantizerError::Levels`] for codes of more levels than the report has.
+    pub fn with_neighbours(
+        mut self,
+        rows: ArrayView2<'_, f32>,
+        codes: ArrayView2<'_, Code>,
+        neighbours: NonZeroUsize,
+        queries: NonZeroUsize,
+    ) -> Result<Self, QuantizerError> {
+        check(&rows)?;
+        for (found, expected) in [(rows.nrows(), codes.nrows()), (codes.nrows(), self.num_items)] {
+            if found != expected {
+                return Err(QuantizerError::Rows { found, expected });
+            }
+        }
+        if codes.ncols() > self.levels.len() {
+            let (found, expected) = (codes.ncols(), self.levels.len());
+            return Err(QuantizerError::Levels { found, expected });
+        }
+        let near = agreement(rows, codes, neighbours.get(), queries.get());
+        let chance = chance_agreement(codes);
+        for (level, (near, chance)) in self.levels.iter_mut().zip(near.into_iter().zip(chance)) {
+            level.neighbour_agreement = near;
+            level.chance_agreement = chance;
+        }
+        Ok(self)
+    }
 }
 
 /// `order` holds the items' codes in lexicographic order; a shorter one never reaches `level`.
@@ -205,6 +250,8 @@ fn level_quality(order: &[&[Code]], level: usize, size: usize) -> LevelQuality {
         },
         max_fan_out: fan_outs.into_iter().max().unwrap_or(0),
         squared_error: None,
+        neighbour_agreement: None,
+        chance_agreement: None,
         relative_error: None,
     }
 }
@@ -239,7 +286,7 @@ impl fmt::Display for QualityReport {
         writeln!(
             f,
             "level   codes    used  usage  perplexity  entropy   gini  prefixes  fan-out  (max)  \
-             sq. error  of variance"
+             sq. error  of variance  neighbours  (chance)"
         )?;
         for (level, q) in self.levels.iter().enumerate() {
             let optional = |value: Option<f64>| {
@@ -248,7 +295,7 @@ impl fmt::Display for QualityReport {
             writeln!(
                 f,
                 "{level:>5} {:>7} {:>7} {:>5.1}% {:>11.1} {:>8.3} {:>6.3} {:>9} {:>8.2} {:>6} \
-                 {:>10} {:>12}",
+                 {:>10} {:>12} {:>11} {:>9}",
                 q.codebook_size,
                 q.used,
                 100.0 * q.usage,
@@ -259,7 +306,9 @@ impl fmt::Display for QualityReport {
                 q.mean_fan_out,
                 q.max_fan_out,
                 optional(q.squared_error),
-                optional(q.relative_error)
+                optional(q.relative_error),
+                optional(q.neighbour_agreement),
+                optional(q.chance_agreement)
             )?;
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Quality below which a catalogue is not worth training on.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{QualityReport, QuantizerError};
@@ -60,15 +62,14 @@ impl Thresholds {
         self
     }
 
-    /// Refuses a report that breaks a limit.
+    /// Refuses a report that breaks a limit. A value or a limit that is not a number breaks.
     ///
     /// # Errors
     /// [`QuantizerError::Quality`], which lists every broken limit.
     pub fn check(&self, report: &QualityReport) -> Result<(), QuantizerError> {
         let mut broken = Vec::new();
-        // A limit of NaN is broken by everything.
         let mut at_most = |name: &str, found: f64, limit: Option<f64>| match limit {
-            Some(limit) if !(found <= limit) => {
+            Some(limit) if found.partial_cmp(&limit).is_none_or(Ordering::is_gt) => {
                 broken.push(format!("{name} is {found:.4}, at most {limit} was asked"));
             }
             _ => {}
@@ -88,7 +89,7 @@ impl Thresholds {
                 ("perplexity share", perplexity, self.min_perplexity),
             ] {
                 if let Some(limit) = limit
-                    && !(found >= limit)
+                    && found.partial_cmp(&limit).is_none_or(Ordering::is_lt)
                 {
                     broken.push(format!(
                         "level {level}: {name} is {found:.4}, at least {limit} was asked"

@@ -1,4 +1,5 @@
 //! Residual k-means from given centroids against scikit-learn; `parity/lloyd.py` made the values.
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use std::ops::ControlFlow;
 

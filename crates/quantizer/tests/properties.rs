@@ -1,4 +1,5 @@
 //! Laws of residual k-means and of collisions.
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 use linfa::ParamGuard;
 use linfa::prelude::*;
