@@ -14,10 +14,14 @@ pub struct KvCache {
     pub(crate) layers: Vec<LayerCache>,
     /// Length of each prompt, `[U]`, i64.
     pub(crate) prompt_len: Tensor,
+    /// Length of the longest prompt.
+    pub(crate) longest: i64,
     /// Added to the scores of prompt positions: 0, or −∞ behind a prompt's end, `[U, 1, 1, T]`.
     pub(crate) prompt_mask: Tensor,
     /// Tokens in each branch so far.
     pub(crate) branch_len: i64,
+    /// Branches of each prompt, once a branch has a token.
+    pub(crate) width: Option<i64>,
 }
 
 /// Keys and values of one layer.
@@ -30,14 +34,16 @@ pub(crate) struct LayerCache {
 }
 
 impl KvCache {
-    pub(crate) fn new(prompt_len: Tensor, longest: i64, layers: usize) -> Self {
-        let positions = Tensor::arange(longest, (Kind::Int64, prompt_len.device()));
+    pub(crate) fn new(prompt_len: Tensor, padded: i64, layers: usize) -> Result<Self, PolicyError> {
+        let longest = i64::try_from(prompt_len.f_max()?)?;
+        let positions = Tensor::arange(padded, (Kind::Int64, prompt_len.device()));
         let behind = positions.unsqueeze(0).ge_tensor(&prompt_len.unsqueeze(1)); // [U, T]
         let prompt_mask = Tensor::zeros(behind.size(), (Kind::Float, prompt_len.device()))
             .masked_fill(&behind, f64::NEG_INFINITY)
             .unsqueeze(1)
             .unsqueeze(1);
-        Self { layers: Vec::with_capacity(layers), prompt_len, prompt_mask, branch_len: 0 }
+        let layers = Vec::with_capacity(layers);
+        Ok(Self { layers, prompt_len, longest, prompt_mask, branch_len: 0, width: None })
     }
 
     /// Number of prompts, `U`.
@@ -54,24 +60,39 @@ impl KvCache {
 
     /// Makes branch `w` of prompt `u` continue what branch `parents[u][w]` was; `[U, W']`, i64.
     ///
+    /// Nothing to do, hence accepted, while the branches have no tokens.
+    ///
     /// # Errors
+    /// [`PolicyError::Size`] where `parents` does not have a row for each prompt;
     /// [`PolicyError::Torch`] where an index is outside the branches.
     pub fn gather_branches(&mut self, parents: &Tensor) -> Result<(), PolicyError> {
         let [users, width] = <[i64; 2]>::try_from(parents.size()).map_err(|_| {
             PolicyError::Size { what: "axes of parents", found: parents.dim(), expected: 2 }
         })?;
+        check_prompts("rows of parents", users, self.num_prompts())?;
         for layer in &mut self.layers {
             if let Some((keys, values)) = &mut layer.branch {
                 let [_, heads, _, len, dim] = <[i64; 5]>::try_from(keys.size()).unwrap_or([0; 5]);
                 let index = parents
-                    .view([users, 1, width, 1, 1])
-                    .expand([users, heads, width, len, dim], false);
+                    .f_reshape([users, 1, width, 1, 1])?
+                    .f_expand([users, heads, width, len, dim], false)?;
                 *keys = keys.f_gather(2, &index, false)?;
                 *values = values.f_gather(2, &index, false)?;
             }
         }
+        self.width = self.width.and(Some(width));
         Ok(())
     }
+}
+
+/// Accepts a count of rows that is the cache's count of prompts.
+pub(crate) fn check_prompts(
+    what: &'static str,
+    rows: i64,
+    expected: usize,
+) -> Result<(), PolicyError> {
+    let found = usize::try_from(rows).unwrap_or(0);
+    if found == expected { Ok(()) } else { Err(PolicyError::Size { what, found, expected }) }
 }
 
 /// Right-padded token ids of a batch.
@@ -116,5 +137,28 @@ impl TokenBatch {
             ids: Tensor::from_slice(&ids).view(shape).to_device(device),
             lens: Tensor::from_slice(&lens).to_device(device),
         })
+    }
+    /// Rows and padded length `[U, T]`.
+    pub(crate) fn shape(&self) -> Result<[i64; 2], PolicyError> {
+        let shape = <[i64; 2]>::try_from(self.ids.size()).map_err(|_| PolicyError::Size {
+            what: "axes of a batch of tokens",
+            found: self.ids.dim(),
+            expected: 2,
+        })?;
+        if self.lens.size() != shape[..1] {
+            let expected = usize::try_from(shape[0]).unwrap_or(0);
+            let found = self.lens.numel();
+            return Err(PolicyError::Size {
+                what: "lengths of a batch of tokens",
+                found,
+                expected,
+            });
+        }
+        Ok(shape)
+    }
+
+    /// Number of rows, `U`.
+    pub(crate) fn rows(&self) -> Result<usize, PolicyError> {
+        Ok(usize::try_from(self.shape()?[0]).unwrap_or(0))
     }
 }

@@ -99,6 +99,21 @@ impl Qwen3Config {
             ("head_dim", self.head_dim),
             ("max_position_embeddings", self.max_position_embeddings),
         ];
+        if !(1..=1024).contains(&self.num_hidden_layers) {
+            let found = self.num_hidden_layers.to_string();
+            return Err(PolicyError::Unsupported {
+                field: "num_hidden_layers",
+                found,
+                expected: "1 to 1024",
+            });
+        }
+        for (field, value) in [("rms_norm_eps", self.rms_norm_eps), ("rope_theta", self.rope_theta)]
+        {
+            if !(value.is_finite() && value > 0.0) {
+                let found = value.to_string();
+                return Err(PolicyError::Unsupported { field, found, expected: "above zero" });
+            }
+        }
         for (field, size) in sizes {
             if !(1..1 << 31).contains(&size) {
                 let found = size.to_string();
@@ -123,18 +138,28 @@ impl Qwen3Config {
 /// Refuses what the implementation would otherwise silently compute differently.
 fn refuse_unsupported(value: &serde_json::Value) -> Result<(), PolicyError> {
     use serde_json::Value::{Bool, Null};
-    let supported: [(&'static str, &[serde_json::Value], &'static str); 5] = [
+    let supported: [(&'static str, &[serde_json::Value], &'static str); 6] = [
         ("model_type", &["qwen3".into()], "qwen3"),
         ("hidden_act", &["silu".into(), Null], "silu"),
         ("attention_bias", &[Bool(false), Null], "false"),
         ("use_sliding_window", &[Bool(false), Null], "false"),
         ("rope_scaling", &[Null], "null"),
+        ("quantization_config", &[Null], "null"),
     ];
     for (field, accepted, expected) in supported {
         let found = value.get(field).unwrap_or(&Null);
         if !accepted.contains(found) {
             return Err(PolicyError::Unsupported { field, found: found.to_string(), expected });
         }
+    }
+    let layer_types = value.get("layer_types").and_then(serde_json::Value::as_array);
+    if let Some(other) = layer_types.into_iter().flatten().find(|kind| **kind != "full_attention") {
+        let found = other.to_string();
+        return Err(PolicyError::Unsupported {
+            field: "layer_types",
+            found,
+            expected: "full_attention",
+        });
     }
     match value.pointer("/rope_parameters/rope_type") {
         None => Ok(()),

@@ -61,12 +61,22 @@ pub enum PolicyError {
     /// A prompt that no position is left for.
     #[error("prompt {row} has {found} tokens, at most {limit} fit")]
     PromptLength { row: usize, found: usize, limit: usize },
+    /// A sequence that reaches past the last position of the model.
+    #[error(
+        "a sequence of {found} tokens, its prompt included, exceeds `max_position_embeddings`, {limit}"
+    )]
+    Positions { found: i64, limit: i64 },
     /// A batch without rows, or a row without tokens.
     #[error("{what} is empty")]
     Empty { what: &'static str },
     /// Arguments whose sizes disagree.
     #[error("{what}: found {found}, expected {expected}")]
     Size { what: &'static str, found: usize, expected: usize },
+    /// A code asked for behind a prefix that it cannot follow.
+    #[error(
+        "target {target}: the code with flat token {token} cannot follow node {node} of the trie"
+    )]
+    IllegalCode { target: usize, token: u32, node: u32 },
     /// A Semantic ID that does not fit the vocabulary.
     #[error(transparent)]
     Notation(#[from] NotationError),

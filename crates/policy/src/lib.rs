@@ -26,6 +26,7 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `allocator` | [`tune_allocator`]: keeps the memory of freed tensors |
 //! | `device` | [`device()`]: CPU or CUDA by name, one binary for both |
 //! | `tokenizer` | [`SidTokenizer`]: text and codes ↔ token ids |
 //! | `config`, `models` | [`Qwen3Config`], [`Qwen3`], the BERT behind [`TextEncoder`] |
@@ -39,6 +40,7 @@
 //! a branch, D width, V vocabulary, K codes of a level. Prompts are padded on the right.
 //! Log-probabilities are in nats.
 
+mod allocator;
 mod cache;
 mod config;
 mod decode;
@@ -50,6 +52,7 @@ mod score;
 mod tokenizer;
 mod weights;
 
+pub use allocator::tune_allocator;
 pub use cache::{KvCache, TokenBatch};
 pub use config::Qwen3Config;
 pub use decode::{BeamSearch, Constraint, Hypothesis, Scoring};

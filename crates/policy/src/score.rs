@@ -33,7 +33,8 @@ pub enum Target {
 /// vocabulary for words and for `full`.
 ///
 /// # Errors
-/// [`PolicyError::Size`] where states and targets differ in number.
+/// [`PolicyError::Size`] where states and targets differ in number or there are none;
+/// [`PolicyError::IllegalCode`] for a code that cannot follow its node, under either scoring.
 pub fn target_logp(
     model: &Qwen3,
     constraint: &Constraint,
@@ -41,10 +42,18 @@ pub fn target_logp(
     targets: &[Target],
     scoring: Scoring,
 ) -> Result<Tensor, PolicyError> {
-    let found = usize::try_from(states.size()[0]).unwrap_or(0);
-    if found != targets.len() {
-        let expected = targets.len();
+    let found = states.size().first().map_or(0, |n| usize::try_from(*n).unwrap_or(0));
+    if found != targets.len() || found == 0 {
+        let expected = targets.len().max(1);
         return Err(PolicyError::Size { what: "hidden states", found, expected });
+    }
+    let trie = constraint.trie();
+    for (target, found) in targets.iter().enumerate() {
+        if let Target::Code { node, token } = found
+            && !(node.index() < trie.num_nodes() && trie.children(*node).find(*token).is_some())
+        {
+            return Err(PolicyError::IllegalCode { target, token: *token, node: node.0 });
+        }
     }
     // Rows of each kind of target: words, then the codes of each level.
     let mut groups: Vec<Vec<i64>> = vec![Vec::new(); 1 + constraint.max_len()];
@@ -169,7 +178,7 @@ pub fn group_logp(
     groups: &Groups<'_>,
     scoring: Scoring,
 ) -> Result<Tensor, PolicyError> {
-    let users = usize::try_from(groups.prompts.ids.size()[0]).unwrap_or(0);
+    let users = groups.prompts.rows()?;
     for (what, found) in
         [("guides", groups.guides.len()), ("groups of completions", groups.completions.len())]
     {

@@ -66,7 +66,7 @@ impl BeamSearch<'_> {
         guides: &[&[u32]],
     ) -> Result<Vec<Vec<Hypothesis>>, PolicyError> {
         let _guard = tch::no_grad_guard();
-        let users = usize::try_from(prompts.ids.size()[0]).unwrap_or(0);
+        let users = prompts.rows()?;
         if guides.len() != users {
             return Err(PolicyError::Size { what: "guides", found: guides.len(), expected: users });
         }

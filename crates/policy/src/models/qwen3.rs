@@ -6,12 +6,15 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
-use crate::cache::{KvCache, LayerCache, TokenBatch};
+use crate::cache::{KvCache, LayerCache, TokenBatch, check_prompts};
 use crate::config::Qwen3Config;
+use crate::tokenizer::SidTokenizer;
 use crate::weights::{Shapes, Weights, read_safetensors, select, to_i64, write_safetensors};
 
 /// Standard deviation of freshly drawn matrices, transformers' `initializer_range`.
 const INITIALIZER_RANGE: f64 = 0.02;
+/// Most logits that [`Qwen3::log_normaliser`] holds at once: 64 MiB of f32.
+const LOGITS_AT_ONCE: i64 = 1 << 24;
 
 /// A Qwen3 decoder: pre-norm RMS layers, rotary positions, per-head normalised queries and keys,
 /// grouped key-value heads, gated feed-forward, optionally tied output head.
@@ -136,7 +139,7 @@ impl Qwen3 {
             false => get("lm_head.weight".into())?,
         };
         let norm = get("model.norm.weight".into())?;
-        let rotary = rotary_table(&config, embedding.device());
+        let rotary = rotary_table(&config, embedding.device())?;
         Ok(Self { config, weights, layers, embedding, norm, head, rotary })
     }
 
@@ -189,7 +192,8 @@ impl Qwen3 {
     /// zeroed, 0 outside training; it draws from libtorch's global generator.
     ///
     /// # Errors
-    /// [`PolicyError::Torch`].
+    /// [`PolicyError::Positions`] for rows beyond the model's positions; [`PolicyError::Torch`] for
+    /// ids outside the vocabulary.
     pub fn forward(&self, tokens: &TokenBatch, dropout: f64) -> Result<Tensor, PolicyError> {
         self.read(tokens, dropout, None)
     }
@@ -197,11 +201,11 @@ impl Qwen3 {
     /// Hidden states `[U, T, D]` of right-padded prompts, and the cache that branches read.
     ///
     /// # Errors
-    /// [`PolicyError::Torch`].
+    /// As [`forward`](Self::forward).
     pub fn prefill(&self, prompts: &TokenBatch) -> Result<(Tensor, KvCache), PolicyError> {
-        let longest = prompts.ids.size().get(1).copied().unwrap_or(0);
-        let mut cache =
-            KvCache::new(prompts.lens.shallow_clone(), longest, self.config.num_hidden_layers);
+        let [_, padded] = prompts.shape()?;
+        let lens = prompts.lens.shallow_clone();
+        let mut cache = KvCache::new(lens, padded, self.config.num_hidden_layers)?;
         let hidden = self.read(prompts, 0.0, Some(&mut cache))?;
         Ok((hidden, cache))
     }
@@ -212,8 +216,8 @@ impl Qwen3 {
         dropout: f64,
         mut cache: Option<&mut KvCache>,
     ) -> Result<Tensor, PolicyError> {
-        let shape = tokens.ids.size();
-        let (rows, len) = (shape[0], shape[1]);
+        let [rows, len] = tokens.shape()?;
+        self.check_positions(len)?;
         let drop = |x: Tensor| if dropout > 0.0 { x.dropout(dropout, true) } else { x };
         let (cos, sin) = &self.rotary;
         let (cos, sin) = (cos.f_narrow(0, 0, len)?, sin.f_narrow(0, 0, len)?);
@@ -248,17 +252,19 @@ impl Qwen3 {
     /// prompt, which it appends to `cache`. A branch sees its prompt and its own earlier tokens.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] where the branches do not fit the cache.
+    /// [`PolicyError::Size`] where the branches do not fit the cache, [`PolicyError::Positions`]
+    /// where the longest would leave the model's positions; `cache` is then as before.
     pub fn extend(&self, tokens: &Tensor, cache: &mut KvCache) -> Result<Tensor, PolicyError> {
         let [users, width, len] = <[i64; 3]>::try_from(tokens.size()).map_err(|_| {
             PolicyError::Size { what: "axes of branch tokens", found: tokens.dim(), expected: 3 }
         })?;
-        if cache.num_prompts() != usize::try_from(users).unwrap_or(0) {
-            let found = usize::try_from(users).unwrap_or(0);
-            let expected = cache.num_prompts();
-            return Err(PolicyError::Size { what: "prompts of branches", found, expected });
+        check_prompts("prompts of branches", users, cache.num_prompts())?;
+        if let Some(expected) = cache.width.filter(|kept| *kept != width) {
+            let [found, expected] = [width, expected].map(|n| usize::try_from(n).unwrap_or(0));
+            return Err(PolicyError::Size { what: "branches of a prompt", found, expected });
         }
         let past = cache.branch_len;
+        self.check_positions(cache.longest + past + len)?;
         let offsets = Tensor::arange_start(past, past + len, (Kind::Int64, tokens.device()));
         let positions = cache.prompt_len.unsqueeze(1) + offsets; // [U, S]
         let per_row = |table: &Tensor| -> Result<Tensor, PolicyError> {
@@ -315,6 +321,7 @@ impl Qwen3 {
             x = &x + self.feed_forward(layer, &x)?;
         }
         cache.branch_len += len;
+        cache.width = Some(width);
         self.normalise(&x, &self.norm)
     }
 
@@ -334,12 +341,36 @@ impl Qwen3 {
         Ok(hidden.f_linear(&self.head.f_index_select(0, rows)?, None::<&Tensor>)?)
     }
 
-    /// Log-sum-exp of the logits over the whole vocabulary, `[N]`, in nats.
+    /// Log-sum-exp `[N]` over the whole vocabulary of the logits of hidden states `[N, D]`, in
+    /// nats.
+    ///
+    /// Rows go through in chunks of at most 64 MiB of logits; where gradients are recorded the
+    /// graph keeps every chunk.
     ///
     /// # Errors
     /// [`PolicyError::Torch`].
     pub fn log_normaliser(&self, hidden: &Tensor) -> Result<Tensor, PolicyError> {
-        Ok(self.logits(hidden)?.f_logsumexp([-1i64].as_slice(), false)?)
+        let rows = (LOGITS_AT_ONCE / to_i64(self.config.vocab_size)).max(1);
+        let parts = hidden
+            .f_split(rows, 0)?
+            .iter()
+            .map(|rows| Ok(self.logits(rows)?.f_logsumexp([-1i64].as_slice(), false)?))
+            .collect::<Result<Vec<_>, PolicyError>>()?;
+        Ok(Tensor::f_cat(&parts, 0)?)
+    }
+
+    /// Accepts a tokenizer all of whose ids have a row in the embedding.
+    ///
+    /// # Errors
+    /// [`PolicyError::Vocabulary`].
+    pub fn check_vocabulary(&self, tokenizer: &SidTokenizer) -> Result<(), PolicyError> {
+        let (tokenizer, model) = (tokenizer.vocab_size(), self.config.vocab_size);
+        if tokenizer > model { Err(PolicyError::Vocabulary { tokenizer, model }) } else { Ok(()) }
+    }
+
+    fn check_positions(&self, found: i64) -> Result<(), PolicyError> {
+        let limit = to_i64(self.config.max_position_embeddings);
+        if found > limit { Err(PolicyError::Positions { found, limit }) } else { Ok(()) }
     }
 
     /// Normalised queries and keys, and values, each `[…, heads, hd]`.
@@ -379,15 +410,14 @@ fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
 }
 
 /// Cosines and sines `[P, hd]` of `position · theta^(−2i/hd)`, each frequency twice.
-fn rotary_table(config: &Qwen3Config, device: Device) -> (Tensor, Tensor) {
-    let dim = to_i64(config.head_dim);
-    let exponents = Tensor::arange_start_step(0, dim, 2, (Kind::Float, Device::Cpu)) / dim as f64;
-    let inverse = Tensor::from(config.rope_theta as f32).pow(&-exponents);
-    let positions =
-        Tensor::arange(to_i64(config.max_position_embeddings), (Kind::Float, Device::Cpu));
-    let angles = positions.unsqueeze(1) * inverse.unsqueeze(0); // [P, hd/2]
-    let angles = Tensor::cat(&[&angles, &angles], 1).to_device(device);
-    (angles.cos(), angles.sin())
+fn rotary_table(config: &Qwen3Config, device: Device) -> Result<(Tensor, Tensor), PolicyError> {
+    let (dim, float) = (to_i64(config.head_dim), (Kind::Float, Device::Cpu));
+    let exponents = Tensor::f_arange_start_step(0, dim, 2, float)? / dim as f64;
+    let inverse = Tensor::f_pow_scalar(config.rope_theta, &exponents)?.f_reciprocal()?;
+    let positions = Tensor::f_arange(to_i64(config.max_position_embeddings), float)?;
+    let angles = positions.f_outer(&inverse)?; // [P, hd/2]
+    let angles = Tensor::f_cat(&[&angles, &angles], 1)?.f_to_device(device)?;
+    Ok((angles.f_cos()?, angles.f_sin()?))
 }
 
 /// Tensor names and shapes of a checkpoint with these settings.

@@ -1,0 +1,131 @@
+//! Cached reading against reading the whole text at once.
+
+use sidereal_policy::{PolicyError, Qwen3};
+use tch::Tensor;
+
+use crate::tiny;
+
+fn prompts() -> Vec<Vec<u32>> {
+    vec![vec![5, 9, 2, 40, 1], vec![7], vec![1, 2, 3, 4, 5, 6, 7, 8, 9]]
+}
+
+/// Token of step `step` in branch `branch` of prompt `user`: all different enough.
+fn token(user: usize, branch: usize, step: usize) -> u32 {
+    u32::try_from((user * 31 + branch * 17 + step * 7 + branch * step + 3) % 64).unwrap()
+}
+
+/// `[U, W, S]` of `texts[u][w]`'s last `len` tokens.
+fn last_tokens(texts: &[Vec<Vec<u32>>], len: usize) -> Tensor {
+    let flat: Vec<i64> = texts
+        .iter()
+        .flatten()
+        .flat_map(|text| text[text.len() - len..].iter().map(|t| i64::from(*t)))
+        .collect();
+    let shape = [texts.len(), texts[0].len(), len].map(|n| i64::try_from(n).unwrap());
+    Tensor::from_slice(&flat).view(shape)
+}
+
+/// Every branch's last `len` states equal those of its whole text read alone.
+fn assert_equal(model: &Qwen3, texts: &[Vec<Vec<u32>>], hidden: &Tensor, len: usize) {
+    for (user, branches) in texts.iter().enumerate() {
+        for (branch, text) in branches.iter().enumerate() {
+            let whole = model.forward(&tiny::batch(std::slice::from_ref(text)), 0.0).unwrap();
+            let len = i64::try_from(len).unwrap();
+            let end = i64::try_from(text.len()).unwrap();
+            let cached =
+                hidden.get(i64::try_from(user).unwrap()).get(i64::try_from(branch).unwrap());
+            let worst = tiny::difference(&cached, &whole.get(0).narrow(0, end - len, len));
+            assert!(worst < 1e-4, "prompt {user}, branch {branch}: {worst}");
+        }
+    }
+}
+
+#[test]
+fn extending_by_any_number_of_tokens_equals_one_pass() {
+    for kv_heads in [1, 2, 4] {
+        let model = tiny::model(tiny::config(64, kv_heads, true), 3);
+        for chunks in [vec![1, 1, 1, 1], vec![4], vec![2, 1, 3], vec![1, 5]] {
+            let (_, mut cache) = model.prefill(&tiny::batch(&prompts())).unwrap();
+            let mut texts: Vec<Vec<Vec<u32>>> =
+                prompts().into_iter().map(|prompt| vec![prompt; 3]).collect();
+            let mut step = 0;
+            for len in chunks {
+                for (user, branches) in texts.iter_mut().enumerate() {
+                    for (branch, text) in branches.iter_mut().enumerate() {
+                        text.extend((step..step + len).map(|s| token(user, branch, s)));
+                    }
+                }
+                step += len;
+                let hidden = model.extend(&last_tokens(&texts, len), &mut cache).unwrap();
+                assert_eq!(cache.branch_len(), i64::try_from(step).unwrap());
+                assert_equal(&model, &texts, &hidden, len);
+            }
+        }
+    }
+}
+
+#[test]
+fn gathered_branches_continue_their_parents() {
+    let model = tiny::model(tiny::config(64, 2, false), 4);
+    let (_, mut cache) = model.prefill(&tiny::batch(&prompts())).unwrap();
+    assert_eq!(cache.num_prompts(), 3);
+    // Parents of each step per prompt: the number of branches grows, shrinks and permutes.
+    let steps: [[&[i64]; 3]; 4] = [
+        [&[0, 0], &[0, 0], &[0, 0]],
+        [&[1, 0, 1], &[0, 0, 1], &[1, 1, 1]],
+        [&[2, 0, 1, 1], &[1, 2, 0, 0], &[0, 2, 1, 2]],
+        [&[3, 3], &[0, 2], &[1, 0]],
+    ];
+    let mut texts: Vec<Vec<Vec<u32>>> = prompts().into_iter().map(|prompt| vec![prompt]).collect();
+    for (step, parents) in steps.iter().enumerate() {
+        let flat: Vec<i64> = parents.concat();
+        let width = i64::try_from(parents[0].len()).unwrap();
+        cache.gather_branches(&Tensor::from_slice(&flat).view([3, width])).unwrap();
+        texts = (0..3)
+            .map(|user| {
+                let continued = parents[user].iter().enumerate().map(|(branch, parent)| {
+                    let mut text = texts[user][usize::try_from(*parent).unwrap()].clone();
+                    text.push(token(user, branch, step));
+                    text
+                });
+                continued.collect()
+            })
+            .collect();
+        let hidden = model.extend(&last_tokens(&texts, 1), &mut cache).unwrap();
+        assert_equal(&model, &texts, &hidden, 1);
+    }
+}
+
+#[test]
+fn branches_that_do_not_fit_are_refused_by_size() {
+    let model = tiny::model(tiny::config(64, 2, true), 3);
+    let (_, mut cache) = model.prefill(&tiny::batch(&prompts())).unwrap();
+    let ids = |shape: &[i64]| Tensor::ones(shape, (tch::Kind::Int64, tch::Device::Cpu));
+    let mut refused = |shape: &[i64], expected: usize| {
+        let error = model.extend(&ids(shape), &mut cache).unwrap_err();
+        assert!(matches!(error, PolicyError::Size { expected: e, .. } if e == expected), "{error}");
+    };
+    refused(&[3, 2], 3);
+    refused(&[2, 2, 1], 3);
+    let _ = model.extend(&ids(&[3, 2, 1]), &mut cache).unwrap();
+    let error = model.extend(&ids(&[3, 4, 1]), &mut cache).unwrap_err();
+    assert!(matches!(error, PolicyError::Size { found: 4, expected: 2, .. }), "{error}");
+    let error = cache.gather_branches(&(ids(&[2, 2]) * 0)).unwrap_err();
+    assert!(matches!(error, PolicyError::Size { found: 2, expected: 3, .. }), "{error}");
+    assert!(cache.gather_branches(&(ids(&[3, 2]) * 2)).is_err(), "there are two branches");
+}
+
+#[test]
+fn positions_end_with_the_model() {
+    let model = tiny::model(tiny::config(64, 2, true), 3); // 64 positions
+    let full = tiny::batch(&[vec![1; 63], vec![2; 5]]);
+    let (_, mut cache) = model.prefill(&full).unwrap();
+    let one = Tensor::ones([2, 1, 1], (tch::Kind::Int64, tch::Device::Cpu));
+    let _ = model.extend(&one, &mut cache).unwrap();
+    let error = model.extend(&one, &mut cache).unwrap_err();
+    assert!(matches!(error, PolicyError::Positions { found: 65, limit: 64 }), "{error}");
+    assert_eq!(cache.branch_len(), 1);
+    let long = sidereal_policy::TokenBatch::new(&[vec![1; 65]], 0, 100, tch::Device::Cpu).unwrap();
+    let error = model.forward(&long, 0.0).unwrap_err();
+    assert!(matches!(error, PolicyError::Positions { found: 65, limit: 64 }), "{error}");
+}
