@@ -78,16 +78,16 @@ impl Trie {
             catalog.sids()[item.index()].get(depth).copied()
         };
         // One range of `order` per node of the current depth; its items share the node's prefix.
-        let mut level = vec![0..order.len()];
+        let mut level = vec![(0, order.len())];
         let (mut first_child, mut token) = (Vec::new(), vec![u32::MAX]);
         let (mut first_item, mut items) = (vec![0], Vec::new());
         let mut depth = 0;
         while !level.is_empty() {
             let mut next = Vec::new();
-            for range in level {
+            for (first, end_of_node) in level {
                 first_child.push(to_u32(token.len()));
-                let mut start = range.start;
-                while start < range.end {
+                let mut start = first;
+                while start < end_of_node {
                     let Some(code) = code_at(order[start], depth) else {
                         // The prefix-free catalogue makes this node a leaf: all its items end here.
                         items.push(order[start]);
@@ -95,9 +95,9 @@ impl Trie {
                         continue;
                     };
                     let same = |item: &ItemId| code_at(*item, depth) == Some(code);
-                    let end = start + order[start..range.end].partition_point(same);
+                    let end = start + order[start..end_of_node].partition_point(same);
                     token.push(catalog.spec().token(depth, code).unwrap_or(u32::MAX));
-                    next.push(start..end);
+                    next.push((start, end));
                     start = end;
                 }
                 first_item.push(to_u32(items.len()));

@@ -113,7 +113,7 @@ pub fn placements<'s>(
     for ranking in rankings {
         let removed: BTreeSet<ItemId> = match rule {
             SeenItems::Removed => seen(ranking.id).iter().copied().collect(),
-            _ => BTreeSet::new(),
+            SeenItems::Kept => BTreeSet::new(),
         };
         run.push(ranking.id, ranking.item_placement(&removed))?;
     }

@@ -97,9 +97,10 @@ impl AdamW {
             .collect();
         let squares: Vec<Tensor> =
             grads.iter().map(|(.., grad)| grad.square().sum(Kind::Double)).collect();
-        let norm = match squares.is_empty() {
-            true => 0.0,
-            false => Tensor::f_stack(&squares, 0)?.sum(Kind::Double).double_value(&[]).sqrt(),
+        let norm = if squares.is_empty() {
+            0.0
+        } else {
+            Tensor::f_stack(&squares, 0)?.sum(Kind::Double).double_value(&[]).sqrt()
         };
         if !norm.is_finite() {
             clear(weights);

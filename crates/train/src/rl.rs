@@ -1,5 +1,6 @@
 //! Online reinforcement: rollouts, rewards, advantages, updates.
 
+use std::collections::BTreeSet;
 use std::num::{NonZeroU64, NonZeroUsize};
 
 use serde::{Deserialize, Serialize};
@@ -287,13 +288,12 @@ impl<R: Reward> Rl<'_, R> {
         let groups = Groups { prompts: &prompts, guides: &guides, completions };
         let logp = group_logp(model, self.constraint, &groups, self.config.scoring)?; // [N]
         let values = Vec::<f64>::try_from(logp.detach().to_kind(Kind::Double))?;
-        let reference_values = match self.config.objective.kl {
-            None => None,
-            Some(_) => {
-                let _guard = tch::no_grad_guard();
-                let logp = group_logp(reference, self.constraint, &groups, self.config.scoring)?;
-                Some(Vec::<f64>::try_from(logp.to_kind(Kind::Double))?)
-            }
+        let reference_values = if self.config.objective.kl.is_some() {
+            let _guard = tch::no_grad_guard();
+            let logp = group_logp(reference, self.constraint, &groups, self.config.scoring)?;
+            Some(Vec::<f64>::try_from(logp.to_kind(Kind::Double))?)
+        } else {
+            None
         };
         let tokens = Segments::from_lens(completions.iter().flatten().map(Vec::len));
         // One update a rollout: the policy that wrote them is the one being trained.
@@ -366,7 +366,7 @@ impl<R: Reward> Rl<'_, R> {
         let rankings = rank(&search, valid, self.pad, self.batch_size, "validate", &mut silent)?;
         let mut run = RankingRun::new();
         for ranking in &rankings {
-            run.push(ranking.id, ranking.item_placement(&Default::default()))?;
+            run.push(ranking.id, ranking.item_placement(&BTreeSet::new()))?;
         }
         let values = run.values(Metric::Ndcg(TEN))?;
         Ok(values.iter().sum::<f64>() / values.len() as f64)

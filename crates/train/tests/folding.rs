@@ -1,4 +1,5 @@
 //! Folded sequences against their samples, one by one: the same log-probabilities and gradients.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sidereal_policy::{
     Constraint, Qwen3, Qwen3Config, Scoring, SidTokenizer, Target, TokenBatch, code_targets,

@@ -4,6 +4,7 @@ mod config;
 mod outcome;
 mod run;
 mod singer;
+mod test;
 
 pub use config::{
     EmbedConfig, EvaluateConfig, ModelConfig, RewardConfig, RunConfig, SidConfig, TokenizerConfig,

@@ -1,6 +1,5 @@
 //! SINGER, small: aligned supervised stage, then reinforcement with SID-level rewards.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
@@ -10,20 +9,13 @@ use ndarray::Array2;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
-use sidereal_baselines::{
-    Case, ItemTransition, Popularity, Ppmi, PpmiConfig, PpmiVectors, Recommender, TransitionSearch,
-    concat_embeddings, evaluate,
-};
+use sidereal_baselines::{Ppmi, PpmiConfig, PpmiVectors, Recommender, concat_embeddings};
 use sidereal_corpus::{
-    Dataset, HeldOut, ItemId, PromptRegistry, Rendered, Sample, SampleId, Split, Task, Tasks,
-    leave_one_out,
+    Dataset, HeldOut, ItemId, PromptRegistry, Rendered, Sample, Split, Task, Tasks, leave_one_out,
 };
-use sidereal_metrics::{
-    Bootstrap, BootstrapConfig, Candidates, Level, Metric, Protocol, RankingRun, Report, Row,
-    ScoreKind, SeenItems,
-};
+use sidereal_metrics::Report;
 use sidereal_policy::{
-    BeamSearch, Constraint, Qwen3, Scoring, SidTokenizer, TextEncoder, Weights, read_safetensors,
+    Constraint, PolicyError, Qwen3, SidTokenizer, TextEncoder, Weights, read_safetensors,
     write_safetensors,
 };
 use sidereal_quantizer::{Collisions, FitStep, QualityReport, RqKMeans};
@@ -36,18 +28,12 @@ use super::run::{Run, hash_file, hash_of, write_atomic};
 use crate::TrainError;
 use crate::checkpoint::{Binding, Checkpoints};
 use crate::encode::{Encoder, Prompt};
-use crate::evaluate::{Ranking, placements, rank};
+use crate::evaluate::Ranking;
 use crate::fold::Sequence;
 use crate::observe::{JsonLog, Observer};
 use crate::rl::{Rl, RlPrompt};
 use crate::sft::{Sft, SftData};
 
-/// Cut-offs of the tables.
-const FIVE: NonZeroUsize = NonZeroUsize::new(5).unwrap();
-const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
-/// Metrics of the tables.
-const METRICS: [Metric; 4] =
-    [Metric::HitRate(FIVE), Metric::HitRate(TEN), Metric::Ndcg(TEN), Metric::Mrr(TEN)];
 /// Users whose recommendations are shown by title.
 const SHOWN_USERS: usize = 3;
 
@@ -88,13 +74,13 @@ pub struct Singer<'a> {
 }
 
 /// What the trained stages share.
-struct Context<'a> {
-    split: Split,
-    prompts: &'a PromptRegistry,
-    catalog: Catalog,
-    tokenizer: SidTokenizer,
-    constraint: Constraint,
-    binding: Binding,
+pub(super) struct Context<'a> {
+    pub(super) split: Split,
+    pub(super) prompts: &'a PromptRegistry,
+    pub(super) catalog: Catalog,
+    pub(super) tokenizer: SidTokenizer,
+    pub(super) constraint: Constraint,
+    pub(super) binding: Binding,
 }
 
 impl Singer<'_> {
@@ -128,7 +114,7 @@ impl Singer<'_> {
 
         self.sft(&mut run, &context, observer)?;
         self.rl(&mut run, &context, observer)?;
-        self.evaluate(&mut run, &context, observer)?;
+        self.test(&mut run, &context, observer)?;
         self.outcome(&run, &context, &log_path)
     }
 
@@ -195,11 +181,9 @@ impl Singer<'_> {
     /// Text vectors, with the collaborative part beside them where the settings ask for it.
     fn item_vectors(&self, path: &Path, split: &Split) -> Result<Array2<f32>, TrainError> {
         let mut tensors = read_safetensors(path)?;
-        let tensor = tensors.remove("embeddings").ok_or_else(|| {
-            sidereal_policy::PolicyError::MissingTensor {
-                path: path.to_owned(),
-                name: "embeddings".into(),
-            }
+        let tensor = tensors.remove("embeddings").ok_or_else(|| PolicyError::MissingTensor {
+            path: path.to_owned(),
+            name: "embeddings".into(),
         })?;
         let shape = tensor.size();
         let [rows, columns] =
@@ -265,13 +249,13 @@ impl Singer<'_> {
                 .iter()
                 .map(|sample| encoder.sequence(&tasks.next_item(sample)?))
                 .collect::<Result<_, TrainError>>()?;
-            let plain = match self.config.sft.augment.is_off() {
-                true => train(Task::NextItem)?,
-                false => Vec::new(),
-            };
-            let next_item = |epoch: usize| match self.config.sft.augment.is_off() {
-                true => Ok(plain.clone()),
-                false => self.varied(context, &tasks, &encoder, epoch),
+            let plain = train(Task::NextItem)?;
+            let next_item = |epoch: usize| {
+                if self.config.sft.augment.is_off() {
+                    Ok(plain.clone())
+                } else {
+                    self.varied(context, &tasks, &encoder, epoch)
+                }
             };
             let data = SftData { next_item: &next_item, alignment, valid };
             let config = self.config.model.qwen3(context.tokenizer.vocab_size());
@@ -352,7 +336,7 @@ impl Singer<'_> {
                     Ok(RlPrompt { prompt, target })
                 })
                 .collect::<Result<Vec<_>, TrainError>>()?;
-            let valid = self.prompts(&tasks, &encoder, &self.valid_samples(context))?;
+            let valid = Self::prompts(&tasks, &encoder, &self.valid_samples(context))?;
             let reward = self.config.reward.singer();
             let rl = Rl {
                 config,
@@ -368,121 +352,6 @@ impl Singer<'_> {
             save_policy(&run.path("rl"), &model, context)
         })?;
         checkpoints.clear()
-    }
-
-    /// Leave-one-out test of every system, into `evaluation.json` and `rankings/`.
-    fn evaluate(
-        &self,
-        run: &mut Run,
-        context: &Context<'_>,
-        observer: &mut dyn Observer,
-    ) -> Result<(), TrainError> {
-        let mut inputs = context.binding.clone();
-        for stage in ["sft", "rl"] {
-            let file = format!("{stage}/model.safetensors");
-            inputs.insert(stage.to_owned(), run.output_hash(stage, &file));
-        }
-        inputs.insert("settings".to_owned(), hash_of(&self.config.evaluate)?);
-        let names: Vec<&str> = self.references.iter().map(|reference| reference.name).collect();
-        inputs.insert("references".to_owned(), hash_of(&names)?);
-        let outputs = ["evaluation.json", "rankings/sft.json", "rankings/rl.json"];
-        run.stage("evaluate", inputs, &outputs, |run| {
-            let bootstrap = self.bootstrap()?;
-            let test = &context.split.test;
-            let mut report = Report::default();
-            let protocol = |seen_items, level, beam_width, score| Protocol {
-                split: sidereal_metrics::Split::LeaveOneOutTest,
-                candidates: Candidates::All,
-                seen_items,
-                level,
-                score,
-                beam_width,
-                num_users: test.num_samples(),
-            };
-            let rules = [SeenItems::Kept, SeenItems::Removed];
-            let sequences: Vec<&[ItemId]> =
-                context.split.train.sequences().map(|s| s.events).collect();
-            let num_items = self.dataset.num_items();
-            let popularity = Popularity::fit(num_items, &sequences)?;
-            let transitions = self.transitions(context, &sequences)?;
-            let baselines = [
-                Reference { name: "popularity", recommender: &popularity },
-                Reference { name: "item transitions", recommender: &transitions },
-            ];
-            let cases: Vec<Case<'_, SampleId>> = test.samples().map(Case::from).collect();
-            for reference in baselines.iter().chain(self.references) {
-                for rule in rules {
-                    let run = evaluate(reference.recommender, &cases, rule)?;
-                    report.push(Row {
-                        system: reference.name.to_owned(),
-                        protocol: protocol(rule, Level::Item, None, ScoreKind::PerItem),
-                        values: run.evaluate(&METRICS, &bootstrap)?,
-                    })?;
-                }
-            }
-            let tasks = Tasks::new(self.dataset, &context.catalog, context.prompts)?;
-            let encoder = Encoder::new(&context.tokenizer, &context.catalog);
-            let samples: Vec<Sample<'_>> = test.samples().collect();
-            let prompts = self.prompts(&tasks, &encoder, &samples)?;
-            let seen: BTreeMap<SampleId, &[ItemId]> =
-                samples.iter().map(|sample| (sample.id, sample.seen)).collect();
-            let seen = |id: SampleId| seen.get(&id).copied().unwrap_or_default();
-            let mut runs = BTreeMap::new();
-            for (system, stage, scoring) in [
-                ("SFT", "sft", self.config.sft.scoring),
-                ("SFT + RL", "rl", self.config.rl.scoring),
-            ] {
-                let model = self.load_policy(&run.path(stage), context)?;
-                let search = BeamSearch {
-                    model: &model,
-                    constraint: &context.constraint,
-                    beam_width: self.config.evaluate.beam_width,
-                    scoring,
-                };
-                let (pad, size) = (context.tokenizer.pad(), self.config.evaluate.batch_size);
-                let job = format!("test {stage}");
-                let rankings = rank(&search, &prompts, pad, size, &job, observer)?;
-                save_rankings(&run.path(&format!("rankings/{stage}.json")), &rankings)?;
-                let width = NonZeroUsize::new(search.beam_width);
-                let score = match scoring {
-                    Scoring::Renormalised => ScoreKind::Renormalised,
-                    _ => ScoreKind::Full,
-                };
-                for rule in rules {
-                    let run = placements(&rankings, rule, seen)?;
-                    report.push(Row {
-                        system: system.to_owned(),
-                        protocol: protocol(rule, Level::Item, width, score),
-                        values: run.evaluate(&METRICS, &bootstrap)?,
-                    })?;
-                    runs.insert((system, rule == SeenItems::Removed), run);
-                }
-                let by_sid: RankingRun<SampleId> =
-                    rankings.iter().map(|r| (r.id, r.sid_placement())).collect();
-                report.push(Row {
-                    system: system.to_owned(),
-                    protocol: protocol(SeenItems::Kept, Level::Sid, width, score),
-                    values: by_sid.evaluate(&METRICS, &bootstrap)?,
-                })?;
-            }
-            let popular: RankingRun<SampleId> = evaluate(&transitions, &cases, SeenItems::Kept)?;
-            runs.insert(("item transitions", false), popular);
-            for (system, against) in
-                [("SFT + RL", "SFT"), ("SFT", "item transitions"), ("SFT + RL", "item transitions")]
-            {
-                for metric in [Metric::HitRate(TEN), Metric::Ndcg(TEN)] {
-                    let both = (runs.get(&(system, false)), runs.get(&(against, false)));
-                    if let (Some(run), Some(other)) = both {
-                        let test = run.compare(other, metric, &bootstrap)?;
-                        report.push_comparison(system, against, metric, test);
-                    }
-                }
-            }
-            let path = run.path("evaluation.json");
-            let text = serde_json::to_vec_pretty(&report)
-                .map_err(|source| TrainError::Json { path: path.clone(), source })?;
-            write_atomic(&path, &text)
-        })
     }
 
     /// What a finished run shows.
@@ -532,21 +401,6 @@ impl Singer<'_> {
         Ok(Outcome { report, quality, records, showcases, catalog })
     }
 
-    /// Item transitions with settings chosen on the validation set.
-    fn transitions(
-        &self,
-        context: &Context<'_>,
-        sequences: &[&[ItemId]],
-    ) -> Result<ItemTransition, TrainError> {
-        let cases: Vec<Case<'_, SampleId>> =
-            context.split.valid.samples().map(Case::from).collect();
-        let search = TransitionSearch::new(Metric::Ndcg(TEN), SeenItems::Kept);
-        let selection = search.run(self.dataset.num_items(), sequences, &cases)?;
-        tracing::info!(settings = ?selection.best.settings.config(), "item transitions");
-        let settings = &selection.best.settings;
-        Ok(ItemTransition::fit(settings, self.dataset.num_items(), sequences)?)
-    }
-
     /// Validation samples of the users drawn by seed.
     fn valid_samples<'c>(&self, context: &'c Context<'_>) -> Vec<Sample<'c>> {
         let mut samples: Vec<Sample<'c>> = context.split.valid.samples().collect();
@@ -555,8 +409,7 @@ impl Singer<'_> {
         samples
     }
 
-    fn prompts(
-        &self,
+    pub(super) fn prompts(
         tasks: &Tasks<'_>,
         encoder: &Encoder<'_>,
         samples: &[Sample<'_>],
@@ -566,14 +419,12 @@ impl Singer<'_> {
         encoder.prompts(&rendered)
     }
 
-    fn bootstrap(&self) -> Result<Bootstrap, TrainError> {
-        let config =
-            BootstrapConfig::new(self.config.seed).with_resamples(self.config.evaluate.resamples);
-        Ok(Bootstrap::try_from(config)?)
-    }
-
     /// A policy of this run, if it was made for the same catalogue, tokenizer, prompts and split.
-    fn load_policy(&self, dir: &Path, context: &Context<'_>) -> Result<Qwen3, TrainError> {
+    pub(super) fn load_policy(
+        &self,
+        dir: &Path,
+        context: &Context<'_>,
+    ) -> Result<Qwen3, TrainError> {
         let path = dir.join("sidereal.json");
         let bytes =
             fs::read(&path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
@@ -599,15 +450,6 @@ fn save_policy(dir: &Path, model: &Qwen3, context: &Context<'_>) -> Result<(), T
     let text = serde_json::to_vec_pretty(&context.binding)
         .map_err(|source| TrainError::Json { path: path.clone(), source })?;
     write_atomic(&path, &text)
-}
-
-fn save_rankings(path: &Path, rankings: &[Ranking]) -> Result<(), TrainError> {
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).map_err(|source| TrainError::Io { path: dir.into(), source })?;
-    }
-    let text = serde_json::to_vec(rankings)
-        .map_err(|source| TrainError::Json { path: path.to_owned(), source })?;
-    write_atomic(path, &text)
 }
 
 /// The run's log beside the caller's observer.
