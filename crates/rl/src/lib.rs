@@ -1,4 +1,66 @@
-//! Rewards, advantages and surrogate objectives over Semantic IDs.
+//! Rewards, advantages and surrogate objectives for policies that generate Semantic IDs, on plain
+//! slices, for any tensor library or none.
+//!
+//! An objective returns its value **and** its derivative with respect to the new log-probs. A trainer
+//! computes log-probs in whatever it trains with, copies them out, asks this crate, and minimises
+//! `-(logp * d_logp).sum()`. One formula then stands in one place, is tested without a model, and the
+//! same crate serves several trainers. It holds no models, no optimisers and no decoding.
+//!
+//! ```
+//! use sidereal_rl::{Group, Grpo, RolloutBatch, Segments, Singer, StepSize, ZScore, score_groups};
+//! use sidereal_sid::SemanticId;
+//!
+//! // One prompt, its answer, and a group of three rollouts of two codes each.
+//! let target = SemanticId::from([3, 1]);
+//! let rollouts = [SemanticId::from([3, 0]), SemanticId::from([3, 1]), SemanticId::from([0, 0])];
+//! let scores = score_groups(&Singer::default(), [Group::new(&target, &rollouts)])?;
+//!
+//! let advantages = ZScore::default().advantages(&scores.rewards, &scores.groups)?;
+//! assert!(advantages.flat_groups.is_empty());
+//!
+//! let tokens = Segments::uniform(3, 2);
+//! let logp = [-0.2, -0.9, -0.2, -1.1, -1.6, -0.3]; // from the policy, on-policy here
+//! let batch = RolloutBatch::new(&tokens, &logp, &logp, &advantages.values)?;
+//! let objective = Grpo::default().objective(&batch, StepSize::of(&tokens))?;
+//! assert!(objective.d_logp[0] < 0.0 && objective.d_logp[2] > 0.0); // the hit is pushed up
+//! # Ok::<(), sidereal_rl::RlError>(())
+//! ```
+//!
+//! | step | items |
+//! |---|---|
+//! | rollouts | [`Group`], [`Segments`] (ragged arrays), [`find_sid`] |
+//! | rewards | [`Reward`] and closures; [`Accuracy`], [`RankReward`], [`SidLevel`], [`Singer`], [`Stepwise`], [`Legal`], [`ResidualSensitive`]; [`Objectives`]; [`TaggedFormat`], [`OverlongPenalty`], [`TextReward`]; [`score_groups`] |
+//! | advantages | [`ZScore`], [`mean_only_advantages`], [`leave_one_out_advantages`], [`Srpo`], [`decoupled_advantages`] |
+//! | objectives | [`Grpo`] (also Dr. GRPO, DAPO), [`Gspo`], [`Gbpo`], [`Sage`], or any as [`Surrogate`]; [`Kl`], [`entropy_bonus`] |
+//! | preferences | [`Sdpo`] (also DPO and reference-free) |
+//! | curricula | [`PrefixSchedule`], [`VarianceGuidedSampling`], [`select_distinct`], [`ReasoningInsertion`], [`RunningEntropy`] |
+//! | tests | `strategies` and `laws` (feature `proptest`) |
+//!
+//! # Conventions
+//! `B` groups (prompts) of `G` rollouts, `R` rollouts in all, `N` tokens in all, `L` levels; arrays are
+//! flat, the rollouts of a group and the tokens of a rollout adjacent, and [`Segments`] says where
+//! they begin. Groups and rollouts may be of any size, also empty. `ℓ` is the length of the common
+//! prefix with the target. Log-probs and entropies are in nats. Surrogate objectives are maximised,
+//! preference losses minimised. Averages are over the whole optimiser step, whose size is an argument
+//! ([`StepSize`]): the shares of its micro-batches add up.
+//!
+//! Whatever the input floats, a function returns finite results or an [`RlError`] that names the
+//! group, rollout or token. Only [`Diagnostics`] may hold infinities.
+//!
+//! # References
+//! GRPO [arXiv:2402.03300](https://arxiv.org/abs/2402.03300), Dr. GRPO
+//! [arXiv:2503.20783](https://arxiv.org/abs/2503.20783), DAPO
+//! [arXiv:2503.14476](https://arxiv.org/abs/2503.14476), GSPO
+//! [arXiv:2507.18071](https://arxiv.org/abs/2507.18071), GBPO
+//! [arXiv:2508.20900](https://arxiv.org/abs/2508.20900), RLOO
+//! [arXiv:2402.14740](https://arxiv.org/abs/2402.14740), DPO
+//! [arXiv:2305.18290](https://arxiv.org/abs/2305.18290), S-DPO
+//! [arXiv:2406.09215](https://arxiv.org/abs/2406.09215); SINGER, SIDReasoner, GREAM (SRPO) and SAGE by
+//! their equation numbers.
+//!
+//! # Features
+//! - `proptest`: the modules `strategies` and `laws`, for property tests of rewards, advantage
+//!   estimators and objectives of one's own.
 
 mod advantage;
 mod curriculum;
