@@ -27,6 +27,7 @@ fn dataset(seed: u64) -> Dataset {
 #[test]
 fn the_shipped_files_are_made_again_bit_by_bit() {
     let record = record();
+    assert_eq!(record.config, ShopConfig::new(record.config.seed)); // the documented defaults
     let made = Shop::new(record.config.clone()).unwrap().generate().unwrap();
     assert_eq!(made.hash(), record.hash);
     assert_eq!(made.num_interactions(), record.num_interactions);
