@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use linfa::ParamGuard;
-use sidereal_quantizer::{Collisions, FitStep, Matrix, QualityReport, RqKMeans};
+use sidereal_quantizer::{Collisions, FitStep, Init, Matrix, QualityReport, RqKMeans};
 
 const NEIGHBOURS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 const QUERIES: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
@@ -27,6 +27,12 @@ struct Args {
     /// Codes of each level.
     #[arg(long, value_delimiter = ',', default_value = "256,256,256")]
     sizes: Vec<usize>,
+    /// Choose the first centroids at random instead of by k-means++.
+    #[arg(long)]
+    random_init: bool,
+    /// Runs of each level; the best is kept.
+    #[arg(long, default_value_t = 1)]
+    restarts: usize,
     #[arg(long, default_value_t = 7)]
     seed: u64,
     #[arg(long, default_value_t = 25)]
@@ -42,6 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let params = RqKMeans::params(args.sizes, args.seed)
         .max_iterations(args.max_iterations)
         .tolerance(args.tolerance)
+        .init(if args.random_init { Init::Random } else { Init::KMeansPlusPlus })
+        .restarts(args.restarts)
         .check()?;
     let start = Instant::now();
     let model = params.fit_observed(rows, &mut |step: &FitStep| {

@@ -90,6 +90,9 @@ impl RqKMeansParams {
     }
 
     /// Runs of each level, of which the one with the least squared error is kept. Range `1..`.
+    ///
+    /// Late residuals have few clusters left, and one run may end with most rows in one code:
+    /// three runs make that unlikely.
     #[must_use]
     pub fn restarts(mut self, restarts: usize) -> Self {
         self.0.0.restarts = restarts;
