@@ -64,7 +64,9 @@ fn damaged_tensor_files_name_file_and_tensor() {
     let dir = TempDir::new().unwrap();
     for file in fs::read_dir(shop::encoder()).unwrap() {
         let path = file.unwrap().path();
-        fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+        if path.is_file() {
+            fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+        }
     }
     let weights = dir.path().join("model.safetensors");
     let bytes = fs::read(&weights).unwrap();

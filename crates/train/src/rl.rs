@@ -156,7 +156,9 @@ impl<R: Reward> Rl<'_, R> {
             state = found;
             tracing::info!(step = state.step, "resumed reinforcement");
         } else {
-            state.best = Some(self.validate(&model, valid)?);
+            let ndcg = self.validate(&model, valid)?;
+            tracing::info!(step = 0, ndcg, "validated");
+            state.best = Some(ndcg);
         }
         observer.on_resume(STAGE, state.step);
         let size = NonZeroUsize::new(self.config.prompts_per_step).unwrap_or(NonZeroUsize::MIN);
