@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sidereal_sid::ItemId;
 
-use crate::{SampleIdError, Task};
+use crate::Task;
 
 /// Why a dataset, a split, a prompt or a file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -127,9 +127,6 @@ pub enum CorpusError {
     /// A history that the shop's law cannot make.
     #[error("event {position}: item {item} was bought before, which the shop's customers never do")]
     ImpossibleHistory { position: usize, item: ItemId },
-    /// A text that is not a sample identity.
-    #[error("not a sample identity")]
-    SampleId(#[from] SampleIdError),
 }
 
 impl CorpusError {
