@@ -80,7 +80,7 @@ impl<R: Reward> RewardLaws<R> {
                 let ((short, less), (long, more)) = (pair[0], pair[1]);
                 if short < long && more.partial_cmp(&less).is_none_or(std::cmp::Ordering::is_lt) {
                     return Err(format!(
-                        "{long} correct codes score {more}, {short} correct codes score {less}"
+                        "a prefix of {long} scores {more}, one of {short} scores {less}"
                     ));
                 }
             }

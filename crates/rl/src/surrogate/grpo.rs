@@ -50,15 +50,14 @@ impl Clip {
 
     /// `min(r·A, clip(r)·A)` and its derivative with respect to `ln r`.
     pub(super) fn gain(self, ratio: f64, advantage: f64, seen: &mut Diagnostics) -> Gain {
-        if advantage > 0.0 && ratio > 1.0 + self.high {
-            seen.clipped_high += 1;
-            Gain { value: (1.0 + self.high) * advantage, slope: 0.0 }
-        } else if advantage < 0.0 && ratio < 1.0 - self.low {
-            seen.clipped_low += 1;
-            Gain { value: (1.0 - self.low) * advantage, slope: 0.0 }
-        } else {
-            Gain::linear(ratio, advantage)
-        }
+        // Written without branches on the ratio: which tokens are clipped is hard to predict.
+        let above = advantage > 0.0 && ratio > 1.0 + self.high;
+        let below = advantage < 0.0 && ratio < 1.0 - self.low;
+        seen.clipped_high += usize::from(above);
+        seen.clipped_low += usize::from(below);
+        let bound = if advantage > 0.0 { 1.0 + self.high } else { 1.0 - self.low };
+        let free = Gain::linear(ratio, advantage);
+        if above | below { Gain { value: bound * advantage, slope: 0.0 } } else { free }
     }
 }
 
@@ -156,15 +155,17 @@ impl Grpo {
             let advantage = batch.advantages()[rollout];
             let weight = self.normalise.token_weight(range.len(), step);
             let mut sum = 0.0;
-            for t in range {
-                let log_ratio = batch.logp()[t] - batch.old_logp()[t];
+            let (new, old) = (&batch.logp()[range.clone()], &batch.old_logp()[range.clone()]);
+            let slopes = &mut d_logp[range.clone()];
+            for (((t, new), old), slope) in range.zip(new).zip(old).zip(slopes) {
+                let log_ratio = new - old;
                 let ratio = log_ratio.exp();
                 seen.see_token(log_ratio, ratio);
                 seen.see_ratio(ratio);
                 let gain = self.clip.gain(ratio, advantage, &mut seen);
-                let cost = penalty.at(t, batch.logp()[t], &mut seen);
+                let cost = penalty.at(t, *new, &mut seen);
                 sum += gain.value - cost.value;
-                d_logp[t] = weight * (gain.slope - cost.slope);
+                *slope = weight * (gain.slope - cost.slope);
             }
             value = finite(value + weight * sum, rollout)?;
         }
