@@ -120,11 +120,11 @@ impl Qwen3Config {
                 return Err(PolicyError::Unsupported { field, found, expected: "1 to 2^31 - 1" });
             }
         }
-        if self.head_dim % 2 != 0 {
+        if !self.head_dim.is_multiple_of(2) {
             let found = self.head_dim.to_string();
             return Err(PolicyError::Unsupported { field: "head_dim", found, expected: "even" });
         }
-        if self.num_attention_heads % self.num_key_value_heads != 0 {
+        if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
             return Err(PolicyError::Unsupported {
                 field: "num_key_value_heads",
                 found: self.num_key_value_heads.to_string(),

@@ -47,7 +47,7 @@ impl SidTokenizer {
             move |source| PolicyError::Tokenizer { action: action.into(), source }
         };
         let bytes = ByteLevel::new(false, true, true);
-        let mut trained: TokenizerImpl<
+        let mut bpe: TokenizerImpl<
             BPE,
             NormalizerWrapper,
             PreTokenizerWrapper,
@@ -66,8 +66,8 @@ impl SidTokenizer {
             .vocab_size(num_pieces)
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .build();
-        trained.train(&mut trainer, texts).map_err(fail("cannot be trained"))?;
-        let mut inner = Tokenizer::from(trained);
+        bpe.train(&mut trainer, texts).map_err(fail("cannot be trained"))?;
+        let mut inner = Tokenizer::from(bpe);
         let special = [PAD, END_OF_TURN].map(|text| AddedToken::from(text, true));
         inner.add_special_tokens(&special);
         Self::extend(inner, spec)

@@ -92,7 +92,6 @@ impl Constraint {
     }
 
     /// Vocabulary rows of a level's codes, `[K]`, i64.
-    #[must_use]
     pub fn rows(&self, level: usize) -> &Tensor {
         &self.rows[level]
     }
@@ -116,7 +115,6 @@ impl Constraint {
     }
 
     /// 0 where a code may follow and −∞ elsewhere, `[nodes, K]`, for nodes of one level.
-    #[must_use]
     pub fn mask(&self, level: usize, nodes: &[NodeId]) -> Tensor {
         let size = (self.offsets[level + 1] - self.offsets[level]) as usize;
         let mut mask = vec![f32::NEG_INFINITY; nodes.len() * size];

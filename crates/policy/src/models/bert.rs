@@ -40,7 +40,9 @@ impl BertConfig {
         if config.hidden_act != "gelu" {
             return refuse("hidden_act", &config.hidden_act, "gelu");
         }
-        if config.num_attention_heads == 0 || config.hidden_size % config.num_attention_heads != 0 {
+        if config.num_attention_heads == 0
+            || !config.hidden_size.is_multiple_of(config.num_attention_heads)
+        {
             let found = config.num_attention_heads.to_string();
             return refuse("num_attention_heads", &found, "a divisor of hidden_size");
         }

@@ -134,9 +134,10 @@ impl Qwen3 {
             })
             .collect::<Result<_, PolicyError>>()?;
         let embedding = get("model.embed_tokens.weight".into())?;
-        let head = match config.tie_word_embeddings {
-            true => embedding.shallow_clone(),
-            false => get("lm_head.weight".into())?,
+        let head = if config.tie_word_embeddings {
+            embedding.shallow_clone()
+        } else {
+            get("lm_head.weight".into())?
         };
         let norm = get("model.norm.weight".into())?;
         let rotary = rotary_table(&config, embedding.device())?;
