@@ -110,7 +110,7 @@ fn branches_that_do_not_fit_are_refused_by_size() {
     let _ = model.extend(&ids(&[3, 2, 1]), &mut cache).unwrap();
     let error = model.extend(&ids(&[3, 4, 1]), &mut cache).unwrap_err();
     assert!(matches!(error, PolicyError::Size { found: 4, expected: 2, .. }), "{error}");
-    let error = cache.gather_branches(&(ids(&[2, 2]) * 0)).unwrap_err();
+    let error = cache.gather_branches(&ids(&[2, 2]).zeros_like()).unwrap_err();
     assert!(matches!(error, PolicyError::Size { found: 2, expected: 3, .. }), "{error}");
     assert!(cache.gather_branches(&(ids(&[3, 2]) * 2)).is_err(), "there are two branches");
 }
