@@ -5,7 +5,7 @@
 //! [`group_logp`] scores groups of them with gradients. Checkpoints are HF directories, in and
 //! out. A [`TextEncoder`] turns item texts into vectors for a quantiser.
 //!
-//! ```no_run
+//! ```no_run,standalone_crate
 //! use sidereal_policy::{BeamSearch, Constraint, Qwen3, Scoring, SidTokenizer, TokenBatch, device};
 //! use sidereal_sid::Catalog;
 //!

@@ -240,8 +240,8 @@ impl Qwen3 {
                 grouped,
             )?;
             let attended = attended.transpose(1, 2).reshape([rows, len, -1]); // [U, T, H·hd]
-            x = &x + drop(attended.f_linear(&layer.o, None::<&Tensor>)?);
-            x = &x + drop(self.feed_forward(layer, &x)?);
+            x = drop(attended.f_linear(&layer.o, None::<&Tensor>)?).f_add_(&x)?;
+            x = drop(self.feed_forward(layer, &x)?).f_add_(&x)?;
             if let Some(cache) = cache.as_deref_mut() {
                 cache.layers.push(LayerCache { prompt: (k, v.contiguous()), branch: None });
             }
@@ -274,6 +274,9 @@ impl Qwen3 {
             Ok(rows.view([users, 1, 1, len, dim])) // broadcast over heads and branches
         };
         let (cos, sin) = (per_row(&self.rotary.0)?, per_row(&self.rotary.1)?);
+        // The attention's scale rides on the queries' rotation.
+        let scale = 1.0 / (self.config.head_dim as f64).sqrt();
+        let (q_cos, q_sin) = (&cos * scale, &sin * scale);
         // Within a branch token i sees tokens 0..=past + i.
         let later = Tensor::ones([len, past + len], (Kind::Bool, tokens.device())).triu(past + 1);
         let causal = Tensor::zeros([len, past + len], (Kind::Float, tokens.device()))
@@ -282,12 +285,11 @@ impl Qwen3 {
         let kv_heads = to_i64(self.config.num_key_value_heads);
         let dim = to_i64(self.config.head_dim);
         let repeat = to_i64(self.config.num_attention_heads) / kv_heads;
-        let scale = 1.0 / (dim as f64).sqrt();
         let mut x = Tensor::f_embedding(&self.embedding, tokens, -1, false, false)?; // [U, W, S, D]
         for (layer, kept) in self.layers.iter().zip(&mut cache.layers) {
             let (q, k, v) = self.project(layer, &x, &[users, width, len])?; // [U, W, S, H, hd]
             let heads_first = |t: Tensor| t.permute([0, 3, 1, 2, 4]); // [U, H, W, S, hd]
-            let q = rotate(&heads_first(q), &cos, &sin) * scale;
+            let q = rotate(&heads_first(q), &q_cos, &q_sin);
             let mut k = rotate(&heads_first(k), &cos, &sin);
             let mut v = heads_first(v);
             if let Some((keys, values)) = kept.branch.take() {
@@ -297,10 +299,14 @@ impl Qwen3 {
             // Query heads that share a key head stand next to each other.
             let q = q.reshape([users, kv_heads, repeat * width * len, dim]);
             let (prompt_k, prompt_v) = &kept.prompt;
-            let on_prompt = q.f_matmul(&prompt_k.transpose(2, 3))? + &cache.prompt_mask; // [U, Hkv, rep·W·S, T]
+            let mut on_prompt = q.f_matmul(&prompt_k.transpose(2, 3))?; // [U, Hkv, rep·W·S, T]
+            let _ = on_prompt.f_add_(&cache.prompt_mask)?;
             let split = [users, kv_heads, repeat, width, len];
             let q = q.view([users, kv_heads, repeat, width, len, dim]);
-            let on_branch = q.f_matmul(&k.unsqueeze(2).transpose(-1, -2))? + &causal; // […, S, past + S]
+            let mut on_branch = q.f_matmul(&k.unsqueeze(2).transpose(-1, -2))?; // […, S, past + S]
+            if len > 1 {
+                let _ = on_branch.f_add_(&causal)?;
+            }
             let longest = on_prompt.size()[3];
             let on_prompt = on_prompt.view([&split[..], &[longest]].concat().as_slice());
             let weights = Tensor::f_cat(&[on_prompt, on_branch], -1)?.f_softmax(-1, Kind::Float)?;
@@ -318,8 +324,8 @@ impl Qwen3 {
                 .permute([0, 3, 4, 1, 2, 5]) // [U, W, S, Hkv, rep, hd]
                 .reshape([users, width, len, kv_heads * repeat * dim]);
             kept.branch = Some((k, v));
-            x = &x + attended.f_linear(&layer.o, None::<&Tensor>)?;
-            x = &x + self.feed_forward(layer, &x)?;
+            x = attended.f_linear(&layer.o, None::<&Tensor>)?.f_add_(&x)?;
+            x = self.feed_forward(layer, &x)?.f_add_(&x)?;
         }
         cache.branch_len += len;
         cache.width = Some(width);
