@@ -2,7 +2,7 @@
 //!
 //! Depend on this crate to compose the whole pipeline, or on a single crate for its part alone.
 //!
-//! ```
+//! ```no_run
 //! use sidereal::sid::{Catalog, SemanticId, SidSpec};
 //!
 //! let sids = vec![SemanticId::from([0, 1]), SemanticId::from([1, 0])];
