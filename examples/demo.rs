@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::corpus::synthetic::{Shop, ShopRecord};
-use sidereal::policy::device;
+use sidereal::policy::{device, tune_allocator};
 use sidereal::train::{Bars, Reference, RunConfig, Singer};
 
 #[derive(Parser)]
@@ -40,6 +40,8 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let level = ["warn", "info", "debug"][usize::from(args.verbose.min(2))];
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(level).init();
+    let tuned = tune_allocator();
+    tracing::info!(tuned, "allocator");
     let mut config = match &args.recipe {
         Some(path) => RunConfig::load(path)?,
         None => RunConfig::parse(include_str!("demo.toml"), Path::new("examples/demo.toml"))?,

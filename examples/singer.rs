@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Parser;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
-use sidereal::policy::device;
+use sidereal::policy::{device, tune_allocator};
 use sidereal::train::{Bars, RunConfig, Singer};
 
 #[derive(Parser)]
@@ -44,6 +44,8 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let level = ["warn", "info", "debug"][usize::from(args.verbose.min(2))];
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(level).init();
+    let tuned = tune_allocator();
+    tracing::info!(tuned, "allocator");
     let mut config = match &args.recipe {
         Some(path) => RunConfig::load(path)?,
         None => RunConfig::parse(include_str!("singer.toml"), Path::new("examples/singer.toml"))?,
