@@ -437,7 +437,9 @@ impl Singer<'_> {
                 return Err(TrainError::Binding { path, part, found, needed });
             }
         }
-        Ok(Qwen3::load(dir, self.device)?)
+        let model = Qwen3::load(dir, self.device)?;
+        model.check_vocabulary(&context.tokenizer)?;
+        Ok(model)
     }
 }
 
