@@ -55,7 +55,7 @@ fn close(found: f64, expected: f64, case: usize, what: &str) {
 }
 
 #[test]
-fn metrics_agree_with_the_vectors() {
+fn conformance_metrics() {
     for (i, case) in vectors().unwrap().cases.into_iter().enumerate() {
         match case {
             Case::Ranking(case) => {
@@ -89,7 +89,7 @@ fn metrics_agree_with_the_vectors() {
 }
 
 #[test]
-fn the_vectors_hold_every_kind_of_case() {
+fn conformance_vectors_hold_every_kind_of_case() {
     let cases = vectors().unwrap().cases;
     assert!(cases.iter().any(|case| matches!(case, Case::Ranking(_))));
     assert!(cases.iter().any(|case| matches!(case, Case::Sampling { .. })));
