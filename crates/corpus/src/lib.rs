@@ -10,12 +10,12 @@
 //! use std::path::Path;
 //! use sidereal_corpus::read::recbole::{ReadOptions, read};
 //! use sidereal_corpus::{PromptRegistry, Task, Tasks, leave_one_out};
-//! # fn quantise(_: &sidereal_corpus::Dataset) -> sidereal_sid::Catalog { unimplemented!() }
+//! use sidereal_sid::Catalog;
 //!
 //! let files = (Path::new("shop.inter"), Path::new("shop.item"));
 //! let dataset = read(files.0, files.1, &ReadOptions::new(42))?.dataset;
 //! let split = leave_one_out(&dataset, NonZeroUsize::new(20).unwrap())?;
-//! let catalog = quantise(&dataset);
+//! let catalog = Catalog::load(Path::new("catalog.json"))?; // a quantiser made it
 //! let prompts = PromptRegistry::builtin()?;
 //! let tasks = Tasks::new(&dataset, &catalog, &prompts)?;
 //! for row in tasks.train(&split.train, &[Task::NextItem, Task::TitleToSid]) {
