@@ -10,6 +10,7 @@ pub use decoupled::decoupled_advantages;
 pub use srpo::{Srpo, SrpoBonus};
 pub use z_score::ZScore;
 
+use crate::wide::first_not_finite;
 use crate::{RlError, Segments};
 
 /// The advantages of a batch of groups.
@@ -25,7 +26,7 @@ pub struct Advantages {
 /// Refuses rewards that are not one finite value per rollout.
 pub(crate) fn check(what: &'static str, rewards: &[f64], groups: &Segments) -> Result<(), RlError> {
     RlError::length(what, rewards.len(), groups.total(), "rollout of the groups")?;
-    if let Some(at) = rewards.iter().position(|reward| !reward.is_finite()) {
+    if let Some(at) = first_not_finite(rewards) {
         let (group, position) = groups.locate(at);
         return Err(RlError::Reward { what, group, position, found: rewards[at] });
     }
@@ -45,8 +46,9 @@ pub fn is_flat(rewards: &[f64]) -> bool {
 const FLAT: f64 = 1e-12;
 
 fn bounds(rewards: &[f64]) -> (f64, f64) {
+    // Comparisons, not `f64::min` and `max`, whose care for NaN costs three times as much.
     rewards.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), reward| {
-        (low.min(*reward), high.max(*reward))
+        (if *reward < low { *reward } else { low }, if *reward > high { *reward } else { high })
     })
 }
 

@@ -27,6 +27,8 @@ pub struct Group<'a> {
     target: &'a SemanticId,
     rollouts: &'a [SemanticId],
     texts: &'a [String],
+    /// Position of the first hit; the number of rollouts where there is none.
+    first_hit: usize,
     hard: bool,
 }
 
@@ -37,8 +39,9 @@ impl<'a> Group<'a> {
     /// prefix with any target and never hits.
     #[must_use]
     pub fn new(target: &'a SemanticId, rollouts: &'a [SemanticId]) -> Self {
-        let hard = !rollouts.iter().any(|rollout| is_hit(target, rollout));
-        Self { target, rollouts, texts: &[], hard }
+        let hit = rollouts.iter().position(|rollout| is_hit(target, rollout));
+        let first_hit = hit.unwrap_or(rollouts.len());
+        Self { target, rollouts, texts: &[], first_hit, hard: hit.is_none() }
     }
 
     /// The same group with the hardness that its prompt's unguided group had.
@@ -101,8 +104,11 @@ impl<'a> Group<'a> {
     /// Whether each rollout is the target.
     #[must_use]
     pub fn hits(&self) -> impl ExactSizeIterator<Item = bool> + 'a {
-        let target = self.target;
-        self.rollouts.iter().map(|rollout| is_hit(target, rollout))
+        let Self { target, first_hit, .. } = *self;
+        // Most groups have one hit or none: those before the first need no second look.
+        self.rollouts.iter().enumerate().map(move |(position, rollout)| {
+            position >= first_hit && (position == first_hit || is_hit(target, rollout))
+        })
     }
 }
 

@@ -62,9 +62,15 @@
 //! - `proptest`: the modules `strategies` and `laws`, for property tests of rewards, advantage
 //!   estimators and objectives of one's own.
 
+#![allow(
+    clippy::inline_always,
+    reason = "a loop is compiled once for each width of registers, with all that it calls"
+)]
+
 mod advantage;
 mod curriculum;
 mod error;
+mod exp;
 mod group;
 #[cfg(feature = "proptest")]
 pub mod laws;
@@ -74,6 +80,7 @@ mod segments;
 #[cfg(feature = "proptest")]
 pub mod strategies;
 mod surrogate;
+mod wide;
 
 pub use error::RlError;
 pub use group::Group;

@@ -1,6 +1,7 @@
 //! Surrogate objectives: value and gradient with respect to the new log-probs.
 
 mod batch;
+mod block;
 mod diagnostics;
 mod entropy;
 mod gbpo;
@@ -24,6 +25,7 @@ pub use sage::{Sage, SageReading};
 use serde::{Deserialize, Serialize};
 
 use crate::RlError;
+use crate::exp::exp_differences;
 
 /// Any of the objectives, for a run's configuration: `{"grpo": {}}`, `{"gbpo": {}}`, ….
 ///
@@ -109,6 +111,7 @@ struct Gain {
 impl Gain {
     /// `r·A`, whose derivative with respect to `ln r` is itself; exactly 0 for a zero advantage,
     /// even where the ratio overflows.
+    #[inline(always)]
     fn linear(ratio: f64, advantage: f64) -> Self {
         let value = if advantage == 0.0 { 0.0 } else { ratio * advantage };
         Self { value, slope: value }
@@ -124,18 +127,25 @@ fn finite(value: f64, rollout: usize) -> Result<f64, RlError> {
     }
 }
 
+/// Ratio `π / π_old` of each token, `[N]`.
+fn token_ratios(batch: &RolloutBatch<'_>) -> Vec<f64> {
+    exp_differences(batch.logp(), batch.old_logp())
+}
+
 /// Mean log-ratio of a rollout's tokens in units of its length, after noting each token.
 fn mean_log_ratio(
     batch: &RolloutBatch<'_>,
+    ratios: &[f64],
     rollout: usize,
     range: std::ops::Range<usize>,
     seen: &mut Diagnostics,
 ) -> f64 {
     let length = batch.length(rollout, range.len());
+    let (new, old) = (&batch.logp()[range.clone()], &batch.old_logp()[range.clone()]);
     let mut sum = 0.0;
-    for t in range {
-        let log_ratio = batch.logp()[t] - batch.old_logp()[t];
-        seen.see_token(log_ratio, log_ratio.exp());
+    for ((new, old), ratio) in new.iter().zip(old).zip(&ratios[range]) {
+        let log_ratio = new - old;
+        seen.see_tokens(ratio - 1.0 - log_ratio);
         sum += log_ratio;
     }
     sum / length

@@ -87,15 +87,24 @@ impl ZScore {
         };
         let mean = mean(input);
         output.iter_mut().zip(input).for_each(|(out, reward)| *out = reward - mean);
-        // Squares of deviations in units of the largest one neither overflow nor vanish.
-        let largest = output.iter().fold(0.0f64, |most, deviation| most.max(deviation.abs()));
-        let squares: f64 = output.iter().map(|deviation| (deviation / largest).powi(2)).sum();
-        let spread = largest * (squares / freedom as f64).sqrt() + self.eps;
+        let spread = root_mean_square(output, freedom) + self.eps;
         for out in output.iter_mut() {
             *out /= spread;
         }
         true
     }
+}
+
+/// `√(Σ d² / freedom)`.
+fn root_mean_square(deviations: &[f64], freedom: usize) -> f64 {
+    let squares: f64 = deviations.iter().map(|deviation| deviation * deviation).sum();
+    if (1e-200..1e200).contains(&squares) {
+        return (squares / freedom as f64).sqrt();
+    }
+    // Squares of deviations in units of the largest one neither overflow nor vanish.
+    let largest = deviations.iter().fold(0.0f64, |most, deviation| most.max(deviation.abs()));
+    let squares: f64 = deviations.iter().map(|deviation| (deviation / largest).powi(2)).sum();
+    largest * (squares / freedom as f64).sqrt()
 }
 
 impl Default for ZScore {

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Group, Reward};
@@ -26,10 +28,17 @@ pub enum RankReward {
     Normalised,
 }
 
+/// The first penalties as printed: a logarithm for each rollout is most of what a reward costs.
+static PAPER: LazyLock<[f64; 64]> = LazyLock::new(|| std::array::from_fn(|at| paper(at + 1)));
+
+fn paper(p: usize) -> f64 {
+    -(p as f64 + 1.0).ln().recip()
+}
+
 impl Reward for RankReward {
     fn score(&self, group: &Group<'_>) -> Vec<f64> {
         let penalty = |p: usize| match self {
-            Self::Paper => -(p as f64 + 1.0).ln().recip(),
+            Self::Paper => PAPER.get(p - 1).copied().unwrap_or_else(|| paper(p)),
             Self::Normalised => -(p as f64 + 1.0).log2().recip(),
         };
         let unit = match self {

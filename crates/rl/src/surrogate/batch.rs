@@ -1,3 +1,4 @@
+use crate::wide::first_not_finite;
 use crate::{RlError, Segments};
 
 /// Log-probs and advantages of rollouts, checked: the input of every surrogate objective.
@@ -155,7 +156,7 @@ pub(crate) fn check_tokens(
     tokens: &Segments,
 ) -> Result<(), RlError> {
     RlError::length(what, values.len(), tokens.total(), "token of the rollouts")?;
-    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+    if let Some(at) = first_not_finite(values) {
         let (rollout, position) = tokens.locate(at);
         return Err(RlError::Token { what, rollout, position, found: values[at] });
     }
@@ -168,7 +169,7 @@ pub(crate) fn check_rollouts(
     tokens: &Segments,
 ) -> Result<(), RlError> {
     RlError::length(what, values.len(), tokens.len(), "rollout")?;
-    match values.iter().position(|value| !value.is_finite()) {
+    match first_not_finite(values) {
         Some(rollout) => Err(RlError::Rollout { what, rollout, found: values[rollout] }),
         None => Ok(()),
     }

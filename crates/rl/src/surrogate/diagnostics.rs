@@ -83,14 +83,19 @@ impl Diagnostics {
 
     /// Adds the ratio of a unit.
     pub(super) fn see_ratio(&mut self, ratio: f64) {
-        self.units += 1;
-        self.ratio_sum += ratio;
-        self.max_ratio = self.max_ratio.max(ratio);
+        self.see_ratios(1, ratio, ratio);
     }
 
-    /// Adds the distance of a token from the policy that generated it.
-    pub(super) fn see_token(&mut self, log_ratio: f64, ratio: f64) {
-        self.old_kl_sum += ratio - 1.0 - log_ratio;
+    /// Adds the ratios of units: how many, their sum, the largest.
+    pub(super) fn see_ratios(&mut self, units: usize, sum: f64, max: f64) {
+        self.units += units;
+        self.ratio_sum += sum;
+        self.max_ratio = self.max_ratio.max(max);
+    }
+
+    /// Adds the distance of tokens from the policy that generated them: the sum of `r - 1 - ln r`.
+    pub(super) fn see_tokens(&mut self, old_kl: f64) {
+        self.old_kl_sum += old_kl;
     }
 }
 

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Diagnostics, Gain, Objective, RolloutBatch, StepSize, finite, mean_log_ratio};
+use super::{
+    Diagnostics, Gain, Objective, RolloutBatch, StepSize, finite, mean_log_ratio, token_ratios,
+};
 use crate::RlError;
 
 /// Gradient-bounded policy optimisation: no clipping, a denominator that bounds the gradient.
@@ -48,12 +50,13 @@ impl Gbpo {
         step: StepSize,
     ) -> Result<Objective, RlError> {
         step.check_contains(batch.tokens())?;
+        let ratios = token_ratios(batch);
         let mut seen = Diagnostics::of(batch);
         let mut value = 0.0;
         let mut d_logp = vec![0.0; batch.num_tokens()];
         let weight = step.rollout_weight();
         for (rollout, range) in batch.tokens().iter().enumerate().filter(|(_, r)| !r.is_empty()) {
-            mean_log_ratio(batch, rollout, range.clone(), &mut seen);
+            mean_log_ratio(batch, &ratios, rollout, range.clone(), &mut seen);
             let new: f64 = batch.logp()[range.clone()].iter().sum();
             let old: f64 = batch.old_logp()[range.clone()].iter().sum();
             let advantage = batch.advantages()[rollout];

@@ -2,9 +2,17 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
+use super::block::Block;
 use super::kl::Penalty;
 use super::{Diagnostics, Gain, Kl, Normalise, Objective, RolloutBatch, StepSize, finite};
 use crate::RlError;
+
+/// Which bound of a [`Clip`] acted on a ratio.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clipped {
+    pub(super) low: bool,
+    pub(super) high: bool,
+}
 
 /// Trust region `[1 - low, 1 + high]` of a probability ratio.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -48,16 +56,21 @@ impl Clip {
         self.high
     }
 
-    /// `min(r·A, clip(r)·A)` and its derivative with respect to `ln r`.
-    pub(super) fn gain(self, ratio: f64, advantage: f64, seen: &mut Diagnostics) -> Gain {
-        // Written without branches on the ratio: which tokens are clipped is hard to predict.
-        let above = advantage > 0.0 && ratio > 1.0 + self.high;
-        let below = advantage < 0.0 && ratio < 1.0 - self.low;
-        seen.clipped_high += usize::from(above);
-        seen.clipped_low += usize::from(below);
+    /// `min(r·A, clip(r)·A)` and its derivative with respect to `ln r`, and which side was clipped.
+    #[inline(always)]
+    pub(super) fn gain(self, ratio: f64, advantage: f64) -> (Gain, Clipped) {
+        // Written without branches: which tokens are clipped is hard to predict.
+        let high = advantage > 0.0 && ratio > 1.0 + self.high;
+        let low = advantage < 0.0 && ratio < 1.0 - self.low;
         let bound = if advantage > 0.0 { 1.0 + self.high } else { 1.0 - self.low };
         let free = Gain::linear(ratio, advantage);
-        if above | below { Gain { value: bound * advantage, slope: 0.0 } } else { free }
+        let held = Gain { value: bound * advantage, slope: 0.0 };
+        let clipped = high | low;
+        let gain = Gain {
+            value: if clipped { held.value } else { free.value },
+            slope: if clipped { held.slope } else { free.slope },
+        };
+        (gain, Clipped { low, high })
     }
 }
 
@@ -151,23 +164,18 @@ impl Grpo {
         let mut seen = Diagnostics::of(batch);
         let mut value = 0.0;
         let mut d_logp = vec![0.0; batch.num_tokens()];
-        for (rollout, range) in batch.tokens().iter().enumerate() {
-            let advantage = batch.advantages()[rollout];
-            let weight = self.normalise.token_weight(range.len(), step);
-            let mut sum = 0.0;
-            let (new, old) = (&batch.logp()[range.clone()], &batch.old_logp()[range.clone()]);
+        let mut block = Block::new();
+        for range in Block::ranges(batch.num_tokens()) {
+            block.enter(&range, batch, |num_tokens| self.normalise.token_weight(num_tokens, step));
             let slopes = &mut d_logp[range.clone()];
-            for (((t, new), old), slope) in range.zip(new).zip(old).zip(slopes) {
-                let log_ratio = new - old;
-                let ratio = log_ratio.exp();
-                seen.see_token(log_ratio, ratio);
-                seen.see_ratio(ratio);
-                let gain = self.clip.gain(ratio, advantage, &mut seen);
-                let cost = penalty.at(t, *new, &mut seen);
-                sum += gain.value - cost.value;
-                *slope = weight * (gain.slope - cost.slope);
+            let logps = (&batch.logp()[range.clone()], &batch.old_logp()[range.clone()]);
+            block.gain(self.clip, logps, slopes, &mut seen);
+            penalty.charge(range.clone(), &mut block, slopes, &mut seen);
+            let before = value;
+            value += block.total();
+            if !value.is_finite() {
+                finite(value, block.overflow(before, &range, batch.tokens()))?;
             }
-            value = finite(value + weight * sum, rollout)?;
         }
         Ok(Objective { value, d_logp, diagnostics: seen })
     }

@@ -1,7 +1,11 @@
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
+use super::block::Block;
 use super::{Diagnostics, Gain, RolloutBatch};
 use crate::RlError;
+use crate::exp::exp_m1;
 
 /// Estimator of `KL(π ‖ π_ref)` from the sampled token's log-probs, with `x = ref - new`.
 ///
@@ -33,13 +37,9 @@ impl KlEstimator {
     pub fn value_and_derivative(self, logp: f64, ref_logp: f64) -> (f64, f64) {
         let x = ref_logp - logp;
         match self {
-            Self::K1 => (-x, 1.0),
-            Self::K2 => (0.5 * x * x, -x),
-            Self::K3 => {
-                // `exp_m1` costs three times `exp`, and beyond 0.01 keeps no digit that matters.
-                let rise = if x.abs() < 0.01 { x.exp_m1() } else { x.exp() - 1.0 };
-                (rise - x, -rise)
-            }
+            Self::K1 => k1(x),
+            Self::K2 => k2(x),
+            Self::K3 => k3(x),
         }
     }
 }
@@ -99,9 +99,16 @@ impl From<Kl> for RawKl {
     }
 }
 
-/// A penalty bound to a batch's reference log-probs; without one, every token costs nothing.
+/// A penalty bound to a batch's log-probs; without one, every token costs nothing.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Penalty<'a>(Option<(Kl, &'a [f64])>);
+pub(super) struct Penalty<'a>(Option<Bound<'a>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Bound<'a> {
+    kl: Kl,
+    logp: &'a [f64],
+    ref_logp: &'a [f64],
+}
 
 impl<'a> Penalty<'a> {
     /// Refuses a penalty on a batch without reference log-probs.
@@ -114,16 +121,50 @@ impl<'a> Penalty<'a> {
             return Ok(Self(None));
         };
         let missing = RlError::Missing { objective, what: "ref_logp" };
-        Ok(Self(Some((kl, batch.ref_logp().ok_or(missing)?))))
+        let ref_logp = batch.ref_logp().ok_or(missing)?;
+        Ok(Self(Some(Bound { kl, logp: batch.logp(), ref_logp })))
     }
 
     /// `β·KL[t]` and its derivative with respect to `new[t]`.
-    pub(super) fn at(&self, t: usize, logp: f64, seen: &mut Diagnostics) -> Gain {
-        let Some((kl, ref_logp)) = self.0 else {
+    pub(super) fn at(self, t: usize, seen: &mut Diagnostics) -> Gain {
+        let Some(Bound { kl, logp, ref_logp }) = self.0 else {
             return Gain { value: 0.0, slope: 0.0 };
         };
-        let (value, slope) = kl.estimator.value_and_derivative(logp, ref_logp[t]);
+        let (value, slope) = kl.estimator.value_and_derivative(logp[t], ref_logp[t]);
         seen.ref_kl_sum += value;
         Gain { value: kl.coef * value, slope: kl.coef * slope }
     }
+
+    /// Takes `w[t]·β·KL[t]` and its derivative from the values and slopes of a block of tokens.
+    pub(super) fn charge(
+        self,
+        range: Range<usize>,
+        block: &mut Block,
+        slopes: &mut [f64],
+        seen: &mut Diagnostics,
+    ) {
+        let Some(Bound { kl, logp, ref_logp }) = self.0 else { return };
+        let logps = (&logp[range.clone()], &ref_logp[range]);
+        seen.ref_kl_sum += match kl.estimator {
+            KlEstimator::K1 => block.charge(kl.coef, logps, slopes, k1),
+            KlEstimator::K2 => block.charge(kl.coef, logps, slopes, k2),
+            KlEstimator::K3 => block.charge(kl.coef, logps, slopes, k3),
+        };
+    }
+}
+
+#[inline(always)]
+fn k1(x: f64) -> (f64, f64) {
+    (-x, 1.0)
+}
+
+#[inline(always)]
+fn k2(x: f64) -> (f64, f64) {
+    (0.5 * x * x, -x)
+}
+
+#[inline(always)]
+fn k3(x: f64) -> (f64, f64) {
+    let rise = exp_m1(x);
+    (rise - x, -rise)
 }

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Diagnostics, Gain, Objective, RolloutBatch, StepSize, finite, mean_log_ratio};
+use super::{
+    Diagnostics, Gain, Objective, RolloutBatch, StepSize, finite, mean_log_ratio, token_ratios,
+};
 use crate::RlError;
 
 /// Which of its paper's two descriptions SAGE follows; they are not the same objective.
@@ -123,12 +125,13 @@ impl Sage {
         step.check_contains(batch.tokens())?;
         let missing = RlError::Missing { objective: "SAGE", what: "entropies" };
         let entropies = batch.entropies().ok_or(missing)?;
+        let ratios = token_ratios(batch);
         let mut seen = Diagnostics::of(batch);
         let mut value = 0.0;
         let mut d_logp = vec![0.0; batch.num_tokens()];
         let weight = step.rollout_weight();
         for (rollout, range) in batch.tokens().iter().enumerate().filter(|(_, r)| !r.is_empty()) {
-            let log_ratio = mean_log_ratio(batch, rollout, range.clone(), &mut seen);
+            let log_ratio = mean_log_ratio(batch, &ratios, rollout, range.clone(), &mut seen);
             let shortfall = (entropies.target - entropies.values[rollout]).max(0.0);
             let lambda = 1.0 + self.damping * shortfall.tanh();
             let gain = self.gain(log_ratio, batch.advantages()[rollout], lambda, &mut seen);
