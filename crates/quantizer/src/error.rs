@@ -132,6 +132,42 @@ pub enum QuantizerError {
     /// An entry of an index that is too long for a suffix to explain.
     #[error("`{}`: item {item} has {found} codes, the shortest has {shortest}", path.display())]
     IndexLength { path: PathBuf, item: usize, found: usize, shortest: usize },
+    /// A setting out of its range.
+    #[error("{setting} must be {needed}, found {found}")]
+    Setting { setting: &'static str, needed: &'static str, found: String },
+    /// Fewer rows than a batch needs.
+    #[error("a batch needs {batch_size} rows, the matrix has {rows}: lower batch_size")]
+    Batch { batch_size: usize, rows: usize },
+    /// A device that cannot be used.
+    #[error("cannot use the device `{name}`: {reason}")]
+    Device { name: String, reason: String },
+    /// An operation that libtorch refused.
+    #[cfg(feature = "torch")]
+    #[error("libtorch refused an operation")]
+    Torch(#[from] tch::TchError),
+    /// Collaborative embeddings and their weight, one without the other.
+    #[error("alignment_weight is {weight}, but collaborative embeddings were {}given",
+        if *given { "" } else { "not " })]
+    Alignment { weight: f64, given: bool },
+    /// A loss that left the range of numbers.
+    #[error("the loss is {loss} after {step} steps: lower learning_rate or scale the rows")]
+    Diverged { step: usize, loss: f64 },
+    /// An observer asked to stop a training.
+    #[error("the training was interrupted after {step} steps")]
+    Paused { step: usize },
+    /// A file that is no checkpoint.
+    #[error("`{}` is not a checkpoint of an RQ-VAE", path.display())]
+    Checkpoint {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A checkpoint of another run.
+    #[error(
+        "`{}` belongs to a run with other {part}: choose another file, or remove it to begin anew",
+        path.display()
+    )]
+    OtherRun { path: PathBuf, part: &'static str },
     /// A report below its thresholds.
     #[error("the quality is too low: {broken}")]
     Quality { broken: String },

@@ -80,7 +80,7 @@ impl Codebooks {
         let mut levels = Vec::with_capacity(spec.codebook_sizes.len());
         for (level, size) in spec.codebook_sizes.iter().enumerate() {
             let tensor = tensor_name(level);
-            let values = read_f32(&path, &header, data, &tensor, [*size, spec.width])?;
+            let values = read_f32(&path, &header, data, &tensor, &[*size, spec.width])?;
             let shape = (*size, spec.width);
             let codebook = Array2::from_shape_vec(shape, values).map_err(linfa::Error::NdShape)?;
             levels.push(codebook);
@@ -137,12 +137,12 @@ pub(crate) fn split_header<'a>(
 }
 
 /// The values of a tensor that must have this shape and hold `f32`.
-fn read_f32(
+pub(crate) fn read_f32(
     path: &Path,
     header: &Metadata,
     data: &[u8],
     tensor: &str,
-    shape: [usize; 2],
+    shape: &[usize],
 ) -> Result<Vec<f32>, QuantizerError> {
     let info = header.info(tensor).ok_or_else(|| QuantizerError::MissingTensor {
         path: path.to_owned(),
@@ -150,7 +150,10 @@ fn read_f32(
     })?;
     let (start, end) = info.data_offsets;
     let bytes = data.get(start..end).unwrap_or_default();
-    if info.dtype != Dtype::F32 || info.shape != shape || bytes.len() != shape[0] * shape[1] * 4 {
+    if info.dtype != Dtype::F32
+        || info.shape != shape
+        || bytes.len() != shape.iter().product::<usize>() * 4
+    {
         return Err(QuantizerError::TensorKind {
             path: path.to_owned(),
             tensor: tensor.to_owned(),

@@ -1,0 +1,30 @@
+//! Matrices between ndarray and libtorch.
+
+use ndarray::{Array2, ArrayView2};
+use tch::{Device, Kind, Tensor};
+
+use super::layout::to_i64;
+use crate::QuantizerError;
+
+/// A copy `[N, D]` on `device`.
+pub(super) fn to_tensor(
+    rows: &ArrayView2<'_, f32>,
+    device: Device,
+) -> Result<Tensor, QuantizerError> {
+    let shape = to_i64(&[rows.nrows(), rows.ncols()]);
+    let standard = rows.as_standard_layout();
+    let tensor = Tensor::f_from_slice(standard.as_slice().unwrap_or_default())?;
+    Ok(tensor.f_view(&*shape)?.f_to_device(device)?)
+}
+
+/// A copy of a matrix in host memory.
+pub(super) fn to_array(tensor: &Tensor) -> Result<Array2<f32>, QuantizerError> {
+    let (rows, columns) = tensor.size2()?;
+    let shape = (usize::try_from(rows).unwrap_or(0), usize::try_from(columns).unwrap_or(0));
+    Ok(Array2::from_shape_vec(shape, to_vec(tensor)?).map_err(linfa::Error::NdShape)?)
+}
+
+/// A copy of all values in host memory.
+pub(super) fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, QuantizerError> {
+    Ok(Vec::try_from(tensor.f_to_kind(Kind::Float)?.f_reshape(-1)?)?)
+}

@@ -1,0 +1,453 @@
+//! Settings of an RQ-VAE.
+
+use linfa::ParamGuard;
+use serde::{Deserialize, Serialize};
+use sidereal_sid::SidSpec;
+
+use crate::QuantizerError;
+
+/// When each level's codebook joins the training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum Schedule {
+    /// All levels from the first step.
+    #[default]
+    Joint,
+    /// Level `l` from step `l · steps_per_level`; those before it go on training. SIDReasoner
+    /// trains 1,000 steps a level.
+    LayerWise {
+        /// Steps before the next level joins. Range `1..`.
+        steps_per_level: usize,
+    },
+}
+
+/// What early stopping watches; less is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum StopMetric {
+    /// Share of items too many for their Semantic IDs.
+    CollisionRate,
+    /// Mean squared error of the decoded rows.
+    Reconstruction,
+}
+
+/// Ends the training once a metric has stopped falling; the best weights are then the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStop {
+    /// What must fall.
+    pub metric: StopMetric,
+    /// Evaluations without a new best that end the training. Range `1..`.
+    pub patience: usize,
+}
+
+/// Settings of an RQ-VAE as a file or a caller spells them, unchecked.
+///
+/// [`fit`](linfa::traits::Fit::fit) checks them; [`ParamGuard::check`] does so earlier. As TOML,
+/// every line but the first two may be left out:
+///
+/// ```toml
+/// codebook_sizes = [256, 256, 256]
+/// seed = 7
+/// hidden = [512, 256, 128, 64]            # encoder, mirrored in the decoder
+/// latent = 32
+/// steps = 10000
+/// schedule = { layer-wise = { steps_per_level = 1000 } }
+/// sinkhorn_epsilons = [0, 0, 0.003]       # one for each level; 0: nearest code
+/// early_stop = { metric = "collision-rate", patience = 5 }
+/// device = "cuda"
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Settings", into = "Settings")]
+pub struct RqVaeParams(RqVaeValidParams);
+
+/// Checked settings: holding them is the proof that every range holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RqVaeValidParams(Settings);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Settings {
+    pub(super) codebook_sizes: Vec<usize>,
+    pub(super) seed: u64,
+    #[serde(default = "defaults::hidden")]
+    pub(super) hidden: Vec<usize>,
+    #[serde(default = "defaults::latent")]
+    pub(super) latent: usize,
+    #[serde(default = "defaults::beta")]
+    pub(super) beta: f64,
+    #[serde(default = "defaults::quantisation_weight")]
+    pub(super) quantisation_weight: f64,
+    #[serde(default = "defaults::learning_rate")]
+    pub(super) learning_rate: f64,
+    #[serde(default)]
+    pub(super) weight_decay: f64,
+    #[serde(default = "defaults::clip_norm")]
+    pub(super) clip_norm: f64,
+    #[serde(default = "defaults::batch_size")]
+    pub(super) batch_size: usize,
+    #[serde(default = "defaults::steps")]
+    pub(super) steps: usize,
+    #[serde(default = "defaults::evaluate_every")]
+    pub(super) evaluate_every: usize,
+    #[serde(default)]
+    pub(super) schedule: Schedule,
+    #[serde(default)]
+    pub(super) sinkhorn_epsilons: Vec<f64>,
+    #[serde(default = "defaults::sinkhorn_iterations")]
+    pub(super) sinkhorn_iterations: usize,
+    #[serde(default = "defaults::revive_after")]
+    pub(super) revive_after: usize,
+    #[serde(default)]
+    pub(super) alignment_weight: f64,
+    #[serde(default)]
+    pub(super) diversity_weight: f64,
+    #[serde(default = "defaults::diversity_clusters")]
+    pub(super) diversity_clusters: usize,
+    #[serde(default)]
+    pub(super) early_stop: Option<EarlyStop>,
+    #[serde(default = "defaults::device")]
+    pub(super) device: String,
+}
+
+mod defaults {
+    pub(super) fn hidden() -> Vec<usize> {
+        vec![512, 256, 128, 64]
+    }
+    pub(super) const fn latent() -> usize {
+        32
+    }
+    pub(super) const fn beta() -> f64 {
+        0.25
+    }
+    pub(super) const fn quantisation_weight() -> f64 {
+        1.0
+    }
+    pub(super) const fn learning_rate() -> f64 {
+        1e-3
+    }
+    pub(super) const fn clip_norm() -> f64 {
+        1.0
+    }
+    pub(super) const fn batch_size() -> usize {
+        1024
+    }
+    pub(super) const fn steps() -> usize {
+        10_000
+    }
+    pub(super) const fn evaluate_every() -> usize {
+        500
+    }
+    pub(super) const fn sinkhorn_iterations() -> usize {
+        50
+    }
+    pub(super) const fn revive_after() -> usize {
+        50
+    }
+    pub(super) const fn diversity_clusters() -> usize {
+        10
+    }
+    pub(super) fn device() -> String {
+        "cpu".to_owned()
+    }
+}
+
+/// Setters of [`RqVaeParams`], each with its doc comment.
+macro_rules! setters {
+    ($($(#[$doc:meta])+ $name:ident: $kind:ty;)+) => {
+        impl RqVaeParams {
+            $($(#[$doc])+
+            #[must_use]
+            #[allow(clippy::useless_conversion, reason = "some of the settings convert")]
+            pub fn $name(mut self, $name: $kind) -> Self {
+                self.0.0.$name = $name.into();
+                self
+            })+
+        }
+    };
+}
+
+setters! {
+    /// Hidden widths of the encoder, mirrored in the decoder; none makes both linear. Default
+    /// 512, 256, 128, 64. Each in `1..`.
+    hidden: impl Into<Vec<usize>>;
+    /// Width `d` of the latent rows and the codebooks. Range `1..`, default 32.
+    latent: usize;
+    /// Weight of the commitment terms, default 0.25. Range `0..`.
+    beta: f64;
+    /// Weight of all codebook and commitment terms against the reconstruction, default 1. Range
+    /// `0..`.
+    quantisation_weight: f64;
+    /// Learning rate of AdamW, default 1e-3. Range `(0, ∞)`.
+    learning_rate: f64;
+    /// Decoupled weight decay of all parameters, default 0. Range `0..`.
+    weight_decay: f64;
+    /// Longest gradient; longer ones are scaled to this Euclidean norm. Default 1. Range `(0, ∞)`.
+    clip_norm: f64;
+    /// Rows `B` of a step, default 1,024: whole batches only, in a new order each epoch, so the
+    /// matrix needs at least as many rows. Range `1..`.
+    batch_size: usize;
+    /// Steps of the training, default 10,000. Range `1..`, and for a layer-wise schedule more
+    /// than it takes for the last level to join.
+    steps: usize;
+    /// Steps between two evaluations, default 500. Range `1..`.
+    evaluate_every: usize;
+    /// When each level joins, default [`Schedule::Joint`].
+    schedule: Schedule;
+    /// Entropic regularisation of each level's balanced assignment while training, as a share of
+    /// the batch's half range of squared distances; 0 takes the nearest code. Empty, the default,
+    /// means 0 at all levels; LC-Rec has 0.003 at the last.
+    sinkhorn_epsilons: impl Into<Vec<f64>>;
+    /// Iterations of each balanced assignment, default 50. Range `1..`.
+    sinkhorn_iterations: usize;
+    /// A code that no row of so many steps had is moved to the latent residual of a random row of
+    /// the batch. Default 50; 0 never revives.
+    revive_after: usize;
+    /// Weight of the alignment with collaborative embeddings (LETTER's α, there 0.02), default 0.
+    /// Range `0..`.
+    alignment_weight: f64;
+    /// Weight of the diversity of the codes (LETTER's β, there 0.0001), default 0. Range `0..`.
+    diversity_weight: f64;
+    /// Clusters of codes among which the diversity finds its positives, default 10. Range `1..`.
+    diversity_clusters: usize;
+    /// When to stop before the last step, default never.
+    early_stop: impl Into<Option<EarlyStop>>;
+    /// Where tensors live: `cpu` (default), `cuda`, `cuda:N`, or `auto`, CUDA where there is one.
+    device: impl Into<String>;
+}
+
+impl RqVaeParams {
+    /// Settings for codebooks of these sizes, one for each level, coarsest first; the rest as the
+    /// setters say.
+    #[must_use]
+    pub fn new(codebook_sizes: impl Into<Vec<usize>>, seed: u64) -> Self {
+        Self(RqVaeValidParams(Settings {
+            codebook_sizes: codebook_sizes.into(),
+            seed,
+            hidden: defaults::hidden(),
+            latent: defaults::latent(),
+            beta: defaults::beta(),
+            quantisation_weight: defaults::quantisation_weight(),
+            learning_rate: defaults::learning_rate(),
+            weight_decay: 0.0,
+            clip_norm: defaults::clip_norm(),
+            batch_size: defaults::batch_size(),
+            steps: defaults::steps(),
+            evaluate_every: defaults::evaluate_every(),
+            schedule: Schedule::default(),
+            sinkhorn_epsilons: Vec::new(),
+            sinkhorn_iterations: defaults::sinkhorn_iterations(),
+            revive_after: defaults::revive_after(),
+            alignment_weight: 0.0,
+            diversity_weight: 0.0,
+            diversity_clusters: defaults::diversity_clusters(),
+            early_stop: None,
+            device: defaults::device(),
+        }))
+    }
+}
+
+impl RqVaeValidParams {
+    pub(super) const fn settings(&self) -> &Settings {
+        &self.0
+    }
+
+    /// Number of codes of each level.
+    #[must_use]
+    pub fn codebook_sizes(&self) -> &[usize] {
+        &self.0.codebook_sizes
+    }
+
+    /// Seed of every random choice.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.0.seed
+    }
+
+    /// Width `d` of the latent rows.
+    #[must_use]
+    pub const fn latent(&self) -> usize {
+        self.0.latent
+    }
+
+    /// Steps of the training.
+    #[must_use]
+    pub const fn steps(&self) -> usize {
+        self.0.steps
+    }
+}
+
+impl Settings {
+    /// Levels that take part in 0-based `step`.
+    pub(super) fn active_levels(&self, step: usize) -> usize {
+        let levels = self.codebook_sizes.len();
+        match self.schedule {
+            Schedule::Joint => levels,
+            Schedule::LayerWise { steps_per_level } => levels.min(step / steps_per_level + 1),
+        }
+    }
+
+    /// Regularisation of a level's balanced assignment, if it has one.
+    pub(super) fn sinkhorn_epsilon(&self, level: usize) -> Option<f64> {
+        self.sinkhorn_epsilons.get(level).copied().filter(|epsilon| *epsilon > 0.0)
+    }
+
+    fn check_counts(&self) -> Result<(), QuantizerError> {
+        let mut counts = vec![
+            ("latent", self.latent),
+            ("batch_size", self.batch_size),
+            ("steps", self.steps),
+            ("evaluate_every", self.evaluate_every),
+            ("sinkhorn_iterations", self.sinkhorn_iterations),
+            ("diversity_clusters", self.diversity_clusters),
+        ];
+        counts.extend(self.hidden.iter().map(|width| ("hidden", *width)));
+        counts.extend(self.early_stop.map(|stop| ("early_stop.patience", stop.patience)));
+        if let Schedule::LayerWise { steps_per_level } = self.schedule {
+            counts.push(("schedule.steps_per_level", steps_per_level));
+        }
+        match counts.into_iter().find(|(_, count)| *count == 0) {
+            Some((setting, _)) => Err(refused(setting, "at least 1", &0)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_factors(&self) -> Result<(), QuantizerError> {
+        for (setting, value) in
+            [("learning_rate", self.learning_rate), ("clip_norm", self.clip_norm)]
+        {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(refused(setting, "finite and positive", &value));
+            }
+        }
+        let mut weights = vec![
+            ("beta", self.beta),
+            ("quantisation_weight", self.quantisation_weight),
+            ("weight_decay", self.weight_decay),
+            ("alignment_weight", self.alignment_weight),
+            ("diversity_weight", self.diversity_weight),
+        ];
+        weights.extend(self.sinkhorn_epsilons.iter().map(|value| ("sinkhorn_epsilons", *value)));
+        for (setting, value) in weights {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(refused(setting, "finite and not negative", &value));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_levels(&self) -> Result<(), QuantizerError> {
+        let levels = self.codebook_sizes.len();
+        if ![0, levels].contains(&self.sinkhorn_epsilons.len()) {
+            let found = format!("{} for {levels} levels", self.sinkhorn_epsilons.len());
+            return Err(refused("sinkhorn_epsilons", "one value for each level, or none", &found));
+        }
+        if let Schedule::LayerWise { steps_per_level } = self.schedule
+            && self.steps <= steps_per_level.saturating_mul(levels - 1)
+        {
+            let found = format!("{} of {steps_per_level} a level", self.steps);
+            return Err(refused("steps", "enough for the last level to join", &found));
+        }
+        Ok(())
+    }
+}
+
+fn refused(
+    setting: &'static str,
+    needed: &'static str,
+    found: &impl std::fmt::Display,
+) -> QuantizerError {
+    QuantizerError::Setting { setting, needed, found: found.to_string() }
+}
+
+impl ParamGuard for RqVaeParams {
+    type Checked = RqVaeValidParams;
+    type Error = QuantizerError;
+
+    fn check_ref(&self) -> Result<&RqVaeValidParams, QuantizerError> {
+        let settings = &self.0.0;
+        SidSpec::new(settings.codebook_sizes.clone(), 0)?;
+        settings.check_counts()?;
+        settings.check_factors()?;
+        settings.check_levels()?;
+        Ok(&self.0)
+    }
+
+    fn check(self) -> Result<RqVaeValidParams, QuantizerError> {
+        self.check_ref()?;
+        Ok(self.0)
+    }
+}
+
+impl From<Settings> for RqVaeParams {
+    fn from(settings: Settings) -> Self {
+        Self(RqVaeValidParams(settings))
+    }
+}
+
+impl From<RqVaeParams> for Settings {
+    fn from(params: RqVaeParams) -> Self {
+        params.0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params() -> RqVaeParams {
+        RqVaeParams::new([4, 4], 0)
+    }
+
+    #[test]
+    fn ranges_are_checked() {
+        assert!(params().check().is_ok());
+        assert!(matches!(RqVaeParams::new([], 0).check(), Err(QuantizerError::Sizes(_))));
+        let early = |patience| EarlyStop { metric: StopMetric::Reconstruction, patience };
+        let layer_wise = |steps_per_level| Schedule::LayerWise { steps_per_level };
+        for (wrong, named) in [
+            (params().hidden([8, 0]), "hidden"),
+            (params().latent(0), "latent"),
+            (params().beta(f64::NAN), "beta"),
+            (params().learning_rate(0.0), "learning_rate"),
+            (params().clip_norm(f64::INFINITY), "clip_norm"),
+            (params().batch_size(0), "batch_size"),
+            (params().sinkhorn_epsilons([0.1]), "sinkhorn_epsilons"),
+            (params().sinkhorn_epsilons([0.0, -0.1]), "sinkhorn_epsilons"),
+            (params().early_stop(early(0)), "early_stop.patience"),
+            (params().schedule(layer_wise(0)), "schedule.steps_per_level"),
+            (params().schedule(layer_wise(100)).steps(100), "steps"),
+        ] {
+            match wrong.check() {
+                Err(QuantizerError::Setting { setting, .. }) => assert_eq!(setting, named),
+                other => panic!("{named}: {other:?}"),
+            }
+        }
+        assert!(params().schedule(layer_wise(100)).steps(101).check().is_ok());
+    }
+
+    #[test]
+    fn settings_survive_json_and_a_misspelt_one_is_refused() {
+        let params = params().schedule(Schedule::LayerWise { steps_per_level: 9 });
+        let text = serde_json::to_string(&params).unwrap();
+        assert_eq!(serde_json::from_str::<RqVaeParams>(&text).unwrap(), params);
+        let short = r#"{"codebook_sizes":[4,4],"seed":0}"#;
+        assert_eq!(
+            serde_json::from_str::<RqVaeParams>(short).unwrap(),
+            RqVaeParams::new([4, 4], 0)
+        );
+        let wrong = r#"{"codebook_sizes":[4,4],"seed":0,"batchsize":2}"#;
+        assert!(serde_json::from_str::<RqVaeParams>(wrong).is_err());
+    }
+
+    #[test]
+    fn a_level_joins_every_so_many_steps() {
+        let settings = Settings::from(
+            RqVaeParams::new([4, 4, 4], 0).schedule(Schedule::LayerWise { steps_per_level: 10 }),
+        );
+        let active = [0, 9, 10, 19, 20, 99].map(|step| settings.active_levels(step));
+        assert_eq!(active, [1, 1, 2, 2, 3, 3]);
+    }
+}
