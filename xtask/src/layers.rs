@@ -10,11 +10,12 @@ use crate::workspace::cargo;
 
 /// Every crate with the crates of ours that it may depend on, lowest first. Optional, build and
 /// development dependencies count.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("sidereal-sid", &[]),
-    ("sidereal-metrics", &[]),
-    ("sidereal-quantizer", &["sidereal-sid"]),
-    ("sidereal-corpus", &["sidereal-sid"]),
+    ("sidereal-page", &[]),
+    ("sidereal-metrics", &["sidereal-page"]),
+    ("sidereal-quantizer", &["sidereal-sid", "sidereal-page"]),
+    ("sidereal-corpus", &["sidereal-sid", "sidereal-page"]),
     ("sidereal-rl", &["sidereal-sid"]),
     ("sidereal-policy", &["sidereal-sid"]),
     ("sidereal-baselines", &["sidereal-sid", "sidereal-corpus", "sidereal-metrics"]),
@@ -22,6 +23,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
         "sidereal-train",
         &[
             "sidereal-sid",
+            "sidereal-page",
             "sidereal-metrics",
             "sidereal-quantizer",
             "sidereal-corpus",
@@ -34,6 +36,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
         "sidereal",
         &[
             "sidereal-sid",
+            "sidereal-page",
             "sidereal-metrics",
             "sidereal-quantizer",
             "sidereal-corpus",
@@ -47,8 +50,9 @@ const ALLOWED: [(&str, &[&str]); 10] = [
 ];
 
 /// Crates that build, with default features, and test without libtorch.
-pub(crate) const PURE: [&str; 6] = [
+pub(crate) const PURE: [&str; 7] = [
     "sidereal-sid",
+    "sidereal-page",
     "sidereal-metrics",
     "sidereal-quantizer",
     "sidereal-corpus",

@@ -38,6 +38,7 @@
 //! | `consistency` | [`check_consistency`]: refuses values that no ranking can produce |
 //! | `protocol` | [`Protocol`]: what a number was measured under |
 //! | `report` | [`Report`]: systems × metrics, as text and through serde |
+//! | `page` | a report's tables and plots on an HTML page |
 //!
 //! # Conventions
 //! Ranks count from one. Every metric of a share or gain lies in `[0, 1]`; entropies are in nats.
@@ -47,6 +48,7 @@
 //! # Features
 //! - `rayon`: bootstrap resamples on all cores; every resample has its own random stream, so the
 //!   numbers are the same without it.
+//! - `page`: `Report::push_to` adds a report to a page of `sidereal-page`.
 
 mod auc;
 mod cold_start;
@@ -56,6 +58,8 @@ mod error;
 mod interval;
 mod mean;
 mod metric;
+#[cfg(feature = "page")]
+mod page;
 mod placement;
 mod protocol;
 mod ranking;

@@ -32,6 +32,7 @@
 //! | `matrix`, `npy` | [`Matrix`]: `.npy` and safetensors, mapped |
 //! | `index` | [`read_index`], [`write_index`]: `*.index.json` of MiniOneRec and LC-Rec |
 //! | `quality`, `neighbours`, `thresholds` | [`QualityReport`], [`Thresholds`] that fail a build |
+//! | `page` | the report as a section of an HTML page (feature `page`) |
 //! | `kmeans`, `assign`, `sums`, `init` | Lloyd's iterations by matrix products, in blocks |
 //!
 //! # Conventions
@@ -53,6 +54,8 @@ mod kmeans;
 mod matrix;
 mod neighbours;
 mod npy;
+#[cfg(feature = "page")]
+mod page;
 mod params;
 mod product;
 mod quality;

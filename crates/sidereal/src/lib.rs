@@ -18,6 +18,7 @@
 //! | [`corpus`] | datasets, splits, prompts, tasks |
 //! | [`rl`] | rewards, advantages, objectives, curricula |
 //! | [`metrics`] | ranking metrics, intervals, reports |
+//! | [`page`] | HTML reports with plots |
 //! | [`policy`] | language models, constrained decoding |
 //! | [`baselines`] | recommenders to compare with |
 //! | [`train`] | training loops, evaluation, whole pipelines |
@@ -25,6 +26,7 @@
 pub use sidereal_baselines as baselines;
 pub use sidereal_corpus as corpus;
 pub use sidereal_metrics as metrics;
+pub use sidereal_page as page;
 pub use sidereal_policy as policy;
 pub use sidereal_quantizer as quantizer;
 pub use sidereal_rl as rl;

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::page::PageError;
 use sidereal_baselines::{BaselineError, PpmiError};
 use sidereal_corpus::{CorpusError, SampleId};
 use sidereal_metrics::MetricError;
+use sidereal_page::PageError;
 use sidereal_policy::PolicyError;
 use sidereal_quantizer::QuantizerError;
 use sidereal_rl::RlError;

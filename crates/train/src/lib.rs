@@ -33,7 +33,6 @@
 //! | `evaluate` | [`rank`], [`Ranking`], [`placements`] |
 //! | `checkpoint` | [`Checkpoints`] bound to catalogue, prompts, tokenizer, split and settings |
 //! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`Bars`] |
-//! | [`page`] | self-contained HTML reports |
 //! | `pipeline` | [`Singer`], [`RunConfig`], [`Run`], [`Outcome`] |
 //!
 //! # Conventions
@@ -49,7 +48,6 @@ mod evaluate;
 mod fold;
 mod observe;
 mod optim;
-pub mod page;
 mod pipeline;
 mod rl;
 mod sft;

@@ -7,8 +7,8 @@ use sidereal_metrics::Report;
 use sidereal_quantizer::QualityReport;
 use sidereal_sid::Catalog;
 
-use crate::page::{Card, CardList, Cards, Histogram, Line, LinePlot, Page, Panel, Series, Table};
 use crate::{Record, TrainError};
+use sidereal_page::{Card, CardList, Cards, Line, LinePlot, Page, Series};
 
 /// The result of a run.
 #[derive(Debug, Clone)]
@@ -74,7 +74,7 @@ impl Outcome {
             self.catalog.spec().num_levels(),
             100.0 * self.quality.shared_rate,
         ));
-        page.push_report(&self.report);
+        self.report.push_to(&mut page);
         page.push(self.curves("Supervised: loss", "nats a token", "sft", &["loss", "valid_loss"]));
         page.push(self.curves("Reinforcement: reward", "mean over rollouts", "rl", &["reward"]));
         page.push(self.curves(
@@ -85,8 +85,7 @@ impl Outcome {
         ));
         page.push(self.curves("Reinforcement: validation", "NDCG@10", "rl", &["valid_ndcg"]));
         page.push(self.curves("Reinforcement: KL to the reference", "nats", "rl", &["kl"]));
-        page.push(self.usage());
-        page.push(self.levels());
+        self.quality.push_to(&mut page, &self.catalog);
         page.push(self.users());
         page
     }
@@ -106,51 +105,6 @@ impl Outcome {
             x_axis: "step".to_owned(),
             y_axis: y_axis.to_owned(),
             series: series.collect(),
-        }
-    }
-
-    /// Items on each code of each level.
-    fn usage(&self) -> Histogram {
-        let spec = self.catalog.spec();
-        let sizes = spec.codebook_sizes().iter().copied();
-        let suffix = (spec.suffix_size() > 0).then_some(spec.suffix_size());
-        let panels = sizes.chain(suffix).enumerate().map(|(level, size)| {
-            let mut counts = vec![0.0; size];
-            for sid in self.catalog.sids() {
-                let slot = sid.get(level).and_then(|code| counts.get_mut(usize::from(*code)));
-                if let Some(count) = slot {
-                    *count += 1.0;
-                }
-            }
-            let kind = if level < spec.num_levels() { "level" } else { "suffix, level" };
-            Panel { name: format!("{kind} {}", level + 1), counts }
-        });
-        Histogram {
-            caption: "Use of codes".to_owned(),
-            x_axis: "code".to_owned(),
-            y_axis: "items".to_owned(),
-            panels: panels.collect(),
-        }
-    }
-
-    /// Quality of each level.
-    fn levels(&self) -> Table {
-        let header =
-            ["level", "codes", "used", "perplexity", "fan-out", "error, share of variance"];
-        let rows = self.quality.levels.iter().enumerate().map(|(level, quality)| {
-            vec![
-                (level + 1).to_string(),
-                quality.codebook_size.to_string(),
-                quality.used.to_string(),
-                format!("{:.1}", quality.perplexity),
-                format!("{:.2}", quality.mean_fan_out),
-                quality.relative_error.map_or_else(String::new, |error| format!("{error:.3}")),
-            ]
-        });
-        Table {
-            caption: "Semantic IDs".to_owned(),
-            header: header.map(str::to_owned).to_vec(),
-            rows: rows.collect(),
         }
     }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 
-use super::plot::{self, PlotError};
-use super::{Block, Card, Page, Table};
+use crate::plot::{self, PlotError};
+use crate::{Block, Card, Page, Table};
 
 const TEMPLATE: &str = include_str!("page.html");
 
@@ -161,8 +161,8 @@ fn legend<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Entry<'a>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BarPlot, BarSeries, CardList, Cards, LinePlot, Series};
     use super::*;
+    use crate::{BarPlot, BarSeries, CardList, Cards, LinePlot, Series};
 
     const EVIL: &str = "</svg></style><script>alert(1)</script>\"'&";
 
@@ -182,10 +182,7 @@ mod tests {
         });
         page.push(BarPlot {
             groups: vec![EVIL.into()],
-            series: vec![BarSeries {
-                name: EVIL.into(),
-                bars: vec![Some(super::super::Bar::default())],
-            }],
+            series: vec![BarSeries { name: EVIL.into(), bars: vec![Some(crate::Bar::default())] }],
             ..BarPlot::default()
         });
         let lists = vec![CardList::new(EVIL, [EVIL]).with_lines([EVIL], |_| true)];

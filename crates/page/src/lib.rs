@@ -2,7 +2,23 @@
 //!
 //! A page needs no network and no script, follows the reader's light or dark setting, and is
 //! readable on a telephone. [`Page::push`] takes [`Block`]s in reading order; plots that follow
-//! each other stand side by side where there is room.
+//! each other stand side by side where there is room. For numbers on a terminal use the reports'
+//! own text.
+//!
+//! ```
+//! use sidereal_page::{LinePlot, Page, Series};
+//!
+//! let mut page = Page::new("A run");
+//! let points = vec![(1.0, 4.0), (2.0, 2.5)];
+//! page.push(LinePlot {
+//!     caption: "Loss".into(),
+//!     x_axis: "step".into(),
+//!     y_axis: "nats".into(),
+//!     series: vec![Series { name: "train".into(), points }],
+//! });
+//! assert!(page.render()?.contains("<svg"));
+//! # Ok::<(), sidereal_page::PageError>(())
+//! ```
 //!
 //! | module | holds |
 //! |---|---|
@@ -10,12 +26,10 @@
 //! | `scale` | axis ranges and thinning of long curves |
 //! | `plot` | data to SVG |
 //! | `render` | blocks to HTML through `page.html`; writing to a file |
-//! | `report` | blocks of a [`Report`](sidereal_metrics::Report) of metrics |
 
 mod block;
 mod plot;
 mod render;
-mod report;
 mod scale;
 
 pub use block::{

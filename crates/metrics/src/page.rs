@@ -1,13 +1,13 @@
-//! Blocks of a report of metrics.
+//! A report on an HTML page.
 
-use sidereal_metrics::{Metric, MetricValue, Report, Row};
+use sidereal_page::{Bar, BarPlot, BarSeries, Page, Table};
 
-use super::{Bar, BarPlot, BarSeries, Page, Table};
+use crate::{Metric, MetricValue, Report, Row};
 
-impl Page {
+impl Report {
     /// Adds a table and a plot for each group of comparable rows.
-    pub fn push_report(&mut self, report: &Report) {
-        for group in report.groups() {
+    pub fn push_to(&self, page: &mut Page) {
+        for group in self.groups() {
             let mut metrics: Vec<Metric> = Vec::new();
             for entry in group.iter().flat_map(|row| &row.values) {
                 if !metrics.contains(&entry.metric) {
@@ -16,7 +16,7 @@ impl Page {
             }
             let caption = group.first().map(|row| row.protocol.to_string()).unwrap_or_default();
             let names: Vec<String> = metrics.iter().map(Metric::to_string).collect();
-            self.push(Table {
+            page.push(Table {
                 caption: caption.clone(),
                 header: ["system", "decoding"]
                     .map(String::from)
@@ -30,7 +30,7 @@ impl Page {
                 bars: metrics.iter().map(|metric| row.get(*metric).map(bar)).collect(),
             });
             let series = series.collect();
-            self.push(BarPlot { caption, y_axis: String::new(), groups: names, series });
+            page.push(BarPlot { caption, y_axis: String::new(), groups: names, series });
         }
     }
 }
@@ -49,10 +49,10 @@ fn bar(entry: &MetricValue) -> Bar {
 
 #[cfg(test)]
 mod tests {
-    use sidereal_metrics::{Candidates, Interval, Level, Protocol, ScoreKind, SeenItems, Split};
+    use sidereal_page::Block;
 
-    use super::super::Block;
     use super::*;
+    use crate::{Candidates, Interval, Level, Protocol, ScoreKind, SeenItems, Split};
 
     fn row(system: &str, seen_items: SeenItems) -> Row {
         let protocol = Protocol {
@@ -76,7 +76,7 @@ mod tests {
         report.push(row("two", SeenItems::Removed)).unwrap();
         report.push(row("three", SeenItems::Kept)).unwrap();
         let mut page = Page::new("metrics");
-        page.push_report(&report);
+        report.push_to(&mut page);
         let [Block::Table(table), Block::Bars(bars), Block::Table(_), Block::Bars(_)] =
             page.blocks.as_slice()
         else {

@@ -15,8 +15,8 @@ use plotters::prelude::{
 };
 use plotters::style::{Color as _, IntoFont as _, RGBAColor, ShapeStyle};
 
-use super::scale::{is_drawable, range, stretches};
-use super::{BarPlot, LinePlot, Panel};
+use crate::scale::{is_drawable, range, stretches};
+use crate::{BarPlot, LinePlot, Panel};
 
 /// Colours of series, told apart on white and on black.
 const COLOURS: [RGBColor; 8] = [
@@ -223,8 +223,8 @@ fn trim(digits: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Bar, BarSeries, Series};
     use super::*;
+    use crate::{Bar, BarSeries, Series};
 
     #[test]
     fn numbers_are_short_and_true() {
