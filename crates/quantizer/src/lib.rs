@@ -61,6 +61,10 @@ mod product;
 mod quality;
 mod rows;
 mod rq_kmeans;
+#[cfg(feature = "torch")]
+mod rq_vae;
+#[cfg(feature = "torch")]
+mod sinkhorn;
 mod storage;
 mod sums;
 mod thresholds;
@@ -74,4 +78,9 @@ pub use matrix::Matrix;
 pub use params::{RqKMeansParams, RqKMeansValidParams};
 pub use quality::{LevelQuality, QualityReport, catalog_codes};
 pub use rq_kmeans::{FitObserver, FitStep, LevelFit, RqKMeans};
+#[cfg(feature = "torch")]
+pub use rq_vae::{
+    EarlyStop, RqVae, RqVaeEvaluation, RqVaeLosses, RqVaeObserver, RqVaeParams, RqVaeTraining,
+    RqVaeValidParams, Schedule, StopMetric,
+};
 pub use thresholds::Thresholds;

@@ -130,9 +130,9 @@ pub(super) fn resume(
         state.best = Some(state.parameters.flat.f_zeros_like()?);
     }
     for (name, tensor) in tensors(state) {
-        let count = usize::try_from(tensor.numel()).unwrap_or(0);
+        let count = tensor.numel();
         let values = read_f32(path, &header, data, &name, &[count])?;
-        let _ = tensor.shallow_clone().f_copy_(&Tensor::f_from_slice(&values)?)?;
+        tensor.shallow_clone().f_copy_(&Tensor::f_from_slice(&values)?)?;
     }
     state.progress = head.progress;
     Ok(())

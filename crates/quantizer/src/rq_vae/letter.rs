@@ -95,3 +95,26 @@ pub(super) fn draw_positives(clusters: &[u16], rng: &mut impl Rng) -> Vec<i64> {
     }
     positives
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn a_positive_is_another_code_of_the_same_cluster() {
+        let clusters = [0u16, 1, 0, 2, 1, 0];
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..100 {
+            let positives = draw_positives(&clusters, &mut rng);
+            assert_eq!(positives[3], 3, "alone in its cluster");
+            assert_eq!((positives[1], positives[4]), (4, 1));
+            seen.insert(positives[0]);
+        }
+        // Each is missed by all 100 draws with odds 2^-100.
+        assert!(seen.into_iter().eq([2, 5]));
+    }
+}

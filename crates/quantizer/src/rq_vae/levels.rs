@@ -37,7 +37,7 @@ impl Levels {
             let norms = codebook.f_square()?.f_sum_dim_intlist(1, false, Kind::Float)?; // [K]
             let scores = norms.f_addmm(residual, &codebook.f_mul_scalar(-2.0)?.f_tr()?)?; // [B, K]
             let code = match settings.sinkhorn_epsilon(level) {
-                None => scores.f_argmin(1, false)?, // [B]
+                None => scores.f_min_dim(1, false)?.1, // [B]
                 Some(epsilon) => {
                     let own = residual.f_square()?.f_sum_dim_intlist(1, true, Kind::Float)?;
                     balanced_codes(&(scores + own), epsilon, settings.sinkhorn_iterations)?

@@ -1,4 +1,4 @@
-//! The multi-layer perceptrons: linear layers with ReLU between them, written out forward and
+//! The multi-layer perceptrons: linear layers with rectifiers between them, written out forward and
 //! backward.
 //!
 //! Against automatic differentiation this keeps each activation once, writes gradients in place

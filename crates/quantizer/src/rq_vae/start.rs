@@ -35,7 +35,7 @@ pub(super) fn fill_weights(
             values.resize(values.len() + count, 0.0);
         }
     }
-    let _ = parameters.flat.f_copy_(&tch::Tensor::f_from_slice(&values)?)?;
+    parameters.flat.f_copy_(&tch::Tensor::f_from_slice(&values)?)?;
     Ok(())
 }
 
@@ -62,7 +62,7 @@ pub(super) fn fill_codebook(
         .max_iterations(ITERATIONS)
         .fit(&DatasetBase::from(rows.view()))?;
     let Some(centroids) = fitted.codebooks().level(0) else { return Ok(()) };
-    let _ = codebook.f_copy_(&to_tensor(&centroids, codebook.device())?)?;
+    codebook.f_copy_(&to_tensor(&centroids, codebook.device())?)?;
     Ok(())
 }
 

@@ -114,3 +114,6 @@ impl Step {
         Ok((Tensor::f_stack(&terms, 0)?, levels))
     }
 }
+
+#[cfg(test)]
+mod tests;
