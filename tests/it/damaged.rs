@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use sidereal::corpus::read::recbole::{ReadOptions, read};
-use sidereal::policy::{Qwen3, TextEncoder};
+use sidereal::policy::{Decoder, TextEncoder};
 use tempfile::TempDir;
 
 use crate::shop;
@@ -75,6 +75,6 @@ fn damaged_tensor_files_name_file_and_tensor() {
     let error = TextEncoder::load(dir.path(), device).unwrap_err();
     assert_names(&words(&error), &["model.safetensors"]);
     fs::write(&weights, b"").unwrap();
-    let error = Qwen3::load(dir.path(), device).unwrap_err();
+    let error = Decoder::load(dir.path(), device).unwrap_err();
     assert_names(&words(&error), &["model_type"]);
 }

@@ -3,7 +3,8 @@
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
 use sidereal_policy::{
-    BeamSearch, Constraint, Qwen3, Qwen3Config, Scoring, SidTokenizer, TokenBatch, device,
+    Architecture, BeamSearch, Constraint, Decoder, DecoderConfig, Scoring, SidTokenizer,
+    TokenBatch, device,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 
@@ -15,7 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let texts = ["the next item of a history"];
     let tokenizer = SidTokenizer::train(texts.iter(), 300, catalog.spec())?;
-    let config = Qwen3Config {
+    let config = DecoderConfig {
+        architecture: Architecture::Qwen3,
         vocab_size: tokenizer.vocab_size(),
         hidden_size: 32,
         intermediate_size: 64,
@@ -26,10 +28,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         max_position_embeddings: 128,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        rope_scaling: None,
+        attention_bias: false,
         tie_word_embeddings: true,
     };
     let limit = config.max_position_embeddings - catalog.spec().max_len();
-    let model = Qwen3::random(config, 7, device("cpu")?)?;
+    let model = Decoder::random(config, 7, device("cpu")?)?;
     let constraint = Constraint::new(&catalog, &tokenizer, model.device())?;
 
     // Two prompts of different lengths; the second already begins its answer with <a_1>.

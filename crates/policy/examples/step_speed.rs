@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use sidereal_policy::{Qwen3, Qwen3Config, TokenBatch, device, tune_allocator};
+use sidereal_policy::{Architecture, Decoder, DecoderConfig, TokenBatch, device, tune_allocator};
 use tch::{Kind, Tensor};
 
 const ROWS: usize = 64;
@@ -14,7 +14,8 @@ const STEPS: usize = 40;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tuned = std::env::args().any(|argument| argument == "tuned") && tune_allocator();
-    let config = Qwen3Config {
+    let config = DecoderConfig {
+        architecture: Architecture::Qwen3,
         vocab_size: 2000,
         hidden_size: 128,
         intermediate_size: 384,
@@ -25,9 +26,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         max_position_embeddings: 128,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        rope_scaling: None,
+        attention_bias: false,
         tie_word_embeddings: true,
     };
-    let model = Qwen3::random(config, 1, device("cpu")?)?.require_grad(true);
+    let model = Decoder::random(config, 1, device("cpu")?)?.require_grad(true);
     let rows: Vec<Vec<u32>> =
         (0..64u32).map(|row| (0..TOKENS).map(|i| (row * 97 + i * 31) % 2000).collect()).collect();
     let batch = TokenBatch::new(&rows, 0, 128, model.device())?;

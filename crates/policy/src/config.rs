@@ -4,15 +4,75 @@ use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::PolicyError;
 
-/// Settings of a Qwen3 decoder, with the names of its `config.json`.
+/// A family of decoders that share one computation and differ in where biases and norms stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Architecture {
+    /// Qwen2 and Qwen2.5: biases on queries, keys and values.
+    Qwen2,
+    /// Qwen3: normalised queries and keys.
+    Qwen3,
+    /// Llama 2 and 3: neither.
+    Llama,
+}
+
+impl Architecture {
+    /// Name in `model_type`.
+    #[must_use]
+    pub const fn model_type(self) -> &'static str {
+        match self {
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
+            Self::Llama => "llama",
+        }
+    }
+
+    /// Name of the class in transformers.
+    const fn class(self) -> &'static str {
+        match self {
+            Self::Qwen2 => "Qwen2ForCausalLM",
+            Self::Qwen3 => "Qwen3ForCausalLM",
+            Self::Llama => "LlamaForCausalLM",
+        }
+    }
+
+    /// Whether each head's queries and keys are normalised before they turn.
+    pub(crate) const fn normalises_heads(self) -> bool {
+        matches!(self, Self::Qwen3)
+    }
+}
+
+/// How Llama 3.1 and later stretch their rotary frequencies beyond the trained length.
+///
+/// With `λ` a frequency's wavelength and `P` the original length: frequencies with
+/// `λ < P / high_freq_factor` stay, those with `λ > P / low_freq_factor` are divided by `factor`,
+/// and between the two the divisor changes smoothly.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Llama3Rope {
+    /// Divisor of low frequencies.
+    pub factor: f64,
+    /// Bound of the frequencies that are divided.
+    pub low_freq_factor: f64,
+    /// Bound of the frequencies that stay.
+    pub high_freq_factor: f64,
+    /// Length that the model was first trained on, `P`.
+    pub original_max_position_embeddings: usize,
+}
+
+/// Settings of a decoder, with the names of its `config.json`.
 ///
 /// Reading refuses settings that this implementation does not follow (another architecture,
-/// activation, rotary scaling, attention bias, sliding window) instead of ignoring them.
+/// activation, rotary scaling, sliding window, biases in the feed-forward layer) instead of
+/// ignoring them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Qwen3Config {
+pub struct DecoderConfig {
+    /// The family.
+    pub architecture: Architecture,
     /// Rows of the embedding, `V`.
     pub vocab_size: usize,
     /// Width of the residual stream, `D`.
@@ -33,11 +93,34 @@ pub struct Qwen3Config {
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
+    /// Stretching of the rotary frequencies; `None` for none.
+    pub rope_scaling: Option<Llama3Rope>,
+    /// Whether queries, keys, values and the attention's output have biases. Qwen2 has those of
+    /// the first three whatever this says.
+    pub attention_bias: bool,
     /// Whether the output head is the embedding.
     pub tie_word_embeddings: bool,
 }
 
-impl Qwen3Config {
+/// What is read as it stands; the rest needs a look at several fields.
+#[derive(Deserialize)]
+struct Plain {
+    vocab_size: usize,
+    hidden_size: usize,
+    intermediate_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
+    max_position_embeddings: usize,
+    rms_norm_eps: f64,
+    #[serde(default)]
+    attention_bias: bool,
+    #[serde(default)]
+    tie_word_embeddings: bool,
+}
+
+impl DecoderConfig {
     /// Reads the `config.json` of a checkpoint directory.
     ///
     /// # Errors
@@ -47,27 +130,43 @@ impl Qwen3Config {
         let text = fs::read_to_string(&path)
             .map_err(|source| PolicyError::Io { path: path.clone(), source })?;
         let json = |source| PolicyError::Json { path: path.clone(), source };
-        let mut value: serde_json::Value = serde_json::from_str(&text).map_err(json)?;
+        let value: Value = serde_json::from_str(&text).map_err(json)?;
+        let architecture = architecture(&value)?;
         refuse_unsupported(&value)?;
-        // Newer transformers nest the base: {"rope_parameters": {"rope_theta": 1e6, …}}.
-        if value.get("rope_theta").is_none()
-            && let Some(theta) = value.pointer("/rope_parameters/rope_theta").cloned()
-        {
-            value["rope_theta"] = theta;
-        }
-        let config: Self = serde_json::from_value(value).map_err(json)?;
+        let (rope_theta, rope_scaling) = rope(&value).map_err(|error| match error {
+            RopeError::Json(source) => json(source),
+            RopeError::Unsupported(error) => error,
+        })?;
+        let plain: Plain = serde_json::from_value(value).map_err(json)?;
+        let heads = plain.num_attention_heads;
+        let config = Self {
+            architecture,
+            vocab_size: plain.vocab_size,
+            hidden_size: plain.hidden_size,
+            intermediate_size: plain.intermediate_size,
+            num_hidden_layers: plain.num_hidden_layers,
+            num_attention_heads: heads,
+            num_key_value_heads: plain.num_key_value_heads.unwrap_or(heads),
+            head_dim: plain.head_dim.unwrap_or(plain.hidden_size / heads.max(1)),
+            max_position_embeddings: plain.max_position_embeddings,
+            rms_norm_eps: plain.rms_norm_eps,
+            rope_theta,
+            rope_scaling,
+            attention_bias: plain.attention_bias,
+            tie_word_embeddings: plain.tie_word_embeddings,
+        };
         config.check()?;
         Ok(config)
     }
 
-    /// The contents of a `config.json` that transformers reads as `Qwen3ForCausalLM`.
+    /// The contents of a `config.json` that transformers reads as this architecture's causal LM.
     #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({
-            "architectures": ["Qwen3ForCausalLM"],
-            "model_type": "qwen3",
+    pub fn to_json(&self) -> Value {
+        let mut value = json!({
+            "architectures": [self.architecture.class()],
+            "model_type": self.architecture.model_type(),
             "hidden_act": "silu",
-            "attention_bias": false,
+            "attention_bias": self.attention_bias,
             "attention_dropout": 0.0,
             "use_sliding_window": false,
             "dtype": "float32",
@@ -82,7 +181,27 @@ impl Qwen3Config {
             "rms_norm_eps": self.rms_norm_eps,
             "rope_theta": self.rope_theta,
             "tie_word_embeddings": self.tie_word_embeddings,
-        })
+        });
+        if let Some(scaling) = self.rope_scaling {
+            value["rope_scaling"] = json!({
+                "rope_type": "llama3",
+                "factor": scaling.factor,
+                "low_freq_factor": scaling.low_freq_factor,
+                "high_freq_factor": scaling.high_freq_factor,
+                "original_max_position_embeddings": scaling.original_max_position_embeddings,
+            });
+        }
+        value
+    }
+
+    /// Whether queries, keys and values have biases.
+    pub(crate) const fn input_bias(&self) -> bool {
+        matches!(self.architecture, Architecture::Qwen2) || self.attention_bias
+    }
+
+    /// Whether the attention's output has a bias.
+    pub(crate) const fn output_bias(&self) -> bool {
+        !matches!(self.architecture, Architecture::Qwen2) && self.attention_bias
     }
 
     /// Accepts settings from which a model can be built.
@@ -101,73 +220,107 @@ impl Qwen3Config {
         ];
         if !(1..=1024).contains(&self.num_hidden_layers) {
             let found = self.num_hidden_layers.to_string();
-            return Err(PolicyError::Unsupported {
-                field: "num_hidden_layers",
-                found,
-                expected: "1 to 1024",
-            });
+            return Err(unsupported("num_hidden_layers", found, "1 to 1024"));
         }
-        for (field, value) in [("rms_norm_eps", self.rms_norm_eps), ("rope_theta", self.rope_theta)]
-        {
+        let mut positive =
+            vec![("rms_norm_eps", self.rms_norm_eps), ("rope_theta", self.rope_theta)];
+        if let Some(scaling) = self.rope_scaling {
+            positive.extend([
+                ("rope_scaling.factor", scaling.factor),
+                ("rope_scaling.low_freq_factor", scaling.low_freq_factor),
+                // The smooth part lies between the two.
+                (
+                    "rope_scaling.high_freq_factor",
+                    scaling.high_freq_factor - scaling.low_freq_factor,
+                ),
+            ]);
+        }
+        for (field, value) in positive {
             if !(value.is_finite() && value > 0.0) {
-                let found = value.to_string();
-                return Err(PolicyError::Unsupported { field, found, expected: "above zero" });
+                return Err(unsupported(field, value.to_string(), "above zero"));
             }
         }
         for (field, size) in sizes {
             if !(1..1 << 31).contains(&size) {
-                let found = size.to_string();
-                return Err(PolicyError::Unsupported { field, found, expected: "1 to 2^31 - 1" });
+                return Err(unsupported(field, size.to_string(), "1 to 2^31 - 1"));
             }
         }
         if !self.head_dim.is_multiple_of(2) {
-            let found = self.head_dim.to_string();
-            return Err(PolicyError::Unsupported { field: "head_dim", found, expected: "even" });
+            return Err(unsupported("head_dim", self.head_dim.to_string(), "even"));
         }
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
-            return Err(PolicyError::Unsupported {
-                field: "num_key_value_heads",
-                found: self.num_key_value_heads.to_string(),
-                expected: "a divisor of num_attention_heads",
-            });
+            let found = self.num_key_value_heads.to_string();
+            let expected = "a divisor of num_attention_heads";
+            return Err(unsupported("num_key_value_heads", found, expected));
         }
         Ok(())
     }
 }
 
+fn unsupported(field: &'static str, found: String, expected: &'static str) -> PolicyError {
+    PolicyError::Unsupported { field, found, expected }
+}
+
+fn architecture(value: &Value) -> Result<Architecture, PolicyError> {
+    let found = value.get("model_type").unwrap_or(&Value::Null);
+    [Architecture::Qwen2, Architecture::Qwen3, Architecture::Llama]
+        .into_iter()
+        .find(|architecture| found == architecture.model_type())
+        .ok_or_else(|| unsupported("model_type", found.to_string(), "qwen2, qwen3 or llama"))
+}
+
 /// Refuses what the implementation would otherwise silently compute differently.
-fn refuse_unsupported(value: &serde_json::Value) -> Result<(), PolicyError> {
-    use serde_json::Value::{Bool, Null};
-    let supported: [(&'static str, &[serde_json::Value], &'static str); 6] = [
-        ("model_type", &["qwen3".into()], "qwen3"),
-        ("hidden_act", &["silu".into(), Null], "silu"),
-        ("attention_bias", &[Bool(false), Null], "false"),
-        ("use_sliding_window", &[Bool(false), Null], "false"),
-        ("rope_scaling", &[Null], "null"),
-        ("quantization_config", &[Null], "null"),
+fn refuse_unsupported(value: &Value) -> Result<(), PolicyError> {
+    let supported: [(&'static str, &[Value], &'static str); 4] = [
+        ("hidden_act", &["silu".into(), Value::Null], "silu"),
+        ("mlp_bias", &[Value::Bool(false), Value::Null], "false"),
+        ("use_sliding_window", &[Value::Bool(false), Value::Null], "false"),
+        ("quantization_config", &[Value::Null], "null"),
     ];
     for (field, accepted, expected) in supported {
-        let found = value.get(field).unwrap_or(&Null);
+        let found = value.get(field).unwrap_or(&Value::Null);
         if !accepted.contains(found) {
-            return Err(PolicyError::Unsupported { field, found: found.to_string(), expected });
+            return Err(unsupported(field, found.to_string(), expected));
         }
     }
-    let layer_types = value.get("layer_types").and_then(serde_json::Value::as_array);
-    if let Some(other) = layer_types.into_iter().flatten().find(|kind| **kind != "full_attention") {
-        let found = other.to_string();
-        return Err(PolicyError::Unsupported {
-            field: "layer_types",
-            found,
-            expected: "full_attention",
-        });
-    }
-    match value.pointer("/rope_parameters/rope_type") {
+    let layer_types = value.get("layer_types").and_then(Value::as_array);
+    match layer_types.into_iter().flatten().find(|kind| **kind != "full_attention") {
+        Some(other) => Err(unsupported("layer_types", other.to_string(), "full_attention")),
         None => Ok(()),
-        Some(kind) if kind == "default" => Ok(()),
-        Some(kind) => Err(PolicyError::Unsupported {
-            field: "rope_parameters.rope_type",
-            found: kind.to_string(),
-            expected: "default",
-        }),
+    }
+}
+
+enum RopeError {
+    Json(serde_json::Error),
+    Unsupported(PolicyError),
+}
+
+/// Base and stretching of the rotary frequencies.
+///
+/// Newer transformers nest both, `{"rope_parameters": {"rope_theta": 1e6, "rope_type": …}}`; older
+/// ones write `rope_theta` and `rope_scaling`, in which the type was once named `type`.
+fn rope(value: &Value) -> Result<(f64, Option<Llama3Rope>), RopeError> {
+    let nested = value.get("rope_parameters").filter(|nested| !nested.is_null());
+    let theta = nested.and_then(|nested| nested.get("rope_theta"));
+    let theta = theta.or_else(|| value.get("rope_theta")).cloned().unwrap_or(json!(10_000.0));
+    let theta = serde_json::from_value(theta).map_err(RopeError::Json)?;
+    let (field, scaling) = match nested {
+        Some(nested) => ("rope_parameters.rope_type", nested),
+        None => ("rope_scaling.rope_type", value.get("rope_scaling").unwrap_or(&Value::Null)),
+    };
+    if scaling.is_null() {
+        return Ok((theta, None));
+    }
+    let kind = scaling.get("rope_type").or_else(|| scaling.get("type"));
+    match kind.and_then(Value::as_str) {
+        None | Some("default") => Ok((theta, None)),
+        Some("llama3") => {
+            let scaling = serde_json::from_value(scaling.clone()).map_err(RopeError::Json)?;
+            Ok((theta, Some(scaling)))
+        }
+        Some(other) => {
+            let error = unsupported(field, other.to_owned(), "default or llama3");
+            Err(RopeError::Unsupported(error))
+        }
     }
 }

@@ -1,18 +1,18 @@
 //! Language-model policies over Semantic IDs on libtorch.
 //!
-//! A [`Qwen3`] decoder reads prompts that a [`SidTokenizer`] encodes; a [`Constraint`] compiled
+//! A [`Decoder`] reads prompts that a [`SidTokenizer`] encodes; a [`Constraint`] compiled
 //! from a catalogue keeps what it writes legal; [`BeamSearch`] finds the best Semantic IDs, and
 //! [`group_logp`] scores groups of them with gradients. Checkpoints are HF directories, in and
 //! out. A [`TextEncoder`] turns item texts into vectors for a quantiser.
 //!
 //! ```no_run,standalone_crate
-//! use sidereal_policy::{BeamSearch, Constraint, Qwen3, Scoring, SidTokenizer, TokenBatch, device};
+//! use sidereal_policy::{BeamSearch, Constraint, Decoder, Scoring, SidTokenizer, TokenBatch, device};
 //! use sidereal_sid::Catalog;
 //!
 //! let dir = std::path::Path::new("runs/shop/policy");
 //! let catalog = Catalog::load(&dir.join("catalog.json"))?;
 //! let tokenizer = SidTokenizer::load(dir, catalog.spec())?;
-//! let model = Qwen3::load(dir, device("auto")?)?;
+//! let model = Decoder::load(dir, device("auto")?)?;
 //! let constraint = Constraint::new(&catalog, &tokenizer, model.device())?;
 //! let prompt = tokenizer.encode("next:<a_1><b_7><c_2>")?;
 //! let prompts = TokenBatch::new(&[prompt], tokenizer.pad(), 64, model.device())?;
@@ -29,7 +29,7 @@
 //! | `allocator` | [`tune_allocator`]: keeps the memory of freed tensors |
 //! | `device` | [`device()`]: CPU or CUDA by name, one binary for both |
 //! | `tokenizer` | [`SidTokenizer`]: text and codes ↔ token ids |
-//! | `config`, `models` | [`Qwen3Config`], [`Qwen3`], the BERT behind [`TextEncoder`] |
+//! | `config`, `models` | [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), the BERT behind [`TextEncoder`] |
 //! | `weights` | safetensors files, checked by name and shape |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |
 //! | `decode` | [`Constraint`], [`BeamSearch`], [`Scoring`] |
@@ -54,12 +54,12 @@ mod weights;
 
 pub use allocator::tune_allocator;
 pub use cache::{KvCache, TokenBatch};
-pub use config::Qwen3Config;
+pub use config::{Architecture, DecoderConfig, Llama3Rope};
 pub use decode::{BeamSearch, Constraint, Hypothesis, Scoring};
 pub use device::device;
 pub use encoder::TextEncoder;
 pub use error::PolicyError;
-pub use models::qwen3::Qwen3;
+pub use models::decoder::Decoder;
 pub use score::{Groups, Target, code_targets, group_logp, target_logp};
 pub use tokenizer::{END_OF_TURN, PAD, SidTokenizer};
 pub use weights::{Shapes, Weights, read_safetensors, write_safetensors};

@@ -6,7 +6,7 @@ use tch::Tensor;
 use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::{Constraint, Scoring};
-use crate::models::qwen3::Qwen3;
+use crate::models::decoder::Decoder;
 use crate::weights::to_i64;
 
 /// A token whose log-probability is asked for.
@@ -36,7 +36,7 @@ pub enum Target {
 /// [`PolicyError::Size`] where states and targets differ in number or there are none;
 /// [`PolicyError::IllegalCode`] for a code that cannot follow its node, under either scoring.
 pub fn target_logp(
-    model: &Qwen3,
+    model: &Decoder,
     constraint: &Constraint,
     states: &Tensor,
     targets: &[Target],
@@ -87,7 +87,7 @@ pub fn target_logp(
 }
 
 fn word_logp<'a>(
-    model: &Qwen3,
+    model: &Decoder,
     states: &Tensor,
     targets: impl Iterator<Item = &'a Target>,
 ) -> Result<Tensor, PolicyError> {
@@ -101,7 +101,7 @@ fn word_logp<'a>(
 }
 
 fn code_logp<'a>(
-    model: &Qwen3,
+    model: &Decoder,
     constraint: &Constraint,
     states: &Tensor,
     level: usize,
@@ -173,7 +173,7 @@ pub struct Groups<'a> {
 /// [`PolicyError::Size`] where the numbers of prompts, guides and groups differ;
 /// [`PolicyError::Empty`] for a completion without codes or outside the trie.
 pub fn group_logp(
-    model: &Qwen3,
+    model: &Decoder,
     constraint: &Constraint,
     groups: &Groups<'_>,
     scoring: Scoring,

@@ -1,11 +1,14 @@
 //! Named weights and safetensors files.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
+use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, View};
+use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
@@ -22,11 +25,58 @@ pub type Shapes = BTreeMap<String, Vec<i64>>;
 /// [`PolicyError::Io`], [`PolicyError::TensorFile`] for a truncated or damaged file and
 /// [`PolicyError::TensorType`].
 pub fn read_safetensors(path: &Path) -> Result<Weights, PolicyError> {
-    let io = |source| PolicyError::Io { path: path.to_owned(), source };
-    let bytes = fs::read(path).map_err(io)?;
+    read_file(path, Kind::Float)
+}
+
+/// Reads every tensor of a checkpoint directory: of `model.safetensors`, or of the shards that
+/// `model.safetensors.index.json` names. Floats become `kind`.
+///
+/// # Errors
+/// Those of [`read_safetensors`]; [`PolicyError::Json`] for a damaged index;
+/// [`PolicyError::MissingTensor`] where a shard lacks what the index says it has.
+pub(crate) fn read_checkpoint(dir: &Path, kind: Kind) -> Result<Weights, PolicyError> {
+    let index = checkpoint_file(dir);
+    if index.extension().is_some_and(|extension| extension == "safetensors") {
+        return read_file(&index, kind);
+    }
+    let text = fs::read_to_string(&index)
+        .map_err(|source| PolicyError::Io { path: index.clone(), source })?;
+    let index: ShardIndex = serde_json::from_str(&text)
+        .map_err(|source| PolicyError::Json { path: index.clone(), source })?;
+    let files: BTreeSet<&String> = index.weight_map.values().collect();
+    let mut weights = Weights::new();
+    for file in files {
+        let path = dir.join(Path::new(file).file_name().unwrap_or_default());
+        let mut shard = read_file(&path, kind)?;
+        for name in index.weight_map.iter().filter(|(_, of)| *of == file).map(|(name, _)| name) {
+            if !shard.contains_key(name) {
+                return Err(PolicyError::MissingTensor { path, name: name.clone() });
+            }
+        }
+        weights.append(&mut shard);
+    }
+    Ok(weights)
+}
+
+/// The file that lists a checkpoint's tensors: `model.safetensors`, or the index of its shards.
+pub(crate) fn checkpoint_file(dir: &Path) -> PathBuf {
+    let (whole, index) = (dir.join("model.safetensors"), dir.join("model.safetensors.index.json"));
+    if whole.exists() || !index.exists() { whole } else { index }
+}
+
+/// Which shard holds which tensor.
+#[derive(Debug, Deserialize)]
+struct ShardIndex {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// Maps a file and copies its tensors once, floats as `kind`.
+fn read_file(path: &Path, kind: Kind) -> Result<Weights, PolicyError> {
+    let bytes = map(path).map_err(|source| PolicyError::Io { path: path.to_owned(), source })?;
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|source| PolicyError::TensorFile { path: path.to_owned(), source })?;
     let mut weights = Weights::new();
+    let floats = kind;
     for (name, view) in file.tensors() {
         let kind = match view.dtype() {
             Dtype::F32 => Kind::Float,
@@ -40,10 +90,34 @@ pub fn read_safetensors(path: &Path) -> Result<Weights, PolicyError> {
         };
         let shape: Vec<i64> = view.shape().iter().map(|d| to_i64(*d)).collect();
         let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)?;
-        let tensor = if kind == Kind::Int64 { tensor } else { tensor.f_to_kind(Kind::Float)? };
+        let tensor = if kind == Kind::Int64 { tensor } else { tensor.f_to_kind(floats)? };
         weights.insert(name, tensor);
     }
     Ok(weights)
+}
+
+/// The bytes of a file, mapped; an empty file has none.
+#[allow(unsafe_code, reason = "mapping a file")]
+fn map(path: &Path) -> io::Result<MapOrEmpty> {
+    let file = fs::File::open(path)?;
+    if file.metadata()?.len() == 0 {
+        return Ok(MapOrEmpty(None));
+    }
+    // SAFETY: the map is read-only and lives only while its tensors are copied out. Whoever cuts
+    // the file short in that moment ends this process, as with every mapped checkpoint.
+    let map = unsafe { Mmap::map(&file) }?;
+    Ok(MapOrEmpty(Some(map)))
+}
+
+/// A map, or nothing, since an empty file cannot be mapped.
+struct MapOrEmpty(Option<Mmap>);
+
+impl Deref for MapOrEmpty {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
 }
 
 /// Writes weights as a safetensors file; an existing file is replaced whole or not at all.

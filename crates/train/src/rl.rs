@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Cursor, Shuffle};
 use sidereal_metrics::{Metric, RankingRun};
 use sidereal_policy::{
-    BeamSearch, Constraint, Groups, Hypothesis, Qwen3, Scoring, TokenBatch, Weights, group_logp,
+    BeamSearch, Constraint, Decoder, Groups, Hypothesis, Scoring, TokenBatch, Weights, group_logp,
 };
 use sidereal_rl::{
     Group, Grpo, PrefixSchedule, Reward, RolloutBatch, Segments, StepSize, ZScore, score_groups,
@@ -136,11 +136,11 @@ impl<R: Reward> Rl<'_, R> {
     /// tensors.
     pub fn run(
         &self,
-        model: Qwen3,
+        model: Decoder,
         prompts: &[RlPrompt],
         valid: &[Prompt],
         observer: &mut dyn Observer,
-    ) -> Result<Qwen3, TrainError> {
+    ) -> Result<Decoder, TrainError> {
         if prompts.is_empty() {
             return Err(TrainError::NoSamples { what: "reinforcement" });
         }
@@ -194,8 +194,8 @@ impl<R: Reward> Rl<'_, R> {
 
     fn step(
         &self,
-        model: &Qwen3,
-        reference: &Qwen3,
+        model: &Decoder,
+        reference: &Decoder,
         optim: &mut AdamW,
         batch: &[&RlPrompt],
         step: usize,
@@ -274,8 +274,8 @@ impl<R: Reward> Rl<'_, R> {
     #[allow(clippy::too_many_arguments, reason = "the parts of one micro-batch, used once")]
     fn backward(
         &self,
-        model: &Qwen3,
-        reference: &Qwen3,
+        model: &Decoder,
+        reference: &Decoder,
         rollouts: &Rollouts,
         part: &[usize],
         completions: &[Vec<Vec<u32>>],
@@ -314,7 +314,7 @@ impl<R: Reward> Rl<'_, R> {
     /// Draws the groups of a step, hard prompts a second time behind their guides.
     fn rollouts(
         &self,
-        model: &Qwen3,
+        model: &Decoder,
         batch: &[&RlPrompt],
         step: usize,
     ) -> Result<Rollouts, TrainError> {
@@ -349,7 +349,7 @@ impl<R: Reward> Rl<'_, R> {
 
     fn search(
         &self,
-        model: &Qwen3,
+        model: &Decoder,
         ids: &[Vec<u32>],
         guides: &[Vec<u32>],
     ) -> Result<Vec<Vec<Hypothesis>>, TrainError> {
@@ -361,7 +361,7 @@ impl<R: Reward> Rl<'_, R> {
     }
 
     /// NDCG@10 over the validation prompts, item level, seen items kept.
-    fn validate(&self, model: &Qwen3, valid: &[Prompt]) -> Result<f64, TrainError> {
+    fn validate(&self, model: &Decoder, valid: &[Prompt]) -> Result<f64, TrainError> {
         const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
         let search = self.beam(model, 20);
         let mut silent = |_: &Record| {};
@@ -374,7 +374,7 @@ impl<R: Reward> Rl<'_, R> {
         Ok(values.iter().sum::<f64>() / values.len() as f64)
     }
 
-    fn beam<'m>(&'m self, model: &'m Qwen3, beam_width: usize) -> BeamSearch<'m> {
+    fn beam<'m>(&'m self, model: &'m Decoder, beam_width: usize) -> BeamSearch<'m> {
         BeamSearch { model, constraint: self.constraint, beam_width, scoring: self.config.scoring }
     }
 
@@ -383,6 +383,6 @@ impl<R: Reward> Rl<'_, R> {
     }
 }
 
-fn copies(model: &Qwen3) -> Weights {
+fn copies(model: &Decoder) -> Weights {
     prefixed("", model.weights()).map(|(name, weight)| (name, weight.copy())).collect()
 }

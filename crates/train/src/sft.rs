@@ -4,7 +4,7 @@ use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use sidereal_policy::{Constraint, Qwen3, Scoring, Target, TokenBatch, Weights, target_logp};
+use sidereal_policy::{Constraint, Decoder, Scoring, Target, TokenBatch, Weights, target_logp};
 use tch::{Kind, Tensor};
 
 use crate::TrainError;
@@ -118,10 +118,10 @@ impl Sft<'_> {
     /// [`TrainError::NoSamples`], [`TrainError::Diverged`], and those of files and tensors.
     pub fn run(
         &self,
-        model: Qwen3,
+        model: Decoder,
         data: &SftData<'_>,
         observer: &mut dyn Observer,
-    ) -> Result<Qwen3, TrainError> {
+    ) -> Result<Decoder, TrainError> {
         if data.valid.is_empty() {
             return Err(TrainError::NoSamples { what: "validation" });
         }
@@ -192,7 +192,7 @@ impl Sft<'_> {
     /// One update; returns loss and gradient norm.
     fn step(
         &self,
-        model: &Qwen3,
+        model: &Decoder,
         optim: &mut AdamW,
         rows: &[&Sequence],
         lr: f64,
@@ -221,7 +221,12 @@ impl Sft<'_> {
     }
 
     /// Log-probabilities of all targets of `rows`, `[N]`.
-    fn logp(&self, model: &Qwen3, rows: &[&Sequence], dropout: f64) -> Result<Tensor, TrainError> {
+    fn logp(
+        &self,
+        model: &Decoder,
+        rows: &[&Sequence],
+        dropout: f64,
+    ) -> Result<Tensor, TrainError> {
         let limit = model.config().max_position_embeddings;
         let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
         let tokens = TokenBatch::new(&ids, self.pad, limit, model.device())?;
@@ -242,7 +247,7 @@ impl Sft<'_> {
     }
 
     /// Mean −log p over all targets of the validation sequences, in nats a token.
-    fn valid_loss(&self, model: &Qwen3, valid: &[Sequence]) -> Result<f64, TrainError> {
+    fn valid_loss(&self, model: &Decoder, valid: &[Sequence]) -> Result<f64, TrainError> {
         let _guard = tch::no_grad_guard();
         let mut order: Vec<&Sequence> = valid.iter().collect();
         order.sort_by_key(|sequence| sequence.ids.len());

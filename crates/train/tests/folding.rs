@@ -2,15 +2,15 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sidereal_policy::{
-    Constraint, Qwen3, Qwen3Config, Scoring, SidTokenizer, Target, TokenBatch, code_targets,
-    target_logp,
+    Architecture, Constraint, Decoder, DecoderConfig, Scoring, SidTokenizer, Target, TokenBatch,
+    code_targets, target_logp,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec, Trie};
 use sidereal_train::{Sequence, fold};
 use tch::{Device, Kind, Tensor};
 
 /// Sum of the targets' log-probabilities over all rows, as a graph.
-fn total(model: &Qwen3, constraint: &Constraint, rows: &[Sequence], scoring: Scoring) -> Tensor {
+fn total(model: &Decoder, constraint: &Constraint, rows: &[Sequence], scoring: Scoring) -> Tensor {
     let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
     let tokens = TokenBatch::new(&ids, 0, 64, Device::Cpu).unwrap();
     let hidden = model.forward(&tokens, 0.0).unwrap();
@@ -34,7 +34,8 @@ fn folding_changes_neither_log_probabilities_nor_gradients() {
     let trie = Trie::from_catalog(&catalog);
     let tokenizer = SidTokenizer::train(["next: a b"].iter(), 260, &spec).unwrap();
     let constraint = Constraint::new(&catalog, &tokenizer, Device::Cpu).unwrap();
-    let config = Qwen3Config {
+    let config = DecoderConfig {
+        architecture: Architecture::Qwen3,
         vocab_size: tokenizer.vocab_size(),
         hidden_size: 8,
         intermediate_size: 12,
@@ -45,9 +46,11 @@ fn folding_changes_neither_log_probabilities_nor_gradients() {
         max_position_embeddings: 64,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        rope_scaling: None,
+        attention_bias: false,
         tie_word_embeddings: true,
     };
-    let model = Qwen3::random(config, 3, Device::Cpu).unwrap().require_grad(true);
+    let model = Decoder::random(config, 3, Device::Cpu).unwrap().require_grad(true);
 
     // Two histories; each prefix predicts the next item.
     let mut samples = Vec::new();

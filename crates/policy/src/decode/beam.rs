@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::{Constraint, Scoring};
-use crate::models::qwen3::Qwen3;
+use crate::models::decoder::Decoder;
 use crate::weights::to_i64;
 
 /// A Semantic ID that the model wrote.
@@ -31,7 +31,7 @@ pub struct Hypothesis {
 #[derive(Debug, Clone, Copy)]
 pub struct BeamSearch<'a> {
     /// The policy.
-    pub model: &'a Qwen3,
+    pub model: &'a Decoder,
     /// What may be written.
     pub constraint: &'a Constraint,
     /// Most hypotheses kept at each level and returned.

@@ -1,4 +1,4 @@
-//! The Qwen3 decoder.
+//! The decoder of Qwen2, Qwen3 and Llama.
 
 use std::fs;
 use std::path::Path;
@@ -7,23 +7,28 @@ use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
 use crate::cache::{KvCache, LayerCache, TokenBatch, check_prompts};
-use crate::config::Qwen3Config;
+use crate::config::DecoderConfig;
+use crate::models::linear::{Linear, cast};
+use crate::models::rotary::{rotary_table, rotate};
 use crate::tokenizer::SidTokenizer;
-use crate::weights::{Shapes, Weights, read_safetensors, select, to_i64, write_safetensors};
+use crate::weights::{
+    Shapes, Weights, checkpoint_file, read_checkpoint, select, to_i64, write_safetensors,
+};
 
 /// Standard deviation of freshly drawn matrices, transformers' `initializer_range`.
 const INITIALIZER_RANGE: f64 = 0.02;
-/// Most logits that [`Qwen3::log_normaliser`] holds at once: 64 MiB of f32.
+/// Most logits that [`Decoder::log_normaliser`] holds at once: 64 MiB of f32.
 const LOGITS_AT_ONCE: i64 = 1 << 24;
 
-/// A Qwen3 decoder: pre-norm RMS layers, rotary positions, per-head normalised queries and keys,
-/// grouped key-value heads, gated feed-forward, optionally tied output head.
+/// A decoder language model: pre-norm RMS layers, rotary positions, grouped key-value heads, gated
+/// feed-forward, optionally tied output head; by [`Architecture`](crate::Architecture) biases on
+/// queries, keys and values (Qwen2) or normalised queries and keys (Qwen3).
 ///
 /// The model is immutable; what it has read lives in a [`KvCache`] that the caller owns. Its
-/// weights are leaves of the autograd graph once [`Qwen3::require_grad`] was called.
+/// weights are leaves of the autograd graph once [`Decoder::require_grad`] was called.
 #[derive(Debug)]
-pub struct Qwen3 {
-    config: Qwen3Config,
+pub struct Decoder {
+    config: DecoderConfig,
     weights: Weights,
     layers: Vec<Layer>,
     embedding: Tensor,
@@ -31,30 +36,32 @@ pub struct Qwen3 {
     head: Tensor,
     /// Cosines and sines of every position, `[P, hd]`.
     rotary: (Tensor, Tensor),
+    /// Element type that products are computed in.
+    kind: Kind,
 }
 
 /// Weights of one layer, sharing storage with the named ones.
 #[derive(Debug)]
 struct Layer {
     input_norm: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    o: Tensor,
-    q_norm: Tensor,
-    k_norm: Tensor,
+    q: Linear,
+    k: Linear,
+    v: Linear,
+    o: Linear,
+    /// Norms of each head's queries and keys, where the architecture has them.
+    head_norms: Option<(Tensor, Tensor)>,
     post_norm: Tensor,
-    gate: Tensor,
-    up: Tensor,
-    down: Tensor,
+    gate: Linear,
+    up: Linear,
+    down: Linear,
 }
 
-impl Qwen3 {
-    /// A model with weights drawn from N(0, 0.02²), norms at one; equal seeds, equal weights.
+impl Decoder {
+    /// A model with weights drawn from N(0, 0.02²), norms at one, biases at zero; equal seeds, equal weights.
     ///
     /// # Errors
     /// [`PolicyError::Unsupported`] for settings without a model.
-    pub fn random(config: Qwen3Config, seed: i64, device: Device) -> Result<Self, PolicyError> {
+    pub fn random(config: DecoderConfig, seed: i64, device: Device) -> Result<Self, PolicyError> {
         config.check()?;
         tch::manual_seed(seed);
         let weights = shapes(&config)
@@ -62,6 +69,8 @@ impl Qwen3 {
             .map(|(name, shape)| {
                 let tensor = if name.ends_with("norm.weight") {
                     Tensor::f_ones(&shape, (Kind::Float, Device::Cpu))?
+                } else if name.ends_with("bias") {
+                    Tensor::f_zeros(&shape, (Kind::Float, Device::Cpu))?
                 } else {
                     Tensor::f_randn(&shape, (Kind::Float, Device::Cpu))? * INITIALIZER_RANGE
                 };
@@ -71,18 +80,29 @@ impl Qwen3 {
         Self::from_weights(config, weights)
     }
 
-    /// Reads `config.json` and `model.safetensors` of a checkpoint directory.
+    /// Reads `config.json` and `model.safetensors`, or the shards that
+    /// `model.safetensors.index.json` names, of a checkpoint directory; weights become f32.
     ///
     /// # Errors
     /// Damaged or missing files, and tensors that the configuration does not expect, by name.
     pub fn load(dir: &Path, device: Device) -> Result<Self, PolicyError> {
-        let config = Qwen3Config::load(dir)?;
-        let path = dir.join("model.safetensors");
-        let mut found = read_safetensors(&path)?;
+        Self::load_as(dir, device, Kind::Float)
+    }
+
+    /// As [`load`](Self::load), with weights of another element type: bf16 halves their memory,
+    /// for use without training.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_as(dir: &Path, device: Device, kind: Kind) -> Result<Self, PolicyError> {
+        let config = DecoderConfig::load(dir)?;
+        let mut found = read_checkpoint(dir, kind)?;
         if config.tie_word_embeddings {
             found.remove("lm_head.weight");
         }
-        let weights = select(found, &shapes(&config), device, &path)?;
+        // A table of frequencies that old checkpoints hold and every reader computes anew.
+        found.retain(|name, _| !name.ends_with("rotary_emb.inv_freq"));
+        let weights = select(found, &shapes(&config), device, &checkpoint_file(dir))?;
         Self::from_weights(config, weights)
     }
 
@@ -108,7 +128,7 @@ impl Qwen3 {
     }
 
     /// A model over weights that [`shapes`](Self::save) names; used by loaders and trainers.
-    fn from_weights(config: Qwen3Config, weights: Weights) -> Result<Self, PolicyError> {
+    fn from_weights(config: DecoderConfig, weights: Weights) -> Result<Self, PolicyError> {
         let get = |name: String| -> Result<Tensor, PolicyError> {
             weights
                 .get(&name)
@@ -118,18 +138,29 @@ impl Qwen3 {
         let layers = (0..config.num_hidden_layers)
             .map(|layer| {
                 let part = |name: &str| get(format!("model.layers.{layer}.{name}.weight"));
+                let linear = |name: &str, biased: bool| -> Result<Linear, PolicyError> {
+                    let bias = || get(format!("model.layers.{layer}.{name}.bias"));
+                    Ok(Linear { weight: part(name)?, bias: biased.then(bias).transpose()? })
+                };
+                let (input, output) = (config.input_bias(), config.output_bias());
+                let head_norms = config
+                    .architecture
+                    .normalises_heads()
+                    .then(|| {
+                        Ok::<_, PolicyError>((part("self_attn.q_norm")?, part("self_attn.k_norm")?))
+                    })
+                    .transpose()?;
                 Ok(Layer {
                     input_norm: part("input_layernorm")?,
-                    q: part("self_attn.q_proj")?,
-                    k: part("self_attn.k_proj")?,
-                    v: part("self_attn.v_proj")?,
-                    o: part("self_attn.o_proj")?,
-                    q_norm: part("self_attn.q_norm")?,
-                    k_norm: part("self_attn.k_norm")?,
+                    q: linear("self_attn.q_proj", input)?,
+                    k: linear("self_attn.k_proj", input)?,
+                    v: linear("self_attn.v_proj", input)?,
+                    o: linear("self_attn.o_proj", output)?,
+                    head_norms,
                     post_norm: part("post_attention_layernorm")?,
-                    gate: part("mlp.gate_proj")?,
-                    up: part("mlp.up_proj")?,
-                    down: part("mlp.down_proj")?,
+                    gate: linear("mlp.gate_proj", false)?,
+                    up: linear("mlp.up_proj", false)?,
+                    down: linear("mlp.down_proj", false)?,
                 })
             })
             .collect::<Result<_, PolicyError>>()?;
@@ -141,12 +172,13 @@ impl Qwen3 {
         };
         let norm = get("model.norm.weight".into())?;
         let rotary = rotary_table(&config, embedding.device())?;
-        Ok(Self { config, weights, layers, embedding, norm, head, rotary })
+        let kind = embedding.kind();
+        Ok(Self { config, weights, layers, embedding, norm, head, rotary, kind })
     }
 
     /// The settings.
     #[must_use]
-    pub const fn config(&self) -> &Qwen3Config {
+    pub const fn config(&self) -> &DecoderConfig {
         &self.config
     }
 
@@ -184,7 +216,22 @@ impl Qwen3 {
     pub fn frozen_copy(&self) -> Result<Self, PolicyError> {
         let weights =
             self.weights.iter().map(|(name, w)| (name.clone(), w.detach().copy())).collect();
-        Self::from_weights(self.config.clone(), weights)
+        Ok(Self::from_weights(self.config.clone(), weights)?.computing_in(self.kind))
+    }
+
+    /// The same model with products computed in another element type: bf16 over f32 weights is
+    /// mixed precision with f32 masters, gradients included. Softmax and log-probabilities stay in
+    /// f32.
+    #[must_use]
+    pub fn computing_in(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Element type that products are computed in.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Hidden states `[U, T, D]` of right-padded rows, without keeping keys and values.
@@ -221,8 +268,9 @@ impl Qwen3 {
         self.check_positions(len)?;
         let drop = |x: Tensor| if dropout > 0.0 { x.dropout(dropout, true) } else { x };
         let (cos, sin) = &self.rotary;
-        let (cos, sin) = (cos.f_narrow(0, 0, len)?, sin.f_narrow(0, 0, len)?);
-        let mut x = drop(Tensor::f_embedding(&self.embedding, &tokens.ids, -1, false, false)?); // [U, T, D]
+        let first = |table: &Tensor| cast(&table.f_narrow(0, 0, len)?, self.kind);
+        let (cos, sin) = (first(cos)?, first(sin)?);
+        let mut x = drop(self.embed(&tokens.ids)?); // [U, T, D]
         for layer in &self.layers {
             let (q, k, v) = self.project(layer, &x, &[rows, len])?; // [U, T, H, hd]
             let q = rotate(&q.transpose(1, 2), &cos, &sin); // [U, H, T, hd]
@@ -240,7 +288,7 @@ impl Qwen3 {
                 grouped,
             )?;
             let attended = attended.transpose(1, 2).reshape([rows, len, -1]); // [U, T, H·hd]
-            x = drop(attended.f_linear(&layer.o, None::<&Tensor>)?).f_add_(&x)?;
+            x = drop(layer.o.apply(&attended, self.kind)?).f_add_(&x)?;
             x = drop(self.feed_forward(layer, &x)?).f_add_(&x)?;
             if let Some(cache) = cache.as_deref_mut() {
                 cache.layers.push(LayerCache { prompt: (k, v.contiguous()), branch: None });
@@ -270,7 +318,7 @@ impl Qwen3 {
         let positions = cache.prompt_len.unsqueeze(1) + offsets; // [U, S]
         let per_row = |table: &Tensor| -> Result<Tensor, PolicyError> {
             let dim = table.size()[1];
-            let rows = table.f_index_select(0, &positions.view(-1))?;
+            let rows = cast(&table.f_index_select(0, &positions.view(-1))?, self.kind)?;
             Ok(rows.view([users, 1, 1, len, dim])) // broadcast over heads and branches
         };
         let (cos, sin) = (per_row(&self.rotary.0)?, per_row(&self.rotary.1)?);
@@ -285,7 +333,7 @@ impl Qwen3 {
         let kv_heads = to_i64(self.config.num_key_value_heads);
         let dim = to_i64(self.config.head_dim);
         let repeat = to_i64(self.config.num_attention_heads) / kv_heads;
-        let mut x = Tensor::f_embedding(&self.embedding, tokens, -1, false, false)?; // [U, W, S, D]
+        let mut x = self.embed(tokens)?; // [U, W, S, D]
         for (layer, kept) in self.layers.iter().zip(&mut cache.layers) {
             let (q, k, v) = self.project(layer, &x, &[users, width, len])?; // [U, W, S, H, hd]
             let heads_first = |t: Tensor| t.permute([0, 3, 1, 2, 4]); // [U, H, W, S, hd]
@@ -310,6 +358,7 @@ impl Qwen3 {
             let longest = on_prompt.size()[3];
             let on_prompt = on_prompt.view([&split[..], &[longest]].concat().as_slice());
             let weights = Tensor::f_cat(&[on_prompt, on_branch], -1)?.f_softmax(-1, Kind::Float)?;
+            let weights = cast(&weights, self.kind)?;
             let on_prompt = weights.narrow(-1, 0, longest).reshape([
                 users,
                 kv_heads,
@@ -324,7 +373,7 @@ impl Qwen3 {
                 .permute([0, 3, 4, 1, 2, 5]) // [U, W, S, Hkv, rep, hd]
                 .reshape([users, width, len, kv_heads * repeat * dim]);
             kept.branch = Some((k, v));
-            x = attended.f_linear(&layer.o, None::<&Tensor>)?.f_add_(&x)?;
+            x = layer.o.apply(&attended, self.kind)?.f_add_(&x)?;
             x = self.feed_forward(layer, &x)?.f_add_(&x)?;
         }
         cache.branch_len += len;
@@ -337,7 +386,7 @@ impl Qwen3 {
     /// # Errors
     /// [`PolicyError::Torch`].
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor, PolicyError> {
-        Ok(hidden.f_linear(&self.head, None::<&Tensor>)?)
+        Ok(hidden.f_linear(&cast(&self.head, self.kind)?, None::<&Tensor>)?)
     }
 
     /// Logits `[N, R]` of the vocabulary rows `rows` (`[R]`, i64) alone.
@@ -345,7 +394,8 @@ impl Qwen3 {
     /// # Errors
     /// [`PolicyError::Torch`].
     pub fn logits_of(&self, hidden: &Tensor, rows: &Tensor) -> Result<Tensor, PolicyError> {
-        Ok(hidden.f_linear(&self.head.f_index_select(0, rows)?, None::<&Tensor>)?)
+        let rows = cast(&self.head.f_index_select(0, rows)?, self.kind)?;
+        Ok(hidden.f_linear(&rows, None::<&Tensor>)?)
     }
 
     /// Log-sum-exp `[N]` over the whole vocabulary of the logits of hidden states `[N, D]`, in
@@ -361,7 +411,10 @@ impl Qwen3 {
         let parts = hidden
             .f_split(rows, 0)?
             .iter()
-            .map(|rows| Ok(self.logits(rows)?.f_logsumexp([-1i64].as_slice(), false)?))
+            .map(|rows| {
+                let logits = cast(&self.logits(rows)?, Kind::Float)?;
+                Ok(logits.f_logsumexp([-1i64].as_slice(), false)?)
+            })
             .collect::<Result<Vec<_>, PolicyError>>()?;
         Ok(Tensor::f_cat(&parts, 0)?)
     }
@@ -375,60 +428,51 @@ impl Qwen3 {
         if tokenizer > model { Err(PolicyError::Vocabulary { tokenizer, model }) } else { Ok(()) }
     }
 
+    fn embed(&self, ids: &Tensor) -> Result<Tensor, PolicyError> {
+        cast(&Tensor::f_embedding(&self.embedding, ids, -1, false, false)?, self.kind)
+    }
+
     fn check_positions(&self, found: i64) -> Result<(), PolicyError> {
         let limit = to_i64(self.config.max_position_embeddings);
         if found > limit { Err(PolicyError::Positions { found, limit }) } else { Ok(()) }
     }
 
-    /// Normalised queries and keys, and values, each `[…, heads, hd]`.
+    /// Queries, keys and values, each `[…, heads, hd]`.
     fn project(
         &self,
         layer: &Layer,
         x: &Tensor,
         shape: &[i64],
     ) -> Result<(Tensor, Tensor, Tensor), PolicyError> {
-        let h = self.normalise(x, &layer.input_norm)?;
-        let split = |weight: &Tensor| -> Result<Tensor, PolicyError> {
+        let normed = self.normalise(x, &layer.input_norm)?;
+        let split = |linear: &Linear| -> Result<Tensor, PolicyError> {
             let shape = [shape, &[-1, to_i64(self.config.head_dim)]].concat();
-            Ok(h.f_linear(weight, None::<&Tensor>)?.f_view(shape.as_slice())?)
+            Ok(linear.apply(&normed, self.kind)?.f_view(shape.as_slice())?)
         };
-        let q = self.normalise(&split(&layer.q)?, &layer.q_norm)?;
-        let k = self.normalise(&split(&layer.k)?, &layer.k_norm)?;
-        Ok((q, k, split(&layer.v)?))
+        let (q, k, v) = (split(&layer.q)?, split(&layer.k)?, split(&layer.v)?);
+        match &layer.head_norms {
+            None => Ok((q, k, v)),
+            Some((q_norm, k_norm)) => {
+                Ok((self.normalise(&q, q_norm)?, self.normalise(&k, k_norm)?, v))
+            }
+        }
     }
 
     fn feed_forward(&self, layer: &Layer, x: &Tensor) -> Result<Tensor, PolicyError> {
         let h = self.normalise(x, &layer.post_norm)?;
-        let gate = h.f_linear(&layer.gate, None::<&Tensor>)?.f_silu()?;
-        let up = h.f_linear(&layer.up, None::<&Tensor>)?;
-        Ok((gate * up).f_linear(&layer.down, None::<&Tensor>)?)
+        let gate = layer.gate.apply(&h, self.kind)?.f_silu()?;
+        let up = layer.up.apply(&h, self.kind)?;
+        layer.down.apply(&(gate * up), self.kind)
     }
 
     fn normalise(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor, PolicyError> {
-        Ok(x.f_rms_norm(weight.size(), Some(weight), Some(self.config.rms_norm_eps))?)
+        let weight = cast(weight, self.kind)?;
+        Ok(x.f_rms_norm(weight.size(), Some(&weight), Some(self.config.rms_norm_eps))?)
     }
 }
 
-/// `x·cos + rotate_half(x)·sin` over the last axis.
-fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
-    let halves = x.chunk(2, -1);
-    let turned = Tensor::cat(&[-&halves[1], halves[0].shallow_clone()], -1);
-    x * cos + turned * sin
-}
-
-/// Cosines and sines `[P, hd]` of `position · theta^(−2i/hd)`, each frequency twice.
-fn rotary_table(config: &Qwen3Config, device: Device) -> Result<(Tensor, Tensor), PolicyError> {
-    let (dim, float) = (to_i64(config.head_dim), (Kind::Float, Device::Cpu));
-    let exponents = Tensor::f_arange_start_step(0, dim, 2, float)? / dim as f64;
-    let inverse = Tensor::f_pow_scalar(config.rope_theta, &exponents)?.f_reciprocal()?;
-    let positions = Tensor::f_arange(to_i64(config.max_position_embeddings), float)?;
-    let angles = positions.f_outer(&inverse)?; // [P, hd/2]
-    let angles = Tensor::f_cat(&[&angles, &angles], 1)?.f_to_device(device)?;
-    Ok((angles.f_cos()?, angles.f_sin()?))
-}
-
 /// Tensor names and shapes of a checkpoint with these settings.
-fn shapes(config: &Qwen3Config) -> Shapes {
+fn shapes(config: &DecoderConfig) -> Shapes {
     let size = |n: usize| to_i64(n);
     let (d, ff, hd) =
         (size(config.hidden_size), size(config.intermediate_size), size(config.head_dim));
@@ -441,21 +485,27 @@ fn shapes(config: &Qwen3Config) -> Shapes {
         shapes.insert("lm_head.weight".to_owned(), vec![size(config.vocab_size), d]);
     }
     for layer in 0..config.num_hidden_layers {
-        let parts: [(&str, Vec<i64>); 11] = [
-            ("input_layernorm", vec![d]),
-            ("self_attn.q_proj", vec![q, d]),
-            ("self_attn.k_proj", vec![kv, d]),
-            ("self_attn.v_proj", vec![kv, d]),
-            ("self_attn.o_proj", vec![d, q]),
-            ("self_attn.q_norm", vec![hd]),
-            ("self_attn.k_norm", vec![hd]),
-            ("post_attention_layernorm", vec![d]),
-            ("mlp.gate_proj", vec![ff, d]),
-            ("mlp.up_proj", vec![ff, d]),
-            ("mlp.down_proj", vec![d, ff]),
+        let matrices = [
+            ("self_attn.q_proj", [q, d], config.input_bias()),
+            ("self_attn.k_proj", [kv, d], config.input_bias()),
+            ("self_attn.v_proj", [kv, d], config.input_bias()),
+            ("self_attn.o_proj", [d, q], config.output_bias()),
+            ("mlp.gate_proj", [ff, d], false),
+            ("mlp.up_proj", [ff, d], false),
+            ("mlp.down_proj", [d, ff], false),
         ];
-        for (name, shape) in parts {
-            shapes.insert(format!("model.layers.{layer}.{name}.weight"), shape);
+        for (name, shape, biased) in matrices {
+            if biased {
+                shapes.insert(format!("model.layers.{layer}.{name}.bias"), vec![shape[0]]);
+            }
+            shapes.insert(format!("model.layers.{layer}.{name}.weight"), shape.to_vec());
+        }
+        let mut norms = vec![("input_layernorm", d), ("post_attention_layernorm", d)];
+        if config.architecture.normalises_heads() {
+            norms.extend([("self_attn.q_norm", hd), ("self_attn.k_norm", hd)]);
+        }
+        for (name, width) in norms {
+            shapes.insert(format!("model.layers.{layer}.{name}.weight"), vec![width]);
         }
     }
     shapes

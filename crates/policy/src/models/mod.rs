@@ -1,4 +1,6 @@
-//! Architectures, one file each.
+//! Architectures, one file each, and what they share.
 
 pub(crate) mod bert;
-pub(crate) mod qwen3;
+pub(crate) mod decoder;
+pub(crate) mod linear;
+pub(crate) mod rotary;

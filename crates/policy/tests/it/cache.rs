@@ -1,6 +1,6 @@
 //! Cached reading against reading the whole text at once.
 
-use sidereal_policy::{PolicyError, Qwen3};
+use sidereal_policy::{Decoder, PolicyError};
 use tch::Tensor;
 
 use crate::tiny;
@@ -26,7 +26,7 @@ fn last_tokens(texts: &[Vec<Vec<u32>>], len: usize) -> Tensor {
 }
 
 /// Every branch's last `len` states equal those of its whole text read alone.
-fn assert_equal(model: &Qwen3, texts: &[Vec<Vec<u32>>], hidden: &Tensor, len: usize) {
+fn assert_equal(model: &Decoder, texts: &[Vec<Vec<u32>>], hidden: &Tensor, len: usize) {
     for (user, branches) in texts.iter().enumerate() {
         for (branch, text) in branches.iter().enumerate() {
             let whole = model.forward(&tiny::batch(std::slice::from_ref(text)), 0.0).unwrap();

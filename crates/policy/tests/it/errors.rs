@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use sidereal_policy::{
-    Constraint, PolicyError, Qwen3, SidTokenizer, TextEncoder, TokenBatch, Weights,
+    Constraint, Decoder, PolicyError, SidTokenizer, TextEncoder, TokenBatch, Weights,
     read_safetensors, write_safetensors,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
@@ -20,7 +20,7 @@ fn saved() -> tempfile::TempDir {
 }
 
 fn load(dir: &Path) -> PolicyError {
-    Qwen3::load(dir, Device::Cpu).unwrap_err()
+    Decoder::load(dir, Device::Cpu).unwrap_err()
 }
 
 fn with_weights(change: impl FnOnce(&mut Weights)) -> PolicyError {
@@ -92,12 +92,51 @@ fn truncated_and_absent_files_are_named() {
 }
 
 #[test]
+fn damaged_and_incomplete_shards_are_named() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/llama3_sharded");
+    let copy = || {
+        let dir = tempfile::tempdir().unwrap();
+        for file in fs::read_dir(&fixture).unwrap().map(|file| file.unwrap().path()) {
+            fs::copy(&file, dir.path().join(file.file_name().unwrap())).unwrap();
+        }
+        dir
+    };
+    let second = "model-00002-of-00003.safetensors";
+
+    let dir = copy();
+    let bytes = fs::read(dir.path().join(second)).unwrap();
+    fs::write(dir.path().join(second), &bytes[..bytes.len() / 2]).unwrap();
+    let error = load(dir.path());
+    assert!(matches!(&error, PolicyError::TensorFile { .. }), "{error}");
+    assert!(error.to_string().contains(second), "{error}");
+
+    fs::remove_file(dir.path().join(second)).unwrap();
+    assert!(load(dir.path()).to_string().contains(second));
+
+    let dir = copy();
+    let path = dir.path().join(second);
+    let mut shard = read_safetensors(&path).unwrap();
+    let lost = shard.keys().next().unwrap().clone();
+    shard.remove(&lost);
+    write_safetensors(&path, &shard).unwrap();
+    let error = load(dir.path());
+    assert!(
+        matches!(&error, PolicyError::MissingTensor { path: p, name } if *name == lost && *p == path)
+    );
+
+    let dir = copy();
+    let index = dir.path().join("model.safetensors.index.json");
+    fs::write(&index, "{\"weight_map\": 3}").unwrap();
+    assert!(matches!(load(dir.path()), PolicyError::Json { path, .. } if path == index));
+}
+
+#[test]
 fn unsupported_settings_are_refused_by_name() {
     use serde_json::json;
     for (setting, value) in [
         ("model_type", json!("mistral")),
         ("hidden_act", json!("gelu")),
-        ("attention_bias", json!(true)),
+        ("mlp_bias", json!(true)),
         ("use_sliding_window", json!(true)),
         ("rope_scaling", json!({ "rope_type": "yarn", "factor": 4.0 })),
         ("layer_types", json!(["full_attention", "sliding_attention"])),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sidereal_policy::{Qwen3, Scoring, SidTokenizer};
+use sidereal_policy::{Decoder, Scoring, SidTokenizer};
 use sidereal_sid::{Catalog, Code, SemanticId};
 use tch::{Kind, Tensor};
 
@@ -10,7 +10,7 @@ use crate::tiny;
 
 /// What the naive computation needs of everyone.
 pub(crate) struct Naive<'a> {
-    pub(crate) model: &'a Qwen3,
+    pub(crate) model: &'a Decoder,
     pub(crate) tokenizer: &'a SidTokenizer,
     pub(crate) catalog: &'a Catalog,
     pub(crate) scoring: Scoring,

@@ -1,7 +1,7 @@
 //! Shared-prompt log-probabilities and their gradients against the naive computation.
 
 use sidereal_policy::{
-    Groups, PolicyError, Qwen3, Scoring, Target, code_targets, group_logp, target_logp,
+    Decoder, Groups, PolicyError, Scoring, Target, code_targets, group_logp, target_logp,
 };
 use sidereal_sid::{Catalog, NodeId, SemanticId};
 use tch::{Device, Kind, Tensor};
@@ -17,7 +17,7 @@ const GROUPS: [(&[u32], usize, &[usize]); 4] = [
     (&[65, 66], 0, &[]),
 ];
 
-fn gradients(model: &Qwen3, value: &Tensor) -> Vec<(String, Tensor)> {
+fn gradients(model: &Decoder, value: &Tensor) -> Vec<(String, Tensor)> {
     for weight in model.weights().values() {
         weight.shallow_clone().zero_grad();
     }
@@ -25,7 +25,7 @@ fn gradients(model: &Qwen3, value: &Tensor) -> Vec<(String, Tensor)> {
     model.weights().iter().map(|(name, w)| (name.clone(), w.grad().copy())).collect()
 }
 
-fn check(model: &Qwen3, catalog: &Catalog, scoring: Scoring) {
+fn check(model: &Decoder, catalog: &Catalog, scoring: Scoring) {
     let (constraint, tokenizer) = tiny::constraint(catalog);
     let flat = |item: usize| catalog.spec().tokens(&catalog.sids()[item]).unwrap();
     let mut prompts = Vec::new();

@@ -1,14 +1,15 @@
 //! Policies small enough to compute everything by hand.
 
-use sidereal_policy::{Constraint, Qwen3, Qwen3Config, SidTokenizer, TokenBatch};
+use sidereal_policy::{Architecture, Constraint, Decoder, DecoderConfig, SidTokenizer, TokenBatch};
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use tch::{Device, Tensor};
 
 pub(crate) const PAD: u32 = 0;
 
 /// Two layers, width 16, four query heads on `kv_heads` key heads.
-pub(crate) fn config(vocab_size: usize, kv_heads: usize, tied: bool) -> Qwen3Config {
-    Qwen3Config {
+pub(crate) fn config(vocab_size: usize, kv_heads: usize, tied: bool) -> DecoderConfig {
+    DecoderConfig {
+        architecture: Architecture::Qwen3,
         vocab_size,
         hidden_size: 16,
         intermediate_size: 24,
@@ -19,13 +20,15 @@ pub(crate) fn config(vocab_size: usize, kv_heads: usize, tied: bool) -> Qwen3Con
         max_position_embeddings: 64,
         rms_norm_eps: 1e-6,
         rope_theta: 10_000.0,
+        rope_scaling: None,
+        attention_bias: false,
         tie_word_embeddings: tied,
     }
 }
 
 /// A random model whose weights are far enough from their first values that each matters.
-pub(crate) fn model(config: Qwen3Config, seed: i64) -> Qwen3 {
-    let model = Qwen3::random(config, seed, Device::Cpu).unwrap();
+pub(crate) fn model(config: DecoderConfig, seed: i64) -> Decoder {
+    let model = Decoder::random(config, seed, Device::Cpu).unwrap();
     let _guard = tch::no_grad_guard();
     for weight in model.weights().values() {
         let mut weight = weight.shallow_clone();

@@ -1,11 +1,11 @@
-"""Writes qwen3_tied/ and qwen3_untied/: tiny random checkpoints and the logits of transformers.
+"""Writes tiny random checkpoints of every architecture and the logits of transformers.
 
-    python crates/policy/tests/parity/qwen3.py            # the fixtures, beside this file
-    python crates/policy/tests/parity/qwen3.py --check D  # heavier: does transformers open what
-                                                          # `Qwen3::save` wrote into D?
+    python crates/policy/tests/parity/decoders.py            # the fixtures, beside this file
+    python crates/policy/tests/parity/decoders.py --check D  # does transformers open what
+                                                             # `Decoder::save` wrote into D?
 
 The second form compares with `expected.json` in D: prompts and our logits, as the test
-`a_saved_checkpoint_loads_with_equal_logits` leaves them in `target/tmp/saved_tied`.
+`a_saved_checkpoint_loads_with_equal_logits` leaves them in `target/tmp/saved_*`.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import platform
 
 import torch
 import transformers
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config, Qwen3Config
 
 HERE = pathlib.Path(__file__).parent
 # One prompt is longer than most so that rotary angles far from zero are compared too.
@@ -33,21 +33,43 @@ def logits_of_last(model, prompts, count):
     return [[[round(x, 6) for x in step] for step in row.tolist()] for row in rows]
 
 
-def write(tied):
-    torch.manual_seed(11 + tied)
-    config = Qwen3Config(
+def shape(tied):
+    return dict(
         vocab_size=64, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=160,
-        rms_norm_eps=1e-6, rope_theta=10000.0, tie_word_embeddings=tied,
-        bos_token_id=None, eos_token_id=None,
+        rms_norm_eps=1e-6, tie_word_embeddings=tied, bos_token_id=None, eos_token_id=None,
     )
-    model = Qwen3ForCausalLM(config).float().eval()
-    for name, weight in model.named_parameters():
-        # Larger than the initial 0.02, and norms away from one, so that every weight matters.
-        spread = torch.randn_like(weight) * (0.2 if weight.dim() == 1 else 0.25)
-        weight.data.copy_(spread + (1.0 if weight.dim() == 1 else 0.0))
-    directory = HERE / ("qwen3_tied" if tied else "qwen3_untied")
-    model.save_pretrained(directory)
+
+
+def rope(**scaling):
+    return {"rope_theta": 10000.0, "rope_type": "default"} | scaling
+
+
+def configs():
+    """Name of the fixture, its configuration, and the largest size of a shard."""
+    yield "qwen3_tied", Qwen3Config(**shape(True), rope_parameters=rope()), None
+    yield "qwen3_untied", Qwen3Config(**shape(False), rope_parameters=rope()), None
+    qwen2 = shape(True)
+    del qwen2["head_dim"]  # Qwen2's width of a head is hidden_size / num_attention_heads
+    yield "qwen2", Qwen2Config(**qwen2, rope_parameters=rope()), None
+    llama3 = rope(
+        rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+        original_max_position_embeddings=40,
+    )
+    yield "llama3_sharded", LlamaConfig(**shape(False), rope_parameters=llama3), "12KB"
+    yield "llama_biased", LlamaConfig(**shape(True), attention_bias=True, rope_parameters=rope()), None
+
+
+def write(seed, name, config, shard):
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config).float().eval()
+    for name_of, weight in model.named_parameters():
+        # Larger than the initial 0.02, norms away from one and biases away from zero, so that
+        # every weight matters.
+        norm = weight.dim() == 1 and "norm" in name_of
+        weight.data.copy_(torch.randn_like(weight) * (0.25 if weight.dim() == 2 else 0.2) + norm)
+    directory = HERE / name
+    model.save_pretrained(directory, **({"max_shard_size": shard} if shard else {}))
     (directory / "generation_config.json").unlink(missing_ok=True)
     expected = {
         "made_by": f"python {platform.python_version()}, torch {torch.__version__}, "
@@ -59,7 +81,7 @@ def write(tied):
 
 
 def check(directory):
-    model = Qwen3ForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
     expected = json.loads((directory / "expected.json").read_text())
     found = logits_of_last(model, expected["prompts"], 3)
     worst = max(
@@ -74,10 +96,11 @@ def check(directory):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", type=pathlib.Path)
+    parser.add_argument("--check", type=pathlib.Path, nargs="+")
     arguments = parser.parse_args()
     if arguments.check:
-        check(arguments.check)
+        for directory in arguments.check:
+            check(directory)
     else:
-        for tied in (True, False):
-            write(tied)
+        for seed, (name, config, shard) in enumerate(configs(), start=11):
+            write(seed, name, config, shard)

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sidereal_policy::Qwen3Config;
+use sidereal_policy::{Architecture, DecoderConfig};
 use sidereal_rl::{RankReward, SidLevel, Singer};
 
 use crate::TrainError;
@@ -95,8 +95,9 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// The Qwen3 settings for a vocabulary.
     #[must_use]
-    pub fn qwen3(&self, vocab_size: usize) -> Qwen3Config {
-        Qwen3Config {
+    pub fn qwen3(&self, vocab_size: usize) -> DecoderConfig {
+        DecoderConfig {
+            architecture: Architecture::Qwen3,
             vocab_size,
             hidden_size: self.hidden_size,
             intermediate_size: self.intermediate_size,
@@ -107,6 +108,8 @@ impl ModelConfig {
             max_position_embeddings: self.positions,
             rms_norm_eps: 1e-6,
             rope_theta: 10_000.0,
+            rope_scaling: None,
+            attention_bias: false,
             tie_word_embeddings: true,
         }
     }

@@ -15,7 +15,7 @@ use sidereal_corpus::{
 };
 use sidereal_metrics::Report;
 use sidereal_policy::{
-    Constraint, PolicyError, Qwen3, SidTokenizer, TextEncoder, Weights, read_safetensors,
+    Constraint, Decoder, PolicyError, SidTokenizer, TextEncoder, Weights, read_safetensors,
     write_safetensors,
 };
 use sidereal_quantizer::{Collisions, FitStep, QualityReport, RqKMeans};
@@ -260,7 +260,7 @@ impl Singer<'_> {
             let data = SftData { next_item: &next_item, alignment, valid };
             let config = self.config.model.qwen3(context.tokenizer.vocab_size());
             let seed = crate::sft::step_seed(self.config.seed, 0);
-            let model = Qwen3::random(config, seed, self.device)?;
+            let model = Decoder::random(config, seed, self.device)?;
             tracing::info!(
                 parameters = model.num_parameters(),
                 alignment = data.alignment.len(),
@@ -424,7 +424,7 @@ impl Singer<'_> {
         &self,
         dir: &Path,
         context: &Context<'_>,
-    ) -> Result<Qwen3, TrainError> {
+    ) -> Result<Decoder, TrainError> {
         let path = dir.join("sidereal.json");
         let bytes =
             fs::read(&path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
@@ -437,14 +437,14 @@ impl Singer<'_> {
                 return Err(TrainError::Binding { path, part, found, needed });
             }
         }
-        let model = Qwen3::load(dir, self.device)?;
+        let model = Decoder::load(dir, self.device)?;
         model.check_vocabulary(&context.tokenizer)?;
         Ok(model)
     }
 }
 
 /// An HF directory, with what it belongs to in `sidereal.json`.
-fn save_policy(dir: &Path, model: &Qwen3, context: &Context<'_>) -> Result<(), TrainError> {
+fn save_policy(dir: &Path, model: &Decoder, context: &Context<'_>) -> Result<(), TrainError> {
     model.save(dir)?;
     context.tokenizer.save(dir)?;
     context.catalog.save(&dir.join("catalog.json"))?;
