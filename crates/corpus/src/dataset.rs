@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::ItemId;
 
-use crate::CorpusError;
+use crate::{CorpusError, Timestamp};
 
 /// Dense identity of a user: its row in the dataset.
 #[derive(
@@ -64,13 +64,29 @@ pub struct User {
     pub key: String,
     /// Items chosen, earliest first.
     pub events: Vec<ItemId>,
+    /// When, each next to its event, never falling; empty where the source has no times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub times: Vec<Timestamp>,
 }
 
 impl User {
-    /// A user with this key who chose `events`, earliest first.
+    /// A user with this key who chose `events`, earliest first, at times unknown.
     #[must_use]
     pub fn new(key: impl Into<String>, events: Vec<ItemId>) -> Self {
-        Self { key: key.into(), events }
+        Self { key: key.into(), events, times: Vec::new() }
+    }
+
+    /// The user with the times of the events, earliest first.
+    #[must_use]
+    pub fn with_times(mut self, times: Vec<Timestamp>) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// When an event happened; `None` where the source has no times and past the last event.
+    #[must_use]
+    pub fn time(&self, position: usize) -> Option<Timestamp> {
+        self.times.get(position).copied()
     }
 }
 
@@ -94,7 +110,7 @@ impl Dataset {
     ///
     /// # Errors
     /// [`CorpusError::EmptyDataset`], [`CorpusError::TooMany`], [`CorpusError::RepeatedKey`] and
-    /// [`CorpusError::EventItem`].
+    /// [`CorpusError::EventItem`], [`CorpusError::NumTimes`] and [`CorpusError::TimeOrder`].
     pub fn new(items: Vec<Item>, users: Vec<User>) -> Result<Self, CorpusError> {
         if items.is_empty() || users.is_empty() {
             return Err(CorpusError::EmptyDataset { items: items.len(), users: users.len() });
@@ -113,6 +129,14 @@ impl Dataset {
                     item: user.events[position],
                     num_items: items.len(),
                 });
+            }
+            if !user.times.is_empty() && user.times.len() != user.events.len() {
+                let (events, times) = (user.events.len(), user.times.len());
+                return Err(CorpusError::NumTimes { user: user.key.clone(), events, times });
+            }
+            if let Some(before) = user.times.windows(2).position(|pair| pair[0] > pair[1]) {
+                let position = before + 1;
+                return Err(CorpusError::TimeOrder { user: user.key.clone(), position });
             }
         }
         Ok(Self { items, users })
@@ -160,12 +184,21 @@ impl Dataset {
         self.users.iter().map(|user| user.events.len()).sum()
     }
 
+    /// Whether every event has its time.
+    #[must_use]
+    pub fn has_times(&self) -> bool {
+        self.users.iter().all(|user| user.times.len() == user.events.len())
+    }
+
     /// Users by identity.
     pub fn users_by_id(&self) -> impl Iterator<Item = (UserId, &User)> {
         (0..).map(UserId).zip(&self.users)
     }
 
     /// BLAKE3 of every key, title, category and event in identity order, in hexadecimal.
+    ///
+    /// Times are not part of it: what they decide is the order of events, which is, and a split,
+    /// which has a hash of its own.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut digest = Digest::default();
@@ -273,6 +306,19 @@ mod tests {
         };
         assert_ne!(one("ab", "c"), one("a", "bc"));
         assert_eq!(one("ab", "c"), one("ab", "c"));
+    }
+
+    #[test]
+    fn times_are_as_many_as_events_and_never_fall() {
+        let check = |times: &[i64]| {
+            let times = times.iter().copied().map(Timestamp).collect();
+            let user = User::new("u", [0, 1, 0].map(ItemId).to_vec()).with_times(times);
+            Dataset::new(items(), vec![user]).map(|dataset| dataset.has_times())
+        };
+        assert!(check(&[1, 1, 2]).unwrap());
+        assert!(!check(&[]).unwrap());
+        assert!(matches!(check(&[1]), Err(CorpusError::NumTimes { events: 3, times: 1, .. })));
+        assert!(matches!(check(&[1, 2, 1]), Err(CorpusError::TimeOrder { position: 2, .. })));
     }
 
     #[test]

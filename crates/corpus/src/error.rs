@@ -51,6 +51,12 @@ pub enum CorpusError {
         path.display()
     )]
     Number { path: PathBuf, line: u64, column: String, found: String },
+    /// A number that is no time.
+    #[error(
+        "`{}`, line {line}, column `{column}`: expected seconds since 1970, found `{found}`",
+        path.display()
+    )]
+    Time { path: PathBuf, line: u64, column: String, found: String },
     /// An interaction with an item that the item file does not hold.
     #[error("`{}`, line {line}: item `{item}` is not in `{}`", path.display(), items.display())]
     UnknownItem { path: PathBuf, line: u64, item: String, items: PathBuf },
@@ -81,6 +87,12 @@ pub enum CorpusError {
     /// An event with an item that the dataset does not hold.
     #[error("user `{user}`, event {position}: item {item} is outside the {num_items} items")]
     EventItem { user: String, position: usize, item: ItemId, num_items: usize },
+    /// A user with more or fewer times than events.
+    #[error("user `{user}` has {events} events and {times} times")]
+    NumTimes { user: String, events: usize, times: usize },
+    /// A user's events out of order.
+    #[error("user `{user}`, event {position}: earlier than the event before it")]
+    TimeOrder { user: String, position: usize },
     /// A split that would hold nobody out.
     #[error("leave-one-out needs a user with at least 3 events, the longest history has {longest}")]
     NothingHeldOut { longest: usize },

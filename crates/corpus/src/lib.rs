@@ -60,6 +60,7 @@ mod split;
 pub mod strategies;
 pub mod synthetic;
 mod tasks;
+mod time;
 pub mod write;
 
 pub use audit::{Audit, IdentityOrder, audit};
@@ -74,3 +75,4 @@ pub use split::{
     HeldOut, Protocol, Split, TestSet, TrainSet, UserSequence, ValidSet, leave_one_out,
 };
 pub use tasks::{Rendered, Tasks};
+pub use time::{Timestamp, TimestampError};

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sidereal_sid::ItemId;
 
-use crate::{Dataset, Item, User};
+use crate::{Dataset, Item, Timestamp, User};
 
 /// A dataset of 1 to `max_items` items and 1 to `max_users` users with up to 12 events each.
 /// Events repeat items as often as chance will; titles and categories may be empty.
@@ -30,5 +30,26 @@ pub fn dataset(max_items: u32, max_users: usize) -> impl Strategy<Value = Datase
                 .map(|(u, events)| User::new(format!("user-{u}"), events))
                 .collect();
             Dataset::new(items, users).ok()
+        })
+}
+
+/// A dataset as of [`dataset`] whose events have times, many of them equal.
+pub fn timed_dataset(max_items: u32, max_users: usize) -> impl Strategy<Value = Dataset> {
+    let steps = vec(0i64..5, 12);
+    dataset(max_items, max_users)
+        .prop_flat_map(move |dataset| {
+            let steps = vec((0i64..40, steps.clone()), dataset.num_users());
+            (Just(dataset), steps)
+        })
+        .prop_filter_map("a legal dataset", |(dataset, steps)| {
+            let users = dataset.users().iter().zip(steps).map(|(user, (start, steps))| {
+                let mut now = 1000 * start;
+                let times = steps.iter().take(user.events.len()).map(|step| {
+                    now += 500 * step;
+                    Timestamp(now)
+                });
+                user.clone().with_times(times.collect())
+            });
+            Dataset::new(dataset.items().to_vec(), users.collect()).ok()
         })
 }

@@ -4,7 +4,8 @@
 //! x.inter   user_id:token   item_id:token      timestamp:float
 //! x.item    item_id:token   title:token_seq    categories:token_seq   (categories optional)
 //! ```
-//! Columns stand in any order and others are ignored. Categories are separated by spaces. Nothing
+//! Columns stand in any order and others are ignored. `timestamp` counts seconds since 1970 in UTC;
+//! a file that gives positions in its place is read the same way. Categories are separated by spaces. Nothing
 //! is quoted. Format: <https://recbole.io/docs/user_guide/data/atomic_files.html>.
 //!
 //! Public files number items by first appearance, so a ranking that breaks ties by number knows
@@ -19,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Column, Table};
-use crate::{CorpusError, Dataset, Item, ItemId, User};
+use crate::{CorpusError, Dataset, Item, ItemId, Timestamp, User};
 
 const USER: Column = Column { name: "user_id", types: &["token"] };
 const ITEM: Column = Column { name: "item_id", types: &["token"] };
@@ -107,6 +108,7 @@ pub struct Loaded {
 /// [`CorpusError::EmptyFile`], [`CorpusError::NoRows`], [`CorpusError::MissingColumn`],
 /// [`CorpusError::RepeatedColumn`], [`CorpusError::ColumnType`], [`CorpusError::Ragged`],
 /// [`CorpusError::NotUtf8`], [`CorpusError::EmptyField`], [`CorpusError::Number`],
+/// [`CorpusError::Time`],
 /// [`CorpusError::UnknownItem`], [`CorpusError::RepeatedItem`], [`CorpusError::ShortHistory`] and,
 /// where all users are skipped, [`CorpusError::NoHistories`].
 ///
@@ -148,7 +150,11 @@ pub fn read(
             history.events.shuffle(&mut rng);
         }
         history.events.sort_by(|(a, _), (b, _)| a.total_cmp(b)); // stable
-        users.push(User::new(history.key, history.events.iter().map(|(_, item)| *item).collect()));
+        let items = history.events.iter().map(|(_, item)| *item).collect();
+        // Rounding to milliseconds keeps the order; every time was checked when it was read.
+        let times = history.events.iter().filter_map(|(time, _)| Timestamp::from_seconds(*time));
+        let times = times.collect();
+        users.push(User::new(history.key, items).with_times(times));
     }
     if users.is_empty() {
         return Err(CorpusError::NoHistories { path: interactions.to_owned() });
@@ -210,6 +216,10 @@ fn read_interactions(
         let (user, item, time) =
             (table.key(columns.0)?, table.key(columns.1)?, table.number(columns.2)?);
         let line = table.line();
+        if Timestamp::from_seconds(time).is_none() {
+            let (path, column) = (path.to_owned(), TIME.name.to_owned());
+            return Err(CorpusError::Time { path, line, column, found: time.to_string() });
+        }
         let Some(id) = ids.get(item) else {
             let (path, items, item) = (path.to_owned(), items.to_owned(), item.to_owned());
             return Err(CorpusError::UnknownItem { path, line, item, items });

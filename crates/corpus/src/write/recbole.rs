@@ -1,14 +1,15 @@
 //! `RecBole`'s atomic files, as [`read::recbole`](crate::read::recbole) reads them.
 
+use std::fmt;
 use std::path::Path;
 
 use super::write_whole;
-use crate::{CorpusError, Dataset};
+use crate::{CorpusError, Dataset, Timestamp};
 
 /// Writes a dataset as a file of interactions and one of items, the items first.
 ///
-/// Items are written in identity order, users in theirs; `timestamp` is the position of the event
-/// in the user's sequence.
+/// Items are written in identity order, users in theirs; `timestamp` is the event's time in seconds,
+/// or its position in the user's sequence where the dataset has no times.
 ///
 /// # Errors
 /// [`CorpusError::Unwritable`] for a text that the format cannot hold, before anything is written;
@@ -35,11 +36,27 @@ pub fn write(dataset: &Dataset, interactions: &Path, items: &Path) -> Result<(),
         for user in dataset.users() {
             for (position, item) in user.events.iter().enumerate() {
                 let item = dataset.item(*item).map_or("", |item| &item.key);
-                writeln!(out, "{}\t{item}\t{position}", user.key)?;
+                write!(out, "{}\t{item}\t", user.key)?;
+                match user.time(position) {
+                    Some(time) => writeln!(out, "{}", Seconds(time))?,
+                    None => writeln!(out, "{position}")?,
+                }
             }
         }
         Ok(())
     })
+}
+
+/// Seconds since 1970 with as many decimals as are needed.
+struct Seconds(Timestamp);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.0;
+        let (sign, size) = (if millis < 0 { "-" } else { "" }, millis.unsigned_abs());
+        write!(f, "{sign}{}", size / 1000)?;
+        if size.is_multiple_of(1000) { Ok(()) } else { write!(f, ".{:03}", size % 1000) }
+    }
 }
 
 fn check(path: &Path, what: &'static str, text: &str, one_word: bool) -> Result<(), CorpusError> {

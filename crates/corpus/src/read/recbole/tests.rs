@@ -80,6 +80,16 @@ fn ties_keep_the_file_order_only_when_asked_to() {
 }
 
 #[test]
+fn times_are_kept_and_a_number_that_is_none_is_named() {
+    let dataset = interactions("u\ta\t2.5\nu\tb\t-1\n").unwrap().dataset;
+    assert_eq!(dataset.users()[0].times, [Timestamp(-1000), Timestamp(2500)]);
+    assert!(matches!(
+        interactions("u\ta\t1e300\nu\tb\t1\n"),
+        Err(CorpusError::Time { line: 2, column, .. }) if column == "timestamp"
+    ));
+}
+
+#[test]
 fn a_one_item_history_is_an_error_or_a_counted_skip() {
     let rows = "u\ta\t1\nw\tc\t1\nu\tb\t2\n";
     let error = interactions(rows).unwrap_err();
