@@ -33,6 +33,9 @@ struct Args {
     /// Runs of each level; the best is kept.
     #[arg(long, default_value_t = 1)]
     restarts: usize,
+    /// Use the codes of a level evenly: per-level or per-parent.
+    #[arg(long, default_value = "none")]
+    balance: String,
     #[arg(long, default_value_t = 7)]
     seed: u64,
     #[arg(long, default_value_t = 25)]
@@ -50,6 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .tolerance(args.tolerance)
         .init(if args.random_init { Init::Random } else { Init::KMeansPlusPlus })
         .restarts(args.restarts)
+        .balance(serde_json::from_value(args.balance.into())?)
         .check()?;
     let start = Instant::now();
     let model = params.fit_observed(rows, &mut |step: &FitStep| {

@@ -17,6 +17,9 @@ pub enum Init {
     /// Greedy k-means++ (Arthur and Vassilvitskii 2007, §2.2 and §5): each further centroid is the
     /// best of `2 + ⌊ln K⌋` rows drawn in proportion to their squared distance from the nearest
     /// centroid so far. Drawn among `max(32 K, 4096)` rows chosen at random.
+    ///
+    /// Deviation: from 64 codes on, rows are drawn for up to eight centroids at once, four more
+    /// for each, and each centroid is the best of all of them.
     #[default]
     KMeansPlusPlus,
     /// `K` rows chosen at random without replacement.
@@ -54,6 +57,9 @@ impl Init {
     }
 }
 
+/// Most centroids chosen among rows that were drawn together.
+const PICKS: usize = 8;
+
 /// Up to `codes` centroids; fewer once every row of the sample coincides with one.
 #[allow(
     clippy::cast_possible_truncation,
@@ -63,11 +69,16 @@ impl Init {
 fn plus_plus(sample: &[f32], width: usize, codes: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
     let row = |i: usize| &sample[i * width..(i + 1) * width];
     let num_rows = sample.len() / width;
-    let trials = 2 + (codes as f64).ln() as usize;
+    let picks = (codes / 32).clamp(1, PICKS);
+    let trials = 2 + (codes as f64).ln() as usize + 4 * (picks - 1);
     let norms: Vec<f32> = sample.chunks_exact(width).map(square).collect();
     let mut centroids = row(rng.gen_range(0..num_rows)).to_vec();
-    let first = improvement(sample, width, &norms, &centroids, &vec![f32::INFINITY; num_rows]);
-    let mut nearest = first.into_iter().flat_map(|block| block.distances).collect::<Vec<f32>>();
+    let mut nearest = vec![f32::INFINITY; num_rows];
+    for (nearest, new) in
+        nearest.chunks_mut(BLOCK).zip(distances(sample, width, &norms, &centroids))
+    {
+        nearest.copy_from_slice(&new);
+    }
     while centroids.len() < codes * width {
         let mut total = 0.0;
         let cumulative: Vec<f64> = nearest
@@ -86,60 +97,66 @@ fn plus_plus(sample: &[f32], width: usize, codes: usize, rng: &mut ChaCha8Rng) -
             let index = cumulative.partition_point(|sum| *sum <= at).min(num_rows - 1);
             drawn.extend_from_slice(row(index));
         }
-        let blocks = improvement(sample, width, &norms, &drawn, &nearest);
-        let potential = |trial: usize| -> f64 { blocks.iter().map(|b| b.potential[trial]).sum() };
-        let best = (0..trials)
-            .map(|trial| (trial, potential(trial)))
-            .min_by(|a, b| a.1.total_cmp(&b.1))
-            .map_or(0, |(trial, _)| trial);
-        centroids.extend_from_slice(&drawn[best * width..(best + 1) * width]);
-        for (block, nearest) in blocks.iter().zip(nearest.chunks_mut(BLOCK)) {
-            let start = best * nearest.len();
-            nearest.copy_from_slice(&block.distances[start..start + nearest.len()]);
+        let blocks = distances(sample, width, &norms, &drawn);
+        for _ in 0..picks.min(codes - centroids.len() / width) {
+            let potentials: Vec<Vec<f64>> = blocks
+                .par_iter()
+                .zip(nearest.par_chunks(BLOCK))
+                .map(|(block, nearest)| {
+                    let trials = block.chunks_exact(nearest.len());
+                    trials.map(|distances| potential(distances, nearest)).collect()
+                })
+                .collect();
+            let potential = |trial: usize| potentials.iter().map(|block| block[trial]).sum::<f64>();
+            let best = (0..trials)
+                .map(|trial| (trial, potential(trial)))
+                .min_by(|a, b| a.1.total_cmp(&b.1))
+                .map_or(0, |(trial, _)| trial);
+            centroids.extend_from_slice(&drawn[best * width..(best + 1) * width]);
+            for (block, nearest) in blocks.iter().zip(nearest.chunks_mut(BLOCK)) {
+                let start = best * nearest.len();
+                let new = &block[start..start + nearest.len()];
+                nearest.iter_mut().zip(new).for_each(|(old, new)| *old = old.min(*new));
+            }
         }
     }
     centroids
 }
 
-/// What each drawn row would make of a block of the sample.
-struct Improvement {
-    /// Squared distance of each row to its nearest centroid were this one added, `[trials, B]`.
-    distances: Vec<f32>,
-    /// Their sums, `[trials]`.
-    potential: Vec<f64>,
+/// `Σ_i min(distances[i], nearest[i])`.
+fn potential(distances: &[f32], nearest: &[f32]) -> f64 {
+    // Sixteen running sums of at most 32 values each: exact enough in f32, and in registers.
+    let mut lanes = [0.0f32; 16];
+    let (distances, nearest) = (distances.chunks(16), nearest.chunks(16));
+    for (distances, nearest) in distances.zip(nearest) {
+        for ((lane, distance), nearest) in lanes.iter_mut().zip(distances).zip(nearest) {
+            *lane += distance.min(*nearest);
+        }
+    }
+    lanes.iter().map(|lane| f64::from(*lane)).sum()
 }
 
-fn improvement(
-    sample: &[f32],
-    width: usize,
-    norms: &[f32],
-    drawn: &[f32],
-    nearest: &[f32],
-) -> Vec<Improvement> {
+/// Squared distances of the rows of each block to each drawn row, `[trials, B]`.
+fn distances(sample: &[f32], width: usize, norms: &[f32], drawn: &[f32]) -> Vec<Vec<f32>> {
     sample
         .par_chunks(BLOCK * width)
         .zip(norms.par_chunks(BLOCK))
-        .zip(nearest.par_chunks(BLOCK))
-        .map(|((rows, norms), nearest)| {
+        .map(|(rows, norms)| {
             let trials = drawn.len() / width;
             let mut distances = vec![0.0; trials * norms.len()];
             scaled_dots(-2.0, drawn, rows, width, &mut distances);
-            let potential = distances
-                .chunks_exact_mut(norms.len())
-                .zip(drawn.chunks_exact(width))
-                .map(|(distances, centroid)| {
-                    let own = square(centroid);
-                    for ((d, norm), nearest) in distances.iter_mut().zip(norms).zip(nearest) {
-                        // Rounding leaves a coinciding row a little off zero; it must never be
-                        // drawn again.
-                        let squared = *d + norm + own;
-                        let noise = 4.0 * f32::EPSILON * (norm + own);
-                        *d = if squared > noise { squared.min(*nearest) } else { 0.0 };
-                    }
-                    distances.iter().map(|d| f64::from(*d)).sum()
-                })
-                .collect();
-            Improvement { distances, potential }
+            let of_trials = distances.chunks_exact_mut(norms.len());
+            for (distances, centroid) in of_trials.zip(drawn.chunks_exact(width)) {
+                let own = square(centroid);
+                for (d, norm) in distances.iter_mut().zip(norms) {
+                    // Rounding leaves a coinciding row a little off zero; it must never be drawn
+                    // again.
+                    let squared = *d + norm + own;
+                    let noise = 4.0 * f32::EPSILON * (norm + own);
+                    *d = if squared > noise { squared } else { 0.0 };
+                }
+            }
+            distances
         })
         .collect()
 }

@@ -5,14 +5,16 @@ use std::ops::ControlFlow;
 use rayon::prelude::*;
 
 use crate::assign::nearest_codes;
+use crate::balance::{Balance, Balancer};
 use crate::rows::{Residuals, Table, distance, square_f64};
 use crate::sums::{Move, NOWHERE, Sums};
 
 /// Limits of one k-means run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
+    pub(crate) balance: Balance,
     pub(crate) max_iterations: usize,
-    /// In units of the mean variance of the columns.
+    /// In units of the mean variance of the columns; under capacities, of the squared error.
     pub(crate) tolerance: f64,
 }
 
@@ -27,10 +29,15 @@ pub(crate) struct Clustering {
 
 /// Lloyd's iterations from given centroids, in the order and with the stopping rule of
 /// scikit-learn: an iteration assigns, then moves; it is the last if no row changed its code, or
-/// if `Σ_k ‖Δc_k‖² <= tolerance * mean_d var_d`. Codes are those of the final centroids.
+/// if `Σ_k ‖Δc_k‖² <= tolerance * mean_d var_d`. Codes are those of the final centroids;
+/// under capacities, centroids are the means of the final codes.
 ///
 /// A cluster that lost all its rows takes over the row farthest from its centroid, as long as one
 /// is off its centroid; with fewer distinct rows than codes, codes stay unused.
+///
+/// Under capacities the assignment is the one of least squared error that keeps them; codes of an
+/// iteration may miss a capacity by few rows, the final codes never do. Rows then keep changing
+/// places, so the run ends by its [`Pace`].
 ///
 /// `observe` receives iteration and inertia and may stop the run, which then returns `None`.
 pub(crate) fn lloyd(
@@ -43,36 +50,72 @@ pub(crate) fn lloyd(
     let tolerance = limits.tolerance * variance / rows.width() as f64;
     let mut sums = Sums::new(table.len(), rows.width());
     let mut codes = vec![NOWHERE; rows.num_rows()];
+    let mut balancer = Balancer::new(limits.balance, rows, table.len());
+    let mut assign = |table: &Table, exact: bool| match &mut balancer {
+        Some(balancer) => balancer.codes(rows, table, exact),
+        None => nearest_codes(rows, table),
+    };
+    let capacities = limits.balance != Balance::None;
+    let mut pace = Pace { least: f64::INFINITY, waited: 0, tolerance: limits.tolerance };
     let mut iterations = 0;
+    let mut settled = false;
     while iterations < limits.max_iterations {
         iterations += 1;
-        let moved = reassign(rows, &table, &mut codes, &mut sums);
-        if observe(iterations, sums.inertia(energy, &table)).is_break() {
+        let moved = reassign(rows, assign(&table, false), &mut codes, &mut sums);
+        let inertia = sums.inertia(energy, &table);
+        if observe(iterations, inertia).is_break() {
             return None;
         }
+        let stale = pace.is_stale(inertia);
         if !moved {
+            settled = !capacities;
             break;
         }
         fill_empty(rows, &table, &mut codes, &mut sums);
         let means = sums.means(&table);
         let shift: f64 = shift(&means, &table);
         table = means;
-        if shift <= tolerance {
+        if if capacities { stale } else { shift <= tolerance } {
             break;
         }
     }
-    reassign(rows, &table, &mut codes, &mut sums);
+    if !settled {
+        reassign(rows, assign(&table, true), &mut codes, &mut sums);
+        if capacities {
+            // Where rows must go to codes they are far from, only means keep the error from growing.
+            table = sums.means(&table);
+        }
+    }
     let inertia = sums.inertia(energy, &table);
     Some(Clustering { table, codes, inertia, iterations })
+}
+
+/// Whether the squared error still falls.
+struct Pace {
+    least: f64,
+    /// Iterations since it fell by more than `tolerance`, as a share of it.
+    waited: usize,
+    tolerance: f64,
+}
+
+impl Pace {
+    fn is_stale(&mut self, inertia: f64) -> bool {
+        if inertia < self.least * (1.0 - self.tolerance) {
+            self.waited = 0;
+        } else {
+            self.waited += 1;
+        }
+        self.least = self.least.min(inertia);
+        self.waited >= 3
+    }
 }
 
 fn shift(a: &Table, b: &Table) -> f64 {
     a.values.chunks(a.width).zip(b.values.chunks(b.width)).map(|(a, b)| distance(a, b)).sum()
 }
 
-/// Moves every row to its nearest centroid; whether any moved.
-fn reassign(rows: &Residuals<'_>, table: &Table, codes: &mut Vec<u32>, sums: &mut Sums) -> bool {
-    let new = nearest_codes(rows, table);
+/// Moves every row to its new code; whether any moved.
+fn reassign(rows: &Residuals<'_>, new: Vec<u32>, codes: &mut Vec<u32>, sums: &mut Sums) -> bool {
     let moves: Vec<Move> = new
         .iter()
         .zip(codes.iter())

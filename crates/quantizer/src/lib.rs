@@ -32,6 +32,7 @@
 //! | `matrix`, `npy` | [`Matrix`]: `.npy` and safetensors, mapped |
 //! | `index` | [`read_index`], [`write_index`]: `*.index.json` of MiniOneRec and LC-Rec |
 //! | `quality`, `neighbours`, `thresholds` | [`QualityReport`], [`Thresholds`] that fail a build |
+//! | `balance` | [`Balance`]: codes used evenly, exactly so |
 //! | `page` | the report as a section of an HTML page (feature `page`) |
 //! | `kmeans`, `assign`, `sums`, `init` | Lloyd's iterations by matrix products, in blocks |
 //!
@@ -45,6 +46,7 @@
 //! [arXiv:2311.09049](https://arxiv.org/abs/2311.09049) (collisions).
 
 mod assign;
+mod balance;
 mod codebooks;
 mod collisions;
 mod error;
@@ -69,6 +71,7 @@ mod storage;
 mod sums;
 mod thresholds;
 
+pub use balance::Balance;
 pub use codebooks::Codebooks;
 pub use collisions::Collisions;
 pub use error::QuantizerError;

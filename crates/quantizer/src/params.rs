@@ -4,7 +4,7 @@ use linfa::ParamGuard;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::SidSpec;
 
-use crate::{Init, QuantizerError};
+use crate::{Balance, Init, QuantizerError};
 
 /// Settings of residual k-means as a file or a caller spells them, unchecked.
 ///
@@ -36,6 +36,8 @@ struct Settings {
     init: Init,
     #[serde(default = "default_restarts")]
     restarts: usize,
+    #[serde(default)]
+    balance: Balance,
 }
 
 const fn default_max_iterations() -> usize {
@@ -64,6 +66,7 @@ impl RqKMeansParams {
             tolerance: default_tolerance(),
             init: Init::default(),
             restarts: default_restarts(),
+            balance: Balance::default(),
         }))
     }
 
@@ -76,6 +79,9 @@ impl RqKMeansParams {
 
     /// A run ends once the centroids move, in summed squared distance, by no more than this
     /// share of the mean variance of the columns. Range `0..`; 0 runs until no code changes.
+    ///
+    /// With a [`Balance`], rows change places as long as centroids move at all: a run ends once
+    /// three iterations in a row lower the squared error by no more than this share of it.
     #[must_use]
     pub fn tolerance(mut self, tolerance: f64) -> Self {
         self.0.0.tolerance = tolerance;
@@ -96,6 +102,13 @@ impl RqKMeansParams {
     #[must_use]
     pub fn restarts(mut self, restarts: usize) -> Self {
         self.0.0.restarts = restarts;
+        self
+    }
+
+    /// Whether the codes of a level are used evenly, and within what.
+    #[must_use]
+    pub fn balance(mut self, balance: Balance) -> Self {
+        self.0.0.balance = balance;
         self
     }
 }
@@ -135,6 +148,12 @@ impl RqKMeansValidParams {
     #[must_use]
     pub const fn restarts(&self) -> usize {
         self.0.restarts
+    }
+
+    /// Capacities of the codes.
+    #[must_use]
+    pub const fn balance(&self) -> Balance {
+        self.0.balance
     }
 }
 

@@ -33,23 +33,25 @@ pub(crate) fn scaled_dots(
     let stride = |value: usize| isize::try_from(value).unwrap_or(isize::MAX);
     let (width_stride, block_stride) = (stride(width), stride(block));
     let gemm = gemm_f32::gemm::f32::get_gemm_fn();
-    // SAFETY: `out` is `[codes, block]` with row stride `block`, `centroids` is `[codes, width]`
-    // with row stride `width`, and `rows` is read as its transpose `[width, block]` with column
-    // stride `width`. The assertions above make all three spans equal to the slices' lengths, and
-    // `out` is borrowed mutably, so it overlaps neither input. It is written, never read.
+    // Registers run along the dimension that is contiguous in `out`, that of the rows.
+    // SAFETY: the product is `[block, codes]`, stored in `out` with row stride 1 and column stride
+    // `block`; its factors are `rows` `[block, width]` with row stride `width`, and `centroids`
+    // read as its transpose `[width, codes]` with column stride `width`. The assertions above make
+    // all three spans equal to the slices' lengths, and `out` is borrowed mutably, so it overlaps
+    // neither input. It is written, never read.
     unsafe {
         gemm(
-            codes,
             block,
+            codes,
             width,
             out.as_mut_ptr(),
-            1,
             block_stride,
+            1,
             false,
-            centroids.as_ptr(),
+            rows.as_ptr(),
             1,
             width_stride,
-            rows.as_ptr(),
+            centroids.as_ptr(),
             width_stride,
             1,
             0.0,

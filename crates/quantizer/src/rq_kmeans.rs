@@ -18,7 +18,8 @@ use crate::{Codebooks, QuantizerError, RqKMeansParams, RqKMeansValidParams};
 ///
 /// Level by level: k-means on the residuals, code = index of the nearest centroid, residual minus
 /// that centroid. SINGER §2.1, GREAM §3.1.2. The squared error never grows from a level to the
-/// next.
+/// next. With a [`Balance`](crate::Balance), a row's code is that of the assignment of least
+/// squared error among those that keep the capacities (SINGER app. B).
 ///
 /// Equal settings give equal codebooks on the same kind of processor, whatever the number of
 /// threads. With fewer distinct rows than codes, the surplus codes repeat a centroid and stay
@@ -174,7 +175,11 @@ impl RqKMeansValidParams {
         first: Option<&Table>,
         observer: &mut impl FitObserver,
     ) -> Result<Clustering, QuantizerError> {
-        let limits = Limits { max_iterations: self.max_iterations(), tolerance: self.tolerance() };
+        let limits = Limits {
+            balance: self.balance(),
+            max_iterations: self.max_iterations(),
+            tolerance: self.tolerance(),
+        };
         let mut best: Option<Clustering> = None;
         for restart in 0..if first.is_some() { 1 } else { self.restarts() } {
             let mut rng = ChaCha8Rng::seed_from_u64(self.seed());

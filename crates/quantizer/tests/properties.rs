@@ -1,13 +1,15 @@
 //! Laws of residual k-means and of collisions.
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
+use std::collections::BTreeMap;
+
 use linfa::ParamGuard;
 use linfa::prelude::*;
 use ndarray::{Array2, Axis};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sidereal_quantizer::{
-    Codebooks, Collisions, Init, QualityReport, QuantizerError, RqKMeans, RqKMeansParams,
+    Balance, Codebooks, Collisions, Init, QualityReport, QuantizerError, RqKMeans, RqKMeansParams,
 };
 use sidereal_sid::Trie;
 
@@ -32,6 +34,11 @@ fn params() -> impl Strategy<Value = RqKMeansParams> {
     )
 }
 
+fn balanced() -> impl Strategy<Value = RqKMeansParams> {
+    let balance = vec![Balance::None, Balance::PerLevel, Balance::PerParent];
+    (params(), prop::sample::select(balance)).prop_map(|(params, b)| params.balance(b))
+}
+
 fn fit(params: &RqKMeansParams, rows: &Array2<f32>) -> RqKMeans {
     params.fit(&DatasetBase::from(rows.view())).unwrap()
 }
@@ -51,7 +58,7 @@ proptest! {
     }
 
     #[test]
-    fn residual_energy_never_grows_with_levels(params in params(), rows in rows()) {
+    fn residual_energy_never_grows_with_levels(params in balanced(), rows in rows()) {
         let model = fit(&params, &rows);
         let (books, codes) = (model.codebooks(), model.codes().view());
         let report = QualityReport::from_codes(codes, &books.sizes())
@@ -68,7 +75,26 @@ proptest! {
     }
 
     #[test]
-    fn every_item_is_one_complete_path(params in params(), rows in rows()) {
+    fn sizes_keep_their_capacities(params in params(), rows in rows(), parents in any::<bool>()) {
+        let balance = if parents { Balance::PerParent } else { Balance::PerLevel };
+        let model = fit(&params.balance(balance), &rows);
+        let sizes = model.codebooks().sizes();
+        for (level, size) in sizes.into_iter().enumerate() {
+            let mut groups: BTreeMap<Vec<u16>, Vec<usize>> = BTreeMap::new();
+            for codes in model.codes().rows() {
+                let prefix = if parents { codes.iter().take(level).copied().collect() } else { vec![] };
+                groups.entry(prefix).or_insert_with(|| vec![0; size])[usize::from(codes[level])] += 1;
+            }
+            for (prefix, counts) in groups {
+                let count: usize = counts.iter().sum();
+                let range = count / size..=count.div_ceil(size);
+                prop_assert!(counts.iter().all(|n| range.contains(n)), "{prefix:?}: {counts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_item_is_one_complete_path(params in balanced(), rows in rows()) {
         let model = fit(&params, &rows);
         for collisions in [Collisions::Suffix, Collisions::Slot, Collisions::Reassign] {
             let catalog = match collisions.catalog(
@@ -118,8 +144,13 @@ fn many_rows(num_rows: usize, width: usize) -> Array2<f32> {
 #[test]
 fn codes_do_not_depend_on_the_number_of_threads() {
     let rows = many_rows(3000, 70);
-    for init in [Init::KMeansPlusPlus, Init::Random] {
-        let params = RqKMeans::params([48, 32], 11).init(init).max_iterations(12);
+    let params = RqKMeans::params([48, 32], 11).max_iterations(12);
+    for params in [
+        params.clone(),
+        params.clone().init(Init::Random),
+        params.clone().balance(Balance::PerLevel),
+        params.balance(Balance::PerParent),
+    ] {
         let one = in_pool(1, || fit(&params, &rows));
         for threads in [2, 5] {
             assert_eq!(in_pool(threads, || fit(&params, &rows)), one);
@@ -150,6 +181,37 @@ fn fewer_items_than_codes_are_all_told_apart() {
     let report = QualityReport::from_codes(model.codes().view(), &[16]).unwrap();
     assert_eq!((report.num_sids, report.levels[0].used), (5, 5));
     assert!(model.levels()[0].inertia < 1e-9);
+}
+
+#[test]
+fn fewer_items_than_codes_get_a_code_each_under_capacities() {
+    let rows = many_rows(5, 4);
+    let model = fit(&RqKMeans::params([16, 16], 3).balance(Balance::PerLevel), &rows);
+    for codes in model.codes().columns() {
+        let distinct: std::collections::BTreeSet<u16> = codes.iter().copied().collect();
+        assert_eq!(distinct.len(), 5);
+    }
+}
+
+#[test]
+fn a_tree_with_room_for_every_item_has_no_collisions() {
+    // 600 copies of one row among 1,000: 10 x 10 x 10 codes hold each item apart.
+    let mut rows = many_rows(1000, 6);
+    for i in 0..600 {
+        rows.row_mut(i).fill(0.25);
+    }
+    let model = fit(&RqKMeans::params([10, 10, 10], 3).balance(Balance::PerParent), &rows);
+    let report = QualityReport::from_codes(model.codes().view(), &[10, 10, 10]).unwrap();
+    assert_eq!(report.num_sids, 1000);
+    assert_eq!((report.levels[1].num_prefixes, report.levels[1].max_fan_out), (100, 10));
+}
+
+#[test]
+fn a_constant_matrix_is_dealt_out_under_capacities() {
+    let rows = Array2::from_elem((50, 4), 0.7);
+    let model = fit(&RqKMeans::params([8], 3).balance(Balance::PerLevel), &rows);
+    let report = QualityReport::from_codes(model.codes().view(), &[8]).unwrap();
+    assert_eq!((report.levels[0].used, report.max_items_per_sid), (8, 7));
 }
 
 #[test]
@@ -190,26 +252,31 @@ fn a_row_that_is_not_a_number_is_named() {
     let mut rows = many_rows(1200, 4);
     rows[[700, 2]] = f32::NAN;
     rows[[900, 1]] = f32::INFINITY;
-    assert!(matches!(
-        RqKMeans::params([4], 0).fit(&DatasetBase::from(rows.view())),
-        Err(QuantizerError::NotFinite { row: 700, column: 2, .. })
-    ));
+    for balance in [Balance::None, Balance::PerParent] {
+        assert!(matches!(
+            RqKMeans::params([4], 0).balance(balance).fit(&DatasetBase::from(rows.view())),
+            Err(QuantizerError::NotFinite { row: 700, column: 2, .. })
+        ));
+    }
 }
 
 #[test]
 fn an_observer_may_interrupt() {
     let rows = many_rows(300, 4);
-    let error = RqKMeans::params([8, 8], 0)
-        .tolerance(0.0)
-        .check()
-        .unwrap()
-        .fit_observed(rows.view(), &mut |step: &sidereal_quantizer::FitStep| {
-            if (step.level, step.iteration) == (1, 2) {
-                std::ops::ControlFlow::Break(())
-            } else {
-                std::ops::ControlFlow::Continue(())
-            }
-        })
-        .unwrap_err();
-    assert_eq!(error.to_string(), "the fit was interrupted at level 1, iteration 2");
+    for balance in [Balance::None, Balance::PerLevel, Balance::PerParent] {
+        let error = RqKMeans::params([8, 8], 0)
+            .tolerance(0.0)
+            .balance(balance)
+            .check()
+            .unwrap()
+            .fit_observed(rows.view(), &mut |step: &sidereal_quantizer::FitStep| {
+                if (step.level, step.iteration) == (1, 2) {
+                    std::ops::ControlFlow::Break(())
+                } else {
+                    std::ops::ControlFlow::Continue(())
+                }
+            })
+            .unwrap_err();
+        assert_eq!(error.to_string(), "the fit was interrupted at level 1, iteration 2");
+    }
 }

@@ -1,0 +1,113 @@
+//! The sets of rows within which codes are used evenly.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::rows::{BLOCK, Residuals, Table};
+
+/// Rows that share capacities.
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Where its rows stand in the order of all rows.
+    pub(super) rows: Range<usize>,
+    /// `None` for a group of fewer rows than codes, which has no use for them.
+    pub(super) prices: Option<Prices>,
+}
+
+/// What codes cost the rows of a group.
+#[derive(Debug)]
+pub(super) struct Prices {
+    /// Price of each code, for costs `‖c‖² - 2 x·c`, `[K]`.
+    pub(super) now: Vec<f64>,
+    /// Mean row of the group.
+    mean: Vec<f32>,
+    /// Mean cost of each code, which `now` makes up for, `[K]`.
+    offset: Vec<f64>,
+}
+
+impl Group {
+    fn new(rows: Range<usize>, codes: usize) -> Self {
+        let prices = (rows.len() >= codes).then(|| Prices {
+            now: vec![0.0; codes],
+            mean: Vec::new(),
+            offset: vec![0.0; codes],
+        });
+        Self { rows, prices }
+    }
+}
+
+impl Prices {
+    /// Follows centroids that moved: the price of a code keeps its distance from the mean cost of
+    /// that code, so that a centroid far from all rows stays as attractive as it was.
+    pub(super) fn follow(&mut self, table: &Table) {
+        let centroids = table.values.chunks_exact(table.width).zip(&table.norms);
+        let prices = self.now.iter_mut().zip(&mut self.offset);
+        for ((price, offset), (centroid, norm)) in prices.zip(centroids) {
+            let dot: f64 =
+                centroid.iter().zip(&self.mean).map(|(c, m)| f64::from(*c) * f64::from(*m)).sum();
+            let cost = f64::from(*norm) - 2.0 * dot;
+            *price += *offset - cost;
+            *offset = cost;
+        }
+    }
+}
+
+/// One group of all rows.
+pub(super) fn whole(rows: &Residuals<'_>, codes: usize) -> (Vec<usize>, Vec<Group>) {
+    let count = rows.num_rows();
+    with_means(rows, (0..count).collect(), vec![Group::new(0..count, codes)])
+}
+
+/// A group for each prefix of the levels before.
+pub(super) fn by_prefix(rows: &Residuals<'_>, codes: usize) -> (Vec<usize>, Vec<Group>) {
+    let prefix = |a: usize, b: usize| -> Ordering {
+        rows.before
+            .iter()
+            .map(|(_, codes)| codes[a].cmp(&codes[b]))
+            .find(|order| order.is_ne())
+            .unwrap_or(Ordering::Equal)
+    };
+    let mut order: Vec<usize> = (0..rows.num_rows()).collect();
+    order.par_sort_unstable_by(|a, b| prefix(*a, *b).then(a.cmp(b)));
+    let mut start = 0;
+    let groups = order
+        .chunk_by(|a, b| prefix(*a, *b).is_eq())
+        .map(|group| {
+            let range = start..start + group.len();
+            start = range.end;
+            Group::new(range, codes)
+        })
+        .collect();
+    with_means(rows, order, groups)
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "means are used as f32")]
+fn with_means(
+    rows: &Residuals<'_>,
+    order: Vec<usize>,
+    mut groups: Vec<Group>,
+) -> (Vec<usize>, Vec<Group>) {
+    for group in &mut groups {
+        let Some(prices) = &mut group.prices else { continue };
+        let parts: Vec<Vec<f64>> = order[group.rows.clone()]
+            .par_chunks(BLOCK)
+            .map_init(Vec::new, |buffer, order| {
+                rows.gather(order, buffer);
+                let mut sums = vec![0.0; rows.width()];
+                for row in buffer.chunks_exact(rows.width()) {
+                    sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += f64::from(*v));
+                }
+                sums
+            })
+            .collect();
+        let mut sums = vec![0.0; rows.width()];
+        for part in parts {
+            sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
+        let count = group.rows.len() as f64;
+        prices.mean = sums.into_iter().map(|sum| (sum / count) as f32).collect();
+    }
+    (order, groups)
+}

@@ -1,0 +1,237 @@
+//! The cheapest codes of each row: all that an assignment under capacities looks at.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::groups::{Group, Prices};
+use crate::product::scaled_dots;
+use crate::rows::{Residuals, Table};
+
+/// Codes kept for each row, at least; all, where that takes no more than `ENTRIES` in total.
+const LEAST: usize = 32;
+const ENTRIES: usize = 1 << 18;
+/// Scores held at once by a thread: they stay in the second-level cache.
+const SCORES: usize = 1 << 17;
+
+/// `len` entries for each row, a fixed multiple of the rows whatever the number of codes.
+#[derive(Debug)]
+pub(super) struct Shortlist {
+    /// `‖c‖² - 2 x·c`: the squared distance less `‖x‖²`, `[N, len]`.
+    costs: Vec<f32>,
+    /// The code of each entry, `[N, len]`.
+    codes: Vec<u16>,
+    /// What a code that is not on the list of a row costs with its price, at least, `[N]`.
+    floor: Vec<f32>,
+    len: usize,
+}
+
+/// The entries of a group's rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lists<'a> {
+    costs: &'a [f32],
+    codes: &'a [u16],
+    floor: &'a [f32],
+    len: usize,
+}
+
+impl Shortlist {
+    pub(super) fn new(rows: usize, codes: usize) -> Self {
+        let len = codes.min(LEAST.max(ENTRIES / rows));
+        let entries = rows * len;
+        Self { costs: vec![0.0; entries], codes: vec![0; entries], floor: vec![0.0; rows], len }
+    }
+
+    pub(super) fn lists(&self, rows: Range<usize>) -> Lists<'_> {
+        let entries = rows.start * self.len..rows.end * self.len;
+        Lists {
+            costs: &self.costs[entries.clone()],
+            codes: &self.codes[entries],
+            floor: &self.floor[rows],
+            len: self.len,
+        }
+    }
+
+    /// Scores every row against every code and keeps the entries that are cheapest with the
+    /// prices of its group.
+    pub(super) fn fill(
+        &mut self,
+        rows: &Residuals<'_>,
+        order: &[usize],
+        groups: &[Group],
+        table: &Table,
+    ) {
+        let (codes, len) = (table.len(), self.len);
+        let block = (SCORES / codes).clamp(8, 512);
+        self.costs
+            .par_chunks_mut(block * len)
+            .zip(self.codes.par_chunks_mut(block * len))
+            .zip(self.floor.par_chunks_mut(block))
+            .zip(order.par_chunks(block))
+            .enumerate()
+            .for_each_init(
+                || (Vec::new(), vec![0.0; block * codes], Selection::default()),
+                |(values, scores, selection), (index, (((costs, names), floor), order))| {
+                    rows.gather(order, values);
+                    let scores = &mut scores[..order.len() * codes];
+                    scaled_dots(-2.0, values, &table.values, table.width, scores);
+                    let mut group = groups.partition_point(|g| g.rows.end <= index * block);
+                    selection.price(groups[group].prices.as_ref(), codes);
+                    for (at, scores) in scores.chunks_exact_mut(codes).enumerate() {
+                        if groups[group].rows.end <= index * block + at {
+                            group += 1;
+                            selection.price(groups[group].prices.as_ref(), codes);
+                        }
+                        for (score, norm) in scores.iter_mut().zip(&table.norms) {
+                            // Squares near the largest f32 may have overflowed.
+                            *score = (*score + norm).clamp(f32::MIN / 8.0, f32::MAX / 8.0);
+                        }
+                        let entries = at * len..(at + 1) * len;
+                        let (costs, names) = (&mut costs[entries.clone()], &mut names[entries]);
+                        floor[at] = selection.keep(scores, costs, names);
+                    }
+                },
+            );
+    }
+}
+
+/// Memory to choose the entries of a row with.
+#[derive(Debug, Default)]
+struct Selection {
+    prices: Vec<f32>,
+    priced: Vec<f32>,
+    minima: Vec<f32>,
+    near: Vec<(f32, u16)>,
+}
+
+impl Selection {
+    #[allow(clippy::cast_possible_truncation, reason = "costs are f32")]
+    fn price(&mut self, prices: Option<&Prices>, codes: usize) {
+        self.prices.clear();
+        match prices {
+            Some(prices) => self.prices.extend(prices.now.iter().map(|price| *price as f32)),
+            None => self.prices.resize(codes, 0.0),
+        }
+    }
+
+    /// Writes the cheapest entries and returns what any other costs at least.
+    fn keep(&mut self, scores: &[f32], costs: &mut [f32], names: &mut [u16]) -> f32 {
+        let len = costs.len();
+        if len == scores.len() {
+            costs.copy_from_slice(scores);
+            names.iter_mut().zip(0..=u16::MAX).for_each(|(name, code)| *name = code);
+            return f32::INFINITY;
+        }
+        self.priced.clear();
+        self.priced.extend(scores.iter().zip(&self.prices).map(|(score, price)| score + price));
+        // Of at least `len` minima over disjoint codes, the one of rank `len` bounds the score of
+        // rank `len` from above; few others pass it.
+        let parts = (2 * len).min(scores.len());
+        self.minima.clear();
+        self.minima.extend_from_slice(&self.priced[..parts]);
+        for part in self.priced[parts..].chunks(parts) {
+            for (least, score) in self.minima.iter_mut().zip(part) {
+                *least = least.min(*score);
+            }
+        }
+        let (_, bound, _) = self.minima.select_nth_unstable_by(len - 1, f32::total_cmp);
+        let bound = *bound;
+        self.near.clear();
+        for (part, code) in self.priced.chunks(16).zip((0..=u16::MAX).step_by(16)) {
+            if part.iter().any(|score| *score <= bound) {
+                let codes = code..=u16::MAX;
+                self.near
+                    .extend(part.iter().copied().zip(codes).filter(|(score, _)| *score <= bound));
+            }
+        }
+        let by_score = |a: &(f32, u16), b: &(f32, u16)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+        if self.near.len() > len {
+            self.near.select_nth_unstable_by(len - 1, by_score);
+            self.near.truncate(len);
+        }
+        let mut most = f32::NEG_INFINITY;
+        for (((score, code), cost), name) in self.near.iter().zip(costs).zip(names) {
+            most = most.max(*score);
+            *cost = scores[usize::from(*code)];
+            *name = *code;
+        }
+        most
+    }
+}
+
+impl<'a> Lists<'a> {
+    pub(super) fn num_rows(&self) -> usize {
+        self.floor.len()
+    }
+
+    /// The lists of consecutive rows, `rows` at a time.
+    pub(super) fn chunks(self, rows: usize) -> impl IndexedParallelIterator<Item = Lists<'a>> {
+        let len = self.len;
+        let costs = self.costs.par_chunks(rows * len).zip(self.codes.par_chunks(rows * len));
+        costs.zip(self.floor.par_chunks(rows)).map(move |((costs, codes), floor)| Lists {
+            costs,
+            codes,
+            floor,
+            len,
+        })
+    }
+
+    /// The codes of a row with their costs.
+    pub(super) fn row(&self, row: usize) -> impl Iterator<Item = (usize, f64)> + Clone + 'a {
+        let entries = row * self.len..(row + 1) * self.len;
+        let codes = self.codes[entries.clone()].iter().map(|code| usize::from(*code));
+        codes.zip(self.costs[entries].iter().map(|cost| f64::from(*cost)))
+    }
+
+    /// The codes of every row with their costs, row by row.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&'a [u16], &'a [f32])> {
+        self.codes.chunks_exact(self.len).zip(self.costs.chunks_exact(self.len))
+    }
+
+    /// Mean over rows of how much more a code off the list costs than the cheapest, at least.
+    pub(super) fn span(&self, prices: &[f64]) -> f64 {
+        if self.floor.iter().any(|floor| floor.is_infinite()) {
+            return f64::INFINITY;
+        }
+        let spans: Vec<f64> = (0..self.num_rows())
+            .into_par_iter()
+            .with_min_len(1024)
+            .map(|row| {
+                let least = self.row(row).map(|(code, cost)| cost + prices[code]);
+                f64::from(self.floor[row]) - least.fold(f64::INFINITY, f64::min)
+            })
+            .collect();
+        spans.iter().sum::<f64>() / self.num_rows() as f64
+    }
+
+    /// The code of each row that is cheapest with its price, ties to the lowest code.
+    pub(super) fn cheapest(&self, prices: &[f64], chosen: &mut [u32]) {
+        chosen.par_iter_mut().enumerate().with_min_len(1024).for_each(|(row, chosen)| {
+            let mut best = (f64::INFINITY, usize::MAX);
+            for (code, cost) in self.row(row) {
+                let score = cost + prices[code];
+                if score < best.0 || (score <= best.0 && code < best.1) {
+                    best = (score, code);
+                }
+            }
+            *chosen = u32::try_from(best.1).unwrap_or(0);
+        });
+    }
+
+    /// Whether no code off a list can be cheaper than the chosen one, now that prices moved.
+    pub(super) fn certain(
+        &self,
+        chosen: &[u32],
+        before: &[f64],
+        prices: &[f64],
+        noise: f64,
+    ) -> bool {
+        let fall = before.iter().zip(prices).map(|(a, b)| b - a).fold(f64::INFINITY, f64::min);
+        (0..self.num_rows()).into_par_iter().with_min_len(1024).all(|row| {
+            let mut own = self.row(row).filter(|(code, _)| *code == chosen[row] as usize);
+            own.next().is_some_and(|(code, cost)| {
+                cost + prices[code] <= f64::from(self.floor[row]) + fall + noise
+            })
+        })
+    }
+}
