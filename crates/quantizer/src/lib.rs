@@ -2,7 +2,7 @@
 //!
 //! From a matrix of embeddings, one row an item, to a [`Catalog`](sidereal_sid::Catalog) whose
 //! quality is known before anything is trained on it. Use it to make Semantic IDs; to only read
-//! or walk them, `sidereal-sid` is enough. No tensor library.
+//! or walk them, `sidereal-sid` is enough. No tensor library, but for RQ-VAE.
 //!
 //! ```
 //! use linfa::prelude::*;
@@ -26,6 +26,7 @@
 //! |---|---|
 //! | `params` | [`RqKMeansParams`], and checked [`RqKMeansValidParams`] |
 //! | `rq_kmeans` | [`RqKMeans`]: residual k-means, [`FitObserver`] |
+//! | `rq_vae`, `sinkhorn` | `RqVae`, `RqVaeTraining`: RQ-VAE on libtorch (feature `torch`) |
 //! | `codebooks` | [`Codebooks`]: rows ↔ codes |
 //! | `storage` | codebooks as safetensors with a JSON spec |
 //! | `collisions` | [`Collisions`]: items that share all codes |
@@ -42,8 +43,10 @@
 //!
 //! # References
 //! SINGER §2.1 and GREAM §3.1.2 (residual k-means); Arthur and Vassilvitskii 2007 (k-means++);
-//! TIGER, [arXiv:2305.05065](https://arxiv.org/abs/2305.05065), and LC-Rec,
-//! [arXiv:2311.09049](https://arxiv.org/abs/2311.09049) (collisions).
+//! TIGER, [arXiv:2305.05065](https://arxiv.org/abs/2305.05065) (collisions, RQ-VAE); LC-Rec,
+//! [arXiv:2311.09049](https://arxiv.org/abs/2311.09049) (collisions, balanced assignment);
+//! SIDReasoner eqs 2-5 (RQ-VAE); LETTER, [arXiv:2405.07314](https://arxiv.org/abs/2405.07314)
+//! (alignment and diversity).
 
 mod assign;
 mod balance;

@@ -49,7 +49,7 @@ fn fit(params: RqVaeParams, rows: &Array2<f32>) -> (RqVae, Vec<RqVaeEvaluation>)
     train(RqVaeTraining::new(&params.check().unwrap(), rows.view()))
 }
 
-fn refused(params: RqVaeParams, rows: &Array2<f32>) -> QuantizerError {
+fn refused(params: &RqVaeParams, rows: &Array2<f32>) -> QuantizerError {
     params.fit(&DatasetBase::from(rows.view())).unwrap_err()
 }
 
@@ -318,15 +318,15 @@ fn rows_that_do_not_fit_are_refused() {
     let mut bad = rows(50, 10);
     bad[[17, 4]] = f32::NAN;
     assert!(matches!(
-        refused(params(), &bad),
+        refused(&params(), &bad),
         QuantizerError::NotFinite { row: 17, column: 4, .. }
     ));
     assert!(matches!(
-        refused(params(), &rows(31, 10)),
+        refused(&params(), &rows(31, 10)),
         QuantizerError::Batch { batch_size: 32, rows: 31 }
     ));
     assert!(matches!(
-        refused(params(), &Array2::zeros((0, 3))),
+        refused(&params(), &Array2::zeros((0, 3))),
         QuantizerError::EmptyMatrix { .. }
     ));
     let (model, _) = fit(params(), &rows(50, 10));
@@ -366,13 +366,13 @@ fn collaborative_embeddings_that_do_not_fit_are_refused() {
 #[test]
 fn a_training_that_diverges_says_so() {
     assert!(matches!(
-        refused(params().learning_rate(1e30), &rows(50, 10)),
+        refused(&params().learning_rate(1e30), &rows(50, 10)),
         QuantizerError::Diverged { step: 4, .. }
     ));
 }
 
 #[test]
 fn a_device_that_is_not_there_is_refused_with_what_to_change() {
-    let error = refused(params().device("cuda:4096"), &rows(50, 10)).to_string();
+    let error = refused(&params().device("cuda:4096"), &rows(50, 10)).to_string();
     assert!(error.contains("use `cpu`"), "{error}");
 }
