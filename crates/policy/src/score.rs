@@ -206,11 +206,9 @@ pub fn group_logp(
         }
     }
     let (hidden, mut cache) = model.prefill(groups.prompts)?;
-    let dim = hidden.size()[2];
-    let last = (&groups.prompts.lens - 1).view([-1, 1, 1]).expand([-1, 1, dim], false);
+    let dim = hidden.size()[1];
     let shape = [to_i64(users), to_i64(width), to_i64(len), dim];
-    let first =
-        hidden.f_gather(1, &last, false)?.unsqueeze(1).expand([shape[0], shape[1], 1, dim], false);
+    let first = hidden.view([-1, 1, 1, dim]).expand([shape[0], shape[1], 1, dim], false);
     let all = if len > 1 {
         let inputs = Tensor::from_slice(&inputs)
             .view([shape[0], shape[1], shape[2] - 1])

@@ -85,9 +85,7 @@ impl BeamSearch<'_> {
             })
             .collect::<Result<Vec<_>, PolicyError>>()?;
         let (hidden, mut cache) = self.model.prefill(prompts)?;
-        let width = hidden.size()[2];
-        let last = (&prompts.lens - 1).view([-1, 1, 1]).expand([-1, 1, width], false);
-        let mut hidden = hidden.f_gather(1, &last, false)?; // [U, 1, D]
+        let mut hidden = hidden.unsqueeze(1); // [U, 1, D]
         let mut finished: Vec<Vec<Hypothesis>> = vec![Vec::new(); users];
         loop {
             let slots = usize::try_from(hidden.size()[1]).unwrap_or(0);

@@ -49,11 +49,23 @@ impl Constraint {
                 expected: tokenizer.spec().num_tokens(),
             });
         }
+        Self::from_ids(catalog, tokenizer.sid_ids().to_vec(), device)
+    }
+
+    /// The constraint of `catalog` for a model in whose vocabulary the code of flat token `i` has
+    /// the id `ids[i]`: for vocabularies that were laid out elsewhere.
+    ///
+    /// # Errors
+    /// [`PolicyError::Size`] unless there is an id for each token of the catalogue's spec.
+    pub fn from_ids(catalog: &Catalog, ids: Vec<u32>, device: Device) -> Result<Self, PolicyError> {
         let spec = catalog.spec();
+        if ids.len() != spec.num_tokens() {
+            let (found, expected) = (ids.len(), spec.num_tokens());
+            return Err(PolicyError::Size { what: "vocabulary ids of codes", found, expected });
+        }
         let mut offsets: Vec<u32> =
             (0..spec.max_len()).filter_map(|level| spec.token(level, 0)).collect();
         offsets.push(u32::try_from(spec.num_tokens()).unwrap_or(u32::MAX));
-        let ids = tokenizer.sid_ids().to_vec();
         let rows = offsets
             .windows(2)
             .map(|range| {

@@ -1,18 +1,22 @@
 //! The decoder of Qwen2, Qwen3 and Llama.
 
+mod extend;
+mod read;
+mod shapes;
+
 use std::fs;
 use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 
+use self::shapes::shapes;
 use crate::PolicyError;
-use crate::cache::{KvCache, LayerCache, TokenBatch, check_prompts};
 use crate::config::DecoderConfig;
 use crate::models::linear::{Linear, cast};
-use crate::models::rotary::{rotary_table, rotate};
+use crate::models::rotary::rotary_table;
 use crate::tokenizer::SidTokenizer;
 use crate::weights::{
-    Shapes, Weights, checkpoint_file, read_checkpoint, select, to_i64, write_safetensors,
+    Weights, checkpoint_file, read_checkpoint, select, to_i64, write_safetensors,
 };
 
 /// Standard deviation of freshly drawn matrices, transformers' `initializer_range`.
@@ -234,153 +238,6 @@ impl Decoder {
         self.kind
     }
 
-    /// Hidden states `[U, T, D]` of right-padded rows, without keeping keys and values.
-    ///
-    /// `dropout` is the share of the embedding's and of each residual branch's elements that is
-    /// zeroed, 0 outside training; it draws from libtorch's global generator.
-    ///
-    /// # Errors
-    /// [`PolicyError::Positions`] for rows beyond the model's positions; [`PolicyError::Torch`] for
-    /// ids outside the vocabulary.
-    pub fn forward(&self, tokens: &TokenBatch, dropout: f64) -> Result<Tensor, PolicyError> {
-        self.read(tokens, dropout, None)
-    }
-
-    /// Hidden states `[U, T, D]` of right-padded prompts, and the cache that branches read.
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward).
-    pub fn prefill(&self, prompts: &TokenBatch) -> Result<(Tensor, KvCache), PolicyError> {
-        let [_, padded] = prompts.shape()?;
-        let lens = prompts.lens.shallow_clone();
-        let mut cache = KvCache::new(lens, padded, self.config.num_hidden_layers)?;
-        let hidden = self.read(prompts, 0.0, Some(&mut cache))?;
-        Ok((hidden, cache))
-    }
-
-    fn read(
-        &self,
-        tokens: &TokenBatch,
-        dropout: f64,
-        mut cache: Option<&mut KvCache>,
-    ) -> Result<Tensor, PolicyError> {
-        let [rows, len] = tokens.shape()?;
-        self.check_positions(len)?;
-        let drop = |x: Tensor| if dropout > 0.0 { x.dropout(dropout, true) } else { x };
-        let (cos, sin) = &self.rotary;
-        let first = |table: &Tensor| cast(&table.f_narrow(0, 0, len)?, self.kind);
-        let (cos, sin) = (first(cos)?, first(sin)?);
-        let mut x = drop(self.embed(&tokens.ids)?); // [U, T, D]
-        for layer in &self.layers {
-            let (q, k, v) = self.project(layer, &x, &[rows, len])?; // [U, T, H, hd]
-            let q = rotate(&q.transpose(1, 2), &cos, &sin); // [U, H, T, hd]
-            let k = rotate(&k.transpose(1, 2), &cos, &sin);
-            let v = v.transpose(1, 2);
-            let grouped = self.config.num_key_value_heads != self.config.num_attention_heads;
-            let attended = Tensor::f_scaled_dot_product_attention(
-                &q,
-                &k,
-                &v,
-                None::<&Tensor>,
-                0.0,
-                true,
-                None,
-                grouped,
-            )?;
-            let attended = attended.transpose(1, 2).reshape([rows, len, -1]); // [U, T, H·hd]
-            x = drop(layer.o.apply(&attended, self.kind)?).f_add_(&x)?;
-            x = drop(self.feed_forward(layer, &x)?).f_add_(&x)?;
-            if let Some(cache) = cache.as_deref_mut() {
-                cache.layers.push(LayerCache { prompt: (k, v.contiguous()), branch: None });
-            }
-        }
-        self.normalise(&x, &self.norm)
-    }
-
-    /// Hidden states `[U, W, S, D]` of `S` more tokens `[U, W, S]` in each of `W` branches of each
-    /// prompt, which it appends to `cache`. A branch sees its prompt and its own earlier tokens.
-    ///
-    /// # Errors
-    /// [`PolicyError::Size`] where the branches do not fit the cache, [`PolicyError::Positions`]
-    /// where the longest would leave the model's positions; `cache` is then as before.
-    pub fn extend(&self, tokens: &Tensor, cache: &mut KvCache) -> Result<Tensor, PolicyError> {
-        let [users, width, len] = <[i64; 3]>::try_from(tokens.size()).map_err(|_| {
-            PolicyError::Size { what: "axes of branch tokens", found: tokens.dim(), expected: 3 }
-        })?;
-        check_prompts("prompts of branches", users, cache.num_prompts())?;
-        if let Some(expected) = cache.width.filter(|kept| *kept != width) {
-            let [found, expected] = [width, expected].map(|n| usize::try_from(n).unwrap_or(0));
-            return Err(PolicyError::Size { what: "branches of a prompt", found, expected });
-        }
-        let past = cache.branch_len;
-        self.check_positions(cache.longest + past + len)?;
-        let offsets = Tensor::arange_start(past, past + len, (Kind::Int64, tokens.device()));
-        let positions = cache.prompt_len.unsqueeze(1) + offsets; // [U, S]
-        let per_row = |table: &Tensor| -> Result<Tensor, PolicyError> {
-            let dim = table.size()[1];
-            let rows = cast(&table.f_index_select(0, &positions.view(-1))?, self.kind)?;
-            Ok(rows.view([users, 1, 1, len, dim])) // broadcast over heads and branches
-        };
-        let (cos, sin) = (per_row(&self.rotary.0)?, per_row(&self.rotary.1)?);
-        // The attention's scale rides on the queries' rotation.
-        let scale = 1.0 / (self.config.head_dim as f64).sqrt();
-        let (q_cos, q_sin) = (&cos * scale, &sin * scale);
-        // Within a branch token i sees tokens 0..=past + i.
-        let later = Tensor::ones([len, past + len], (Kind::Bool, tokens.device())).triu(past + 1);
-        let causal = Tensor::zeros([len, past + len], (Kind::Float, tokens.device()))
-            .masked_fill(&later, f64::NEG_INFINITY);
-
-        let kv_heads = to_i64(self.config.num_key_value_heads);
-        let dim = to_i64(self.config.head_dim);
-        let repeat = to_i64(self.config.num_attention_heads) / kv_heads;
-        let mut x = self.embed(tokens)?; // [U, W, S, D]
-        for (layer, kept) in self.layers.iter().zip(&mut cache.layers) {
-            let (q, k, v) = self.project(layer, &x, &[users, width, len])?; // [U, W, S, H, hd]
-            let heads_first = |t: Tensor| t.permute([0, 3, 1, 2, 4]); // [U, H, W, S, hd]
-            let q = rotate(&heads_first(q), &q_cos, &q_sin);
-            let mut k = rotate(&heads_first(k), &cos, &sin);
-            let mut v = heads_first(v);
-            if let Some((keys, values)) = kept.branch.take() {
-                k = Tensor::f_cat(&[keys, k], 3)?;
-                v = Tensor::f_cat(&[values, v], 3)?;
-            }
-            // Query heads that share a key head stand next to each other.
-            let q = q.reshape([users, kv_heads, repeat * width * len, dim]);
-            let (prompt_k, prompt_v) = &kept.prompt;
-            let mut on_prompt = q.f_matmul(&prompt_k.transpose(2, 3))?; // [U, Hkv, rep·W·S, T]
-            let _ = on_prompt.f_add_(&cache.prompt_mask)?;
-            let split = [users, kv_heads, repeat, width, len];
-            let q = q.view([users, kv_heads, repeat, width, len, dim]);
-            let mut on_branch = q.f_matmul(&k.unsqueeze(2).transpose(-1, -2))?; // […, S, past + S]
-            if len > 1 {
-                let _ = on_branch.f_add_(&causal)?;
-            }
-            let longest = on_prompt.size()[3];
-            let on_prompt = on_prompt.view([&split[..], &[longest]].concat().as_slice());
-            let weights = Tensor::f_cat(&[on_prompt, on_branch], -1)?.f_softmax(-1, Kind::Float)?;
-            let weights = cast(&weights, self.kind)?;
-            let on_prompt = weights.narrow(-1, 0, longest).reshape([
-                users,
-                kv_heads,
-                repeat * width * len,
-                longest,
-            ]);
-            let on_branch = weights.narrow(-1, longest, past + len);
-            let attended =
-                on_prompt.f_matmul(prompt_v)?.view([users, kv_heads, repeat, width, len, dim])
-                    + on_branch.f_matmul(&v.unsqueeze(2))?;
-            let attended = attended
-                .permute([0, 3, 4, 1, 2, 5]) // [U, W, S, Hkv, rep, hd]
-                .reshape([users, width, len, kv_heads * repeat * dim]);
-            kept.branch = Some((k, v));
-            x = layer.o.apply(&attended, self.kind)?.f_add_(&x)?;
-            x = self.feed_forward(layer, &x)?.f_add_(&x)?;
-        }
-        cache.branch_len += len;
-        cache.width = Some(width);
-        self.normalise(&x, &self.norm)
-    }
-
     /// Logits `[N, V]` of hidden states `[N, D]`.
     ///
     /// # Errors
@@ -437,25 +294,55 @@ impl Decoder {
         if found > limit { Err(PolicyError::Positions { found, limit }) } else { Ok(()) }
     }
 
-    /// Queries, keys and values, each `[…, heads, hd]`.
-    fn project(
+    /// Queries of normalised states, `[…, H, hd]`, before they turn.
+    fn queries(
+        &self,
+        layer: &Layer,
+        normed: &Tensor,
+        shape: &[i64],
+    ) -> Result<Tensor, PolicyError> {
+        let q = self.heads(&layer.q, normed, shape)?;
+        layer
+            .head_norms
+            .as_ref()
+            .map_or(Ok(q.shallow_clone()), |(norm, _)| self.normalise(&q, norm))
+    }
+
+    /// Keys before they turn, and values, of normalised states, each `[…, Hkv, hd]`.
+    fn keys_values(
+        &self,
+        layer: &Layer,
+        normed: &Tensor,
+        shape: &[i64],
+    ) -> Result<(Tensor, Tensor), PolicyError> {
+        let (k, v) = (self.heads(&layer.k, normed, shape)?, self.heads(&layer.v, normed, shape)?);
+        match &layer.head_norms {
+            None => Ok((k, v)),
+            Some((_, norm)) => Ok((self.normalise(&k, norm)?, v)),
+        }
+    }
+
+    fn heads(
+        &self,
+        linear: &Linear,
+        normed: &Tensor,
+        shape: &[i64],
+    ) -> Result<Tensor, PolicyError> {
+        let shape = [shape, &[-1, to_i64(self.config.head_dim)]].concat();
+        Ok(linear.apply(normed, self.kind)?.f_view(shape.as_slice())?)
+    }
+
+    /// The states after the layer's attention and feed-forward layer: `x` plus what both add.
+    fn finish_layer(
         &self,
         layer: &Layer,
         x: &Tensor,
-        shape: &[i64],
-    ) -> Result<(Tensor, Tensor, Tensor), PolicyError> {
-        let normed = self.normalise(x, &layer.input_norm)?;
-        let split = |linear: &Linear| -> Result<Tensor, PolicyError> {
-            let shape = [shape, &[-1, to_i64(self.config.head_dim)]].concat();
-            Ok(linear.apply(&normed, self.kind)?.f_view(shape.as_slice())?)
-        };
-        let (q, k, v) = (split(&layer.q)?, split(&layer.k)?, split(&layer.v)?);
-        match &layer.head_norms {
-            None => Ok((q, k, v)),
-            Some((q_norm, k_norm)) => {
-                Ok((self.normalise(&q, q_norm)?, self.normalise(&k, k_norm)?, v))
-            }
-        }
+        attended: &Tensor,
+        dropout: f64,
+    ) -> Result<Tensor, PolicyError> {
+        let drop = |x: Tensor| if dropout > 0.0 { x.dropout(dropout, true) } else { x };
+        let x = drop(layer.o.apply(attended, self.kind)?).f_add_(x)?;
+        Ok(drop(self.feed_forward(layer, &x)?).f_add_(&x)?)
     }
 
     fn feed_forward(&self, layer: &Layer, x: &Tensor) -> Result<Tensor, PolicyError> {
@@ -469,44 +356,4 @@ impl Decoder {
         let weight = cast(weight, self.kind)?;
         Ok(x.f_rms_norm(weight.size(), Some(&weight), Some(self.config.rms_norm_eps))?)
     }
-}
-
-/// Tensor names and shapes of a checkpoint with these settings.
-fn shapes(config: &DecoderConfig) -> Shapes {
-    let size = |n: usize| to_i64(n);
-    let (d, ff, hd) =
-        (size(config.hidden_size), size(config.intermediate_size), size(config.head_dim));
-    let (q, kv) = (size(config.num_attention_heads) * hd, size(config.num_key_value_heads) * hd);
-    let mut shapes = Shapes::from([
-        ("model.embed_tokens.weight".to_owned(), vec![size(config.vocab_size), d]),
-        ("model.norm.weight".to_owned(), vec![d]),
-    ]);
-    if !config.tie_word_embeddings {
-        shapes.insert("lm_head.weight".to_owned(), vec![size(config.vocab_size), d]);
-    }
-    for layer in 0..config.num_hidden_layers {
-        let matrices = [
-            ("self_attn.q_proj", [q, d], config.input_bias()),
-            ("self_attn.k_proj", [kv, d], config.input_bias()),
-            ("self_attn.v_proj", [kv, d], config.input_bias()),
-            ("self_attn.o_proj", [d, q], config.output_bias()),
-            ("mlp.gate_proj", [ff, d], false),
-            ("mlp.up_proj", [ff, d], false),
-            ("mlp.down_proj", [d, ff], false),
-        ];
-        for (name, shape, biased) in matrices {
-            if biased {
-                shapes.insert(format!("model.layers.{layer}.{name}.bias"), vec![shape[0]]);
-            }
-            shapes.insert(format!("model.layers.{layer}.{name}.weight"), shape.to_vec());
-        }
-        let mut norms = vec![("input_layernorm", d), ("post_attention_layernorm", d)];
-        if config.architecture.normalises_heads() {
-            norms.extend([("self_attn.q_norm", hd), ("self_attn.k_norm", hd)]);
-        }
-        for (name, width) in norms {
-            shapes.insert(format!("model.layers.{layer}.{name}.weight"), vec![width]);
-        }
-    }
-    shapes
 }

@@ -8,14 +8,15 @@ use crate::PolicyError;
 use crate::config::DecoderConfig;
 use crate::weights::to_i64;
 
-/// `x·cos + rotate_half(x)·sin` over the last axis.
+/// `x·cos + swap_halves(x)·sin` over the last axis; `sin` is negative in its first half.
 pub(crate) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
-    let halves = x.chunk(2, -1);
-    let turned = Tensor::cat(&[-&halves[1], halves[0].shallow_clone()], -1);
-    x * cos + turned * sin
+    let half = x.size().last().map_or(0, |dim| dim / 2);
+    let swapped = x.roll([half].as_slice(), [-1].as_slice());
+    (x * cos).addcmul_(&swapped, sin)
 }
 
-/// Cosines and sines `[P, hd]` of position times frequency, each frequency twice.
+/// Cosines and sines `[P, hd]` of position times frequency, each frequency twice, as [`rotate`]
+/// takes them.
 pub(crate) fn rotary_table(
     config: &DecoderConfig,
     device: Device,
@@ -24,8 +25,10 @@ pub(crate) fn rotary_table(
     let positions =
         Tensor::f_arange(to_i64(config.max_position_embeddings), (Kind::Float, Device::Cpu))?;
     let angles = positions.f_outer(&Tensor::from_slice(&frequencies))?; // [P, hd/2]
-    let angles = Tensor::f_cat(&[&angles, &angles], 1)?.f_to_device(device)?;
-    Ok((angles.f_cos()?, angles.f_sin()?))
+    let (cos, sin) = (angles.f_cos()?, angles.f_sin()?);
+    let cos = Tensor::f_cat(&[&cos, &cos], 1)?.f_to_device(device)?;
+    let sin = Tensor::f_cat(&[&-&sin, &sin], 1)?.f_to_device(device)?;
+    Ok((cos, sin))
 }
 
 /// `theta^(−2i/hd)` for `i` below `hd/2`, stretched as the configuration says.

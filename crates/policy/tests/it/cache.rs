@@ -1,12 +1,18 @@
 //! Cached reading against reading the whole text at once.
 
 use sidereal_policy::{Decoder, PolicyError};
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use crate::tiny;
 
 fn prompts() -> Vec<Vec<u32>> {
     vec![vec![5, 9, 2, 40, 1], vec![7], vec![1, 2, 3, 4, 5, 6, 7, 8, 9]]
+}
+
+/// Prompts of one template: eleven tokens, then their own.
+fn template_prompts() -> Vec<Vec<u32>> {
+    let own: [&[u32]; 3] = [&[5], &[7, 1, 40, 3], &[7, 2]];
+    own.iter().map(|own| (20..31).chain(own.iter().copied()).collect()).collect()
 }
 
 /// Token of step `step` in branch `branch` of prompt `user`: all different enough.
@@ -44,10 +50,15 @@ fn assert_equal(model: &Decoder, texts: &[Vec<Vec<u32>>], hidden: &Tensor, len: 
 fn extending_by_any_number_of_tokens_equals_one_pass() {
     for kv_heads in [1, 2, 4] {
         let model = tiny::model(tiny::config(64, kv_heads, true), 3);
-        for chunks in [vec![1, 1, 1, 1], vec![4], vec![2, 1, 3], vec![1, 5]] {
-            let (_, mut cache) = model.prefill(&tiny::batch(&prompts())).unwrap();
+        for (chunks, prompts) in [
+            (vec![1, 1, 1, 1], prompts()),
+            (vec![4], template_prompts()),
+            (vec![2, 1, 3], prompts()),
+            (vec![1, 5], template_prompts()),
+        ] {
+            let (_, mut cache) = model.prefill(&tiny::batch(&prompts)).unwrap();
             let mut texts: Vec<Vec<Vec<u32>>> =
-                prompts().into_iter().map(|prompt| vec![prompt; 3]).collect();
+                prompts.into_iter().map(|prompt| vec![prompt; 3]).collect();
             let mut step = 0;
             for len in chunks {
                 for (user, branches) in texts.iter_mut().enumerate() {
@@ -60,6 +71,53 @@ fn extending_by_any_number_of_tokens_equals_one_pass() {
                 assert_eq!(cache.branch_len(), i64::try_from(step).unwrap());
                 assert_equal(&model, &texts, &hidden, len);
             }
+        }
+    }
+}
+
+#[test]
+fn a_common_beginning_is_read_once_with_the_same_states_and_gradients() {
+    let model = tiny::model(tiny::config(64, 2, true), 5).require_grad(true);
+    let prompts = template_prompts();
+    let gradients = || -> Vec<Tensor> {
+        model.weights().values().map(|weight| weight.shallow_clone().grad().copy()).collect()
+    };
+    let clear = || model.weights().values().for_each(|weight| weight.shallow_clone().zero_grad());
+    // A weight for every state, so that no gradient cancels.
+    let probe = |row: i64, len: i64| {
+        (Tensor::arange(len * 16, (Kind::Float, Device::Cpu)) * (row + 1)).sin().view([len, 16])
+    };
+    let mut total = Tensor::zeros([], (Kind::Float, Device::Cpu));
+    let together = model.forward(&tiny::batch(&prompts), 0.0).unwrap();
+    for (row, prompt) in (0..).zip(&prompts) {
+        let len = i64::try_from(prompt.len()).unwrap();
+        total += (together.get(row).narrow(0, 0, len) * probe(row, len)).sum(Kind::Float);
+    }
+    total.backward();
+    let (found, mut expected) = (gradients(), Tensor::zeros([], (Kind::Float, Device::Cpu)));
+    clear();
+    for (row, prompt) in (0..).zip(&prompts) {
+        let len = i64::try_from(prompt.len()).unwrap();
+        let alone = model.forward(&tiny::batch(std::slice::from_ref(prompt)), 0.0).unwrap().get(0);
+        assert!(tiny::difference(&together.get(row).narrow(0, 0, len), &alone) < 1e-4);
+        expected += (alone * probe(row, len)).sum(Kind::Float);
+    }
+    expected.backward();
+    for (found, expected) in found.iter().zip(&gradients()) {
+        let scale = f64::try_from(expected.abs().max()).unwrap();
+        assert!(tiny::difference(found, expected) <= 1e-4 * scale.max(1.0));
+    }
+}
+
+#[test]
+fn the_last_state_of_a_prefill_is_that_of_a_whole_pass() {
+    let model = tiny::model(tiny::config(64, 2, true), 5);
+    for prompts in [prompts(), template_prompts()] {
+        let (last, _) = model.prefill(&tiny::batch(&prompts)).unwrap();
+        for (row, prompt) in (0..).zip(&prompts) {
+            let whole = model.forward(&tiny::batch(std::slice::from_ref(prompt)), 0.0).unwrap();
+            let end = i64::try_from(prompt.len()).unwrap() - 1;
+            assert!(tiny::difference(&last.get(row), &whole.get(0).get(end)) < 1e-4, "{row}");
         }
     }
 }

@@ -1,0 +1,200 @@
+//! Reading whole prompts. Rows that begin alike, as the prompts of one template do, are read once as
+//! far as they agree.
+
+use tch::{Kind, Tensor};
+
+use super::{Decoder, Layer};
+use crate::PolicyError;
+use crate::cache::{KvCache, LayerCache, TokenBatch};
+use crate::models::linear::cast;
+use crate::models::rotary::rotate;
+
+/// Fewest tokens of a common beginning that are worth a pass of their own.
+const FEWEST_SHARED: i64 = 8;
+
+/// A stretch of positions on its way through the layers.
+struct Span {
+    /// `[R, S, D]`: one row for a common beginning, else one for each prompt.
+    x: Tensor,
+    /// Cosines and sines of its positions, `[S, hd]`.
+    rotary: (Tensor, Tensor),
+    /// Which of the positions before and in the span each of its positions sees, `[S, P + S]`;
+    /// `None` for the first span, where that is the plain causal mask.
+    mask: Option<Tensor>,
+}
+
+impl Decoder {
+    /// Hidden states `[U, T, D]` of right-padded rows, without keeping keys and values.
+    ///
+    /// `dropout` is the share of the embedding's and of each residual branch's elements that is
+    /// zeroed, 0 outside training; it draws from libtorch's global generator.
+    ///
+    /// # Errors
+    /// [`PolicyError::Positions`] for rows beyond the model's positions; [`PolicyError::Torch`] for
+    /// ids outside the vocabulary.
+    pub fn forward(&self, tokens: &TokenBatch, dropout: f64) -> Result<Tensor, PolicyError> {
+        let mut spans = self.spans(tokens, dropout)?;
+        for layer in &self.layers {
+            let _ = self.read_layer(layer, &mut spans, dropout)?;
+        }
+        let rows = tokens.shape()?[0];
+        let parts: Vec<Tensor> =
+            spans.iter().map(|span| span.x.expand([rows, -1, -1], false)).collect();
+        self.normalise(&Tensor::f_cat(&parts, 1)?, &self.norm)
+    }
+
+    /// Hidden state `[U, D]` of the last token of each right-padded prompt, and the cache that
+    /// branches read.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn prefill(&self, prompts: &TokenBatch) -> Result<(Tensor, KvCache), PolicyError> {
+        let mut spans = self.spans(prompts, 0.0)?;
+        let [_, padded] = prompts.shape()?;
+        let lens = prompts.lens.shallow_clone();
+        let mut cache = KvCache::new(lens, padded, self.config.num_hidden_layers)?;
+        let mut hidden = None;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let (keys, values) = if index + 1 < self.layers.len() {
+                self.read_layer(layer, &mut spans, 0.0)?
+            } else {
+                let (last, kept) = self.read_last_layer(layer, &spans, &cache)?;
+                hidden = Some(last);
+                kept
+            };
+            let rows = prompts.shape()?[0];
+            let own = |x: Tensor| x.expand([rows, -1, -1, -1], false).contiguous();
+            cache.layers.push(LayerCache { prompt: (own(keys), own(values)), branch: None });
+        }
+        let hidden = hidden.ok_or(PolicyError::Empty { what: "the list of layers" })?;
+        Ok((self.normalise(&hidden, &self.norm)?, cache))
+    }
+
+    /// The embedded tokens: in one span, or in two where the rows share a long beginning. Dropout
+    /// must differ from row to row, so it keeps them apart.
+    fn spans(&self, tokens: &TokenBatch, dropout: f64) -> Result<Vec<Span>, PolicyError> {
+        let [_, len] = tokens.shape()?;
+        self.check_positions(len)?;
+        let shared = if dropout > 0.0 { 0 } else { shared_beginning(tokens)? };
+        let drop = |x: Tensor| if dropout > 0.0 { x.dropout(dropout, true) } else { x };
+        let span = |ids: Tensor, start: i64, mask| -> Result<Span, PolicyError> {
+            let part = |table: &Tensor| cast(&table.f_narrow(0, start, ids.size()[1])?, self.kind);
+            let rotary = (part(&self.rotary.0)?, part(&self.rotary.1)?);
+            Ok(Span { x: drop(self.embed(&ids)?), rotary, mask })
+        };
+        if shared == 0 {
+            return Ok(vec![span(tokens.ids.shallow_clone(), 0, None)?]);
+        }
+        let mask =
+            Tensor::ones([len - shared, len], (Kind::Bool, tokens.ids.device())).tril(shared);
+        let beginning = tokens.ids.narrow(0, 0, 1).narrow(1, 0, shared);
+        let rest = tokens.ids.narrow(1, shared, len - shared);
+        Ok(vec![span(beginning, 0, None)?, span(rest, shared, Some(mask))?])
+    }
+
+    /// Takes every span through a layer; keys and values `[R, Hkv, T, hd]` of all positions.
+    fn read_layer(
+        &self,
+        layer: &Layer,
+        spans: &mut [Span],
+        dropout: f64,
+    ) -> Result<(Tensor, Tensor), PolicyError> {
+        let mut seen: Option<(Tensor, Tensor)> = None;
+        for span in &mut *spans {
+            let [rows, len, _] = <[i64; 3]>::try_from(span.x.size()).unwrap_or([0; 3]);
+            let normed = self.normalise(&span.x, &layer.input_norm)?;
+            let (cos, sin) = &span.rotary;
+            let q = self.queries(layer, &normed, &[rows, len])?.transpose(1, 2);
+            let q = rotate(&q, cos, sin); // [R, H, S, hd]
+            let (k, v) = self.turned_keys(layer, &normed, span, seen.take())?;
+            let attended = self.attend(&q, &k, &v, span.mask.as_ref())?;
+            let attended = attended.transpose(1, 2).reshape([rows, len, -1]); // [R, S, H·hd]
+            span.x = self.finish_layer(layer, &span.x, &attended, dropout)?;
+            seen = Some((k, v));
+        }
+        seen.ok_or(PolicyError::Empty { what: "the list of spans" })
+    }
+
+    /// As [`read_layer`](Self::read_layer) for the last layer: only the last token of each prompt
+    /// is taken through it, `[U, D]`, for nothing reads the states of the others.
+    fn read_last_layer(
+        &self,
+        layer: &Layer,
+        spans: &[Span],
+        cache: &KvCache,
+    ) -> Result<(Tensor, (Tensor, Tensor)), PolicyError> {
+        let mut seen: Option<(Tensor, Tensor)> = None;
+        let mut before = 0;
+        let mut last = None;
+        for span in spans {
+            let normed = self.normalise(&span.x, &layer.input_norm)?;
+            seen = Some(self.turned_keys(layer, &normed, span, seen.take())?);
+            last = Some((span, normed, before));
+            before += span.x.size()[1];
+        }
+        let (Some((k, v)), Some((span, normed, before))) = (seen, last) else {
+            return Err(PolicyError::Empty { what: "the list of spans" });
+        };
+        let [rows, _, width] = <[i64; 3]>::try_from(span.x.size()).unwrap_or([0; 3]);
+        let at = &cache.prompt_len - 1; // [U]
+        let index = (&at - before).view([-1, 1, 1]).expand([-1, 1, width], false);
+        let x = span.x.f_gather(1, &index, false)?; // [U, 1, D]
+        let normed = normed.f_gather(1, &index, false)?;
+        let turn = |table: &Tensor| -> Result<Tensor, PolicyError> {
+            Ok(cast(&table.f_index_select(0, &at)?, self.kind)?.unsqueeze(1).unsqueeze(1))
+        };
+        let (cos, sin) = (turn(&self.rotary.0)?, turn(&self.rotary.1)?); // [U, 1, 1, hd]
+        let q = self.queries(layer, &normed, &[rows, 1])?.transpose(1, 2);
+        let real = cache.prompt_mask.eq(0.0); // [U, 1, 1, T]
+        let attended = self.attend(&rotate(&q, &cos, &sin), &k, &v, Some(&real))?;
+        let attended = attended.reshape([rows, 1, -1]);
+        Ok((self.finish_layer(layer, &x, &attended, 0.0)?.squeeze_dim(1), (k, v)))
+    }
+
+    /// Keys, turned, and values of a span behind those of the positions before it,
+    /// `[R, Hkv, P + S, hd]`.
+    fn turned_keys(
+        &self,
+        layer: &Layer,
+        normed: &Tensor,
+        span: &Span,
+        before: Option<(Tensor, Tensor)>,
+    ) -> Result<(Tensor, Tensor), PolicyError> {
+        let [rows, len, _] = <[i64; 3]>::try_from(normed.size()).unwrap_or([0; 3]);
+        let (k, v) = self.keys_values(layer, normed, &[rows, len])?;
+        let k = rotate(&k.transpose(1, 2), &span.rotary.0, &span.rotary.1);
+        let v = v.transpose(1, 2);
+        let Some((keys, values)) = before else { return Ok((k, v)) };
+        let join = |before: Tensor, own: Tensor| -> Result<Tensor, PolicyError> {
+            Ok(Tensor::f_cat(&[before.f_expand([rows, -1, -1, -1], false)?, own], 2)?)
+        };
+        Ok((join(keys, k)?, join(values, v)?))
+    }
+
+    /// Attention `[R, H, S, hd]`; causal where no mask says otherwise.
+    fn attend(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        mask: Option<&Tensor>,
+    ) -> Result<Tensor, PolicyError> {
+        let grouped = self.config.num_key_value_heads != self.config.num_attention_heads;
+        let causal = mask.is_none();
+        Ok(Tensor::f_scaled_dot_product_attention(q, k, v, mask, 0.0, causal, None, grouped)?)
+    }
+}
+
+/// Number of tokens that all rows begin with; 0 where a pass of their own does not pay. Each row
+/// keeps at least one token of its own.
+fn shared_beginning(tokens: &TokenBatch) -> Result<i64, PolicyError> {
+    let [rows, len] = tokens.shape()?;
+    if rows < 2 || len <= FEWEST_SHARED {
+        return Ok(0);
+    }
+    let agree = tokens.ids.f_eq_tensor(&tokens.ids.f_narrow(0, 0, 1)?)?.all_dim(0, false); // [T]
+    let agree = i64::try_from(agree.to_kind(Kind::Int64).cumprod(0, Kind::Int64).sum(Kind::Int64))?;
+    let shortest = i64::try_from(tokens.lens.f_min()?)?;
+    let shared = agree.min(shortest - 1);
+    Ok(if shared < FEWEST_SHARED { 0 } else { shared })
+}
