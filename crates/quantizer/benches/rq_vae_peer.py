@@ -6,8 +6,8 @@ From the root of the workspace; needs torch and numpy. --peer is a script with a
 beta, sinkhorn_eps)` whose forward returns (reconstruction, quantisation loss, codes), with `init_books`, `encoder` and
 `books`; `common.py` and `rq_kmeans.py` of the same collection lie beside it. Both sides train with AdamW (lr 1e-3, no
 decay), clip 1.0, batches drawn by permutation from one tensor, f32, the same widths, codes, steps and threads, and take
-turns: --turns runs each. PyTorch runs with and without its fused AdamW. A side's speed is the median of its windows of
-20 steps in all turns; evaluations and first codebooks are not timed. Then both sides' codes of all rows are judged by
+turns: --turns runs each. PyTorch runs with and without its fused AdamW; a turn's ratio is that to the faster of both, by
+the medians of windows of 20 steps. Evaluations and first codebooks are not timed. Then both sides' codes of all rows are judged by
 nearest code: collision rate, codes used, perplexity, mean squared error of the decoded rows; mean over turns, each with
 another seed.
 """
@@ -121,22 +121,24 @@ def main():
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
     peer, binary = load(args.peer), args.binary or built()
     rows = torch.from_numpy(np.load(args.input).astype(np.float32))
-    rates = {"plain": [], "fused": [], "rust": []}
+    speeds, ratios = {"plain": [], "fused": [], "rust": []}, []
     python, rust = [], []
     for turn in range(args.turns):
         for name in ["plain", "fused"]:
-            measured, quality = python_side(peer, rows, args, turn, name == "fused")
-            rates[name] += measured
+            rates, quality = python_side(peer, rows, args, turn, name == "fused")
+            speeds[name].append(statistics.median(rates))
             python.append(quality)
-        measured, quality = rust_side(binary, args, turn)
-        rates["rust"].append(measured)
+        rate, quality = rust_side(binary, args, turn)
+        speeds["rust"].append(rate)
         rust.append(quality)
-    speed = {name: statistics.median(values) for name, values in rates.items()}
-    best = max(speed["plain"], speed["fused"])
+        ratios.append(rate / max(speeds["plain"][-1], speeds["fused"][-1]))
+    speed = {name: statistics.median(values) for name, values in speeds.items()}
     print(f"{len(rows)} x {rows.shape[1]}, batch {args.batch}, {args.steps} steps, {args.threads} threads, "
           f"{args.turns} turns; torch {torch.__version__}")
-    print(f"steps per second: PyTorch {speed['plain']:.2f}, fused {speed['fused']:.2f}; Rust {speed['rust']:.2f}: "
-          f"{speed['rust'] / best:.2f} times the better")
+    print(f"steps per second, medians: PyTorch {speed['plain']:.2f}, fused {speed['fused']:.2f}; "
+          f"Rust {speed['rust']:.2f}")
+    print(f"ratio to the faster, median of turns: {statistics.median(ratios):.2f}; each: "
+          + " ".join(f"{ratio:.2f}" for ratio in ratios))
     print("PyTorch", json.dumps(summary(python)))
     print("Rust   ", json.dumps(summary(rust)))
 

@@ -84,7 +84,7 @@ fn a_killed_training_continues_on_the_same_curve_to_the_bit() {
     assert!(expected.iter().any(|evaluation| evaluation.revived > 0));
 
     // Stopped after every second evaluation, so that every kind of state is carried over.
-    let path = folder.path().join("state");
+    let path = folder.path().join("new folder").join("state");
     let mut found = Vec::new();
     let resumed = loop {
         let mut here = 0;

@@ -101,7 +101,7 @@ pub(super) fn write(path: &Path, binding: &Binding, state: &State) -> Result<(),
     write_atomically(path, &safetensors::serialize(views, Some(metadata)).map_err(bad)?)
 }
 
-/// Takes over the state in `path`, if there is such a file.
+/// Takes over the state in `path`, if there is such a file; otherwise makes its folder.
 pub(super) fn resume(
     path: &Path,
     binding: &Binding,
@@ -109,7 +109,9 @@ pub(super) fn resume(
     state: &mut State,
 ) -> Result<(), QuantizerError> {
     if !path.exists() {
-        return Ok(());
+        // Found out now, not after the first evaluation.
+        let folder = path.parent().unwrap_or(path);
+        return fs::create_dir_all(folder).map_err(io(folder));
     }
     let bytes = fs::read(path).map_err(io(path))?;
     let (header, data) = split_header(path, &bytes)?;

@@ -24,23 +24,28 @@ impl Levels {
     /// ```
     ///
     /// # Shapes
-    /// - `latents`: `[B, d]`; `codebooks`: `[K, d]` each, the active levels
+    /// - `latents`: `[B, d]`; `codebooks`: `[K, d]` each, the active levels; `scores`: memory for
+    ///   at least `B K` values
     pub(super) fn quantise(
         latents: &Tensor,
         codebooks: &[Tensor],
         settings: &Settings,
+        scores: &Tensor,
     ) -> Result<Self, QuantizerError> {
         let mut residuals = vec![latents.shallow_clone()];
         let mut codes = Vec::with_capacity(codebooks.len());
         for (level, codebook) in codebooks.iter().enumerate() {
             let residual = &residuals[level];
             let norms = codebook.f_square()?.f_sum_dim_intlist(1, false, Kind::Float)?; // [K]
-            let scores = norms.f_addmm(residual, &codebook.f_mul_scalar(-2.0)?.f_tr()?)?; // [B, K]
+            let (rows, size) = (latents.size()[0], codebook.size()[0]);
+            let scores = scores.f_narrow(0, 0, rows * size)?.f_view([rows, size])?; // [B, K]
+            let doubled = codebook.f_mul_scalar(-2.0)?.f_tr()?;
+            let _ = norms.f_addmm_out(&scores, residual, &doubled)?;
             let code = match settings.sinkhorn_epsilon(level) {
                 None => scores.f_min_dim(1, false)?.1, // [B]
                 Some(epsilon) => {
                     let own = residual.f_square()?.f_sum_dim_intlist(1, true, Kind::Float)?;
-                    balanced_codes(&(scores + own), epsilon, settings.sinkhorn_iterations)?
+                    balanced_codes(&scores.f_add(&own)?, epsilon, settings.sinkhorn_iterations)?
                 }
             };
             let left = residual.f_sub(&codebook.f_index_select(0, &code)?)?; // [B, d]

@@ -28,6 +28,8 @@ pub(super) struct Step {
     encoder: Activations,
     decoder: Activations,
     latent_gradient: Tensor,
+    /// One level's distances, `[B K]` for its largest `K`.
+    scores: Tensor,
 }
 
 /// Terms of the loss, in the order of [`Step::run`]'s result.
@@ -40,10 +42,12 @@ impl Step {
         batch: i64,
         device: Device,
     ) -> Result<Self, QuantizerError> {
+        let codes = layout.codebook_sizes.iter().copied().max().unwrap_or(0);
         Ok(Self {
             encoder: Activations::new(batch, &parameters.encoder, device)?,
             decoder: Activations::new(batch, &parameters.decoder, device)?,
             latent_gradient: mlp::empty(batch, layout.latent(), device)?,
+            scores: mlp::empty(batch, codes, device)?.f_view(-1)?,
         })
     }
 
@@ -68,7 +72,7 @@ impl Step {
         let rows = batch.rows;
         mlp::forward(&parameters.encoder, rows, &mut self.encoder)?;
         let codebooks = &parameters.codebooks[..batch.active];
-        let levels = Levels::quantise(self.encoder.last(), codebooks, settings)?;
+        let levels = Levels::quantise(self.encoder.last(), codebooks, settings, &self.scores)?;
         let quantised = levels.quantised()?; // [B, d]
         mlp::forward(&parameters.decoder, &quantised, &mut self.decoder)?;
 
