@@ -55,7 +55,7 @@ mod weights;
 pub use allocator::tune_allocator;
 pub use cache::{KvCache, TokenBatch};
 pub use config::{Architecture, DecoderConfig, Llama3Rope};
-pub use decode::{BeamSearch, Constraint, Hypothesis, Scoring};
+pub use decode::{BeamSearch, Constraint, Hypothesis, KeptPrefix, Scoring};
 pub use device::device;
 pub use encoder::TextEncoder;
 pub use error::PolicyError;

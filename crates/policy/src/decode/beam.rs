@@ -23,6 +23,18 @@ pub struct Hypothesis {
     pub score: f32,
 }
 
+/// A prefix among the best of its level; a whole Semantic ID is told again at every later level.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct KeptPrefix<'a> {
+    /// Index of the prompt.
+    pub prompt: usize,
+    /// Flat token indices, the guide's codes included.
+    pub tokens: &'a [u32],
+    /// Sum of the log-probabilities of the codes behind the guide, in nats.
+    pub score: f32,
+}
+
 /// Beam search over the Semantic IDs of a catalogue.
 ///
 /// Prompts are read once and shared by their beams. Only the output rows of the level at hand are
@@ -65,6 +77,20 @@ impl BeamSearch<'_> {
         prompts: &TokenBatch,
         guides: &[&[u32]],
     ) -> Result<Vec<Vec<Hypothesis>>, PolicyError> {
+        self.search_observed(prompts, guides, &mut |_| {})
+    }
+
+    /// As [`search`](Self::search), telling `observe` every prefix that is kept at each level, best
+    /// first: the tree that the beam walks through.
+    ///
+    /// # Errors
+    /// Those of [`search`](Self::search).
+    pub fn search_observed(
+        &self,
+        prompts: &TokenBatch,
+        guides: &[&[u32]],
+        observe: &mut dyn FnMut(&KeptPrefix<'_>),
+    ) -> Result<Vec<Vec<Hypothesis>>, PolicyError> {
         let _guard = tch::no_grad_guard();
         let users = prompts.rows()?;
         if guides.len() != users {
@@ -100,6 +126,13 @@ impl BeamSearch<'_> {
             beams.par_iter_mut().zip(&mut finished).enumerate().for_each(
                 |(user, (beams, finished))| expansion.apply(user, &scores, beams, finished),
             );
+            for (prompt, (beams, finished)) in beams.iter().zip(&finished).enumerate() {
+                let whole = finished.iter().map(|found| (&found.tokens, found.score));
+                let partial = beams.iter().map(|beam| (&beam.tokens, beam.score));
+                for (tokens, score) in whole.chain(partial) {
+                    observe(&KeptPrefix { prompt, tokens, score });
+                }
+            }
             let most = beams.iter().map(Vec::len).max().unwrap_or(0);
             if most == 0 {
                 break;

@@ -3,5 +3,5 @@
 mod beam;
 mod constraint;
 
-pub use beam::{BeamSearch, Hypothesis};
+pub use beam::{BeamSearch, Hypothesis, KeptPrefix};
 pub use constraint::{Constraint, Scoring};

@@ -1,6 +1,6 @@
 //! Beam search against enumeration of the catalogue and against a plain beam search.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use sidereal_policy::{BeamSearch, Hypothesis, PolicyError, Scoring};
@@ -131,6 +131,32 @@ proptest! {
                     prop_assert!((beam.score - score).abs() < 1e-4, "{} {score}", beam.score);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn the_observed_prefixes_lead_to_every_hypothesis() {
+    let catalog = tiny::catalog();
+    let (constraint, tokenizer) = tiny::constraint(&catalog);
+    let model = tiny::model(tiny::config(tokenizer.vocab_size(), 2, true), 8);
+    let scoring = Scoring::Renormalised;
+    let search = BeamSearch { model: &model, constraint: &constraint, beam_width: 4, scoring };
+    let prompts = tiny::batch(&[vec![5, 9, 2], vec![7]]);
+    let mut kept = BTreeMap::new();
+    let found = search
+        .search_observed(&prompts, &[&[], &[]], &mut |prefix| {
+            kept.insert((prefix.prompt, prefix.tokens.to_vec()), prefix.score);
+        })
+        .unwrap();
+    assert_eq!(found, search.search(&prompts, &[&[], &[]]).unwrap());
+    for (prompt, hypotheses) in found.iter().enumerate() {
+        for hypothesis in hypotheses {
+            let scores: Vec<f32> = (1..=hypothesis.tokens.len())
+                .map(|len| kept[&(prompt, hypothesis.tokens[..len].to_vec())])
+                .collect();
+            assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
+            assert_eq!(scores.last().unwrap().to_bits(), hypothesis.score.to_bits());
         }
     }
 }
