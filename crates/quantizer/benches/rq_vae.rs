@@ -80,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let used: Vec<usize> = last.quality.levels.iter().map(|level| level.used).collect();
     let perplexity: Vec<f64> = last.quality.levels.iter().map(|level| level.perplexity).collect();
     let line = serde_json::json!({
-        "steps_per_second": rates[rates.len() / 2],
+        "steps_per_second": f64::midpoint(rates[(rates.len() - 1) / 2], rates[rates.len() / 2]),
         "fastest": rates[rates.len() - 1],
         "collision_rate": last.quality.collision_rate,
         "used": used,

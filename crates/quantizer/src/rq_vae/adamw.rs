@@ -41,8 +41,14 @@ impl AdamW {
         gradient: &mut Tensor,
     ) -> Result<Tensor, QuantizerError> {
         let norm = gradient.f_norm()?;
-        let scale = norm.f_reciprocal()?.f_mul_scalar(settings.clip_norm)?.f_clamp_max(1.0)?;
-        let _ = gradient.f_mul_(&scale)?;
+        // A GPU would have to be waited for to read the norm; there the product costs next to
+        // nothing.
+        let device = gradient.device();
+        let is_short = || (0.0..=settings.clip_norm).contains(&norm.double_value(&[]));
+        if device != Device::Cpu || !is_short() {
+            let scale = norm.f_reciprocal()?.f_mul_scalar(settings.clip_norm)?.f_clamp_max(1.0)?;
+            let _ = gradient.f_mul_(&scale)?;
+        }
         let step = i32::try_from(step).unwrap_or(i32::MAX);
         let rate = settings.learning_rate / (1.0 - BETA1.powi(step));
         // p + m / (-√(v / (1-β₂)) · root - eps), both factors already divided by the rate.
@@ -55,7 +61,8 @@ impl AdamW {
         let _ = self.first.f_lerp_(gradient, 1.0 - BETA1)?;
         let _ = self.second.f_mul_scalar_(BETA2)?.f_addcmul_(gradient, gradient)?;
         let _ = self.second.f_sqrt_out(&self.scratch)?;
-        let _ = self.scratch.f_mul_scalar_(-root)?.f_sub_scalar_(eps)?;
+        let scalar = |value: f64| Tensor::f_full([], value, (Kind::Float, device));
+        let _ = scalar(-eps)?.f_addcmul_out(&self.scratch, &self.scratch, &scalar(-root)?)?;
         let _ = parameters.f_addcdiv_(&self.first, &self.scratch)?;
         Ok(norm)
     }
