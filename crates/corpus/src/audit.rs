@@ -1,11 +1,17 @@
 //! A look for the usual leaks, before any number is believed.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 use serde::Serialize;
 use sidereal_sid::ItemId;
 
 use crate::{Dataset, HeldOut, Sample, Split};
+
+mod future;
+mod naming;
+
+pub use future::CrossUserFuture;
 
 /// Standard deviations beyond which an order is no accident: odds of a false alarm 6e-7.
 const ALARM: f64 = 5.0;
@@ -22,6 +28,13 @@ pub struct Audit {
     /// Test samples whose visible history is another test sample's, with another target: no model
     /// can be right on both.
     pub ambiguous_histories: usize,
+    /// Validation and test samples whose visible history and target are a training sample's.
+    pub trained_samples: usize,
+    /// Training events after held-out targets; `None` where events have no times.
+    pub cross_user_future: Option<CrossUserFuture>,
+    /// Validation and test samples that show another item whose title or description holds the
+    /// target's title of two words or more, letter case and punctuation aside.
+    pub targets_named: usize,
     /// Items that no user chose.
     pub items_without_events: usize,
     /// Items that no training event names, yet a validation or test target does.
@@ -92,6 +105,9 @@ pub fn audit(dataset: &Dataset, split: &Split) -> Audit {
             .sum(),
         targets_in_history: held_out().filter(|s| s.seen.contains(&s.target)).count(),
         ambiguous_histories: ambiguous(split.test.samples()),
+        trained_samples: trained_samples(split),
+        cross_user_future: future::cross_user_future(split),
+        targets_named: naming::targets_named(dataset, split),
         items_without_events: dataset.num_items() - appearance.len(),
         cold_targets: cold.len(),
         untitled_items: dataset.items().iter().filter(|item| item.title.is_empty()).count(),
@@ -115,6 +131,45 @@ fn ambiguous<'a>(samples: impl Iterator<Item = Sample<'a>>) -> usize {
         of_history.insert(sample.target);
     }
     targets.into_values().filter(|(_, targets)| targets.len() > 1).map(|(count, _)| count).sum()
+}
+
+fn trained_samples(split: &Split) -> usize {
+    let key = |sample: &Sample<'_>| (sample.target, sample.history.to_vec());
+    let held_out: Vec<_> = split.valid.samples().chain(split.test.samples()).collect();
+    let wanted: HashSet<_> = held_out.iter().map(key).collect();
+    let found: HashSet<_> =
+        split.train.samples().map(|sample| key(&sample)).filter(|s| wanted.contains(s)).collect();
+    held_out.iter().filter(|sample| found.contains(&key(sample))).count()
+}
+
+impl fmt::Display for Audit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = [
+            ("events of an item chosen before", self.repeated_events),
+            ("targets in their own history", self.targets_in_history),
+            ("test histories with several targets", self.ambiguous_histories),
+            ("held-out samples that are training samples", self.trained_samples),
+            ("held-out samples that show the target's title", self.targets_named),
+            ("items without events", self.items_without_events),
+            ("held-out items that training never shows", self.cold_targets),
+            ("items without a title", self.untitled_items),
+            ("items with another item's title", self.shared_titles),
+        ];
+        for (name, count) in rows {
+            writeln!(f, "{name:<46} {count}")?;
+        }
+        if let Some(CrossUserFuture { samples, events }) = self.cross_user_future {
+            writeln!(f, "{:<46} {samples}", "held-out samples before some training event")?;
+            writeln!(f, "{:<46} {events}", "training events after some held-out sample")?;
+        }
+        let IdentityOrder { correlation, deviations } = self.identity_order;
+        let verdict = if self.identity_order.leaks() { "LEAKS" } else { "no leak" };
+        write!(
+            f,
+            "{:<46} {correlation:+.4} ({deviations:+.1} deviations: {verdict})",
+            "item numbers against first appearance"
+        )
+    }
 }
 
 /// ```text
@@ -159,10 +214,21 @@ mod tests {
         assert_eq!(report.repeated_events, 2);
         assert_eq!(report.targets_in_history, 2); // the test targets of the first and last user
         assert_eq!(report.ambiguous_histories, 3); // all three show 2, 3
+        assert_eq!(report.trained_samples, 0); // 1 -> 2, 0 -> 2 and 4 -> 2 train
+        assert_eq!((report.cross_user_future, report.targets_named), (None, 0));
         assert_eq!(report.items_without_events, 1); // 5
         assert_eq!(report.cold_targets, 1); // 3; 4 and 1 are trained on
         assert_eq!(report.untitled_items, 1);
         assert_eq!(report.shared_titles, 5);
+    }
+
+    #[test]
+    fn a_held_out_sample_that_was_trained_on_is_counted() {
+        let report = report(&[&[1, 2, 3, 4, 5], &[0, 1, 2, 5]]);
+        assert_eq!(report.trained_samples, 0); // 0, 1 -> 2 is not 1 -> 2
+        let report = super::tests::report(&[&[1, 2, 1, 2, 1, 2, 1, 2, 3], &[5, 1, 2, 1, 0]]);
+        assert_eq!(report.trained_samples, 2); // 2, 1 -> 2 and 1, 2 -> 1
+        assert!(report.to_string().contains("held-out samples that are training samples     2"));
     }
 
     #[test]

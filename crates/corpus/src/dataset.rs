@@ -39,13 +39,33 @@ pub struct Item {
     pub title: String,
     /// Categories, coarse to fine; empty where the source has none.
     pub categories: Vec<String>,
+    /// What the seller says of it; empty where the source has nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Maker or shop; empty where the source has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub brand: String,
 }
 
 impl Item {
     /// An item with this key and title and no categories.
     #[must_use]
     pub fn new(key: impl Into<String>, title: impl Into<String>) -> Self {
-        Self { key: key.into(), title: title.into(), categories: Vec::new() }
+        Self { key: key.into(), title: title.into(), ..Self::default() }
+    }
+
+    /// The item with this description.
+    #[must_use]
+    pub fn with_description(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    /// The item with this maker or shop.
+    #[must_use]
+    pub fn with_brand(mut self, brand: impl Into<String>) -> Self {
+        self.brand = brand.into();
+        self
     }
 
     /// The item with these categories, coarse to fine.
@@ -195,7 +215,7 @@ impl Dataset {
         (0..).map(UserId).zip(&self.users)
     }
 
-    /// BLAKE3 of every key, title, category and event in identity order, in hexadecimal.
+    /// BLAKE3 of every key, title, category, description, brand and event in identity order, in hexadecimal.
     ///
     /// Times are not part of it: what they decide is the order of events, which is, and a split,
     /// which has a hash of its own.
@@ -208,6 +228,14 @@ impl Dataset {
             digest.text(&item.title);
             digest.size(item.categories.len());
             item.categories.iter().for_each(|category| digest.text(category));
+        }
+        // Only where there are any, so that hashes of sources without them stay what they were.
+        if self.items.iter().any(|item| !(item.description.is_empty() && item.brand.is_empty())) {
+            digest.text("descriptions and brands");
+            for item in &self.items {
+                digest.text(&item.description);
+                digest.text(&item.brand);
+            }
         }
         digest.size(self.users.len());
         for user in &self.users {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sidereal_sid::ItemId;
 
-use crate::Task;
+use crate::read::Problem;
+use crate::{Protocol, Task};
 
 /// Why a dataset, a split, a prompt or a file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,33 @@ pub enum CorpusError {
         path.display()
     )]
     Number { path: PathBuf, line: u64, column: String, found: String },
+    /// A row that the policy does not let pass.
+    #[error("`{}`, {problem}", path.display())]
+    Row { path: PathBuf, problem: Problem },
+    /// A file that is not the JSON it should be.
+    #[error("`{}` is not the JSON that its reader needs", path.display())]
+    Json {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A file that is not CSV.
+    #[error("`{}` is not CSV", path.display())]
+    Csv {
+        path: PathBuf,
+        #[source]
+        source: csv::Error,
+    },
+    /// An item without a Semantic ID.
+    #[error("`{}`: no semantic id for item `{item}`", path.display())]
+    MissingSid { path: PathBuf, item: String },
+    /// Semantic IDs that make no catalogue.
+    #[error("`{}`: its semantic ids make no catalogue", path.display())]
+    Catalog {
+        path: PathBuf,
+        #[source]
+        source: sidereal_sid::CatalogError,
+    },
     /// A number that is no time.
     #[error(
         "`{}`, line {line}, column `{column}`: expected seconds since 1970, found `{found}`",
@@ -96,6 +124,18 @@ pub enum CorpusError {
     /// A split that would hold nobody out.
     #[error("leave-one-out needs a user with at least 3 events, the longest history has {longest}")]
     NothingHeldOut { longest: usize },
+    /// A split by time of events without times.
+    #[error("a split by time needs the time of every event, the dataset lacks some")]
+    NoTimes,
+    /// An item that is chosen and not described.
+    #[error("item `{item}` was chosen and no line of the item file describes it")]
+    Undescribed { item: String },
+    /// A protocol that cannot be computed.
+    #[error("a split {protocol} cannot be made from interactions")]
+    NotASplit { protocol: Protocol },
+    /// A set of a split that has a share and no sample.
+    #[error("split by {protocol}: the {set} set has no sample")]
+    EmptySet { set: &'static str, protocol: Protocol },
     /// A catalogue of another dataset.
     #[error("the catalogue has {catalog} items, the dataset {dataset}")]
     CatalogSize { catalog: usize, dataset: usize },

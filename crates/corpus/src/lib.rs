@@ -28,9 +28,15 @@
 //! | module | holds |
 //! |---|---|
 //! | `dataset` | [`Dataset`]: [`Item`]s, [`User`]s and their events, hashed |
-//! | [`read`], [`write`](mod@write) | `RecBole`'s atomic files |
+//! | [`read`] | Amazon 2014, 2018 and 2023, `MiniOneRec`, LC-Rec and LETTER, `RecBole`; the policy on rows with problems |
+//! | `interactions`, `keys` | [`Interactions`]: who chose what when, before it is a dataset |
+//! | [`filter`] | k-core, time window, longest title |
+//! | [`prepare`](mod@prepare) | raw files to a split dataset by a [`Recipe`](prepare::Recipe), each step accounted for |
+//! | [`write`](mod@write) | `RecBole`'s atomic files, samples as CSV |
+//! | `time` | [`Timestamp`]: milliseconds since 1970 in UTC |
 //! | `sample` | [`SampleId`], [`Sample`]: one prediction to make |
-//! | `split` | [`leave_one_out`] into [`TrainSet`], [`ValidSet`], [`TestSet`] |
+//! | `split` | [`leave_one_out`], [`global_time`], [`user_split`] into [`TrainSet`], [`ValidSet`], [`TestSet`] |
+//! | `statistics` | [`Statistics`]: counts and spreads, held against [`Expected`] ones |
 //! | `audit` | [`audit`](fn@audit): the usual leaks, counted |
 //! | `prompts` | [`PromptRegistry`]: versioned [`Template`]s, hashed |
 //! | `tasks` | [`Tasks`]: samples as text, [`Rendered`] |
@@ -46,16 +52,24 @@
 //!   [arXiv:1808.09781](https://arxiv.org/abs/1808.09781) §IV-A
 //!
 //! # Features
+//! - `page`: the report of prepared data as an HTML page.
 //! - `proptest`: the module `strategies`, for property tests of code that consumes datasets.
 
 mod audit;
 mod dataset;
 mod error;
+pub mod filter;
+mod interactions;
+mod keys;
 mod mixing;
+#[cfg(feature = "page")]
+mod page;
+pub mod prepare;
 mod prompts;
 pub mod read;
 mod sample;
 mod split;
+mod statistics;
 #[cfg(feature = "proptest")]
 pub mod strategies;
 pub mod synthetic;
@@ -63,16 +77,20 @@ mod tasks;
 mod time;
 pub mod write;
 
-pub use audit::{Audit, IdentityOrder, audit};
+pub use audit::{Audit, CrossUserFuture, IdentityOrder, audit};
 pub use dataset::{Dataset, Item, User, UserId};
 pub use error::CorpusError;
+pub use interactions::{Assembly, Interaction, Interactions, Numbering};
+pub use keys::Keys;
 pub use mixing::{Cursor, Shuffle};
 pub use prompts::{END_OF_TURN, PromptRegistry, RenderedText, Task, Template};
 pub use sample::{Sample, SampleId, SampleIdError};
 #[doc(no_inline)]
 pub use sidereal_sid::ItemId;
 pub use split::{
-    HeldOut, Protocol, Split, TestSet, TrainSet, UserSequence, ValidSet, leave_one_out,
+    HeldOut, Protocol, Shares, Split, TestSet, TrainSet, UserSequence, ValidSet, global_time,
+    leave_one_out, user_split,
 };
+pub use statistics::{Difference, Expected, Spread, Statistics};
 pub use tasks::{Rendered, Tasks};
 pub use time::{Timestamp, TimestampError};

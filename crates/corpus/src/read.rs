@@ -1,4 +1,17 @@
-//! Readers of published formats.
+//! Readers of published formats. Files may be plain, gzip or zstd, told by their first bytes.
 
+pub mod amazon;
+mod indexed;
+mod item;
+mod json_map;
+pub mod lcrec;
+mod lines;
+pub mod literal;
+pub mod minionerec;
+mod policy;
 pub mod recbole;
+mod source;
 mod table;
+mod title;
+
+pub use policy::{OnBroken, OnDoubtful, OnMarkup, Problem, ProblemKind, RowPolicy, Skips};

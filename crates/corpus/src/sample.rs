@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::ItemId;
 
-use crate::UserId;
+use crate::{Timestamp, UserId};
 
 /// Stable identity of a sample: where in the dataset it comes from, never what its text says.
 ///
@@ -97,6 +97,8 @@ pub struct Sample<'a> {
     pub seen: &'a [ItemId],
     /// The item that the user chose.
     pub target: ItemId,
+    /// When; `None` where the source has no times.
+    pub time: Option<Timestamp>,
 }
 
 #[cfg(test)]

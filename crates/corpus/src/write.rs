@@ -2,5 +2,8 @@
 
 mod atomic;
 pub mod recbole;
+pub mod samples;
+mod seconds;
 
 pub use atomic::write_whole;
+use seconds::Seconds;

@@ -7,10 +7,14 @@ use std::path::PathBuf;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use sidereal_corpus::filter::{Dropped, KCore, k_core};
+use sidereal_corpus::read::amazon::{Release, read_metadata, read_reviews};
 use sidereal_corpus::read::recbole::{ReadOptions, Ties, read};
+use sidereal_corpus::read::{RowPolicy, lcrec, literal, minionerec};
 use sidereal_corpus::{
-    Cursor, Dataset, HeldOut, PromptRegistry, SampleId, Shuffle, Task, Tasks, leave_one_out,
-    strategies, write,
+    Cursor, Dataset, HeldOut, Interaction, Interactions, Keys, PromptRegistry, Sample, SampleId,
+    Shares, Shuffle, Task, Tasks, Timestamp, global_time, leave_one_out, strategies, user_split,
+    write,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 
@@ -27,6 +31,26 @@ fn catalog(dataset: &Dataset) -> Catalog {
 
 fn files(dir: &tempfile::TempDir) -> (PathBuf, PathBuf) {
     (dir.path().join("x.inter"), dir.path().join("x.item"))
+}
+
+/// That every sample is an event of the dataset with all that precedes it, each at most once.
+fn check_samples(
+    dataset: &Dataset,
+    sets: &[Vec<Sample<'_>>; 3],
+    max_history: usize,
+) -> Result<(), TestCaseError> {
+    let mut ids = HashSet::new();
+    for sample in sets.iter().flatten() {
+        let SampleId::Event { user, position } = sample.id else { panic!("not an event") };
+        let record = dataset.user(user).unwrap();
+        prop_assert_eq!(sample.target, record.events[position as usize]);
+        prop_assert_eq!(sample.time, record.time(position as usize));
+        prop_assert_eq!(sample.seen, &record.events[..position as usize]);
+        prop_assert!(sample.seen.ends_with(sample.history));
+        prop_assert_eq!(sample.history.len(), sample.seen.len().min(max_history));
+        prop_assert!(ids.insert(sample.id));
+    }
+    Ok(())
 }
 
 proptest! {
@@ -61,6 +85,138 @@ proptest! {
             prop_assert_eq!(sample.history.len(), sample.seen.len().min(max_history));
             prop_assert!(ids.insert(sample.id));
         }
+    }
+
+    #[test]
+    fn a_split_by_time_is_a_partition_and_nothing_shown_is_later(
+        dataset in strategies::timed_dataset(9, 6), max_history in 1usize..6, parts in [1u32..9, 0..3, 0..3],
+    ) {
+        let shares = Shares { train: parts[0], valid: parts[1], test: parts[2] };
+        let window = NonZeroUsize::new(max_history).unwrap();
+        let Ok(split) = global_time(&dataset, shares, window) else { return Ok(()) };
+        let total: usize = dataset.users().iter().map(|u| u.events.len().saturating_sub(1)).sum();
+        let sets: [Vec<Sample>; 3] = [
+            split.train.samples().collect(), split.valid.samples().collect(), split.test.samples().collect(),
+        ];
+        let (first, second) = shares.cut(total);
+        prop_assert_eq!(sets.each_ref().map(Vec::len), [first, second - first, total - second]);
+        check_samples(&dataset, &sets, max_history)?;
+        // Earlier sets are not later: the last of one is no later than the first of the next.
+        for (earlier, later) in [(0, 1), (1, 2), (0, 2)] {
+            let last = sets[earlier].iter().map(|s| s.time).max();
+            let first = sets[later].iter().map(|s| s.time).min();
+            if let (Some(last), Some(first)) = (last, first) {
+                prop_assert!(last <= first);
+            }
+        }
+        // Nothing that trains happens after anything that is held out.
+        for sequence in split.train.sequences() {
+            prop_assert!(sequence.events.len() > 1);
+        }
+    }
+
+    #[test]
+    fn a_split_by_users_shares_no_user(
+        dataset in strategies::dataset(9, 12), max_history in 1usize..6, seed: u64,
+    ) {
+        let shares = Shares { train: 2, valid: 1, test: 1 };
+        let window = NonZeroUsize::new(max_history).unwrap();
+        let Ok(split) = user_split(&dataset, shares, seed, window) else { return Ok(()) };
+        let sets: [Vec<Sample>; 3] = [
+            split.train.samples().collect(), split.valid.samples().collect(), split.test.samples().collect(),
+        ];
+        let total: usize = dataset.users().iter().map(|u| u.events.len().saturating_sub(1)).sum();
+        prop_assert_eq!(sets.iter().map(Vec::len).sum::<usize>(), total);
+        check_samples(&dataset, &sets, max_history)?;
+        let users = |set: &[Sample]| set.iter().map(|s| s.user).collect::<HashSet<_>>();
+        for (a, b) in [(0, 1), (1, 2), (0, 2)] {
+            prop_assert!(users(&sets[a]).is_disjoint(&users(&sets[b])));
+        }
+        for sequence in split.train.sequences() {
+            prop_assert!(!users(&sets[1]).contains(&sequence.user));
+            prop_assert!(!users(&sets[2]).contains(&sequence.user));
+        }
+        for (index, sample) in sets[1].iter().enumerate() {
+            prop_assert_eq!(split.valid.sample(index), Some(*sample));
+        }
+    }
+
+    #[test]
+    fn a_core_is_a_fixpoint_whatever_the_order(
+        rows in vec((0u8..8, 0u8..8), 0..60), user in 0u32..5, item in 0u32..5, turn in 0usize..60,
+    ) {
+        let k = KCore { user, item };
+        let core = |rows: &[(u8, u8)]| {
+            let mut all = Interactions::default();
+            for (user, item) in rows {
+                all.push(&user.to_string(), &item.to_string(), Timestamp(0)).unwrap();
+            }
+            let before = all.len();
+            let dropped = k_core(&mut all, k);
+            assert_eq!(dropped.interactions, before - all.len());
+            all
+        };
+        let names = |all: &Interactions| {
+            let name = |row: &Interaction| {
+                let (user, item) = (all.users().name(row.user), all.items().name(row.item));
+                (user.unwrap().to_owned(), item.unwrap().to_owned())
+            };
+            let mut names: Vec<_> = all.rows().iter().map(name).collect();
+            names.sort();
+            names
+        };
+        let mut kept = core(&rows);
+        let found = names(&kept);
+        // Everybody has enough,
+        for (user, item) in &found {
+            prop_assert!(found.iter().filter(|row| row.0 == *user).count() >= k.user as usize);
+            prop_assert!(found.iter().filter(|row| row.1 == *item).count() >= k.item as usize);
+        }
+        // nothing more goes,
+        prop_assert_eq!(k_core(&mut kept, k), Dropped::default());
+        // the order of rows does not matter,
+        let mut turned = rows.clone();
+        turned.rotate_left(turn.min(rows.len()));
+        turned.reverse();
+        prop_assert_eq!(&names(&core(&turned)), &found);
+        // and it is the rounds of the definition, all at once.
+        let mut plain = rows.clone();
+        loop {
+            let enough = |row: &(u8, u8)| {
+                plain.iter().filter(|other| other.0 == row.0).count() >= k.user as usize
+                    && plain.iter().filter(|other| other.1 == row.1).count() >= k.item as usize
+            };
+            let next: Vec<_> = plain.iter().copied().filter(enough).collect();
+            if next.len() == plain.len() { break }
+            plain = next;
+        }
+        prop_assert_eq!(plain.len(), found.len());
+    }
+
+    #[test]
+    fn readers_of_lines_never_panic(
+        bytes in vec(any::<u8>(), 0..300), text in "([{]?['\"]?(asin|title|reviewerID|unixReviewTime)?['\"]?[:,\\[ ]?[0-9.e+-]{0,3}[}\\]]?\n?){0,12}",
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        let mut wanted = Keys::default();
+        wanted.insert("");
+        for contents in [bytes.as_slice(), text.as_bytes()] {
+            std::fs::write(&path, contents).unwrap();
+            for release in [Release::Y2014, Release::Y2018, Release::Y2023] {
+                for policy in [RowPolicy::strict(), RowPolicy::lenient()] {
+                    let _ = read_reviews(&path, release, &policy);
+                    let _ = read_metadata(&path, release, &wanted, &policy);
+                }
+            }
+            let files = minionerec::Files {
+                items: &path, index: &path, train: Some(&path), valid: &path, test: &path,
+            };
+            let _ = minionerec::read(&files, 1, NonZeroUsize::MIN, None, &RowPolicy::lenient());
+            let files = lcrec::Files { interactions: &path, items: Some(&path), index: Some(&path) };
+            let _ = lcrec::read(&files, 1, &RowPolicy::lenient());
+        }
+        let _ = literal::parse(&text);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! Without it these tests say that they checked nothing.
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a test's panic and print are its report"
 )]
@@ -10,6 +11,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use sidereal_corpus::read::recbole::{ReadOptions, read};
+use sidereal_corpus::read::{OnMarkup, RowPolicy, minionerec};
 use sidereal_corpus::{HeldOut, audit, leave_one_out};
 
 fn check(name: &str, users: usize, items: usize, interactions: usize, with_categories: bool) {
@@ -55,4 +57,45 @@ fn beauty_has_its_published_counts_and_targets() {
 #[test]
 fn sports_has_its_published_counts_and_targets() {
     check("sports", 35_598, 18_357, 296_337, false);
+}
+
+#[test]
+fn industrial_has_its_published_semantic_ids_and_test_rows() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/industrial");
+    if !folder.is_dir() {
+        println!("skipped: `{}` is not there", folder.display());
+        return;
+    }
+    let file = |name: &str| folder.join(name);
+    let files = minionerec::Files {
+        items: &file("Industrial_and_Scientific.item.json"),
+        index: &file("Industrial_and_Scientific.index.json"),
+        train: None,
+        valid: &file("valid.csv"),
+        test: &file("test.csv"),
+    };
+    let ten = NonZeroUsize::new(10).unwrap();
+    let policy = RowPolicy { markup: OnMarkup::Keep, ..RowPolicy::strict() };
+    let loaded = minionerec::read(&files, 42, ten, Some(&[256; 3]), &policy).unwrap();
+    assert_eq!((loaded.catalog.num_items(), loaded.dataset.num_items()), (3686, 3686));
+    assert_eq!(loaded.catalog.num_sids(), 3670);
+    assert!(loaded.dataset.items().iter().all(|item| !item.title.is_empty()));
+    let split = &loaded.split;
+    assert_eq!((split.valid.num_samples(), split.test.num_samples()), (4532, 4533));
+    // Every test row is there with its user, its history's Semantic IDs and its target.
+    let mut expected = std::collections::HashMap::new();
+    let mut rows = csv::Reader::from_path(file("test.csv")).unwrap();
+    for row in rows.records() {
+        let row = row.unwrap();
+        let history: String = row[5].chars().filter(|c| !"[]', ".contains(*c)).collect();
+        *expected.entry((row[0].to_owned(), history, row[6].to_owned())).or_insert(0) += 1;
+    }
+    let sid = |item| loaded.catalog.sid(item).unwrap().to_string();
+    for sample in split.test.samples() {
+        let history: String = sample.history.iter().map(|item| sid(*item)).collect();
+        let user = loaded.dataset.user(sample.user).unwrap().key.clone();
+        let row = (user, history, sid(sample.target));
+        *expected.get_mut(&row).unwrap_or_else(|| panic!("no row {row:?}")) -= 1;
+    }
+    assert!(expected.values().all(|count| *count == 0));
 }

@@ -1,10 +1,9 @@
 //! `RecBole`'s atomic files, as [`read::recbole`](crate::read::recbole) reads them.
 
-use std::fmt;
 use std::path::Path;
 
-use super::write_whole;
-use crate::{CorpusError, Dataset, Timestamp};
+use super::{Seconds, write_whole};
+use crate::{CorpusError, Dataset};
 
 /// Writes a dataset as a file of interactions and one of items, the items first.
 ///
@@ -45,18 +44,6 @@ pub fn write(dataset: &Dataset, interactions: &Path, items: &Path) -> Result<(),
         }
         Ok(())
     })
-}
-
-/// Seconds since 1970 with as many decimals as are needed.
-struct Seconds(Timestamp);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.0;
-        let (sign, size) = (if millis < 0 { "-" } else { "" }, millis.unsigned_abs());
-        write!(f, "{sign}{}", size / 1000)?;
-        if size.is_multiple_of(1000) { Ok(()) } else { write!(f, ".{:03}", size % 1000) }
-    }
 }
 
 fn check(path: &Path, what: &'static str, text: &str, one_word: bool) -> Result<(), CorpusError> {

@@ -1,0 +1,299 @@
+//! What happens to rows that are not as they should be: one decision for each kind of problem.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::CorpusError;
+
+/// Longest piece of a row that a message repeats, in characters.
+const MAX_SHOWN: usize = 80;
+/// Problems of each kind that are listed; the rest are counted.
+const MAX_LISTED: usize = 20;
+
+/// What is wrong with a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// Not what the format says a row is.
+    Malformed,
+    /// Longer than [`RowPolicy::max_line`].
+    TooLong,
+    /// A field that is needed is missing, empty or of another type.
+    Field,
+    /// A time that is not one of [`RowPolicy::times`].
+    Time,
+    /// A rating outside 1 to 5.
+    Rating,
+    /// The same user, item and time as an earlier row, or an item that already has a row.
+    Duplicate,
+    /// No title, or none after its markup was removed.
+    MissingTitle,
+    /// HTML tags or entities in a title.
+    Markup,
+}
+
+impl fmt::Display for ProblemKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "malformed",
+            Self::TooLong => "too long",
+            Self::Field => "bad field",
+            Self::Time => "bad time",
+            Self::Rating => "bad rating",
+            Self::Duplicate => "duplicate",
+            Self::MissingTitle => "missing title",
+            Self::Markup => "markup",
+        })
+    }
+}
+
+/// A row that is not as it should be: where, and what was found there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Problem {
+    /// What is wrong.
+    pub kind: ProblemKind,
+    /// Line of the file, from 1; row of a table without lines.
+    pub line: u64,
+    /// Field; empty if it is the whole row.
+    pub field: Cow<'static, str>,
+    /// What was found, cut short.
+    pub found: String,
+    /// What was needed.
+    pub expected: &'static str,
+}
+
+impl Problem {
+    pub(crate) fn new(
+        kind: ProblemKind,
+        field: impl Into<Cow<'static, str>>,
+        found: &str,
+        expected: &'static str,
+    ) -> Self {
+        let mut shown: String = found.chars().take(MAX_SHOWN).collect();
+        if shown.len() < found.len() {
+            shown.push('…');
+        }
+        Self { kind, line: 0, field: field.into(), found: shown, expected }
+    }
+
+    pub(crate) fn at(mut self, line: u64) -> Self {
+        self.line = line;
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}", self.line)?;
+        if !self.field.is_empty() {
+            write!(f, ", field `{}`", self.field)?;
+        }
+        write!(f, ": {}: expected {}, found `{}`", self.kind, self.expected, self.found)
+    }
+}
+
+/// What happens to a row that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnBroken {
+    /// Reading ends with [`CorpusError::Row`].
+    #[default]
+    Error,
+    /// The row is left out, counted and listed.
+    Skip,
+}
+
+/// What happens to a row that can be used and perhaps should not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDoubtful {
+    /// Reading ends with [`CorpusError::Row`].
+    #[default]
+    Error,
+    /// The row is left out, counted and listed.
+    Skip,
+    /// The row is used as it is.
+    Keep,
+}
+
+/// What happens to a title with HTML in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnMarkup {
+    /// Reading ends with [`CorpusError::Row`].
+    #[default]
+    Error,
+    /// The row is left out, counted and listed.
+    Skip,
+    /// The title is used as it is.
+    Keep,
+    /// Tags are removed, entities become their characters, the row is counted and listed.
+    Clean,
+}
+
+/// One decision for each kind of problem. Where a row is left out, its reader's [`Skips`] say so.
+///
+/// ```
+/// use sidereal_corpus::read::{OnBroken, OnDoubtful, RowPolicy};
+///
+/// let policy = RowPolicy { duplicates: OnDoubtful::Keep, ..RowPolicy::strict() };
+/// assert_eq!(policy.malformed, OnBroken::Error);
+/// assert_eq!(RowPolicy::lenient().malformed, OnBroken::Skip);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RowPolicy {
+    /// Rows that are too long, that the format does not allow, or with a bad field.
+    pub malformed: OnBroken,
+    /// Times outside `times`.
+    pub bad_times: OnBroken,
+    /// Ratings outside 1 to 5.
+    pub bad_ratings: OnBroken,
+    /// A user, item and time that were there before; of items, a second row.
+    pub duplicates: OnDoubtful,
+    /// Items without a title.
+    pub missing_titles: OnDoubtful,
+    /// Titles with HTML.
+    pub markup: OnMarkup,
+    /// Times that can be right, milliseconds since 1970 in UTC, ends included.
+    pub times: (crate::Timestamp, crate::Timestamp),
+    /// Longest line in bytes.
+    pub max_line: usize,
+}
+
+impl RowPolicy {
+    /// Every problem is an error. Times from 1995 to 2099 can be right, so that seconds taken for
+    /// milliseconds, or the other way round, are seen; a line has at most 16 MiB.
+    #[must_use]
+    pub const fn strict() -> Self {
+        Self {
+            malformed: OnBroken::Error,
+            bad_times: OnBroken::Error,
+            bad_ratings: OnBroken::Error,
+            duplicates: OnDoubtful::Error,
+            missing_titles: OnDoubtful::Error,
+            markup: OnMarkup::Error,
+            times: (crate::Timestamp(788_918_400_000), crate::Timestamp(4_102_444_799_999)),
+            max_line: 16 << 20,
+        }
+    }
+
+    /// Broken rows, duplicates and items without a title are skipped, titles are cleaned.
+    #[must_use]
+    pub const fn lenient() -> Self {
+        Self {
+            malformed: OnBroken::Skip,
+            bad_times: OnBroken::Skip,
+            bad_ratings: OnBroken::Skip,
+            duplicates: OnDoubtful::Skip,
+            missing_titles: OnDoubtful::Skip,
+            markup: OnMarkup::Clean,
+            ..Self::strict()
+        }
+    }
+
+    /// Whether a problem ends the reading.
+    fn is_error(&self, kind: ProblemKind) -> bool {
+        match kind {
+            ProblemKind::Malformed | ProblemKind::TooLong | ProblemKind::Field => {
+                self.malformed == OnBroken::Error
+            }
+            ProblemKind::Time => self.bad_times == OnBroken::Error,
+            ProblemKind::Rating => self.bad_ratings == OnBroken::Error,
+            ProblemKind::Duplicate => self.duplicates == OnDoubtful::Error,
+            ProblemKind::MissingTitle => self.missing_titles == OnDoubtful::Error,
+            ProblemKind::Markup => self.markup == OnMarkup::Error,
+        }
+    }
+}
+
+impl Default for RowPolicy {
+    fn default() -> Self {
+        Self::strict()
+    }
+}
+
+/// The rows of one file that were left out, or changed ([`OnMarkup::Clean`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Skips {
+    /// Which file.
+    pub path: PathBuf,
+    /// How many of each kind.
+    pub counts: BTreeMap<ProblemKind, u64>,
+    /// The first 20 of each kind, in the order of lines.
+    pub listed: Vec<Problem>,
+}
+
+impl Skips {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), counts: BTreeMap::new(), listed: Vec::new() }
+    }
+
+    /// Rows with problems.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    /// Counts the problem, or refuses to.
+    pub(crate) fn add(&mut self, problem: Problem, policy: &RowPolicy) -> Result<(), CorpusError> {
+        if policy.is_error(problem.kind) {
+            return Err(CorpusError::Row { path: self.path.clone(), problem });
+        }
+        let count = self.counts.entry(problem.kind).or_default();
+        *count += 1;
+        if *count <= MAX_LISTED as u64 {
+            self.listed.push(problem);
+        }
+        Ok(())
+    }
+}
+
+/// A line a kind, then the listed rows.
+impl fmt::Display for Skips {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} rows with problems", self.path.display(), self.total())?;
+        for (kind, count) in &self.counts {
+            write!(f, "\n  {kind}: {count}")?;
+        }
+        self.listed.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_is_counted_and_the_first_of_each_kind_are_listed() {
+        let mut skips = Skips::new(Path::new("x.json"));
+        for line in 1..=50 {
+            let kind = if line % 2 == 0 { ProblemKind::Time } else { ProblemKind::Duplicate };
+            let problem = Problem::new(kind, "t", "ü".repeat(200).as_str(), "less").at(line);
+            skips.add(problem, &RowPolicy::lenient()).unwrap();
+        }
+        assert_eq!(skips.total(), 50);
+        assert_eq!(skips.listed.len(), 40);
+        assert_eq!(skips.listed[0].found.chars().count(), 81);
+        assert!(
+            skips.to_string().contains("line 1, field `t`: duplicate: expected less, found `ü")
+        );
+    }
+
+    #[test]
+    fn a_strict_policy_refuses_with_file_line_and_field() {
+        let problem = Problem::new(ProblemKind::Time, "timestamp", "0", "a time").at(7);
+        let error = Skips::new(Path::new("x.json")).add(problem, &RowPolicy::strict()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`x.json`, line 7, field `timestamp`: bad time: expected a time, found `0`"
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! Training, validation and test sets: three types, so that none is taken for another.
+
+use std::num::NonZeroUsize;
+
+use sidereal_sid::ItemId;
+
+use super::sequences::{Sequences, Targets};
+use crate::{Sample, Timestamp, UserId};
+
+/// The training events of one user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UserSequence<'a> {
+    /// Whose events.
+    pub user: UserId,
+    /// Items, earliest first.
+    pub events: &'a [ItemId],
+    /// When, next to the events; empty where the source has no times.
+    pub times: &'a [Timestamp],
+}
+
+/// What a model learns from: no event of it is a validation or test target of its user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrainSet {
+    sequences: Sequences,
+}
+
+impl TrainSet {
+    pub(super) fn new(sequences: Sequences) -> Self {
+        Self { sequences }
+    }
+
+    /// Number of users with training events.
+    #[must_use]
+    pub fn num_sequences(&self) -> usize {
+        self.sequences.len()
+    }
+
+    /// Training events of the `index`-th user that has any.
+    #[must_use]
+    pub fn sequence(&self, index: usize) -> Option<UserSequence<'_>> {
+        let user = self.sequences.user(index)?;
+        let (events, times) = (self.sequences.events(index), self.sequences.times(index));
+        Some(UserSequence { user, events, times })
+    }
+
+    /// Every user's training events, by user.
+    pub fn sequences(&self) -> impl Iterator<Item = UserSequence<'_>> {
+        (0..self.num_sequences()).filter_map(|index| self.sequence(index))
+    }
+
+    /// Number of samples: every event with an event before it.
+    #[must_use]
+    pub fn num_samples(&self) -> usize {
+        self.sequences.num_samples()
+    }
+
+    /// The `index`-th sample; `None` past the end.
+    #[must_use]
+    pub fn sample(&self, index: usize) -> Option<Sample<'_>> {
+        self.sequences.nth(index)
+    }
+
+    /// Every sample, by user, then by position: a sample's history and target begin the history
+    /// of the next one of the same user, up to `max_history`.
+    pub fn samples(&self) -> impl Iterator<Item = Sample<'_>> {
+        self.sequences.samples()
+    }
+
+    /// Longest history that a sample shows.
+    #[must_use]
+    pub const fn max_history(&self) -> NonZeroUsize {
+        self.sequences.max_history()
+    }
+
+    /// BLAKE3 of users, events and `max_history`, in hexadecimal.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        self.sequences.hash("train", Targets::All)
+    }
+}
+
+/// A set that a model is judged on: one target a user by leave-one-out, all of a user's later events
+/// by the other protocols. [`TrainSet`] is none.
+pub trait HeldOut {
+    /// Name of the set in reports.
+    const NAME: &'static str;
+
+    /// Number of samples.
+    fn num_samples(&self) -> usize;
+
+    /// The `index`-th sample, by user, then by position; `None` past the end.
+    fn sample(&self, index: usize) -> Option<Sample<'_>>;
+
+    /// BLAKE3 of the set, in hexadecimal.
+    fn hash(&self) -> String;
+
+    /// Every sample, by user, then by position.
+    fn samples(&self) -> impl Iterator<Item = Sample<'_>> {
+        (0..self.num_samples()).filter_map(|index| self.sample(index))
+    }
+}
+
+/// What settings are chosen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ValidSet(pub(super) Sequences);
+
+impl HeldOut for ValidSet {
+    const NAME: &'static str = "valid";
+
+    fn num_samples(&self) -> usize {
+        self.0.num_samples()
+    }
+
+    fn sample(&self, index: usize) -> Option<Sample<'_>> {
+        self.0.nth(index)
+    }
+
+    fn hash(&self) -> String {
+        self.0.hash(Self::NAME, Targets::Last)
+    }
+}
+
+/// What is reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestSet(pub(super) Sequences);
+
+impl HeldOut for TestSet {
+    const NAME: &'static str = "test";
+
+    fn num_samples(&self) -> usize {
+        self.0.num_samples()
+    }
+
+    fn sample(&self, index: usize) -> Option<Sample<'_>> {
+        self.0.nth(index)
+    }
+
+    fn hash(&self) -> String {
+        self.0.hash(Self::NAME, Targets::Last)
+    }
+}
