@@ -52,6 +52,12 @@ struct Args {
     /// Use the codes of a level evenly: per-level or per-parent.
     #[arg(long, default_value = "none")]
     balance: String,
+    /// Fit to a random sample of this many rows for each code; 0 for all.
+    #[arg(long, default_value_t = 0)]
+    max_rows_per_code: usize,
+    /// Print the report as JSON, with the seconds of the fit.
+    #[arg(long)]
+    json: bool,
     #[arg(long, default_value_t = 7)]
     seed: u64,
     #[arg(long, default_value_t = 25)]
@@ -82,17 +88,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let matrix = Matrix::open(&args.embeddings)?;
     let rows = matrix.view();
+    let start = Instant::now();
     let quantised = match args.method {
         Method::RqKmeans => rq_kmeans(&args, rows)?,
         #[cfg(feature = "torch")]
         Method::RqVae => rq_vae(&args, rows)?,
     };
+    let seconds = start.elapsed().as_secs_f64();
     let (codebooks, codes) = (&quantised.codebooks, quantised.codes.view());
     let quantised_rows = quantised.latents.as_ref().map_or(rows, Array2::view);
     let report = QualityReport::from_codes(codes, &codebooks.sizes())?
         .with_reconstruction(codebooks, quantised_rows, codes)?
         .with_neighbours(rows, codes, NEIGHBOURS, QUERIES)?;
-    println!("{report}");
+    if args.json {
+        println!("{}", serde_json::json!({ "seconds": seconds, "report": report }));
+    } else {
+        println!("{report}");
+    }
     let catalog = Collisions::Suffix.catalog(codebooks, quantised_rows, codes)?;
     if let Some(out) = args.out {
         codebooks.save(&out)?;
@@ -102,13 +114,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn rq_kmeans(args: &Args, rows: ArrayView2<'_, f32>) -> Result<Quantised, Box<dyn Error>> {
-    let params = RqKMeans::params(args.sizes.clone(), args.seed)
+    let mut params = RqKMeans::params(args.sizes.clone(), args.seed)
         .max_iterations(args.max_iterations)
         .tolerance(args.tolerance)
         .init(if args.random_init { Init::Random } else { Init::KMeansPlusPlus })
         .restarts(args.restarts)
-        .balance(serde_json::from_value(args.balance.clone().into())?)
-        .check()?;
+        .balance(serde_json::from_value(args.balance.clone().into())?);
+    if args.max_rows_per_code > 0 {
+        params = params.max_rows_per_code(args.max_rows_per_code);
+    }
+    let params = params.check()?;
     let start = Instant::now();
     let model = params.fit_observed(rows, &mut |step: &FitStep| {
         if step.iteration == 1 || step.iteration.is_multiple_of(5) {

@@ -118,6 +118,7 @@ impl Balancer {
                     let enough = chosen.len() / if exact { 1000 } else { 200 };
                     let mut excess = prices::spread(&lists, prices, enough);
                     if exact {
+                        prices::raise(&lists, prices, enough);
                         excess = transport.solve(&lists, prices, noise, chosen);
                     } else {
                         lists.cheapest(prices, chosen);

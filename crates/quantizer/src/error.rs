@@ -30,6 +30,9 @@ pub enum QuantizerError {
     /// No run allowed.
     #[error("restarts must be at least 1")]
     Restarts,
+    /// No row to fit centroids to.
+    #[error("max_rows_per_code must be at least 1")]
+    MaxRowsPerCode,
     /// First centroids of other codebook sizes.
     #[error("the first centroids have codebook sizes {found:?}, the settings {expected:?}")]
     FirstSizes { found: Vec<usize>, expected: Vec<usize> },

@@ -90,6 +90,29 @@ pub(crate) fn lloyd(
     Some(Clustering { table, codes, inertia, iterations })
 }
 
+/// The codes of rows that the centroids were not fitted to.
+pub(crate) fn settle(
+    rows: &Residuals<'_>,
+    mut table: Table,
+    balance: Balance,
+    iterations: usize,
+) -> Clustering {
+    let (energy, _) = energy_and_variance(rows);
+    let mut sums = Sums::new(table.len(), rows.width());
+    let mut codes = vec![NOWHERE; rows.num_rows()];
+    match Balancer::new(balance, rows, table.len()) {
+        Some(mut balancer) => {
+            reassign(rows, balancer.codes(rows, &table, true), &mut codes, &mut sums);
+            table = sums.means(&table);
+        }
+        None => {
+            reassign(rows, nearest_codes(rows, &table), &mut codes, &mut sums);
+        }
+    }
+    let inertia = sums.inertia(energy, &table);
+    Clustering { table, codes, inertia, iterations }
+}
+
 /// Whether the squared error still falls.
 struct Pace {
     least: f64,

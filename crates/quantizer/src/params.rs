@@ -38,6 +38,8 @@ struct Settings {
     restarts: usize,
     #[serde(default)]
     balance: Balance,
+    #[serde(default)]
+    max_rows_per_code: Option<usize>,
 }
 
 const fn default_max_iterations() -> usize {
@@ -67,6 +69,7 @@ impl RqKMeansParams {
             init: Init::default(),
             restarts: default_restarts(),
             balance: Balance::default(),
+            max_rows_per_code: None,
         }))
     }
 
@@ -111,6 +114,17 @@ impl RqKMeansParams {
         self.0.0.balance = balance;
         self
     }
+
+    /// Rows that the centroids of a level are fitted to, for each code. Range `1..`.
+    ///
+    /// Rows beyond are left out at random, anew at each level; then all rows get their codes. As
+    /// faiss does it (its default is 256): faster, and more error. Each level copies its sample.
+    /// Without a limit, the default, every row counts.
+    #[must_use]
+    pub fn max_rows_per_code(mut self, rows: usize) -> Self {
+        self.0.0.max_rows_per_code = Some(rows);
+        self
+    }
 }
 
 impl RqKMeansValidParams {
@@ -150,6 +164,12 @@ impl RqKMeansValidParams {
         self.0.restarts
     }
 
+    /// Rows for each code that centroids are fitted to; `None` for all.
+    #[must_use]
+    pub const fn max_rows_per_code(&self) -> Option<usize> {
+        self.0.max_rows_per_code
+    }
+
     /// Capacities of the codes.
     #[must_use]
     pub const fn balance(&self) -> Balance {
@@ -172,6 +192,9 @@ impl ParamGuard for RqKMeansParams {
         }
         if settings.restarts == 0 {
             return Err(QuantizerError::Restarts);
+        }
+        if settings.max_rows_per_code == Some(0) {
+            return Err(QuantizerError::MaxRowsPerCode);
         }
         Ok(&self.0)
     }
@@ -210,6 +233,8 @@ mod tests {
             Err(QuantizerError::Tolerance { .. })
         ));
         assert!(matches!(params().restarts(0).check(), Err(QuantizerError::Restarts)));
+        let none = params().max_rows_per_code(0);
+        assert!(matches!(none.check(), Err(QuantizerError::MaxRowsPerCode)));
     }
 
     #[test]

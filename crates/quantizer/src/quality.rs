@@ -153,7 +153,11 @@ impl QualityReport {
             }
         }
         let count = rows.nrows() as f64;
-        let mean = rows.mapv(f64::from).sum_axis(Axis(0)) / count;
+        let mut mean = vec![0.0; rows.ncols()];
+        for row in rows.rows() {
+            mean.iter_mut().zip(row).for_each(|(sum, v)| *sum += f64::from(*v));
+        }
+        let mean: Vec<f64> = mean.into_iter().map(|sum| sum / count).collect();
         let origin = vec![0.0f32; rows.ncols()];
         let (mut energy, mut variance) = (0.0, 0.0);
         let mut errors = vec![0.0; codes.ncols()];

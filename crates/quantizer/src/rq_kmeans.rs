@@ -6,11 +6,12 @@ use linfa::DatasetBase;
 use linfa::traits::{Fit, PredictInplace};
 use ndarray::{Array2, ArrayBase, ArrayView2, Data, Ix2};
 use rand::SeedableRng;
+use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 use sidereal_sid::Code;
 
 use crate::codebooks::to_code;
-use crate::kmeans::{Clustering, Limits, lloyd};
+use crate::kmeans::{Clustering, Limits, lloyd, settle};
 use crate::rows::{Residuals, Table, check, check_width};
 use crate::{Codebooks, QuantizerError, RqKMeansParams, RqKMeansValidParams};
 
@@ -67,7 +68,8 @@ pub struct FitStep {
     pub restart: usize,
     /// The iteration of that run, from 1.
     pub iteration: usize,
-    /// Squared error of the iteration's codes against the centroids it began with.
+    /// Squared error of the iteration's codes against the centroids it began with, over the rows
+    /// that centroids are fitted to.
     pub inertia: f64,
 }
 
@@ -175,6 +177,23 @@ impl RqKMeansValidParams {
         first: Option<&Table>,
         observer: &mut impl FitObserver,
     ) -> Result<Clustering, QuantizerError> {
+        let Some(sample) = self.sample(residuals, level, size) else {
+            return self.best_run(residuals, level, size, first, observer);
+        };
+        let sample = Residuals { matrix: sample.view(), before: &[] };
+        let best = self.best_run(&sample, level, size, first, observer)?;
+        Ok(settle(residuals, best.table, self.balance(), best.iterations))
+    }
+
+    /// The best of all runs of a level.
+    fn best_run(
+        &self,
+        rows: &Residuals<'_>,
+        level: usize,
+        size: usize,
+        first: Option<&Table>,
+        observer: &mut impl FitObserver,
+    ) -> Result<Clustering, QuantizerError> {
         let limits = Limits {
             balance: self.balance(),
             max_iterations: self.max_iterations(),
@@ -182,14 +201,13 @@ impl RqKMeansValidParams {
         };
         let mut best: Option<Clustering> = None;
         for restart in 0..if first.is_some() { 1 } else { self.restarts() } {
-            let mut rng = ChaCha8Rng::seed_from_u64(self.seed());
-            rng.set_stream(((level as u64) << 32) + restart as u64);
+            let mut rng = self.rng(level, restart as u64);
             let centroids = match first {
                 Some(first) => first.clone(),
-                None => self.init().centroids(residuals, size, &mut rng),
+                None => self.init().centroids(rows, size, &mut rng),
             };
             let mut reached = 0;
-            let run = lloyd(residuals, centroids, limits, |iteration, inertia| {
+            let run = lloyd(rows, centroids, limits, |iteration, inertia| {
                 reached = iteration;
                 observer.on_step(&FitStep { level, restart, iteration, inertia })
             });
@@ -201,6 +219,26 @@ impl RqKMeansValidParams {
             }
         }
         best.ok_or(QuantizerError::Restarts)
+    }
+
+    fn rng(&self, level: usize, stream: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed());
+        rng.set_stream(((level as u64) << 32) + stream);
+        rng
+    }
+
+    /// The residuals of the rows that centroids are fitted to; `None` for all rows.
+    fn sample(&self, residuals: &Residuals<'_>, level: usize, size: usize) -> Option<Array2<f32>> {
+        let most = self.max_rows_per_code()?.saturating_mul(size);
+        if residuals.num_rows() <= most {
+            return None;
+        }
+        let mut rng = self.rng(level, u64::from(u32::MAX));
+        let mut chosen = index::sample(&mut rng, residuals.num_rows(), most).into_vec();
+        chosen.sort_unstable();
+        let mut values = Vec::with_capacity(most * residuals.width());
+        residuals.gather(&chosen, &mut values);
+        Array2::from_shape_vec((most, residuals.width()), values).ok()
     }
 }
 

@@ -9,7 +9,8 @@ use ndarray::{Array2, Axis};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sidereal_quantizer::{
-    Balance, Codebooks, Collisions, Init, QualityReport, QuantizerError, RqKMeans, RqKMeansParams,
+    Balance, Codebooks, Collisions, Init, Matrix, QualityReport, QuantizerError, RqKMeans,
+    RqKMeansParams,
 };
 use sidereal_sid::Trie;
 
@@ -155,6 +156,43 @@ fn codes_do_not_depend_on_the_number_of_threads() {
         for threads in [2, 5] {
             assert_eq!(in_pool(threads, || fit(&params, &rows)), one);
         }
+    }
+}
+
+#[test]
+fn a_sample_fits_centroids_and_every_row_gets_its_nearest() {
+    let rows = many_rows(3000, 20);
+    let params = RqKMeans::params([16, 16], 4);
+    let all = fit(&params, &rows);
+    assert_eq!(fit(&params.clone().max_rows_per_code(188), &rows), all, "188 x 16 is every row");
+    let sampled = fit(&params.clone().max_rows_per_code(40), &rows);
+    assert_eq!(sampled.predict(&rows), sampled.codes());
+    // 40 well separated groups: 640 rows show them all, but place centroids less exactly.
+    let error = |model: &RqKMeans| model.levels()[1].inertia;
+    assert!(error(&sampled) > error(&all), "{} {}", error(&sampled), error(&all));
+    assert!(error(&sampled) < 1.2 * error(&all), "{} {}", error(&sampled), error(&all));
+    let even = fit(&params.max_rows_per_code(40).balance(Balance::PerLevel), &rows);
+    for codes in even.codes().columns() {
+        let size = |code| codes.iter().filter(|c| **c == code).count();
+        assert!((0..16).all(|code| (187..=188).contains(&size(code))));
+    }
+}
+
+#[test]
+fn a_mapped_file_gives_the_codes_of_the_matrix_in_memory() {
+    let rows = many_rows(2000, 24);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.safetensors");
+    let bytes: Vec<u8> = rows.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let view =
+        safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![2000, 24], &bytes);
+    let file = safetensors::serialize([("rows", view.unwrap())], None).unwrap();
+    std::fs::write(&path, file).unwrap();
+    let mapped = Matrix::open(&path).unwrap();
+    for balance in [Balance::None, Balance::PerLevel, Balance::PerParent] {
+        let params = RqKMeans::params([24, 24], 5).balance(balance);
+        let streamed = params.fit(&DatasetBase::from(mapped.view())).unwrap();
+        assert_eq!(streamed, fit(&params, &rows));
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn spread(lists: &Lists<'_>, prices: &mut [f64], enough: usize) -> us
             band = mean;
             continue;
         }
-        if excess * 50 < best.saturating_mul(49) {
+        if excess * 20 < best.saturating_mul(19) {
             waited = 0;
         } else {
             waited += 1;
@@ -61,6 +61,43 @@ pub(super) fn spread(lists: &Lists<'_>, prices: &mut [f64], enough: usize) -> us
     }
     prices.copy_from_slice(&kept);
     best
+}
+
+/// Raises the prices of codes above capacity, each by what makes the surplus leave.
+///
+/// An auction in which all codes above capacity bid at once. Where rows lie close together, no
+/// density tells how far a price must move, but the order of their gaps does. Rows that leave may
+/// fill other codes beyond capacity, so this follows [`spread`] and is repeated.
+pub(super) fn raise(lists: &Lists<'_>, prices: &mut [f64], enough: usize) {
+    let capacity = lists.num_rows().div_ceil(prices.len());
+    if capacity < 2 {
+        return;
+    }
+    let mut best = usize::MAX;
+    let mut trial = prices.to_vec();
+    for _ in 0..PASSES {
+        let mut gaps: Vec<Vec<f64>> = vec![Vec::new(); trial.len()];
+        for (code, gap) in lists.choices(&trial) {
+            gaps[code].push(gap);
+        }
+        let excess: usize = gaps.iter().map(|gaps| gaps.len().saturating_sub(capacity)).sum();
+        if excess < best {
+            best = excess;
+            prices.copy_from_slice(&trial);
+        }
+        if excess <= enough {
+            return;
+        }
+        for (price, gaps) in trial.iter_mut().zip(&mut gaps) {
+            if gaps.len() > capacity {
+                let last = gaps.len() - capacity - 1;
+                let (_, gap, _) = gaps.select_nth_unstable_by(last, f64::total_cmp);
+                if gap.is_finite() {
+                    *price += *gap;
+                }
+            }
+        }
+    }
 }
 
 /// How rows choose at given prices.

@@ -10,9 +10,11 @@ use crate::rows::{Residuals, Table};
 
 /// Codes kept for each row, at least; all, where that takes no more than `ENTRIES` in total.
 const LEAST: usize = 32;
-const ENTRIES: usize = 1 << 18;
+const ENTRIES: usize = 1 << 17;
 /// Scores held at once by a thread: they stay in the second-level cache.
 const SCORES: usize = 1 << 17;
+/// Most steps of the search for the bound of a list.
+const STEPS: usize = 24;
 
 /// `len` entries for each row, a fixed multiple of the rows whatever the number of codes.
 #[derive(Debug)]
@@ -75,6 +77,7 @@ impl Shortlist {
                     rows.gather(order, values);
                     let scores = &mut scores[..order.len() * codes];
                     scaled_dots(-2.0, values, &table.values, table.width, scores);
+                    selection.width = 0.0;
                     let mut group = groups.partition_point(|g| g.rows.end <= index * block);
                     selection.price(groups[group].prices.as_ref(), codes);
                     for (at, scores) in scores.chunks_exact_mut(codes).enumerate() {
@@ -100,8 +103,8 @@ impl Shortlist {
 struct Selection {
     prices: Vec<f32>,
     priced: Vec<f32>,
-    minima: Vec<f32>,
-    near: Vec<(f32, u16)>,
+    /// How far above the least score the list of the row before reaches.
+    width: f32,
 }
 
 impl Selection {
@@ -114,7 +117,8 @@ impl Selection {
         }
     }
 
-    /// Writes the cheapest entries and returns what any other costs at least.
+    /// Writes the cheapest entries, as many as fit, and returns what any other costs at least.
+    /// Entries to spare get an infinite cost.
     fn keep(&mut self, scores: &[f32], costs: &mut [f32], names: &mut [u16]) -> f32 {
         let len = costs.len();
         if len == scores.len() {
@@ -124,44 +128,77 @@ impl Selection {
         }
         self.priced.clear();
         self.priced.extend(scores.iter().zip(&self.prices).map(|(score, price)| score + price));
-        // Of at least `len` minima over disjoint codes, the one of rank `len` bounds the score of
-        // rank `len` from above; few others pass it.
-        let parts = (2 * len).min(scores.len());
-        self.minima.clear();
-        self.minima.extend_from_slice(&self.priced[..parts]);
-        for part in self.priced[parts..].chunks(parts) {
-            for (least, score) in self.minima.iter_mut().zip(part) {
-                *least = least.min(*score);
+        let least = lane_min(&self.priced);
+        // A bound that few more than half of the list pass, from the one of the row before.
+        let (mut low, mut high) = (0.0, f32::INFINITY);
+        let mut width = if self.width > 0.0 { self.width } else { least.abs().max(1e-20) };
+        for _ in 0..STEPS {
+            let bound = least + width;
+            let passing = count_up_to(&self.priced, bound);
+            if passing > len {
+                high = width;
+            } else {
+                low = width;
+                if passing * 4 >= len * 3 {
+                    break;
+                }
+            }
+            width = if high.is_finite() { 0.5 * (low + high) } else { 2.0 * width };
+        }
+        self.width = low;
+        let bound = least + low;
+        let mut found = 0;
+        for (part, start) in self.priced.chunks(16).zip((0..=u16::MAX).step_by(16)) {
+            if !part.iter().any(|score| *score <= bound) {
+                continue;
+            }
+            for (score, code) in part.iter().zip(start..=u16::MAX) {
+                if *score <= bound && found < len {
+                    costs[found] = scores[usize::from(code)];
+                    names[found] = code;
+                    found += 1;
+                }
             }
         }
-        let (_, bound, _) = self.minima.select_nth_unstable_by(len - 1, f32::total_cmp);
-        let bound = *bound;
-        self.near.clear();
-        for (part, code) in self.priced.chunks(16).zip((0..=u16::MAX).step_by(16)) {
-            if part.iter().any(|score| *score <= bound) {
-                let codes = code..=u16::MAX;
-                self.near
-                    .extend(part.iter().copied().zip(codes).filter(|(score, _)| *score <= bound));
-            }
-        }
-        let by_score = |a: &(f32, u16), b: &(f32, u16)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
-        if self.near.len() > len {
-            self.near.select_nth_unstable_by(len - 1, by_score);
-            self.near.truncate(len);
-        }
-        let mut most = f32::NEG_INFINITY;
-        for (((score, code), cost), name) in self.near.iter().zip(costs).zip(names) {
-            most = most.max(*score);
-            *cost = scores[usize::from(*code)];
-            *name = *code;
-        }
-        most
+        costs[found..].fill(f32::INFINITY);
+        bound
     }
+}
+
+/// How many values are at most `bound`.
+fn count_up_to(values: &[f32], bound: f32) -> usize {
+    let mut lanes = [0u32; 16];
+    for part in values.chunks(16) {
+        for (lane, value) in lanes.iter_mut().zip(part) {
+            *lane += u32::from(*value <= bound);
+        }
+    }
+    lanes.into_iter().sum::<u32>() as usize
+}
+
+/// The least of some values.
+fn lane_min(values: &[f32]) -> f32 {
+    let mut lanes = [f32::INFINITY; 16];
+    for part in values.chunks(16) {
+        for (lane, value) in lanes.iter_mut().zip(part) {
+            *lane = lane.min(*value);
+        }
+    }
+    lanes.into_iter().fold(f32::INFINITY, f32::min)
 }
 
 impl<'a> Lists<'a> {
     pub(super) fn num_rows(&self) -> usize {
         self.floor.len()
+    }
+
+    pub(super) fn num_entries(&self) -> usize {
+        self.costs.len()
+    }
+
+    /// Entries of one row.
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
     /// The lists of consecutive rows, `rows` at a time.
@@ -216,6 +253,23 @@ impl<'a> Lists<'a> {
             }
             *chosen = u32::try_from(best.1).unwrap_or(0);
         });
+    }
+
+    /// The cheapest code of each row with its price, and how much more the second costs.
+    pub(super) fn choices(&self, prices: &[f64]) -> Vec<(usize, f64)> {
+        let choice = |row: usize| {
+            let (mut first, mut second, mut code) = (f64::INFINITY, f64::INFINITY, 0);
+            for (other, cost) in self.row(row) {
+                let score = cost + prices[other];
+                if score < first {
+                    (first, second, code) = (score, first, other);
+                } else {
+                    second = second.min(score);
+                }
+            }
+            (code, second - first)
+        };
+        (0..self.num_rows()).into_par_iter().with_min_len(1024).map(choice).collect()
     }
 
     /// Whether no code off a list can be cheaper than the chosen one, now that prices moved.

@@ -18,6 +18,8 @@ pub(super) struct Transport {
     edges: Vec<Option<Vec<Edge>>>,
     search: Search,
     cheapest: Vec<Option<Edge>>,
+    /// Entries of lists that may still be looked at.
+    budget: usize,
 }
 
 /// The cheapest move from a code to another.
@@ -53,12 +55,13 @@ impl Transport {
                 visited: Vec::new(),
             },
             cheapest: vec![None; codes],
+            budget: 0,
         }
     }
 
     /// Writes the assignment of least cost among those with all sizes within capacity, starting
     /// from `prices`, which become those of that assignment. Returns the rows above capacity that
-    /// no path over the lists leads away from.
+    /// no path over the lists leads away from, or none that is found within the budget of work.
     ///
     /// Costs that differ by no more than `noise` count as equal.
     pub(super) fn solve(
@@ -93,9 +96,16 @@ impl Transport {
             self.quota[*code] = floor + usize::from(place < extra);
         }
         let mut pool = if extra > 0 { prices[rank[extra - 1]] } else { f64::NAN };
+        // Rebuilding edges is what takes time; a budget in units of it keeps results the same on
+        // every machine.
+        self.budget = (64 * lists.num_entries()).max(1 << 26);
         let mut left = 0;
         for source in 0..codes {
             while self.members[source].len() > self.quota[source] {
+                if self.budget == 0 {
+                    left += self.members[source].len() - self.quota[source];
+                    break;
+                }
                 let Some(sink) = self.search(lists, prices, pool, source, floor, extra, noise)
                 else {
                     left += self.members[source].len() - self.quota[source];
@@ -171,6 +181,8 @@ impl Transport {
                 relax(codes, pool - prices[node]);
             }
             let edges = self.edges[node].get_or_insert_with(|| {
+                let entries = self.members[node].len() * lists.len();
+                self.budget = self.budget.saturating_sub(entries);
                 edges(lists, &self.members[node], node, noise, &mut self.cheapest)
             });
             for edge in edges {
@@ -255,7 +267,7 @@ fn edges(
     for (at, row) in members.iter().enumerate() {
         let entries = lists.row(*row as usize);
         let Some((_, here)) = entries.clone().find(|(other, _)| *other == code) else { continue };
-        for (to, cost) in entries.filter(|(to, _)| *to != code) {
+        for (to, cost) in entries.filter(|(to, cost)| *to != code && cost.is_finite()) {
             let cost = cost - here;
             let edge = &mut cheapest[to];
             match edge {
