@@ -40,6 +40,9 @@ pub enum CorpusError {
     /// A row with more or fewer fields than the header.
     #[error("`{}`, line {line}: found {found} fields, the header has {expected}", path.display())]
     Ragged { path: PathBuf, line: u64, found: usize, expected: usize },
+    /// A line that is longer than any row can be.
+    #[error("`{}`, line {line}: longer than {max} bytes", path.display())]
+    LongLine { path: PathBuf, line: u64, max: usize },
     /// A field that is not UTF-8.
     #[error("`{}`, line {line}, column `{column}`: not valid UTF-8", path.display())]
     NotUtf8 { path: PathBuf, line: u64, column: String },
@@ -142,6 +145,9 @@ pub enum CorpusError {
     /// An item outside the dataset.
     #[error("item {item} is outside the {num_items} items")]
     ItemRange { item: ItemId, num_items: usize },
+    /// Fewer items than are to be drawn.
+    #[error("{needed} negatives were asked for, {found} items can be one")]
+    TooFewItems { found: usize, needed: usize },
     /// A title that would be read as a control token.
     #[error(
         "item `{item}`: its title holds `{token}`, which the tokenizer reads as a control token"

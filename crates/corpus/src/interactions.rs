@@ -124,6 +124,12 @@ impl Interactions {
         &self.items
     }
 
+    /// Makes ready for rows of these users and items.
+    pub(crate) fn warm<'a>(&self, names: impl Iterator<Item = (&'a str, &'a str)> + Clone) {
+        self.users.warm(names.clone().map(|(user, _)| user));
+        self.items.warm(names.map(|(_, item)| item));
+    }
+
     /// Takes the last row back; its names stay.
     pub(crate) fn pop(&mut self) {
         self.rows.pop();

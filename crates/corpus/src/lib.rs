@@ -40,6 +40,7 @@
 //! | `audit` | [`audit`](fn@audit): the usual leaks, counted |
 //! | `prompts` | [`PromptRegistry`]: versioned [`Template`]s, hashed |
 //! | `tasks` | [`Tasks`]: samples as text, [`Rendered`] |
+//! | `negatives` | [`Negatives`]: items not chosen, by chance, popularity or common codes |
 //! | `mixing` | [`Shuffle`]: the order of training, resumable mid-epoch |
 //! | [`synthetic`] | a shop whose best possible hit rate is known |
 //! | `strategies` | property-test strategies (feature `proptest`) |
@@ -62,6 +63,7 @@ pub mod filter;
 mod interactions;
 mod keys;
 mod mixing;
+mod negatives;
 #[cfg(feature = "page")]
 mod page;
 pub mod prepare;
@@ -83,6 +85,7 @@ pub use error::CorpusError;
 pub use interactions::{Assembly, Interaction, Interactions, Numbering};
 pub use keys::Keys;
 pub use mixing::{Cursor, Shuffle};
+pub use negatives::{NegativeKind, Negatives};
 pub use prompts::{END_OF_TURN, PromptRegistry, RenderedText, Task, Template};
 pub use sample::{Sample, SampleId, SampleIdError};
 #[doc(no_inline)]

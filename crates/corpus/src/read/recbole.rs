@@ -106,7 +106,8 @@ pub struct Loaded {
 /// # Errors
 /// Each names the file, and the line and column where there is one: [`CorpusError::Io`],
 /// [`CorpusError::EmptyFile`], [`CorpusError::NoRows`], [`CorpusError::MissingColumn`],
-/// [`CorpusError::RepeatedColumn`], [`CorpusError::ColumnType`], [`CorpusError::Ragged`],
+/// [`CorpusError::RepeatedColumn`], [`CorpusError::ColumnType`], [`CorpusError::LongLine`],
+/// [`CorpusError::Ragged`],
 /// [`CorpusError::NotUtf8`], [`CorpusError::EmptyField`], [`CorpusError::Number`],
 /// [`CorpusError::Time`],
 /// [`CorpusError::UnknownItem`], [`CorpusError::RepeatedItem`], [`CorpusError::ShortHistory`] and,

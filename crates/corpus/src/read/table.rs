@@ -1,12 +1,14 @@
 //! Tab-separated files with a typed header, row by row.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::source;
 use crate::CorpusError;
 
+/// Longest line in bytes: a file without line ends must not be taken for one row.
+const MAX_LINE: usize = 16 << 20;
 /// What some editors write before a file's first character.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
@@ -21,7 +23,7 @@ pub(super) struct Column {
 /// are skipped, quotes are plain text, `\r\n` ends a line as `\n` does.
 pub(super) struct Table {
     path: PathBuf,
-    reader: BufReader<File>,
+    reader: BufReader<Box<dyn Read + Send>>,
     /// Name and type of each column as the header spells them.
     header: Vec<(String, String)>,
     /// Bytes of the current row and where its fields lie in them.
@@ -32,10 +34,9 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn open(path: &Path, expected: Column) -> Result<Self, CorpusError> {
-        let file = File::open(path).map_err(|source| CorpusError::io(path, source))?;
         let mut table = Self {
             path: path.to_owned(),
-            reader: BufReader::new(file),
+            reader: BufReader::new(source::open(path)?),
             header: Vec::new(),
             row: Vec::new(),
             fields: Vec::new(),
@@ -141,11 +142,16 @@ impl Table {
     fn advance(&mut self) -> Result<bool, CorpusError> {
         loop {
             self.row.clear();
-            let read = self.reader.read_until(b'\n', &mut self.row);
+            let mut limited = self.reader.by_ref().take(MAX_LINE as u64 + 1);
+            let read = limited.read_until(b'\n', &mut self.row);
             if read.map_err(|source| CorpusError::io(&self.path, source))? == 0 {
                 return Ok(false);
             }
             self.line += 1;
+            if self.row.len() > MAX_LINE {
+                let (path, line) = (self.path.clone(), self.line);
+                return Err(CorpusError::LongLine { path, line, max: MAX_LINE });
+            }
             for end in [b'\n', b'\r'] {
                 self.row.pop_if(|last| *last == end);
             }

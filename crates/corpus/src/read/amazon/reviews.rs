@@ -87,9 +87,10 @@ pub fn read_reviews(
     let mut skips = Skips::new(path);
     let mut seen = HashSet::new();
     let parse = |lines: Lines<'_>| Block::parse(lines, release, policy);
-    lines::read(path, policy.max_line, parse, |first_line, block| {
+    lines::read(path, policy.max_line, parse, |first_line, mut block| {
         // Problems and rows in the order of lines: the first error is that of the first line.
-        let mut problems = block.problems.into_iter().peekable();
+        let mut problems = std::mem::take(&mut block.problems).into_iter().peekable();
+        interactions.warm(block.keys());
         let mut start = 0;
         for row in block.rows {
             while let Some(problem) = problems.next_if(|problem| problem.line < row.line) {
@@ -139,6 +140,15 @@ struct Row {
 }
 
 impl Block {
+    /// User and item of every row.
+    fn keys(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        let starts = std::iter::once(0).chain(self.rows.iter().map(|row| row.item_end));
+        starts.zip(&self.rows).filter_map(|(start, row)| {
+            let user = self.names.get(start..row.user_end)?;
+            Some((user, self.names.get(row.user_end..row.item_end)?))
+        })
+    }
+
     fn parse(lines: Lines<'_>, release: Release, policy: &RowPolicy) -> Self {
         let mut block = Self::default();
         for (number, line) in lines.iter(policy.max_line) {

@@ -184,6 +184,24 @@ fn a_blank_line_does_not_shift_the_line_of_a_mistake() {
 }
 
 #[test]
+fn packed_files_read_as_plain_ones() {
+    let inter = format!("{HEADER}u\ta\t1\nu\tb\t2\n");
+    let options = ReadOptions::new(7);
+    let plain = load(inter.as_bytes(), ITEMS.as_bytes(), &options).unwrap();
+    let pack = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
+    assert_eq!(load(&pack(&inter), &pack(ITEMS), &options).unwrap(), plain);
+}
+
+#[test]
+fn a_line_without_an_end_is_refused_before_it_fills_the_memory() {
+    let inter = format!("{HEADER}{}", "x".repeat(17 << 20));
+    assert!(matches!(
+        load(inter.as_bytes(), ITEMS.as_bytes(), &ReadOptions::new(7)),
+        Err(CorpusError::LongLine { line: 2, .. })
+    ));
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error =
         read(Path::new("/nowhere/x.inter"), Path::new("/nowhere/x.item"), &ReadOptions::new(1))

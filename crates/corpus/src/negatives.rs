@@ -1,0 +1,219 @@
+//! Items that a user did not choose, to be preferred less than the one chosen.
+
+use std::collections::HashSet;
+
+use rand::Rng;
+use rand::distributions::{Distribution as _, WeightedIndex};
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use sidereal_sid::{Catalog, ItemId};
+
+use crate::{CorpusError, Sample, TrainSet};
+
+/// Draws by weight for each item wanted before the rest is searched item by item.
+const TRIES: usize = 20;
+
+/// Where negatives come from. Those that a beam search finds come from the policy instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum NegativeKind {
+    /// All items alike, as S-DPO does, [arXiv:2406.09215](https://arxiv.org/abs/2406.09215) §4.1.
+    Random,
+    /// By how often training shows an item, plus one.
+    Popularity,
+    /// Items whose Semantic ID begins as the target's does: those that share most codes first,
+    /// equal ones by chance, and where none shares a code any more all alike.
+    Sibling,
+}
+
+/// Draws negatives for samples. None is the target, has its Semantic ID, or was chosen before.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use rand::SeedableRng;
+/// use sidereal_corpus::{
+///     Dataset, HeldOut, Item, ItemId, NegativeKind, Negatives, User, leave_one_out,
+/// };
+/// use sidereal_sid::{Catalog, SemanticId, SidSpec};
+///
+/// let items = (0..5).map(|i| Item::new(i.to_string(), "")).collect();
+/// let dataset = Dataset::new(items, vec![User::new("u", [4, 3, 0].map(ItemId).to_vec())])?;
+/// let split = leave_one_out(&dataset, NonZeroUsize::MAX)?;
+/// let sids = [[0, 0], [1, 0], [0, 1], [1, 1], [1, 2]].map(SemanticId::from).to_vec();
+/// let catalog = Catalog::new(SidSpec::new(vec![2, 3], 0)?, sids)?;
+///
+/// let negatives = Negatives::new(NegativeKind::Sibling, &split.train, &catalog)?;
+/// let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
+/// let test = split.test.sample(0).unwrap(); // 4, 3 -> 0
+/// assert_eq!(negatives.draw(&test, 2, &mut rng)?, [ItemId(2), ItemId(1)]); // 2 shares a code
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Negatives<'a> {
+    kind: NegativeKind,
+    catalog: &'a Catalog,
+    /// Of each item, for [`NegativeKind::Popularity`].
+    popularity: Option<WeightedIndex<u64>>,
+}
+
+impl<'a> Negatives<'a> {
+    /// Negatives of one kind among the items of `catalog`.
+    ///
+    /// # Errors
+    /// [`CorpusError::ItemRange`] if `train` is of another dataset.
+    pub fn new(
+        kind: NegativeKind,
+        train: &TrainSet,
+        catalog: &'a Catalog,
+    ) -> Result<Self, CorpusError> {
+        let num_items = catalog.num_items();
+        let mut weights = vec![1u64; num_items];
+        for item in train.sequences().flat_map(|sequence| sequence.events) {
+            let weight = weights.get_mut(item.index());
+            *weight.ok_or(CorpusError::ItemRange { item: *item, num_items })? += 1;
+        }
+        let popularity = (kind == NegativeKind::Popularity).then(|| WeightedIndex::new(weights));
+        // Weights are above 0 and there is an item, so that there is a distribution.
+        Ok(Self { kind, catalog, popularity: popularity.and_then(Result::ok) })
+    }
+
+    /// `count` different negatives of a sample, in the order drawn.
+    ///
+    /// # Errors
+    /// [`CorpusError::TooFewItems`] if there are not so many; [`CorpusError::ItemRange`] for a
+    /// sample of another dataset.
+    pub fn draw(
+        &self,
+        sample: &Sample<'_>,
+        count: usize,
+        rng: &mut impl Rng,
+    ) -> Result<Vec<ItemId>, CorpusError> {
+        let num_items = self.catalog.num_items();
+        let outside = CorpusError::ItemRange { item: sample.target, num_items };
+        let sid = self.catalog.sid(sample.target).ok_or(outside)?;
+        let mut taken: HashSet<ItemId> = sample.seen.iter().copied().collect();
+        taken.extend(self.catalog.items(sid));
+        let mut drawn = Vec::with_capacity(count);
+        match (self.kind, &self.popularity) {
+            (NegativeKind::Sibling, _) => {
+                for shared in (1..=sid.len()).rev() {
+                    let mut siblings =
+                        self.beginning_with(sid.codes().get(..shared).unwrap_or(&[]));
+                    siblings.retain(|item| taken.insert(*item));
+                    siblings.shuffle(rng);
+                    drawn.extend(siblings.into_iter().take(count - drawn.len()));
+                }
+            }
+            (NegativeKind::Popularity, Some(weights)) => {
+                for _ in 0..count.saturating_mul(TRIES) {
+                    if drawn.len() == count {
+                        break;
+                    }
+                    let item = u32::try_from(weights.sample(rng)).map(ItemId);
+                    drawn.extend(item.ok().filter(|item| taken.insert(*item)));
+                }
+            }
+            (NegativeKind::Random | NegativeKind::Popularity, _) => {}
+        }
+        self.fill(&mut drawn, &mut taken, count, rng)?;
+        Ok(drawn)
+    }
+
+    /// Adds items that are not taken, all alike, until there are `count`.
+    fn fill(
+        &self,
+        drawn: &mut Vec<ItemId>,
+        taken: &mut HashSet<ItemId>,
+        count: usize,
+        rng: &mut impl Rng,
+    ) -> Result<(), CorpusError> {
+        let items = self.catalog.items_by_sid();
+        for _ in 0..(count - drawn.len()).saturating_mul(TRIES) {
+            if drawn.len() == count {
+                return Ok(());
+            }
+            drawn.extend(items.choose(rng).copied().filter(|item| taken.insert(*item)));
+        }
+        let mut rest: Vec<ItemId> =
+            items.iter().copied().filter(|item| !taken.contains(item)).collect();
+        let found = drawn.len() + rest.len();
+        if found < count {
+            return Err(CorpusError::TooFewItems { found, needed: count });
+        }
+        rest.shuffle(rng);
+        drawn.extend(rest.into_iter().take(count - drawn.len()));
+        Ok(())
+    }
+
+    /// Items whose Semantic ID begins with these codes.
+    fn beginning_with(&self, codes: &[sidereal_sid::Code]) -> Vec<ItemId> {
+        let order = self.catalog.items_by_sid();
+        let sid = |item: &ItemId| self.catalog.sid(*item).map_or(&[][..], |sid| sid.codes());
+        let start = order.partition_point(|item| sid(item) < codes);
+        let siblings = order.iter().skip(start).take_while(|item| sid(item).starts_with(codes));
+        siblings.copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use sidereal_sid::{SemanticId, SidSpec};
+
+    use super::*;
+    use crate::{Dataset, HeldOut as _, Item, Split, User, leave_one_out};
+
+    /// 40 items; items 2i and 2i + 1 share a Semantic ID, ten items a first code.
+    fn data() -> (Split, Catalog) {
+        let items = (0..40).map(|i| Item::new(i.to_string(), "")).collect();
+        let events = [vec![30; 60], vec![31; 20], vec![5, 0]].concat();
+        let user = User::new("u", events.into_iter().map(ItemId).collect());
+        let other = User::new("v", [7, 9, 0].map(ItemId).to_vec());
+        let dataset = Dataset::new(items, vec![user, other]).unwrap();
+        let sids = (0..40).map(|i| SemanticId::from([i / 10, i % 10 / 2])).collect();
+        let catalog = Catalog::new(SidSpec::new(vec![4, 5], 0).unwrap(), sids).unwrap();
+        (leave_one_out(&dataset, NonZeroUsize::MAX).unwrap(), catalog)
+    }
+
+    #[test]
+    fn negatives_are_different_unseen_and_not_the_targets_double() {
+        let (split, catalog) = data();
+        let sample = split.test.sample(1).unwrap(); // 7, 9 -> 0
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for kind in [NegativeKind::Random, NegativeKind::Popularity, NegativeKind::Sibling] {
+            let negatives = Negatives::new(kind, &split.train, &catalog).unwrap();
+            for count in [0, 1, 5, 36] {
+                let drawn = negatives.draw(&sample, count, &mut rng).unwrap();
+                let distinct: HashSet<_> = drawn.iter().copied().collect();
+                assert_eq!((drawn.len(), distinct.len()), (count, count));
+                assert!([7, 9, 0, 1].iter().all(|item| !distinct.contains(&ItemId(*item))));
+            }
+            assert!(matches!(
+                negatives.draw(&sample, 37, &mut rng),
+                Err(CorpusError::TooFewItems { found: 36, needed: 37 })
+            ));
+        }
+    }
+
+    #[test]
+    fn siblings_come_first_and_popular_items_more_often() {
+        let (split, catalog) = data();
+        let sample = split.test.sample(1).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let siblings = Negatives::new(NegativeKind::Sibling, &split.train, &catalog).unwrap();
+        let drawn = siblings.draw(&sample, 8, &mut rng).unwrap();
+        let near = drawn.iter().take(6).all(|item| item.0 < 10); // 2 to 6 and 8
+        assert!(near && drawn[6..].iter().all(|item| item.0 >= 10), "{drawn:?}");
+        let popular = Negatives::new(NegativeKind::Popularity, &split.train, &catalog).unwrap();
+        let mut counts = [0; 40];
+        for _ in 0..1000 {
+            counts[popular.draw(&sample, 1, &mut rng).unwrap()[0].index()] += 1;
+        }
+        // 30 and 31 weigh 61 and 21 of 117 among those allowed: each bound is ten deviations away.
+        assert!(counts[30] > 360 && counts[31] > 60 && counts[2] < 60, "{counts:?}");
+    }
+}
