@@ -7,12 +7,13 @@
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
-use sidereal::corpus::{Dataset, PromptRegistry, Tasks};
+use sidereal::corpus::{Dataset, PromptRegistry, Tasks, leave_one_out};
 use sidereal::policy::{BeamSearch, Constraint, Decoder, SidTokenizer, TokenBatch, device};
 use sidereal::sid::{Catalog, ItemId, SidSpec};
 use sidereal::train::RunConfig;
@@ -62,6 +63,16 @@ fn main() -> anyhow::Result<()> {
     let model = Decoder::load(&dir, device(&args.device)?)?;
     model.check_vocabulary(&tokenizer)?;
     let registry = PromptRegistry::builtin()?;
+    let window = NonZeroUsize::new(config.max_history).context("`max_history` is 0")?;
+    let split = leave_one_out(&dataset, window)?.hash();
+    let path = dir.join("sidereal.json");
+    let made_for: BTreeMap<String, String> = serde_json::from_slice(
+        &std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?,
+    )?;
+    for (part, found) in [("split", split.as_str()), ("prompts", registry.hash())] {
+        let same = made_for.get(part).is_some_and(|needed| needed == found);
+        ensure!(same, "`{}` was made for another {part}: other data or settings", dir.display());
+    }
     let tasks = Tasks::new(&dataset, &catalog, &registry)?;
 
     let history = args
@@ -96,8 +107,9 @@ fn main() -> anyhow::Result<()> {
     println!("next");
     let seen: BTreeSet<ItemId> =
         if args.keep_seen { BTreeSet::new() } else { history.into_iter().collect() };
+    let trie = constraint.trie();
     let items = found.iter().flatten().flat_map(|hypothesis| {
-        constraint.trie().items(hypothesis.node).iter().map(|item| (*item, hypothesis))
+        trie.items(hypothesis.node).iter().map(move |item| (*item, hypothesis))
     });
     let best: Vec<_> = items.filter(|(item, _)| !seen.contains(item)).take(args.k).collect();
     for (item, hypothesis) in &best {
@@ -135,8 +147,9 @@ fn find(text: &str, dataset: &Dataset, catalog: &Catalog) -> anyhow::Result<Item
     }
     let mut parts = items().filter(|(_, item)| item.title.to_lowercase().contains(&text));
     let (id, item) = parts.next().with_context(|| format!("no item has `{text}` in its title"))?;
-    let other = parts.next().map(|(_, other)| &other.title);
-    ensure!(other.is_none(), "`{text}` is in more than one title: `{}`, `{other:?}`", item.title);
+    if let Some((_, other)) = parts.next() {
+        bail!("`{text}` is in more than one title: `{}`, `{}`", item.title, other.title);
+    }
     Ok(id)
 }
 
