@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Release;
-use super::reviews::{object, shown};
+use super::reviews::{object, opens_object, shown};
 use crate::read::item::{Described, describe};
 use crate::read::lines::{self, Lines};
 use crate::read::policy::{OnDoubtful, Problem, ProblemKind, RowPolicy, Skips};
@@ -113,9 +113,10 @@ fn parse(
     wanted: &Keys,
     policy: &RowPolicy,
 ) -> Result<Option<Described>, Problem> {
-    let line: Line = match serde_json::from_slice(line) {
-        Ok(line) => line,
-        Err(_) => serde_json::from_value(object(line, release)?).map_err(|error| {
+    let fast = if opens_object(line) { serde_json::from_slice(line).ok() } else { None };
+    let line: Line = match fast {
+        Some(line) => line,
+        None => serde_json::from_value(object(line, release)?).map_err(|error| {
             Problem::new(ProblemKind::Malformed, "", &error.to_string(), "one object a line")
         })?,
     };

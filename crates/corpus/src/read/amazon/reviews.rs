@@ -208,6 +208,9 @@ struct New<'a> {
 
 impl<'a> Review<'a> {
     fn parse(line: &'a [u8], release: Release) -> Result<Self, Problem> {
+        if !opens_object(line) {
+            return Self::parse_slowly(line, release);
+        }
         let review = match release {
             Release::Y2014 | Release::Y2018 => serde_json::from_slice(line)
                 .map(|Old { user, item, rating, time }| Self { user, item, rating, time }),
@@ -257,6 +260,11 @@ impl<'a> Review<'a> {
     }
 }
 
+/// Whether a line can be an object: serde takes an array for the fields in their order, too.
+pub(super) fn opens_object(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"{")
+}
+
 /// A line as an object: JSON, of 2014 also a literal of Python.
 pub(super) fn object(line: &[u8], release: Release) -> Result<Value, Problem> {
     let text = std::str::from_utf8(line).map_err(|_| {
@@ -275,4 +283,60 @@ pub(super) fn object(line: &[u8], release: Release) -> Result<Value, Problem> {
 /// A value as messages show it.
 pub(super) fn shown(value: Option<&Value>) -> String {
     value.map_or_else(|| "nothing".to_owned(), Value::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(line: &str, release: Release) -> Problem {
+        let review = Review::parse(line.as_bytes(), release);
+        let policy = RowPolicy::strict();
+        let checked = review.and_then(|review| review.time(release, &policy).map(|_| review));
+        checked.map(|review| review.user.into_owned()).unwrap_err()
+    }
+
+    #[test]
+    fn an_array_is_no_review_although_its_values_would_fit() {
+        let line = r#"["u", "a", 5.0, 1300000000]"#;
+        assert_eq!(problem(line, Release::Y2018).kind, ProblemKind::Malformed);
+        assert_eq!(problem(line, Release::Y2014).kind, ProblemKind::Malformed);
+    }
+
+    #[test]
+    fn a_time_in_the_wrong_unit_is_seen() {
+        let old = r#"{"reviewerID": "u", "asin": "a", "unixReviewTime": 1300000000000}"#;
+        let new = r#"{"user_id": "u", "parent_asin": "a", "timestamp": 1300000000}"#;
+        for (line, release, field) in
+            [(old, Release::Y2018, "unixReviewTime"), (new, Release::Y2023, "timestamp")]
+        {
+            let problem = problem(line, release);
+            assert_eq!((problem.kind, problem.field.as_ref()), (ProblemKind::Time, field));
+        }
+    }
+
+    #[test]
+    fn unusual_lines_are_read_like_usual_ones() {
+        let lines = [
+            (r#"{"asin": "a", "reviewerID": "u", "unixReviewTime": 1300000000}"#, Release::Y2014),
+            (
+                r#"{"reviewerID": "\u0075", "asin": "a", "unixReviewTime": 1300000000, "overall": null}"#,
+                Release::Y2018,
+            ),
+            (
+                "{'reviewerID': 'u', 'asin': \"a\", 'helpful': [0, 1], 'unixReviewTime': 1300000000}",
+                Release::Y2014,
+            ),
+            (
+                r#"{"user_id": "u", "parent_asin": "a", "asin": "b", "timestamp": 1300000000000}"#,
+                Release::Y2023,
+            ),
+        ];
+        for (line, release) in lines {
+            let review = Review::parse(line.as_bytes(), release).unwrap();
+            assert_eq!((review.user.as_ref(), review.item.as_ref()), ("u", "a"), "{line}");
+            let time = review.time(release, &RowPolicy::strict()).unwrap();
+            assert_eq!(time, Timestamp(1_300_000_000_000));
+        }
+    }
 }
