@@ -62,7 +62,7 @@ struct Input {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
-    tune_allocator();
+    let _ = tune_allocator();
     let device = device(&args.device)?;
     let input: Input = serde_json::from_reader(std::fs::File::open(&args.input)?)?;
     let sids: Vec<SemanticId> = input.sids.into_iter().map(SemanticId::from).collect();

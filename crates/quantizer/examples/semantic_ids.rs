@@ -109,6 +109,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(out) = args.out {
         codebooks.save(&out)?;
         catalog.save(&out.join("catalog.json"))?;
+        #[cfg(feature = "page")]
+        {
+            let mut page = sidereal_page::Page::new("Semantic IDs");
+            report.push_to(&mut page, &catalog);
+            page.write(&out.join("quality.html"))?;
+        }
     }
     Ok(())
 }
