@@ -28,7 +28,7 @@ const LOGITS_AT_ONCE: i64 = 1 << 24;
 /// feed-forward, optionally tied output head; by [`Architecture`](crate::Architecture) biases on
 /// queries, keys and values (Qwen2) or normalised queries and keys (Qwen3).
 ///
-/// The model is immutable; what it has read lives in a [`KvCache`] that the caller owns. Its
+/// The model is immutable; what it has read lives in a [`KvCache`](crate::KvCache) that the caller owns. Its
 /// weights are leaves of the autograd graph once [`Decoder::require_grad`] was called.
 #[derive(Debug)]
 pub struct Decoder {
