@@ -56,9 +56,7 @@ fn run(args: &[String]) -> Result<()> {
 fn setup() -> Result<()> {
     let workspace = Workspace::set_up()?;
     eprintln!("xtask: set up; cargo build, cargo test and cargo run work");
-    if let Some(advice) = workspace.advice() {
-        eprintln!("xtask: {advice}");
-    }
+    eprintln!("xtask: {}", workspace.advice());
     Ok(())
 }
 

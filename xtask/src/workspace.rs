@@ -20,8 +20,8 @@ const LOADER_PATH: &str =
 #[derive(Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
-    /// Folder of libtorch, where cargo and the binaries' own search path would not find it.
-    loader_path: Option<PathBuf>,
+    /// Folder of libtorch: doc tests run from elsewhere than where binaries look for it.
+    loader_path: PathBuf,
 }
 
 impl Workspace {
@@ -44,22 +44,22 @@ impl Workspace {
             }
         }
         let loader_path = match source {
-            Source::Own(lib) => Some(lib),
+            Source::Own(lib) => lib,
             Source::Fetched => link_beside_binaries(&root, &target)?,
         };
         Ok(Self { root, loader_path })
     }
 
-    /// What a user must set who works without xtask, if anything.
-    pub(crate) fn advice(&self) -> Option<String> {
-        let lib = self.loader_path.as_ref()?;
+    /// What a user must set who works without xtask.
+    pub(crate) fn advice(&self) -> String {
+        let lib = &self.loader_path;
         let linked = lib.starts_with(&self.root);
         let what = if linked { "doc tests" } else { "programs and tests" };
         let lib = lib.display();
-        Some(format!(
+        format!(
             "{what} that are started without xtask need\n  \
              export {LOADER_PATH}={lib}${{{LOADER_PATH}:+:${LOADER_PATH}}}"
-        ))
+        )
     }
 
     /// Root folder of the checkout.
@@ -74,9 +74,7 @@ impl Workspace {
     pub(crate) fn cargo(&self, args: &[&str], env: Option<(&str, &str)>) -> Result<ExitStatus> {
         let mut command = cargo(&self.root);
         command.args(args).envs(env);
-        if let Some(lib) = &self.loader_path {
-            command.env(LOADER_PATH, prepend(lib)?);
-        }
+        command.env(LOADER_PATH, prepend(&self.loader_path)?);
         command.status().context("cannot start cargo")
     }
 }
@@ -126,7 +124,7 @@ fn check_compiler() -> Result<()> {
 /// Binaries look for libtorch beside their profile's folder. If the target directory is not the
 /// checkout's `target/`, puts a link there. Doc tests run from elsewhere and need the returned
 /// folder on the loader's path.
-fn link_beside_binaries(root: &Path, fetched_in: &Path) -> Result<Option<PathBuf>> {
+fn link_beside_binaries(root: &Path, fetched_in: &Path) -> Result<PathBuf> {
     let output = cargo(root)
         .args(["metadata", "--no-deps", "--format-version=1"])
         .output()
@@ -140,10 +138,10 @@ fn link_beside_binaries(root: &Path, fetched_in: &Path) -> Result<Option<PathBuf
         .as_str()
         .map(PathBuf::from)
         .context("cargo metadata names no target directory")?;
-    if target_directory == fetched_in {
-        return Ok(None);
-    }
     let fetched = fetched_in.join(LIBTORCH.dir);
+    if target_directory == fetched_in {
+        return Ok(fetched.join("lib"));
+    }
     let link = target_directory.join(LIBTORCH.dir);
     if std::fs::read_link(&link).ok().as_ref() != Some(&fetched) {
         make_link(&fetched, &link).with_context(|| {
@@ -154,7 +152,7 @@ fn link_beside_binaries(root: &Path, fetched_in: &Path) -> Result<Option<PathBuf
             )
         })?;
     }
-    Ok(Some(fetched.join("lib")))
+    Ok(fetched.join("lib"))
 }
 
 #[cfg(unix)]
