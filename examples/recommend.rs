@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::Parser;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::corpus::{Dataset, PromptRegistry, Tasks, leave_one_out};
@@ -130,27 +130,13 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The item of this key, Semantic ID or title; a part of a title will do if only one has it.
+/// The item of this Semantic ID, key or title.
 fn find(text: &str, dataset: &Dataset, catalog: &Catalog) -> anyhow::Result<ItemId> {
-    let items = || (0u32..).map(ItemId).zip(dataset.items());
-    if let Some((id, _)) = items().find(|(_, item)| item.key == text) {
-        return Ok(id);
+    if !text.starts_with('<') {
+        return Ok(dataset.find(text)?);
     }
-    if text.starts_with('<') {
-        let sid = catalog.spec().parse(text)?;
-        let [first, ..] = catalog.items(&sid) else { bail!("no item has the Semantic ID {sid}") };
-        return Ok(*first);
-    }
-    let text = text.to_lowercase();
-    if let Some((id, _)) = items().find(|(_, item)| item.title.to_lowercase() == text) {
-        return Ok(id);
-    }
-    let mut parts = items().filter(|(_, item)| item.title.to_lowercase().contains(&text));
-    let (id, item) = parts.next().with_context(|| format!("no item has `{text}` in its title"))?;
-    if let Some((_, other)) = parts.next() {
-        bail!("`{text}` is in more than one title: `{}`, `{}`", item.title, other.title);
-    }
-    Ok(id)
+    let sid = catalog.spec().parse(text)?;
+    catalog.items(&sid).first().copied().with_context(|| format!("no item has {sid}"))
 }
 
 fn name(item: ItemId, dataset: &Dataset, catalog: &Catalog) -> anyhow::Result<String> {

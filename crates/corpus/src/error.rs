@@ -145,6 +145,12 @@ pub enum CorpusError {
     /// An item outside the dataset.
     #[error("item {item} is outside the {num_items} items")]
     ItemRange { item: ItemId, num_items: usize },
+    /// A text that is no item's key and in no item's title.
+    #[error("no item has the key `{text}`, or `{text}` in its title")]
+    NoSuchItem { text: String },
+    /// A text that more than one title fits.
+    #[error("`{text}` fits more than one item: {first} and {second}")]
+    Ambiguous { text: String, first: String, second: String },
     /// Fewer items than are to be drawn.
     #[error("{needed} negatives were asked for, {found} items can be one")]
     TooFewItems { found: usize, needed: usize },

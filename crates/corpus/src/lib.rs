@@ -28,6 +28,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `dataset` | [`Dataset`]: [`Item`]s, [`User`]s and their events, hashed |
+//! | `find` | [`Dataset::find`]: an item by what a person calls it |
 //! | [`read`] | Amazon 2014, 2018 and 2023, `MiniOneRec`, LC-Rec and LETTER, `RecBole`; the policy on rows with problems |
 //! | `interactions`, `keys` | [`Interactions`]: who chose what when, before it is a dataset |
 //! | [`filter`] | k-core, time window, longest title |
@@ -60,6 +61,7 @@ mod audit;
 mod dataset;
 mod error;
 pub mod filter;
+mod find;
 mod interactions;
 mod keys;
 mod mixing;
