@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sidereal_sid::ItemId;
 
 use crate::read::Problem;
-use crate::{Protocol, Task};
+use crate::{EnrichmentKind, Protocol, SampleId, Task};
 
 /// Why a dataset, a split, a prompt or a file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -159,6 +159,9 @@ pub enum CorpusError {
         "item `{item}`: its title holds `{token}`, which the tokenizer reads as a control token"
     )]
     ControlToken { item: String, token: String },
+    /// A teacher's text about an item or event that the dataset lacks, or of another dataset.
+    #[error("the {kind} text `{id}` is about nothing in these data, or was made for other data")]
+    ForeignEnrichment { id: SampleId, kind: EnrichmentKind },
     /// A task without a template, or with two.
     #[error("task `{task}` needs exactly one template, found {found}")]
     TemplateCount { task: Task, found: usize },

@@ -40,6 +40,7 @@
 //! | `statistics` | [`Statistics`]: counts and spreads, held against [`Expected`] ones |
 //! | `audit` | [`audit`](fn@audit): the usual leaks, counted |
 //! | `prompts` | [`PromptRegistry`]: versioned [`Template`]s, hashed |
+//! | `enrichment` | [`Enrichments`]: what teachers wrote about items and users |
 //! | `tasks` | [`Tasks`]: samples as text, [`Rendered`] |
 //! | `negatives` | [`Negatives`]: items not chosen, by chance, popularity or common codes |
 //! | `mixing` | [`Shuffle`]: the order of training, resumable mid-epoch |
@@ -58,7 +59,9 @@
 //! - `proptest`: the module `strategies`, for property tests of code that consumes datasets.
 
 mod audit;
+mod control;
 mod dataset;
+mod enrichment;
 mod error;
 pub mod filter;
 mod find;
@@ -83,6 +86,7 @@ pub mod write;
 
 pub use audit::{Audit, CrossUserFuture, IdentityOrder, audit};
 pub use dataset::{Dataset, Item, User, UserId};
+pub use enrichment::{Enrichment, EnrichmentKind, Enrichments, LoadedEnrichments};
 pub use error::CorpusError;
 pub use interactions::{Assembly, Interaction, Interactions, Numbering};
 pub use keys::Keys;

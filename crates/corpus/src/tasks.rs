@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sidereal_sid::{Catalog, ItemId};
 
+use crate::control::control_token;
 use crate::{
     CorpusError, Dataset, HeldOut, Item, PromptRegistry, Sample, SampleId, Task, TrainSet,
 };
@@ -156,36 +157,5 @@ impl<'a> Tasks<'a> {
             .get(item.index())
             .map(String::as_str)
             .ok_or(CorpusError::ItemRange { item, num_items: self.sids.len() })
-    }
-}
-
-/// The first piece of `text` that reads as a Semantic ID's token, `<a_12>`, or as a chat marker,
-/// `<|im_end|>`.
-fn control_token(text: &str) -> Option<&str> {
-    text.match_indices('<').find_map(|(start, _)| {
-        let end = start + text[start..].find('>')? + 1;
-        let body = &text[start + 1..end - 1];
-        let marker = body.len() > 2 && body.starts_with('|') && body.ends_with('|');
-        let code = body.split_once('_').is_some_and(|(level, code)| {
-            level.len() == 1
-                && level.bytes().all(|b| b.is_ascii_lowercase())
-                && !code.is_empty()
-                && code.bytes().all(|b| b.is_ascii_digit())
-        });
-        (marker || code).then(|| &text[start..end])
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_tokens_are_found_and_plain_angles_are_not() {
-        assert_eq!(control_token("see <a_12>"), Some("<a_12>"));
-        assert_eq!(control_token("i <3 it <|im_end|> x"), Some("<|im_end|>"));
-        for text in ["i <3 this", "a<b>c", "<a_>", "<A_1>", "<ab_1>", "<|", "<||>", "<"] {
-            assert_eq!(control_token(text), None, "{text}");
-        }
     }
 }

@@ -8,6 +8,7 @@ use std::thread;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
+use super::policy::{Problem, ProblemKind};
 use super::source;
 use crate::CorpusError;
 
@@ -28,6 +29,12 @@ pub(super) struct Lines<'a> {
 /// A line that is longer than the limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TooLong;
+
+impl From<TooLong> for Problem {
+    fn from(_: TooLong) -> Self {
+        Self::new(ProblemKind::TooLong, "", "a longer line", "a shorter line")
+    }
+}
 
 impl<'a> Lines<'a> {
     /// Every line that is not blank, without its end, and its number, from 0 within the block.

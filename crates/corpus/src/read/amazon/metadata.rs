@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Release;
 use super::reviews::{object, opens_object, shown};
 use crate::read::item::{Described, describe};
-use crate::read::lines::{self, Lines};
+use crate::read::lines::{self, Lines, TooLong};
 use crate::read::policy::{OnDoubtful, Problem, ProblemKind, RowPolicy, Skips};
 use crate::{CorpusError, Item, Keys};
 
@@ -57,11 +57,9 @@ pub fn read_metadata(
     let mut items = BTreeMap::new();
     let mut skips = Skips::new(path);
     let parse = |lines: Lines<'_>| -> Vec<(u64, Result<Option<Described>, Problem>)> {
-        let parse = |line: Result<&[u8], _>| match line {
+        let parse = |line: Result<&[u8], TooLong>| match line {
             Ok(line) => parse(line, release, wanted, policy),
-            Err(_) => {
-                Err(Problem::new(ProblemKind::TooLong, "", "a longer line", "a shorter line"))
-            }
+            Err(too_long) => Err(Problem::from(too_long)),
         };
         let lines = lines.iter(policy.max_line).map(|(number, line)| (number, parse(line)));
         lines.filter(|(_, item)| !matches!(item, Ok(None))).collect()

@@ -154,9 +154,7 @@ impl Block {
         for (number, line) in lines.iter(policy.max_line) {
             let review = match line {
                 Ok(line) => Review::parse(line, release),
-                Err(_) => {
-                    Err(Problem::new(ProblemKind::TooLong, "", "a longer line", "a shorter line"))
-                }
+                Err(too_long) => Err(too_long.into()),
             };
             match review.and_then(|review| Ok((review.time(release, policy)?, review))) {
                 Ok((time, review)) => {

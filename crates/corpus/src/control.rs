@@ -1,0 +1,60 @@
+//! Pieces of text that a tokenizer reads as control tokens, where they may not stand.
+
+/// Tags that frame reasoning and its answer.
+const TAGS: [&str; 4] = ["think", "/think", "answer", "/answer"];
+
+/// What a `<…>` in a text is to a tokenizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// A code of a Semantic ID, `<a_12>`.
+    Code,
+    /// A chat marker, `<|im_end|>`.
+    Marker,
+    /// A tag around reasoning or its answer, `<think>`.
+    Tag,
+}
+
+/// The control tokens of `text`, from left to right.
+pub(crate) fn controls(text: &str) -> impl Iterator<Item = (Control, &str)> {
+    text.match_indices('<').filter_map(|(start, _)| {
+        let end = start + text[start..].find('>')? + 1;
+        let body = &text[start + 1..end - 1];
+        let marker = body.len() > 2 && body.starts_with('|') && body.ends_with('|');
+        let code = body.split_once('_').is_some_and(|(level, code)| {
+            level.len() == 1
+                && level.bytes().all(|b| b.is_ascii_lowercase())
+                && !code.is_empty()
+                && code.bytes().all(|b| b.is_ascii_digit())
+        });
+        let kind = match (marker, code, TAGS.contains(&body)) {
+            (true, ..) => Control::Marker,
+            (_, true, _) => Control::Code,
+            (.., true) => Control::Tag,
+            _ => return None,
+        };
+        Some((kind, &text[start..end]))
+    })
+}
+
+/// The first control token of `text`, of whatever kind.
+pub(crate) fn control_token(text: &str) -> Option<&str> {
+    controls(text).next().map(|(_, token)| token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_tokens_are_found_and_plain_angles_are_not() {
+        assert_eq!(control_token("see <a_12>"), Some("<a_12>"));
+        assert_eq!(control_token("i <3 it <|im_end|> x"), Some("<|im_end|>"));
+        assert_eq!(control_token("</think>"), Some("</think>"));
+        for text in ["i <3 this", "a<b>c", "<a_>", "<A_1>", "<ab_1>", "<|", "<||>", "<", "<thinks>"]
+        {
+            assert_eq!(control_token(text), None, "{text}");
+        }
+        let kinds: Vec<_> = controls("<a_1><b_2> <|x|> <answer>").map(|(kind, _)| kind).collect();
+        assert_eq!(kinds, [Control::Code, Control::Code, Control::Marker, Control::Tag]);
+    }
+}
