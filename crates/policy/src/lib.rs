@@ -29,7 +29,7 @@
 //! | `allocator` | [`tune_allocator`]: keeps the memory of freed tensors |
 //! | `device` | [`device()`]: CPU or CUDA by name, one binary for both |
 //! | `tokenizer` | [`SidTokenizer`]: text and codes ↔ token ids |
-//! | `config`, `models` | [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), the BERT behind [`TextEncoder`] |
+//! | `config`, `models` | [`LanguageModel`]: what decoding and scoring ask of a model; [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`Head`], the BERT behind [`TextEncoder`] |
 //! | `weights` | safetensors files, checked by name and shape |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |
 //! | `decode` | [`Constraint`], [`BeamSearch`], [`Scoring`] |
@@ -60,6 +60,8 @@ pub use device::device;
 pub use encoder::TextEncoder;
 pub use error::PolicyError;
 pub use models::decoder::Decoder;
+pub use models::head::Head;
+pub use models::language_model::LanguageModel;
 pub use score::{Groups, Target, code_targets, group_logp, target_logp};
 pub use tokenizer::{END_OF_TURN, PAD, SidTokenizer};
 pub use weights::{Shapes, Weights, read_safetensors, write_safetensors};

@@ -6,7 +6,7 @@ use tch::Tensor;
 use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::{Constraint, Scoring};
-use crate::models::decoder::Decoder;
+use crate::models::language_model::LanguageModel;
 use crate::weights::to_i64;
 
 /// A token whose log-probability is asked for.
@@ -36,7 +36,7 @@ pub enum Target {
 /// [`PolicyError::Size`] where states and targets differ in number or there are none;
 /// [`PolicyError::IllegalCode`] for a code that cannot follow its node, under either scoring.
 pub fn target_logp(
-    model: &Decoder,
+    model: &dyn LanguageModel,
     constraint: &Constraint,
     states: &Tensor,
     targets: &[Target],
@@ -87,7 +87,7 @@ pub fn target_logp(
 }
 
 fn word_logp<'a>(
-    model: &Decoder,
+    model: &dyn LanguageModel,
     states: &Tensor,
     targets: impl Iterator<Item = &'a Target>,
 ) -> Result<Tensor, PolicyError> {
@@ -97,11 +97,11 @@ fn word_logp<'a>(
             Target::Code { .. } => 0,
         })
         .collect();
-    pick(&model.logits(states)?.f_log_softmax(-1, tch::Kind::Float)?, &ids)
+    pick(&model.head().logits(states)?.f_log_softmax(-1, tch::Kind::Float)?, &ids)
 }
 
 fn code_logp<'a>(
-    model: &Decoder,
+    model: &dyn LanguageModel,
     constraint: &Constraint,
     states: &Tensor,
     level: usize,
@@ -115,9 +115,9 @@ fn code_logp<'a>(
             columns.push(to_i64(constraint.column(level, *token)));
         }
     }
-    let logits = model.logits_of(states, constraint.rows(level))?; // [n, K]
+    let logits = model.head().logits_of(states, constraint.rows(level))?; // [n, K]
     match scoring {
-        Scoring::Full => Ok(pick(&logits, &columns)? - model.log_normaliser(states)?),
+        Scoring::Full => Ok(pick(&logits, &columns)? - model.head().log_normaliser(states)?),
         Scoring::Renormalised => {
             let legal = logits + constraint.mask(level, &nodes);
             pick(&legal.f_log_softmax(-1, tch::Kind::Float)?, &columns)
@@ -173,7 +173,7 @@ pub struct Groups<'a> {
 /// [`PolicyError::Size`] where the numbers of prompts, guides and groups differ;
 /// [`PolicyError::Empty`] for a completion without codes or outside the trie.
 pub fn group_logp(
-    model: &Decoder,
+    model: &dyn LanguageModel,
     constraint: &Constraint,
     groups: &Groups<'_>,
     scoring: Scoring,
@@ -205,7 +205,8 @@ pub fn group_logp(
             }
         }
     }
-    let (hidden, mut cache) = model.prefill(groups.prompts)?;
+    let begun: Vec<usize> = groups.guides.iter().map(|guide| guide.len()).collect();
+    let (hidden, mut cache) = model.prefill(groups.prompts, &begun)?;
     let dim = hidden.size()[1];
     let shape = [to_i64(users), to_i64(width), to_i64(len), dim];
     let first = hidden.view([-1, 1, 1, dim]).expand([shape[0], shape[1], 1, dim], false);

@@ -76,7 +76,7 @@ pub fn rank(
     if prompts.is_empty() {
         return Err(TrainError::NoSamples { what: "an evaluation" });
     }
-    let limit = position_limit(search);
+    let limit = search.model.longest_prompt(search.constraint.max_len());
     let mut order: Vec<usize> = (0..prompts.len()).collect();
     order.sort_by_key(|index| prompts[*index].ids.len());
     let mut rankings: Vec<Option<Ranking>> = vec![None; prompts.len()];
@@ -118,11 +118,6 @@ pub fn placements<'s>(
         run.push(ranking.id, ranking.item_placement(&removed))?;
     }
     Ok(run)
-}
-
-/// Longest prompt that leaves room for the codes.
-pub(crate) fn position_limit(search: &BeamSearch<'_>) -> usize {
-    search.model.config().max_position_embeddings.saturating_sub(search.constraint.max_len())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::{Constraint, Scoring};
-use crate::models::decoder::Decoder;
+use crate::models::language_model::LanguageModel;
 use crate::weights::to_i64;
 
 /// A Semantic ID that the model wrote.
@@ -43,7 +43,7 @@ pub struct KeptPrefix<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct BeamSearch<'a> {
     /// The policy.
-    pub model: &'a Decoder,
+    pub model: &'a dyn LanguageModel,
     /// What may be written.
     pub constraint: &'a Constraint,
     /// Most hypotheses kept at each level and returned.
@@ -110,7 +110,8 @@ impl BeamSearch<'_> {
                 Ok(vec![Beam { tokens: guide.to_vec(), node, score: 0.0, parent: 0 }])
             })
             .collect::<Result<Vec<_>, PolicyError>>()?;
-        let (hidden, mut cache) = self.model.prefill(prompts)?;
+        let begun: Vec<usize> = guides.iter().map(|guide| guide.len()).collect();
+        let (hidden, mut cache) = self.model.prefill(prompts, &begun)?;
         let mut hidden = hidden.unsqueeze(1); // [U, 1, D]
         let mut finished: Vec<Vec<Hypothesis>> = vec![Vec::new(); users];
         loop {
@@ -179,9 +180,10 @@ impl BeamSearch<'_> {
                 let index: Vec<i64> = rows.iter().map(|row| to_i64(*row)).collect();
                 let index = Tensor::from_slice(&index).to_device(flat.device());
                 let picked = flat.f_index_select(0, &index)?;
-                let mut logits = self.model.logits_of(&picked, self.constraint.rows(level))?;
+                let mut logits =
+                    self.model.head().logits_of(&picked, self.constraint.rows(level))?;
                 if self.scoring == Scoring::Full {
-                    logits -= self.model.log_normaliser(&picked)?.unsqueeze(1);
+                    logits -= self.model.head().log_normaliser(&picked)?.unsqueeze(1);
                 }
                 values = Vec::<f32>::try_from(logits.to_kind(Kind::Float).contiguous().view(-1))?;
             }

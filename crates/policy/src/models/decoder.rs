@@ -11,7 +11,10 @@ use tch::{Device, Kind, Tensor};
 
 use self::shapes::shapes;
 use crate::PolicyError;
+use crate::cache::{KvCache, TokenBatch, check_prompts};
 use crate::config::DecoderConfig;
+use crate::models::head::Head;
+use crate::models::language_model::LanguageModel;
 use crate::models::linear::{Linear, cast};
 use crate::models::rotary::rotary_table;
 use crate::tokenizer::SidTokenizer;
@@ -21,14 +24,12 @@ use crate::weights::{
 
 /// Standard deviation of freshly drawn matrices, transformers' `initializer_range`.
 const INITIALIZER_RANGE: f64 = 0.02;
-/// Most logits that [`Decoder::log_normaliser`] holds at once: 64 MiB of f32.
-const LOGITS_AT_ONCE: i64 = 1 << 24;
 
 /// A decoder language model: pre-norm RMS layers, rotary positions, grouped key-value heads, gated
 /// feed-forward, optionally tied output head; by [`Architecture`](crate::Architecture) biases on
 /// queries, keys and values (Qwen2) or normalised queries and keys (Qwen3).
 ///
-/// The model is immutable; what it has read lives in a [`KvCache`](crate::KvCache) that the caller owns. Its
+/// The model is immutable; what it has read lives in a [`KvCache`] that the caller owns. Its
 /// weights are leaves of the autograd graph once [`Decoder::require_grad`] was called.
 #[derive(Debug)]
 pub struct Decoder {
@@ -37,7 +38,7 @@ pub struct Decoder {
     layers: Vec<Layer>,
     embedding: Tensor,
     norm: Tensor,
-    head: Tensor,
+    head: Head,
     /// Cosines and sines of every position, `[P, hd]`.
     rotary: (Tensor, Tensor),
     /// Element type that products are computed in.
@@ -58,6 +59,29 @@ struct Layer {
     gate: Linear,
     up: Linear,
     down: Linear,
+}
+
+impl LanguageModel for Decoder {
+    fn prefill(
+        &self,
+        prompts: &TokenBatch,
+        begun: &[usize],
+    ) -> Result<(Tensor, KvCache), PolicyError> {
+        check_prompts("beginnings of answers", to_i64(begun.len()), prompts.rows()?)?;
+        self.read_prompts(prompts)
+    }
+
+    fn extend(&self, tokens: &Tensor, cache: &mut KvCache) -> Result<Tensor, PolicyError> {
+        self.extend_branches(tokens, cache)
+    }
+
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn longest_prompt(&self, answer_len: usize) -> usize {
+        self.config.max_position_embeddings.saturating_sub(answer_len)
+    }
 }
 
 impl Decoder {
@@ -174,6 +198,7 @@ impl Decoder {
         } else {
             get("lm_head.weight".into())?
         };
+        let head = Head::new(head);
         let norm = get("model.norm.weight".into())?;
         let rotary = rotary_table(&config, embedding.device())?;
         let kind = embedding.kind();
@@ -229,6 +254,7 @@ impl Decoder {
     #[must_use]
     pub fn computing_in(mut self, kind: Kind) -> Self {
         self.kind = kind;
+        self.head = self.head.computing_in(kind);
         self
     }
 
@@ -236,44 +262,6 @@ impl Decoder {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
-    }
-
-    /// Logits `[N, V]` of hidden states `[N, D]`.
-    ///
-    /// # Errors
-    /// [`PolicyError::Torch`].
-    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor, PolicyError> {
-        Ok(hidden.f_linear(&cast(&self.head, self.kind)?, None::<&Tensor>)?)
-    }
-
-    /// Logits `[N, R]` of the vocabulary rows `rows` (`[R]`, i64) alone.
-    ///
-    /// # Errors
-    /// [`PolicyError::Torch`].
-    pub fn logits_of(&self, hidden: &Tensor, rows: &Tensor) -> Result<Tensor, PolicyError> {
-        let rows = cast(&self.head.f_index_select(0, rows)?, self.kind)?;
-        Ok(hidden.f_linear(&rows, None::<&Tensor>)?)
-    }
-
-    /// Log-sum-exp `[N]` over the whole vocabulary of the logits of hidden states `[N, D]`, in
-    /// nats.
-    ///
-    /// Rows go through in chunks of at most 64 MiB of logits; where gradients are recorded the
-    /// graph keeps every chunk.
-    ///
-    /// # Errors
-    /// [`PolicyError::Torch`].
-    pub fn log_normaliser(&self, hidden: &Tensor) -> Result<Tensor, PolicyError> {
-        let rows = (LOGITS_AT_ONCE / to_i64(self.config.vocab_size)).max(1);
-        let parts = hidden
-            .f_split(rows, 0)?
-            .iter()
-            .map(|rows| {
-                let logits = cast(&self.logits(rows)?, Kind::Float)?;
-                Ok(logits.f_logsumexp([-1i64].as_slice(), false)?)
-            })
-            .collect::<Result<Vec<_>, PolicyError>>()?;
-        Ok(Tensor::f_cat(&parts, 0)?)
     }
 
     /// Accepts a tokenizer all of whose ids have a row in the embedding.

@@ -2,5 +2,7 @@
 
 pub(crate) mod bert;
 pub(crate) mod decoder;
+pub(crate) mod head;
+pub(crate) mod language_model;
 pub(crate) mod linear;
 pub(crate) mod rotary;

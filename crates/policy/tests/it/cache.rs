@@ -1,6 +1,6 @@
 //! Cached reading against reading the whole text at once.
 
-use sidereal_policy::{Decoder, PolicyError};
+use sidereal_policy::{Decoder, LanguageModel, PolicyError};
 use tch::{Device, Kind, Tensor};
 
 use crate::tiny;
@@ -56,7 +56,7 @@ fn extending_by_any_number_of_tokens_equals_one_pass() {
             (vec![2, 1, 3], prompts()),
             (vec![1, 5], template_prompts()),
         ] {
-            let (_, mut cache) = model.prefill(&tiny::batch(&prompts)).unwrap();
+            let (_, mut cache) = model.prefill(&tiny::batch(&prompts), &[0; 3]).unwrap();
             let mut texts: Vec<Vec<Vec<u32>>> =
                 prompts.into_iter().map(|prompt| vec![prompt; 3]).collect();
             let mut step = 0;
@@ -113,7 +113,7 @@ fn a_common_beginning_is_read_once_with_the_same_states_and_gradients() {
 fn the_last_state_of_a_prefill_is_that_of_a_whole_pass() {
     let model = tiny::model(tiny::config(64, 2, true), 5);
     for prompts in [prompts(), template_prompts()] {
-        let (last, _) = model.prefill(&tiny::batch(&prompts)).unwrap();
+        let (last, _) = model.prefill(&tiny::batch(&prompts), &[0; 3]).unwrap();
         for (row, prompt) in (0..).zip(&prompts) {
             let whole = model.forward(&tiny::batch(std::slice::from_ref(prompt)), 0.0).unwrap();
             let end = i64::try_from(prompt.len()).unwrap() - 1;
@@ -125,7 +125,7 @@ fn the_last_state_of_a_prefill_is_that_of_a_whole_pass() {
 #[test]
 fn gathered_branches_continue_their_parents() {
     let model = tiny::model(tiny::config(64, 2, false), 4);
-    let (_, mut cache) = model.prefill(&tiny::batch(&prompts())).unwrap();
+    let (_, mut cache) = model.prefill(&tiny::batch(&prompts()), &[0; 3]).unwrap();
     assert_eq!(cache.num_prompts(), 3);
     // Parents of each step per prompt: the number of branches grows, shrinks and permutes.
     let steps: [[&[i64]; 3]; 4] = [
@@ -157,7 +157,7 @@ fn gathered_branches_continue_their_parents() {
 #[test]
 fn branches_that_do_not_fit_are_refused_by_size() {
     let model = tiny::model(tiny::config(64, 2, true), 3);
-    let (_, mut cache) = model.prefill(&tiny::batch(&prompts())).unwrap();
+    let (_, mut cache) = model.prefill(&tiny::batch(&prompts()), &[0; 3]).unwrap();
     let ids = |shape: &[i64]| Tensor::ones(shape, (tch::Kind::Int64, tch::Device::Cpu));
     let mut refused = |shape: &[i64], expected: usize| {
         let error = model.extend(&ids(shape), &mut cache).unwrap_err();
@@ -177,7 +177,7 @@ fn branches_that_do_not_fit_are_refused_by_size() {
 fn positions_end_with_the_model() {
     let model = tiny::model(tiny::config(64, 2, true), 3); // 64 positions
     let full = tiny::batch(&[vec![1; 63], vec![2; 5]]);
-    let (_, mut cache) = model.prefill(&full).unwrap();
+    let (_, mut cache) = model.prefill(&full, &[0; 2]).unwrap();
     let one = Tensor::ones([2, 1, 1], (tch::Kind::Int64, tch::Device::Cpu));
     let _ = model.extend(&one, &mut cache).unwrap();
     let error = model.extend(&one, &mut cache).unwrap_err();

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use sidereal_policy::{
-    Constraint, Decoder, PolicyError, SidTokenizer, TextEncoder, TokenBatch, Weights,
-    read_safetensors, write_safetensors,
+    Constraint, Decoder, LanguageModel, PolicyError, SidTokenizer, TextEncoder, TokenBatch,
+    Weights, read_safetensors, write_safetensors,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use tch::{Device, Kind, Tensor};
@@ -182,8 +182,10 @@ fn a_batch_that_is_no_batch_and_foreign_ids_are_errors() {
     for (ids, lens) in [([4].as_slice(), 4), (&[2, 3], 3), (&[2, 3, 1], 2)] {
         let batch = TokenBatch { ids: Tensor::ones(ids, int), lens: Tensor::ones([lens], int) };
         assert!(matches!(model.forward(&batch, 0.0), Err(PolicyError::Size { .. })), "{ids:?}");
-        assert!(matches!(model.prefill(&batch), Err(PolicyError::Size { .. })), "{ids:?}");
+        assert!(matches!(model.prefill(&batch, &[0; 2]), Err(PolicyError::Size { .. })), "{ids:?}");
     }
+    let uneven = model.prefill(&tiny::batch(&[vec![1], vec![2]]), &[0]);
+    assert!(matches!(uneven, Err(PolicyError::Size { found: 1, expected: 2, .. })));
     assert!(model.forward(&tiny::batch(&[vec![64]]), 0.0).is_err(), "ids end at 63");
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sidereal_policy::{Decoder, Scoring, SidTokenizer};
+use sidereal_policy::{Decoder, LanguageModel, Scoring, SidTokenizer};
 use sidereal_sid::{Catalog, Code, SemanticId};
 use tch::{Kind, Tensor};
 
@@ -35,7 +35,7 @@ impl Naive<'_> {
         let mut text = prompt.to_vec();
         text.extend((guide..codes.len()).map(|level| self.id(level, codes[level])));
         let hidden = self.model.forward(&tiny::batch(&[text]), 0.0).unwrap().squeeze_dim(0);
-        let logits = self.model.logits(&hidden).unwrap(); // [T, V]
+        let logits = self.model.head().logits(&hidden).unwrap(); // [T, V]
         (guide..codes.len())
             .map(|level| {
                 let row = logits.get(i64::try_from(prompt.len() + level - guide).unwrap() - 1);

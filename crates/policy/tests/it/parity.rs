@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use sidereal_policy::{Architecture, Decoder, DecoderConfig, Llama3Rope, TokenBatch};
+use sidereal_policy::{
+    Architecture, Decoder, DecoderConfig, LanguageModel, Llama3Rope, TokenBatch,
+};
 use tch::{Device, Kind, Tensor};
 
 use crate::tiny;
@@ -26,7 +28,7 @@ fn logits_of_last(model: &Decoder, prompts: &[Vec<u32>], count: usize) -> Vec<Ve
     let batch = TokenBatch::new(prompts, tiny::PAD, limit, Device::Cpu).unwrap();
     let hidden = model.forward(&batch, 0.0).unwrap();
     let of_row = |(row, prompt): (i64, &Vec<u32>)| {
-        let logits = model.logits(&hidden.get(row)).unwrap();
+        let logits = model.head().logits(&hidden.get(row)).unwrap();
         (prompt.len().saturating_sub(count)..prompt.len())
             .map(|at| Vec::try_from(logits.get(i64::try_from(at).unwrap())).unwrap())
             .collect()
@@ -129,7 +131,7 @@ fn bf16_products_over_f32_weights_stay_near_and_reach_every_weight() {
     let batch = TokenBatch::new(&prompts, tiny::PAD, 64, Device::Cpu).unwrap();
     let hidden = model.forward(&batch, 0.0).unwrap();
     assert_eq!(hidden.kind(), Kind::BFloat16);
-    let logits = model.logits(&hidden.get(0)).unwrap().to_kind(Kind::Float);
+    let logits = model.head().logits(&hidden.get(0)).unwrap().to_kind(Kind::Float);
     let scale = plain.iter().flatten().flatten().fold(0f32, |most, x| most.max(x.abs()));
     let last: Vec<f32> = Vec::try_from(logits.get(5).detach()).unwrap();
     let worst = last.iter().zip(&plain[0][2]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

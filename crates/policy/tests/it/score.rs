@@ -1,7 +1,8 @@
 //! Shared-prompt log-probabilities and their gradients against the naive computation.
 
 use sidereal_policy::{
-    Decoder, Groups, PolicyError, Scoring, Target, code_targets, group_logp, target_logp,
+    Decoder, Groups, LanguageModel, PolicyError, Scoring, Target, code_targets, group_logp,
+    target_logp,
 };
 use sidereal_sid::{Catalog, NodeId, SemanticId};
 use tch::{Device, Kind, Tensor};
@@ -85,7 +86,7 @@ fn words_and_codes_come_back_in_the_order_asked_for() {
     let targets = [codes[2], Target::Word(7), codes[0], codes[1], Target::Word(0)];
     let states = Tensor::randn([5, 16], (Kind::Float, Device::Cpu));
     let logp = target_logp(&model, &constraint, &states, &targets, Scoring::Full).unwrap();
-    let all = model.logits(&states).unwrap().log_softmax(-1, Kind::Float);
+    let all = model.head().logits(&states).unwrap().log_softmax(-1, Kind::Float);
     let ids = [constraint.id(13), 7, constraint.id(1), constraint.id(7), 0];
     for (row, id) in (0..).zip(ids) {
         let expected = all.double_value(&[row, id.into()]);
@@ -99,8 +100,8 @@ fn the_normaliser_is_the_same_in_chunks() {
     let _guard = tch::no_grad_guard();
     let rows = (1 << 24) / 256 + 3; // one chunk and a little
     let hidden = Tensor::randn([rows, 16], (Kind::Float, Device::Cpu));
-    let whole = model.logits(&hidden).unwrap().logsumexp([-1i64].as_slice(), false);
-    let worst = tiny::difference(&model.log_normaliser(&hidden).unwrap(), &whole);
+    let whole = model.head().logits(&hidden).unwrap().logsumexp([-1i64].as_slice(), false);
+    let worst = tiny::difference(&model.head().log_normaliser(&hidden).unwrap(), &whole);
     assert!(worst < 1e-4, "{worst}");
 }
 

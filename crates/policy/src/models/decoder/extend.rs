@@ -10,13 +10,12 @@ use crate::models::rotary::rotate;
 use crate::weights::to_i64;
 
 impl Decoder {
-    /// Hidden states `[U, W, S, D]` of `S` more tokens `[U, W, S]` in each of `W` branches of each
-    /// prompt, which it appends to `cache`. A branch sees its prompt and its own earlier tokens.
-    ///
-    /// # Errors
-    /// [`PolicyError::Size`] where the branches do not fit the cache, [`PolicyError::Positions`]
-    /// where the longest would leave the model's positions; `cache` is then as before.
-    pub fn extend(&self, tokens: &Tensor, cache: &mut KvCache) -> Result<Tensor, PolicyError> {
+    /// [`LanguageModel::extend`](crate::LanguageModel::extend).
+    pub(super) fn extend_branches(
+        &self,
+        tokens: &Tensor,
+        cache: &mut KvCache,
+    ) -> Result<Tensor, PolicyError> {
         let [users, width, len] = <[i64; 3]>::try_from(tokens.size()).map_err(|_| {
             PolicyError::Size { what: "axes of branch tokens", found: tokens.dim(), expected: 3 }
         })?;

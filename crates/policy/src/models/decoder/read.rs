@@ -43,12 +43,12 @@ impl Decoder {
         self.normalise(&Tensor::f_cat(&parts, 1)?, &self.norm)
     }
 
-    /// Hidden state `[U, D]` of the last token of each right-padded prompt, and the cache that
-    /// branches read.
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward).
-    pub fn prefill(&self, prompts: &TokenBatch) -> Result<(Tensor, KvCache), PolicyError> {
+    /// [`LanguageModel::prefill`](crate::LanguageModel::prefill): hidden state `[U, D]` of the last
+    /// token of each right-padded prompt, and the cache.
+    pub(super) fn read_prompts(
+        &self,
+        prompts: &TokenBatch,
+    ) -> Result<(Tensor, KvCache), PolicyError> {
         let mut spans = self.spans(prompts, 0.0)?;
         let [_, padded] = prompts.shape()?;
         let lens = prompts.lens.shallow_clone();
