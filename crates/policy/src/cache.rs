@@ -58,6 +58,28 @@ impl KvCache {
         self.branch_len
     }
 
+    /// What was read of these prompts (ascending), without branches; their storage is shared where
+    /// they are all there are.
+    pub(crate) fn of_prompts(&self, prompts: &[usize]) -> Result<Self, PolicyError> {
+        let rows: Vec<i64> = prompts.iter().map(|row| to_i64(*row)).collect();
+        let rows = Tensor::from_slice(&rows).to_device(self.prompt_len.device());
+        let all = prompts.len() == self.num_prompts();
+        let prompt_len = self.prompt_len.f_index_select(0, &rows)?;
+        let padded = self.prompt_mask.size().last().copied().unwrap_or(0);
+        let mut picked = Self::new(prompt_len, padded, self.layers.len())?;
+        let longest = picked.longest;
+        picked.prompt_mask = picked.prompt_mask.narrow(-1, 0, longest);
+        let of_rows = |x: &Tensor| -> Result<Tensor, PolicyError> {
+            let x = x.f_narrow(2, 0, longest)?;
+            Ok(if all { x } else { x.f_index_select(0, &rows)? })
+        };
+        for layer in &self.layers {
+            let prompt = (of_rows(&layer.prompt.0)?, of_rows(&layer.prompt.1)?);
+            picked.layers.push(LayerCache { prompt, branch: None });
+        }
+        Ok(picked)
+    }
+
     /// Makes branch `w` of prompt `u` continue what branch `parents[u][w]` was; `[U, W']`, i64.
     ///
     /// Nothing to do, hence accepted, while the branches have no tokens.

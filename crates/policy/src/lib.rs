@@ -33,7 +33,7 @@
 //! | `weights` | safetensors files, checked by name and shape |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |
 //! | `decode` | [`Constraint`], [`BeamSearch`], [`Scoring`] |
-//! | `score` | [`target_logp`], [`group_logp`] |
+//! | `score` | [`target_logp`], [`completion_logp`], [`group_logp`] |
 //!
 //! # Conventions
 //! U prompts (users), T tokens of a prompt, W branches (beams or rollouts) of a prompt, S tokens of
@@ -62,6 +62,9 @@ pub use error::PolicyError;
 pub use models::decoder::Decoder;
 pub use models::head::Head;
 pub use models::language_model::LanguageModel;
-pub use score::{Groups, Target, code_targets, group_logp, target_logp};
+pub use score::completions::{
+    CompletionToken, Completions, Groups, TokenLogp, TokenPlace, completion_logp, group_logp,
+};
+pub use score::{Target, code_targets, target_logp};
 pub use tokenizer::{END_OF_TURN, PAD, SidTokenizer};
 pub use weights::{Shapes, Weights, read_safetensors, write_safetensors};

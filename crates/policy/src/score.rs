@@ -1,10 +1,12 @@
 //! Log-probabilities of given tokens, through which gradients flow.
 
+pub(crate) mod branches;
+pub(crate) mod completions;
+
 use sidereal_sid::{NodeId, Trie};
 use tch::Tensor;
 
 use crate::PolicyError;
-use crate::cache::TokenBatch;
 use crate::decode::{Constraint, Scoring};
 use crate::models::language_model::LanguageModel;
 use crate::weights::to_i64;
@@ -47,14 +49,7 @@ pub fn target_logp(
         let expected = targets.len().max(1);
         return Err(PolicyError::Size { what: "hidden states", found, expected });
     }
-    let trie = constraint.trie();
-    for (target, found) in targets.iter().enumerate() {
-        if let Target::Code { node, token } = found
-            && !(node.index() < trie.num_nodes() && trie.children(*node).find(*token).is_some())
-        {
-            return Err(PolicyError::IllegalCode { target, token: *token, node: node.0 });
-        }
-    }
+    check_targets(constraint.trie(), targets)?;
     // Rows of each kind of target: words, then the codes of each level.
     let mut groups: Vec<Vec<i64>> = vec![Vec::new(); 1 + constraint.max_len()];
     for (row, target) in targets.iter().enumerate() {
@@ -84,6 +79,18 @@ pub fn target_logp(
     }
     let order = Tensor::from_slice(&order).to_device(states.device());
     Ok(Tensor::f_cat(&parts, 0)?.f_index_select(0, &order)?)
+}
+
+/// Accepts targets whose codes can follow their nodes.
+fn check_targets(trie: &Trie, targets: &[Target]) -> Result<(), PolicyError> {
+    for (target, found) in targets.iter().enumerate() {
+        if let Target::Code { node, token } = found
+            && !(node.index() < trie.num_nodes() && trie.children(*node).find(*token).is_some())
+        {
+            return Err(PolicyError::IllegalCode { target, token: *token, node: node.0 });
+        }
+    }
+    Ok(())
 }
 
 fn word_logp<'a>(
@@ -151,74 +158,4 @@ pub fn code_targets(
             Ok(target)
         })
         .collect()
-}
-
-/// Groups of completions whose prompts are read once each.
-#[derive(Debug)]
-pub struct Groups<'a> {
-    /// The prompts, guides included.
-    pub prompts: &'a TokenBatch,
-    /// Flat tokens that each prompt ends with as the beginning of the answer.
-    pub guides: &'a [&'a [u32]],
-    /// Per prompt, per rollout: the flat tokens behind the guide.
-    pub completions: &'a [Vec<Vec<u32>>],
-}
-
-/// Log-probability of every code of every completion, `[N]` in the order prompt, rollout, code.
-///
-/// Each prompt is computed once, forward and backward, for all its completions; the result equals
-/// reading prompt and completion together, one completion at a time.
-///
-/// # Errors
-/// [`PolicyError::Size`] where the numbers of prompts, guides and groups differ;
-/// [`PolicyError::Empty`] for a completion without codes or outside the trie.
-pub fn group_logp(
-    model: &dyn LanguageModel,
-    constraint: &Constraint,
-    groups: &Groups<'_>,
-    scoring: Scoring,
-) -> Result<Tensor, PolicyError> {
-    let users = groups.prompts.rows()?;
-    for (what, found) in
-        [("guides", groups.guides.len()), ("groups of completions", groups.completions.len())]
-    {
-        if found != users {
-            return Err(PolicyError::Size { what, found, expected: users });
-        }
-    }
-    let width = groups.completions.iter().map(Vec::len).max().unwrap_or(0);
-    let len = groups.completions.iter().flatten().map(Vec::len).max().unwrap_or(0);
-    if width == 0 || groups.completions.iter().flatten().any(Vec::is_empty) {
-        return Err(PolicyError::Empty { what: "a completion" });
-    }
-    let (mut targets, mut states) = (Vec::new(), Vec::new());
-    let mut inputs = vec![0i64; users * width * (len - 1)];
-    for (user, (guide, completions)) in groups.guides.iter().zip(groups.completions).enumerate() {
-        for (slot, tokens) in completions.iter().enumerate() {
-            targets.extend(code_targets(constraint.trie(), guide, tokens)?);
-            let branch = user * width + slot;
-            for (step, token) in tokens.iter().enumerate() {
-                states.push(to_i64(branch * len + step));
-                if step + 1 < tokens.len() {
-                    inputs[branch * (len - 1) + step] = i64::from(constraint.id(*token));
-                }
-            }
-        }
-    }
-    let begun: Vec<usize> = groups.guides.iter().map(|guide| guide.len()).collect();
-    let (hidden, mut cache) = model.prefill(groups.prompts, &begun)?;
-    let dim = hidden.size()[1];
-    let shape = [to_i64(users), to_i64(width), to_i64(len), dim];
-    let first = hidden.view([-1, 1, 1, dim]).expand([shape[0], shape[1], 1, dim], false);
-    let all = if len > 1 {
-        let inputs = Tensor::from_slice(&inputs)
-            .view([shape[0], shape[1], shape[2] - 1])
-            .to_device(model.device());
-        Tensor::f_cat(&[first, model.extend(&inputs, &mut cache)?], 2)? // [U, W, S, D]
-    } else {
-        first
-    };
-    let index = Tensor::from_slice(&states).to_device(model.device());
-    let states = all.reshape([-1, dim]).f_index_select(0, &index)?; // [N, D]
-    target_logp(model, constraint, &states, &targets, scoring)
 }

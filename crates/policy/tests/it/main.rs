@@ -3,6 +3,7 @@
 
 mod beam;
 mod cache;
+mod completions;
 mod encoder;
 mod errors;
 mod naive;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use sidereal_policy::{Decoder, LanguageModel, Scoring, SidTokenizer};
+use sidereal_policy::{
+    CompletionToken, Constraint, Decoder, LanguageModel as _, Scoring, SidTokenizer, Target,
+};
 use sidereal_sid::{Catalog, Code, SemanticId};
 use tch::{Kind, Tensor};
 
@@ -34,25 +36,70 @@ impl Naive<'_> {
         let codes = sid.codes();
         let mut text = prompt.to_vec();
         text.extend((guide..codes.len()).map(|level| self.id(level, codes[level])));
-        let hidden = self.model.forward(&tiny::batch(&[text]), 0.0).unwrap().squeeze_dim(0);
-        let logits = self.model.head().logits(&hidden).unwrap(); // [T, V]
+        let logits = self.logits(&text);
         (guide..codes.len())
             .map(|level| {
                 let row = logits.get(i64::try_from(prompt.len() + level - guide).unwrap() - 1);
-                match self.scoring {
-                    Scoring::Renormalised => {
-                        let legal = self.legal(&codes[..level]);
-                        let ids: Vec<i64> =
-                            legal.iter().map(|code| self.id(level, *code).into()).collect();
-                        let place = legal.iter().position(|code| *code == codes[level]).unwrap();
-                        row.index_select(0, &Tensor::from_slice(&ids))
-                            .log_softmax(-1, Kind::Float)
-                            .get(i64::try_from(place).unwrap())
-                    }
-                    _ => row.log_softmax(-1, Kind::Float).get(self.id(level, codes[level]).into()),
-                }
+                self.code(&row, &codes[..level], codes[level])
             })
             .collect()
+    }
+
+    /// Place and log-probability of each scored token of a completion; a code follows the codes
+    /// right before it.
+    pub(crate) fn completion(
+        &self,
+        constraint: &Constraint,
+        prompt: &[u32],
+        tokens: &[CompletionToken],
+    ) -> Vec<(usize, Tensor)> {
+        let level_and_code = |token: u32| self.catalog.spec().level_and_code(token).unwrap();
+        let id = |token: &CompletionToken| match token {
+            CompletionToken::Read(id) | CompletionToken::Scored(Target::Word(id)) => *id,
+            CompletionToken::Scored(Target::Code { token, .. }) => constraint.id(*token),
+        };
+        let text: Vec<u32> = prompt.iter().copied().chain(tokens.iter().map(id)).collect();
+        let logits = self.logits(&text);
+        let (mut found, mut codes) = (Vec::new(), Vec::new());
+        for (place, token) in tokens.iter().enumerate() {
+            let row = logits.get(i64::try_from(prompt.len() + place).unwrap() - 1);
+            match token {
+                CompletionToken::Read(_) => {}
+                CompletionToken::Scored(Target::Word(id)) => {
+                    let logp = row.log_softmax(-1, Kind::Float).get(i64::from(*id));
+                    found.push((place, logp));
+                }
+                CompletionToken::Scored(Target::Code { token, .. }) => {
+                    let (level, code) = level_and_code(*token);
+                    codes.truncate(level);
+                    found.push((place, self.code(&row, &codes, code)));
+                    codes.push(code);
+                }
+            }
+        }
+        found
+    }
+
+    /// Logits `[T, V]` of a text.
+    fn logits(&self, text: &[u32]) -> Tensor {
+        let hidden = self.model.forward(&tiny::batch(&[text.to_vec()]), 0.0).unwrap();
+        self.model.head().logits(&hidden.squeeze_dim(0)).unwrap()
+    }
+
+    /// Log-probability of `code` behind `prefix`, of a row of logits.
+    fn code(&self, row: &Tensor, prefix: &[Code], code: Code) -> Tensor {
+        let level = prefix.len();
+        match self.scoring {
+            Scoring::Renormalised => {
+                let legal = self.legal(prefix);
+                let ids: Vec<i64> = legal.iter().map(|code| self.id(level, *code).into()).collect();
+                let place = legal.iter().position(|other| *other == code).unwrap();
+                row.index_select(0, &Tensor::from_slice(&ids))
+                    .log_softmax(-1, Kind::Float)
+                    .get(i64::try_from(place).unwrap())
+            }
+            _ => row.log_softmax(-1, Kind::Float).get(self.id(level, code).into()),
+        }
     }
 
     /// Sum of [`logp`](Self::logp), without gradients.
@@ -60,4 +107,13 @@ impl Naive<'_> {
         let _guard = tch::no_grad_guard();
         self.logp(prompt, guide, sid).iter().map(|x| f32::try_from(x).unwrap()).sum()
     }
+}
+
+/// The gradients that a value sends to each weight.
+pub(crate) fn gradients(model: &Decoder, value: &Tensor) -> Vec<(String, Tensor)> {
+    for weight in model.weights().values() {
+        weight.shallow_clone().zero_grad();
+    }
+    value.backward();
+    model.weights().iter().map(|(name, w)| (name.clone(), w.grad().copy())).collect()
 }

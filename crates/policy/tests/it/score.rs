@@ -7,7 +7,7 @@ use sidereal_policy::{
 use sidereal_sid::{Catalog, NodeId, SemanticId};
 use tch::{Device, Kind, Tensor};
 
-use crate::naive::Naive;
+use crate::naive::{Naive, gradients};
 use crate::tiny;
 
 /// Prompt texts, guide lengths, and items of each group: ragged, repeated, of both lengths.
@@ -17,14 +17,6 @@ const GROUPS: [(&[u32], usize, &[usize]); 4] = [
     (&[80, 90, 100, 110, 120, 130], 2, &[7]),
     (&[65, 66], 0, &[]),
 ];
-
-fn gradients(model: &Decoder, value: &Tensor) -> Vec<(String, Tensor)> {
-    for weight in model.weights().values() {
-        weight.shallow_clone().zero_grad();
-    }
-    value.backward();
-    model.weights().iter().map(|(name, w)| (name.clone(), w.grad().copy())).collect()
-}
 
 fn check(model: &Decoder, catalog: &Catalog, scoring: Scoring) {
     let (constraint, tokenizer) = tiny::constraint(catalog);
