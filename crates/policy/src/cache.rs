@@ -18,6 +18,8 @@ pub struct KvCache {
     pub(crate) longest: i64,
     /// Added to the scores of prompt positions: 0, or −∞ behind a prompt's end, `[U, 1, 1, T]`.
     pub(crate) prompt_mask: Tensor,
+    /// The same of an encoder's tokens, `[U, 1, 1, T]`; `None` without an encoder.
+    pub(crate) source_mask: Option<Tensor>,
     /// Tokens in each branch so far.
     pub(crate) branch_len: i64,
     /// Branches of each prompt, once a branch has a token.
@@ -31,19 +33,24 @@ pub(crate) struct LayerCache {
     pub(crate) prompt: (Tensor, Tensor),
     /// `[U, Hkv, W, S, hd]`, once a branch has a token.
     pub(crate) branch: Option<(Tensor, Tensor)>,
+    /// Keys and values of an encoder's states, `[U, H, T, hd]`, which all branches of a prompt read.
+    pub(crate) source: Option<(Tensor, Tensor)>,
 }
 
 impl KvCache {
     pub(crate) fn new(prompt_len: Tensor, padded: i64, layers: usize) -> Result<Self, PolicyError> {
         let longest = i64::try_from(prompt_len.f_max()?)?;
-        let positions = Tensor::arange(padded, (Kind::Int64, prompt_len.device()));
-        let behind = positions.unsqueeze(0).ge_tensor(&prompt_len.unsqueeze(1)); // [U, T]
-        let prompt_mask = Tensor::zeros(behind.size(), (Kind::Float, prompt_len.device()))
-            .masked_fill(&behind, f64::NEG_INFINITY)
-            .unsqueeze(1)
-            .unsqueeze(1);
+        let prompt_mask = padding_mask(&prompt_len, padded);
         let layers = Vec::with_capacity(layers);
-        Ok(Self { layers, prompt_len, longest, prompt_mask, branch_len: 0, width: None })
+        Ok(Self {
+            layers,
+            prompt_len,
+            longest,
+            prompt_mask,
+            source_mask: None,
+            branch_len: 0,
+            width: None,
+        })
     }
 
     /// Number of prompts, `U`.
@@ -70,14 +77,39 @@ impl KvCache {
         let longest = picked.longest;
         picked.prompt_mask = picked.prompt_mask.narrow(-1, 0, longest);
         let of_rows = |x: &Tensor| -> Result<Tensor, PolicyError> {
-            let x = x.f_narrow(2, 0, longest)?;
-            Ok(if all { x } else { x.f_index_select(0, &rows)? })
+            Ok(if all { x.shallow_clone() } else { x.f_index_select(0, &rows)? })
         };
+        let of_pair = |(keys, values): &(Tensor, Tensor), longest: i64| {
+            let part = |x: &Tensor| of_rows(&x.f_narrow(2, 0, longest)?);
+            Ok::<_, PolicyError>((part(keys)?, part(values)?))
+        };
+        picked.source_mask = self.source_mask.as_ref().map(of_rows).transpose()?;
         for layer in &self.layers {
-            let prompt = (of_rows(&layer.prompt.0)?, of_rows(&layer.prompt.1)?);
-            picked.layers.push(LayerCache { prompt, branch: None });
+            let prompt = of_pair(&layer.prompt, longest)?;
+            let source = layer.source.as_ref().map(|pair| of_pair(pair, pair.0.size()[2]));
+            let source = source.transpose()?;
+            picked.layers.push(LayerCache { prompt, branch: None, source });
         }
         Ok(picked)
+    }
+
+    /// Users, branches and length `[U, W, S]` of tokens that may continue the branches.
+    pub(crate) fn check_branches(&self, tokens: &Tensor) -> Result<[i64; 3], PolicyError> {
+        let [users, width, len] = <[i64; 3]>::try_from(tokens.size()).map_err(|_| {
+            PolicyError::Size { what: "axes of branch tokens", found: tokens.dim(), expected: 3 }
+        })?;
+        check_prompts("prompts of branches", users, self.num_prompts())?;
+        if let Some(expected) = self.width.filter(|kept| *kept != width) {
+            let [found, expected] = [width, expected].map(|n| usize::try_from(n).unwrap_or(0));
+            return Err(PolicyError::Size { what: "branches of a prompt", found, expected });
+        }
+        Ok([users, width, len])
+    }
+
+    /// Records that every layer now holds `len` more tokens of `width` branches.
+    pub(crate) const fn grow(&mut self, width: i64, len: i64) {
+        self.branch_len += len;
+        self.width = Some(width);
     }
 
     /// Makes branch `w` of prompt `u` continue what branch `parents[u][w]` was; `[U, W']`, i64.
@@ -105,6 +137,16 @@ impl KvCache {
         self.width = self.width.and(Some(width));
         Ok(())
     }
+}
+
+/// 0, or −∞ behind a row's end, `[U, 1, 1, T]`, for rows of `lens` (`[U]`) padded to `T`.
+pub(crate) fn padding_mask(lens: &Tensor, padded: i64) -> Tensor {
+    let positions = Tensor::arange(padded, (Kind::Int64, lens.device()));
+    let behind = positions.unsqueeze(0).ge_tensor(&lens.unsqueeze(1)); // [U, T]
+    Tensor::zeros(behind.size(), (Kind::Float, lens.device()))
+        .masked_fill(&behind, f64::NEG_INFINITY)
+        .unsqueeze(1)
+        .unsqueeze(1)
 }
 
 /// Accepts a count of rows that is the cache's count of prompts.

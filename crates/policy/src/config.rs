@@ -257,7 +257,11 @@ impl DecoderConfig {
     }
 }
 
-fn unsupported(field: &'static str, found: String, expected: &'static str) -> PolicyError {
+pub(crate) fn unsupported(
+    field: &'static str,
+    found: String,
+    expected: &'static str,
+) -> PolicyError {
     PolicyError::Unsupported { field, found, expected }
 }
 

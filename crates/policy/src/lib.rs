@@ -29,7 +29,7 @@
 //! | `allocator` | [`tune_allocator`]: keeps the memory of freed tensors |
 //! | `device` | [`device()`]: CPU or CUDA by name, one binary for both |
 //! | `tokenizer` | [`SidTokenizer`]: text and codes ↔ token ids |
-//! | `config`, `models` | [`LanguageModel`]: what decoding and scoring ask of a model; [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`Head`], the BERT behind [`TextEncoder`] |
+//! | `config`, `models` | [`LanguageModel`]: what decoding and scoring ask of a model; [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`T5`], [`Head`], the BERT behind [`TextEncoder`] |
 //! | `weights` | safetensors files, checked by name and shape |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |
 //! | `decode` | [`Constraint`], [`BeamSearch`], [`Scoring`] |
@@ -62,6 +62,8 @@ pub use error::PolicyError;
 pub use models::decoder::Decoder;
 pub use models::head::Head;
 pub use models::language_model::LanguageModel;
+pub use models::t5::T5;
+pub use models::t5::config::{T5Config, T5FeedForward};
 pub use score::completions::{
     CompletionToken, Completions, Groups, TokenLogp, TokenPlace, completion_logp, group_logp,
 };

@@ -9,6 +9,7 @@ use std::{fs, io};
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, View};
 use serde::Deserialize;
+use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
@@ -136,6 +137,71 @@ pub fn write_safetensors(path: &Path, weights: &Weights) -> Result<(), PolicyErr
     let io = |source| PolicyError::Io { path: path.to_owned(), source };
     fs::File::open(&partial).and_then(|file| file.sync_all()).map_err(io)?;
     fs::rename(&partial, path).map_err(io)
+}
+
+/// Writes `config.json`, `generation_config.json` and `model.safetensors`.
+///
+/// # Errors
+/// [`PolicyError::Io`] and [`PolicyError::TensorFile`].
+pub(crate) fn write_checkpoint(
+    dir: &Path,
+    config: &Value,
+    generation: &Value,
+    weights: &Weights,
+) -> Result<(), PolicyError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PolicyError::Io { path, source }
+    };
+    fs::create_dir_all(dir).map_err(io(dir))?;
+    for (name, value) in [("config.json", config), ("generation_config.json", generation)] {
+        let path = dir.join(name);
+        fs::write(&path, format!("{value:#}\n")).map_err(io(&path))?;
+    }
+    write_safetensors(&dir.join("model.safetensors"), weights)
+}
+
+/// How a fresh tensor is filled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fresh {
+    Ones,
+    Zeros,
+    /// Draws from a normal distribution of this standard deviation around zero.
+    Normal(f64),
+}
+
+/// Fresh f32 weights of these shapes, each filled as `fill` says of its name; equal seeds, equal
+/// weights on every device.
+pub(crate) fn random_weights(
+    shapes: &Shapes,
+    seed: i64,
+    device: Device,
+    fill: impl Fn(&str) -> Fresh,
+) -> Result<Weights, PolicyError> {
+    const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
+    tch::manual_seed(seed);
+    shapes
+        .iter()
+        .map(|(name, shape)| {
+            let tensor = match fill(name) {
+                Fresh::Ones => Tensor::f_ones(shape, FLOAT)?,
+                Fresh::Zeros => Tensor::f_zeros(shape, FLOAT)?,
+                Fresh::Normal(deviation) => Tensor::f_randn(shape, FLOAT)? * deviation,
+            };
+            Ok((name.clone(), tensor.f_to_device(device)?))
+        })
+        .collect()
+}
+
+/// A weight by its name, sharing storage.
+///
+/// # Errors
+/// [`PolicyError::MissingTensor`].
+pub(crate) fn share(weights: &Weights, name: &str) -> Result<Tensor, PolicyError> {
+    weights
+        .get(name)
+        .map(Tensor::shallow_clone)
+        .ok_or_else(|| PolicyError::MissingTensor { path: "weights".into(), name: name.to_owned() })
 }
 
 /// Takes exactly the tensors of `shapes` out of `found`, onto `device`.

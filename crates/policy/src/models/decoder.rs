@@ -4,7 +4,6 @@ mod extend;
 mod read;
 mod shapes;
 
-use std::fs;
 use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
@@ -19,7 +18,8 @@ use crate::models::linear::{Linear, cast};
 use crate::models::rotary::rotary_table;
 use crate::tokenizer::SidTokenizer;
 use crate::weights::{
-    Weights, checkpoint_file, read_checkpoint, select, to_i64, write_safetensors,
+    Fresh, Weights, checkpoint_file, random_weights, read_checkpoint, select, share, to_i64,
+    write_checkpoint,
 };
 
 /// Standard deviation of freshly drawn matrices, transformers' `initializer_range`.
@@ -91,20 +91,16 @@ impl Decoder {
     /// [`PolicyError::Unsupported`] for settings without a model.
     pub fn random(config: DecoderConfig, seed: i64, device: Device) -> Result<Self, PolicyError> {
         config.check()?;
-        tch::manual_seed(seed);
-        let weights = shapes(&config)
-            .into_iter()
-            .map(|(name, shape)| {
-                let tensor = if name.ends_with("norm.weight") {
-                    Tensor::f_ones(&shape, (Kind::Float, Device::Cpu))?
-                } else if name.ends_with("bias") {
-                    Tensor::f_zeros(&shape, (Kind::Float, Device::Cpu))?
-                } else {
-                    Tensor::f_randn(&shape, (Kind::Float, Device::Cpu))? * INITIALIZER_RANGE
-                };
-                Ok((name, tensor.f_to_device(device)?))
-            })
-            .collect::<Result<_, PolicyError>>()?;
+        let spread = |name: &str| {
+            if name.ends_with("norm.weight") {
+                Fresh::Ones
+            } else if name.ends_with("bias") {
+                Fresh::Zeros
+            } else {
+                Fresh::Normal(INITIALIZER_RANGE)
+            }
+        };
+        let weights = random_weights(&shapes(&config), seed, device, spread)?;
         Self::from_weights(config, weights)
     }
 
@@ -140,29 +136,13 @@ impl Decoder {
     /// # Errors
     /// [`PolicyError::Io`] and [`PolicyError::TensorFile`].
     pub fn save(&self, dir: &Path) -> Result<(), PolicyError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| PolicyError::Io { path, source }
-        };
-        fs::create_dir_all(dir).map_err(io(dir))?;
         let generation = serde_json::json!({ "do_sample": false });
-        for (name, value) in
-            [("config.json", self.config.to_json()), ("generation_config.json", generation)]
-        {
-            let path = dir.join(name);
-            fs::write(&path, format!("{value:#}\n")).map_err(io(&path))?;
-        }
-        write_safetensors(&dir.join("model.safetensors"), &self.weights)
+        write_checkpoint(dir, &self.config.to_json(), &generation, &self.weights)
     }
 
     /// A model over weights that [`shapes`](Self::save) names; used by loaders and trainers.
     fn from_weights(config: DecoderConfig, weights: Weights) -> Result<Self, PolicyError> {
-        let get = |name: String| -> Result<Tensor, PolicyError> {
-            weights
-                .get(&name)
-                .map(Tensor::shallow_clone)
-                .ok_or_else(|| PolicyError::MissingTensor { path: "weights".into(), name })
-        };
+        let get = |name: String| share(&weights, &name);
         let layers = (0..config.num_hidden_layers)
             .map(|layer| {
                 let part = |name: &str| get(format!("model.layers.{layer}.{name}.weight"));

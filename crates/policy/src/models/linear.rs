@@ -14,6 +14,11 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
+    /// A matrix without a bias.
+    pub(crate) const fn plain(weight: Tensor) -> Self {
+        Self { weight, bias: None }
+    }
+
     /// The product, computed in `kind` whatever the weights are stored in.
     pub(crate) fn apply(&self, x: &Tensor, kind: Kind) -> Result<Tensor, PolicyError> {
         let bias = self.bias.as_ref().map(|bias| cast(bias, kind)).transpose()?;

@@ -1,8 +1,10 @@
 //! Architectures, one file each, and what they share.
 
 pub(crate) mod bert;
+pub(crate) mod branches;
 pub(crate) mod decoder;
 pub(crate) mod head;
 pub(crate) mod language_model;
 pub(crate) mod linear;
 pub(crate) mod rotary;
+pub(crate) mod t5;

@@ -18,7 +18,7 @@ struct Expected {
     logits_of_last: Vec<Vec<Vec<f32>>>,
 }
 
-fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(name)
 }
 
@@ -36,7 +36,7 @@ fn logits_of_last(model: &Decoder, prompts: &[Vec<u32>], count: usize) -> Vec<Ve
     (0..).zip(prompts).map(of_row).collect()
 }
 
-fn largest_difference(ours: &[Vec<Vec<f32>>], theirs: &[Vec<Vec<f32>>]) -> f32 {
+pub(crate) fn largest_difference(ours: &[Vec<Vec<f32>>], theirs: &[Vec<Vec<f32>>]) -> f32 {
     let flat =
         |all: &[Vec<Vec<f32>>]| -> Vec<f32> { all.iter().flatten().flatten().copied().collect() };
     let (ours, theirs) = (flat(ours), flat(theirs));

@@ -4,10 +4,10 @@ use tch::{Kind, Tensor};
 
 use super::Decoder;
 use crate::PolicyError;
-use crate::cache::{KvCache, check_prompts};
+use crate::cache::KvCache;
+use crate::models::branches::{NewTokens, causal_bias};
 use crate::models::linear::cast;
 use crate::models::rotary::rotate;
-use crate::weights::to_i64;
 
 impl Decoder {
     /// [`LanguageModel::extend`](crate::LanguageModel::extend).
@@ -16,14 +16,7 @@ impl Decoder {
         tokens: &Tensor,
         cache: &mut KvCache,
     ) -> Result<Tensor, PolicyError> {
-        let [users, width, len] = <[i64; 3]>::try_from(tokens.size()).map_err(|_| {
-            PolicyError::Size { what: "axes of branch tokens", found: tokens.dim(), expected: 3 }
-        })?;
-        check_prompts("prompts of branches", users, cache.num_prompts())?;
-        if let Some(expected) = cache.width.filter(|kept| *kept != width) {
-            let [found, expected] = [width, expected].map(|n| usize::try_from(n).unwrap_or(0));
-            return Err(PolicyError::Size { what: "branches of a prompt", found, expected });
-        }
+        let [users, width, len] = cache.check_branches(tokens)?;
         let past = cache.branch_len;
         self.check_positions(cache.longest + past + len)?;
         let offsets = Tensor::arange_start(past, past + len, (Kind::Int64, tokens.device()));
@@ -37,14 +30,8 @@ impl Decoder {
         // The attention's scale rides on the queries' rotation.
         let scale = 1.0 / (self.config.head_dim as f64).sqrt();
         let (q_cos, q_sin) = (&cos * scale, &sin * scale);
-        // Within a branch token i sees tokens 0..=past + i.
-        let later = Tensor::ones([len, past + len], (Kind::Bool, tokens.device())).triu(past + 1);
-        let causal = Tensor::zeros([len, past + len], (Kind::Float, tokens.device()))
-            .masked_fill(&later, f64::NEG_INFINITY);
-
-        let kv_heads = to_i64(self.config.num_key_value_heads);
-        let dim = to_i64(self.config.head_dim);
-        let repeat = to_i64(self.config.num_attention_heads) / kv_heads;
+        let causal = (len > 1).then(|| causal_bias(past, len, tokens.device()));
+        let on_prompt = cache.prompt_mask.unsqueeze(1).unsqueeze(1); // [U, 1, 1, 1, 1, T]
         let mut x = self.embed(tokens)?; // [U, W, S, D]
         for (layer, kept) in self.layers.iter().zip(&mut cache.layers) {
             let normed = self.normalise(&x, &layer.input_norm)?;
@@ -52,46 +39,17 @@ impl Decoder {
             let q = self.queries(layer, &normed, &shape)?; // [U, W, S, H, hd]
             let (k, v) = self.keys_values(layer, &normed, &shape)?;
             let heads_first = |t: Tensor| t.permute([0, 3, 1, 2, 4]); // [U, H, W, S, hd]
-            let q = rotate(&heads_first(q), &q_cos, &q_sin);
-            let mut k = rotate(&heads_first(k), &cos, &sin);
-            let mut v = heads_first(v);
-            if let Some((keys, values)) = kept.branch.take() {
-                k = Tensor::f_cat(&[keys, k], 3)?;
-                v = Tensor::f_cat(&[values, v], 3)?;
-            }
-            // Query heads that share a key head stand next to each other.
-            let q = q.reshape([users, kv_heads, repeat * width * len, dim]);
-            let (prompt_k, prompt_v) = &kept.prompt;
-            let mut on_prompt = q.f_matmul(&prompt_k.transpose(2, 3))?; // [U, Hkv, rep·W·S, T]
-            let _ = on_prompt.f_add_(&cache.prompt_mask)?;
-            let split = [users, kv_heads, repeat, width, len];
-            let q = q.view([users, kv_heads, repeat, width, len, dim]);
-            let mut on_branch = q.f_matmul(&k.unsqueeze(2).transpose(-1, -2))?; // […, S, past + S]
-            if len > 1 {
-                let _ = on_branch.f_add_(&causal)?;
-            }
-            let longest = on_prompt.size()[3];
-            let on_prompt = on_prompt.view([&split[..], &[longest]].concat().as_slice());
-            let weights = Tensor::f_cat(&[on_prompt, on_branch], -1)?.f_softmax(-1, Kind::Float)?;
-            let weights = cast(&weights, self.kind)?;
-            let on_prompt = weights.narrow(-1, 0, longest).reshape([
-                users,
-                kv_heads,
-                repeat * width * len,
-                longest,
-            ]);
-            let on_branch = weights.narrow(-1, longest, past + len);
-            let attended =
-                on_prompt.f_matmul(prompt_v)?.view([users, kv_heads, repeat, width, len, dim])
-                    + on_branch.f_matmul(&v.unsqueeze(2))?;
-            let attended = attended
-                .permute([0, 3, 4, 1, 2, 5]) // [U, W, S, Hkv, rep, hd]
-                .reshape([users, width, len, kv_heads * repeat * dim]);
-            kept.branch = Some((k, v));
+            let new = NewTokens {
+                q: rotate(&heads_first(q), &q_cos, &q_sin),
+                k: rotate(&heads_first(k), &cos, &sin),
+                v: heads_first(v),
+                on_prompt: &on_prompt,
+                on_branch: causal.as_ref(),
+            };
+            let attended = new.attend(kept)?;
             x = self.finish_layer(layer, &x, &attended, 0.0)?;
         }
-        cache.branch_len += len;
-        cache.width = Some(width);
+        cache.grow(width, len);
         self.normalise(&x, &self.norm)
     }
 }

@@ -64,7 +64,11 @@ impl Decoder {
             };
             let rows = prompts.shape()?[0];
             let own = |x: Tensor| x.expand([rows, -1, -1, -1], false).contiguous();
-            cache.layers.push(LayerCache { prompt: (own(keys), own(values)), branch: None });
+            cache.layers.push(LayerCache {
+                prompt: (own(keys), own(values)),
+                branch: None,
+                source: None,
+            });
         }
         let hidden = hidden.ok_or(PolicyError::Empty { what: "the list of layers" })?;
         Ok((self.normalise(&hidden, &self.norm)?, cache))
