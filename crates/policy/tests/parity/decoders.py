@@ -84,23 +84,33 @@ def check(directory):
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
     expected = json.loads((directory / "expected.json").read_text())
     found = logits_of_last(model, expected["prompts"], 3)
+    compare(directory, expected["logits_of_last"], found)
+
+
+def compare(directory, ours, theirs):
+    """Prints the largest difference of a logit, `[rows][tokens][V]` each, and refuses a large one."""
     worst = max(
         abs(a - b)
-        for ours, theirs in zip(expected["logits_of_last"], found, strict=True)
-        for x, y in zip(ours, theirs, strict=True)
+        for of_row, of_their_row in zip(ours, theirs, strict=True)
+        for x, y in zip(of_row, of_their_row, strict=True)
         for a, b in zip(x, y, strict=True)
     )
     print(f"{directory}: transformers {transformers.__version__}, largest difference {worst:.2e}")
     assert worst < 1e-4, worst
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(description, write_all):
+    """Writes the fixtures, or checks the directories that `--check` names."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--check", type=pathlib.Path, nargs="+")
-    arguments = parser.parse_args()
-    if arguments.check:
-        for directory in arguments.check:
-            check(directory)
-    else:
-        for seed, (name, config, shard) in enumerate(configs(), start=11):
-            write(seed, name, config, shard)
+    return parser.parse_args().check or write_all()
+
+
+def write_all():
+    for seed, (name, config, shard) in enumerate(configs(), start=11):
+        write(seed, name, config, shard)
+
+
+if __name__ == "__main__":
+    for saved in main(__doc__, write_all) or []:
+        check(saved)

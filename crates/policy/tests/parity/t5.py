@@ -8,13 +8,13 @@ The second form compares with `expected.json` in D: prompts, answers and our log
 `a_saved_t5_loads_with_equal_logits` leaves them in `target/tmp/saved_t5_*`.
 """
 
-import argparse
 import json
 import pathlib
 import platform
 
 import torch
 import transformers
+from decoders import compare, main
 from transformers import T5Config, T5ForConditionalGeneration
 
 HERE = pathlib.Path(__file__).parent
@@ -78,23 +78,14 @@ def check(directory):
     model = T5ForConditionalGeneration.from_pretrained(directory, dtype=torch.float32).eval()
     expected = json.loads((directory / "expected.json").read_text())
     found = logits(model, expected["prompts"], expected["answers"])
-    worst = max(
-        abs(a - b)
-        for ours, theirs in zip(expected["logits"], found, strict=True)
-        for x, y in zip(ours, theirs, strict=True)
-        for a, b in zip(x, y, strict=True)
-    )
-    print(f"{directory}: transformers {transformers.__version__}, largest difference {worst:.2e}")
-    assert worst < 1e-4, worst
+    compare(directory, expected["logits"], found)
+
+
+def write_all():
+    for seed, (name, config) in enumerate(configs(), start=31):
+        write(seed, name, config)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", type=pathlib.Path, nargs="+")
-    arguments = parser.parse_args()
-    if arguments.check:
-        for directory in arguments.check:
-            check(directory)
-    else:
-        for seed, (name, config) in enumerate(configs(), start=31):
-            write(seed, name, config)
+    for saved in main(__doc__, write_all) or []:
+        check(saved)
