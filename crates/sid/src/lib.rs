@@ -43,4 +43,4 @@ mod trie;
 pub use catalog::{Catalog, CatalogError};
 pub use notation::{NotationError, SidSpec};
 pub use semantic_id::{Code, ItemId, SemanticId};
-pub use trie::{Children, NodeId, Trie};
+pub use trie::{Children, NodeId, Trie, TrieError};

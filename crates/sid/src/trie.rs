@@ -28,7 +28,28 @@ pub struct Trie {
     /// Start of each node's items in `items`, `[nodes + 1]`.
     first_item: Vec<u32>,
     items: Vec<ItemId>,
+    /// Where each item ends, `[items]`.
+    leaf: Vec<NodeId>,
     max_depth: usize,
+}
+
+/// Why sequences have no trie.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum TrieError {
+    /// Nothing to write.
+    #[error("a trie needs at least one sequence")]
+    Empty,
+    /// More sequences than an [`ItemId`] can number.
+    #[error("a trie holds at most 4294967295 sequences, found {found}")]
+    TooMany { found: usize },
+    /// An item that would end at the root.
+    #[error("item {item}: its sequence is empty")]
+    EmptySequence { item: ItemId },
+    /// One sequence is the beginning of another.
+    #[error("item {short}: its sequence is the beginning of that of item {long}")]
+    Prefix { short: ItemId, long: ItemId },
 }
 
 /// The legal continuations of a node.
@@ -73,30 +94,64 @@ impl Trie {
     /// Compiles the trie of a catalogue. Time and memory are linear in the number of codes.
     #[must_use]
     pub fn from_catalog(catalog: &Catalog) -> Self {
-        let order = catalog.items_by_sid();
-        let code_at = |item: ItemId, depth: usize| -> Option<Code> {
-            catalog.sids()[item.index()].get(depth).copied()
-        };
+        Self::build(catalog.items_by_sid(), |item, depth| {
+            let code: Code = *catalog.sids()[item.index()].get(depth)?;
+            Some(catalog.spec().token(depth, code).unwrap_or(u32::MAX))
+        })
+    }
+
+    /// Compiles the trie in which item `i` is written as `sequences[i]`, a sequence of any tokens:
+    /// for titles and other texts. Items may share a sequence.
+    ///
+    /// # Errors
+    /// [`TrieError`]: no sequences, an empty one, one that is the beginning of another, or more
+    /// than there are identities.
+    pub fn from_sequences<S: AsRef<[u32]>>(sequences: &[S]) -> Result<Self, TrieError> {
+        let num_items = u32::try_from(sequences.len())
+            .map_err(|_| TrieError::TooMany { found: sequences.len() })?;
+        if num_items == 0 {
+            return Err(TrieError::Empty);
+        }
+        let of = |item: ItemId| sequences[item.index()].as_ref();
+        let mut order: Vec<ItemId> = (0..num_items).map(ItemId).collect();
+        if let Some(item) = order.iter().find(|item| of(**item).is_empty()) {
+            return Err(TrieError::EmptySequence { item: *item });
+        }
+        order.sort_by(|a, b| of(*a).cmp(of(*b)).then(a.cmp(b)));
+        for pair in order.windows(2) {
+            let (short, long) = (of(pair[0]), of(pair[1]));
+            if short.len() < long.len() && long.starts_with(short) {
+                return Err(TrieError::Prefix { short: pair[0], long: pair[1] });
+            }
+        }
+        Ok(Self::build(&order, |item, depth| of(item).get(depth).copied()))
+    }
+
+    /// The trie of prefix-free sequences, given in their order.
+    fn build(order: &[ItemId], token_at: impl Fn(ItemId, usize) -> Option<u32>) -> Self {
         // One range of `order` per node of the current depth; its items share the node's prefix.
         let mut level = vec![(0, order.len())];
         let (mut first_child, mut token) = (Vec::new(), vec![u32::MAX]);
         let (mut first_item, mut items) = (vec![0], Vec::new());
+        let mut leaf = vec![Self::ROOT; order.len()];
         let mut depth = 0;
         while !level.is_empty() {
             let mut next = Vec::new();
             for (first, end_of_node) in level {
+                let node = NodeId(to_u32(first_child.len()));
                 first_child.push(to_u32(token.len()));
                 let mut start = first;
                 while start < end_of_node {
-                    let Some(code) = code_at(order[start], depth) else {
-                        // The prefix-free catalogue makes this node a leaf: all its items end here.
+                    let Some(found) = token_at(order[start], depth) else {
+                        // No sequence begins another, so this is a leaf: all its items end here.
                         items.push(order[start]);
+                        leaf[order[start].index()] = node;
                         start += 1;
                         continue;
                     };
-                    let same = |item: &ItemId| code_at(*item, depth) == Some(code);
+                    let same = |item: &ItemId| token_at(*item, depth) == Some(found);
                     let end = start + order[start..end_of_node].partition_point(same);
-                    token.push(catalog.spec().token(depth, code).unwrap_or(u32::MAX));
+                    token.push(found);
                     next.push((start, end));
                     start = end;
                 }
@@ -106,7 +161,7 @@ impl Trie {
             depth += 1;
         }
         first_child.push(to_u32(token.len()));
-        Self { first_child, token, first_item, items, max_depth: depth - 1 }
+        Self { first_child, token, first_item, items, leaf, max_depth: depth - 1 }
     }
 
     /// The legal continuations of `node`.
@@ -121,6 +176,19 @@ impl Trie {
     pub fn items(&self, node: NodeId) -> &[ItemId] {
         let (start, end) = (self.first_item[node.index()], self.first_item[node.index() + 1]);
         &self.items[start as usize..end as usize]
+    }
+
+    /// The node at which an item's Semantic ID ends.
+    #[must_use]
+    pub fn leaf(&self, item: ItemId) -> Option<NodeId> {
+        self.leaf.get(item.index()).copied()
+    }
+
+    /// The node that `node` continues; `None` for the root.
+    #[must_use]
+    pub fn parent(&self, node: NodeId) -> Option<NodeId> {
+        let before = self.first_child.partition_point(|start| *start <= node.0);
+        Some(NodeId(to_u32(before.checked_sub(1)?)))
     }
 
     /// Whether a Semantic ID ends at `node`.
@@ -160,7 +228,7 @@ impl Trie {
     }
 }
 
-/// Node and item counts fit: a catalogue has at most `u32::MAX` items of a few codes each.
+/// Node and item counts fit: there are at most `u32::MAX` items of a few tokens each.
 fn to_u32(value: usize) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
@@ -190,5 +258,37 @@ mod tests {
         assert_eq!(trie.children(inner).tokens, [8, 9]);
         assert_eq!(trie.items(trie.walk(&[1, 6, 8]).unwrap()), [ItemId(2)]);
         assert_eq!(trie.walk(&[3]), None);
+    }
+
+    #[test]
+    fn sequences_share_beginnings_and_ends_and_lead_back_to_their_items() {
+        let sequences: [&[u32]; 4] = [&[9, 4, 1], &[9, 1], &[2, 1], &[9, 4, 1]];
+        let trie = Trie::from_sequences(&sequences).unwrap();
+        assert_eq!(trie.items(trie.walk(&[9, 4, 1]).unwrap()), [ItemId(0), ItemId(3)]);
+        assert_eq!(trie.children(trie.walk(&[9]).unwrap()).tokens, [1, 4]);
+        for (item, sequence) in (0..).map(ItemId).zip(sequences) {
+            let (mut node, mut back) = (trie.leaf(item).unwrap(), Vec::new());
+            while let Some(parent) = trie.parent(node) {
+                back.push(trie.tokens()[node.index()]);
+                node = parent;
+            }
+            back.reverse();
+            assert_eq!((back.as_slice(), node), (sequence, Trie::ROOT));
+        }
+        assert_eq!(trie.leaf(ItemId(4)), None);
+    }
+
+    #[test]
+    fn sequences_without_a_trie_are_named() {
+        let none: [&[u32]; 0] = [];
+        let (short, long) = (ItemId(2), ItemId(0));
+        let cases: [(&[&[u32]], TrieError); 3] = [
+            (&none, TrieError::Empty),
+            (&[&[1], &[]], TrieError::EmptySequence { item: ItemId(1) }),
+            (&[&[5, 6, 7], &[4], &[5, 6]], TrieError::Prefix { short, long }),
+        ];
+        for (sequences, error) in cases {
+            assert_eq!(Trie::from_sequences(sequences), Err(error));
+        }
     }
 }

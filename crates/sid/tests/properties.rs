@@ -27,6 +27,7 @@ proptest! {
             let leaf = trie.walk(&tokens).expect("own path exists");
             prop_assert!(trie.is_leaf(leaf));
             prop_assert!(trie.items(leaf).contains(item));
+            prop_assert_eq!(trie.leaf(*item), Some(leaf));
         }
         let nodes = (0..u32::try_from(trie.num_nodes()).unwrap()).map(NodeId);
         let at_leaves: usize = nodes.clone().map(|n| trie.items(n).len()).sum();
@@ -37,6 +38,7 @@ proptest! {
             prop_assert!(children.tokens.is_sorted());
             for (k, token) in children.tokens.iter().enumerate() {
                 prop_assert_eq!(children.find(*token), Some(children.node(k)));
+                prop_assert_eq!(trie.parent(children.node(k)), Some(node));
             }
         }
     }
