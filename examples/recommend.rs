@@ -14,7 +14,7 @@ use anyhow::{Context as _, ensure};
 use clap::Parser;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::corpus::{Dataset, PromptRegistry, Tasks, leave_one_out};
-use sidereal::policy::{BeamSearch, Constraint, Decoder, SidTokenizer, TokenBatch, device};
+use sidereal::policy::{BeamSearch, Conditions, Constraint, Decoder, SidTokenizer, TokenBatch, device};
 use sidereal::sid::{Catalog, ItemId, SidSpec};
 use sidereal::train::RunConfig;
 
@@ -96,7 +96,7 @@ fn main() -> anyhow::Result<()> {
         scoring,
     };
     let mut kept = BTreeMap::new();
-    let found = search.search_observed(&prompts, &[&[]], &mut |prefix| {
+    let found = search.search_observed(&prompts, &Conditions::default(), &mut |prefix| {
         kept.insert(prefix.tokens.to_vec(), prefix.score);
     })?;
 

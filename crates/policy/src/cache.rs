@@ -1,5 +1,7 @@
 //! Keys and values of what has been read, owned by the caller.
 
+mod chains;
+
 use tch::{Kind, Tensor};
 
 use crate::PolicyError;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sidereal_sid::NotationError;
+use sidereal_sid::{ItemId, NotationError, TrieError};
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,22 @@ pub enum PolicyError {
     /// A token that the tokenizer must know and does not.
     #[error("tokenizer lacks the token `{token}`")]
     MissingToken { token: String },
+    /// A token that was to be added and is there already.
+    #[error("tokenizer has the token `{token}` already, with the id {id}")]
+    TakenToken { token: String, id: u32 },
+    /// A token that the tokenizer knows and does not read as one.
+    #[error("tokenizer reads `{token}` as the ids {found:?}, expected its own alone")]
+    SplitToken { token: String, found: Vec<u32> },
+    /// A tokenizer that knows no conversations.
+    #[error("tokenizer has no chat template")]
+    NoChatTemplate,
+    /// A chat template that cannot be read, or that refused a conversation.
+    #[error("chat template: {action}")]
+    Template {
+        action: &'static str,
+        #[source]
+        source: minijinja::Error,
+    },
     /// More tokens than the model has rows for.
     #[error("the tokenizer has {tokenizer} tokens, the model's vocabulary has {model}")]
     Vocabulary { tokenizer: usize, model: usize },
@@ -80,6 +96,12 @@ pub enum PolicyError {
     /// A Semantic ID that does not fit the vocabulary.
     #[error(transparent)]
     Notation(#[from] NotationError),
+    /// Sequences that have no trie.
+    #[error(transparent)]
+    Trie(#[from] TrieError),
+    /// An item that is not written by the trie at hand.
+    #[error("item {item} is not in the trie")]
+    UnknownItem { item: ItemId },
     /// A device that is not there, or a name that is none.
     #[error("device `{name}`: {reason}")]
     Device { name: String, reason: String },

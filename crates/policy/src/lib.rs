@@ -28,11 +28,12 @@
 //! |---|---|
 //! | `allocator` | [`tune_allocator`]: keeps the memory of freed tensors |
 //! | `device` | [`device()`]: CPU or CUDA by name, one binary for both |
-//! | `tokenizer` | [`SidTokenizer`]: text and codes ↔ token ids |
+//! | `tokenizer` | [`SidTokenizer`]: text and codes ↔ token ids; [`ChatTemplate`]: conversations |
+//! | `vocabulary` | [`extend_pretrained`]: a pretrained checkpoint with a token for each code |
 //! | `config`, `models` | [`LanguageModel`]: what decoding and scoring ask of a model; [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`T5`], [`Head`], the BERT behind [`TextEncoder`] |
 //! | `weights` | safetensors files, checked by name and shape |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |
-//! | `decode` | [`Constraint`], [`BeamSearch`], [`Scoring`] |
+//! | `decode` | [`Constraint`] over Semantic IDs or titles, [`Excluded`] items; [`BeamSearch`], [`Sampler`] with and without replacement; [`TextSampler`], [`Reasoner`]: free text and chains of thought |
 //! | `score` | [`target_logp`], [`completion_logp`], [`group_logp`] |
 //!
 //! # Conventions
@@ -50,12 +51,17 @@ mod error;
 mod models;
 mod score;
 mod tokenizer;
+mod vocabulary;
 mod weights;
 
 pub use allocator::tune_allocator;
 pub use cache::{KvCache, TokenBatch};
 pub use config::{Architecture, DecoderConfig, Llama3Rope};
-pub use decode::{BeamSearch, Constraint, Hypothesis, KeptPrefix, Scoring};
+pub use decode::{
+    BeamSearch, Chain, ChainEnd, Conditions, Constraint, DistinctRollout, Drawn, Excluded,
+    Hypothesis, KeptPrefix, Prefilled, Reasoner, ReasoningMarkers, Rollout, Sampler,
+    SamplingConfig, Scoring, Text, TextEnd, TextSampler, Thoughts, WrittenToken, merge_chains,
+};
 pub use device::device;
 pub use encoder::TextEncoder;
 pub use error::PolicyError;
@@ -68,5 +74,8 @@ pub use score::completions::{
     CompletionToken, Completions, Groups, TokenLogp, TokenPlace, completion_logp, group_logp,
 };
 pub use score::{Target, code_targets, target_logp};
-pub use tokenizer::{END_OF_TURN, PAD, SidTokenizer};
+pub use tokenizer::{
+    ChatOptions, ChatTemplate, END_OF_TURN, Message, PAD, SidTokenizer, SpecialTokens,
+};
+pub use vocabulary::{RowInit, VocabularyExtension, extend_pretrained};
 pub use weights::{Shapes, Weights, read_safetensors, write_safetensors};

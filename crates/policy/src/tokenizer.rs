@@ -1,8 +1,12 @@
 //! Text ↔ token ids, with one token for each code of a Semantic ID.
 
-use std::fs;
+mod chat;
+mod files;
+mod special;
+
 use std::path::Path;
 
+use serde_json::{Map, Value, json};
 use sidereal_sid::SidSpec;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::normalizers::NFC;
@@ -12,11 +16,15 @@ use tokenizers::{
     Tokenizer, TokenizerBuilder, TokenizerImpl,
 };
 
+pub use self::chat::{ChatOptions, ChatTemplate, Message};
+use self::files::{CHAT_TEMPLATE, Files, SETTINGS, read_object};
+pub use self::special::SpecialTokens;
 use crate::PolicyError;
+use crate::weights::write_text;
 
-/// End of a turn of text: what a completion in words ends with.
+/// End of a turn of text in tokenizers that are trained here.
 pub const END_OF_TURN: &str = "<|im_end|>";
-/// Padding and end of a document.
+/// Padding in tokenizers that are trained here.
 pub const PAD: &str = "<|endoftext|>";
 
 /// A `tokenizer.json` that knows every code of a [`SidSpec`] as one token.
@@ -26,8 +34,16 @@ pub struct SidTokenizer {
     spec: SidSpec,
     /// Vocabulary id of each flat token index.
     sid_ids: Vec<u32>,
+    /// One more than the highest id.
+    num_ids: usize,
+    special: SpecialTokens,
     pad: u32,
     end_of_turn: u32,
+    bos: Option<u32>,
+    /// `tokenizer_config.json`, kept for those who read the directory after us.
+    settings: Map<String, Value>,
+    /// Source of the chat template, wherever it stood.
+    chat: Option<String>,
 }
 
 impl SidTokenizer {
@@ -70,59 +86,136 @@ impl SidTokenizer {
         let mut inner = Tokenizer::from(bpe);
         let special = [PAD, END_OF_TURN].map(|text| AddedToken::from(text, true));
         inner.add_special_tokens(&special);
-        Self::extend(inner, spec)
+        add_codes(&mut inner, spec)?;
+        Self::new(inner, spec, SpecialTokens::default(), Map::from_iter([no_class()]), None)
     }
 
-    /// Adds the tokens of `spec` to a tokenizer that may lack them.
+    /// Reads the tokenizer of a pretrained model's directory and adds the tokens of `spec`.
+    ///
+    /// `end_of_turn` says what a completion in words ends with where that is not the `eos_token`
+    /// of `tokenizer_config.json`, as in base models that know the end of a turn too.
     ///
     /// # Errors
-    /// [`PolicyError::MissingToken`]: end of turn or padding.
-    pub fn extend(mut inner: Tokenizer, spec: &SidSpec) -> Result<Self, PolicyError> {
-        let codes: Vec<AddedToken> = spec
-            .vocabulary()
-            .into_iter()
-            .map(|text| AddedToken::from(text, false).normalized(false))
-            .collect();
-        inner.add_tokens(&codes);
-        Self::new(inner, spec)
+    /// [`PolicyError::Io`], [`PolicyError::Json`] and [`PolicyError::Tokenizer`];
+    /// [`PolicyError::TakenToken`] where the tokenizer has a token of `spec` already;
+    /// [`PolicyError::MissingToken`] where it lacks a special token that its settings name.
+    pub fn extend(
+        base: &Path,
+        spec: &SidSpec,
+        end_of_turn: Option<&str>,
+    ) -> Result<Self, PolicyError> {
+        let Files { mut inner, mut settings, chat } = Files::read(base)?;
+        settings.extend([no_class()]);
+        let mut special = SpecialTokens::of(&settings);
+        if let Some(end) = end_of_turn {
+            end.clone_into(&mut special.end_of_turn);
+        }
+        add_codes(&mut inner, spec)?;
+        Self::new(inner, spec, special, settings, chat)
     }
 
-    /// Reads the `tokenizer.json` of a checkpoint directory.
+    /// Reads the tokenizer of a checkpoint directory: `tokenizer.json`, and where they are there
+    /// `tokenizer_config.json` for the special tokens and `chat_template.jinja`.
     ///
     /// # Errors
-    /// [`PolicyError::Tokenizer`]; [`PolicyError::MissingToken`] where a code of `spec` has no
-    /// token of its own.
+    /// [`PolicyError::Io`], [`PolicyError::Json`] and [`PolicyError::Tokenizer`];
+    /// [`PolicyError::MissingToken`] where a code of `spec` or a special token is missing;
+    /// [`PolicyError::SplitToken`] where a code is not read as its one token.
     pub fn load(dir: &Path, spec: &SidSpec) -> Result<Self, PolicyError> {
-        let path = dir.join("tokenizer.json");
-        let inner = Tokenizer::from_file(&path).map_err(|source| PolicyError::Tokenizer {
-            action: format!("cannot read `{}`", path.display()),
-            source,
-        })?;
-        Self::new(inner, spec)
+        let Files { inner, settings, chat } = Files::read(dir)?;
+        let special = SpecialTokens::of(&settings);
+        Self::new(inner, spec, special, settings, chat)
     }
 
-    fn new(inner: Tokenizer, spec: &SidSpec) -> Result<Self, PolicyError> {
+    fn new(
+        inner: Tokenizer,
+        spec: &SidSpec,
+        special: SpecialTokens,
+        mut settings: Map<String, Value>,
+        chat: Option<String>,
+    ) -> Result<Self, PolicyError> {
         let id = |token: &str| {
             inner
                 .token_to_id(token)
                 .ok_or_else(|| PolicyError::MissingToken { token: token.to_owned() })
         };
         let sid_ids = spec.vocabulary().iter().map(|t| id(t)).collect::<Result<Vec<_>, _>>()?;
-        let (pad, end_of_turn) = (id(PAD)?, id(END_OF_TURN)?);
-        Ok(Self { inner, spec: spec.clone(), sid_ids, pad, end_of_turn })
+        let (pad, end_of_turn) = (id(&special.pad)?, id(&special.end_of_turn)?);
+        let bos = special.bos.as_deref().map(id).transpose()?;
+        special.write(&mut settings);
+        let highest = inner.get_vocab(true).into_values().max();
+        let num_ids = highest.map_or(0, |id| id as usize + 1);
+        let tokenizer = Self {
+            inner,
+            spec: spec.clone(),
+            sid_ids,
+            num_ids,
+            special,
+            pad,
+            end_of_turn,
+            bos,
+            settings,
+            chat,
+        };
+        tokenizer.check_codes()?;
+        Ok(tokenizer)
     }
 
-    /// Writes `tokenizer.json`; an existing file is replaced whole or not at all.
+    /// Accepts a tokenizer that reads every code as its one token, wherever it stands.
+    fn check_codes(&self) -> Result<(), PolicyError> {
+        let codes = self.spec.vocabulary();
+        let together = self.encode(&codes.concat())?;
+        if together == self.sid_ids {
+            return Ok(());
+        }
+        for (token, id) in codes.into_iter().zip(&self.sid_ids) {
+            let found = self.encode(&token)?;
+            if found != [*id] {
+                return Err(PolicyError::SplitToken { token, found });
+            }
+        }
+        Err(PolicyError::SplitToken { token: self.spec.vocabulary().concat(), found: together })
+    }
+
+    /// Writes `tokenizer.json`, `tokenizer_config.json`, where there is one the chat template, and
+    /// `generation_config.json` with the ids of the special tokens and nothing else: whoever
+    /// generates from the checkpoint inherits no setting. An existing file is replaced whole or
+    /// not at all.
+    ///
+    /// An encoder-decoder's first token is taken over from its `config.json`, which must stand in
+    /// `dir` before.
     ///
     /// # Errors
-    /// [`PolicyError::Tokenizer`] and [`PolicyError::Io`].
+    /// [`PolicyError::Tokenizer`], [`PolicyError::Io`], and [`PolicyError::Json`] for a damaged
+    /// `config.json`.
     pub fn save(&self, dir: &Path) -> Result<(), PolicyError> {
-        let path = dir.join("tokenizer.json");
-        let text = self.to_json()?;
-        let partial = path.with_extension("partial");
-        fs::write(&partial, text)
-            .and_then(|()| fs::rename(&partial, &path))
-            .map_err(|source| PolicyError::Io { path, source })
+        write_text(&dir.join("tokenizer.json"), &self.to_json()?)?;
+        let mut settings = self.settings.clone();
+        settings.remove("chat_template");
+        let settings = Value::Object(settings);
+        write_text(&dir.join(SETTINGS), &format!("{settings:#}\n"))?;
+        if let Some(source) = &self.chat {
+            write_text(&dir.join(CHAT_TEMPLATE), source)?;
+        }
+        let mut ids = self.special_ids();
+        let start = "decoder_start_token_id";
+        if let Some(id) = read_object(&dir.join("config.json"))?.remove(start) {
+            ids.insert(start.to_owned(), id);
+        }
+        let ids = Value::Object(ids);
+        write_text(&dir.join("generation_config.json"), &format!("{ids:#}\n"))
+    }
+
+    /// Ids of the special tokens under the names that HF configurations give them.
+    pub(crate) fn special_ids(&self) -> Map<String, Value> {
+        let mut ids = Map::from_iter([
+            ("eos_token_id".to_owned(), json!(self.end_of_turn)),
+            ("pad_token_id".to_owned(), json!(self.pad)),
+        ]);
+        if let Some(bos) = self.bos {
+            ids.insert("bos_token_id".to_owned(), json!(bos));
+        }
+        ids
     }
 
     /// The contents of `tokenizer.json`.
@@ -141,7 +234,33 @@ impl SidTokenizer {
     /// # Errors
     /// [`PolicyError::Tokenizer`].
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, PolicyError> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|source| {
+        self.encode_as(text, false)
+    }
+
+    /// As [`encode`](Self::encode), framed as the tokenizer frames a whole text: behind the
+    /// beginning of Llama's, before the end of T5's.
+    ///
+    /// # Errors
+    /// [`PolicyError::Tokenizer`].
+    pub fn encode_framed(&self, text: &str) -> Result<Vec<u32>, PolicyError> {
+        self.encode_as(text, true)
+    }
+
+    /// As [`encode`](Self::encode), for a text that the tokenizer must be able to write.
+    ///
+    /// # Errors
+    /// [`PolicyError::MissingToken`] where the ids say another text.
+    pub(crate) fn encode_exact(&self, text: &str) -> Result<Vec<u32>, PolicyError> {
+        let ids = self.encode(text)?;
+        let back = self.inner.decode(&ids, false).map_err(|source| PolicyError::Tokenizer {
+            action: "cannot decode tokens".into(),
+            source,
+        })?;
+        if back == text { Ok(ids) } else { Err(PolicyError::MissingToken { token: text.into() }) }
+    }
+
+    fn encode_as(&self, text: &str, framed: bool) -> Result<Vec<u32>, PolicyError> {
+        let encoding = self.inner.encode_fast(text, framed).map_err(|source| {
             PolicyError::Tokenizer { action: "cannot encode a text".into(), source }
         })?;
         Ok(encoding.get_ids().to_vec())
@@ -158,10 +277,29 @@ impl SidTokenizer {
         })
     }
 
+    /// Id of one token by its text.
+    ///
+    /// # Errors
+    /// [`PolicyError::MissingToken`].
+    pub fn id(&self, token: &str) -> Result<u32, PolicyError> {
+        let missing = || PolicyError::MissingToken { token: token.to_owned() };
+        self.inner.token_to_id(token).ok_or_else(missing)
+    }
+
+    /// The conversation format that the model was taught.
+    ///
+    /// # Errors
+    /// [`PolicyError::NoChatTemplate`] where the tokenizer has none; [`PolicyError::Template`] for
+    /// one that cannot be read.
+    pub fn chat_template(&self) -> Result<ChatTemplate, PolicyError> {
+        let source = self.chat.as_deref().ok_or(PolicyError::NoChatTemplate)?;
+        ChatTemplate::new(source, &self.special)
+    }
+
     /// Number of token ids, which a model's vocabulary must at least have.
     #[must_use]
-    pub fn vocab_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+    pub const fn vocab_size(&self) -> usize {
+        self.num_ids
     }
 
     /// Vocabulary id of each flat token index of the spec.
@@ -187,6 +325,25 @@ impl SidTokenizer {
     pub const fn end_of_turn(&self) -> u32 {
         self.end_of_turn
     }
+}
+
+/// The setting that lets transformers read `tokenizer.json` as it stands: classes of their own may
+/// build another pipeline around its vocabulary.
+fn no_class() -> (String, Value) {
+    ("tokenizer_class".to_owned(), json!("PreTrainedTokenizerFast"))
+}
+
+/// Adds the tokens of `spec`, each found whole wherever its text stands.
+fn add_codes(inner: &mut Tokenizer, spec: &SidSpec) -> Result<(), PolicyError> {
+    let codes = spec.vocabulary();
+    if let Some((token, id)) = codes.iter().find_map(|code| Some((code, inner.token_to_id(code)?)))
+    {
+        return Err(PolicyError::TakenToken { token: token.clone(), id });
+    }
+    let codes: Vec<AddedToken> =
+        codes.into_iter().map(|text| AddedToken::from(text, false).normalized(false)).collect();
+    inner.add_tokens(&codes);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -26,16 +26,17 @@ pub type Shapes = BTreeMap<String, Vec<i64>>;
 /// [`PolicyError::Io`], [`PolicyError::TensorFile`] for a truncated or damaged file and
 /// [`PolicyError::TensorType`].
 pub fn read_safetensors(path: &Path) -> Result<Weights, PolicyError> {
-    read_file(path, Kind::Float)
+    read_file(path, Some(Kind::Float))
 }
 
 /// Reads every tensor of a checkpoint directory: of `model.safetensors`, or of the shards that
-/// `model.safetensors.index.json` names. Floats become `kind`.
+/// `model.safetensors.index.json` names. Floats become `kind`, or stay
+/// what they are.
 ///
 /// # Errors
 /// Those of [`read_safetensors`]; [`PolicyError::Json`] for a damaged index;
 /// [`PolicyError::MissingTensor`] where a shard lacks what the index says it has.
-pub(crate) fn read_checkpoint(dir: &Path, kind: Kind) -> Result<Weights, PolicyError> {
+pub(crate) fn read_checkpoint(dir: &Path, kind: Option<Kind>) -> Result<Weights, PolicyError> {
     let index = checkpoint_file(dir);
     if index.extension().is_some_and(|extension| extension == "safetensors") {
         return read_file(&index, kind);
@@ -71,8 +72,8 @@ struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
-/// Maps a file and copies its tensors once, floats as `kind`.
-fn read_file(path: &Path, kind: Kind) -> Result<Weights, PolicyError> {
+/// Maps a file and copies its tensors once, floats as `kind` or as they are.
+fn read_file(path: &Path, kind: Option<Kind>) -> Result<Weights, PolicyError> {
     let bytes = map(path).map_err(|source| PolicyError::Io { path: path.to_owned(), source })?;
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|source| PolicyError::TensorFile { path: path.to_owned(), source })?;
@@ -91,7 +92,10 @@ fn read_file(path: &Path, kind: Kind) -> Result<Weights, PolicyError> {
         };
         let shape: Vec<i64> = view.shape().iter().map(|d| to_i64(*d)).collect();
         let tensor = Tensor::f_from_data_size(view.data(), &shape, kind)?;
-        let tensor = if kind == Kind::Int64 { tensor } else { tensor.f_to_kind(floats)? };
+        let tensor = match floats {
+            Some(floats) if kind != Kind::Int64 => tensor.f_to_kind(floats)?,
+            _ => tensor,
+        };
         weights.insert(name, tensor);
     }
     Ok(weights)
@@ -139,7 +143,8 @@ pub fn write_safetensors(path: &Path, weights: &Weights) -> Result<(), PolicyErr
     fs::rename(&partial, path).map_err(io)
 }
 
-/// Writes `config.json`, `generation_config.json` and `model.safetensors`.
+/// Writes `config.json` and `model.safetensors`, and `generation_config.json` where there is none:
+/// that of a tokenizer says more.
 ///
 /// # Errors
 /// [`PolicyError::Io`] and [`PolicyError::TensorFile`].
@@ -149,14 +154,11 @@ pub(crate) fn write_checkpoint(
     generation: &Value,
     weights: &Weights,
 ) -> Result<(), PolicyError> {
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |source| PolicyError::Io { path, source }
-    };
-    fs::create_dir_all(dir).map_err(io(dir))?;
-    for (name, value) in [("config.json", config), ("generation_config.json", generation)] {
-        let path = dir.join(name);
-        fs::write(&path, format!("{value:#}\n")).map_err(io(&path))?;
+    fs::create_dir_all(dir).map_err(|source| PolicyError::Io { path: dir.to_owned(), source })?;
+    write_text(&dir.join("config.json"), &format!("{config:#}\n"))?;
+    let path = dir.join("generation_config.json");
+    if !path.exists() {
+        write_text(&path, &format!("{generation:#}\n"))?;
     }
     write_safetensors(&dir.join("model.safetensors"), weights)
 }
@@ -202,6 +204,17 @@ pub(crate) fn share(weights: &Weights, name: &str) -> Result<Tensor, PolicyError
         .get(name)
         .map(Tensor::shallow_clone)
         .ok_or_else(|| PolicyError::MissingTensor { path: "weights".into(), name: name.to_owned() })
+}
+
+/// Writes a text file; an existing file is replaced whole or not at all.
+///
+/// # Errors
+/// [`PolicyError::Io`].
+pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), PolicyError> {
+    let partial = path.with_extension("partial");
+    fs::write(&partial, text)
+        .and_then(|()| fs::rename(&partial, path))
+        .map_err(|source| PolicyError::Io { path: path.to_owned(), source })
 }
 
 /// Takes exactly the tensors of `shapes` out of `found`, onto `device`.

@@ -2,13 +2,13 @@
 
 use rayon::prelude::*;
 use sidereal_sid::{NodeId, Trie};
-use tch::{Kind, Tensor};
 
 use crate::PolicyError;
 use crate::cache::TokenBatch;
-use crate::decode::{Constraint, Scoring};
+use crate::decode::conditions::Begin;
+use crate::decode::walk::{LevelScores, Onward, Walk, normaliser};
+use crate::decode::{Conditions, Constraint, Prefilled, Scoring};
 use crate::models::language_model::LanguageModel;
-use crate::weights::to_i64;
 
 /// A Semantic ID that the model wrote.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,55 +77,68 @@ impl BeamSearch<'_> {
         prompts: &TokenBatch,
         guides: &[&[u32]],
     ) -> Result<Vec<Vec<Hypothesis>>, PolicyError> {
-        self.search_observed(prompts, guides, &mut |_| {})
+        // Here every prompt says what its answer begins with.
+        if guides.is_empty() {
+            let expected = prompts.rows()?;
+            return Err(PolicyError::Size { what: "guides", found: 0, expected });
+        }
+        self.search_observed(prompts, &Conditions::guided(guides), &mut |_| {})
     }
 
-    /// As [`search`](Self::search), telling `observe` every prefix that is kept at each level, best
-    /// first: the tree that the beam walks through.
+    /// As [`search`](Self::search) under any conditions, telling `observe` every prefix that is
+    /// kept at each level, best first: the tree that the beam walks through.
+    ///
+    /// A prompt for which everything is excluded has no answer.
     ///
     /// # Errors
     /// Those of [`search`](Self::search).
     pub fn search_observed(
         &self,
         prompts: &TokenBatch,
-        guides: &[&[u32]],
+        conditions: &Conditions<'_>,
         observe: &mut dyn FnMut(&KeptPrefix<'_>),
     ) -> Result<Vec<Vec<Hypothesis>>, PolicyError> {
         let _guard = tch::no_grad_guard();
-        let users = prompts.rows()?;
-        if guides.len() != users {
-            return Err(PolicyError::Size { what: "guides", found: guides.len(), expected: users });
-        }
-        if self.beam_width == 0 {
-            return Err(PolicyError::Empty { what: "a beam" });
-        }
-        let trie = self.constraint.trie();
-        let mut beams = guides
+        self.begin(conditions, prompts.rows()?)?;
+        let start = Prefilled::read(self.model, prompts, conditions)?;
+        self.search_from(start, conditions, observe)
+    }
+
+    /// As [`search_observed`](Self::search_observed), behind prompts that were read before.
+    ///
+    /// # Errors
+    /// Those of [`search`](Self::search).
+    pub fn search_from(
+        &self,
+        start: Prefilled,
+        conditions: &Conditions<'_>,
+        observe: &mut dyn FnMut(&KeptPrefix<'_>),
+    ) -> Result<Vec<Vec<Hypothesis>>, PolicyError> {
+        let _guard = tch::no_grad_guard();
+        let begins = self.begin(conditions, start.cache.num_prompts())?;
+        let mut beams: Vec<Vec<Beam>> = begins
             .iter()
-            .map(|guide| {
-                let node = trie
-                    .walk(guide)
-                    .filter(|node| !trie.is_leaf(*node))
-                    .ok_or(PolicyError::Empty { what: "the set of semantic ids behind a guide" })?;
-                Ok(vec![Beam { tokens: guide.to_vec(), node, score: 0.0, parent: 0 }])
+            .map(|begin| {
+                let tokens = begin.guide.to_vec();
+                let root = |node| Beam { tokens, node, score: 0.0, parent: 0 };
+                begin.node.map(root).into_iter().collect()
             })
-            .collect::<Result<Vec<_>, PolicyError>>()?;
-        let begun: Vec<usize> = guides.iter().map(|guide| guide.len()).collect();
-        let (hidden, mut cache) = self.model.prefill(prompts, &begun)?;
-        let mut hidden = hidden.unsqueeze(1); // [U, 1, D]
-        let mut finished: Vec<Vec<Hypothesis>> = vec![Vec::new(); users];
+            .collect();
+        let mut finished: Vec<Vec<Hypothesis>> = vec![Vec::new(); beams.len()];
+        let mut walk = Walk::new(self.model, self.constraint, start);
         loop {
-            let slots = usize::try_from(hidden.size()[1]).unwrap_or(0);
-            let scores = self.scores(&hidden, &beams, slots)?;
+            let level = |beam: &Beam| beam.tokens.len();
+            let levels: Vec<Vec<usize>> =
+                beams.iter().map(|beams| beams.iter().map(level).collect()).collect();
+            let scores = walk.scores(self.scoring, &levels)?;
             let expansion = Expansion {
-                trie,
-                offsets: self.constraint.offsets(),
+                trie: self.constraint.trie(),
+                scores: &scores,
                 beam_width: self.beam_width,
                 scoring: self.scoring,
-                slots,
             };
-            beams.par_iter_mut().zip(&mut finished).enumerate().for_each(
-                |(user, (beams, finished))| expansion.apply(user, &scores, beams, finished),
+            beams.par_iter_mut().zip(&mut finished).zip(&begins).enumerate().for_each(
+                |(user, ((beams, finished), begin))| expansion.apply(user, begin, beams, finished),
             );
             for (prompt, (beams, finished)) in beams.iter().zip(&finished).enumerate() {
                 let whole = finished.iter().map(|found| (&found.tokens, found.score));
@@ -134,63 +147,27 @@ impl BeamSearch<'_> {
                     observe(&KeptPrefix { prompt, tokens, score });
                 }
             }
-            let most = beams.iter().map(Vec::len).max().unwrap_or(0);
-            if most == 0 {
-                break;
+            let onward = |beam: &Beam| {
+                let token = beam.tokens.last().copied().unwrap_or(0);
+                Onward { parent: beam.parent, token }
+            };
+            let next: Vec<Vec<Onward>> =
+                beams.iter().map(|beams| beams.iter().map(onward).collect()).collect();
+            if !walk.advance(&next)? {
+                return Ok(finished);
             }
-            // Rows with fewer beams repeat an existing branch; nothing reads the result.
-            let mut parents = vec![0i64; users * most];
-            let mut tokens = vec![0i64; users * most];
-            for (user, beams) in beams.iter().enumerate() {
-                for (slot, beam) in beams.iter().enumerate() {
-                    parents[user * most + slot] = to_i64(beam.parent);
-                    let token = beam.tokens.last().copied().unwrap_or(0);
-                    tokens[user * most + slot] = i64::from(self.constraint.id(token));
-                }
-            }
-            let shape = [to_i64(users), to_i64(most)];
-            let device = self.model.device();
-            cache.gather_branches(&Tensor::from_slice(&parents).view(shape).to_device(device))?;
-            let tokens = Tensor::from_slice(&tokens).view(shape).unsqueeze(2).to_device(device);
-            hidden = self.model.extend(&tokens, &mut cache)?.squeeze_dim(2); // [U, W, D]
         }
-        Ok(finished)
     }
 
-    /// Per level: log-probabilities of its codes, one row for each beam of that level.
-    fn scores(
+    fn begin<'c>(
         &self,
-        hidden: &Tensor,
-        beams: &[Vec<Beam>],
-        slots: usize,
-    ) -> Result<LevelScores, PolicyError> {
-        let width = hidden.size()[2];
-        let flat = hidden.reshape([-1, width]); // [U·W, D]
-        let mut rows_of = vec![Vec::new(); self.constraint.max_len()];
-        for (user, beams) in beams.iter().enumerate() {
-            for (slot, beam) in beams.iter().enumerate() {
-                rows_of[beam.tokens.len()].push(user * slots + slot);
-            }
+        conditions: &Conditions<'c>,
+        users: usize,
+    ) -> Result<Vec<Begin<'c>>, PolicyError> {
+        if self.beam_width == 0 {
+            return Err(PolicyError::Empty { what: "a beam" });
         }
-        let mut scores =
-            LevelScores { row: vec![usize::MAX; beams.len() * slots], levels: Vec::new() };
-        for (level, rows) in rows_of.iter().enumerate() {
-            let mut values = Vec::new();
-            if !rows.is_empty() {
-                let index: Vec<i64> = rows.iter().map(|row| to_i64(*row)).collect();
-                let index = Tensor::from_slice(&index).to_device(flat.device());
-                let picked = flat.f_index_select(0, &index)?;
-                let mut logits =
-                    self.model.head().logits_of(&picked, self.constraint.rows(level))?;
-                if self.scoring == Scoring::Full {
-                    logits -= self.model.head().log_normaliser(&picked)?.unsqueeze(1);
-                }
-                values = Vec::<f32>::try_from(logits.to_kind(Kind::Float).contiguous().view(-1))?;
-            }
-            rows.iter().enumerate().for_each(|(row, flat)| scores.row[*flat] = row);
-            scores.levels.push(values);
-        }
-        Ok(scores)
+        conditions.begin(self.constraint.trie(), users)
     }
 }
 
@@ -198,11 +175,9 @@ impl BeamSearch<'_> {
 #[derive(Debug, Clone, Copy)]
 struct Expansion<'a> {
     trie: &'a Trie,
-    /// First flat token of each level, and the total.
-    offsets: &'a [u32],
+    scores: &'a LevelScores<'a>,
     beam_width: usize,
     scoring: Scoring,
-    slots: usize,
 }
 
 impl Expansion<'_> {
@@ -211,26 +186,20 @@ impl Expansion<'_> {
     fn apply(
         &self,
         user: usize,
-        scores: &LevelScores,
+        begin: &Begin<'_>,
         beams: &mut Vec<Beam>,
         finished: &mut Vec<Hypothesis>,
     ) {
         let mut candidates: Vec<(f32, usize, u32, NodeId)> = Vec::new();
         for (slot, beam) in beams.iter().enumerate() {
-            let level = beam.tokens.len();
-            let (first, end) = (self.offsets[level], self.offsets[level + 1]);
-            let size = (end - first) as usize;
-            let row = scores.row[user * self.slots + slot] * size;
-            let logits = &scores.levels[level][row..row + size];
             let children = self.trie.children(beam.node);
-            let logit = |token: &u32| logits[(*token - first) as usize];
-            let normaliser = match self.scoring {
-                Scoring::Full => 0.0,
-                Scoring::Renormalised => log_sum_exp(children.tokens.iter().map(logit)),
-            };
-            for (k, token) in children.tokens.iter().enumerate() {
-                let score = beam.score + (logit(token) - normaliser);
-                candidates.push((score, slot, *token, children.node(k)));
+            let codes = self.scores.of(user, slot, beam.tokens.len(), children.tokens);
+            let normaliser = normaliser(self.scoring, codes.clone());
+            for (k, (token, code)) in children.tokens.iter().zip(codes).enumerate() {
+                let node = children.node(k);
+                if begin.excluded.is_none_or(|excluded| !excluded.contains(node)) {
+                    candidates.push((beam.score + (code - normaliser), slot, *token, node));
+                }
             }
         }
         // A whole Semantic ID keeps its score while the others can only lose.
@@ -261,16 +230,4 @@ impl Expansion<'_> {
         });
         *beams = next;
     }
-}
-
-/// Logits of each level's codes; `row` leads from a beam's slot to its row of its level.
-#[derive(Debug)]
-struct LevelScores {
-    row: Vec<usize>,
-    levels: Vec<Vec<f32>>,
-}
-
-fn log_sum_exp(values: impl Iterator<Item = f32> + Clone) -> f32 {
-    let max = values.clone().fold(f32::NEG_INFINITY, f32::max);
-    max + values.map(|value| (value - max).exp()).sum::<f32>().ln()
 }

@@ -1,7 +1,9 @@
-//! A catalogue's trie in the vocabulary of a tokenizer.
+//! A trie of answers in the vocabulary of a tokenizer: Semantic IDs, or titles.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use sidereal_sid::{Catalog, NodeId, Trie};
+use sidereal_sid::{Catalog, ItemId, NodeId, Trie, TrieError};
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
@@ -22,6 +24,11 @@ pub enum Scoring {
 
 /// Which tokens may follow which prefix, in vocabulary ids, with the rows of the output head that
 /// each level needs.
+///
+/// A level of a catalogue has the codes of its codebook. Where items are written by other
+/// sequences, such as titles, level `d` has the distinct tokens that stand at place `d` of some
+/// sequence, and a flat token numbers them level by level as it does codes: all that decodes or
+/// scores Semantic IDs decodes and scores those sequences too. Memory is linear in the trie.
 #[derive(Debug)]
 pub struct Constraint {
     trie: Trie,
@@ -66,6 +73,65 @@ impl Constraint {
         let mut offsets: Vec<u32> =
             (0..spec.max_len()).filter_map(|level| spec.token(level, 0)).collect();
         offsets.push(u32::try_from(spec.num_tokens()).unwrap_or(u32::MAX));
+        Ok(Self::over(Trie::from_catalog(catalog), ids, offsets, device))
+    }
+
+    /// The constraint under which item `i` is written as the text `titles[i]` and the end of a
+    /// turn, which decides where one title begins another. Items of one title share its leaf.
+    ///
+    /// A title's tokens are those of its text alone; a prompt must end where they may follow.
+    ///
+    /// # Errors
+    /// [`PolicyError::Trie`] for no titles, an empty one, and where one contains the end of a
+    /// turn; [`PolicyError::Tokenizer`].
+    pub fn from_titles<S: AsRef<str>>(
+        titles: &[S],
+        tokenizer: &SidTokenizer,
+        device: Device,
+    ) -> Result<Self, PolicyError> {
+        let sequences = (0..)
+            .map(ItemId)
+            .zip(titles)
+            .map(|(item, title)| {
+                let mut sequence = tokenizer.encode(title.as_ref())?;
+                if sequence.is_empty() {
+                    return Err(TrieError::EmptySequence { item }.into());
+                }
+                sequence.push(tokenizer.end_of_turn());
+                Ok(sequence)
+            })
+            .collect::<Result<Vec<_>, PolicyError>>()?;
+        Self::from_sequences(&sequences, device)
+    }
+
+    /// The constraint under which item `i` is written as `sequences[i]`, in vocabulary ids.
+    ///
+    /// # Errors
+    /// [`PolicyError::Trie`] for no sequences, an empty one, and one that begins another.
+    pub fn from_sequences<S: AsRef<[u32]>>(
+        sequences: &[S],
+        device: Device,
+    ) -> Result<Self, PolicyError> {
+        let longest = sequences.iter().map(|ids| ids.as_ref().len()).max().unwrap_or(0);
+        let (mut ids, mut offsets) = (Vec::new(), vec![0]);
+        for level in 0..longest {
+            let at_level = sequences.iter().filter_map(|ids| ids.as_ref().get(level));
+            ids.extend(at_level.copied().collect::<BTreeSet<u32>>());
+            offsets.push(u32::try_from(ids.len()).unwrap_or(u32::MAX));
+        }
+        let flat = |level: usize, id: u32| {
+            let (first, end) = (offsets[level], offsets[level + 1]);
+            let place = ids[first as usize..end as usize].partition_point(|other| *other < id);
+            first + u32::try_from(place).unwrap_or(u32::MAX)
+        };
+        let flat: Vec<Vec<u32>> = sequences
+            .iter()
+            .map(|ids| ids.as_ref().iter().enumerate().map(|(l, id)| flat(l, *id)).collect())
+            .collect();
+        Ok(Self::over(Trie::from_sequences(&flat)?, ids, offsets, device))
+    }
+
+    fn over(trie: Trie, ids: Vec<u32>, offsets: Vec<u32>, device: Device) -> Self {
         let rows = offsets
             .windows(2)
             .map(|range| {
@@ -76,7 +142,7 @@ impl Constraint {
                 Tensor::from_slice(&rows).to_device(device)
             })
             .collect();
-        Ok(Self { trie: Trie::from_catalog(catalog), ids, offsets, rows })
+        Self { trie, ids, offsets, rows }
     }
 
     /// The trie over flat token indices.

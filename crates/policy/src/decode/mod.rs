@@ -1,7 +1,21 @@
-//! Writing Semantic IDs under a trie.
+//! Writing Semantic IDs and titles under a trie, and free text.
 
 mod beam;
+mod conditions;
 mod constraint;
+mod gumbel;
+mod reason;
+mod sample;
+mod sampling;
+mod text;
+mod walk;
 
 pub use beam::{BeamSearch, Hypothesis, KeptPrefix};
+pub use conditions::{Conditions, Excluded};
 pub use constraint::{Constraint, Scoring};
+pub use gumbel::DistinctRollout;
+pub use reason::{Chain, ChainEnd, Reasoner, ReasoningMarkers, Thoughts, merge_chains};
+pub use sample::{Rollout, Sampler};
+pub use sampling::SamplingConfig;
+pub use text::{Drawn, Text, TextEnd, TextSampler, WrittenToken};
+pub use walk::Prefilled;

@@ -120,7 +120,7 @@ impl Decoder {
     /// As [`load`](Self::load).
     pub fn load_as(dir: &Path, device: Device, kind: Kind) -> Result<Self, PolicyError> {
         let config = DecoderConfig::load(dir)?;
-        let mut found = read_checkpoint(dir, kind)?;
+        let mut found = read_checkpoint(dir, Some(kind))?;
         if config.tie_word_embeddings {
             found.remove("lm_head.weight");
         }
@@ -130,8 +130,8 @@ impl Decoder {
         Self::from_weights(config, weights)
     }
 
-    /// Writes `config.json`, `generation_config.json` and `model.safetensors` so that transformers
-    /// opens the directory with equal logits.
+    /// Writes `config.json`, `model.safetensors` and, where there is none,
+    /// `generation_config.json`, so that transformers opens the directory with equal logits.
     ///
     /// # Errors
     /// [`PolicyError::Io`] and [`PolicyError::TensorFile`].

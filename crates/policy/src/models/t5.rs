@@ -99,7 +99,7 @@ impl T5 {
     /// As [`load`](Self::load).
     pub fn load_as(dir: &Path, device: Device, kind: Kind) -> Result<Self, PolicyError> {
         let mut config = T5Config::load(dir)?;
-        let mut found = read_checkpoint(dir, kind)?;
+        let mut found = read_checkpoint(dir, Some(kind))?;
         // Copies of the embedding, and a table that no decoder layer reads, in old checkpoints.
         found.retain(|name, _| {
             !name.ends_with(".embed_tokens.weight")

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use sidereal_policy::{BeamSearch, Hypothesis, PolicyError, Scoring};
+use sidereal_policy::{BeamSearch, Conditions, Hypothesis, PolicyError, Scoring};
 use sidereal_sid::{Catalog, Code, SemanticId, strategies};
 
 use crate::naive::Naive;
@@ -145,7 +145,7 @@ fn the_observed_prefixes_lead_to_every_hypothesis() {
     let prompts = tiny::batch(&[vec![5, 9, 2], vec![7]]);
     let mut kept = BTreeMap::new();
     let found = search
-        .search_observed(&prompts, &[&[], &[]], &mut |prefix| {
+        .search_observed(&prompts, &Conditions::default(), &mut |prefix| {
             kept.insert((prefix.prompt, prefix.tokens.to_vec()), prefix.score);
         })
         .unwrap();

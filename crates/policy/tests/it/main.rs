@@ -3,12 +3,17 @@
 
 mod beam;
 mod cache;
+mod chat;
 mod completions;
 mod encoder;
 mod errors;
 mod generate;
 mod naive;
 mod parity;
+mod reason;
+mod sample;
 mod score;
 mod t5;
 mod tiny;
+mod titles;
+mod vocabulary;

@@ -23,7 +23,11 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
 }
 
 /// Logits of the last `count` real tokens of each prompt, computed as one padded batch.
-fn logits_of_last(model: &Decoder, prompts: &[Vec<u32>], count: usize) -> Vec<Vec<Vec<f32>>> {
+pub(crate) fn logits_of_last(
+    model: &Decoder,
+    prompts: &[Vec<u32>],
+    count: usize,
+) -> Vec<Vec<Vec<f32>>> {
     let limit = model.config().max_position_embeddings;
     let batch = TokenBatch::new(prompts, tiny::PAD, limit, Device::Cpu).unwrap();
     let hidden = model.forward(&batch, 0.0).unwrap();

@@ -40,7 +40,7 @@ fn config(vocab_size: usize, feed_forward_proj: T5FeedForward, tied: bool) -> T5
     }
 }
 
-fn logits(model: &T5, prompts: &[Vec<u32>], answers: &[Vec<u32>]) -> Vec<Vec<Vec<f32>>> {
+pub(crate) fn logits(model: &T5, prompts: &[Vec<u32>], answers: &[Vec<u32>]) -> Vec<Vec<Vec<f32>>> {
     let hidden = model.forward(&tiny::batch(prompts), &tiny::batch(answers), 0.0).unwrap();
     let of_row = |(row, answer): (i64, &Vec<u32>)| {
         let logits = model.head().logits(&hidden.get(row)).unwrap();

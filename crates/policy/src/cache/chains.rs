@@ -1,0 +1,134 @@
+//! Branches that become prompts of their own, for texts of different lengths that go on together.
+
+use tch::{Kind, Tensor};
+
+use super::{KvCache, LayerCache};
+use crate::PolicyError;
+use crate::weights::to_i64;
+
+impl KvCache {
+    /// The branches `picks` (prompt, branch) as prompts, each behind a copy of its prompt's keys.
+    ///
+    /// Keys carry their positions, so that it does not matter where in the prompt they stand:
+    /// padding may lie between a prompt's tokens and its branch's.
+    pub(crate) fn branches_as_prompts(
+        &self,
+        picks: &[(usize, usize)],
+    ) -> Result<Self, PolicyError> {
+        self.check_no_source()?;
+        let device = self.prompt_len.device();
+        let index = |of: fn(&(usize, usize)) -> usize| {
+            let rows: Vec<i64> = picks.iter().map(|pick| to_i64(of(pick))).collect();
+            Tensor::from_slice(&rows).to_device(device)
+        };
+        let (users, slots) = (index(|pick| pick.0), index(|pick| pick.1));
+        let layers = self
+            .layers
+            .iter()
+            .map(|layer| {
+                let mut prompt = both(&layer.prompt, |x| x.f_index_select(0, &users))?;
+                if let Some(branch) = &layer.branch {
+                    // [U, Hkv, W, S, hd] -> [P, Hkv, S, hd]
+                    let own = both(branch, |x| {
+                        let x = x.f_index_select(0, &users)?;
+                        let [rows, heads, _, len, dim] =
+                            <[i64; 5]>::try_from(x.size()).unwrap_or([0; 5]);
+                        let slots = slots
+                            .view([-1, 1, 1, 1, 1])
+                            .f_expand([rows, heads, 1, len, dim], false)?;
+                        x.f_gather(2, &slots, false)?.f_squeeze_dim(2)
+                    })?;
+                    prompt.0 = Tensor::f_cat(&[prompt.0, own.0], 2)?;
+                    prompt.1 = Tensor::f_cat(&[prompt.1, own.1], 2)?;
+                }
+                Ok(LayerCache { prompt, branch: None, source: None })
+            })
+            .collect::<Result<Vec<_>, PolicyError>>()?;
+        let mask = self.prompt_mask.f_index_select(0, &users)?;
+        let own =
+            Tensor::f_zeros([to_i64(picks.len()), 1, 1, self.branch_len], (Kind::Float, device))?;
+        let prompt_len = self.prompt_len.f_index_select(0, &users)? + self.branch_len;
+        Ok(Self {
+            layers,
+            longest: i64::try_from(prompt_len.f_max()?)?,
+            prompt_len,
+            prompt_mask: Tensor::f_cat(&[mask, own], -1)?,
+            source_mask: None,
+            branch_len: 0,
+            width: None,
+        })
+    }
+
+    /// Accepts what a decoder has read: an encoder-decoder takes positions from where keys stand.
+    pub(crate) fn check_no_source(&self) -> Result<(), PolicyError> {
+        match self.source_mask {
+            None => Ok(()),
+            Some(_) => Err(PolicyError::Unsupported {
+                field: "model",
+                found: "an encoder-decoder".into(),
+                expected: "a decoder, where chains of thought go on as prompts",
+            }),
+        }
+    }
+
+    /// Leaves only the prompts `rows` and their branches, in this order.
+    pub(crate) fn keep_prompts(&mut self, rows: &[usize]) -> Result<(), PolicyError> {
+        let rows: Vec<i64> = rows.iter().map(|row| to_i64(*row)).collect();
+        let rows = Tensor::from_slice(&rows).to_device(self.prompt_len.device());
+        let keep = |x: &Tensor| x.f_index_select(0, &rows);
+        for layer in &mut self.layers {
+            layer.prompt = both(&layer.prompt, keep)?;
+            layer.branch = layer.branch.as_ref().map(|branch| both(branch, keep)).transpose()?;
+            layer.source = layer.source.as_ref().map(|source| both(source, keep)).transpose()?;
+        }
+        self.source_mask = self.source_mask.as_ref().map(keep).transpose()?;
+        self.prompt_len = keep(&self.prompt_len)?;
+        self.prompt_mask = keep(&self.prompt_mask)?;
+        self.longest = i64::try_from(self.prompt_len.f_max()?)?;
+        Ok(())
+    }
+
+    /// One cache of the prompts of several, in order; branches are left behind.
+    pub(crate) fn stack(parts: &[Self]) -> Result<Self, PolicyError> {
+        let padded = |part: &Self| part.prompt_mask.size().last().copied().unwrap_or(0);
+        let most = parts.iter().map(padded).max().unwrap_or(0);
+        let rows = |of: &dyn Fn(&Self) -> Result<Tensor, tch::TchError>| {
+            let rows = parts.iter().map(of).collect::<Result<Vec<_>, _>>()?;
+            Tensor::f_cat(&rows, 0)
+        };
+        let num_layers = parts.first().map_or(0, |part| part.layers.len());
+        let layers = (0..num_layers)
+            .map(|layer| {
+                let pad =
+                    |part: &Self, x: &Tensor| x.f_constant_pad_nd([0, 0, 0, most - padded(part)]);
+                let keys = rows(&|part| pad(part, &part.layers[layer].prompt.0))?;
+                let values = rows(&|part| pad(part, &part.layers[layer].prompt.1))?;
+                Ok(LayerCache { prompt: (keys, values), branch: None, source: None })
+            })
+            .collect::<Result<Vec<_>, PolicyError>>()?;
+        let mask = |part: &Self| {
+            let missing = most - padded(part);
+            let [rows, ..] = <[i64; 4]>::try_from(part.prompt_mask.size()).unwrap_or([0; 4]);
+            let options = (Kind::Float, part.prompt_mask.device());
+            let behind = Tensor::f_full([rows, 1, 1, missing], f64::NEG_INFINITY, options)?;
+            Tensor::f_cat(&[&part.prompt_mask, &behind], -1)
+        };
+        Ok(Self {
+            layers,
+            prompt_len: rows(&|part| Ok(part.prompt_len.shallow_clone()))?,
+            longest: parts.iter().map(|part| part.longest).max().unwrap_or(0),
+            prompt_mask: rows(&mask)?,
+            source_mask: None,
+            branch_len: 0,
+            width: None,
+        })
+    }
+}
+
+/// The same of keys and values.
+fn both(
+    (keys, values): &(Tensor, Tensor),
+    of: impl Fn(&Tensor) -> Result<Tensor, tch::TchError>,
+) -> Result<(Tensor, Tensor), tch::TchError> {
+    Ok((of(keys)?, of(values)?))
+}

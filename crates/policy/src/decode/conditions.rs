@@ -1,0 +1,164 @@
+//! What is asked of each answer besides being legal.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sidereal_sid::{ItemId, NodeId, Trie};
+
+use crate::PolicyError;
+
+/// What each prompt's answer must begin with and must not be. A list has one entry for each prompt,
+/// or is empty and asks nothing of any.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Conditions<'a> {
+    /// Flat tokens that an answer begins with; the prompt's own tokens end with the same.
+    pub guides: &'a [&'a [u32]],
+    /// What is not written.
+    pub excluded: &'a [Excluded],
+    /// Names of the prompts for their random numbers: what is drawn for a prompt depends on its
+    /// key, not on its neighbours. Without keys the prompts' places in the batch are theirs.
+    pub keys: &'a [u64],
+}
+
+/// One prompt's conditions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begin<'a> {
+    pub(crate) guide: &'a [u32],
+    /// Node of the guide; `None` where everything behind it is excluded.
+    pub(crate) node: Option<NodeId>,
+    pub(crate) excluded: Option<&'a Excluded>,
+    pub(crate) key: u64,
+}
+
+impl<'a> Conditions<'a> {
+    /// Answers that begin with these guides.
+    #[must_use]
+    pub const fn guided(guides: &'a [&'a [u32]]) -> Self {
+        Self { guides, excluded: &[], keys: &[] }
+    }
+
+    /// Tokens of each prompt that are the beginning of its answer, `[U]`.
+    pub(crate) fn begun(&self, users: usize) -> Vec<usize> {
+        match self.guides {
+            [] => vec![0; users],
+            guides => guides.iter().map(|guide| guide.len()).collect(),
+        }
+    }
+
+    /// Where each of `users` prompts begins.
+    ///
+    /// # Errors
+    /// [`PolicyError::Size`] for a list of another length; [`PolicyError::Empty`] where no
+    /// sequence goes on behind a guide.
+    pub(crate) fn begin(&self, trie: &Trie, users: usize) -> Result<Vec<Begin<'a>>, PolicyError> {
+        let lists = [
+            ("guides", self.guides.len()),
+            ("exclusions", self.excluded.len()),
+            ("keys of prompts", self.keys.len()),
+        ];
+        for (what, found) in lists {
+            if found != 0 && found != users {
+                return Err(PolicyError::Size { what, found, expected: users });
+            }
+        }
+        (0..users)
+            .map(|user| {
+                let guide: &[u32] = self.guides.get(user).copied().unwrap_or_default();
+                let node = trie
+                    .walk(guide)
+                    .filter(|node| !trie.is_leaf(*node))
+                    .ok_or(PolicyError::Empty { what: "the set of semantic ids behind a guide" })?;
+                let excluded = self.excluded.get(user).filter(|excluded| !excluded.is_empty());
+                let dead = excluded.is_some_and(|excluded| excluded.contains(node));
+                let key = self.keys.get(user).copied().unwrap_or(user as u64);
+                Ok(Begin { guide, node: (!dead).then_some(node), excluded, key })
+            })
+            .collect()
+    }
+}
+
+/// The part of a trie that only leads to items that are not wanted, such as those that a user has
+/// seen.
+///
+/// A Semantic ID is out where all its items are, and a prefix where all that continues it is.
+/// Scores stay what they are without an exclusion: nothing is divided anew among what is left.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Excluded {
+    nodes: BTreeSet<NodeId>,
+}
+
+impl Excluded {
+    /// Excludes `items`, in any order, repeated or not.
+    ///
+    /// # Errors
+    /// [`PolicyError::UnknownItem`] for an item that the trie does not have.
+    pub fn new(trie: &Trie, items: impl IntoIterator<Item = ItemId>) -> Result<Self, PolicyError> {
+        // How many items of a leaf, then how many children of a node, are out.
+        let mut out: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for item in items.into_iter().collect::<BTreeSet<_>>() {
+            let leaf = trie.leaf(item).ok_or(PolicyError::UnknownItem { item })?;
+            *out.entry(leaf).or_default() += 1;
+        }
+        let mut nodes = BTreeSet::new();
+        // Nodes are numbered breadth first: a parent comes after all its children.
+        while let Some((node, count)) = out.pop_last() {
+            let whole = match trie.children(node).len() {
+                0 => trie.items(node).len(),
+                children => children,
+            };
+            if count == whole {
+                nodes.insert(node);
+                if let Some(parent) = trie.parent(node) {
+                    *out.entry(parent).or_default() += 1;
+                }
+            }
+        }
+        Ok(Self { nodes })
+    }
+
+    /// Whether nothing that is wanted lies behind `node`.
+    #[must_use]
+    pub fn contains(&self, node: NodeId) -> bool {
+        self.nodes.contains(&node)
+    }
+
+    /// Whether nothing is out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Items 0 and 1 share a sequence; 2 stands beside them, 3 alone.
+    fn trie() -> Trie {
+        let sequences: [&[u32]; 4] = [&[1, 5], &[1, 5], &[1, 6], &[2, 5]];
+        Trie::from_sequences(&sequences).unwrap()
+    }
+
+    #[test]
+    fn a_shared_end_is_out_once_all_its_items_are_and_a_prefix_once_all_behind_it_is() {
+        let trie = trie();
+        let at = |tokens: &[u32]| trie.walk(tokens).unwrap();
+        let out = |items: &[u32]| Excluded::new(&trie, items.iter().copied().map(ItemId)).unwrap();
+        assert!(out(&[0, 0]).is_empty());
+        let both = out(&[1, 0]);
+        assert!(both.contains(at(&[1, 5])) && !both.contains(at(&[1])));
+        let three = out(&[2, 0, 1]);
+        assert!(three.contains(at(&[1])) && !three.contains(Trie::ROOT));
+        assert!(out(&[0, 1, 2, 3]).contains(Trie::ROOT));
+        let error = Excluded::new(&trie, [ItemId(4)]).unwrap_err();
+        assert!(matches!(error, PolicyError::UnknownItem { item: ItemId(4) }));
+    }
+
+    #[test]
+    fn lists_of_another_length_are_named() {
+        let trie = trie();
+        let two = Conditions { keys: &[1, 2], ..Conditions::default() };
+        let error = two.begin(&trie, 3).unwrap_err();
+        let named = matches!(error, PolicyError::Size { what: "keys of prompts", found: 2, .. });
+        assert!(named, "{error}");
+    }
+}

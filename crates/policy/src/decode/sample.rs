@@ -1,0 +1,271 @@
+//! Sampling Semantic IDs under a trie.
+
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use sidereal_sid::{NodeId, Trie};
+
+use crate::PolicyError;
+use crate::cache::TokenBatch;
+use crate::decode::conditions::Begin;
+use crate::decode::sampling::{NOTHING_TO_DRAW, Purpose, stream};
+use crate::decode::walk::{LevelScores, Onward, Walk, normaliser};
+use crate::decode::{Conditions, Constraint, Prefilled, SamplingConfig, Scoring};
+use crate::models::language_model::LanguageModel;
+use crate::score::Target;
+use crate::score::completions::CompletionToken;
+
+/// Draws Semantic IDs of a catalogue from the policy.
+///
+/// Each code is drawn from the legal ones by `sampling`, hence from their renormalised
+/// distribution whatever `scoring` is; `scoring` says what the log-probabilities that come back are
+/// a share of. A prompt is read once for all its rollouts, and rollouts that agree so far are one
+/// branch. What is drawn depends on `seed`, the prompt's key and the rollout's number alone, up to
+/// the rounding of logits.
+#[derive(Debug, Clone, Copy)]
+pub struct Sampler<'a> {
+    /// The policy.
+    pub model: &'a dyn LanguageModel,
+    /// What may be written.
+    pub constraint: &'a Constraint,
+    /// How a code is drawn.
+    pub sampling: SamplingConfig,
+    /// What a code's returned log-probability is a share of.
+    pub scoring: Scoring,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+/// A Semantic ID that was drawn.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Rollout {
+    /// Node of the trie that its codes lead to: a leaf.
+    pub node: NodeId,
+    /// Flat token indices, the guide's codes included.
+    pub tokens: Vec<u32>,
+    /// Log-probability of each code behind the guide under the model and the scoring, nats, at
+    /// temperature 1: what [`group_logp`](crate::group_logp) computes.
+    pub logp: Vec<f32>,
+    /// Log-probability of each code behind the guide in what it was drawn from: legal codes that
+    /// are not excluded, temperature and cuts applied.
+    pub draw_logp: Vec<f64>,
+}
+
+impl Rollout {
+    pub(super) fn begin(begin: &Begin<'_>, node: NodeId) -> Self {
+        let tokens = begin.guide.to_vec();
+        Self { node, tokens, logp: Vec::new(), draw_logp: Vec::new() }
+    }
+
+    /// Log-probability of the codes behind the guide, nats.
+    #[must_use]
+    pub fn score(&self) -> f32 {
+        self.logp.iter().sum()
+    }
+
+    /// The codes behind the guide as targets of [`completion_logp`](crate::completion_logp).
+    #[must_use]
+    pub fn completion(&self, constraint: &Constraint) -> Vec<CompletionToken> {
+        let trie = constraint.trie();
+        let codes = &self.tokens[self.tokens.len() - self.logp.len()..];
+        // The path to the leaf, from its end.
+        let path = std::iter::successors(trie.parent(self.node), |node| trie.parent(*node));
+        let mut targets: Vec<_> = path
+            .zip(codes.iter().rev())
+            .map(|(node, token)| CompletionToken::Scored(Target::Code { node, token: *token }))
+            .collect();
+        targets.reverse();
+        targets
+    }
+
+    /// The rollout with one of its node's codes more.
+    pub(super) fn push(&mut self, code: &Code) {
+        self.node = code.node;
+        self.tokens.push(code.token);
+        self.logp.push(code.logp);
+        self.draw_logp.push(code.draw_logp);
+    }
+}
+
+/// A code that may follow a branch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Code {
+    pub(super) node: NodeId,
+    pub(super) token: u32,
+    pub(super) logp: f32,
+    pub(super) draw_logp: f64,
+}
+
+/// The codes that may follow a branch, and their scores.
+#[derive(Debug)]
+pub(super) struct Legal {
+    /// In the order of the trie; `draw_logp` is not yet known.
+    pub(super) codes: Vec<Code>,
+    /// What they are drawn by, in the same order.
+    pub(super) logits: Vec<f32>,
+}
+
+/// A rollout on its way.
+#[derive(Debug)]
+struct Open {
+    rollout: Rollout,
+    /// Its number in the group.
+    place: usize,
+    rng: ChaCha8Rng,
+    /// Branch that it is on.
+    slot: usize,
+}
+
+impl Sampler<'_> {
+    /// For each prompt `num_rollouts` independent draws, in the order of their numbers; none where
+    /// everything is excluded.
+    ///
+    /// # Errors
+    /// [`PolicyError::Size`] where conditions and prompts differ in number, [`PolicyError::Empty`]
+    /// for no rollouts, where nothing follows a guide, and where logits are not finite.
+    pub fn sample(
+        &self,
+        prompts: &TokenBatch,
+        conditions: &Conditions<'_>,
+        num_rollouts: usize,
+    ) -> Result<Vec<Vec<Rollout>>, PolicyError> {
+        let _guard = tch::no_grad_guard();
+        conditions.begin(self.constraint.trie(), prompts.rows()?)?;
+        let start = Prefilled::read(self.model, prompts, conditions)?;
+        self.sample_from(start, conditions, num_rollouts)
+    }
+
+    /// As [`sample`](Self::sample), behind prompts that were read before.
+    ///
+    /// # Errors
+    /// As [`sample`](Self::sample).
+    pub fn sample_from(
+        &self,
+        start: Prefilled,
+        conditions: &Conditions<'_>,
+        num_rollouts: usize,
+    ) -> Result<Vec<Vec<Rollout>>, PolicyError> {
+        let _guard = tch::no_grad_guard();
+        if num_rollouts == 0 {
+            return Err(PolicyError::Empty { what: "a group of rollouts" });
+        }
+        let trie = self.constraint.trie();
+        let begins = conditions.begin(trie, start.cache.num_prompts())?;
+        let mut open: Vec<Vec<Open>> = begins
+            .iter()
+            .map(|begin| {
+                let rollouts = begin.node.into_iter().flat_map(|node| {
+                    (0..num_rollouts).map(move |place| Open {
+                        rollout: Rollout::begin(begin, node),
+                        place,
+                        rng: stream(self.seed, Purpose::Codes, begin.key, place),
+                        slot: 0,
+                    })
+                });
+                rollouts.collect()
+            })
+            .collect();
+        let mut finished: Vec<Vec<(usize, Rollout)>> = vec![Vec::new(); begins.len()];
+        let mut walk = Walk::new(self.model, self.constraint, start);
+        loop {
+            let levels: Vec<Vec<usize>> = open.iter().map(|open| levels(open)).collect();
+            let scores = walk.scores(self.scoring, &levels)?;
+            let rule = self.rule(&scores);
+            let next = open
+                .par_iter_mut()
+                .zip(&mut finished)
+                .zip(&begins)
+                .enumerate()
+                .map(|(user, ((open, finished), begin))| {
+                    for open in &mut *open {
+                        let mut legal = rule.legal(&open.rollout, begin, user, open.slot);
+                        let draw = rule.sampling.draw(&legal.logits, &mut open.rng);
+                        let draw = draw.ok_or(NOTHING_TO_DRAW)?;
+                        let code = &mut legal.codes[draw.index];
+                        code.draw_logp = draw.logp;
+                        open.rollout.push(code);
+                    }
+                    let whole = open.extract_if(.., |open| rule.trie.is_leaf(open.rollout.node));
+                    finished.extend(whole.map(|open| (open.place, open.rollout)));
+                    Ok(share_branches(open))
+                })
+                .collect::<Result<Vec<_>, PolicyError>>()?;
+            if !walk.advance(&next)? {
+                break;
+            }
+        }
+        let in_order = |mut group: Vec<(usize, Rollout)>| {
+            group.sort_by_key(|(place, _)| *place);
+            group.into_iter().map(|(_, rollout)| rollout).collect()
+        };
+        Ok(finished.into_iter().map(in_order).collect())
+    }
+
+    /// What draws in parallel ask for.
+    pub(super) const fn rule<'s>(&'s self, scores: &'s LevelScores<'s>) -> Rule<'s> {
+        let Self { constraint, sampling, scoring, .. } = self;
+        Rule { trie: constraint.trie(), scores, sampling: *sampling, scoring: *scoring }
+    }
+}
+
+/// The tensor-free half of a step, which runs for all prompts in parallel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rule<'a> {
+    pub(super) trie: &'a Trie,
+    scores: &'a LevelScores<'a>,
+    pub(super) sampling: SamplingConfig,
+    scoring: Scoring,
+}
+
+impl Rule<'_> {
+    /// What may follow a rollout on a branch.
+    pub(super) fn legal(
+        &self,
+        rollout: &Rollout,
+        begin: &Begin<'_>,
+        user: usize,
+        slot: usize,
+    ) -> Legal {
+        let children = self.trie.children(rollout.node);
+        let all = self.scores.of(user, slot, rollout.tokens.len(), children.tokens);
+        let normaliser = normaliser(self.scoring, all.clone());
+        let codes = children.tokens.iter().zip(all).enumerate().map(|(k, (token, score))| Code {
+            node: children.node(k),
+            token: *token,
+            logp: score - normaliser,
+            draw_logp: 0.0,
+        });
+        let wanted =
+            |code: &Code| begin.excluded.is_none_or(|excluded| !excluded.contains(code.node));
+        let codes: Vec<Code> = codes.filter(wanted).collect();
+        let logits = codes.iter().map(|code| code.logp).collect();
+        Legal { codes, logits }
+    }
+}
+
+/// Level of each branch of a prompt's rollouts.
+fn levels(open: &[Open]) -> Vec<usize> {
+    let branches = open.iter().map(|open| open.slot + 1).max().unwrap_or(0);
+    let mut levels = vec![0; branches];
+    for open in open {
+        levels[open.slot] = open.rollout.tokens.len();
+    }
+    levels
+}
+
+/// Puts rollouts that stand at one node on one branch.
+fn share_branches(open: &mut [Open]) -> Vec<Onward> {
+    let mut nodes: Vec<NodeId> = Vec::new();
+    let mut next = Vec::new();
+    for open in open {
+        let shared = nodes.iter().position(|node| *node == open.rollout.node);
+        let slot = shared.unwrap_or_else(|| {
+            let token = open.rollout.tokens.last().copied().unwrap_or(0);
+            next.push(Onward { parent: open.slot, token });
+            nodes.push(open.rollout.node);
+            nodes.len() - 1
+        });
+        open.slot = slot;
+    }
+    next
+}

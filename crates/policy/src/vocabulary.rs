@@ -1,0 +1,239 @@
+//! Teaching a pretrained checkpoint the tokens of Semantic IDs.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sidereal_sid::SidSpec;
+use tch::{Device, Kind, Tensor};
+
+use crate::PolicyError;
+use crate::tokenizer::SidTokenizer;
+use crate::weights::{
+    Weights, checkpoint_file, read_checkpoint, to_i64, write_safetensors, write_text,
+};
+
+/// Matrices with a row for each token, by their names in HF checkpoints.
+const ROWS_OF_TOKENS: [&str; 3] = ["model.embed_tokens.weight", "shared.weight", "lm_head.weight"];
+/// Copies of a matrix that some checkpoints hold besides.
+const COPIES_OF_SHARED: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
+/// Settings of generation that old configurations hold, from which readers still take them.
+const GENERATION: [&str; 24] = [
+    "bad_words_ids",
+    "diversity_penalty",
+    "do_sample",
+    "early_stopping",
+    "encoder_no_repeat_ngram_size",
+    "exponential_decay_length_penalty",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "length_penalty",
+    "max_length",
+    "min_length",
+    "no_repeat_ngram_size",
+    "num_beam_groups",
+    "num_beams",
+    "num_return_sequences",
+    "prefix",
+    "remove_invalid_values",
+    "repetition_penalty",
+    "suppress_tokens",
+    "task_specific_params",
+    "temperature",
+    "top_k",
+    "top_p",
+    "typical_p",
+];
+
+/// What the rows of new tokens begin as.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RowInit {
+    /// Draws from N(0, σ²), σ as the base was initialised: `initializer_range` of its
+    /// configuration (0.02 where it names none), for T5 `initializer_factor` (1).
+    #[default]
+    Random,
+    /// The mean of the rows of the base's tokens, plus draws from N(0, `noise`²): new tokens begin
+    /// about as likely as an average one.
+    Mean {
+        /// Standard deviation of the noise, 0 for none; without it all new rows are equal and
+        /// only training tells them apart.
+        noise: f64,
+    },
+}
+
+/// How a pretrained vocabulary grows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VocabularyExtension {
+    /// What new rows begin as, in the embedding and in an output head of its own alike.
+    pub init: RowInit,
+    /// The number of rows becomes a multiple of this; rows that no token has are zero. Range
+    /// `1..`.
+    pub pad_to_multiple_of: usize,
+    /// What a completion in words ends with where that is not the base's `eos_token`.
+    pub end_of_turn: Option<String>,
+    /// Seed of the draws.
+    pub seed: i64,
+}
+
+impl Default for VocabularyExtension {
+    /// Random rows, no padding, the base's own end, seed 0.
+    fn default() -> Self {
+        Self { init: RowInit::default(), pad_to_multiple_of: 1, end_of_turn: None, seed: 0 }
+    }
+}
+
+impl VocabularyExtension {
+    fn check(&self) -> Result<(), PolicyError> {
+        if self.pad_to_multiple_of == 0 {
+            let (field, expected) = ("pad_to_multiple_of", "1 and above");
+            return Err(PolicyError::Unsupported { field, found: "0".into(), expected });
+        }
+        match self.init {
+            RowInit::Mean { noise } if !(noise.is_finite() && noise >= 0.0) => {
+                let (field, expected) = ("noise", "a finite number from 0 on");
+                Err(PolicyError::Unsupported { field, found: noise.to_string(), expected })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes into `out` the checkpoint of `base` with one token for each code of `spec`: tokenizer,
+/// embedding and, where it is not tied, output head.
+///
+/// Works on any decoder or T5 in HF form, whole or sharded, with `tokenizer.json`; element types
+/// stay. New tokens take the ids behind the tokenizer's last, first those rows that the base was
+/// padded with, which are initialised anew. The number of rows never shrinks. No setting of
+/// generation is inherited; `generation_config.json` names special tokens and nothing else. The
+/// weights are written last, so that a directory cut short does not load.
+///
+/// Embeddings are drawn from libtorch's global generator, seeded by `how.seed`.
+///
+/// # Errors
+/// Those of [`SidTokenizer::extend`]; damaged or missing files by name;
+/// [`PolicyError::Vocabulary`] where the base has more tokens than rows;
+/// [`PolicyError::Unsupported`] for settings out of range and where `out` is `base`.
+pub fn extend_pretrained(
+    base: &Path,
+    spec: &SidSpec,
+    how: &VocabularyExtension,
+    out: &Path,
+) -> Result<SidTokenizer, PolicyError> {
+    how.check()?;
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PolicyError::Io { path, source }
+    };
+    fs::create_dir_all(out).map_err(io(out))?;
+    if base.canonicalize().map_err(io(base))? == out.canonicalize().map_err(io(out))? {
+        let (field, found) = ("directory of the extended checkpoint", out.display().to_string());
+        return Err(PolicyError::Unsupported { field, found, expected: "another than the base's" });
+    }
+    let path = base.join("config.json");
+    let text = fs::read_to_string(&path).map_err(io(&path))?;
+    let mut config: Map<String, Value> =
+        serde_json::from_str(&text).map_err(|source| PolicyError::Json { path, source })?;
+    let tokenizer = SidTokenizer::extend(base, spec, how.end_of_turn.as_deref())?;
+    let mut weights = read_checkpoint(base, None)?;
+    let sigma = sigma(&config);
+    let known = tokenizer.vocab_size() - spec.num_tokens();
+    let rows = Rows {
+        known: to_i64(known),
+        used: to_i64(tokenizer.vocab_size()),
+        multiple: to_i64(how.pad_to_multiple_of),
+        init: how.init,
+        sigma,
+    };
+    drop_copies(&config, &mut weights);
+    tch::manual_seed(how.seed);
+    let mut vocab_size = None;
+    for name in ROWS_OF_TOKENS {
+        if let Some(matrix) = weights.get_mut(name) {
+            let found = matrix.size().first().copied().unwrap_or(0);
+            if found < rows.known {
+                let model = usize::try_from(found).unwrap_or(0);
+                return Err(PolicyError::Vocabulary { tokenizer: known, model });
+            }
+            *matrix = rows.grow(matrix)?;
+            vocab_size = Some(matrix.size()[0]);
+        }
+    }
+    let vocab_size = vocab_size.ok_or_else(|| PolicyError::MissingTensor {
+        path: checkpoint_file(base),
+        name: ROWS_OF_TOKENS[0].to_owned(),
+    })?;
+    config.insert("vocab_size".into(), json!(vocab_size));
+    config.retain(|field, _| !GENERATION.contains(&field.as_str()));
+    config.extend(tokenizer.special_ids());
+    write_text(&out.join("config.json"), &format!("{:#}\n", Value::Object(config)))?;
+    tokenizer.save(out)?;
+    write_safetensors(&out.join("model.safetensors"), &weights)?;
+    Ok(tokenizer)
+}
+
+/// Standard deviation that the base's embedding was drawn with.
+fn sigma(config: &Map<String, Value>) -> f64 {
+    let number = |field: &str| config.get(field).and_then(Value::as_f64);
+    if config.get("model_type").is_some_and(|kind| kind == "t5") {
+        number("initializer_factor").unwrap_or(1.0)
+    } else {
+        number("initializer_range").unwrap_or(0.02)
+    }
+}
+
+/// Takes out what readers make from another matrix anyway.
+fn drop_copies(config: &Map<String, Value>, weights: &mut Weights) {
+    if weights.contains_key("shared.weight") {
+        weights.retain(|name, _| !COPIES_OF_SHARED.contains(&name.as_str()));
+    }
+    // T5's configuration leaves the default out.
+    let t5 = config.get("model_type").is_some_and(|kind| kind == "t5");
+    let tied = config.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(t5);
+    if tied {
+        weights.remove("lm_head.weight");
+    }
+}
+
+/// How a matrix with a row for each token grows.
+#[derive(Debug, Clone, Copy)]
+struct Rows {
+    /// Rows that the base's tokens have.
+    known: i64,
+    /// Rows that tokens have afterwards.
+    used: i64,
+    multiple: i64,
+    init: RowInit,
+    sigma: f64,
+}
+
+impl Rows {
+    fn grow(&self, matrix: &Tensor) -> Result<Tensor, PolicyError> {
+        let [found, width] = <[i64; 2]>::try_from(matrix.size()).map_err(|_| {
+            PolicyError::Size { what: "axes of an embedding", found: matrix.dim(), expected: 2 }
+        })?;
+        let old = matrix.f_narrow(0, 0, self.known)?;
+        let shape = [self.used - self.known, width];
+        let draw = |sigma: f64| -> Result<Tensor, PolicyError> {
+            Ok(Tensor::f_randn(shape, (Kind::Float, Device::Cpu))? * sigma)
+        };
+        let new = match self.init {
+            RowInit::Random => draw(self.sigma)?,
+            RowInit::Mean { noise } => {
+                let mean = old.f_mean_dim([0i64].as_slice(), true, Kind::Float)?;
+                mean.f_expand(shape, false)? + draw(noise)?
+            }
+        };
+        let mut parts = vec![old, new.f_to_kind(matrix.kind())?];
+        if found > self.used {
+            parts.push(matrix.f_narrow(0, self.used, found - self.used)?);
+        }
+        let rows = found.max(self.used);
+        let padding = (self.multiple - rows % self.multiple) % self.multiple;
+        parts.push(Tensor::f_zeros([padding, width], (matrix.kind(), Device::Cpu))?);
+        Ok(Tensor::f_cat(&parts, 0)?)
+    }
+}

@@ -1,0 +1,152 @@
+//! Titles under a trie, against enumeration.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sidereal_policy::{
+    BeamSearch, Completions, Conditions, Constraint, Decoder, Excluded, LanguageModel, PolicyError,
+    Sampler, SamplingConfig, Scoring, SidTokenizer, completion_logp,
+};
+use sidereal_sid::{ItemId, TrieError};
+use tch::{Device, Kind};
+
+use crate::tiny;
+
+/// Two items of one title, and one title that begins others.
+const TITLES: [&str; 7] =
+    ["red", "red lip", "matte", "red", "red lipstick", "mat", "naïve <a_1> oil"];
+
+fn shop() -> (Constraint, SidTokenizer, Decoder) {
+    let tokenizer = tiny::tokenizer(&tiny::catalog());
+    let constraint = Constraint::from_titles(&TITLES, &tokenizer, Device::Cpu).unwrap();
+    let model = tiny::model(tiny::config(tokenizer.vocab_size(), 2, true), 7);
+    (constraint, tokenizer, model)
+}
+
+/// The tokens of each distinct title, its end included, and its items.
+fn sequences(tokenizer: &SidTokenizer) -> BTreeMap<Vec<u32>, Vec<ItemId>> {
+    let mut sequences: BTreeMap<Vec<u32>, Vec<ItemId>> = BTreeMap::new();
+    for (item, title) in (0..).map(ItemId).zip(TITLES) {
+        let mut ids = tokenizer.encode(title).unwrap();
+        ids.push(tokenizer.end_of_turn());
+        sequences.entry(ids).or_default().push(item);
+    }
+    sequences
+}
+
+/// Sum of the log-probabilities of a title, by one reading: over the vocabulary, or over the
+/// tokens with which some title goes on.
+fn score(
+    model: &Decoder,
+    prompt: &[u32],
+    ids: &[u32],
+    all: &BTreeSet<&Vec<u32>>,
+    scoring: Scoring,
+) -> f32 {
+    let whole = [prompt, ids].concat();
+    let hidden = model.forward(&tiny::batch(&[whole]), 0.0).unwrap().get(0);
+    let logits = model.head().logits(&hidden).unwrap();
+    let step = |(at, id): (usize, &u32)| {
+        let row = logits.get(i64::try_from(prompt.len() + at).unwrap() - 1);
+        let legal: BTreeSet<u32> = all
+            .iter()
+            .filter(|other| other.len() > at && other[..at] == ids[..at])
+            .map(|other| other[at])
+            .collect();
+        let logp = match scoring {
+            Scoring::Renormalised => {
+                let columns: Vec<i64> = legal.iter().map(|id| (*id).into()).collect();
+                let place = legal.iter().position(|other| other == id).unwrap();
+                row.index_select(0, &tch::Tensor::from_slice(&columns))
+                    .log_softmax(-1, Kind::Float)
+                    .get(i64::try_from(place).unwrap())
+            }
+            _ => row.log_softmax(-1, Kind::Float).get((*id).into()),
+        };
+        f32::try_from(logp).unwrap()
+    };
+    ids.iter().enumerate().map(step).sum()
+}
+
+#[test]
+fn beams_over_titles_are_all_titles_with_their_scores() {
+    let (constraint, tokenizer, model) = shop();
+    let sequences = sequences(&tokenizer);
+    let all: BTreeSet<&Vec<u32>> = sequences.keys().collect();
+    let prompts = [vec![5, 9, 2], vec![7]];
+    for scoring in [Scoring::Full, Scoring::Renormalised] {
+        let search = BeamSearch { model: &model, constraint: &constraint, beam_width: 9, scoring };
+        let found = search.search(&tiny::batch(&prompts), &[&[], &[]]).unwrap();
+        for (prompt, found) in prompts.iter().zip(&found) {
+            assert_eq!(found.len(), all.len());
+            for hypothesis in found {
+                let ids = constraint.ids(&hypothesis.tokens);
+                assert_eq!(constraint.trie().items(hypothesis.node), sequences[&ids]);
+                let expected = score(&model, prompt, &ids, &all, scoring);
+                let off = (hypothesis.score - expected).abs();
+                assert!(off < 1e-4, "{} {expected}", hypothesis.score);
+            }
+            let total: f32 = found.iter().map(|hypothesis| hypothesis.score.exp()).sum();
+            assert!(scoring == Scoring::Full || (total - 1.0).abs() < 1e-4, "{total}");
+        }
+    }
+}
+
+#[test]
+fn sampled_titles_are_scored_as_training_scores_them_and_seen_ones_stay_away() {
+    let (constraint, tokenizer, model) = shop();
+    let sequences = sequences(&tokenizer);
+    let batch = tiny::batch(&[vec![5, 9, 2]]);
+    let seen = [0, 3, 5].map(ItemId);
+    let excluded = [Excluded::new(constraint.trie(), seen).unwrap()];
+    let conditions = Conditions { excluded: &excluded, ..Conditions::default() };
+    for scoring in [Scoring::Full, Scoring::Renormalised] {
+        let sampler = Sampler {
+            model: &model,
+            constraint: &constraint,
+            sampling: SamplingConfig::new(2.0).unwrap(),
+            scoring,
+            seed: 3,
+        };
+        let group = sampler.sample(&batch, &conditions, 12).unwrap().remove(0);
+        for rollout in &group {
+            let items = &sequences[&constraint.ids(&rollout.tokens)];
+            assert!(items.iter().all(|item| !seen.contains(item)), "{items:?}");
+        }
+        let rollouts = [group.iter().map(|r| r.completion(&constraint)).collect()];
+        let completions = Completions { prompts: &batch, begun: &[0], rollouts: &rollouts };
+        let logp = completion_logp(&model, &constraint, &completions, scoring).unwrap().logp;
+        let logp = Vec::<f32>::try_from(logp).unwrap();
+        let ours: Vec<f32> = group.iter().flat_map(|rollout| rollout.logp.clone()).collect();
+        assert_eq!(ours.len(), logp.len());
+        for (a, b) in ours.iter().zip(logp) {
+            assert!((a - b).abs() < 1e-4, "{a} {b}");
+        }
+        let distinct = sampler.sample_distinct(&batch, &conditions, 9).unwrap().remove(0);
+        assert_eq!(distinct.len(), sequences.len() - 2);
+    }
+}
+
+#[test]
+fn titles_without_a_trie_are_named() {
+    let tokenizer = tiny::tokenizer(&tiny::catalog());
+    let build = |titles: &[&str]| {
+        let error = Constraint::from_titles(titles, &tokenizer, Device::Cpu).unwrap_err();
+        match error {
+            PolicyError::Trie(error) => error,
+            other => panic!("{other}"),
+        }
+    };
+    assert_eq!(build(&[]), TrieError::Empty);
+    assert_eq!(build(&["red", ""]), TrieError::EmptySequence { item: ItemId(1) });
+    let (short, long) = (ItemId(1), ItemId(0));
+    assert_eq!(build(&["red<|im_end|>s", "red"]), TrieError::Prefix { short, long });
+}
+
+#[test]
+fn memory_grows_with_the_trie_and_not_with_the_vocabulary() {
+    let sequences: Vec<Vec<u32>> =
+        (0..50_000u32).map(|i| vec![i % 97, 1000 + i / 97, 150_000, 2]).collect();
+    let constraint = Constraint::from_sequences(&sequences, Device::Cpu).unwrap();
+    let rows: usize = (0..4).map(|level| constraint.rows(level).numel()).sum();
+    assert_eq!(rows, 97 + 50_000usize.div_ceil(97) + 1 + 1);
+}
