@@ -11,7 +11,7 @@ use clap::Parser;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::corpus::synthetic::{Shop, ShopRecord};
 use sidereal::policy::{device, tune_allocator};
-use sidereal::train::{Bars, Reference, RunConfig, Singer};
+use sidereal::train::{Bars, Pipeline, Recipe, Reference};
 
 #[derive(Parser)]
 #[command(about = "Makes a recommender from nothing on the shipped shop")]
@@ -42,21 +42,21 @@ fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(level).init();
     let tuned = tune_allocator();
     tracing::info!(tuned, "allocator");
-    let mut config = match &args.recipe {
-        Some(path) => RunConfig::load(path)?,
-        None => RunConfig::parse(include_str!("demo.toml"), Path::new("examples/demo.toml"))?,
+    let mut recipe = match &args.recipe {
+        Some(path) => Recipe::load(path)?,
+        None => Recipe::parse(include_str!("demo.toml"), Path::new("examples/demo.toml"))?,
     };
-    config.seed = args.seed.unwrap_or(config.seed);
+    recipe.seed = args.seed.unwrap_or(recipe.seed);
     let file = |name: &str| args.shop.join(name);
-    let options = ReadOptions::new(config.seed);
+    let options = ReadOptions::new(recipe.seed);
     let dataset = read(&file("shop.inter"), &file("shop.item"), &options)?.dataset;
     let record = std::fs::read(file("shop.json")).context("cannot read the shop's record")?;
     let record: ShopRecord = serde_json::from_slice(&record).context("`shop.json` is damaged")?;
     let oracle = Shop::new(record.config)?.oracle(&dataset)?;
     let references = [Reference { name: "best possible", recommender: &oracle }];
     let device = device(&args.device)?;
-    let pipeline = Singer {
-        config: &config,
+    let pipeline = Pipeline {
+        recipe: &recipe,
         dataset: &dataset,
         references: &references,
         out: &args.out,

@@ -7,16 +7,15 @@
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use clap::Parser;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
-use sidereal::corpus::{Dataset, PromptRegistry, Tasks, leave_one_out};
-use sidereal::policy::{BeamSearch, Conditions, Constraint, Decoder, SidTokenizer, TokenBatch, device};
+use sidereal::corpus::{Dataset, PromptRegistry, Tasks};
+use sidereal::policy::{BeamSearch, Conditions, Constraint, TokenBatch, device};
 use sidereal::sid::{Catalog, ItemId, SidSpec};
-use sidereal::train::RunConfig;
+use sidereal::train::{Recipe, TrainedPolicy};
 
 #[derive(Parser)]
 #[command(about = "Recommends items by a trained policy")]
@@ -24,9 +23,9 @@ struct Args {
     /// Folder of the run.
     #[arg(long)]
     run: PathBuf,
-    /// The policy in it: `rl` or `sft`.
-    #[arg(long, default_value = "rl")]
-    stage: String,
+    /// The stage that trained the policy; the run's last one without it.
+    #[arg(long)]
+    stage: Option<String>,
     /// Interactions of the run, `.inter`.
     #[arg(long)]
     interactions: PathBuf,
@@ -55,45 +54,36 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let config = RunConfig::load(&args.run.join("config.toml"))?;
-    let dataset = read(&args.interactions, &args.items, &ReadOptions::new(config.seed))?.dataset;
-    let dir = args.run.join(&args.stage);
-    let catalog = Catalog::load(&dir.join("catalog.json"))?;
-    let tokenizer = SidTokenizer::load(&dir, catalog.spec())?;
-    let model = Decoder::load(&dir, device(&args.device)?)?;
-    model.check_vocabulary(&tokenizer)?;
+    let recipe = Recipe::load(&args.run.join("config.toml"))?;
+    let dataset = read(&args.interactions, &args.items, &ReadOptions::new(recipe.seed))?.dataset;
+    let stage = match &args.stage {
+        Some(name) => recipe.stage(name)?,
+        None => recipe.stages.last().context("the recipe has no stage")?,
+    };
+    let dir = args.run.join(&stage.name);
+    let policy = TrainedPolicy::open(&dir, device(&args.device)?)?;
     let registry = PromptRegistry::builtin()?;
-    let window = NonZeroUsize::new(config.max_history).context("`max_history` is 0")?;
-    let split = leave_one_out(&dataset, window)?.hash();
-    let path = dir.join("sidereal.json");
-    let made_for: BTreeMap<String, String> = serde_json::from_slice(
-        &std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?,
-    )?;
-    for (part, found) in [("split", split.as_str()), ("prompts", registry.hash())] {
-        let same = made_for.get(part).is_some_and(|needed| needed == found);
-        ensure!(same, "`{}` was made for another {part}: other data or settings", dir.display());
-    }
-    let tasks = Tasks::new(&dataset, &catalog, &registry)?;
+    let split = recipe.split.split(&dataset, recipe.max_history)?.hash();
+    let parts = [("split", split), ("prompts", registry.hash().to_owned())];
+    policy.check(&dir, &parts.map(|(part, hash)| (part.to_owned(), hash)).into())?;
+    let TrainedPolicy { model, tokenizer, catalog, .. } = &policy;
+    let tasks = Tasks::new(&dataset, catalog, &registry)?;
 
     let history = args
         .history
         .iter()
-        .map(|text| find(text, &dataset, &catalog))
+        .map(|text| find(text, &dataset, catalog))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let recent = &history[history.len().saturating_sub(config.max_history)..];
+    let recent = &history[history.len().saturating_sub(recipe.max_history)..];
     let prompt = tokenizer.encode(&tasks.next_item_prompt(recent)?)?;
     let limit = model.config().max_position_embeddings.saturating_sub(catalog.spec().max_len());
     let prompts = TokenBatch::new(&[prompt], tokenizer.pad(), limit, model.device())?;
-    let constraint = Constraint::new(&catalog, &tokenizer, model.device())?;
-    let scoring = match args.stage.as_str() {
-        "sft" => config.sft.scoring,
-        _ => config.rl.scoring,
-    };
+    let constraint = Constraint::new(catalog, tokenizer, model.device())?;
     let search = BeamSearch {
-        model: &model,
+        model,
         constraint: &constraint,
         beam_width: args.beam_width.max(args.k + history.len()),
-        scoring,
+        scoring: stage.training.scoring(),
     };
     let mut kept = BTreeMap::new();
     let found = search.search_observed(&prompts, &Conditions::default(), &mut |prefix| {
@@ -102,7 +92,7 @@ fn main() -> anyhow::Result<()> {
 
     println!("after");
     for item in recent {
-        println!("  {}", name(*item, &dataset, &catalog)?);
+        println!("  {}", name(*item, &dataset, catalog)?);
     }
     println!("next");
     let seen: BTreeSet<ItemId> =
@@ -113,7 +103,7 @@ fn main() -> anyhow::Result<()> {
     });
     let best: Vec<_> = items.filter(|(item, _)| !seen.contains(item)).take(args.k).collect();
     for (item, hypothesis) in &best {
-        println!("  {:7.3}  {}", hypothesis.score, name(*item, &dataset, &catalog)?);
+        println!("  {:7.3}  {}", hypothesis.score, name(*item, &dataset, catalog)?);
     }
     if args.explain {
         println!("log-probabilities of the prefixes");

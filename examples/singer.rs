@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::policy::{device, tune_allocator};
-use sidereal::train::{Bars, RunConfig, Singer};
+use sidereal::train::{Bars, Pipeline, Recipe};
 
 #[derive(Parser)]
 #[command(about = "Trains SINGER's recommender on RecBole atomic files")]
@@ -46,16 +46,16 @@ fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(level).init();
     let tuned = tune_allocator();
     tracing::info!(tuned, "allocator");
-    let mut config = match &args.recipe {
-        Some(path) => RunConfig::load(path)?,
-        None => RunConfig::parse(include_str!("singer.toml"), Path::new("examples/singer.toml"))?,
+    let mut recipe = match &args.recipe {
+        Some(path) => Recipe::load(path)?,
+        None => Recipe::parse(include_str!("singer.toml"), Path::new("examples/singer.toml"))?,
     };
-    config.seed = args.seed.unwrap_or(config.seed);
+    recipe.seed = args.seed.unwrap_or(recipe.seed);
     let device = device(&args.device)?;
-    let loaded = read(&args.interactions, &args.items, &ReadOptions::new(config.seed))?;
+    let loaded = read(&args.interactions, &args.items, &ReadOptions::new(recipe.seed))?;
     let dataset = loaded.dataset;
     let pipeline =
-        Singer { config: &config, dataset: &dataset, references: &[], out: &args.out, device };
+        Pipeline { recipe: &recipe, dataset: &dataset, references: &[], out: &args.out, device };
     let outcome = pipeline.run(&mut Bars::default())?;
     println!("{}", outcome.report);
     let page = args.out.join("report.html");

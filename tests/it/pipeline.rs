@@ -7,18 +7,18 @@ use std::path::Path;
 
 use sidereal::corpus::Dataset;
 use sidereal::sid::Catalog;
-use sidereal::train::{Observer, Outcome, Ranking, Record, RunConfig, Singer, TrainError};
+use sidereal::train::{Observer, Outcome, Pipeline, Ranking, Recipe, Record, TrainError, Training};
 
 use crate::shop;
 
 fn run(
-    config: &RunConfig,
+    recipe: &Recipe,
     dataset: &Dataset,
     out: &Path,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
     let device = sidereal::policy::device("cpu")?;
-    Singer { config, dataset, references: &[], out, device }.run(observer)
+    Pipeline { recipe, dataset, references: &[], out, device }.run(observer)
 }
 
 /// Panics when a stage reports a step: what a kill does to a run between two steps.
@@ -37,10 +37,10 @@ impl Observer for Kill {
 fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
     let dir = tempfile::tempdir().unwrap();
     let dataset = shop::dataset(dir.path());
-    let config = shop::config();
+    let recipe = shop::recipe();
 
     let whole = dir.path().join("whole");
-    let outcome = run(&config, &dataset, &whole, &mut |_: &Record| {}).unwrap();
+    let outcome = run(&recipe, &dataset, &whole, &mut |_: &Record| {}).unwrap();
     let systems: BTreeSet<&str> =
         outcome.report.rows().iter().map(|row| row.system.as_str()).collect();
     assert!(systems.is_superset(&BTreeSet::from([
@@ -66,10 +66,10 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
     let broken = dir.path().join("broken");
     for kill in [Kill { stage: "sft", step: 7 }, Kill { stage: "rl", step: 4 }] {
         let mut kill = kill;
-        let killed = catch_unwind(AssertUnwindSafe(|| run(&config, &dataset, &broken, &mut kill)));
+        let killed = catch_unwind(AssertUnwindSafe(|| run(&recipe, &dataset, &broken, &mut kill)));
         assert!(killed.is_err());
     }
-    run(&config, &dataset, &broken, &mut |_: &Record| {}).unwrap();
+    run(&recipe, &dataset, &broken, &mut |_: &Record| {}).unwrap();
     for file in
         ["metrics.jsonl", "sft/model.safetensors", "rl/model.safetensors", "evaluation.json"]
     {
@@ -79,10 +79,11 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
 
     // A further start does nothing again, and other settings are refused by name.
     let mut trained = false;
-    run(&config, &dataset, &whole, &mut |_: &Record| trained = true).unwrap();
+    run(&recipe, &dataset, &whole, &mut |_: &Record| trained = true).unwrap();
     assert!(!trained);
-    let mut other = config.clone();
-    other.rl.steps += 1;
+    let mut other = recipe.clone();
+    let Training::Rl { config, .. } = &mut other.stages[1].training else { unreachable!() };
+    config.steps += 1;
     let error = run(&other, &dataset, &whole, &mut |_: &Record| {}).unwrap_err();
-    assert!(error.to_string().contains("`rl.steps`"), "{error}");
+    assert!(error.to_string().contains("`stage"), "{error}");
 }

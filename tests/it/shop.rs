@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sidereal::corpus::Dataset;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
-use sidereal::train::RunConfig;
+use sidereal::train::{Recipe, Training};
 
 /// The sentence encoder that the project's set-up fetches.
 pub(crate) fn encoder() -> PathBuf {
@@ -14,32 +14,41 @@ pub(crate) fn encoder() -> PathBuf {
 }
 
 /// Settings of a run of seconds.
-pub(crate) fn config() -> RunConfig {
-    let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/demo.toml");
-    let mut config = RunConfig::load(&recipe).unwrap();
-    config.embed.encoder = encoder();
-    config.embed.collaborative_dimensions = 8;
-    config.sids.codebook_sizes = vec![4, 4, 4];
-    config.sids.restarts = 1;
-    config.tokenizer.pieces = 300;
-    config.model.hidden_size = 16;
-    config.model.intermediate_size = 32;
-    config.model.head_dim = 8;
-    config.model.heads = 2;
-    config.model.key_value_heads = 1;
-    config.model.layers = 1;
-    config.sft.epochs = 3;
-    config.sft.batch_size = 16;
-    config.sft.checkpoint_every = 2;
-    config.rl.steps = 6;
-    config.rl.prompts_per_step = 8;
-    config.rl.group_size = 4;
-    config.rl.validate_every = 3;
-    config.rl.checkpoint_every = 2;
-    config.evaluate.beam_width = 10;
-    config.evaluate.valid_users = 20;
-    config.evaluate.resamples = 50;
-    config
+pub(crate) fn recipe() -> Recipe {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/demo.toml");
+    let mut recipe = Recipe::load(&path).unwrap();
+    recipe.embed.encoder = encoder();
+    recipe.embed.collaborative_dimensions = 8;
+    recipe.sids.codebook_sizes = vec![4, 4, 4];
+    recipe.sids.restarts = 1;
+    recipe.tokenizer.pieces = 300;
+    recipe.model.hidden_size = 16;
+    recipe.model.intermediate_size = 32;
+    recipe.model.head_dim = 8;
+    recipe.model.heads = 2;
+    recipe.model.key_value_heads = 1;
+    recipe.model.layers = 1;
+    for stage in &mut recipe.stages {
+        match &mut stage.training {
+            Training::Sft(config) => {
+                config.epochs = 3;
+                config.batch_size = 16;
+                config.checkpoint_every = 2;
+            }
+            Training::Rl { config, .. } => {
+                config.steps = 6;
+                config.prompts_per_step = 8;
+                config.group_size = 4;
+                config.validate_every = 3;
+                config.checkpoint_every = 2;
+            }
+            _ => {}
+        }
+    }
+    recipe.evaluate.beam_width = 10;
+    recipe.evaluate.valid_users = 20;
+    recipe.evaluate.resamples = 50;
+    recipe
 }
 
 /// Writes `shop.inter` and `shop.item`: 40 items of 5 kinds in 8 colours; a user walks through the

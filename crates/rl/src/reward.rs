@@ -173,7 +173,7 @@ impl Part {
 /// # Ok::<(), sidereal_rl::RlError>(())
 /// ```
 pub fn score_groups<'a>(
-    reward: &impl Reward,
+    reward: &(impl Reward + ?Sized),
     groups: impl IntoIterator<Item = Group<'a>>,
 ) -> Result<Scores, RlError> {
     let mut rewards = Vec::new();

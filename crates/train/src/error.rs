@@ -42,7 +42,10 @@ pub enum TrainError {
     TomlOut(#[from] toml::ser::Error),
     /// A setting outside its range.
     #[error("configuration: `{field}` is {found}, needed {needed}")]
-    Setting { field: &'static str, found: String, needed: &'static str },
+    Setting { field: String, found: String, needed: &'static str },
+    /// A stage that the recipe does not have.
+    #[error("the recipe has no stage `{name}`; it has {found}")]
+    UnknownStage { name: String, found: String },
     /// The run's folder holds a run with other settings.
     #[error("`{}` holds a run with another `{part}`: choose another folder or delete it", path.display())]
     OtherRun { path: PathBuf, part: String },
@@ -61,7 +64,7 @@ pub enum TrainError {
     /// A loss or gradient that is not a finite number.
     #[error("{stage} diverged at step {step}: {what} is {found}; the last checkpoint is `{}`; samples {samples}", checkpoint.display())]
     Diverged {
-        stage: &'static str,
+        stage: String,
         step: usize,
         what: &'static str,
         found: f64,

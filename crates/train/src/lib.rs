@@ -1,26 +1,26 @@
 //! Training loops, evaluation and reports for generative recommendation.
 //!
-//! [`Singer`] runs the whole of SINGER over a dataset, stage by stage, into a folder that a second
-//! start continues. Its parts serve other systems too: [`Sft`] learns sequences with targets,
+//! [`Pipeline`] carries out a [`Recipe`] over a dataset, stage by stage, into a folder that a second
+//! start continues; the published systems are recipes. Its parts serve by themselves too: [`Sft`] learns sequences with targets,
 //! [`Rl`] improves a policy by any [`Reward`](sidereal_rl::Reward), [`rank`] evaluates by
 //! constrained decoding, [`Checkpoints`] resume on the same curve, [`Observer`]s watch.
 //!
 //! ```no_run
 //! use std::path::Path;
 //! use sidereal_corpus::read::recbole::{ReadOptions, read};
-//! use sidereal_train::{Bars, RunConfig, Singer};
+//! use sidereal_train::{Bars, Pipeline, Recipe};
 //!
-//! let config = RunConfig::load(Path::new("examples/singer.toml"))?;
-//! let options = ReadOptions::new(config.seed);
+//! let recipe = Recipe::load(Path::new("examples/singer.toml"))?;
+//! let options = ReadOptions::new(recipe.seed);
 //! let dataset = read(Path::new("beauty.inter"), Path::new("beauty.item"), &options)?.dataset;
-//! let singer = Singer {
-//!     config: &config,
+//! let pipeline = Pipeline {
+//!     recipe: &recipe,
 //!     dataset: &dataset,
 //!     references: &[],
 //!     out: Path::new("runs/beauty"),
 //!     device: sidereal_policy::device("auto")?,
 //! };
-//! println!("{}", singer.run(&mut Bars::default())?.report);
+//! println!("{}", pipeline.run(&mut Bars::default())?.report);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -29,11 +29,11 @@
 //! | `fold`, `encode`, `augment` | [`Sequence`], [`fold()`], [`Encoder`], [`AugmentConfig`] |
 //! | `optim` | [`AdamW`], schedule, clipping |
 //! | `sft` | [`Sft`]: supervised fine-tuning |
-//! | `rl` | [`Rl`]: rollouts, rewards, advantages, updates |
+//! | `rl` | [`Rl`]: rollouts, [`RewardConfig`], [`AdvantageConfig`], updates |
 //! | `evaluate` | [`rank`], [`Ranking`], [`placements`] |
 //! | `checkpoint` | [`Checkpoints`] bound to catalogue, prompts, tokenizer, split and settings |
 //! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`Bars`] |
-//! | `pipeline` | [`Singer`], [`RunConfig`], [`Run`], [`Outcome`] |
+//! | `pipeline` | [`Pipeline`], [`Recipe`], [`Stage`], [`TrainedPolicy`], [`Outcome`] |
 //!
 //! # Conventions
 //! One seed a run; libtorch's generator is seeded anew before every step from run and step, so that
@@ -50,6 +50,7 @@ mod observe;
 mod optim;
 mod pipeline;
 mod rl;
+mod setting;
 mod sft;
 
 pub use augment::AugmentConfig;
@@ -61,8 +62,11 @@ pub use fold::{Sequence, fold};
 pub use observe::{Bars, JsonLog, Observer, Record};
 pub use optim::{AdamW, OptimConfig};
 pub use pipeline::{
-    EmbedConfig, EvaluateConfig, ModelConfig, Outcome, Reference, RewardConfig, Run, RunConfig,
-    Showcase, SidConfig, Singer, TokenizerConfig,
+    EmbedConfig, EvaluateConfig, ModelConfig, Outcome, Pipeline, Recipe, Reference, Run, Showcase,
+    SidConfig, SplitConfig, Stage, TokenizerConfig, TrainedPolicy, Training,
 };
-pub use rl::{Rl, RlConfig, RlPrompt};
+pub use rl::{
+    AdvantageConfig, BuiltReward, NamedReward, RewardConfig, Rl, RlConfig, RlPrompt, SingerReward,
+    StepReward,
+};
 pub use sft::{Sft, SftConfig, SftData};

@@ -1,77 +1,34 @@
 //! Online reinforcement: rollouts, rewards, advantages, updates.
 
+mod advantage;
+mod config;
+mod reward;
+mod rollout;
+mod update;
+
 use std::collections::BTreeSet;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Cursor, Shuffle};
 use sidereal_metrics::{Metric, RankingRun};
-use sidereal_policy::{
-    BeamSearch, Constraint, Decoder, Groups, Hypothesis, Scoring, TokenBatch, Weights, group_logp,
-};
-use sidereal_rl::{
-    Group, Grpo, PrefixSchedule, Reward, RolloutBatch, Segments, StepSize, ZScore, score_groups,
-};
-use sidereal_sid::{SemanticId, SidSpec};
-use tch::{Kind, Tensor};
+use sidereal_policy::{Constraint, Decoder, Weights};
+use sidereal_rl::{Diagnostics, Group, VarianceGuidedSampling};
+use sidereal_sid::SidSpec;
 
+pub use self::advantage::{AdvantageConfig, StepReward};
+pub use self::config::RlConfig;
+pub use self::reward::{BuiltReward, NamedReward, RewardConfig, SingerReward};
+
+use self::advantage::Judged;
+use self::rollout::PromptGroup;
+use self::update::LearnedGroup;
 use crate::TrainError;
 use crate::checkpoint::{Checkpoints, copy_into, prefixed, without_prefix};
 use crate::encode::Prompt;
 use crate::evaluate::rank;
 use crate::observe::{Observer, Record};
-use crate::optim::{AdamW, OptimConfig};
-
-/// Name of the stage in logs.
-const STAGE: &str = "rl";
-
-/// Settings of online reinforcement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RlConfig {
-    /// Updates, `T`.
-    pub steps: usize,
-    /// Prompts of a step.
-    pub prompts_per_step: usize,
-    /// Rollouts of a prompt, `G`: the width of its beam search.
-    pub group_size: usize,
-    /// Whether hard prompts are drawn again behind a prefix of the target that shrinks over the
-    /// run (SINGER eqs 3-5).
-    pub prefix_curriculum: bool,
-    /// What a code's probability is a share of.
-    pub scoring: Scoring,
-    /// Normalisation of rewards within a group.
-    pub advantage: ZScore,
-    /// Surrogate objective.
-    pub objective: Grpo,
-    /// Optimiser.
-    pub optim: OptimConfig,
-    /// Prompts whose gradients are computed together; the result does not depend on it.
-    pub micro_batch: usize,
-    /// Steps between validations; the best weights are returned, those before the first step
-    /// included.
-    pub validate_every: usize,
-    /// Steps between checkpoints.
-    pub checkpoint_every: usize,
-}
-
-impl Default for RlConfig {
-    fn default() -> Self {
-        Self {
-            steps: 200,
-            prompts_per_step: 64,
-            group_size: 16,
-            prefix_curriculum: true,
-            scoring: Scoring::Full,
-            advantage: ZScore::POPULATION,
-            objective: Grpo::default(),
-            optim: OptimConfig { lr: 1e-5, ..OptimConfig::default() },
-            micro_batch: 64,
-            validate_every: 50,
-            checkpoint_every: 20,
-        }
-    }
-}
+use crate::optim::AdamW;
 
 /// A prompt to improve on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,11 +49,13 @@ struct RlState {
 
 /// Online reinforcement of a policy by a reward over Semantic IDs.
 #[derive(Debug)]
-pub struct Rl<'a, R> {
+pub struct Rl<'a> {
+    /// Name in logs.
+    pub stage: &'a str,
     /// Settings.
     pub config: &'a RlConfig,
     /// What a rollout is worth.
-    pub reward: &'a R,
+    pub reward: StepReward<'a>,
     /// Levels and codebook sizes.
     pub spec: &'a SidSpec,
     /// What may be written.
@@ -111,23 +70,24 @@ pub struct Rl<'a, R> {
     pub checkpoints: &'a Checkpoints,
 }
 
-/// The rollouts of a step.
-struct Rollouts {
-    /// Each prompt's tokens with its guide.
-    ids: Vec<Vec<u32>>,
-    guides: Vec<Vec<u32>>,
-    hard: Vec<bool>,
-    groups: Vec<Vec<Hypothesis>>,
+/// The groups of a step, judged.
+struct Step<'p> {
+    groups: Vec<PromptGroup<'p>>,
+    judged: Judged,
+    /// Groups that were drawn, those that were replaced included.
+    drawn: usize,
 }
 
-impl<R: Reward> Rl<'_, R> {
+impl Rl<'_> {
     /// Improves `model` on `prompts` and returns the weights with the best validation NDCG@10.
     ///
     /// One step: a beam search of width `G` under the trie for each prompt; a prompt without a hit
     /// is hard and, under the curriculum, searched again behind its guide; rewards, advantages
-    /// within groups, one update of the surrogate objective. The reference of its KL penalty is
-    /// the policy that came in. Groups whose rewards are all equal carry no signal: they count in
-    /// the denominators and are left out of the passes, KL penalty included.
+    /// within groups; `passes` times through its mini-batches, one update of the surrogate
+    /// objective each. The reference of a KL penalty is the policy that came in, or its latest
+    /// copy. Groups whose rewards are all equal carry no signal: with `max_draws` above 1 they are
+    /// replaced while the step may draw more; those that stay count in the denominators and are
+    /// left out of the passes, KL penalty included.
     ///
     /// Beams are not samples of the policy: the group is its most probable Semantic IDs.
     ///
@@ -144,7 +104,7 @@ impl<R: Reward> Rl<'_, R> {
         if prompts.is_empty() {
             return Err(TrainError::NoSamples { what: "reinforcement" });
         }
-        let reference = model.frozen_copy()?;
+        let reference = self.config.needs_reference().then(|| model.frozen_copy()).transpose()?;
         let model = model.require_grad(true);
         let mut optim = AdamW::new(self.config.optim.clone(), model.weights());
         let mut best: Weights = copies(&model);
@@ -153,27 +113,35 @@ impl<R: Reward> Rl<'_, R> {
             copy_into(model.weights(), &without_prefix("weight.", &tensors))?;
             optim.restore(&without_prefix("optim.", &tensors))?;
             best = without_prefix("best.", &tensors);
+            if let (Some(reference), true) = (&reference, self.config.sync_reference_every > 0) {
+                copy_into(reference.weights(), &without_prefix("reference.", &tensors))?;
+            }
             state = found;
-            tracing::info!(step = state.step, "resumed reinforcement");
+            tracing::info!(stage = self.stage, step = state.step, "resumed reinforcement");
         } else {
             let ndcg = self.validate(&model, valid)?;
-            tracing::info!(step = 0, ndcg, "validated");
+            tracing::info!(stage = self.stage, step = 0, ndcg, "validated");
             state.best = Some(ndcg);
         }
-        observer.on_resume(STAGE, state.step);
-        let size = NonZeroUsize::new(self.config.prompts_per_step).unwrap_or(NonZeroUsize::MIN);
+        observer.on_resume(self.stage, state.step);
         let mut order = Shuffle::resume(prompts.len(), self.seed, state.cursor);
         while state.step < self.config.steps {
-            let batch: Vec<&RlPrompt> =
-                order.next_batch(size).iter().map(|index| &prompts[*index]).collect();
-            let mut record = self.step(&model, &reference, &mut optim, &batch, state.step)?;
+            let step = self.draw_step(&model, prompts, &mut order, state.step)?;
+            let mut record =
+                self.learn(&model, reference.as_ref(), &mut optim, &step, state.step)?;
             state.step += 1;
             state.cursor = order.cursor();
+            if let Some(reference) = &reference
+                && self.config.sync_reference_every > 0
+                && state.step % self.config.sync_reference_every == 0
+            {
+                copy_into(reference.weights(), model.weights())?;
+            }
             let last = state.step == self.config.steps;
             if last || state.step % self.config.validate_every.max(1) == 0 {
                 let ndcg = self.validate(&model, valid)?;
                 record = record.with("valid_ndcg", ndcg);
-                tracing::info!(step = state.step, ndcg, "validated");
+                tracing::info!(stage = self.stage, step = state.step, ndcg, "validated");
                 if state.best.is_none_or(|best| ndcg > best) {
                     state.best = Some(ndcg);
                     best = copies(&model);
@@ -181,9 +149,11 @@ impl<R: Reward> Rl<'_, R> {
             }
             observer.on_record(&record);
             if last || state.step % self.config.checkpoint_every.max(1) == 0 {
+                let synced = reference.as_ref().filter(|_| self.config.sync_reference_every > 0);
                 let tensors = prefixed("weight.", model.weights())
                     .chain(prefixed("optim.", &optim.state()))
                     .chain(prefixed("best.", &best))
+                    .chain(synced.iter().flat_map(|r| prefixed("reference.", r.weights())))
                     .collect();
                 self.checkpoints.save(state.step, &state, &tensors)?;
             }
@@ -192,172 +162,138 @@ impl<R: Reward> Rl<'_, R> {
         Ok(model.require_grad(false))
     }
 
-    fn step(
+    /// Draws and judges the groups of a step.
+    fn draw_step<'p>(
         &self,
         model: &Decoder,
-        reference: &Decoder,
-        optim: &mut AdamW,
-        batch: &[&RlPrompt],
+        prompts: &'p [RlPrompt],
+        order: &mut Shuffle,
         step: usize,
+    ) -> Result<Step<'p>, TrainError> {
+        let wanted = self.config.prompts_per_step;
+        let mut sampling = VarianceGuidedSampling::new(wanted, wanted * self.config.max_draws);
+        let (mut groups, mut drawn) = (Vec::new(), 0);
+        while let Some(size) = NonZeroUsize::new(sampling.needed()) {
+            let batch: Vec<&RlPrompt> =
+                order.next_batch(size).iter().map(|index| &prompts[*index]).collect();
+            drawn += batch.len();
+            let found = self.groups(model, &batch, step)?;
+            if self.config.max_draws == 1 {
+                groups = found;
+                break;
+            }
+            let judged = self.judge(&found)?;
+            let kept = sampling.offer(&judged.rewards, &judged.segments)?;
+            groups.extend(
+                found
+                    .into_iter()
+                    .enumerate()
+                    .filter(|(index, _)| kept.binary_search(index).is_ok())
+                    .map(|(_, group)| group),
+            );
+        }
+        let judged = self.judge(&groups)?;
+        Ok(Step { groups, judged, drawn })
+    }
+
+    fn judge(&self, groups: &[PromptGroup<'_>]) -> Result<Judged, TrainError> {
+        let groups: Vec<Group<'_>> = groups
+            .iter()
+            .map(|group| Group::new(&group.target, &group.sids).with_hardness(group.hard))
+            .collect();
+        self.config.advantage.judge(self.reward, &groups)
+    }
+
+    /// All updates of a step.
+    fn learn(
+        &self,
+        model: &Decoder,
+        reference: Option<&Decoder>,
+        optim: &mut AdamW,
+        step: &Step<'_>,
+        number: usize,
     ) -> Result<Record, TrainError> {
-        let rollouts = self.rollouts(model, batch, step)?;
-        let targets: Vec<SemanticId> =
-            batch.iter().map(|prompt| self.semantic_id(&prompt.target)).collect();
-        let sids: Vec<Vec<SemanticId>> = rollouts
-            .groups
+        let Step { groups, judged, .. } = step;
+        let flat = &judged.advantages.flat_groups;
+        let updates = self.config.updates_per_step();
+        let mut learned = groups
             .iter()
-            .map(|group| group.iter().map(|h| self.semantic_id(&h.tokens)).collect())
-            .collect();
-        let groups = targets
-            .iter()
-            .zip(&sids)
-            .zip(&rollouts.hard)
-            .map(|((target, sids), hard)| Group::new(target, sids).with_hardness(*hard));
-        let scores = score_groups(self.reward, groups)?;
-        let advantages = self.config.advantage.advantages(&scores.rewards, &scores.groups)?;
-        let completions: Vec<Vec<Vec<u32>>> = rollouts
-            .groups
-            .iter()
-            .zip(&rollouts.guides)
-            .map(|(group, guide)| group.iter().map(|h| h.tokens[guide.len()..].to_vec()).collect())
-            .collect();
-        let whole = StepSize::of(&Segments::from_lens(completions.iter().flatten().map(Vec::len)));
-        let ranges: Vec<_> = scores.groups.iter().collect();
-        let live: Vec<usize> =
-            (0..batch.len()).filter(|group| !advantages.flat_groups.contains(group)).collect();
-        let (mut kl, mut kl_tokens) = (0.0, 0usize);
-        for part in live.chunks(self.config.micro_batch.max(1)) {
-            let picked: Vec<Vec<Vec<u32>>> = part.iter().map(|g| completions[*g].clone()).collect();
-            let values: Vec<f64> = part
-                .iter()
-                .flat_map(|group| &advantages.values[ranges[*group].clone()])
-                .copied()
-                .collect();
-            let seen = self.backward(model, reference, &rollouts, part, &picked, &values, whole)?;
-            kl += seen.ref_kl() * seen.tokens as f64;
-            kl_tokens += seen.tokens;
+            .zip(judged.segments.iter())
+            .enumerate()
+            .map(|(index, (group, rollouts))| {
+                let live = !flat.contains(&index);
+                let old_logp =
+                    if live && updates > 1 { self.values(model, &[group])? } else { Vec::new() };
+                let advantages = &judged.advantages.values[rollouts];
+                Ok(LearnedGroup { group, advantages, live, old_logp })
+            })
+            .collect::<Result<Vec<_>, TrainError>>()?;
+        let total = self.config.steps * updates;
+        let size = learned.len().div_ceil(self.config.mini_batches).max(1);
+        let (mut seen, mut norm, mut lr) = (Diagnostics::default(), 0f64, 0.0);
+        let mut done = number * updates;
+        for _ in 0..self.config.passes {
+            for part in learned.chunks_mut(size) {
+                lr = self.config.optim.lr_at(done, total);
+                let (diagnostics, grad_norm) = self.update(model, reference, optim, part, lr)?;
+                if !grad_norm.is_finite() {
+                    return Err(self.diverged(part, number, grad_norm));
+                }
+                seen += diagnostics;
+                norm = norm.max(grad_norm);
+                done += 1;
+            }
         }
-        let lr = self.config.optim.lr_at(step, self.config.steps);
-        let grad_norm = optim.step(model.weights(), lr)?;
-        if !grad_norm.is_finite() {
-            let samples: Vec<String> = batch.iter().map(|p| p.prompt.id.to_string()).collect();
-            return Err(TrainError::Diverged {
-                stage: STAGE,
-                step: step + 1,
-                what: "the gradient's norm",
-                found: grad_norm,
-                checkpoint: self.checkpoints.dir().to_owned(),
-                samples: samples.join(" "),
-            });
+        Ok(self.record(step, number, &seen).with("lr", lr).with("grad_norm", norm))
+    }
+
+    /// The error of an update whose gradient is not finite.
+    fn diverged(&self, part: &[LearnedGroup<'_, '_>], number: usize, found: f64) -> TrainError {
+        let samples: Vec<String> =
+            part.iter().map(|learned| learned.group.prompt.prompt.id.to_string()).collect();
+        TrainError::Diverged {
+            stage: self.stage.to_owned(),
+            step: number + 1,
+            what: "the gradient's norm",
+            found,
+            checkpoint: self.checkpoints.dir().to_owned(),
+            samples: samples.join(" "),
         }
-        let count = batch.len() as f64;
-        let hard = rollouts.hard.iter().filter(|hard| **hard).count() as f64;
-        let guided: usize = rollouts.guides.iter().map(Vec::len).sum();
-        let rollout_count = scores.rewards.len() as f64;
-        let mut record = Record::new(STAGE, step + 1, self.config.steps)
-            .with("reward", scores.rewards.iter().sum::<f64>() / rollout_count)
+    }
+
+    /// What a step shows.
+    fn record(&self, step: &Step<'_>, number: usize, seen: &Diagnostics) -> Record {
+        let Step { groups, judged, drawn } = step;
+        let count = groups.len().max(1) as f64;
+        let hard = groups.iter().filter(|group| group.hard).count() as f64;
+        let guided: usize = groups.iter().map(|group| group.guide.len()).sum();
+        let live = groups.len() - judged.advantages.flat_groups.len();
+        let distinct: usize =
+            groups.iter().map(|group| group.sids.iter().collect::<BTreeSet<_>>().len()).sum();
+        let rollouts = judged.rewards.len() as f64;
+        let mut record = Record::new(self.stage, number + 1, self.config.steps)
+            .with("reward", judged.rewards.iter().sum::<f64>() / rollouts.max(1.0))
             .with("hit", 1.0 - hard / count)
             .with("hard", hard / count)
             .with("guide", if hard > 0.0 { guided as f64 / hard } else { 0.0 })
-            .with("live", live.len() as f64 / count)
-            .with("kl", if kl_tokens > 0 { kl / kl_tokens as f64 } else { 0.0 })
-            .with("rollouts", rollout_count)
-            .with("lr", lr)
-            .with("grad_norm", grad_norm);
-        for part in &scores.parts {
-            record = record.with(&format!("reward_{}", part.name), part.mean());
+            .with("live", live as f64 / count)
+            .with("kl", seen.ref_kl())
+            .with("rollouts", rollouts)
+            .with("distinct", distinct as f64 / rollouts.max(1.0));
+        if self.config.max_draws > 1 {
+            record = record.with("drawn", *drawn as f64);
         }
-        Ok(record)
-    }
-
-    /// Accumulates the gradient of some groups of a step.
-    #[allow(clippy::too_many_arguments, reason = "the parts of one micro-batch, used once")]
-    fn backward(
-        &self,
-        model: &Decoder,
-        reference: &Decoder,
-        rollouts: &Rollouts,
-        part: &[usize],
-        completions: &[Vec<Vec<u32>>],
-        advantages: &[f64],
-        whole: StepSize,
-    ) -> Result<sidereal_rl::Diagnostics, TrainError> {
-        let ids: Vec<&[u32]> = part.iter().map(|group| rollouts.ids[*group].as_slice()).collect();
-        let guides: Vec<&[u32]> =
-            part.iter().map(|group| rollouts.guides[*group].as_slice()).collect();
-        let limit = model.config().max_position_embeddings;
-        let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
-        let groups = Groups { prompts: &prompts, guides: &guides, completions };
-        let logp = group_logp(model, self.constraint, &groups, self.config.scoring)?; // [N]
-        let values = Vec::<f64>::try_from(logp.detach().to_kind(Kind::Double))?;
-        let reference_values = if self.config.objective.kl.is_some() {
-            let _guard = tch::no_grad_guard();
-            let logp = group_logp(reference, self.constraint, &groups, self.config.scoring)?;
-            Some(Vec::<f64>::try_from(logp.to_kind(Kind::Double))?)
-        } else {
-            None
-        };
-        let tokens = Segments::from_lens(completions.iter().flatten().map(Vec::len));
-        // One update a rollout: the policy that wrote them is the one being trained.
-        let mut step = RolloutBatch::new(&tokens, &values, &values, advantages)?;
-        if let Some(reference) = &reference_values {
-            step = step.with_reference(reference)?;
+        if self.config.updates_per_step() > 1 {
+            record = record
+                .with("ratio", seen.mean_ratio())
+                .with("old_kl", seen.approx_kl())
+                .with("clip_low", seen.clip_fraction_low())
+                .with("clip_high", seen.clip_fraction_high());
         }
-        let objective = self.config.objective.objective(&step, whole)?;
-        let gradient =
-            Tensor::from_slice(&objective.d_logp).to_kind(logp.kind()).to_device(logp.device());
-        // The objective is maximised, the optimiser minimises.
-        (-(logp * gradient).sum(Kind::Float)).backward();
-        Ok(objective.diagnostics)
-    }
-
-    /// Draws the groups of a step, hard prompts a second time behind their guides.
-    fn rollouts(
-        &self,
-        model: &Decoder,
-        batch: &[&RlPrompt],
-        step: usize,
-    ) -> Result<Rollouts, TrainError> {
-        let mut ids: Vec<Vec<u32>> = batch.iter().map(|p| p.prompt.ids.clone()).collect();
-        let mut guides: Vec<Vec<u32>> = vec![Vec::new(); batch.len()];
-        let mut groups = self.search(model, &ids, &guides)?;
-        let hard: Vec<bool> = batch
-            .iter()
-            .zip(&groups)
-            .map(|(prompt, group)| !group.iter().any(|h| h.tokens == prompt.target))
-            .collect();
-        let total = NonZeroU64::new(self.config.steps as u64).unwrap_or(NonZeroU64::MIN);
-        let schedule = PrefixSchedule::new(total);
-        let mut again = Vec::new();
-        for (index, prompt) in batch.iter().enumerate() {
-            let guide = schedule.guide_len(step as u64, prompt.target.len());
-            if self.config.prefix_curriculum && hard[index] && guide > 0 {
-                guides[index] = prompt.target[..guide].to_vec();
-                ids[index].extend(self.constraint.ids(&guides[index]));
-                again.push(index);
-            }
+        for (name, mean) in &judged.parts {
+            record = record.with(&format!("reward_{name}"), *mean);
         }
-        if !again.is_empty() {
-            let some_ids: Vec<Vec<u32>> = again.iter().map(|i| ids[*i].clone()).collect();
-            let some_guides: Vec<Vec<u32>> = again.iter().map(|i| guides[*i].clone()).collect();
-            for (index, group) in again.iter().zip(self.search(model, &some_ids, &some_guides)?) {
-                groups[*index] = group;
-            }
-        }
-        Ok(Rollouts { ids, guides, hard, groups })
-    }
-
-    fn search(
-        &self,
-        model: &Decoder,
-        ids: &[Vec<u32>],
-        guides: &[Vec<u32>],
-    ) -> Result<Vec<Vec<Hypothesis>>, TrainError> {
-        let search = self.beam(model, self.config.group_size);
-        let limit = model.config().max_position_embeddings;
-        let prompts = TokenBatch::new(ids, self.pad, limit, model.device())?;
-        let guides: Vec<&[u32]> = guides.iter().map(Vec::as_slice).collect();
-        Ok(search.search(&prompts, &guides)?)
+        record
     }
 
     /// NDCG@10 over the validation prompts, item level, seen items kept.
@@ -372,14 +308,6 @@ impl<R: Reward> Rl<'_, R> {
         }
         let values = run.values(Metric::Ndcg(TEN))?;
         Ok(values.iter().sum::<f64>() / values.len() as f64)
-    }
-
-    fn beam<'m>(&'m self, model: &'m Decoder, beam_width: usize) -> BeamSearch<'m> {
-        BeamSearch { model, constraint: self.constraint, beam_width, scoring: self.config.scoring }
-    }
-
-    fn semantic_id(&self, tokens: &[u32]) -> SemanticId {
-        tokens.iter().filter_map(|t| Some(self.spec.level_and_code(*t)?.1)).collect()
     }
 }
 

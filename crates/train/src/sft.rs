@@ -13,9 +13,8 @@ use crate::checkpoint::{Checkpoints, copy_into, prefixed, without_prefix};
 use crate::fold::Sequence;
 use crate::observe::{Observer, Record};
 use crate::optim::{AdamW, OptimConfig};
+use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
 
-/// Name of the stage in logs.
-const STAGE: &str = "sft";
 /// Batches whose rows are sorted by length together: little padding, yet random company.
 const POOL: usize = 32;
 
@@ -61,6 +60,27 @@ impl Default for SftConfig {
     }
 }
 
+impl SftConfig {
+    /// Accepts settings with which a run can go through; `stage` is for messages.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] names stage and field.
+    pub fn check(&self, stage: &str) -> Result<(), TrainError> {
+        let counts = check_counts(&[
+            ("sft.epochs", self.epochs),
+            ("sft.batch_size", self.batch_size),
+            ("sft.checkpoint_every", self.checkpoint_every),
+        ]);
+        let shares = check_shares(&[
+            ("sft.dropout", self.dropout, End::Excluded),
+            ("sft.augment.drop", self.augment.drop, End::Excluded),
+            ("sft.augment.reverse", self.augment.reverse, End::Included),
+            ("sft.alignment_share", self.alignment_share, End::Included),
+        ]);
+        of_stage(stage, counts.and(shares).and(in_table("sft", check_optim(&self.optim))))
+    }
+}
+
 /// What there is to learn.
 pub struct SftData<'a> {
     /// SID history → SID of an epoch, folded; every epoch must have the same number of sequences.
@@ -93,6 +113,8 @@ struct SftState {
 /// Supervised fine-tuning of a model on sequences with targets.
 #[derive(Debug)]
 pub struct Sft<'a> {
+    /// Name in logs.
+    pub stage: &'a str,
     /// Settings.
     pub config: &'a SftConfig,
     /// Legal codes; normalises them where scoring asks for it.
@@ -134,9 +156,9 @@ impl Sft<'_> {
             optim.restore(&without_prefix("optim.", &tensors))?;
             best = without_prefix("best.", &tensors);
             state = found;
-            tracing::info!(step = state.step, "resumed supervised fine-tuning");
+            tracing::info!(stage = self.stage, step = state.step, "resumed supervised fine-tuning");
         }
-        observer.on_resume(STAGE, state.step);
+        observer.on_resume(self.stage, state.step);
         while state.epoch < self.config.epochs && state.stale_epochs <= self.config.patience {
             let rows = self.sequences(data, state.epoch)?;
             if rows.is_empty() {
@@ -151,7 +173,7 @@ impl Sft<'_> {
                 let (loss, grad_norm) = self.step(&model, &mut optim, &batch, lr, state.step)?;
                 state.batch += 1;
                 state.step += 1;
-                let mut record = Record::new(STAGE, state.step, total)
+                let mut record = Record::new(self.stage, state.step, total)
                     .with("loss", loss)
                     .with("lr", lr)
                     .with("grad_norm", grad_norm)
@@ -208,7 +230,7 @@ impl Sft<'_> {
         for (what, found) in [("the loss", loss), ("the gradient's norm", grad_norm)] {
             if !found.is_finite() {
                 return Err(TrainError::Diverged {
-                    stage: STAGE,
+                    stage: self.stage.to_owned(),
                     step: step + 1,
                     what,
                     found,

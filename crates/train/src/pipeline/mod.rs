@@ -1,14 +1,24 @@
-//! From a dataset to a trained, evaluated and reported policy, stage by stage.
+//! From a dataset to trained, evaluated and reported policies, stage by stage.
 
-mod config;
+mod foundation;
+mod like;
 mod outcome;
+#[allow(clippy::module_inception, reason = "the folder holds the parts of the type of its name")]
+mod pipeline;
+mod recipe;
 mod run;
-mod singer;
+mod stage;
 mod test;
+mod trained;
+mod training;
 
-pub use config::{
-    EmbedConfig, EvaluateConfig, ModelConfig, RewardConfig, RunConfig, SidConfig, TokenizerConfig,
-};
+use self::pipeline::Context;
+
 pub use outcome::{Outcome, Showcase};
+pub use pipeline::{Pipeline, Reference};
+pub use recipe::{
+    EmbedConfig, EvaluateConfig, ModelConfig, Recipe, SidConfig, SplitConfig, TokenizerConfig,
+};
 pub use run::Run;
-pub use singer::{Reference, Singer};
+pub use stage::{Stage, Training};
+pub use trained::TrainedPolicy;

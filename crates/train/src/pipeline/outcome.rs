@@ -1,19 +1,29 @@
 //! What a finished run shows.
 
 use std::fmt;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+use sidereal_corpus::{HeldOut as _, ItemId, Sample};
 use sidereal_metrics::Report;
 use sidereal_quantizer::QualityReport;
 use sidereal_sid::Catalog;
 
-use crate::{Record, TrainError};
+use super::run::Run;
+use super::{Context, Pipeline, Stage, Training};
+use crate::evaluate::Ranking;
+use crate::{JsonLog, Record, TrainError};
 use sidereal_page::{Card, CardList, Cards, Line, LinePlot, Page, Series};
 
 /// The result of a run.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Outcome {
+    /// The trainings, in order.
+    pub stages: Vec<Stage>,
     /// Every system's metrics, with intervals, protocols and paired tests.
     pub report: Report,
     /// Quality of the Semantic IDs before suffixes.
@@ -36,6 +46,60 @@ pub struct Showcase {
     pub chosen: String,
     /// Titles of the best items that are not in the history, best first; the chosen one is marked.
     pub recommended: Vec<(String, bool)>,
+}
+
+/// Users whose recommendations are shown by title.
+const SHOWN_USERS: usize = 3;
+
+impl Pipeline<'_> {
+    /// What a finished run shows.
+    pub(super) fn outcome(
+        &self,
+        run: &Run,
+        context: &Context<'_>,
+        log_path: &Path,
+    ) -> Result<Outcome, TrainError> {
+        let read = |name: &str| -> Result<(PathBuf, Vec<u8>), TrainError> {
+            let path = run.path(name);
+            let bytes =
+                fs::read(&path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
+            Ok((path, bytes))
+        };
+        let (path, bytes) = read("evaluation.json")?;
+        let report: Report =
+            serde_json::from_slice(&bytes).map_err(|source| TrainError::Json { path, source })?;
+        let (path, bytes) = read("quality.json")?;
+        let quality: QualityReport =
+            serde_json::from_slice(&bytes).map_err(|source| TrainError::Json { path, source })?;
+        let last = self.recipe.stages.last().map_or_else(String::new, |stage| stage.name.clone());
+        let (path, bytes) = read(&format!("rankings/{last}.json"))?;
+        let rankings: Vec<Ranking> =
+            serde_json::from_slice(&bytes).map_err(|source| TrainError::Json { path, source })?;
+        let mut samples: Vec<Sample<'_>> = context.split.test.samples().collect();
+        samples.shuffle(&mut ChaCha8Rng::seed_from_u64(self.recipe.seed));
+        let title = |item: ItemId| {
+            self.dataset.item(item).map_or_else(|| item.to_string(), |item| item.title.clone())
+        };
+        let showcases = samples
+            .iter()
+            .take(SHOWN_USERS)
+            .filter_map(|sample| {
+                let ranking = rankings.iter().find(|ranking| ranking.id == sample.id)?;
+                let seen = sample.seen.iter().copied().collect();
+                let recommended =
+                    ranking.top(5, &seen).map(|item| (title(item), item == sample.target));
+                Some(Showcase {
+                    history: sample.history.iter().map(|item| title(*item)).collect(),
+                    chosen: title(sample.target),
+                    recommended: recommended.collect(),
+                })
+            })
+            .collect();
+        let records = JsonLog::read(log_path)?;
+        let catalog = context.catalog.clone();
+        let stages = self.recipe.stages.clone();
+        Ok(Outcome { stages, report, quality, records, showcases, catalog })
+    }
 }
 
 impl fmt::Display for Showcase {
@@ -75,16 +139,21 @@ impl Outcome {
             100.0 * self.quality.shared_rate,
         ));
         self.report.push_to(&mut page);
-        page.push(self.curves("Supervised: loss", "nats a token", "sft", &["loss", "valid_loss"]));
-        page.push(self.curves("Reinforcement: reward", "mean over rollouts", "rl", &["reward"]));
-        page.push(self.curves(
-            "Reinforcement: groups",
-            "share of prompts",
-            "rl",
-            &["hit", "hard", "live"],
-        ));
-        page.push(self.curves("Reinforcement: validation", "NDCG@10", "rl", &["valid_ndcg"]));
-        page.push(self.curves("Reinforcement: KL to the reference", "nats", "rl", &["kl"]));
+        for stage in &self.stages {
+            let curves: &[(&str, &str, &[&str])] = match stage.training {
+                Training::Sft(_) => &[("loss", "nats a token", &["loss", "valid_loss"])],
+                Training::Rl { .. } => &[
+                    ("reward", "mean over rollouts", &["reward"]),
+                    ("groups", "share of prompts", &["hit", "hard", "live"]),
+                    ("validation", "NDCG@10", &["valid_ndcg"]),
+                    ("KL to the reference", "nats", &["kl"]),
+                ],
+            };
+            for (what, y_axis, names) in curves {
+                let caption = format!("{}: {what}", stage.label);
+                page.push(self.curves(&caption, y_axis, &stage.name, names));
+            }
+        }
         self.quality.push_to(&mut page, &self.catalog);
         page.push(self.users());
         page

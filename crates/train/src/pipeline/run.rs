@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::RunConfig;
+use super::Recipe;
 use crate::TrainError;
 use crate::checkpoint::Binding;
 
@@ -45,10 +45,10 @@ impl Run {
     /// # Errors
     /// [`TrainError::OtherRun`] where the folder holds a run with other settings, naming the first
     /// that differs; [`TrainError::Io`].
-    pub fn open(dir: &Path, config: &RunConfig) -> Result<Self, TrainError> {
+    pub fn open(dir: &Path, recipe: &Recipe) -> Result<Self, TrainError> {
         fs::create_dir_all(dir).map_err(io(dir))?;
         let path = dir.join(CONFIG);
-        let text = toml::to_string_pretty(config)?;
+        let text = toml::to_string_pretty(recipe)?;
         if path.exists() {
             let old: toml::Table =
                 fs::read_to_string(&path).map_err(io(&path))?.parse().map_err(|source| {

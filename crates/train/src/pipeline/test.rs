@@ -14,7 +14,8 @@ use sidereal_metrics::{
 use sidereal_policy::{BeamSearch, Scoring};
 
 use super::run::{Run, hash_of, write_atomic};
-use super::singer::{Context, Reference, Singer};
+use super::training::prompts_of;
+use super::{Context, Pipeline, Reference, SplitConfig};
 use crate::TrainError;
 use crate::encode::Encoder;
 use crate::evaluate::{Ranking, placements, rank};
@@ -26,15 +27,14 @@ const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// Metrics of the tables.
 const METRICS: [Metric; 4] =
     [Metric::HitRate(FIVE), Metric::HitRate(TEN), Metric::Ndcg(TEN), Metric::Mrr(TEN)];
-/// Names of the systems that are compared in pairs.
+/// The heuristic that every stage is compared with.
 const TRANSITIONS: &str = "item transitions";
-const SFT: &str = "SFT";
-const SFT_RL: &str = "SFT + RL";
 
 /// Rows of the report, and the runs behind them for paired tests.
 struct Tables {
     report: Report,
     bootstrap: Bootstrap,
+    split: Split,
     num_users: usize,
     /// With seen items kept, by system.
     kept: BTreeMap<String, RankingRun<SampleId>>,
@@ -55,7 +55,7 @@ impl Tables {
         self.report.push(Row {
             system: how.system.to_owned(),
             protocol: Protocol {
-                split: Split::LeaveOneOutTest,
+                split: self.split.clone(),
                 candidates: Candidates::All,
                 seen_items: how.seen_items,
                 level: how.level,
@@ -83,8 +83,8 @@ impl Tables {
     }
 }
 
-impl Singer<'_> {
-    /// Leave-one-out test of every system, into `evaluation.json` and `rankings/`.
+impl Pipeline<'_> {
+    /// Test of every system, into `evaluation.json` and `rankings/`.
     pub(super) fn test(
         &self,
         run: &mut Run,
@@ -92,26 +92,33 @@ impl Singer<'_> {
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         let mut inputs = context.binding.clone();
-        for stage in ["sft", "rl"] {
-            let file = format!("{stage}/model.safetensors");
-            inputs.insert(stage.to_owned(), run.output_hash(stage, &file));
+        for stage in &self.recipe.stages {
+            let file = format!("{}/model.safetensors", stage.name);
+            inputs.insert(stage.name.clone(), run.output_hash(&stage.name, &file));
         }
-        inputs.insert("settings".to_owned(), hash_of(&self.config.evaluate)?);
+        inputs.insert("settings".to_owned(), hash_of(&self.recipe.evaluate)?);
         let names: Vec<&str> = self.references.iter().map(|reference| reference.name).collect();
         inputs.insert("references".to_owned(), hash_of(&names)?);
-        let outputs = ["evaluation.json", "rankings/sft.json", "rankings/rl.json"];
+        let rankings: Vec<String> =
+            self.recipe.stages.iter().map(|stage| rankings_file(&stage.name)).collect();
+        let mut outputs = vec!["evaluation.json"];
+        outputs.extend(rankings.iter().map(String::as_str));
         run.stage("test", inputs, &outputs, |run| {
-            let resamples = self.config.evaluate.resamples;
-            let bootstrap = BootstrapConfig::new(self.config.seed).with_resamples(resamples);
+            let resamples = self.recipe.evaluate.resamples;
+            let bootstrap = BootstrapConfig::new(self.recipe.seed).with_resamples(resamples);
             let mut tables = Tables {
                 report: Report::default(),
                 bootstrap: Bootstrap::try_from(bootstrap)?,
+                split: match self.recipe.split {
+                    SplitConfig::LeaveOneOut => Split::LeaveOneOutTest,
+                    SplitConfig::GlobalTime => Split::GlobalTimeTest,
+                },
                 num_users: context.split.test.num_samples(),
                 kept: BTreeMap::new(),
             };
             self.test_recommenders(context, &mut tables)?;
             self.test_policies(run, context, &mut tables, observer)?;
-            for (system, against) in [(SFT_RL, SFT), (SFT, TRANSITIONS), (SFT_RL, TRANSITIONS)] {
+            for (system, against) in self.pairs() {
                 tables.compare(system, against)?;
             }
             let path = run.path("evaluation.json");
@@ -119,6 +126,25 @@ impl Singer<'_> {
                 .map_err(|source| TrainError::Json { path: path.clone(), source })?;
             write_atomic(&path, &text)
         })
+    }
+
+    /// Labels of the systems that are compared: each stage with the one that it starts from, with
+    /// item transitions and with those that the recipe names.
+    fn pairs(&self) -> Vec<(&str, &str)> {
+        let mut pairs = Vec::new();
+        for stage in &self.recipe.stages {
+            let parent = self.recipe.stages.iter().find(|s| Some(&s.name) == stage.from.as_ref());
+            let named = self.recipe.evaluate.compare_with.iter().map(String::as_str);
+            for against in
+                parent.map(|s| s.label.as_str()).into_iter().chain([TRANSITIONS]).chain(named)
+            {
+                let pair = (stage.label.as_str(), against);
+                if against != stage.label && !pairs.contains(&pair) {
+                    pairs.push(pair);
+                }
+            }
+        }
+        pairs
     }
 
     /// Popularity, item transitions and the caller's references.
@@ -162,23 +188,22 @@ impl Singer<'_> {
         let tasks = Tasks::new(self.dataset, &context.catalog, context.prompts)?;
         let encoder = Encoder::new(&context.tokenizer, &context.catalog);
         let samples: Vec<Sample<'_>> = context.split.test.samples().collect();
-        let prompts = Self::prompts(&tasks, &encoder, &samples)?;
+        let prompts = prompts_of(&tasks, &encoder, &samples)?;
         let seen: BTreeMap<SampleId, &[ItemId]> =
             samples.iter().map(|sample| (sample.id, sample.seen)).collect();
         let seen = |id: SampleId| seen.get(&id).copied().unwrap_or_default();
-        let stages =
-            [(SFT, "sft", self.config.sft.scoring), (SFT_RL, "rl", self.config.rl.scoring)];
-        for (system, stage, scoring) in stages {
-            let model = self.load_policy(&run.path(stage), context)?;
-            let beam_width = self.config.evaluate.beam_width;
+        for stage in &self.recipe.stages {
+            let scoring = stage.training.scoring();
+            let model = self.open(&run.path(&stage.name), context)?;
+            let beam_width = self.recipe.evaluate.beam_width;
             let search =
                 BeamSearch { model: &model, constraint: &context.constraint, beam_width, scoring };
-            let (pad, size) = (context.tokenizer.pad(), self.config.evaluate.batch_size);
-            let job = format!("test {stage}");
+            let (pad, size) = (context.tokenizer.pad(), self.recipe.evaluate.batch_size);
+            let job = format!("test {}", stage.name);
             let rankings = rank(&search, &prompts, pad, size, &job, observer)?;
-            save_rankings(&run.path(&format!("rankings/{stage}.json")), &rankings)?;
+            save_rankings(&run.path(&rankings_file(&stage.name)), &rankings)?;
             let how = |seen_items, level| Measured {
-                system,
+                system: &stage.label,
                 seen_items,
                 level,
                 beam_width: NonZeroUsize::new(beam_width),
@@ -210,6 +235,10 @@ impl Singer<'_> {
         let settings = &selection.best.settings;
         Ok(ItemTransition::fit(settings, self.dataset.num_items(), sequences)?)
     }
+}
+
+fn rankings_file(stage: &str) -> String {
+    format!("rankings/{stage}.json")
 }
 
 fn save_rankings(path: &Path, rankings: &[Ranking]) -> Result<(), TrainError> {

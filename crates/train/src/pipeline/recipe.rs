@@ -1,24 +1,28 @@
 //! The settings of a whole run, as a TOML file spells them.
 
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sidereal_corpus::{Dataset, Shares, Split, global_time, leave_one_out};
 use sidereal_policy::{Architecture, DecoderConfig};
-use sidereal_rl::{RankReward, SidLevel, Singer};
 
+use super::{Stage, like, stage};
 use crate::TrainError;
-use crate::rl::RlConfig;
-use crate::sft::SftConfig;
+use crate::setting::check_counts;
 
 /// Settings of a run; every seed follows from `seed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RunConfig {
+pub struct Recipe {
     /// Seed of everything: item order, clusters, weights, batches, dropout, ties, intervals.
     pub seed: u64,
     /// Items of a history that a model sees, the latest ones.
     pub max_history: usize,
+    /// What is held out.
+    #[serde(default)]
+    pub split: SplitConfig,
     /// Item vectors.
     pub embed: EmbedConfig,
     /// Semantic IDs.
@@ -27,14 +31,39 @@ pub struct RunConfig {
     pub tokenizer: TokenizerConfig,
     /// Decoder.
     pub model: ModelConfig,
-    /// Supervised stage.
-    pub sft: SftConfig,
-    /// Reinforcement stage.
-    pub rl: RlConfig,
-    /// Its reward.
-    pub reward: RewardConfig,
     /// Evaluation.
     pub evaluate: EvaluateConfig,
+    /// Trainings, each behind the one that it starts from.
+    #[serde(rename = "stage")]
+    pub stages: Vec<Stage>,
+}
+
+/// What is held out for validation and test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SplitConfig {
+    /// Each user's last event for the test, the one before for validation (GREAM, SAGE).
+    #[default]
+    LeaveOneOut,
+    /// All samples by time, 8:1:1 (SINGER, `SIDReasoner`). Needs times.
+    GlobalTime,
+}
+
+impl SplitConfig {
+    /// Splits a dataset; histories keep their latest `max_history` items.
+    ///
+    /// # Errors
+    /// Those of the split.
+    pub fn split(self, dataset: &Dataset, max_history: usize) -> Result<Split, TrainError> {
+        let window = NonZeroUsize::new(max_history).unwrap_or(NonZeroUsize::MIN);
+        Ok(match self {
+            Self::LeaveOneOut => leave_one_out(dataset, window)?,
+            Self::GlobalTime => {
+                global_time(dataset, Shares { train: 8, valid: 1, test: 1 }, window)?
+            }
+        })
+    }
 }
 
 /// Vectors from which Semantic IDs are made.
@@ -115,24 +144,6 @@ impl ModelConfig {
     }
 }
 
-/// SINGER's reward (eq 9): SID-level on hard prompts, accuracy plus rank on the others.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RewardConfig {
-    /// Penalty of wrong rollouts by their place in the group.
-    pub rank: RankReward,
-    /// Reward of a shared prefix on hard prompts.
-    pub sid_level: SidLevel,
-}
-
-impl RewardConfig {
-    /// The reward.
-    #[must_use]
-    pub fn singer(&self) -> Singer {
-        Singer { rank: self.rank, sid_level: self.sid_level }
-    }
-}
-
 /// Evaluation on held-out users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,9 +156,13 @@ pub struct EvaluateConfig {
     pub valid_users: usize,
     /// Resamples of the bootstrap.
     pub resamples: usize,
+    /// Labels of stages, or names of recommenders, with which every stage is compared in pairs,
+    /// besides the one that it starts from.
+    #[serde(default)]
+    pub compare_with: Vec<String>,
 }
 
-impl RunConfig {
+impl Recipe {
     /// Reads settings from TOML.
     ///
     /// # Errors
@@ -163,12 +178,12 @@ impl RunConfig {
     /// # Errors
     /// [`TrainError::Toml`] and [`TrainError::Setting`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, TrainError> {
-        let config: Self = toml::from_str(text).map_err(|source| TrainError::Toml {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })?;
-        config.check()?;
-        Ok(config)
+        let refuse = |source| TrainError::Toml { path: path.to_owned(), source: Box::new(source) };
+        let mut table: toml::Table = text.parse().map_err(refuse)?;
+        like::resolve(&mut table)?;
+        let recipe: Self = table.try_into().map_err(refuse)?;
+        recipe.check()?;
+        Ok(recipe)
     }
 
     /// Accepts settings with which a run can go through.
@@ -176,61 +191,32 @@ impl RunConfig {
     /// # Errors
     /// [`TrainError::Setting`] names the field.
     pub fn check(&self) -> Result<(), TrainError> {
-        let counts = [
+        check_counts(&[
             ("max_history", self.max_history),
             ("embed.batch_size", self.embed.batch_size),
             ("sids.iterations", self.sids.iterations),
             ("sids.restarts", self.sids.restarts),
-            ("sft.epochs", self.sft.epochs),
-            ("sft.batch_size", self.sft.batch_size),
-            ("sft.checkpoint_every", self.sft.checkpoint_every),
-            ("rl.steps", self.rl.steps),
-            ("rl.prompts_per_step", self.rl.prompts_per_step),
-            ("rl.group_size", self.rl.group_size),
-            ("rl.micro_batch", self.rl.micro_batch),
-            ("rl.validate_every", self.rl.validate_every),
-            ("rl.checkpoint_every", self.rl.checkpoint_every),
             ("evaluate.beam_width", self.evaluate.beam_width),
             ("evaluate.batch_size", self.evaluate.batch_size),
             ("evaluate.valid_users", self.evaluate.valid_users),
             ("evaluate.resamples", self.evaluate.resamples),
-        ];
-        for (field, value) in counts {
-            if value == 0 {
-                return Err(TrainError::Setting { field, found: "0".into(), needed: "at least 1" });
-            }
-        }
-        let shares = [
-            ("sft.dropout", self.sft.dropout, 1.0),
-            ("sft.augment.drop", self.sft.augment.drop, 1.0),
-            ("sft.augment.reverse", self.sft.augment.reverse, 1.0 + f64::EPSILON),
-            ("sft.optim.warmup", self.sft.optim.warmup, 1.0),
-            ("rl.optim.warmup", self.rl.optim.warmup, 1.0),
-            ("sft.alignment_share", self.sft.alignment_share, 1.0 + f64::EPSILON),
-        ];
-        for (field, value, end) in shares {
-            if !(0.0..end).contains(&value) {
-                let found = value.to_string();
-                return Err(TrainError::Setting { field, found, needed: "a share from 0 to 1" });
-            }
-        }
-        let rates = [
-            ("sft.optim.lr", self.sft.optim.lr),
-            ("rl.optim.lr", self.rl.optim.lr),
-            ("sft.optim.clip_norm", self.sft.optim.clip_norm),
-            ("rl.optim.clip_norm", self.rl.optim.clip_norm),
-        ];
-        for (field, value) in rates {
-            if !(value > 0.0 && value.is_finite()) {
-                let found = value.to_string();
-                return Err(TrainError::Setting { field, found, needed: "a positive number" });
-            }
-        }
+        ])?;
         let weight = self.embed.collaborative_weight;
         if !(weight >= 0.0 && weight.is_finite()) {
-            let (field, found) = ("embed.collaborative_weight", weight.to_string());
+            let (field, found) = ("embed.collaborative_weight".to_owned(), weight.to_string());
             return Err(TrainError::Setting { field, found, needed: "a number from 0" });
         }
-        Ok(())
+        stage::check(&self.stages)
+    }
+
+    /// The stage of this name.
+    ///
+    /// # Errors
+    /// [`TrainError::UnknownStage`] lists those there are.
+    pub fn stage(&self, name: &str) -> Result<&Stage, TrainError> {
+        self.stages.iter().find(|stage| stage.name == name).ok_or_else(|| {
+            let found: Vec<&str> = self.stages.iter().map(|stage| stage.name.as_str()).collect();
+            TrainError::UnknownStage { name: name.to_owned(), found: found.join(", ") }
+        })
     }
 }

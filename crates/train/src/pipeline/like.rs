@@ -1,0 +1,99 @@
+//! `like`: a recipe's stage that takes over the settings of another.
+
+use toml::{Table, Value};
+
+use crate::TrainError;
+
+/// Replaces `like = "NAME"` in each `[[stage]]` by the settings of that earlier stage, which the
+/// stage's own settings overwrite, table by table. Name and label are never taken over.
+pub(super) fn resolve(recipe: &mut Table) -> Result<(), TrainError> {
+    let Some(Value::Array(stages)) = recipe.get_mut("stage") else { return Ok(()) };
+    for index in 0..stages.len() {
+        let (before, rest) = stages.split_at_mut(index);
+        let Some(Value::Table(stage)) = rest.first_mut() else { continue };
+        let Some(like) = stage.remove("like") else { continue };
+        let base = before.iter().filter_map(Value::as_table).find(|other| {
+            other.get("name").is_some_and(|name| name.as_str().is_some() && *name == like)
+        });
+        let Some(base) = base else {
+            let name = stage.get("name").map(ToString::to_string).unwrap_or_default();
+            return Err(TrainError::Setting {
+                field: format!("stage.{}.like", name.trim_matches('"')),
+                found: like.to_string(),
+                needed: "the name of an earlier stage",
+            });
+        };
+        let mut whole = base.clone();
+        whole.remove("name");
+        whole.remove("label");
+        overwrite(&mut whole, std::mem::take(stage));
+        *stage = whole;
+    }
+    Ok(())
+}
+
+/// Tables are merged; every other value replaces the one before.
+fn overwrite(base: &mut Table, own: Table) {
+    for (key, value) in own {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(base)), Value::Table(own)) if !is_choice(base, &own) => {
+                overwrite(base, own);
+            }
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Whether two tables name different alternatives, as in `{ singer = {} }` and `{ accuracy = {} }`:
+/// one key each, and not the same.
+fn is_choice(base: &Table, own: &Table) -> bool {
+    let only = |table: &Table| match table.keys().collect::<Vec<_>>()[..] {
+        [key] => Some(key.clone()),
+        _ => None,
+    };
+    matches!((only(base), only(own)), (Some(base), Some(own)) if base != own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(text: &str) -> Result<Table, TrainError> {
+        let mut table: Table = text.parse().unwrap();
+        resolve(&mut table).map(|()| table)
+    }
+
+    #[test]
+    fn a_stage_takes_over_what_it_does_not_say_itself() {
+        let table = resolved(
+            "[[stage]]\nname = 'a'\nlabel = 'A'\nfrom = 's'\n[stage.rl]\nsteps = 3\n\
+             [stage.rl.optim]\nlr = 0.1\nwarmup = 0.5\n\
+             [[stage]]\nname = 'b'\nlike = 'a'\n[stage.rl.optim]\nlr = 0.2\n",
+        );
+        let expected: Table = "name = 'b'\nfrom = 's'\n[rl]\nsteps = 3\n[rl.optim]\nlr = 0.2\n\
+                               warmup = 0.5\n"
+            .parse()
+            .unwrap();
+        assert_eq!(table.unwrap()["stage"][1], Value::Table(expected));
+    }
+
+    #[test]
+    fn another_alternative_replaces_the_whole_choice() {
+        let table = resolved(
+            "[[stage]]\nname = 'a'\nrl = { reward = { singer = { rank = 'paper' } } }\n\
+             [[stage]]\nname = 'b'\nlike = 'a'\nrl = { reward = { accuracy = {} } }\n",
+        )
+        .unwrap();
+        let expected: Table = "accuracy = {}".parse().unwrap();
+        assert_eq!(table["stage"][1]["rl"]["reward"], Value::Table(expected));
+    }
+
+    #[test]
+    fn a_stage_like_none_before_it_is_refused_by_name() {
+        let text = "[[stage]]\nname = 'b'\nlike = 'c'\n[[stage]]\nname = 'c'\n";
+        let error = resolved(text).unwrap_err().to_string();
+        assert!(error.contains("stage.b.like") && error.contains("\"c\""), "{error}");
+    }
+}

@@ -1,0 +1,126 @@
+//! A recipe carried out over a dataset, stage by stage, into a folder.
+
+use std::path::Path;
+
+use sidereal_baselines::Recommender;
+use sidereal_corpus::{Dataset, PromptRegistry, Split};
+use sidereal_policy::{Constraint, Decoder, SidTokenizer};
+use sidereal_sid::Catalog;
+use tch::Device;
+
+use super::run::Run;
+use super::trained::TrainedPolicy;
+use super::{Outcome, Recipe};
+use crate::TrainError;
+use crate::checkpoint::Binding;
+use crate::observe::{JsonLog, Observer};
+
+/// A further system for the tables: a bound that is known, a recommender of the caller's.
+#[derive(Clone, Copy)]
+pub struct Reference<'a> {
+    /// Name in the tables.
+    pub name: &'a str,
+    /// Scores of all items.
+    pub recommender: &'a dyn Recommender,
+}
+
+impl std::fmt::Debug for Reference<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reference").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A recipe over one dataset into one folder.
+///
+/// Item vectors, Semantic IDs and tokenizer first; then the recipe's trainings, each from the one
+/// that it names; then the test of all of them over all items, beside popularity and item
+/// transitions. Whatever a former start finished with the same inputs is skipped; training goes on
+/// from its last checkpoint.
+#[derive(Debug)]
+pub struct Pipeline<'a> {
+    /// Settings.
+    pub recipe: &'a Recipe,
+    /// Items and histories.
+    pub dataset: &'a Dataset,
+    /// Further systems for the tables.
+    pub references: &'a [Reference<'a>],
+    /// The run's folder.
+    pub out: &'a Path,
+    /// Where tensors live.
+    pub device: Device,
+}
+
+/// What the stages share.
+pub(super) struct Context<'a> {
+    pub(super) split: Split,
+    pub(super) prompts: &'a PromptRegistry,
+    pub(super) catalog: Catalog,
+    pub(super) tokenizer: SidTokenizer,
+    pub(super) constraint: Constraint,
+    pub(super) binding: Binding,
+}
+
+impl Pipeline<'_> {
+    /// Runs what is not done yet and returns the result of the whole.
+    ///
+    /// # Errors
+    /// Those of every stage; what finished stages wrote stays valid.
+    pub fn run(&self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+        self.recipe.check()?;
+        let split = self.recipe.split.split(self.dataset, self.recipe.max_history)?;
+        let mut run = Run::open(self.out, self.recipe)?;
+        let log_path = run.path("metrics.jsonl");
+        let mut observer = Logged { log: JsonLog::open(&log_path)?, inner: observer };
+        let observer: &mut dyn Observer = &mut observer;
+
+        self.embed(&mut run, observer)?;
+        self.quantize(&mut run, &split, observer)?;
+        let catalog = Catalog::load(&run.path("catalog.json"))?;
+        self.train_tokenizer(&mut run, &catalog)?;
+        let tokenizer = SidTokenizer::load(&run.path("tokenizer"), catalog.spec())?;
+        let prompts = PromptRegistry::builtin()?;
+        let binding = Binding::from([
+            ("catalogue".to_owned(), catalog.hash()),
+            ("tokenizer".to_owned(), run.output_hash("tokenizer", "tokenizer/tokenizer.json")),
+            ("prompts".to_owned(), prompts.hash().to_owned()),
+            ("split".to_owned(), split.hash()),
+        ]);
+        let constraint = Constraint::new(&catalog, &tokenizer, self.device)?;
+        let context = Context { split, prompts: &prompts, catalog, tokenizer, constraint, binding };
+
+        for stage in &self.recipe.stages {
+            self.train(stage, &mut run, &context, observer)?;
+        }
+        self.test(&mut run, &context, observer)?;
+        self.outcome(&run, &context, &log_path)
+    }
+
+    /// A policy of this run, if it was made for the same catalogue, tokenizer, prompts and split.
+    pub(super) fn open(&self, dir: &Path, context: &Context<'_>) -> Result<Decoder, TrainError> {
+        let policy = TrainedPolicy::open(dir, self.device)?;
+        policy.check(dir, &context.binding)?;
+        Ok(policy.model)
+    }
+}
+
+/// The run's log beside the caller's observer.
+struct Logged<'a> {
+    log: JsonLog,
+    inner: &'a mut dyn Observer,
+}
+
+impl Observer for Logged<'_> {
+    fn on_record(&mut self, record: &crate::Record) {
+        self.log.on_record(record);
+        self.inner.on_record(record);
+    }
+
+    fn on_resume(&mut self, stage: &str, step: usize) {
+        self.log.on_resume(stage, step);
+        self.inner.on_resume(stage, step);
+    }
+
+    fn on_progress(&mut self, job: &str, unit: &str, done: usize, total: usize) {
+        self.inner.on_progress(job, unit, done, total);
+    }
+}

@@ -1,0 +1,136 @@
+//! One training of a run: what it starts from and how it goes on.
+
+use serde::{Deserialize, Serialize};
+use sidereal_policy::Scoring;
+
+use crate::TrainError;
+use crate::rl::{RewardConfig, RlConfig};
+use crate::sft::SftConfig;
+
+/// Names that a run's folder uses itself.
+const TAKEN: [&str; 4] = ["codebooks", "rankings", "tokenizer", "test"];
+
+/// A training stage: a folder of the run, a row of its tables.
+///
+/// Several stages may start from the same one; that is how variants are compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawStage", into = "RawStage")]
+pub struct Stage {
+    /// Folder within the run: lower-case letters, digits, `-`.
+    pub name: String,
+    /// Name in tables and plots.
+    pub label: String,
+    /// The stage whose weights it starts from; without it, a model drawn at random.
+    pub from: Option<String>,
+    /// What it does.
+    pub training: Training,
+}
+
+/// What a stage does.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Training {
+    /// Supervised fine-tuning.
+    Sft(SftConfig),
+    /// Online reinforcement.
+    Rl {
+        /// Settings.
+        config: RlConfig,
+        /// What a rollout is worth.
+        reward: RewardConfig,
+    },
+}
+
+impl Training {
+    /// What a code's probability is a share of, in training and afterwards.
+    #[must_use]
+    pub const fn scoring(&self) -> Scoring {
+        match self {
+            Self::Sft(config) => config.scoring,
+            Self::Rl { config, .. } => config.scoring,
+        }
+    }
+}
+
+/// A stage as a recipe spells it: `[stage.sft]`, or `[stage.rl]` with `[stage.reward]`, says which kind it is.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStage {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sft: Option<SftConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rl: Option<RlConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward: Option<RewardConfig>,
+}
+
+impl TryFrom<RawStage> for Stage {
+    type Error = String;
+
+    fn try_from(raw: RawStage) -> Result<Self, String> {
+        let RawStage { name, label, from, sft, rl, reward } = raw;
+        let training = match (sft, rl, reward) {
+            (Some(config), None, None) => Training::Sft(config),
+            (None, Some(config), reward) => {
+                Training::Rl { config, reward: reward.unwrap_or_default() }
+            }
+            _ => return Err(format!("stage `{name}` needs `sft`, or `rl` and its `reward`")),
+        };
+        Ok(Self { label: label.unwrap_or_else(|| name.clone()), name, from, training })
+    }
+}
+
+impl From<Stage> for RawStage {
+    fn from(stage: Stage) -> Self {
+        let Stage { name, label, from, training } = stage;
+        let mut raw = Self { name, label: Some(label), from, sft: None, rl: None, reward: None };
+        match training {
+            Training::Sft(config) => raw.sft = Some(config),
+            Training::Rl { config, reward } => {
+                (raw.rl, raw.reward) = (Some(config), Some(reward));
+            }
+        }
+        raw
+    }
+}
+
+/// Accepts stages that can be trained one after the other.
+pub(super) fn check(stages: &[Stage]) -> Result<(), TrainError> {
+    let refuse = |stage: &Stage, field: &str, found: &str, needed| {
+        let field = format!("stage.{}.{field}", stage.name);
+        Err(TrainError::Setting { field, found: format!("`{found}`"), needed })
+    };
+    if stages.is_empty() {
+        let (field, found) = ("stage".to_owned(), "missing".to_owned());
+        return Err(TrainError::Setting { field, found, needed: "at least one `[[stage]]`" });
+    }
+    for (index, stage) in stages.iter().enumerate() {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let name = stage.name.as_str();
+        if name.is_empty() || !name.chars().all(plain) || TAKEN.contains(&name) {
+            return refuse(stage, "name", name, "lower-case letters, digits and `-`, not a part");
+        }
+        let before = &stages[..index];
+        if before.iter().any(|other| other.name == name) {
+            return refuse(stage, "name", name, "a name of its own");
+        }
+        if before.iter().any(|other| other.label == stage.label) {
+            return refuse(stage, "label", &stage.label, "a label of its own");
+        }
+        if let Some(from) = &stage.from
+            && !before.iter().any(|other| other.name == *from)
+        {
+            return refuse(stage, "from", from, "the name of an earlier stage");
+        }
+        match &stage.training {
+            Training::Sft(config) => config.check(name)?,
+            Training::Rl { config, .. } => config.check(name)?,
+        }
+    }
+    Ok(())
+}

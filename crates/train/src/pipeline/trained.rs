@@ -1,0 +1,92 @@
+//! A trained policy on disk, with all that it was made for.
+
+use std::fs;
+use std::path::Path;
+
+use sidereal_policy::{Decoder, SidTokenizer};
+use sidereal_sid::Catalog;
+use tch::Device;
+
+use super::run::write_atomic;
+use crate::TrainError;
+use crate::checkpoint::Binding;
+
+const MODEL: &str = "model.safetensors";
+const BINDING: &str = "sidereal.json";
+const CATALOG: &str = "catalog.json";
+
+/// A policy read from the folder of a stage: an HF directory beside which stand the catalogue and,
+/// in `sidereal.json`, the hashes of what the policy was made for.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct TrainedPolicy {
+    /// The model.
+    pub model: Decoder,
+    /// Its tokenizer.
+    pub tokenizer: SidTokenizer,
+    /// Items and their Semantic IDs.
+    pub catalog: Catalog,
+    /// Hashes of `catalogue`, `tokenizer`, `prompts` and `split`.
+    pub made_for: Binding,
+}
+
+impl TrainedPolicy {
+    /// Files by which a stage is known to be done.
+    pub(super) const FILES: [&str; 2] = [MODEL, BINDING];
+
+    /// Opens the folder of a stage.
+    ///
+    /// # Errors
+    /// Missing and damaged files by name, and [`TrainError::Binding`] where the catalogue beside
+    /// the model is not the one that it was made for.
+    pub fn open(dir: &Path, device: Device) -> Result<Self, TrainError> {
+        let path = dir.join(BINDING);
+        let bytes =
+            fs::read(&path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
+        let made_for: Binding =
+            serde_json::from_slice(&bytes).map_err(|source| TrainError::Json { path, source })?;
+        let catalog = Catalog::load(&dir.join(CATALOG))?;
+        let tokenizer = SidTokenizer::load(dir, catalog.spec())?;
+        let model = Decoder::load(dir, device)?;
+        model.check_vocabulary(&tokenizer)?;
+        let policy = Self { model, tokenizer, catalog, made_for };
+        let found = Binding::from([("catalogue".to_owned(), policy.catalog.hash())]);
+        policy.check(dir, &found)?;
+        Ok(policy)
+    }
+
+    /// Accepts use with these things; `dir` is for messages.
+    ///
+    /// # Errors
+    /// [`TrainError::Binding`] names the first part that the policy was not made for.
+    pub fn check(&self, dir: &Path, parts: &Binding) -> Result<(), TrainError> {
+        for (part, needed) in parts {
+            let found = self.made_for.get(part).cloned().unwrap_or_default();
+            if found != *needed {
+                let (path, part, needed) = (dir.join(BINDING), part.clone(), needed.clone());
+                return Err(TrainError::Binding { path, part, found, needed });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a policy and what it was made for.
+    ///
+    /// # Errors
+    /// Those of files.
+    pub fn save(
+        dir: &Path,
+        model: &Decoder,
+        tokenizer: &SidTokenizer,
+        catalog: &Catalog,
+        made_for: &Binding,
+    ) -> Result<(), TrainError> {
+        model.save(dir)?;
+        tokenizer.save(dir)?;
+        catalog.save(&dir.join(CATALOG))?;
+        let path = dir.join(BINDING);
+        let text = serde_json::to_vec_pretty(made_for)
+            .map_err(|source| TrainError::Json { path: path.clone(), source })?;
+        write_atomic(&path, &text)
+    }
+}

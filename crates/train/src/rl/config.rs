@@ -1,0 +1,112 @@
+//! Settings of online reinforcement.
+
+use serde::{Deserialize, Serialize};
+use sidereal_policy::Scoring;
+use sidereal_rl::Surrogate;
+
+use super::AdvantageConfig;
+use crate::TrainError;
+use crate::optim::OptimConfig;
+use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
+
+/// Settings of online reinforcement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RlConfig {
+    /// Rounds of rollouts, `T`.
+    pub steps: usize,
+    /// Prompts of a step.
+    pub prompts_per_step: usize,
+    /// Share of a run's prompts that ask for an item's Semantic ID by its title instead of for the
+    /// next item (SINGER's alignment in reinforcement). Range `[0, 1]`.
+    pub alignment_share: f64,
+    /// Rollouts of a prompt, `G`: the width of its beam search.
+    pub group_size: usize,
+    /// Most groups drawn in a step, as a multiple of `prompts_per_step`. Above 1, groups whose
+    /// rewards have no spread are replaced by those of further prompts (DAPO's and GREAM's dynamic
+    /// sampling); at 1 they stay and teach nothing.
+    pub max_draws: usize,
+    /// Whether hard prompts are drawn again behind a prefix of the target that shrinks over the
+    /// run (SINGER eqs 3-5).
+    pub prefix_curriculum: bool,
+    /// What a code's probability is a share of.
+    pub scoring: Scoring,
+    /// From rewards to advantages.
+    pub advantage: AdvantageConfig,
+    /// Surrogate objective.
+    pub objective: Surrogate,
+    /// Parts into which the prompts of a step are cut, one update each.
+    pub mini_batches: usize,
+    /// Times that a step's rollouts are learned from. With more than one update a step the ratios
+    /// are those to the policy that wrote the rollouts.
+    pub passes: usize,
+    /// Steps after which the reference becomes a copy of the policy; 0: never, it stays the policy
+    /// that came in.
+    pub sync_reference_every: usize,
+    /// Optimiser.
+    pub optim: OptimConfig,
+    /// Prompts whose gradients are computed together; the result does not depend on it.
+    pub micro_batch: usize,
+    /// Steps between validations; the best weights are returned, those before the first step
+    /// included.
+    pub validate_every: usize,
+    /// Steps between checkpoints.
+    pub checkpoint_every: usize,
+}
+
+impl Default for RlConfig {
+    fn default() -> Self {
+        Self {
+            steps: 200,
+            prompts_per_step: 64,
+            alignment_share: 0.0,
+            group_size: 16,
+            max_draws: 1,
+            prefix_curriculum: true,
+            scoring: Scoring::Full,
+            advantage: AdvantageConfig::default(),
+            objective: Surrogate::default(),
+            mini_batches: 1,
+            passes: 1,
+            sync_reference_every: 0,
+            optim: OptimConfig { lr: 1e-5, ..OptimConfig::default() },
+            micro_batch: 64,
+            validate_every: 50,
+            checkpoint_every: 20,
+        }
+    }
+}
+
+impl RlConfig {
+    /// Accepts settings with which a run can go through; `stage` is for messages.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] names stage and field.
+    pub fn check(&self, stage: &str) -> Result<(), TrainError> {
+        let counts = check_counts(&[
+            ("rl.steps", self.steps),
+            ("rl.prompts_per_step", self.prompts_per_step),
+            ("rl.group_size", self.group_size),
+            ("rl.max_draws", self.max_draws),
+            ("rl.mini_batches", self.mini_batches),
+            ("rl.passes", self.passes),
+            ("rl.micro_batch", self.micro_batch),
+            ("rl.validate_every", self.validate_every),
+            ("rl.checkpoint_every", self.checkpoint_every),
+        ]);
+        let shares = check_shares(&[("rl.alignment_share", self.alignment_share, End::Included)]);
+        of_stage(stage, counts.and(shares).and(in_table("rl", check_optim(&self.optim))))
+    }
+
+    /// Whether the objective looks at a reference.
+    #[must_use]
+    pub fn needs_reference(&self) -> bool {
+        matches!(&self.objective, Surrogate::Grpo(grpo) if grpo.kl.is_some())
+    }
+
+    /// Updates of a step.
+    #[must_use]
+    pub const fn updates_per_step(&self) -> usize {
+        self.mini_batches * self.passes
+    }
+}

@@ -1,0 +1,100 @@
+//! Updates of the policy from the rollouts of a step.
+
+use sidereal_policy::{Decoder, Groups, TokenBatch, group_logp};
+use sidereal_rl::{Diagnostics, RolloutBatch, Segments, StepSize};
+use tch::{Kind, Tensor};
+
+use super::Rl;
+use super::rollout::PromptGroup;
+use crate::TrainError;
+use crate::optim::AdamW;
+
+/// A group with what the update needs to know of it.
+#[derive(Debug)]
+pub(super) struct LearnedGroup<'g, 'p> {
+    pub(super) group: &'g PromptGroup<'p>,
+    /// Of each rollout.
+    pub(super) advantages: &'g [f64],
+    /// Whether its rewards differ; others count in the denominators and are left out of the passes.
+    pub(super) live: bool,
+    /// Log-probability of each code under the policy that wrote it; empty while that is the one
+    /// being trained.
+    pub(super) old_logp: Vec<f64>,
+}
+
+impl LearnedGroup<'_, '_> {
+    fn lens(&self) -> impl Iterator<Item = usize> + '_ {
+        self.group.completions.iter().map(Vec::len)
+    }
+}
+
+impl Rl<'_> {
+    /// One update from `groups`; returns what to watch and the gradient's norm.
+    pub(super) fn update(
+        &self,
+        model: &Decoder,
+        reference: Option<&Decoder>,
+        optim: &mut AdamW,
+        groups: &[LearnedGroup<'_, '_>],
+        lr: f64,
+    ) -> Result<(Diagnostics, f64), TrainError> {
+        let whole = StepSize::of(&Segments::from_lens(groups.iter().flat_map(LearnedGroup::lens)));
+        let live: Vec<&LearnedGroup<'_, '_>> = groups.iter().filter(|group| group.live).collect();
+        let mut seen = Diagnostics::default();
+        for part in live.chunks(self.config.micro_batch.max(1)) {
+            seen += self.backward(model, reference, part, whole)?;
+        }
+        Ok((seen, optim.step(model.weights(), lr)?))
+    }
+
+    /// Accumulates the gradient of some groups of an update.
+    fn backward(
+        &self,
+        model: &Decoder,
+        reference: Option<&Decoder>,
+        part: &[&LearnedGroup<'_, '_>],
+        whole: StepSize,
+    ) -> Result<Diagnostics, TrainError> {
+        let groups: Vec<_> = part.iter().map(|learned| learned.group).collect();
+        let logp = self.logp(model, &groups)?; // [N]
+        let values = Vec::<f64>::try_from(logp.detach().to_kind(Kind::Double))?;
+        let advantages: Vec<f64> =
+            part.iter().flat_map(|learned| learned.advantages).copied().collect();
+        let old: Vec<f64> = part.iter().flat_map(|learned| &learned.old_logp).copied().collect();
+        let old = if old.is_empty() { &values } else { &old };
+        let reference = reference.map(|reference| self.values(reference, &groups)).transpose()?;
+        let tokens = Segments::from_lens(part.iter().flat_map(|learned| learned.lens()));
+        let mut batch = RolloutBatch::new(&tokens, &values, old, &advantages)?;
+        if let Some(reference) = &reference {
+            batch = batch.with_reference(reference)?;
+        }
+        let objective = self.config.objective.objective(&batch, whole)?;
+        let gradient =
+            Tensor::from_slice(&objective.d_logp).to_kind(logp.kind()).to_device(logp.device());
+        // The objective is maximised, the optimiser minimises.
+        (-(logp * gradient).sum(Kind::Float)).backward();
+        Ok(objective.diagnostics)
+    }
+
+    /// Log-probability of every code of every rollout, `[N]`.
+    fn logp(&self, model: &Decoder, groups: &[&PromptGroup<'_>]) -> Result<Tensor, TrainError> {
+        let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
+        let guides: Vec<&[u32]> = groups.iter().map(|group| group.guide.as_slice()).collect();
+        let completions: Vec<Vec<Vec<u32>>> =
+            groups.iter().map(|group| group.completions.clone()).collect();
+        let limit = model.config().max_position_embeddings;
+        let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
+        let groups = Groups { prompts: &prompts, guides: &guides, completions: &completions };
+        Ok(group_logp(model, self.constraint, &groups, self.config.scoring)?)
+    }
+
+    /// The same as numbers, without a graph.
+    pub(super) fn values(
+        &self,
+        model: &Decoder,
+        groups: &[&PromptGroup<'_>],
+    ) -> Result<Vec<f64>, TrainError> {
+        let _guard = tch::no_grad_guard();
+        Ok(Vec::<f64>::try_from(self.logp(model, groups)?.to_kind(Kind::Double))?)
+    }
+}
