@@ -85,5 +85,5 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
     let Training::Rl { config, .. } = &mut other.stages[1].training else { unreachable!() };
     config.steps += 1;
     let error = run(&other, &dataset, &whole, &mut |_: &Record| {}).unwrap_err();
-    assert!(error.to_string().contains("`stage"), "{error}");
+    assert!(error.to_string().contains("`stage.rl.rl.steps`"), "{error}");
 }

@@ -164,6 +164,17 @@ fn first_difference(old: &toml::Table, new: &toml::Table, prefix: &str) -> Optio
             (Some(toml::Value::Table(old)), Some(toml::Value::Table(new))) => {
                 first_difference(old, new, &format!("{name}."))
             }
+            (Some(toml::Value::Array(old)), Some(toml::Value::Array(new)))
+                if old.len() == new.len() =>
+            {
+                old.iter().zip(new).find_map(|(old, new)| match (old.as_table(), new.as_table()) {
+                    (Some(old), Some(new)) => {
+                        let of = old.get("name").and_then(toml::Value::as_str).unwrap_or_default();
+                        first_difference(old, new, &format!("{name}.{of}."))
+                    }
+                    _ => (old != new).then(|| name.clone()),
+                })
+            }
             (old, new) => (old != new).then_some(name),
         }
     })

@@ -52,13 +52,12 @@ impl Pipeline<'_> {
         let outputs = TrainedPolicy::FILES.map(|file| format!("{}/{file}", stage.name));
         let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
         run.stage(&stage.name, binding, &outputs, |run| {
-            let model = match &stage.from {
-                Some(from) => self.open(&run.path(from), context)?,
-                None => {
-                    let config = self.recipe.model.qwen3(context.tokenizer.vocab_size());
-                    let seed = crate::sft::step_seed(self.recipe.seed, 0);
-                    Decoder::random(config, seed, self.device)?
-                }
+            let model = if let Some(from) = &stage.from {
+                self.open(&run.path(from), context)?
+            } else {
+                let config = self.recipe.model.qwen3(context.tokenizer.vocab_size());
+                let seed = crate::sft::step_seed(self.recipe.seed, 0);
+                Decoder::random(config, seed, self.device)?
             };
             tracing::info!(stage = stage.name, parameters = model.num_parameters(), "training");
             let workshop = Workshop {
