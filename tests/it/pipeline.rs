@@ -47,13 +47,16 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
         "popularity",
         "item transitions",
         "SFT",
-        "SFT + RL"
+        "SINGER",
+        "srpo",
+        "gbpo",
+        "sdpo"
     ])));
 
     // Every recommendation is an item of the catalogue, and none comes twice.
     let catalog = Catalog::load(&whole.join("catalog.json")).unwrap();
     assert_eq!((catalog.num_items(), catalog.num_sids()), (40, 40));
-    let text = fs::read(whole.join("rankings/rl.json")).unwrap();
+    let text = fs::read(whole.join("rankings/sdpo.json")).unwrap();
     let rankings: Vec<Ranking> = serde_json::from_slice(&text).unwrap();
     assert_eq!(rankings.len(), 60);
     for ranking in &rankings {
@@ -64,15 +67,20 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
 
     // Killed in the middle of both trainings, the run ends with the same curve and weights.
     let broken = dir.path().join("broken");
-    for kill in [Kill { stage: "sft", step: 7 }, Kill { stage: "rl", step: 4 }] {
-        let mut kill = kill;
+    for (stage, step) in [("sft", 7), ("singer", 4), ("srpo", 4), ("sdpo", 2), ("sdpo", 4)] {
+        let mut kill = Kill { stage, step };
         let killed = catch_unwind(AssertUnwindSafe(|| run(&recipe, &dataset, &broken, &mut kill)));
         assert!(killed.is_err());
     }
     run(&recipe, &dataset, &broken, &mut |_: &Record| {}).unwrap();
-    for file in
-        ["metrics.jsonl", "sft/model.safetensors", "rl/model.safetensors", "evaluation.json"]
-    {
+    for file in [
+        "metrics.jsonl",
+        "sft/model.safetensors",
+        "singer/model.safetensors",
+        "srpo/model.safetensors",
+        "sdpo/model.safetensors",
+        "evaluation.json",
+    ] {
         let read = |dir: &Path| fs::read(dir.join(file)).unwrap();
         assert!(read(&broken) == read(&whole), "{file} differs");
     }
@@ -85,5 +93,5 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
     let Training::Rl { config, .. } = &mut other.stages[1].training else { unreachable!() };
     config.steps += 1;
     let error = run(&other, &dataset, &whole, &mut |_: &Record| {}).unwrap_err();
-    assert!(error.to_string().contains("`stage.rl.rl.steps`"), "{error}");
+    assert!(error.to_string().contains("`stage.singer.rl.steps`"), "{error}");
 }

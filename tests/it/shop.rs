@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sidereal::corpus::Dataset;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
-use sidereal::train::{Recipe, Training};
+use sidereal::train::Recipe;
 
 /// The sentence encoder that the project's set-up fetches.
 pub(crate) fn encoder() -> PathBuf {
@@ -15,39 +15,9 @@ pub(crate) fn encoder() -> PathBuf {
 
 /// Settings of a run of seconds.
 pub(crate) fn recipe() -> Recipe {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/demo.toml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/it/recipe.toml");
     let mut recipe = Recipe::load(&path).unwrap();
     recipe.embed.encoder = encoder();
-    recipe.embed.collaborative_dimensions = 8;
-    recipe.sids.codebook_sizes = vec![4, 4, 4];
-    recipe.sids.restarts = 1;
-    recipe.tokenizer.pieces = 300;
-    recipe.model.hidden_size = 16;
-    recipe.model.intermediate_size = 32;
-    recipe.model.head_dim = 8;
-    recipe.model.heads = 2;
-    recipe.model.key_value_heads = 1;
-    recipe.model.layers = 1;
-    for stage in &mut recipe.stages {
-        match &mut stage.training {
-            Training::Sft(config) => {
-                config.epochs = 3;
-                config.batch_size = 16;
-                config.checkpoint_every = 2;
-            }
-            Training::Rl { config, .. } => {
-                config.steps = 6;
-                config.prompts_per_step = 8;
-                config.group_size = 4;
-                config.validate_every = 3;
-                config.checkpoint_every = 2;
-            }
-            _ => {}
-        }
-    }
-    recipe.evaluate.beam_width = 10;
-    recipe.evaluate.valid_users = 20;
-    recipe.evaluate.resamples = 50;
     recipe
 }
 

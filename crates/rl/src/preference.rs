@@ -132,6 +132,12 @@ impl Sdpo {
         self
     }
 
+    /// Whether the loss has no reference.
+    #[must_use]
+    pub const fn is_reference_free(&self) -> bool {
+        self.reference_free
+    }
+
     /// Value and gradients of a batch that is all or part of a step of `num_pairs` pairs.
     ///
     /// # Errors
@@ -187,6 +193,13 @@ impl Sdpo {
             }
         }
         Ok(loss)
+    }
+}
+
+impl Default for Sdpo {
+    /// `β = 1`, as S-DPO's experiments have it, with a reference.
+    fn default() -> Self {
+        Self { beta: 1.0, reference_free: false }
     }
 }
 

@@ -155,6 +155,11 @@ pub(crate) fn without_prefix(prefix: &str, tensors: &Weights) -> Weights {
         .collect()
 }
 
+/// Copies of weights as they stand.
+pub(crate) fn copies(weights: &Weights) -> Weights {
+    prefixed("", weights).map(|(name, weight)| (name, weight.copy())).collect()
+}
+
 /// Overwrites weights in place.
 pub(crate) fn copy_into(weights: &Weights, from: &Weights) -> Result<(), TrainError> {
     let _guard = tch::no_grad_guard();

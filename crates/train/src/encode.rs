@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use sidereal_corpus::{HeldOut, ItemId, Rendered, Task, Tasks, TrainSet};
-use sidereal_policy::{SidTokenizer, Target, code_targets};
+use sidereal_policy::{CompletionToken, PolicyError, SidTokenizer, Target, code_targets};
 use sidereal_sid::{Catalog, Trie};
 
 use crate::TrainError;
@@ -25,6 +25,16 @@ pub struct Prompt {
     pub target: ItemId,
     /// Token ids.
     pub ids: Vec<u32>,
+}
+
+/// The codes behind `guide` as tokens that are scored.
+pub(crate) fn scored_codes(
+    trie: &Trie,
+    guide: &[u32],
+    codes: &[u32],
+) -> Result<Vec<CompletionToken>, PolicyError> {
+    let targets = code_targets(trie, guide, codes)?;
+    Ok(targets.into_iter().map(CompletionToken::Scored).collect())
 }
 
 impl<'a> Encoder<'a> {

@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{ItemId, SampleId};
-use sidereal_metrics::{Placement, RankingRun, SeenItems};
-use sidereal_policy::{BeamSearch, TokenBatch};
+use sidereal_metrics::{Metric, Placement, RankingRun, SeenItems};
+use sidereal_policy::{BeamSearch, Constraint, LanguageModel, Scoring, TokenBatch};
 
 use crate::TrainError;
 use crate::encode::Prompt;
@@ -51,6 +51,13 @@ impl Ranking {
     pub fn sid_placement(&self) -> Placement {
         let rank = self.found.iter().position(|items| items.contains(&self.target));
         rank.map_or(Placement::Absent, |at| Placement::tied(at, NonZeroUsize::MIN))
+    }
+
+    /// One item of each of the first `count` Semantic IDs that are not the target's.
+    #[must_use]
+    pub fn misses(&self, count: usize) -> Vec<ItemId> {
+        let misses = self.found.iter().filter(|items| !items.contains(&self.target));
+        misses.filter_map(|items| items.first()).take(count).copied().collect()
     }
 
     /// The first `k` items that are not in `seen`; items of one Semantic ID by identity.
@@ -118,6 +125,33 @@ pub fn placements<'s>(
         run.push(ranking.id, ranking.item_placement(&removed))?;
     }
     Ok(run)
+}
+
+/// How a policy in training is judged on held-out users.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Validation<'a> {
+    pub(crate) model: &'a dyn LanguageModel,
+    pub(crate) constraint: &'a Constraint,
+    pub(crate) scoring: Scoring,
+    pub(crate) pad: u32,
+    pub(crate) batch_size: usize,
+}
+
+impl Validation<'_> {
+    /// NDCG@10 of a beam search of width 20, item level, seen items kept.
+    pub(crate) fn ndcg(&self, prompts: &[Prompt]) -> Result<f64, TrainError> {
+        const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
+        let Self { model, constraint, scoring, pad, batch_size } = *self;
+        let search = BeamSearch { model, constraint, beam_width: 20, scoring };
+        let mut silent = |_: &crate::Record| {};
+        let rankings = rank(&search, prompts, pad, batch_size, "validate", &mut silent)?;
+        let mut run = RankingRun::new();
+        for ranking in &rankings {
+            run.push(ranking.id, ranking.item_placement(&BTreeSet::new()))?;
+        }
+        let values = run.values(Metric::Ndcg(TEN))?;
+        Ok(values.iter().sum::<f64>() / values.len() as f64)
+    }
 }
 
 #[cfg(test)]

@@ -30,9 +30,10 @@
 //! | `optim` | [`AdamW`], schedule, clipping |
 //! | `sft` | [`Sft`]: supervised fine-tuning |
 //! | `rl` | [`Rl`]: rollouts, [`RewardConfig`], [`AdvantageConfig`], updates |
+//! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `evaluate` | [`rank`], [`Ranking`], [`placements`] |
 //! | `checkpoint` | [`Checkpoints`] bound to catalogue, prompts, tokenizer, split and settings |
-//! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`Bars`] |
+//! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`TensorBoard`], [`Bars`] |
 //! | `pipeline` | [`Pipeline`], [`Recipe`], [`Stage`], [`TrainedPolicy`], [`Outcome`] |
 //!
 //! # Conventions
@@ -49,6 +50,7 @@ mod fold;
 mod observe;
 mod optim;
 mod pipeline;
+mod preference;
 mod rl;
 mod setting;
 mod sft;
@@ -59,12 +61,13 @@ pub use encode::{Encoder, Prompt};
 pub use error::TrainError;
 pub use evaluate::{Ranking, placements, rank};
 pub use fold::{Sequence, fold};
-pub use observe::{Bars, JsonLog, Observer, Record};
+pub use observe::{Bars, JsonLog, Observer, Record, TensorBoard};
 pub use optim::{AdamW, OptimConfig};
 pub use pipeline::{
     EmbedConfig, EvaluateConfig, ModelConfig, Outcome, Pipeline, Recipe, Reference, Run, Showcase,
     SidConfig, SplitConfig, Stage, TokenizerConfig, TrainedPolicy, Training,
 };
+pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};
 pub use rl::{
     AdvantageConfig, BuiltReward, NamedReward, RewardConfig, Rl, RlConfig, RlPrompt, SingerReward,
     StepReward,

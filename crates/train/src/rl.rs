@@ -11,7 +11,6 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Cursor, Shuffle};
-use sidereal_metrics::{Metric, RankingRun};
 use sidereal_policy::{Constraint, Decoder, Weights};
 use sidereal_rl::{Diagnostics, Group, VarianceGuidedSampling};
 use sidereal_sid::SidSpec;
@@ -24,9 +23,9 @@ use self::advantage::Judged;
 use self::rollout::PromptGroup;
 use self::update::LearnedGroup;
 use crate::TrainError;
-use crate::checkpoint::{Checkpoints, copy_into, prefixed, without_prefix};
+use crate::checkpoint::{Checkpoints, copies, copy_into, prefixed, without_prefix};
 use crate::encode::Prompt;
-use crate::evaluate::rank;
+use crate::evaluate::Validation;
 use crate::observe::{Observer, Record};
 use crate::optim::AdamW;
 
@@ -107,7 +106,7 @@ impl Rl<'_> {
         let reference = self.config.needs_reference().then(|| model.frozen_copy()).transpose()?;
         let model = model.require_grad(true);
         let mut optim = AdamW::new(self.config.optim.clone(), model.weights());
-        let mut best: Weights = copies(&model);
+        let mut best: Weights = copies(model.weights());
         let mut state = RlState::default();
         if let Some((found, tensors)) = self.checkpoints.load::<RlState>()? {
             copy_into(model.weights(), &without_prefix("weight.", &tensors))?;
@@ -119,7 +118,7 @@ impl Rl<'_> {
             state = found;
             tracing::info!(stage = self.stage, step = state.step, "resumed reinforcement");
         } else {
-            let ndcg = self.validate(&model, valid)?;
+            let ndcg = self.validation(&model).ndcg(valid)?;
             tracing::info!(stage = self.stage, step = 0, ndcg, "validated");
             state.best = Some(ndcg);
         }
@@ -139,12 +138,12 @@ impl Rl<'_> {
             }
             let last = state.step == self.config.steps;
             if last || state.step % self.config.validate_every.max(1) == 0 {
-                let ndcg = self.validate(&model, valid)?;
+                let ndcg = self.validation(&model).ndcg(valid)?;
                 record = record.with("valid_ndcg", ndcg);
                 tracing::info!(stage = self.stage, step = state.step, ndcg, "validated");
                 if state.best.is_none_or(|best| ndcg > best) {
                     state.best = Some(ndcg);
-                    best = copies(&model);
+                    best = copies(model.weights());
                 }
             }
             observer.on_record(&record);
@@ -261,6 +260,16 @@ impl Rl<'_> {
         }
     }
 
+    fn validation<'m>(&'m self, model: &'m Decoder) -> Validation<'m> {
+        Validation {
+            model,
+            constraint: self.constraint,
+            scoring: self.config.scoring,
+            pad: self.pad,
+            batch_size: self.batch_size,
+        }
+    }
+
     /// What a step shows.
     fn record(&self, step: &Step<'_>, number: usize, seen: &Diagnostics) -> Record {
         let Step { groups, judged, drawn } = step;
@@ -295,22 +304,4 @@ impl Rl<'_> {
         }
         record
     }
-
-    /// NDCG@10 over the validation prompts, item level, seen items kept.
-    fn validate(&self, model: &Decoder, valid: &[Prompt]) -> Result<f64, TrainError> {
-        const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
-        let search = self.beam(model, 20);
-        let mut silent = |_: &Record| {};
-        let rankings = rank(&search, valid, self.pad, self.batch_size, "validate", &mut silent)?;
-        let mut run = RankingRun::new();
-        for ranking in &rankings {
-            run.push(ranking.id, ranking.item_placement(&BTreeSet::new()))?;
-        }
-        let values = run.values(Metric::Ndcg(TEN))?;
-        Ok(values.iter().sum::<f64>() / values.len() as f64)
-    }
-}
-
-fn copies(model: &Decoder) -> Weights {
-    prefixed("", model.weights()).map(|(name, weight)| (name, weight.copy())).collect()
 }

@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 
 use crate::TrainError;
 use crate::augment::AugmentConfig;
-use crate::checkpoint::{Checkpoints, copy_into, prefixed, without_prefix};
+use crate::checkpoint::{Checkpoints, copies, copy_into, prefixed, without_prefix};
 use crate::fold::Sequence;
 use crate::observe::{Observer, Record};
 use crate::optim::{AdamW, OptimConfig};
@@ -185,7 +185,7 @@ impl Sft<'_> {
                     if state.best_loss.is_none_or(|best| loss < best) {
                         state.best_loss = Some(loss);
                         state.stale_epochs = 0;
-                        best = prefixed("", model.weights()).map(|(n, w)| (n, w.copy())).collect();
+                        best = copies(model.weights());
                     } else {
                         state.stale_epochs += 1;
                     }

@@ -142,6 +142,12 @@ impl Outcome {
         for stage in &self.stages {
             let curves: &[(&str, &str, &[&str])] = match stage.training {
                 Training::Sft(_) => &[("loss", "nats a token", &["loss", "valid_loss"])],
+                Training::Preference(_) => &[
+                    ("loss", "nats a pair", &["loss"]),
+                    ("pairs", "share", &["won"]),
+                    ("margin", "implicit reward", &["margin"]),
+                    ("validation", "NDCG@10", &["valid_ndcg"]),
+                ],
                 Training::Rl { .. } => &[
                     ("reward", "mean over rollouts", &["reward"]),
                     ("groups", "share of prompts", &["hit", "hard", "live"]),

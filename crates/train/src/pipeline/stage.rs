@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sidereal_policy::Scoring;
 
 use crate::TrainError;
+use crate::preference::PreferenceConfig;
 use crate::rl::{RewardConfig, RlConfig};
 use crate::sft::SftConfig;
 
@@ -39,6 +40,8 @@ pub enum Training {
         /// What a rollout is worth.
         reward: RewardConfig,
     },
+    /// Preference training.
+    Preference(PreferenceConfig),
 }
 
 impl Training {
@@ -48,6 +51,7 @@ impl Training {
         match self {
             Self::Sft(config) => config.scoring,
             Self::Rl { config, .. } => config.scoring,
+            Self::Preference(config) => config.scoring,
         }
     }
 }
@@ -67,19 +71,26 @@ struct RawStage {
     rl: Option<RlConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reward: Option<RewardConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preference: Option<PreferenceConfig>,
 }
 
 impl TryFrom<RawStage> for Stage {
     type Error = String;
 
     fn try_from(raw: RawStage) -> Result<Self, String> {
-        let RawStage { name, label, from, sft, rl, reward } = raw;
-        let training = match (sft, rl, reward) {
-            (Some(config), None, None) => Training::Sft(config),
-            (None, Some(config), reward) => {
+        let RawStage { name, label, from, sft, rl, reward, preference } = raw;
+        let training = match (sft, rl, reward, preference) {
+            (Some(config), None, None, None) => Training::Sft(config),
+            (None, Some(config), reward, None) => {
                 Training::Rl { config, reward: reward.unwrap_or_default() }
             }
-            _ => return Err(format!("stage `{name}` needs `sft`, or `rl` and its `reward`")),
+            (None, None, None, Some(config)) => Training::Preference(config),
+            _ => {
+                return Err(format!(
+                    "stage `{name}` needs one of `sft`, `rl` (with its `reward`) and `preference`"
+                ));
+            }
         };
         Ok(Self { label: label.unwrap_or_else(|| name.clone()), name, from, training })
     }
@@ -88,9 +99,12 @@ impl TryFrom<RawStage> for Stage {
 impl From<Stage> for RawStage {
     fn from(stage: Stage) -> Self {
         let Stage { name, label, from, training } = stage;
-        let mut raw = Self { name, label: Some(label), from, sft: None, rl: None, reward: None };
+        let label = Some(label);
+        let (sft, rl, reward, preference) = (None, None, None, None);
+        let mut raw = Self { name, label, from, sft, rl, reward, preference };
         match training {
             Training::Sft(config) => raw.sft = Some(config),
+            Training::Preference(config) => raw.preference = Some(config),
             Training::Rl { config, reward } => {
                 (raw.rl, raw.reward) = (Some(config), Some(reward));
             }
@@ -130,6 +144,7 @@ pub(super) fn check(stages: &[Stage]) -> Result<(), TrainError> {
         match &stage.training {
             Training::Sft(config) => config.check(name)?,
             Training::Rl { config, .. } => config.check(name)?,
+            Training::Preference(config) => config.check(name)?,
         }
     }
     Ok(())

@@ -118,7 +118,7 @@ impl Pipeline<'_> {
             };
             self.test_recommenders(context, &mut tables)?;
             self.test_policies(run, context, &mut tables, observer)?;
-            for (system, against) in self.pairs() {
+            for (system, against) in self.comparisons() {
                 tables.compare(system, against)?;
             }
             let path = run.path("evaluation.json");
@@ -130,7 +130,7 @@ impl Pipeline<'_> {
 
     /// Labels of the systems that are compared: each stage with the one that it starts from, with
     /// item transitions and with those that the recipe names.
-    fn pairs(&self) -> Vec<(&str, &str)> {
+    fn comparisons(&self) -> Vec<(&str, &str)> {
         let mut pairs = Vec::new();
         for stage in &self.recipe.stages {
             let parent = self.recipe.stages.iter().find(|s| Some(&s.name) == stage.from.as_ref());

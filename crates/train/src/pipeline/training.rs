@@ -1,9 +1,13 @@
 //! The trainings of a run, each from the policy that it names.
 
+mod preference;
+mod reinforcement;
+mod supervised;
+
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
-use sidereal_corpus::{HeldOut as _, Rendered, Sample, Task, Tasks};
+use sidereal_corpus::{HeldOut as _, Sample, Tasks};
 use sidereal_policy::Decoder;
 
 use super::run::{Run, hash_of};
@@ -12,10 +16,7 @@ use super::{Context, Pipeline, Stage, Training};
 use crate::TrainError;
 use crate::checkpoint::Checkpoints;
 use crate::encode::{Encoder, Prompt};
-use crate::fold::Sequence;
 use crate::observe::Observer;
-use crate::rl::{RewardConfig, Rl, RlConfig, RlPrompt};
-use crate::sft::{Sft, SftConfig, SftData};
 
 /// What the training of one stage has at hand.
 struct Workshop<'a> {
@@ -72,137 +73,14 @@ impl Pipeline<'_> {
                 Training::Rl { config, reward } => {
                     self.rl(config, reward, model, &workshop, observer)?
                 }
+                Training::Preference(config) => {
+                    self.preference(config, model, &workshop, observer)?
+                }
             };
             let Context { catalog, tokenizer, binding, .. } = context;
             TrainedPolicy::save(&folder, &model, tokenizer, catalog, binding)
         })?;
         checkpoints.clear()
-    }
-
-    /// Supervised fine-tuning.
-    fn sft(
-        &self,
-        config: &SftConfig,
-        model: Decoder,
-        workshop: &Workshop<'_>,
-        observer: &mut dyn Observer,
-    ) -> Result<Decoder, TrainError> {
-        let Workshop { context, tasks, encoder, .. } = workshop;
-        let train = |task| encoder.train(tasks, &context.split.train, task);
-        let mut alignment = Vec::new();
-        if config.alignment_share > 0.0 {
-            alignment.extend(train(Task::TitleToSid)?);
-            alignment.extend(train(Task::SidToTitle)?);
-        }
-        let valid = self
-            .valid_samples(context)
-            .iter()
-            .map(|sample| encoder.sequence(&tasks.next_item(sample)?))
-            .collect::<Result<_, TrainError>>()?;
-        let plain = train(Task::NextItem)?;
-        let next_item = |epoch: usize| {
-            if config.augment.is_off() {
-                Ok(plain.clone())
-            } else {
-                self.varied(config, workshop, epoch)
-            }
-        };
-        let data = SftData { next_item: &next_item, alignment, valid };
-        let sft = Sft {
-            stage: workshop.stage,
-            config,
-            constraint: &context.constraint,
-            pad: context.tokenizer.pad(),
-            seed: self.recipe.seed,
-            checkpoints: &workshop.checkpoints,
-        };
-        sft.run(model, &data, observer)
-    }
-
-    /// The training histories, each varied at random for this epoch.
-    fn varied(
-        &self,
-        config: &SftConfig,
-        workshop: &Workshop<'_>,
-        epoch: usize,
-    ) -> Result<Vec<Sequence>, TrainError> {
-        let Workshop { context, tasks, encoder, .. } = workshop;
-        let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
-        rng.set_stream(epoch as u64);
-        context
-            .split
-            .train
-            .sequences()
-            .filter(|sequence| sequence.events.len() > 1)
-            .map(|sequence| {
-                let window = self.recipe.max_history + 1;
-                let items = config.augment.apply(sequence.events, window, &mut rng);
-                encoder.history(tasks, &items)
-            })
-            .collect()
-    }
-
-    /// Reinforcement.
-    fn rl(
-        &self,
-        config: &RlConfig,
-        reward: &RewardConfig,
-        model: Decoder,
-        workshop: &Workshop<'_>,
-        observer: &mut dyn Observer,
-    ) -> Result<Decoder, TrainError> {
-        let Workshop { context, tasks, encoder, .. } = workshop;
-        let prompts = self.rl_prompts(config, workshop)?;
-        let valid = prompts_of(tasks, encoder, &self.valid_samples(context))?;
-        let reward = reward.build(&context.catalog)?;
-        let rl = Rl {
-            stage: workshop.stage,
-            config,
-            reward: reward.borrow(),
-            spec: context.catalog.spec(),
-            constraint: &context.constraint,
-            pad: context.tokenizer.pad(),
-            seed: self.recipe.seed,
-            batch_size: self.recipe.evaluate.batch_size,
-            checkpoints: &workshop.checkpoints,
-        };
-        rl.run(model, &prompts, &valid, observer)
-    }
-
-    /// As many prompts as the run can use: next items, and titles by the share of alignment.
-    fn rl_prompts(
-        &self,
-        config: &RlConfig,
-        workshop: &Workshop<'_>,
-    ) -> Result<Vec<RlPrompt>, TrainError> {
-        let Workshop { context, tasks, encoder, .. } = workshop;
-        let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
-        let mut order: Vec<usize> = (0..context.split.train.num_samples()).collect();
-        order.shuffle(&mut rng);
-        order.truncate(config.steps * config.prompts_per_step * config.max_draws);
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share of a length"
-        )]
-        let titles = (order.len() as f64 * config.alignment_share).round() as usize;
-        order.truncate(order.len() - titles);
-        let mut rendered = order
-            .iter()
-            .filter_map(|index| context.split.train.sample(*index))
-            .map(|sample| tasks.next_item(&sample))
-            .collect::<Result<Vec<Rendered>, _>>()?;
-        if titles > 0 {
-            let mut items: Vec<Rendered> =
-                tasks.train(&context.split.train, &[Task::TitleToSid]).collect::<Result<_, _>>()?;
-            items.shuffle(&mut rng);
-            rendered.extend(items.into_iter().cycle().take(titles));
-        }
-        encoder
-            .prompts(&rendered)?
-            .into_iter()
-            .map(|prompt| Ok(RlPrompt { target: encoder.flat(prompt.target)?, prompt }))
-            .collect()
     }
 
     /// Validation samples of the users drawn by seed.

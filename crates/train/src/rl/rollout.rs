@@ -2,12 +2,13 @@
 
 use std::num::NonZeroU64;
 
-use sidereal_policy::{BeamSearch, Decoder, TokenBatch};
+use sidereal_policy::{BeamSearch, CompletionToken, Decoder, TokenBatch};
 use sidereal_rl::PrefixSchedule;
 use sidereal_sid::SemanticId;
 
 use super::{Rl, RlPrompt};
 use crate::TrainError;
+use crate::encode::scored_codes;
 
 /// The rollouts of one prompt.
 #[derive(Debug)]
@@ -24,8 +25,17 @@ pub(super) struct PromptGroup<'p> {
     pub(super) target: SemanticId,
     /// What each rollout names, the guide's codes included.
     pub(super) sids: Vec<SemanticId>,
-    /// The codes that each rollout wrote behind the guide, flat.
-    pub(super) completions: Vec<Vec<u32>>,
+    /// What each rollout wrote behind the guide.
+    pub(super) completions: Vec<Vec<CompletionToken>>,
+}
+
+impl PromptGroup<'_> {
+    /// Scored tokens of each rollout.
+    pub(super) fn lens(&self) -> impl Iterator<Item = usize> + '_ {
+        self.completions.iter().map(|tokens| {
+            tokens.iter().filter(|token| matches!(token, CompletionToken::Scored(_))).count()
+        })
+    }
 }
 
 impl Rl<'_> {
@@ -81,7 +91,10 @@ impl Rl<'_> {
         for (group, hypotheses) in groups.iter_mut().zip(found) {
             let skipped = group.guide.len();
             group.sids = hypotheses.iter().map(|h| self.semantic_id(&h.tokens)).collect();
-            group.completions = hypotheses.iter().map(|h| h.tokens[skipped..].to_vec()).collect();
+            group.completions = hypotheses
+                .iter()
+                .map(|h| scored_codes(self.constraint.trie(), &group.guide, &h.tokens[skipped..]))
+                .collect::<Result<_, _>>()?;
         }
         Ok(())
     }

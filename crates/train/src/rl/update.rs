@@ -1,6 +1,6 @@
 //! Updates of the policy from the rollouts of a step.
 
-use sidereal_policy::{Decoder, Groups, TokenBatch, group_logp};
+use sidereal_policy::{CompletionToken, Completions, Decoder, TokenBatch, completion_logp};
 use sidereal_rl::{Diagnostics, RolloutBatch, Segments, StepSize};
 use tch::{Kind, Tensor};
 
@@ -17,15 +17,9 @@ pub(super) struct LearnedGroup<'g, 'p> {
     pub(super) advantages: &'g [f64],
     /// Whether its rewards differ; others count in the denominators and are left out of the passes.
     pub(super) live: bool,
-    /// Log-probability of each code under the policy that wrote it; empty while that is the one
+    /// Log-probability of each scored token under the policy that wrote it; empty while that is the one
     /// being trained.
     pub(super) old_logp: Vec<f64>,
-}
-
-impl LearnedGroup<'_, '_> {
-    fn lens(&self) -> impl Iterator<Item = usize> + '_ {
-        self.group.completions.iter().map(Vec::len)
-    }
 }
 
 impl Rl<'_> {
@@ -38,7 +32,8 @@ impl Rl<'_> {
         groups: &[LearnedGroup<'_, '_>],
         lr: f64,
     ) -> Result<(Diagnostics, f64), TrainError> {
-        let whole = StepSize::of(&Segments::from_lens(groups.iter().flat_map(LearnedGroup::lens)));
+        let lens = groups.iter().flat_map(|learned| learned.group.lens());
+        let whole = StepSize::of(&Segments::from_lens(lens));
         let live: Vec<&LearnedGroup<'_, '_>> = groups.iter().filter(|group| group.live).collect();
         let mut seen = Diagnostics::default();
         for part in live.chunks(self.config.micro_batch.max(1)) {
@@ -63,7 +58,7 @@ impl Rl<'_> {
         let old: Vec<f64> = part.iter().flat_map(|learned| &learned.old_logp).copied().collect();
         let old = if old.is_empty() { &values } else { &old };
         let reference = reference.map(|reference| self.values(reference, &groups)).transpose()?;
-        let tokens = Segments::from_lens(part.iter().flat_map(|learned| learned.lens()));
+        let tokens = Segments::from_lens(part.iter().flat_map(|learned| learned.group.lens()));
         let mut batch = RolloutBatch::new(&tokens, &values, old, &advantages)?;
         if let Some(reference) = &reference {
             batch = batch.with_reference(reference)?;
@@ -76,16 +71,17 @@ impl Rl<'_> {
         Ok(objective.diagnostics)
     }
 
-    /// Log-probability of every code of every rollout, `[N]`.
+    /// Log-probability of every scored token of every rollout, `[N]`.
     fn logp(&self, model: &Decoder, groups: &[&PromptGroup<'_>]) -> Result<Tensor, TrainError> {
         let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
-        let guides: Vec<&[u32]> = groups.iter().map(|group| group.guide.as_slice()).collect();
-        let completions: Vec<Vec<Vec<u32>>> =
+        let begun: Vec<usize> = groups.iter().map(|group| group.guide.len()).collect();
+        let rollouts: Vec<Vec<Vec<CompletionToken>>> =
             groups.iter().map(|group| group.completions.clone()).collect();
         let limit = model.config().max_position_embeddings;
         let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
-        let groups = Groups { prompts: &prompts, guides: &guides, completions: &completions };
-        Ok(group_logp(model, self.constraint, &groups, self.config.scoring)?)
+        let completions = Completions { prompts: &prompts, begun: &begun, rollouts: &rollouts };
+        let scoring = self.config.scoring;
+        Ok(completion_logp(model, self.constraint, &completions, scoring)?.logp)
     }
 
     /// The same as numbers, without a graph.

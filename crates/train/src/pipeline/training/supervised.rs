@@ -1,0 +1,78 @@
+//! What a supervised stage learns.
+
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use sidereal_corpus::Task;
+use sidereal_policy::Decoder;
+
+use super::Workshop;
+use crate::TrainError;
+use crate::fold::Sequence;
+use crate::observe::Observer;
+use crate::pipeline::Pipeline;
+use crate::sft::{Sft, SftConfig, SftData};
+
+impl Pipeline<'_> {
+    /// Supervised fine-tuning.
+    pub(super) fn sft(
+        &self,
+        config: &SftConfig,
+        model: Decoder,
+        workshop: &Workshop<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Decoder, TrainError> {
+        let Workshop { context, tasks, encoder, .. } = workshop;
+        let train = |task| encoder.train(tasks, &context.split.train, task);
+        let mut alignment = Vec::new();
+        if config.alignment_share > 0.0 {
+            alignment.extend(train(Task::TitleToSid)?);
+            alignment.extend(train(Task::SidToTitle)?);
+        }
+        let valid = self
+            .valid_samples(context)
+            .iter()
+            .map(|sample| encoder.sequence(&tasks.next_item(sample)?))
+            .collect::<Result<_, TrainError>>()?;
+        let plain = train(Task::NextItem)?;
+        let next_item = |epoch: usize| {
+            if config.augment.is_off() {
+                Ok(plain.clone())
+            } else {
+                self.varied(config, workshop, epoch)
+            }
+        };
+        let data = SftData { next_item: &next_item, alignment, valid };
+        let sft = Sft {
+            stage: workshop.stage,
+            config,
+            constraint: &context.constraint,
+            pad: context.tokenizer.pad(),
+            seed: self.recipe.seed,
+            checkpoints: &workshop.checkpoints,
+        };
+        sft.run(model, &data, observer)
+    }
+
+    /// The training histories, each varied at random for this epoch.
+    fn varied(
+        &self,
+        config: &SftConfig,
+        workshop: &Workshop<'_>,
+        epoch: usize,
+    ) -> Result<Vec<Sequence>, TrainError> {
+        let Workshop { context, tasks, encoder, .. } = workshop;
+        let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
+        rng.set_stream(epoch as u64);
+        context
+            .split
+            .train
+            .sequences()
+            .filter(|sequence| sequence.events.len() > 1)
+            .map(|sequence| {
+                let window = self.recipe.max_history + 1;
+                let items = config.augment.apply(sequence.events, window, &mut rng);
+                encoder.history(tasks, &items)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,238 @@
+//! Preference training: S-DPO, DPO and their reference-free forms.
+
+mod answers;
+mod config;
+
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Serialize};
+use sidereal_corpus::{Cursor, Shuffle};
+use sidereal_policy::{CompletionToken, Constraint, Decoder, Weights};
+use sidereal_rl::{PreferenceBatch, PreferenceLoss, Segments};
+use tch::{Kind, Tensor};
+
+pub use self::config::{NegativeSource, PreferenceConfig};
+
+use self::answers::AnswerLogp;
+use crate::TrainError;
+use crate::checkpoint::{Checkpoints, copies, copy_into, prefixed, without_prefix};
+use crate::encode::Prompt;
+use crate::evaluate::Validation;
+use crate::observe::{Observer, Record};
+use crate::optim::AdamW;
+
+/// A prompt with an answer to prefer and others to prefer it to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preference {
+    /// Token ids and identity.
+    pub prompt: Prompt,
+    /// The answer that was chosen.
+    pub chosen: Vec<CompletionToken>,
+    /// At least one other.
+    pub rejected: Vec<Vec<CompletionToken>>,
+}
+
+/// Where training stands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+struct PreferenceState {
+    step: usize,
+    cursor: Cursor,
+    best: Option<f64>,
+}
+
+/// Preference training of a policy.
+#[derive(Debug)]
+pub struct PreferenceTraining<'a> {
+    /// Name in logs.
+    pub stage: &'a str,
+    /// Settings.
+    pub config: &'a PreferenceConfig,
+    /// What may be written.
+    pub constraint: &'a Constraint,
+    /// Id that fills short rows.
+    pub pad: u32,
+    /// Seed of the order of pairs.
+    pub seed: u64,
+    /// Prompts decoded together in validation.
+    pub batch_size: usize,
+    /// Where training state is kept.
+    pub checkpoints: &'a Checkpoints,
+}
+
+impl PreferenceTraining<'_> {
+    /// Trains `model` on `pairs` and returns the weights with the best validation NDCG@10.
+    ///
+    /// The reference is the policy that came in; its log-probabilities are computed once, kept
+    /// with the checkpoints, and not at all for a reference-free loss. Each prompt is read once
+    /// for all its answers.
+    ///
+    /// # Errors
+    /// [`TrainError::NoSamples`], [`TrainError::Diverged`], and those of files and tensors.
+    pub fn run(
+        &self,
+        model: Decoder,
+        pairs: &[Preference],
+        valid: &[Prompt],
+        observer: &mut dyn Observer,
+    ) -> Result<Decoder, TrainError> {
+        if pairs.is_empty() {
+            return Err(TrainError::NoSamples { what: "preference training" });
+        }
+        let mut optim = AdamW::new(self.config.optim.clone(), model.weights());
+        let mut best = copies(model.weights());
+        let mut state = PreferenceState::default();
+        let segments = Segments::from_lens(pairs.iter().map(|pair| pair.rejected.len()));
+        let reference = if let Some((found, tensors)) =
+            self.checkpoints.load::<PreferenceState>()?
+        {
+            copy_into(model.weights(), &without_prefix("weight.", &tensors))?;
+            optim.restore(&without_prefix("optim.", &tensors))?;
+            best = without_prefix("best.", &tensors);
+            state = found;
+            tracing::info!(stage = self.stage, step = state.step, "resumed preference training");
+            AnswerLogp::from_tensors(&tensors)?
+        } else {
+            let ndcg = self.validation(&model).ndcg(valid)?;
+            tracing::info!(stage = self.stage, step = 0, ndcg, "validated");
+            state.best = Some(ndcg);
+            let needed = !self.config.loss.is_reference_free();
+            let reference = needed.then(|| self.reference(&model, pairs, observer)).transpose()?;
+            self.save(&state, &model, &optim, &best, reference.as_ref())?;
+            reference
+        };
+        let model = model.require_grad(true);
+        observer.on_resume(self.stage, state.step);
+        let size = NonZeroUsize::new(self.config.pairs_per_step).unwrap_or(NonZeroUsize::MIN);
+        let mut order = Shuffle::resume(pairs.len(), self.seed, state.cursor);
+        let ranges: Vec<_> = segments.iter().collect();
+        while state.step < self.config.steps {
+            let batch = order.next_batch(size).to_vec();
+            let mut record = {
+                let picked: Vec<&Preference> = batch.iter().map(|index| &pairs[*index]).collect();
+                let reference = reference.as_ref().map(|all| all.of_pairs(&batch, &ranges));
+                self.step(&model, &mut optim, &picked, reference.as_ref(), state.step)?
+            };
+            state.step += 1;
+            state.cursor = order.cursor();
+            let last = state.step == self.config.steps;
+            if last || state.step % self.config.validate_every.max(1) == 0 {
+                let ndcg = self.validation(&model).ndcg(valid)?;
+                record = record.with("valid_ndcg", ndcg);
+                tracing::info!(stage = self.stage, step = state.step, ndcg, "validated");
+                if state.best.is_none_or(|best| ndcg > best) {
+                    state.best = Some(ndcg);
+                    best = copies(model.weights());
+                }
+            }
+            observer.on_record(&record);
+            if last || state.step % self.config.checkpoint_every.max(1) == 0 {
+                self.save(&state, &model, &optim, &best, reference.as_ref())?;
+            }
+        }
+        copy_into(model.weights(), &best)?;
+        Ok(model.require_grad(false))
+    }
+
+    /// One update.
+    fn step(
+        &self,
+        model: &Decoder,
+        optim: &mut AdamW,
+        batch: &[&Preference],
+        reference: Option<&AnswerLogp>,
+        step: usize,
+    ) -> Result<Record, TrainError> {
+        let (mut value, mut won, mut margin) = (0.0, 0, 0.0);
+        let (mut first, mut first_rejected) = (0, 0);
+        for part in batch.chunks(self.config.micro_batch.max(1)) {
+            let rejected: usize = part.iter().map(|pair| pair.rejected.len()).sum();
+            let reference = reference.map(|all| AnswerLogp {
+                chosen: all.chosen[first..first + part.len()].to_vec(),
+                rejected: all.rejected[first_rejected..first_rejected + rejected].to_vec(),
+            });
+            let loss = self.backward(model, part, reference.as_ref(), batch.len())?;
+            value += loss.value;
+            won += loss.won;
+            margin += loss.margin_sum;
+            first += part.len();
+            first_rejected += rejected;
+        }
+        let lr = self.config.optim.lr_at(step, self.config.steps);
+        let grad_norm = optim.step(model.weights(), lr)?;
+        if !grad_norm.is_finite() {
+            let samples: Vec<String> = batch.iter().map(|p| p.prompt.id.to_string()).collect();
+            return Err(TrainError::Diverged {
+                stage: self.stage.to_owned(),
+                step: step + 1,
+                what: "the gradient's norm",
+                found: grad_norm,
+                checkpoint: self.checkpoints.dir().to_owned(),
+                samples: samples.join(" "),
+            });
+        }
+        let count = batch.len() as f64;
+        Ok(Record::new(self.stage, step + 1, self.config.steps)
+            .with("loss", value)
+            .with("won", won as f64 / count)
+            .with("margin", margin / count)
+            .with("lr", lr)
+            .with("grad_norm", grad_norm))
+    }
+
+    /// Accumulates the gradient of some pairs of a step of `num_pairs`.
+    fn backward(
+        &self,
+        model: &Decoder,
+        part: &[&Preference],
+        reference: Option<&AnswerLogp>,
+        num_pairs: usize,
+    ) -> Result<PreferenceLoss, TrainError> {
+        let (logp, lens) = self.logp(model, part)?;
+        let answers = AnswerLogp::sums(part, &logp, &lens)?;
+        let negatives = Segments::from_lens(part.iter().map(|pair| pair.rejected.len()));
+        let mut batch = PreferenceBatch::new(&answers.chosen, &answers.rejected, &negatives)?;
+        if let Some(reference) = reference {
+            batch = batch.with_reference(&reference.chosen, &reference.rejected)?;
+        }
+        let loss = self.config.loss.loss(&batch, num_pairs)?;
+        // An answer's log-probability is the sum of its tokens': each has the answer's derivative.
+        let (mut gradient, mut lens) = (Vec::new(), lens.iter());
+        for (pair, range) in negatives.iter().enumerate() {
+            let of_answers =
+                std::iter::once(loss.d_chosen[pair]).chain(loss.d_rejected[range].iter().copied());
+            for (value, len) in of_answers.zip(lens.by_ref()) {
+                gradient.extend(std::iter::repeat_n(value, *len));
+            }
+        }
+        let gradient = Tensor::from_slice(&gradient).to_kind(logp.kind()).to_device(logp.device());
+        (logp * gradient).sum(Kind::Float).backward();
+        Ok(loss)
+    }
+
+    fn validation<'m>(&'m self, model: &'m Decoder) -> Validation<'m> {
+        Validation {
+            model,
+            constraint: self.constraint,
+            scoring: self.config.scoring,
+            pad: self.pad,
+            batch_size: self.batch_size,
+        }
+    }
+
+    fn save(
+        &self,
+        state: &PreferenceState,
+        model: &Decoder,
+        optim: &AdamW,
+        best: &Weights,
+        reference: Option<&AnswerLogp>,
+    ) -> Result<(), TrainError> {
+        let reference = reference.into_iter().flat_map(AnswerLogp::tensors);
+        let tensors = prefixed("weight.", model.weights())
+            .chain(prefixed("optim.", &optim.state()))
+            .chain(prefixed("best.", best))
+            .chain(reference)
+            .collect();
+        self.checkpoints.save(state.step, state, &tensors)
+    }
+}

@@ -1,0 +1,101 @@
+//! Settings of preference training.
+
+use serde::{Deserialize, Serialize};
+use sidereal_corpus::NegativeKind;
+use sidereal_policy::Scoring;
+use sidereal_rl::Sdpo;
+
+use crate::TrainError;
+use crate::optim::OptimConfig;
+use crate::setting::{check_counts, check_optim, in_table, of_stage};
+
+/// Settings of preference training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PreferenceConfig {
+    /// Updates.
+    pub steps: usize,
+    /// Pairs of an update.
+    pub pairs_per_step: usize,
+    /// Rejected answers of a pair, `J`. 1 is DPO.
+    pub num_negatives: usize,
+    /// Where they come from.
+    pub negatives: NegativeSource,
+    /// The loss.
+    pub loss: Sdpo,
+    /// What a code's probability is a share of.
+    pub scoring: Scoring,
+    /// Optimiser.
+    pub optim: OptimConfig,
+    /// Pairs whose gradients are computed together; the result does not depend on it.
+    pub micro_batch: usize,
+    /// Steps between validations; the best weights are returned, those before the first step
+    /// included.
+    pub validate_every: usize,
+    /// Steps between checkpoints.
+    pub checkpoint_every: usize,
+}
+
+/// Where rejected answers come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NegativeSource {
+    /// All items alike.
+    Random,
+    /// By how often training shows an item.
+    Popularity,
+    /// Items whose Semantic IDs share the longest prefix with the target's.
+    Sibling,
+    /// The best answers but the target of the policy that training starts from.
+    Beam,
+}
+
+impl NegativeSource {
+    /// The kind that the corpus draws; `None` where a policy has to.
+    #[must_use]
+    pub const fn kind(self) -> Option<NegativeKind> {
+        match self {
+            Self::Random => Some(NegativeKind::Random),
+            Self::Popularity => Some(NegativeKind::Popularity),
+            Self::Sibling => Some(NegativeKind::Sibling),
+            Self::Beam => None,
+        }
+    }
+}
+
+impl Default for PreferenceConfig {
+    /// S-DPO's settings: β 1, three random negatives, batch 128, rate 1e-5.
+    fn default() -> Self {
+        Self {
+            steps: 200,
+            pairs_per_step: 128,
+            num_negatives: 3,
+            negatives: NegativeSource::Random,
+            loss: Sdpo::default(),
+            scoring: Scoring::Full,
+            optim: OptimConfig { lr: 1e-5, ..OptimConfig::default() },
+            micro_batch: 64,
+            validate_every: 50,
+            checkpoint_every: 50,
+        }
+    }
+}
+
+impl PreferenceConfig {
+    /// Accepts settings with which a run can go through; `stage` is for messages.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] names stage and field.
+    pub fn check(&self, stage: &str) -> Result<(), TrainError> {
+        let counts = check_counts(&[
+            ("preference.steps", self.steps),
+            ("preference.pairs_per_step", self.pairs_per_step),
+            ("preference.num_negatives", self.num_negatives),
+            ("preference.micro_batch", self.micro_batch),
+            ("preference.validate_every", self.validate_every),
+            ("preference.checkpoint_every", self.checkpoint_every),
+        ]);
+        of_stage(stage, counts.and(in_table("preference", check_optim(&self.optim))))
+    }
+}
