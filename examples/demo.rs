@@ -4,14 +4,18 @@
 //! `cargo run --release --example demo -- --out runs/demo`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
-use std::path::{Path, PathBuf};
+#[allow(dead_code, reason = "the demo reads its own files")]
+#[path = "support/run.rs"]
+mod run;
+
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Parser;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::corpus::synthetic::{Shop, ShopRecord};
-use sidereal::policy::{device, tune_allocator};
-use sidereal::train::{Bars, Pipeline, Recipe, Reference};
+use sidereal::policy::device;
+use sidereal::train::{Bars, Pipeline, Reference};
 
 #[derive(Parser)]
 #[command(about = "Makes a recommender from nothing on the shipped shop")]
@@ -22,31 +26,13 @@ struct Args {
     /// Folder of the run.
     #[arg(long, default_value = "runs/demo")]
     out: PathBuf,
-    /// Settings as TOML; without it those of `examples/demo.toml`.
-    #[arg(long)]
-    recipe: Option<PathBuf>,
-    /// Replaces the recipe's seed.
-    #[arg(long)]
-    seed: Option<u64>,
-    /// `cpu`, `cuda`, `cuda:N` or `auto`.
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// More words on stderr: -v for progress of stages, -vv for everything.
-    #[arg(short, long, action = clap::ArgAction::Count)]
-    verbose: u8,
+    #[command(flatten)]
+    settings: run::SettingArgs,
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let level = ["warn", "info", "debug"][usize::from(args.verbose.min(2))];
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(level).init();
-    let tuned = tune_allocator();
-    tracing::info!(tuned, "allocator");
-    let mut recipe = match &args.recipe {
-        Some(path) => Recipe::load(path)?,
-        None => Recipe::parse(include_str!("demo.toml"), Path::new("examples/demo.toml"))?,
-    };
-    recipe.seed = args.seed.unwrap_or(recipe.seed);
+    let recipe = args.settings.recipe(&[("demo", include_str!("recipes/demo.toml"))])?;
     let file = |name: &str| args.shop.join(name);
     let options = ReadOptions::new(recipe.seed);
     let dataset = read(&file("shop.inter"), &file("shop.item"), &options)?.dataset;
@@ -54,13 +40,12 @@ fn main() -> anyhow::Result<()> {
     let record: ShopRecord = serde_json::from_slice(&record).context("`shop.json` is damaged")?;
     let oracle = Shop::new(record.config)?.oracle(&dataset)?;
     let references = [Reference { name: "best possible", recommender: &oracle }];
-    let device = device(&args.device)?;
     let pipeline = Pipeline {
         recipe: &recipe,
         dataset: &dataset,
         references: &references,
         out: &args.out,
-        device,
+        device: device(&args.settings.device)?,
     };
     let outcome = pipeline.run(&mut Bars::default())?;
     println!("{}", outcome.report);

@@ -10,7 +10,7 @@
 //! use sidereal_corpus::read::recbole::{ReadOptions, read};
 //! use sidereal_train::{Bars, Pipeline, Recipe};
 //!
-//! let recipe = Recipe::load(Path::new("examples/singer.toml"))?;
+//! let recipe = Recipe::load(Path::new("examples/recipes/singer/small.toml"))?;
 //! let options = ReadOptions::new(recipe.seed);
 //! let dataset = read(Path::new("beauty.inter"), Path::new("beauty.item"), &options)?.dataset;
 //! let pipeline = Pipeline {
@@ -32,6 +32,7 @@
 //! | `rl` | [`Rl`]: rollouts, [`RewardConfig`], [`AdvantageConfig`], updates |
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `evaluate` | [`rank`], [`Ranking`], [`placements`] |
+//! | `compare` | [`RunComparison`]: several runs side by side |
 //! | `checkpoint` | [`Checkpoints`] bound to catalogue, prompts, tokenizer, split and settings |
 //! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`TensorBoard`], [`Bars`] |
 //! | `pipeline` | [`Pipeline`], [`Recipe`], [`Stage`], [`TrainedPolicy`], [`Outcome`] |
@@ -43,6 +44,7 @@
 
 mod augment;
 mod checkpoint;
+mod compare;
 mod encode;
 mod error;
 mod evaluate;
@@ -57,6 +59,7 @@ mod sft;
 
 pub use augment::AugmentConfig;
 pub use checkpoint::{Binding, Checkpoints};
+pub use compare::{ComparedSystem, FinishedRun, RunComparison};
 pub use encode::{Encoder, Prompt};
 pub use error::TrainError;
 pub use evaluate::{Ranking, placements, rank};
@@ -64,8 +67,8 @@ pub use fold::{Sequence, fold};
 pub use observe::{Bars, JsonLog, Observer, Record, TensorBoard};
 pub use optim::{AdamW, OptimConfig};
 pub use pipeline::{
-    EmbedConfig, EvaluateConfig, ModelConfig, Outcome, Pipeline, Recipe, Reference, Run, Showcase,
-    SidConfig, SplitConfig, Stage, TokenizerConfig, TrainedPolicy, Training,
+    BucketRow, EmbedConfig, EvaluateConfig, ModelConfig, Outcome, Pipeline, Recipe, Reference, Run,
+    Showcase, SidConfig, SplitConfig, Stage, TokenizerConfig, TrainedPolicy, Training,
 };
 pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};
 pub use rl::{

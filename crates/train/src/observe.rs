@@ -1,4 +1,4 @@
-//! Watching a run: records, the JSON-lines log, TensorBoard, progress bars.
+//! Watching a run: records, the JSON-lines log, `TensorBoard`, progress bars.
 
 mod bars;
 mod json_log;

@@ -1,4 +1,4 @@
-//! Event files for TensorBoard.
+//! Event files for `TensorBoard`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,9 +16,9 @@ const FILE_VERSION: &str = "brain.Event:2";
 /// Session status that says a run starts (again) at an event's step.
 const SESSION_START: i32 = 1;
 
-/// Records as TensorBoard event files, one run a stage: `tensorboard --logdir DIR`.
+/// Records as `TensorBoard` event files, one run a stage: `tensorboard --logdir DIR`.
 ///
-/// A stage that goes on behind a checkpoint opens a further file, which tells TensorBoard to
+/// A stage that goes on behind a checkpoint opens a further file, which tells `TensorBoard` to
 /// forget the steps that come again. A stage that cannot be logged is warned about once and then
 /// left out: watching never stops a training.
 #[derive(Debug)]
@@ -53,7 +53,8 @@ impl TensorBoard {
             }
         };
         let wall_time = now().as_secs_f64();
-        let version = Event { wall_time, file_version: Some(FILE_VERSION.into()), ..Event::default() };
+        let version =
+            Event { wall_time, file_version: Some(FILE_VERSION.into()), ..Event::default() };
         let session = Event {
             wall_time,
             step: i64::try_from(step).unwrap_or(i64::MAX),
@@ -166,7 +167,7 @@ fn masked(bytes: &[u8]) -> [u8; 4] {
 mod tests {
     use super::*;
 
-    /// Written by TensorBoard itself: `tests/parity/events.py`.
+    /// Written by `TensorBoard` itself: `tests/parity/events.py`.
     const BY_TENSORBOARD: &[u8] = include_bytes!("../../tests/parity/events.tfevents");
 
     #[test]

@@ -15,7 +15,7 @@ use sidereal_sid::Catalog;
 use tch::Tensor;
 
 use super::Pipeline;
-use super::run::{Run, hash_file, hash_of, write_atomic};
+use super::run::{Run, hash_file, hash_of, write_json};
 use crate::TrainError;
 use crate::checkpoint::Binding;
 use crate::observe::Observer;
@@ -77,10 +77,7 @@ impl Pipeline<'_> {
             tracing::info!("semantic ids\n{quality}");
             let catalog = Collisions::Suffix.catalog(model.codebooks(), vectors.view(), codes)?;
             model.codebooks().save(&run.path("codebooks"))?;
-            let path = run.path("quality.json");
-            let text = serde_json::to_vec_pretty(&quality)
-                .map_err(|source| TrainError::Json { path: path.clone(), source })?;
-            write_atomic(&path, &text)?;
+            write_json(&run.path("quality.json"), &quality)?;
             Ok(catalog.save(&run.path("catalog.json"))?)
         })
     }

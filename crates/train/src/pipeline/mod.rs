@@ -13,6 +13,8 @@ mod trained;
 mod training;
 
 use self::pipeline::Context;
+pub(crate) use self::run::read_json;
+pub(crate) use self::test::rankings_file;
 
 pub use outcome::{Outcome, Showcase};
 pub use pipeline::{Pipeline, Reference};
@@ -21,4 +23,5 @@ pub use recipe::{
 };
 pub use run::Run;
 pub use stage::{Stage, Training};
+pub use test::BucketRow;
 pub use trained::TrainedPolicy;

@@ -1,8 +1,7 @@
 //! What a finished run shows.
 
 use std::fmt;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
@@ -12,11 +11,11 @@ use sidereal_metrics::Report;
 use sidereal_quantizer::QualityReport;
 use sidereal_sid::Catalog;
 
-use super::run::Run;
-use super::{Context, Pipeline, Stage, Training};
+use super::run::{Run, read_json};
+use super::{BucketRow, Context, Pipeline, Stage, Training};
 use crate::evaluate::Ranking;
 use crate::{JsonLog, Record, TrainError};
-use sidereal_page::{Card, CardList, Cards, Line, LinePlot, Page, Series};
+use sidereal_page::{Card, CardList, Cards, Line, LinePlot, Page, Series, Table};
 
 /// The result of a run.
 #[derive(Debug, Clone)]
@@ -26,6 +25,8 @@ pub struct Outcome {
     pub stages: Vec<Stage>,
     /// Every system's metrics, with intervals, protocols and paired tests.
     pub report: Report,
+    /// The test of the stages by kind of user.
+    pub buckets: Vec<BucketRow>,
     /// Quality of the Semantic IDs before suffixes.
     pub quality: QualityReport,
     /// Training records, in order.
@@ -59,22 +60,11 @@ impl Pipeline<'_> {
         context: &Context<'_>,
         log_path: &Path,
     ) -> Result<Outcome, TrainError> {
-        let read = |name: &str| -> Result<(PathBuf, Vec<u8>), TrainError> {
-            let path = run.path(name);
-            let bytes =
-                fs::read(&path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
-            Ok((path, bytes))
-        };
-        let (path, bytes) = read("evaluation.json")?;
-        let report: Report =
-            serde_json::from_slice(&bytes).map_err(|source| TrainError::Json { path, source })?;
-        let (path, bytes) = read("quality.json")?;
-        let quality: QualityReport =
-            serde_json::from_slice(&bytes).map_err(|source| TrainError::Json { path, source })?;
+        let report: Report = read_json(&run.path("evaluation.json"))?;
+        let buckets: Vec<BucketRow> = read_json(&run.path("buckets.json"))?;
+        let quality: QualityReport = read_json(&run.path("quality.json"))?;
         let last = self.recipe.stages.last().map_or_else(String::new, |stage| stage.name.clone());
-        let (path, bytes) = read(&format!("rankings/{last}.json"))?;
-        let rankings: Vec<Ranking> =
-            serde_json::from_slice(&bytes).map_err(|source| TrainError::Json { path, source })?;
+        let rankings: Vec<Ranking> = read_json(&run.path(&format!("rankings/{last}.json")))?;
         let mut samples: Vec<Sample<'_>> = context.split.test.samples().collect();
         samples.shuffle(&mut ChaCha8Rng::seed_from_u64(self.recipe.seed));
         let title = |item: ItemId| {
@@ -98,7 +88,7 @@ impl Pipeline<'_> {
         let records = JsonLog::read(log_path)?;
         let catalog = context.catalog.clone();
         let stages = self.recipe.stages.clone();
-        Ok(Outcome { stages, report, quality, records, showcases, catalog })
+        Ok(Outcome { stages, report, buckets, quality, records, showcases, catalog })
     }
 }
 
@@ -139,6 +129,7 @@ impl Outcome {
             100.0 * self.quality.shared_rate,
         ));
         self.report.push_to(&mut page);
+        page.push(self.by_bucket());
         for stage in &self.stages {
             let curves: &[(&str, &str, &[&str])] = match stage.training {
                 Training::Sft(_) => &[("loss", "nats a token", &["loss", "valid_loss"])],
@@ -180,6 +171,40 @@ impl Outcome {
             x_axis: "step".to_owned(),
             y_axis: y_axis.to_owned(),
             series: series.collect(),
+        }
+    }
+
+    /// One row a bucket, HR@10 of every stage.
+    fn by_bucket(&self) -> Table {
+        let mut buckets: Vec<(&str, usize)> = Vec::new();
+        for row in &self.buckets {
+            let bucket = (row.bucket.as_str(), row.num_users);
+            if !buckets.contains(&bucket) {
+                buckets.push(bucket);
+            }
+        }
+        let value = |bucket: &str, label: &str| {
+            let mut rows = self.buckets.iter();
+            let row = rows.find(|row| row.bucket == bucket && row.system == label)?;
+            let value = row.values.first()?;
+            let interval = value.interval.as_ref();
+            Some(interval.map_or_else(
+                || format!("{:.4}", value.value),
+                |range| format!("{:.4} [{:.4}, {:.4}]", value.value, range.low, range.high),
+            ))
+        };
+        let rows = buckets.iter().map(|(bucket, num_users)| {
+            let of_stages = self.stages.iter().map(|s| value(bucket, &s.label).unwrap_or_default());
+            [(*bucket).to_owned(), num_users.to_string()].into_iter().chain(of_stages).collect()
+        });
+        let labels = self.stages.iter().map(|stage| stage.label.clone());
+        Table {
+            caption: "HR@10 by kind of user, seen items kept, item level".to_owned(),
+            header: ["users with".to_owned(), "users".to_owned()]
+                .into_iter()
+                .chain(labels)
+                .collect(),
+            rows: rows.collect(),
         }
     }
 

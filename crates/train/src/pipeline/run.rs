@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Recipe;
@@ -103,10 +104,7 @@ impl Run {
             .map(|file| Ok(((*file).to_owned(), hash_file(&self.path(file))?)))
             .collect::<Result<Binding, TrainError>>()?;
         self.manifest.stages.insert(name.to_owned(), StageRecord { inputs, outputs });
-        let path = self.path(MANIFEST);
-        let text = serde_json::to_vec_pretty(&self.manifest)
-            .map_err(|source| TrainError::Json { path: path.clone(), source })?;
-        write_atomic(&path, &text)
+        write_json(&self.path(MANIFEST), &self.manifest)
     }
 
     fn is_done(&self, name: &str, inputs: &Binding, outputs: &[&str]) -> bool {
@@ -148,6 +146,20 @@ pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> 
         .and_then(|()| fs::File::open(&partial)?.sync_all())
         .and_then(|()| fs::rename(&partial, path))
         .map_err(io(path))
+}
+
+/// Writes a value as JSON, whole or not at all.
+pub(crate) fn write_json(path: &Path, value: &(impl Serialize + ?Sized)) -> Result<(), TrainError> {
+    let text = serde_json::to_vec_pretty(value)
+        .map_err(|source| TrainError::Json { path: path.to_owned(), source })?;
+    write_atomic(path, &text)
+}
+
+/// Reads a value back.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, TrainError> {
+    let bytes = fs::read(path).map_err(io(path))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|source| TrainError::Json { path: path.to_owned(), source })
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {

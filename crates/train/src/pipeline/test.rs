@@ -1,5 +1,9 @@
 //! The test of all systems side by side.
 
+mod buckets;
+mod lists;
+mod tables;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
@@ -8,12 +12,16 @@ use std::path::Path;
 use sidereal_baselines::{Case, ItemTransition, Popularity, TransitionSearch, evaluate};
 use sidereal_corpus::{HeldOut, ItemId, Sample, SampleId, Tasks};
 use sidereal_metrics::{
-    Bootstrap, BootstrapConfig, Candidates, Level, Metric, Protocol, RankingRun, Report, Row,
-    ScoreKind, SeenItems, Split,
+    Bootstrap, BootstrapConfig, Level, Metric, Report, ScoreKind, SeenItems, Split,
 };
 use sidereal_policy::{BeamSearch, Scoring};
 
-use super::run::{Run, hash_of, write_atomic};
+pub use self::buckets::BucketRow;
+
+use self::buckets::Buckets;
+use self::lists::Lists;
+use self::tables::{Measured, Tables};
+use super::run::{Run, hash_of, write_json};
 use super::training::prompts_of;
 use super::{Context, Pipeline, Reference, SplitConfig};
 use crate::TrainError;
@@ -29,59 +37,6 @@ const METRICS: [Metric; 4] =
     [Metric::HitRate(FIVE), Metric::HitRate(TEN), Metric::Ndcg(TEN), Metric::Mrr(TEN)];
 /// The heuristic that every stage is compared with.
 const TRANSITIONS: &str = "item transitions";
-
-/// Rows of the report, and the runs behind them for paired tests.
-struct Tables {
-    report: Report,
-    bootstrap: Bootstrap,
-    split: Split,
-    num_users: usize,
-    /// With seen items kept, by system.
-    kept: BTreeMap<String, RankingRun<SampleId>>,
-}
-
-/// What was measured, and how.
-#[derive(Clone, Copy)]
-struct Measured<'a> {
-    system: &'a str,
-    seen_items: SeenItems,
-    level: Level,
-    beam_width: Option<NonZeroUsize>,
-    score: ScoreKind,
-}
-
-impl Tables {
-    fn push(&mut self, how: Measured<'_>, run: RankingRun<SampleId>) -> Result<(), TrainError> {
-        self.report.push(Row {
-            system: how.system.to_owned(),
-            protocol: Protocol {
-                split: self.split.clone(),
-                candidates: Candidates::All,
-                seen_items: how.seen_items,
-                level: how.level,
-                score: how.score,
-                beam_width: how.beam_width,
-                num_users: self.num_users,
-            },
-            values: run.evaluate(&METRICS, &self.bootstrap)?,
-        })?;
-        if how.seen_items == SeenItems::Kept && how.level == Level::Item {
-            self.kept.insert(how.system.to_owned(), run);
-        }
-        Ok(())
-    }
-
-    fn compare(&mut self, system: &str, against: &str) -> Result<(), TrainError> {
-        let (Some(run), Some(other)) = (self.kept.get(system), self.kept.get(against)) else {
-            return Ok(());
-        };
-        for metric in [Metric::HitRate(TEN), Metric::Ndcg(TEN)] {
-            let test = run.compare(other, metric, &self.bootstrap)?;
-            self.report.push_comparison(system, against, metric, test);
-        }
-        Ok(())
-    }
-}
 
 impl Pipeline<'_> {
     /// Test of every system, into `evaluation.json` and `rankings/`.
@@ -101,7 +56,7 @@ impl Pipeline<'_> {
         inputs.insert("references".to_owned(), hash_of(&names)?);
         let rankings: Vec<String> =
             self.recipe.stages.iter().map(|stage| rankings_file(&stage.name)).collect();
-        let mut outputs = vec!["evaluation.json"];
+        let mut outputs = vec!["evaluation.json", "buckets.json"];
         outputs.extend(rankings.iter().map(String::as_str));
         run.stage("test", inputs, &outputs, |run| {
             let resamples = self.recipe.evaluate.resamples;
@@ -117,14 +72,12 @@ impl Pipeline<'_> {
                 kept: BTreeMap::new(),
             };
             self.test_recommenders(context, &mut tables)?;
-            self.test_policies(run, context, &mut tables, observer)?;
+            let buckets = self.test_policies(run, context, &mut tables, observer)?;
             for (system, against) in self.comparisons() {
                 tables.compare(system, against)?;
             }
-            let path = run.path("evaluation.json");
-            let text = serde_json::to_vec_pretty(&tables.report)
-                .map_err(|source| TrainError::Json { path: path.clone(), source })?;
-            write_atomic(&path, &text)
+            write_json(&run.path("buckets.json"), &buckets)?;
+            write_json(&run.path("evaluation.json"), &tables.report)
         })
     }
 
@@ -171,7 +124,7 @@ impl Pipeline<'_> {
                     beam_width: None,
                     score: ScoreKind::PerItem,
                 };
-                tables.push(how, run)?;
+                tables.push(how, run, Vec::new())?;
             }
         }
         Ok(())
@@ -184,7 +137,7 @@ impl Pipeline<'_> {
         context: &Context<'_>,
         tables: &mut Tables,
         observer: &mut dyn Observer,
-    ) -> Result<(), TrainError> {
+    ) -> Result<Vec<BucketRow>, TrainError> {
         let tasks = Tasks::new(self.dataset, &context.catalog, context.prompts)?;
         let encoder = Encoder::new(&context.tokenizer, &context.catalog);
         let samples: Vec<Sample<'_>> = context.split.test.samples().collect();
@@ -192,6 +145,9 @@ impl Pipeline<'_> {
         let seen: BTreeMap<SampleId, &[ItemId]> =
             samples.iter().map(|sample| (sample.id, sample.seen)).collect();
         let seen = |id: SampleId| seen.get(&id).copied().unwrap_or_default();
+        let lists = Lists::new(self.dataset, &context.split.train, self.recipe.seed)?;
+        let buckets = Buckets::new(&samples, &context.split.train, &context.catalog);
+        let mut by_bucket = Vec::new();
         for stage in &self.recipe.stages {
             let scoring = stage.training.scoring();
             let model = self.open(&run.path(&stage.name), context)?;
@@ -212,13 +168,17 @@ impl Pipeline<'_> {
                     _ => ScoreKind::Full,
                 },
             };
-            for rule in [SeenItems::Kept, SeenItems::Removed] {
-                tables.push(how(rule, Level::Item), placements(&rankings, rule, seen)?)?;
-            }
+            let kept = placements(&rankings, SeenItems::Kept, seen)?;
+            let in_buckets = [Metric::HitRate(TEN), Metric::Ndcg(TEN)];
+            by_bucket.extend(buckets.rows(&stage.label, &kept, &in_buckets, &tables.bootstrap)?);
+            let more = lists.values(&rankings, TEN, &tables.bootstrap)?;
+            tables.push(how(SeenItems::Kept, Level::Item), kept, more)?;
+            let removed = placements(&rankings, SeenItems::Removed, seen)?;
+            tables.push(how(SeenItems::Removed, Level::Item), removed, Vec::new())?;
             let by_sid = rankings.iter().map(|r| (r.id, r.sid_placement())).collect();
-            tables.push(how(SeenItems::Kept, Level::Sid), by_sid)?;
+            tables.push(how(SeenItems::Kept, Level::Sid), by_sid, Vec::new())?;
         }
-        Ok(())
+        Ok(by_bucket)
     }
 
     /// Item transitions with settings chosen on the validation set.
@@ -237,7 +197,8 @@ impl Pipeline<'_> {
     }
 }
 
-fn rankings_file(stage: &str) -> String {
+/// Where a stage's rankings are within a run's folder.
+pub(crate) fn rankings_file(stage: &str) -> String {
     format!("rankings/{stage}.json")
 }
 
@@ -245,7 +206,5 @@ fn save_rankings(path: &Path, rankings: &[Ranking]) -> Result<(), TrainError> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir).map_err(|source| TrainError::Io { path: dir.into(), source })?;
     }
-    let text = serde_json::to_vec(rankings)
-        .map_err(|source| TrainError::Json { path: path.to_owned(), source })?;
-    write_atomic(path, &text)
+    write_json(path, rankings)
 }

@@ -1,13 +1,12 @@
 //! A trained policy on disk, with all that it was made for.
 
-use std::fs;
 use std::path::Path;
 
 use sidereal_policy::{Decoder, SidTokenizer};
 use sidereal_sid::Catalog;
 use tch::Device;
 
-use super::run::write_atomic;
+use super::run::{read_json, write_json};
 use crate::TrainError;
 use crate::checkpoint::Binding;
 
@@ -40,11 +39,7 @@ impl TrainedPolicy {
     /// Missing and damaged files by name, and [`TrainError::Binding`] where the catalogue beside
     /// the model is not the one that it was made for.
     pub fn open(dir: &Path, device: Device) -> Result<Self, TrainError> {
-        let path = dir.join(BINDING);
-        let bytes =
-            fs::read(&path).map_err(|source| TrainError::Io { path: path.clone(), source })?;
-        let made_for: Binding =
-            serde_json::from_slice(&bytes).map_err(|source| TrainError::Json { path, source })?;
+        let made_for: Binding = read_json(&dir.join(BINDING))?;
         let catalog = Catalog::load(&dir.join(CATALOG))?;
         let tokenizer = SidTokenizer::load(dir, catalog.spec())?;
         let model = Decoder::load(dir, device)?;
@@ -84,9 +79,6 @@ impl TrainedPolicy {
         model.save(dir)?;
         tokenizer.save(dir)?;
         catalog.save(&dir.join(CATALOG))?;
-        let path = dir.join(BINDING);
-        let text = serde_json::to_vec_pretty(made_for)
-            .map_err(|source| TrainError::Json { path: path.clone(), source })?;
-        write_atomic(&path, &text)
+        write_json(&dir.join(BINDING), made_for)
     }
 }

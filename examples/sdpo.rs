@@ -1,0 +1,24 @@
+//! Trains S-DPO and DPO with all kinds of negatives, on RecBole atomic files, and reports how good each is.
+//!
+//! Under an hour for twenty thousand users on two CPU cores; a second start goes on where the
+//! first stopped.
+//! Run: `cargo run --release --example sdpo -- --interactions beauty.inter --items beauty.item
+//! --out runs/sdpo`
+#![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
+
+#[path = "support/run.rs"]
+mod run;
+
+use clap::Parser;
+
+#[derive(Parser)]
+#[command(about = "Trains S-DPO and DPO with all kinds of negatives, on RecBole atomic files")]
+struct Args {
+    #[command(flatten)]
+    run: run::RunArgs,
+}
+
+fn main() -> anyhow::Result<()> {
+    let presets = [("small", include_str!("recipes/sdpo/small.toml"))];
+    run::run("S-DPO and DPO over Semantic IDs", &presets, &Args::parse().run)
+}
