@@ -34,8 +34,7 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let runs =
-        args.runs.iter().map(|dir| FinishedRun::read(dir)).collect::<Result<Vec<_>, _>>()?;
+    let runs = args.runs.iter().map(|dir| FinishedRun::read(dir)).collect::<Result<Vec<_>, _>>()?;
     let bootstrap = Bootstrap::try_from(BootstrapConfig::new(args.seed))?;
     let mut page = Page::new("Runs side by side");
     for metric in args.metrics {

@@ -12,7 +12,9 @@ mod run;
 use clap::Parser;
 
 #[derive(Parser)]
-#[command(about = "Trains SINGER and the variants that its paper compares, on RecBole atomic files")]
+#[command(
+    about = "Trains SINGER and the variants that its paper compares, on RecBole atomic files"
+)]
 struct Args {
     #[command(flatten)]
     run: run::RunArgs,
@@ -20,5 +22,9 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let presets = [("small", include_str!("recipes/singer/small.toml"))];
-    run::run("SINGER: alignment and reinforcement with SID-level rewards", &presets, &Args::parse().run)
+    run::run(
+        "SINGER: alignment and reinforcement with SID-level rewards",
+        &presets,
+        &Args::parse().run,
+    )
 }

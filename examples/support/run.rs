@@ -57,9 +57,10 @@ impl SettingArgs {
             (None, asked) => {
                 let asked = asked.as_deref().unwrap_or(presets[0].0);
                 let names: Vec<&str> = presets.iter().map(|(name, _)| *name).collect();
-                let (name, text) = presets.iter().find(|(name, _)| *name == asked).with_context(
-                    || format!("no preset `{asked}`; there are: {}", names.join(", ")),
-                )?;
+                let (name, text) =
+                    presets.iter().find(|(name, _)| *name == asked).with_context(|| {
+                        format!("no preset `{asked}`; there are: {}", names.join(", "))
+                    })?;
                 Recipe::parse(text, Path::new(&format!("preset {name}")))?
             }
         };

@@ -36,6 +36,8 @@ use crate::exp::exp_differences;
 /// let text = r#"{"grpo": {"clip": {"low": 0.2, "high": 0.28}}}"#;
 /// assert_eq!(serde_json::from_str::<Surrogate>(text)?, surrogate);
 /// assert!(serde_json::from_str::<Surrogate>(r#"{"grpo": {"clip_eps": 0.2}}"#).is_err());
+/// let gbpo = serde_json::to_string(&serde_json::from_str::<Surrogate>(r#"{"gbpo": {}}"#)?)?;
+/// assert_eq!(gbpo, r#"{"gbpo":{}}"#);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

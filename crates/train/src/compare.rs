@@ -9,7 +9,7 @@ use sidereal_page::{Bar, BarPlot, BarSeries, Block, Table};
 
 use crate::TrainError;
 use crate::evaluate::Ranking;
-use crate::pipeline::{Recipe, read_json, rankings_file};
+use crate::pipeline::{Recipe, rankings_file, read_json};
 
 /// The test rankings of a finished run; item level, seen items kept.
 #[derive(Debug, Clone)]

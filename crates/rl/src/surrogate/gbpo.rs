@@ -35,8 +35,25 @@ use crate::RlError;
 /// # Ok::<(), sidereal_rl::RlError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "RawGbpo", into = "RawGbpo")]
 pub struct Gbpo;
+
+/// A table without settings: the form in which configurations hold it, as they do the others.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGbpo {}
+
+impl From<RawGbpo> for Gbpo {
+    fn from(RawGbpo {}: RawGbpo) -> Self {
+        Self
+    }
+}
+
+impl From<Gbpo> for RawGbpo {
+    fn from(_: Gbpo) -> Self {
+        Self {}
+    }
+}
 
 impl Gbpo {
     /// Value, gradient and diagnostics of a batch that is all or part of a step of size `step`.
