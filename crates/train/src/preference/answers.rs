@@ -50,15 +50,28 @@ impl AnswerLogp {
         }
     }
 
-    /// As tensors of a checkpoint.
+    /// As tensors of a checkpoint, f32.
     pub(super) fn tensors(&self) -> [(String, Tensor); 2] {
-        [(CHOSEN, &self.chosen), (REJECTED, &self.rejected)]
-            .map(|(name, values)| (name.to_owned(), Tensor::from_slice(values)))
+        [(CHOSEN, &self.chosen), (REJECTED, &self.rejected)].map(|(name, values)| {
+            (name.to_owned(), Tensor::from_slice(values).to_kind(Kind::Float))
+        })
+    }
+
+    /// Rounded as a checkpoint holds them, so that a resumed run sees the same numbers.
+    fn rounded(mut self) -> Self {
+        for value in self.chosen.iter_mut().chain(&mut self.rejected) {
+            #[allow(clippy::cast_possible_truncation, reason = "the rounding that is meant")]
+            let rounded = *value as f32;
+            *value = f64::from(rounded);
+        }
+        self
     }
 
     /// From a checkpoint; `None` where a loss without reference wrote it.
     pub(super) fn from_tensors(tensors: &Weights) -> Result<Option<Self>, TrainError> {
-        let values = |tensor: &Tensor| Vec::<f64>::try_from(tensor).map_err(PolicyError::from);
+        let values = |tensor: &Tensor| {
+            Vec::<f64>::try_from(tensor.to_kind(Kind::Double)).map_err(PolicyError::from)
+        };
         Ok(match (tensors.get(CHOSEN), tensors.get(REJECTED)) {
             (Some(chosen), Some(rejected)) => {
                 Some(Self { chosen: values(chosen)?, rejected: values(rejected)? })
@@ -106,6 +119,6 @@ impl PreferenceTraining<'_> {
             all.rejected.append(&mut found.rejected);
             observer.on_progress("reference", "pairs", all.chosen.len(), pairs.len());
         }
-        Ok(all)
+        Ok(all.rounded())
     }
 }
