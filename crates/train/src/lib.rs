@@ -72,7 +72,7 @@ pub use pipeline::{
 };
 pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};
 pub use rl::{
-    AdvantageConfig, BuiltReward, NamedReward, RewardConfig, Rl, RlConfig, RlPrompt, SingerReward,
-    StepReward,
+    AdvantageConfig, BuiltReward, NamedReward, RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig,
+    SingerReward, StepReward,
 };
 pub use sft::{Sft, SftConfig, SftData};

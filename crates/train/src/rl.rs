@@ -18,6 +18,7 @@ use sidereal_sid::SidSpec;
 pub use self::advantage::{AdvantageConfig, StepReward};
 pub use self::config::RlConfig;
 pub use self::reward::{BuiltReward, NamedReward, RewardConfig, SingerReward};
+pub use self::rollout::RolloutConfig;
 
 use self::advantage::Judged;
 use self::rollout::PromptGroup;
@@ -80,15 +81,13 @@ struct Step<'p> {
 impl Rl<'_> {
     /// Improves `model` on `prompts` and returns the weights with the best validation NDCG@10.
     ///
-    /// One step: a beam search of width `G` under the trie for each prompt; a prompt without a hit
-    /// is hard and, under the curriculum, searched again behind its guide; rewards, advantages
+    /// One step: `G` rollouts under the trie for each prompt; a prompt without a hit is hard and,
+    /// under the curriculum, rolled out again behind its guide; rewards, advantages
     /// within groups; `passes` times through its mini-batches, one update of the surrogate
     /// objective each. The reference of a KL penalty is the policy that came in, or its latest
     /// copy. Groups whose rewards are all equal carry no signal: with `max_draws` above 1 they are
     /// replaced while the step may draw more; those that stay count in the denominators and are
     /// left out of the passes, KL penalty included.
-    ///
-    /// Beams are not samples of the policy: the group is its most probable Semantic IDs.
     ///
     /// # Errors
     /// [`TrainError::NoSamples`], [`TrainError::Diverged`], and those of files, rewards and

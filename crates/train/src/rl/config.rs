@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sidereal_policy::Scoring;
 use sidereal_rl::Surrogate;
 
-use super::AdvantageConfig;
+use super::{AdvantageConfig, RolloutConfig};
 use crate::TrainError;
 use crate::optim::OptimConfig;
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
@@ -20,8 +20,10 @@ pub struct RlConfig {
     /// Share of a run's prompts that ask for an item's Semantic ID by its title instead of for the
     /// next item (SINGER's alignment in reinforcement). Range `[0, 1]`.
     pub alignment_share: f64,
-    /// Rollouts of a prompt, `G`: the width of its beam search.
+    /// Rollouts of a prompt, `G`.
     pub group_size: usize,
+    /// How they are found.
+    pub rollout: RolloutConfig,
     /// Most groups drawn in a step, as a multiple of `prompts_per_step`. Above 1, groups whose
     /// rewards have no spread are replaced by those of further prompts (DAPO's and GREAM's dynamic
     /// sampling); at 1 they stay and teach nothing.
@@ -61,6 +63,7 @@ impl Default for RlConfig {
             prompts_per_step: 64,
             alignment_share: 0.0,
             group_size: 16,
+            rollout: RolloutConfig::default(),
             max_draws: 1,
             prefix_curriculum: true,
             scoring: Scoring::Full,

@@ -2,13 +2,37 @@
 
 use std::num::NonZeroU64;
 
-use sidereal_policy::{BeamSearch, CompletionToken, Decoder, TokenBatch};
-use sidereal_rl::PrefixSchedule;
+use serde::{Deserialize, Serialize};
+use sidereal_corpus::SampleId;
+use sidereal_policy::{
+    BeamSearch, CompletionToken, Conditions, Decoder, Hypothesis, Rollout, Sampler, SamplingConfig,
+    TokenBatch,
+};
+use sidereal_rl::{PrefixSchedule, select_distinct};
 use sidereal_sid::SemanticId;
 
 use super::{Rl, RlPrompt};
 use crate::TrainError;
 use crate::encode::scored_codes;
+use crate::sft::step_seed;
+
+/// How the rollouts of a group are found, under the trie.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RolloutConfig {
+    /// One beam search of width `G`; the group's order is that of the scores (SINGER). Beams are
+    /// not samples of the policy: they are its most probable Semantic IDs.
+    #[default]
+    Beam,
+    /// `G` independent draws.
+    Sample(SamplingConfig),
+    /// `⌈1.5·G⌉` independent draws, of which the target, then distinct ones, then repetitions are
+    /// kept (the dynamic sampling that SINGER compares with).
+    Dynamic(SamplingConfig),
+    /// `G` draws without replacement (Gumbel top-k).
+    GumbelTopK(SamplingConfig),
+}
 
 /// The rollouts of one prompt.
 #[derive(Debug)]
@@ -60,7 +84,8 @@ impl Rl<'_> {
                 completions: Vec::new(),
             })
             .collect();
-        self.draw(model, &mut groups.iter_mut().collect::<Vec<_>>())?;
+        let [seed, guided_seed] = [0, 1].map(|round| step_seed(self.seed, 2 * step + round));
+        self.draw(model, &mut groups.iter_mut().collect::<Vec<_>>(), seed)?;
         let total = NonZeroU64::new(self.config.steps as u64).unwrap_or(NonZeroU64::MIN);
         let schedule = PrefixSchedule::new(total);
         let mut again = Vec::new();
@@ -75,35 +100,105 @@ impl Rl<'_> {
             }
         }
         if !again.is_empty() {
-            self.draw(model, &mut again)?;
+            self.draw(model, &mut again, guided_seed)?;
         }
         Ok(groups)
     }
 
     /// Draws all these groups anew behind their guides.
-    fn draw(&self, model: &Decoder, groups: &mut [&mut PromptGroup<'_>]) -> Result<(), TrainError> {
-        let search = self.beam(model, self.config.group_size);
+    fn draw(
+        &self,
+        model: &Decoder,
+        groups: &mut [&mut PromptGroup<'_>],
+        seed: i64,
+    ) -> Result<(), TrainError> {
         let limit = model.config().max_position_embeddings;
         let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
         let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
-        let guides: Vec<&[u32]> = groups.iter().map(|group| group.guide.as_slice()).collect();
-        let found = search.search(&prompts, &guides)?;
-        for (group, hypotheses) in groups.iter_mut().zip(found) {
-            let skipped = group.guide.len();
-            group.sids = hypotheses.iter().map(|h| self.semantic_id(&h.tokens)).collect();
-            group.completions = hypotheses
-                .iter()
-                .map(|h| scored_codes(self.constraint.trie(), &group.guide, &h.tokens[skipped..]))
-                .collect::<Result<_, _>>()?;
+        let guides: Vec<Vec<u32>> = groups.iter().map(|group| group.guide.clone()).collect();
+        let guides: Vec<&[u32]> = guides.iter().map(Vec::as_slice).collect();
+        let keys: Vec<u64> = groups.iter().map(|group| key(group.prompt.prompt.id)).collect();
+        let conditions = Conditions { keys: &keys, ..Conditions::guided(&guides) };
+        let size = self.config.group_size;
+        let sampler = |sampling| Sampler {
+            model,
+            constraint: self.constraint,
+            sampling,
+            scoring: self.config.scoring,
+            seed: u64::from_le_bytes(seed.to_le_bytes()),
+        };
+        match self.config.rollout {
+            RolloutConfig::Beam => {
+                let search = self.beam(model, size);
+                let found = search.search(&prompts, &conditions)?;
+                groups
+                    .iter_mut()
+                    .zip(&found)
+                    .try_for_each(|(group, found)| self.take_beams(group, found))?;
+            }
+            RolloutConfig::Sample(sampling) => {
+                let drawn = sampler(sampling).sample(&prompts, &conditions, size)?;
+                for (group, drawn) in groups.iter_mut().zip(&drawn) {
+                    self.take(group, drawn.iter());
+                }
+            }
+            RolloutConfig::Dynamic(sampling) => {
+                let drawn =
+                    sampler(sampling).sample(&prompts, &conditions, (3 * size).div_ceil(2))?;
+                for (group, drawn) in groups.iter_mut().zip(&drawn) {
+                    let sids: Vec<SemanticId> =
+                        drawn.iter().map(|rollout| self.semantic_id(&rollout.tokens)).collect();
+                    let kept = select_distinct(&group.target, &sids, size);
+                    self.take(group, kept.into_iter().map(|index| &drawn[index]));
+                }
+            }
+            RolloutConfig::GumbelTopK(sampling) => {
+                let drawn = sampler(sampling).sample_distinct(&prompts, &conditions, size)?;
+                for (group, drawn) in groups.iter_mut().zip(&drawn) {
+                    self.take(group, drawn.iter().map(|draw| &draw.rollout));
+                }
+            }
         }
         Ok(())
     }
 
-    pub(super) fn beam<'m>(&'m self, model: &'m Decoder, beam_width: usize) -> BeamSearch<'m> {
+    fn take<'r>(
+        &self,
+        group: &mut PromptGroup<'_>,
+        rollouts: impl Iterator<Item = &'r Rollout> + Clone,
+    ) {
+        group.sids = rollouts.clone().map(|rollout| self.semantic_id(&rollout.tokens)).collect();
+        group.completions = rollouts.map(|rollout| rollout.completion(self.constraint)).collect();
+    }
+
+    fn take_beams(
+        &self,
+        group: &mut PromptGroup<'_>,
+        beams: &[Hypothesis],
+    ) -> Result<(), TrainError> {
+        let trie = self.constraint.trie();
+        group.sids = beams.iter().map(|beam| self.semantic_id(&beam.tokens)).collect();
+        group.completions = beams
+            .iter()
+            .map(|beam| scored_codes(trie, &group.guide, &beam.tokens[group.guide.len()..]))
+            .collect::<Result<_, _>>()?;
+        Ok(())
+    }
+
+    fn beam<'m>(&'m self, model: &'m Decoder, beam_width: usize) -> BeamSearch<'m> {
         BeamSearch { model, constraint: self.constraint, beam_width, scoring: self.config.scoring }
     }
 
     fn semantic_id(&self, tokens: &[u32]) -> SemanticId {
         tokens.iter().filter_map(|t| Some(self.spec.level_and_code(*t)?.1)).collect()
+    }
+}
+
+/// A sample's name for its random numbers: what is drawn does not depend on its neighbours.
+fn key(id: SampleId) -> u64 {
+    match id {
+        SampleId::Event { user, position } => u64::from(user.0) << 32 | u64::from(position),
+        // No user has so many events.
+        SampleId::Item(item) => u64::from(item.0) << 32 | u64::from(u32::MAX),
     }
 }
