@@ -17,7 +17,7 @@ use tokenizers::{
 };
 
 pub use self::chat::{ChatOptions, ChatTemplate, Message};
-use self::files::{CHAT_TEMPLATE, Files, SETTINGS, read_object};
+use self::files::{CHAT_TEMPLATE, Files, SETTINGS, read_object, remove_if_there};
 pub use self::special::SpecialTokens;
 use crate::PolicyError;
 use crate::weights::write_text;
@@ -194,8 +194,9 @@ impl SidTokenizer {
         settings.remove("chat_template");
         let settings = Value::Object(settings);
         write_text(&dir.join(SETTINGS), &format!("{settings:#}\n"))?;
-        if let Some(source) = &self.chat {
-            write_text(&dir.join(CHAT_TEMPLATE), source)?;
+        match &self.chat {
+            Some(source) => write_text(&dir.join(CHAT_TEMPLATE), source)?,
+            None => remove_if_there(&dir.join(CHAT_TEMPLATE))?,
         }
         let mut ids = self.special_ids();
         let start = "decoder_start_token_id";

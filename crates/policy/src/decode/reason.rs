@@ -62,6 +62,28 @@ impl ReasoningMarkers {
 /// ```
 /// The answer is any constrained decoding of [`Thoughts::start`], with one row for each chain:
 /// nothing is read twice.
+///
+/// ```no_run,standalone_crate
+/// # use sidereal_policy::*;
+/// # fn answer(
+/// #     search: &BeamSearch<'_>, tokenizer: &SidTokenizer, prompts: &TokenBatch,
+/// # ) -> Result<Vec<Vec<Hypothesis>>, PolicyError> {
+/// let markers = ReasoningMarkers::new(tokenizer, "</think>", "\n\n")?;
+/// let reasoner = Reasoner {
+///     model: search.model,
+///     markers: &markers,
+///     sampling: SamplingConfig::new(0.8)?.with_top_p(0.95)?,
+///     budget: 256,
+///     answer_len: search.constraint.max_len(),
+///     seed: 1,
+/// };
+/// let thoughts = reasoner.think(prompts, &[], 4)?; // four chains a prompt
+/// let found = search.search_from(thoughts.start, &Conditions::default(), &mut |_| {})?;
+/// # Ok(
+/// found.chunks(4).map(merge_chains).collect()
+/// # )
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Reasoner<'a> {
     /// The policy: a decoder.

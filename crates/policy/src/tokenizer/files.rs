@@ -52,3 +52,12 @@ fn read_if_there(path: &Path) -> Result<Option<String>, PolicyError> {
         Err(source) => Err(PolicyError::Io { path: path.to_owned(), source }),
     }
 }
+
+pub(super) fn remove_if_there(path: &Path) -> Result<(), PolicyError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(PolicyError::Io { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}

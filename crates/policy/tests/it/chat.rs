@@ -77,4 +77,11 @@ fn a_tokenizer_keeps_its_template_wherever_it_stood() {
         written("{{ messages[0].content }}", &serde_json::json!({ "chat_template": source })),
         "<a_1> next"
     );
+
+    // One without a template leaves none behind in a directory that had one.
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("chat_template.jinja"), source).unwrap();
+    tokenizer.save(dir.path()).unwrap();
+    let back = SidTokenizer::load(dir.path(), catalog.spec()).unwrap();
+    assert!(matches!(back.chat_template(), Err(PolicyError::NoChatTemplate)));
 }

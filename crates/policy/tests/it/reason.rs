@@ -1,14 +1,16 @@
 //! Free text and reasoning before the answer, against reading everything again from the start.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use sidereal_policy::{
-    BeamSearch, Chain, ChainEnd, Completions, Conditions, Constraint, Decoder, LanguageModel,
-    PolicyError, Reasoner, ReasoningMarkers, Sampler, SamplingConfig, Scoring, SidTokenizer,
-    TextEnd, TextSampler, WrittenToken, completion_logp, merge_chains,
+    BeamSearch, Chain, ChainEnd, Completions, Conditions, Constraint, Decoder, Head, KvCache,
+    LanguageModel, PolicyError, Reasoner, ReasoningMarkers, Sampler, SamplingConfig, Scoring,
+    SidTokenizer, Text, TextEnd, TextSampler, TokenBatch, WrittenToken, completion_logp,
+    merge_chains,
 };
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 use crate::tiny;
 
@@ -112,11 +114,61 @@ fn texts_end_at_their_stops_with_the_log_probabilities_of_one_reading() {
     for ((prompt, key), together) in prompts().iter().zip(keys).zip(&texts) {
         let batch = tiny::batch(std::slice::from_ref(prompt));
         let alone = sampler.write(&batch, &[key], 6).unwrap().remove(0);
-        let ids = |text: &sidereal_policy::Text| -> Vec<u32> {
-            text.tokens.iter().map(|token| token.id).collect()
-        };
+        let ids = |text: &Text| -> Vec<u32> { text.tokens.iter().map(|token| token.id).collect() };
         assert!(alone.iter().map(ids).eq(together.iter().map(ids)));
     }
+}
+
+/// A model that notes how many tokens it reads at each step.
+#[derive(Debug)]
+struct Counting<'a> {
+    inner: &'a Decoder,
+    /// Prompts and branches of each.
+    steps: RefCell<Vec<[i64; 2]>>,
+}
+
+impl LanguageModel for Counting<'_> {
+    fn prefill(
+        &self,
+        prompts: &TokenBatch,
+        begun: &[usize],
+    ) -> Result<(Tensor, KvCache), PolicyError> {
+        self.inner.prefill(prompts, begun)
+    }
+
+    fn extend(&self, tokens: &Tensor, cache: &mut KvCache) -> Result<Tensor, PolicyError> {
+        let (prompts, branches, _) = tokens.size3().unwrap();
+        self.steps.borrow_mut().push([prompts, branches]);
+        self.inner.extend(tokens, cache)
+    }
+
+    fn head(&self) -> &Head {
+        self.inner.head()
+    }
+
+    fn longest_prompt(&self, answer_len: usize) -> usize {
+        self.inner.longest_prompt(answer_len)
+    }
+}
+
+#[test]
+fn texts_that_have_ended_cost_nothing_more() {
+    let thinker = thinker();
+    let stops = [thinker.tokenizer.encode(&thinker.letter).unwrap()];
+    let model = Counting { inner: &thinker.model, steps: RefCell::default() };
+    let sampler = TextSampler { model: &model, ..thinker.text(&stops, 12) };
+    let texts = sampler.write(&tiny::batch(&prompts()), &[], 6).unwrap();
+    let longest = texts.iter().flatten().map(|text| text.tokens.len()).max().unwrap();
+    // Behind its token `step` a text is read on where it has another.
+    let expected: Vec<[i64; 2]> = (1..longest)
+        .map(|step| {
+            let open = |texts: &Vec<Text>| texts.iter().filter(|t| t.tokens.len() > step).count();
+            let open: Vec<usize> = texts.iter().map(open).filter(|count| *count > 0).collect();
+            [open.len(), open.iter().copied().max().unwrap()].map(|n| i64::try_from(n).unwrap())
+        })
+        .collect();
+    assert!(expected[0] != expected[expected.len() - 1], "some end early: {expected:?}");
+    assert_eq!(model.steps.take(), expected);
 }
 
 #[test]

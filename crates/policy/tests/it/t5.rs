@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 use sidereal_policy::{
-    Groups, LanguageModel, PolicyError, Scoring, T5, T5Config, T5FeedForward, TokenBatch,
-    code_targets, group_logp, target_logp,
+    Conditions, Groups, LanguageModel, PolicyError, Reasoner, ReasoningMarkers, Sampler,
+    SamplingConfig, Scoring, T5, T5Config, T5FeedForward, TextSampler, TokenBatch, code_targets,
+    group_logp, target_logp,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -205,6 +206,46 @@ fn t5_groups_score_and_differentiate_as_their_answers_alone() {
             }
         }
     }
+}
+
+#[test]
+fn t5_samples_codes_and_words_with_the_log_probabilities_of_one_pass() {
+    let (constraint, tokenizer) = tiny::constraint(&tiny::catalog());
+    let config = config(tokenizer.vocab_size(), T5FeedForward::Relu, true);
+    let model = T5::random(config, 2, Device::Cpu).unwrap();
+    let prompts = vec![vec![70, 71, 72], vec![99], vec![5, 6]];
+    let batch = tiny::batch(&prompts);
+    let sampling = SamplingConfig::default();
+    let scoring = Scoring::Renormalised;
+    let codes = Sampler { model: &model, constraint: &constraint, sampling, scoring, seed: 4 };
+    let groups = codes.sample(&batch, &Conditions::default(), 3).unwrap();
+    let completions: Vec<Vec<Vec<u32>>> =
+        groups.iter().map(|group| group.iter().map(|r| r.tokens.clone()).collect()).collect();
+    let groups_of = Groups { prompts: &batch, guides: &[&[], &[], &[]], completions: &completions };
+    let expected = group_logp(&model, &constraint, &groups_of, scoring).unwrap();
+    let ours: Vec<f32> = groups.iter().flatten().flat_map(|r| r.logp.clone()).collect();
+    assert!(tiny::difference(&Tensor::from_slice(&ours), &expected) < 1e-4);
+
+    // Texts of different lengths, so that prompts leave the batch one after the other.
+    let stops: Vec<Vec<u32>> = (0..60).map(|id| vec![id * 4]).collect();
+    let (num_ids, seed) = (tokenizer.vocab_size(), 4);
+    let words = TextSampler { model: &model, num_ids, sampling, budget: 9, stops: &stops, seed };
+    for (prompt, text) in prompts.iter().zip(words.write(&batch, &[], 1).unwrap()) {
+        let tokens = &text[0].tokens;
+        let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
+        let logits = logits(&model, std::slice::from_ref(prompt), &[ids]).remove(0);
+        for (token, logits) in tokens.iter().zip(logits) {
+            let expected = Tensor::from_slice(&logits).log_softmax(-1, Kind::Float);
+            let expected = f32::try_from(expected.get(token.id.into())).unwrap();
+            assert!((token.drawn.unwrap().logp - expected).abs() < 1e-4);
+        }
+    }
+
+    let markers = ReasoningMarkers::new(&tokenizer, "!", "").unwrap();
+    let (markers, budget, answer_len) = (&markers, 5, 3);
+    let reasoner = Reasoner { model: &model, markers, sampling, budget, answer_len, seed };
+    let error = reasoner.think(&batch, &[], 2).unwrap_err();
+    assert!(matches!(error, PolicyError::Unsupported { field: "model", .. }), "{error}");
 }
 
 #[test]
