@@ -27,7 +27,7 @@ def rust(args):
     command = [str(target / "release" / "examples" / "semantic_ids"), args.matrix, "--json",
                "--sizes", ",".join([str(CODES)] * LEVELS), "--seed", str(args.seed)]
     if args.balanced:
-        command += ["--balance", "per-level", "--max-iterations", "100", "--tolerance", "1e-3"]
+        command += ["--balance", "per-level", "--max-iterations", "100", "--tolerance", "1e-2"]
     else:
         command += ["--max-iterations", str(ITERATIONS), "--tolerance", "0"]
     if args.max_rows_per_code:

@@ -1,10 +1,12 @@
 //! Codes that are used evenly: each level's k-means under exact capacities.
 //!
-//! An iteration finds prices of the codes at which rows, each taking the code of least squared
-//! distance plus price, spread evenly; then moves the last rows along shortest paths.
+//! Rows take the code of least squared distance plus price, and prices are such that rows spread
+//! evenly. While centroids move, nearly even is enough; the final assignment moves the last rows
+//! along shortest paths.
 
 mod fill;
 mod groups;
+mod held;
 mod prices;
 mod shortlist;
 #[cfg(test)]
@@ -15,9 +17,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::groups::Group;
+use self::held::Held;
+use self::prices::{Limits, raise, spread};
 use self::shortlist::Shortlist;
 use self::transport::Transport;
-use crate::rows::{Residuals, Table};
+use crate::rows::{BLOCK, Residuals, Table};
 
 /// Within what the codes of a level are used evenly.
 ///
@@ -39,7 +43,7 @@ pub enum Balance {
     PerParent,
 }
 
-/// Most passes over the rows of one assignment: each begins with the prices of the one before.
+/// Most passes over the rows of the final assignment: each begins with the prices of the one before.
 const PASSES: usize = 6;
 
 /// Assigns rows to codes under capacities, iteration after iteration.
@@ -48,7 +52,7 @@ pub(crate) struct Balancer {
     /// The rows, group after group.
     order: Vec<usize>,
     groups: Vec<Group>,
-    shortlist: Shortlist,
+    held: Held,
 }
 
 impl Balancer {
@@ -59,41 +63,81 @@ impl Balancer {
             Balance::PerLevel => groups::whole(rows, codes),
             Balance::PerParent => groups::by_prefix(rows, codes),
         };
-        let shortlist = Shortlist::new(rows.num_rows(), codes);
-        Some(Self { order, groups, shortlist })
+        Some(Self { order, groups, held: Held::default() })
     }
 
-    /// A code for each row. Sizes are exact if `exact`; else they are so up to the few rows that
-    /// would cost more time than they are worth before the centroids move again.
-    pub(crate) fn codes(&mut self, rows: &Residuals<'_>, table: &Table, exact: bool) -> Vec<u32> {
+    /// A code for each row while centroids still move: sizes are near the capacities, not exact.
+    pub(crate) fn near(&mut self, rows: &Residuals<'_>, table: &Table) -> Vec<u32> {
+        self.follow(table);
+        let mut chosen = vec![0; self.order.len()];
+        let mut rest = chosen.as_mut_slice();
+        let mut small = Vec::new();
+        for run in self.groups.chunk_by_mut(|a, b| a.prices.is_none() && b.prices.is_none()) {
+            let count = run.iter().map(|group| group.rows.len()).sum();
+            let start = run[0].rows.start;
+            let order = &self.order[start..start + count];
+            let (own, after) = rest.split_at_mut(count);
+            rest = after;
+            match &mut run[0].prices {
+                None => held::stream(rows, order, table, &vec![0.0; table.len()], own),
+                Some(prices) => {
+                    if count <= BLOCK {
+                        small.push((prices, order, own));
+                    } else {
+                        prices.choose(&mut self.held, rows, order, table, own);
+                    }
+                }
+            }
+        }
+        small.into_par_iter().for_each_init(Held::default, |held, (prices, order, own)| {
+            prices.choose(held, rows, order, table, own);
+        });
+        self.by_row(&chosen)
+    }
+
+    /// A code for each row, with exact sizes.
+    pub(crate) fn exact(&mut self, rows: &Residuals<'_>, table: &Table) -> Vec<u32> {
         // Differences of costs below this are rounding.
         let scale = table.norms.iter().map(|norm| f64::from(*norm)).sum::<f64>();
         let noise = 4.0 * f64::from(f32::EPSILON) * scale / table.len() as f64;
+        self.follow(table);
+        let mut chosen = vec![0; self.order.len()];
+        let mut shortlist = Shortlist::new(self.order.len(), table.len());
+        for _ in 0..PASSES {
+            shortlist.fill(rows, &self.order, &self.groups, table);
+            if self.solve(&shortlist, &mut chosen, table.len(), noise) {
+                break;
+            }
+        }
+        fill::fill(rows, &self.order, &self.groups, table, &mut chosen);
+        self.by_row(&chosen)
+    }
+
+    fn follow(&mut self, table: &Table) {
         for group in &mut self.groups {
             if let Some(prices) = &mut group.prices {
                 prices.follow(table);
             }
         }
-        let mut chosen = vec![0u32; self.order.len()];
-        for pass in 1..=PASSES {
-            self.shortlist.fill(rows, &self.order, &self.groups, table);
-            let outcome = self.solve(&mut chosen, table.len(), noise, exact);
-            let enough = if exact { outcome.certain } else { outcome.excess * 20 <= chosen.len() };
-            if enough || pass == PASSES {
-                break;
-            }
-        }
-        if exact {
-            fill::fill(rows, &self.order, &self.groups, table, &mut chosen);
-        }
+    }
+
+    /// Codes in the order of the rows, from those in the order of the groups.
+    fn by_row(&self, chosen: &[u32]) -> Vec<u32> {
         let mut codes = vec![0; chosen.len()];
         for (row, code) in self.order.iter().zip(chosen) {
-            codes[*row] = code;
+            codes[*row] = *code;
         }
         codes
     }
 
-    fn solve(&mut self, chosen: &mut [u32], codes: usize, noise: f64, exact: bool) -> Outcome {
+    /// Whether the assignment is certain to be the one of least cost.
+    fn solve(
+        &mut self,
+        shortlist: &Shortlist,
+        chosen: &mut [u32],
+        codes: usize,
+        noise: f64,
+    ) -> bool {
         let mut rest = chosen;
         let mut work = Vec::with_capacity(self.groups.len());
         for group in &mut self.groups {
@@ -101,7 +145,6 @@ impl Balancer {
             rest = after;
             work.push((group, own));
         }
-        let shortlist = &self.shortlist;
         work.into_par_iter()
             .map_init(
                 || Transport::new(codes),
@@ -113,32 +156,26 @@ impl Balancer {
                         None => &mut own,
                     };
                     let before = prices.clone();
-                    // Rows are whole: while centroids still move, half a percent of them above
-                    // capacity changes no mean that the next iteration would not change more.
-                    let enough = chosen.len() / if exact { 1000 } else { 200 };
-                    let mut excess = prices::spread(&lists, prices, enough);
-                    if exact {
-                        prices::raise(&lists, prices, enough);
-                        excess = transport.solve(&lists, prices, noise, chosen);
-                    } else {
-                        lists.cheapest(prices, chosen);
+                    // The paths alone are faster where a code has one row.
+                    if chosen.len() > codes {
+                        let enough = enough(chosen.len(), codes);
+                        let reach = lists.span(prices);
+                        let limits = Limits { reach, enough, passes: prices::PASSES };
+                        let tally = |prices: &[f32], band| lists.tally(prices, band);
+                        let found = spread(tally, chosen.len(), prices, None, limits);
+                        if found.excess > enough.max(codes) {
+                            raise(&lists, prices, enough);
+                        }
                     }
-                    let certain = excess == 0 && lists.certain(chosen, &before, prices, noise);
-                    Outcome { excess, certain }
+                    transport.solve(&lists, prices, noise, chosen) == 0
+                        && lists.certain(chosen, &before, prices, noise)
                 },
             )
-            .reduce(
-                || Outcome { excess: 0, certain: true },
-                |a, b| Outcome { excess: a.excess + b.excess, certain: a.certain && b.certain },
-            )
+            .reduce(|| true, |a, b| a && b)
     }
 }
 
-/// What a pass came to.
-#[derive(Debug, Clone, Copy)]
-struct Outcome {
-    /// Rows above the capacities.
-    excess: usize,
-    /// Whether no row could gain by a code that was not on its list.
-    certain: bool,
+/// Rows that may be above capacity when paths move the last ones.
+fn enough(rows: usize, codes: usize) -> usize {
+    (rows / 1000).max(codes.min(rows / 200))
 }

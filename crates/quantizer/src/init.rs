@@ -16,7 +16,7 @@ use crate::rows::{BLOCK, Residuals, Table, square};
 pub enum Init {
     /// Greedy k-means++ (Arthur and Vassilvitskii 2007, §2.2 and §5): each further centroid is the
     /// best of `2 + ⌊ln K⌋` rows drawn in proportion to their squared distance from the nearest
-    /// centroid so far. Drawn among `max(32 K, 4096)` rows chosen at random.
+    /// centroid so far. Drawn among `max(64 K, 4096)` rows chosen at random.
     ///
     /// Deviation: from 64 codes on, rows are drawn for up to eight centroids at once, four more
     /// for each, and each centroid is the best of all of them.
@@ -37,7 +37,7 @@ impl Init {
         let num_rows = rows.num_rows();
         let candidates = match self {
             Self::Random => codes,
-            Self::KMeansPlusPlus => (32 * codes).max(4096),
+            Self::KMeansPlusPlus => (64 * codes).max(4096),
         };
         let mut sample = index::sample(rng, num_rows, candidates.min(num_rows)).into_vec();
         let mut values = Vec::new();

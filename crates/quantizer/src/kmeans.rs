@@ -52,7 +52,8 @@ pub(crate) fn lloyd(
     let mut codes = vec![NOWHERE; rows.num_rows()];
     let mut balancer = Balancer::new(limits.balance, rows, table.len());
     let mut assign = |table: &Table, exact: bool| match &mut balancer {
-        Some(balancer) => balancer.codes(rows, table, exact),
+        Some(balancer) if exact => balancer.exact(rows, table),
+        Some(balancer) => balancer.near(rows, table),
         None => nearest_codes(rows, table),
     };
     let capacities = limits.balance != Balance::None;
@@ -102,7 +103,7 @@ pub(crate) fn settle(
     let mut codes = vec![NOWHERE; rows.num_rows()];
     match Balancer::new(balance, rows, table.len()) {
         Some(mut balancer) => {
-            reassign(rows, balancer.codes(rows, &table, true), &mut codes, &mut sums);
+            reassign(rows, balancer.exact(rows, &table), &mut codes, &mut sums);
             table = sums.means(&table);
         }
         None => {

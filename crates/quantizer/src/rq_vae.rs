@@ -11,6 +11,8 @@ mod levels;
 mod mlp;
 mod params;
 mod random;
+mod schedule;
+mod settings;
 mod start;
 mod state;
 mod step;
@@ -23,7 +25,8 @@ use tch::Device;
 
 pub use evaluation::{RqVaeEvaluation, RqVaeLosses, RqVaeObserver};
 use layout::{Layout, Linear, Parameters};
-pub use params::{EarlyStop, RqVaeParams, RqVaeValidParams, Schedule, StopMetric};
+pub use params::{RqVaeParams, RqVaeValidParams};
+pub use schedule::{EarlyStop, Schedule, StopMetric};
 pub use training::RqVaeTraining;
 
 use crate::rows::check;

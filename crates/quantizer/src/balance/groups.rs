@@ -5,7 +5,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::held::{Held, SCORES, stream};
+use super::prices::{self, as_f32, spread};
 use crate::rows::{BLOCK, Residuals, Table};
+
+/// Most passes over the held scores while centroids move.
+const PASSES: usize = 16;
 
 /// Rows that share capacities.
 #[derive(Debug)]
@@ -25,6 +30,8 @@ pub(super) struct Prices {
     mean: Vec<f32>,
     /// Mean cost of each code, which `now` makes up for, `[K]`.
     offset: Vec<f64>,
+    /// Mean gap between the cheapest and the second code of a row, once known.
+    gap: Option<f64>,
 }
 
 impl Group {
@@ -33,6 +40,7 @@ impl Group {
             now: vec![0.0; codes],
             mean: Vec::new(),
             offset: vec![0.0; codes],
+            gap: None,
         });
         Self { rows, prices }
     }
@@ -50,6 +58,39 @@ impl Prices {
             let cost = f64::from(*norm) - 2.0 * dot;
             *price += *offset - cost;
             *offset = cost;
+        }
+    }
+
+    /// The cheapest code of each row of the group, at prices that spread them nearly evenly.
+    ///
+    /// Prices are sought on scores that can be held: those of all rows, or of an even part of a
+    /// larger group's. Rows are whole, and one in a hundred above capacity changes no mean that the
+    /// next iteration would not change more.
+    pub(super) fn choose(
+        &mut self,
+        held: &mut Held,
+        rows: &Residuals<'_>,
+        order: &[usize],
+        table: &Table,
+        chosen: &mut [u32],
+    ) {
+        let most = (SCORES / table.len()).max(1);
+        let part: Vec<usize>;
+        let seen = if order.len() <= most {
+            order
+        } else {
+            part = (0..most).map(|i| order[i * order.len() / most]).collect();
+            &part
+        };
+        held.fill(rows, seen, table);
+        let tally = |prices: &[f32], band| held.tally(prices, band);
+        let limits =
+            prices::Limits { reach: f64::INFINITY, enough: seen.len() / 100, passes: PASSES };
+        self.gap = Some(spread(tally, seen.len(), &mut self.now, self.gap, limits).gap);
+        if seen.len() == order.len() {
+            held.cheapest(&as_f32(&self.now), chosen);
+        } else {
+            stream(rows, order, table, &as_f32(&self.now), chosen);
         }
     }
 }

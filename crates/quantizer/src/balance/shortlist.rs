@@ -5,12 +5,13 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::groups::{Group, Prices};
+use super::prices::Tally;
 use crate::product::scaled_dots;
 use crate::rows::{Residuals, Table};
 
 /// Codes kept for each row, at least; all, where that takes no more than `ENTRIES` in total.
 const LEAST: usize = 32;
-const ENTRIES: usize = 1 << 17;
+const ENTRIES: usize = 1 << 18;
 /// Scores held at once by a thread: they stay in the second-level cache.
 const SCORES: usize = 1 << 17;
 /// Most steps of the search for the bound of a list.
@@ -253,6 +254,31 @@ impl<'a> Lists<'a> {
             }
             *chosen = u32::try_from(best.1).unwrap_or(0);
         });
+    }
+
+    /// How rows choose at these prices.
+    pub(super) fn tally(&self, prices: &[f32], band: f64) -> Tally {
+        let parts = self.chunks(self.num_rows().div_ceil(64).max(4096)).map(|lists| {
+            let mut part = Tally::new(prices.len(), band);
+            for (codes, costs) in lists.rows() {
+                let (mut first, mut second) = ((f32::INFINITY, 0), (f32::INFINITY, 0));
+                for (code, cost) in codes.iter().zip(costs) {
+                    let score = (cost + prices[usize::from(*code)], *code);
+                    if score.0 < second.0 {
+                        if score.0 < first.0 {
+                            (first, second) = (score, first);
+                        } else {
+                            second = score;
+                        }
+                    }
+                }
+                if part.add(first.1.into(), second.0 - first.0) {
+                    part.meet(first.1.into(), second.1.into());
+                }
+            }
+            part
+        });
+        Tally::total(prices.len(), band, parts.collect())
     }
 
     /// The cheapest code of each row with its price, and how much more the second costs.

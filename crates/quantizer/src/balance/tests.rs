@@ -15,8 +15,7 @@ fn residuals(matrix: &Array2<f32>) -> Residuals<'_> {
 
 fn assign(matrix: &Array2<f32>, table: &Table) -> Vec<usize> {
     let rows = residuals(matrix);
-    let codes =
-        Balancer::new(Balance::PerLevel, &rows, table.len()).unwrap().codes(&rows, table, true);
+    let codes = Balancer::new(Balance::PerLevel, &rows, table.len()).unwrap().exact(&rows, table);
     codes.into_iter().map(|code| code as usize).collect()
 }
 

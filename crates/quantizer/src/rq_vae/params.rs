@@ -4,44 +4,9 @@ use linfa::ParamGuard;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::SidSpec;
 
+use super::schedule::{EarlyStop, Schedule};
+use super::settings::{Settings, defaults};
 use crate::QuantizerError;
-
-/// When each level's codebook joins the training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[non_exhaustive]
-pub enum Schedule {
-    /// All levels from the first step.
-    #[default]
-    Joint,
-    /// Level `l` from step `l · steps_per_level`; those before it go on training. SIDReasoner
-    /// trains 1,000 steps a level.
-    LayerWise {
-        /// Steps before the next level joins. Range `1..`.
-        steps_per_level: usize,
-    },
-}
-
-/// What early stopping watches; less is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum StopMetric {
-    /// Share of items too many for their Semantic IDs.
-    CollisionRate,
-    /// Mean squared error of the decoded rows.
-    Reconstruction,
-}
-
-/// Ends the training once a metric has stopped falling; the best weights are then the result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EarlyStop {
-    /// What must fall.
-    pub metric: StopMetric,
-    /// Evaluations without a new best that end the training. Range `1..`.
-    pub patience: usize,
-}
 
 /// Settings of an RQ-VAE as a file or a caller spells them, unchecked.
 ///
@@ -66,93 +31,6 @@ pub struct RqVaeParams(RqVaeValidParams);
 /// Checked settings: holding them is the proof that every range holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RqVaeValidParams(Settings);
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Settings {
-    pub(super) codebook_sizes: Vec<usize>,
-    pub(super) seed: u64,
-    #[serde(default = "defaults::hidden")]
-    pub(super) hidden: Vec<usize>,
-    #[serde(default = "defaults::latent")]
-    pub(super) latent: usize,
-    #[serde(default = "defaults::beta")]
-    pub(super) beta: f64,
-    #[serde(default = "defaults::quantisation_weight")]
-    pub(super) quantisation_weight: f64,
-    #[serde(default = "defaults::learning_rate")]
-    pub(super) learning_rate: f64,
-    #[serde(default)]
-    pub(super) weight_decay: f64,
-    #[serde(default = "defaults::clip_norm")]
-    pub(super) clip_norm: f64,
-    #[serde(default = "defaults::batch_size")]
-    pub(super) batch_size: usize,
-    #[serde(default = "defaults::steps")]
-    pub(super) steps: usize,
-    #[serde(default = "defaults::evaluate_every")]
-    pub(super) evaluate_every: usize,
-    #[serde(default)]
-    pub(super) schedule: Schedule,
-    #[serde(default)]
-    pub(super) sinkhorn_epsilons: Vec<f64>,
-    #[serde(default = "defaults::sinkhorn_iterations")]
-    pub(super) sinkhorn_iterations: usize,
-    #[serde(default = "defaults::revive_after")]
-    pub(super) revive_after: usize,
-    #[serde(default)]
-    pub(super) alignment_weight: f64,
-    #[serde(default)]
-    pub(super) diversity_weight: f64,
-    #[serde(default = "defaults::diversity_clusters")]
-    pub(super) diversity_clusters: usize,
-    #[serde(default)]
-    pub(super) early_stop: Option<EarlyStop>,
-    #[serde(default = "defaults::device")]
-    pub(super) device: String,
-}
-
-mod defaults {
-    pub(super) fn hidden() -> Vec<usize> {
-        vec![512, 256, 128, 64]
-    }
-    pub(super) const fn latent() -> usize {
-        32
-    }
-    pub(super) const fn beta() -> f64 {
-        0.25
-    }
-    pub(super) const fn quantisation_weight() -> f64 {
-        1.0
-    }
-    pub(super) const fn learning_rate() -> f64 {
-        1e-3
-    }
-    pub(super) const fn clip_norm() -> f64 {
-        1.0
-    }
-    pub(super) const fn batch_size() -> usize {
-        1024
-    }
-    pub(super) const fn steps() -> usize {
-        10_000
-    }
-    pub(super) const fn evaluate_every() -> usize {
-        500
-    }
-    pub(super) const fn sinkhorn_iterations() -> usize {
-        50
-    }
-    pub(super) const fn revive_after() -> usize {
-        50
-    }
-    pub(super) const fn diversity_clusters() -> usize {
-        10
-    }
-    pub(super) fn device() -> String {
-        "cpu".to_owned()
-    }
-}
 
 /// Setters of [`RqVaeParams`], each with its doc comment.
 macro_rules! setters {
@@ -279,89 +157,6 @@ impl RqVaeValidParams {
     }
 }
 
-impl Settings {
-    /// Levels that take part in 0-based `step`.
-    pub(super) fn active_levels(&self, step: usize) -> usize {
-        let levels = self.codebook_sizes.len();
-        match self.schedule {
-            Schedule::Joint => levels,
-            Schedule::LayerWise { steps_per_level } => levels.min(step / steps_per_level + 1),
-        }
-    }
-
-    /// Regularisation of a level's balanced assignment, if it has one.
-    pub(super) fn sinkhorn_epsilon(&self, level: usize) -> Option<f64> {
-        self.sinkhorn_epsilons.get(level).copied().filter(|epsilon| *epsilon > 0.0)
-    }
-
-    fn check_counts(&self) -> Result<(), QuantizerError> {
-        let mut counts = vec![
-            ("latent", self.latent),
-            ("batch_size", self.batch_size),
-            ("steps", self.steps),
-            ("evaluate_every", self.evaluate_every),
-            ("sinkhorn_iterations", self.sinkhorn_iterations),
-            ("diversity_clusters", self.diversity_clusters),
-        ];
-        counts.extend(self.hidden.iter().map(|width| ("hidden", *width)));
-        counts.extend(self.early_stop.map(|stop| ("early_stop.patience", stop.patience)));
-        if let Schedule::LayerWise { steps_per_level } = self.schedule {
-            counts.push(("schedule.steps_per_level", steps_per_level));
-        }
-        match counts.into_iter().find(|(_, count)| *count == 0) {
-            Some((setting, _)) => Err(refused(setting, "at least 1", &0)),
-            None => Ok(()),
-        }
-    }
-
-    fn check_factors(&self) -> Result<(), QuantizerError> {
-        for (setting, value) in
-            [("learning_rate", self.learning_rate), ("clip_norm", self.clip_norm)]
-        {
-            if !(value > 0.0 && value.is_finite()) {
-                return Err(refused(setting, "finite and positive", &value));
-            }
-        }
-        let mut weights = vec![
-            ("beta", self.beta),
-            ("quantisation_weight", self.quantisation_weight),
-            ("weight_decay", self.weight_decay),
-            ("alignment_weight", self.alignment_weight),
-            ("diversity_weight", self.diversity_weight),
-        ];
-        weights.extend(self.sinkhorn_epsilons.iter().map(|value| ("sinkhorn_epsilons", *value)));
-        for (setting, value) in weights {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(refused(setting, "finite and not negative", &value));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_levels(&self) -> Result<(), QuantizerError> {
-        let levels = self.codebook_sizes.len();
-        if ![0, levels].contains(&self.sinkhorn_epsilons.len()) {
-            let found = format!("{} for {levels} levels", self.sinkhorn_epsilons.len());
-            return Err(refused("sinkhorn_epsilons", "one value for each level, or none", &found));
-        }
-        if let Schedule::LayerWise { steps_per_level } = self.schedule
-            && self.steps <= steps_per_level.saturating_mul(levels - 1)
-        {
-            let found = format!("{} of {steps_per_level} a level", self.steps);
-            return Err(refused("steps", "enough for the last level to join", &found));
-        }
-        Ok(())
-    }
-}
-
-fn refused(
-    setting: &'static str,
-    needed: &'static str,
-    found: &impl std::fmt::Display,
-) -> QuantizerError {
-    QuantizerError::Setting { setting, needed, found: found.to_string() }
-}
-
 impl ParamGuard for RqVaeParams {
     type Checked = RqVaeValidParams;
     type Error = QuantizerError;
@@ -396,6 +191,7 @@ impl From<RqVaeParams> for Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rq_vae::schedule::StopMetric;
 
     fn params() -> RqVaeParams {
         RqVaeParams::new([4, 4], 0)
