@@ -63,11 +63,12 @@ fn main() -> anyhow::Result<()> {
     let dir = args.run.join(&stage.name);
     let policy = TrainedPolicy::open(&dir, device(&args.device)?)?;
     let registry = PromptRegistry::builtin()?;
+    let prompts = registry.set("terse")?;
     let split = recipe.split.split(&dataset, recipe.max_history)?.hash();
-    let parts = [("split", split), ("prompts", registry.hash().to_owned())];
+    let parts = [("split", split), ("prompts", prompts.hash().to_owned())];
     policy.check(&dir, &parts.map(|(part, hash)| (part.to_owned(), hash)).into())?;
     let TrainedPolicy { model, tokenizer, catalog, .. } = &policy;
-    let tasks = Tasks::new(&dataset, catalog, &registry)?;
+    let tasks = Tasks::new(&dataset, catalog, prompts)?;
 
     let history = args
         .history
@@ -75,7 +76,8 @@ fn main() -> anyhow::Result<()> {
         .map(|text| find(text, &dataset, catalog))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let recent = &history[history.len().saturating_sub(recipe.max_history)..];
-    let prompt = tokenizer.encode(&tasks.next_item_prompt(recent)?)?;
+    let prompt = tasks.next_item_prompt(recent)?;
+    let prompt = tokenizer.encode(prompt.plain().context("the prompts are no plain text")?)?;
     let limit = model.config().max_position_embeddings.saturating_sub(catalog.spec().max_len());
     let prompts = TokenBatch::new(&[prompt], tokenizer.pad(), limit, model.device())?;
     let constraint = Constraint::new(catalog, tokenizer, model.device())?;

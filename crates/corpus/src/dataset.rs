@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::ItemId;
 
-use crate::{CorpusError, Timestamp};
+use crate::{CorpusError, SampleId, Timestamp};
 
 /// Dense identity of a user: its row in the dataset.
 #[derive(
@@ -267,6 +267,28 @@ pub(crate) struct Digest(blake3::Hasher);
 impl Digest {
     pub(crate) fn size(&mut self, size: usize) {
         self.0.update(&(size as u64).to_le_bytes());
+    }
+
+    pub(crate) fn number(&mut self, number: u64) {
+        self.0.update(&number.to_le_bytes());
+    }
+
+    pub(crate) fn sample(&mut self, id: SampleId) {
+        let (kind, whose, place) = match id {
+            SampleId::Event { user, position } => (0, user.0, position),
+            SampleId::Item(item) => (1, item.0, 0),
+            SampleId::Chat(row) => (2, row, 0),
+        };
+        for number in [kind, whose, place] {
+            self.number(number.into());
+        }
+    }
+
+    /// A number that is as good as drawn, from all that went in.
+    pub(crate) fn draw(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.0.finalize_xof().fill(&mut bytes);
+        u64::from_le_bytes(bytes)
     }
 
     pub(crate) fn text(&mut self, text: &str) {

@@ -69,24 +69,23 @@ pub struct Enrichment {
 }
 
 impl Enrichment {
-    /// Whether the identity fits the kind and the text can stand in a prompt.
-    fn check(&self) -> Result<(), Problem> {
+    /// The same, if the identity fits the kind and the text can stand in a prompt.
+    fn checked(self) -> Result<Self, Problem> {
         let field = |field: &'static str, found: &str, expected| {
             Err(Problem::new(ProblemKind::Field, field, found, expected))
         };
-        let about_an_item = matches!(self.id, SampleId::Item(_));
-        if about_an_item != self.kind.is_about_an_item() {
-            let expected =
-                if about_an_item { "an event like `u17.4`" } else { "an item like `i33`" };
-            return field("id", &self.id.to_string(), expected);
+        match (self.kind.is_about_an_item(), self.id) {
+            (true, SampleId::Item(_)) | (false, SampleId::Event { .. }) => {}
+            (true, id) => return field("id", &id.to_string(), "an item like `i33`"),
+            (false, id) => return field("id", &id.to_string(), "an event like `u17.4`"),
         }
         if self.text.trim().is_empty() {
             return field("text", &self.text, "a text");
         }
-        match controls(&self.text).find(|(kind, _)| *kind != Control::Code) {
-            Some((_, token)) => field("text", token, "no chat marker and no tag of reasoning"),
-            None => Ok(()),
+        if let Some((_, token)) = controls(&self.text).find(|(kind, _)| *kind != Control::Code) {
+            return field("text", token, "no chat marker and no tag of reasoning");
         }
+        Ok(self)
     }
 }
 
@@ -134,7 +133,7 @@ impl Enrichments {
     pub fn read(path: &Path, policy: &RowPolicy) -> Result<LoadedEnrichments, CorpusError> {
         let mut enrichments = Self::default();
         let mut skips = Skips::new(path);
-        json_lines::read(path, policy, &mut skips, Enrichment::check, |row| {
+        json_lines::read(path, policy, &mut skips, Enrichment::checked, |row| {
             enrichments.add(row, policy.duplicates == OnDoubtful::Keep)
         })?;
         Ok(LoadedEnrichments { enrichments, skips })
@@ -146,8 +145,7 @@ impl Enrichments {
     /// [`Problem`] of line 0, for a text that cannot stand in a prompt, an identity that does not
     /// fit the kind and, unless `replace`, a second text of one kind about one thing.
     pub fn insert(&mut self, text: Enrichment, replace: bool) -> Result<(), Problem> {
-        text.check()?;
-        self.add(text, replace)
+        self.add(text.checked()?, replace)
     }
 
     fn add(&mut self, text: Enrichment, replace: bool) -> Result<(), Problem> {
@@ -187,6 +185,7 @@ impl Enrichments {
                 SampleId::Event { user, position } => {
                     dataset.user(user).is_some_and(|user| (position as usize) < user.events.len())
                 }
+                SampleId::Chat(_) => false,
             };
             let same = text.dataset.as_ref().is_none_or(|made_for| *made_for == hash);
             if !(there && same) {

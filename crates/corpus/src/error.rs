@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sidereal_sid::ItemId;
 
 use crate::read::Problem;
-use crate::{EnrichmentKind, Protocol, SampleId, Task};
+use crate::{EnrichmentKind, PromptError, Protocol, SampleId, Task};
 
 /// Why a dataset, a split, a prompt or a file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -154,32 +154,31 @@ pub enum CorpusError {
     /// Fewer items than are to be drawn.
     #[error("{needed} negatives were asked for, {found} items can be one")]
     TooFewItems { found: usize, needed: usize },
-    /// A title that would be read as a control token.
+    /// A text of an item that would be read as a control token.
     #[error(
-        "item `{item}`: its title holds `{token}`, which the tokenizer reads as a control token"
+        "item `{item}`: its {field} holds `{token}`, which the tokenizer reads as a control token"
     )]
-    ControlToken { item: String, token: String },
+    ControlToken { item: String, field: &'static str, token: String },
+    /// A teacher's paragraph that does not name its item by the catalogue's Semantic ID.
+    #[error(
+        "the paragraph about item {item} does not name it `{sid}`: made for another catalogue?"
+    )]
+    ForeignSid { item: ItemId, sid: String },
     /// A teacher's text about an item or event that the dataset lacks, or of another dataset.
     #[error("the {kind} text `{id}` is about nothing in these data, or was made for other data")]
     ForeignEnrichment { id: SampleId, kind: EnrichmentKind },
-    /// A task without a template, or with two.
-    #[error("task `{task}` needs exactly one template, found {found}")]
-    TemplateCount { task: Task, found: usize },
-    /// A template that does not compile or names an unknown variable.
-    #[error("the {part} template of task `{task}`, version {version}, does not render")]
-    Template {
-        task: Task,
-        version: u32,
-        part: &'static str,
-        #[source]
-        source: minijinja::Error,
-    },
-    /// A next-item template whose prompt and completion are not the beginning of the next prompt.
-    #[error(
-        "the template of task `{task}`, version {version}, is not a continuation: prompt and \
-         completion give `{found}`, the next prompt is `{expected}`"
-    )]
-    NotContinuation { task: Task, version: u32, found: String, expected: String },
+    /// Prompts that are refused, or that lack what is asked of them.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// A sample to evaluate that the data cannot word.
+    #[error("task `{task}`: sample `{id}` lacks a text that its prompt shows")]
+    MissingText { id: SampleId, task: Task },
+    /// A task that is not about what it was asked about.
+    #[error("task `{task}` is not about {what}")]
+    WrongTask { task: Task, what: &'static str },
+    /// A task over candidates, without a pool of them.
+    #[error("task `{task}` needs a pool of candidates, none was set up")]
+    NoPool { task: Task },
     /// Generator settings outside their range.
     #[error("`{field}` is {found}, expected {expected}")]
     Config { field: &'static str, found: String, expected: &'static str },

@@ -9,7 +9,7 @@
 //! use std::num::NonZeroUsize;
 //! use std::path::Path;
 //! use sidereal_corpus::read::recbole::{ReadOptions, read};
-//! use sidereal_corpus::{PromptRegistry, Task, Tasks, leave_one_out};
+//! use sidereal_corpus::{PromptRegistry, Task, Tasks, Wording, leave_one_out};
 //! use sidereal_sid::Catalog;
 //!
 //! let files = (Path::new("shop.inter"), Path::new("shop.item"));
@@ -17,10 +17,11 @@
 //! let split = leave_one_out(&dataset, NonZeroUsize::new(20).unwrap())?;
 //! let catalog = Catalog::load(Path::new("catalog.json"))?; // a quantiser made it
 //! let prompts = PromptRegistry::builtin()?;
-//! let tasks = Tasks::new(&dataset, &catalog, &prompts)?;
-//! for row in tasks.train(&split.train, &[Task::NextItem, Task::TitleToSid]) {
+//! let tasks = Tasks::new(&dataset, &catalog, prompts.set("singer")?)?;
+//! let wording = Wording::Varied { seed: 42, epoch: 0 };
+//! for row in tasks.train(&split.train, &[Task::NextItem, Task::TitleToSid], wording) {
 //!     let row = row?;
-//!     println!("{} {} -> {}", row.id, row.prompt, row.completion);
+//!     println!("{} {:?} -> {}", row.id, row.prompt, row.completion_text());
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -39,11 +40,12 @@
 //! | `split` | [`leave_one_out`], [`global_time`], [`user_split`] into [`TrainSet`], [`ValidSet`], [`TestSet`] |
 //! | `statistics` | [`Statistics`]: counts and spreads, held against [`Expected`] ones |
 //! | `audit` | [`audit`](fn@audit): the usual leaks, counted |
-//! | `prompts` | [`PromptRegistry`]: versioned [`Template`]s, hashed |
+//! | `prompts` | [`PromptRegistry`]: [`PromptSet`]s of versioned [`Template`]s, checked and hashed |
 //! | `enrichment` | [`Enrichments`]: what teachers wrote about items and users |
-//! | `tasks` | [`Tasks`]: samples as text, [`Rendered`] |
+//! | `tasks` | [`Tasks`]: samples as text, [`Rendered`]; [`Pools`] of candidates |
+//! | `chat` | [`Chat`]: general conversations to mix in |
 //! | `negatives` | [`Negatives`]: items not chosen, by chance, popularity or common codes |
-//! | `mixing` | [`Shuffle`]: the order of training, resumable mid-epoch |
+//! | `mixing` | [`Shuffle`], [`Mixture`]: the order of training over one source or several, in shards, resumable mid-epoch |
 //! | [`synthetic`] | a shop whose best possible hit rate is known |
 //! | `strategies` | property-test strategies (feature `proptest`) |
 //!
@@ -59,6 +61,7 @@
 //! - `proptest`: the module `strategies`, for property tests of code that consumes datasets.
 
 mod audit;
+mod chat;
 mod control;
 mod dataset;
 mod enrichment;
@@ -85,14 +88,20 @@ mod time;
 pub mod write;
 
 pub use audit::{Audit, CrossUserFuture, IdentityOrder, audit};
+pub use chat::Chat;
 pub use dataset::{Dataset, Item, User, UserId};
 pub use enrichment::{Enrichment, EnrichmentKind, Enrichments, LoadedEnrichments};
 pub use error::CorpusError;
 pub use interactions::{Assembly, Interaction, Interactions, Numbering};
 pub use keys::Keys;
-pub use mixing::{Cursor, Shuffle};
+pub use mixing::{
+    Amount, Batches, Cursor, Insertion, MixError, Mixture, Row, Shard, Shuffle, Stage,
+};
 pub use negatives::{NegativeKind, Negatives};
-pub use prompts::{END_OF_TURN, PromptRegistry, RenderedText, Task, Template};
+pub use prompts::{
+    END_OF_TURN, Facts, Format, Message, Piece, Prompt, PromptError, PromptRegistry, PromptSet,
+    PromptSpec, Role, Segment, SegmentKind, Task, TaskError, Template, Variable, Wording,
+};
 pub use sample::{Sample, SampleId, SampleIdError};
 #[doc(no_inline)]
 pub use sidereal_sid::ItemId;
@@ -101,5 +110,5 @@ pub use split::{
     leave_one_out, user_split,
 };
 pub use statistics::{Difference, Expected, Spread, Statistics};
-pub use tasks::{Rendered, Tasks};
+pub use tasks::{PoolConfig, Pools, Rendered, Tasks};
 pub use time::{Timestamp, TimestampError};

@@ -78,6 +78,10 @@ impl<'a> Negatives<'a> {
         Ok(Self { kind, catalog, popularity: popularity.and_then(Result::ok) })
     }
 
+    pub(crate) fn num_items(&self) -> usize {
+        self.catalog.num_items()
+    }
+
     /// `count` different negatives of a sample, in the order drawn.
     ///
     /// # Errors
@@ -88,6 +92,17 @@ impl<'a> Negatives<'a> {
         sample: &Sample<'_>,
         count: usize,
         rng: &mut impl Rng,
+    ) -> Result<Vec<ItemId>, CorpusError> {
+        self.draw_accepted(sample, count, rng, &mut |_| true)
+    }
+
+    /// As [`draw`](Self::draw), of the items that `accept` does not refuse when their turn comes.
+    pub(crate) fn draw_accepted(
+        &self,
+        sample: &Sample<'_>,
+        count: usize,
+        rng: &mut impl Rng,
+        accept: &mut dyn FnMut(ItemId) -> bool,
     ) -> Result<Vec<ItemId>, CorpusError> {
         let num_items = self.catalog.num_items();
         let outside = CorpusError::ItemRange { item: sample.target, num_items };
@@ -102,7 +117,8 @@ impl<'a> Negatives<'a> {
                         self.beginning_with(sid.codes().get(..shared).unwrap_or(&[]));
                     siblings.retain(|item| taken.insert(*item));
                     siblings.shuffle(rng);
-                    drawn.extend(siblings.into_iter().take(count - drawn.len()));
+                    let accepted = siblings.into_iter().filter(|item| accept(*item));
+                    drawn.extend(accepted.take(count - drawn.len()));
                 }
             }
             (NegativeKind::Popularity, Some(weights)) => {
@@ -111,39 +127,40 @@ impl<'a> Negatives<'a> {
                         break;
                     }
                     let item = u32::try_from(weights.sample(rng)).map(ItemId);
-                    drawn.extend(item.ok().filter(|item| taken.insert(*item)));
+                    drawn.extend(item.ok().filter(|item| taken.insert(*item) && accept(*item)));
                 }
             }
             (NegativeKind::Random | NegativeKind::Popularity, _) => {}
         }
-        self.fill(&mut drawn, &mut taken, count, rng)?;
+        self.fill(&mut drawn, &mut taken, count, rng, accept);
+        let found = drawn.len();
+        if found < count {
+            return Err(CorpusError::TooFewItems { found, needed: count });
+        }
         Ok(drawn)
     }
 
-    /// Adds items that are not taken, all alike, until there are `count`.
+    /// Adds items that are not taken, all alike, until there are `count` or no more.
     fn fill(
         &self,
         drawn: &mut Vec<ItemId>,
         taken: &mut HashSet<ItemId>,
         count: usize,
         rng: &mut impl Rng,
-    ) -> Result<(), CorpusError> {
+        accept: &mut dyn FnMut(ItemId) -> bool,
+    ) {
         let items = self.catalog.items_by_sid();
         for _ in 0..(count - drawn.len()).saturating_mul(TRIES) {
             if drawn.len() == count {
-                return Ok(());
+                return;
             }
-            drawn.extend(items.choose(rng).copied().filter(|item| taken.insert(*item)));
+            let item = items.choose(rng).copied();
+            drawn.extend(item.filter(|item| taken.insert(*item) && accept(*item)));
         }
         let mut rest: Vec<ItemId> =
             items.iter().copied().filter(|item| !taken.contains(item)).collect();
-        let found = drawn.len() + rest.len();
-        if found < count {
-            return Err(CorpusError::TooFewItems { found, needed: count });
-        }
         rest.shuffle(rng);
-        drawn.extend(rest.into_iter().take(count - drawn.len()));
-        Ok(())
+        drawn.extend(rest.into_iter().filter(|item| accept(*item)).take(count - drawn.len()));
     }
 
     /// Items whose Semantic ID begins with these codes.

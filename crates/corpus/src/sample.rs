@@ -10,7 +10,8 @@ use crate::{Timestamp, UserId};
 
 /// Stable identity of a sample: where in the dataset it comes from, never what its text says.
 ///
-/// Written `u17.4` for the event at position 4 (from 0) of user 17, and `i33` for item 33.
+/// Written `u17.4` for the event at position 4 (from 0) of user 17, `i33` for item 33 and `c8` for
+/// row 8 (from 0) of conversations.
 ///
 /// ```
 /// use sidereal_corpus::{SampleId, UserId};
@@ -31,11 +32,13 @@ pub enum SampleId {
     },
     /// A task about one item, whoever chose it.
     Item(ItemId),
+    /// A conversation that has nothing to do with the dataset.
+    Chat(u32),
 }
 
 /// A text that is not a [`SampleId`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected a sample identity like `u17.4` or `i33`, found `{text}`")]
+#[error("expected a sample identity like `u17.4`, `i33` or `c8`, found `{text}`")]
 #[allow(missing_docs, reason = "the message names its field")]
 pub struct SampleIdError {
     pub text: String,
@@ -46,6 +49,7 @@ impl fmt::Display for SampleId {
         match self {
             Self::Event { user, position } => write!(f, "u{user}.{position}"),
             Self::Item(item) => write!(f, "i{item}"),
+            Self::Chat(row) => write!(f, "c{row}"),
         }
     }
 }
@@ -58,12 +62,14 @@ impl FromStr for SampleId {
             let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
             plain.then(|| digits.parse().ok()).flatten()
         };
-        let parse = || match text.strip_prefix('u') {
-            Some(rest) => {
+        let parse = || match text.split_at_checked(1)? {
+            ("u", rest) => {
                 let (user, position) = rest.split_once('.')?;
                 Some(Self::Event { user: UserId(number(user)?), position: number(position)? })
             }
-            None => Some(Self::Item(ItemId(number(text.strip_prefix('i')?)?))),
+            ("i", rest) => Some(Self::Item(ItemId(number(rest)?))),
+            ("c", rest) => Some(Self::Chat(number(rest)?)),
+            _ => None,
         };
         parse().ok_or_else(|| SampleIdError { text: text.to_owned() })
     }
@@ -107,7 +113,9 @@ mod tests {
 
     #[test]
     fn malformed_identities_are_refused() {
-        for text in ["", "u", "u1", "u1.", "u.1", "u+1.2", "i", "i-1", "x3", "i4294967296"] {
+        for text in
+            ["", "u", "u1", "u1.", "u.1", "u+1.2", "i", "i-1", "x3", "i4294967296", "c", "ü1"]
+        {
             assert_eq!(text.parse::<SampleId>(), Err(SampleIdError { text: text.to_owned() }));
         }
     }

@@ -1,11 +1,20 @@
 //! Samples as text: what a tokenizer turns into training and evaluation rows.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use sidereal_sid::{Catalog, ItemId};
 
+mod pools;
+mod render;
+
+pub use pools::{PoolConfig, Pools};
+
+use self::render::{Subject, present, shows};
 use crate::control::control_token;
 use crate::{
-    CorpusError, Dataset, HeldOut, Item, PromptRegistry, Sample, SampleId, Task, TrainSet,
+    CorpusError, Dataset, EnrichmentKind, Enrichments, Facts, HeldOut, Item, Prompt, PromptSet,
+    Sample, SampleId, Segment, Task, TrainSet, Variable, Wording,
 };
 
 /// A sample as text, with its identity and its truth.
@@ -16,19 +25,44 @@ pub struct Rendered {
     pub id: SampleId,
     /// What is asked.
     pub task: Task,
-    /// The item that the completion speaks of.
-    pub target: ItemId,
+    /// The item to be found or spoken of; `None` for [`Task::Chat`].
+    pub target: Option<ItemId>,
     /// What the model reads.
-    pub prompt: String,
-    /// What the model must write: the only part with a loss.
-    pub completion: String,
+    pub prompt: Prompt,
+    /// Which paraphrase the prompt is, from 0.
+    pub paraphrase: usize,
+    /// What the model must write. Empty where the data do not say: without a teacher's text, or
+    /// with a pool that lacks the target, there is something to ask and nothing to learn.
+    pub completion: Vec<Segment>,
+    /// The candidates in the order shown; empty where a task has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<ItemId>,
 }
 
-/// Renders the samples of a dataset under one catalogue and one registry of prompts.
+impl Rendered {
+    /// The completion as one text.
+    #[must_use]
+    pub fn completion_text(&self) -> String {
+        self.completion.iter().map(|segment| segment.text.as_str()).collect()
+    }
+}
+
+/// The sample and its paraphrase, then line by line what is read and what is written.
+impl fmt::Display for Rendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} {}, paraphrase {}", self.task, self.id, self.paraphrase)?;
+        write!(f, "{}", self.prompt)?;
+        self.completion.iter().try_for_each(|segment| write!(f, "{segment}"))
+    }
+}
+
+/// Renders the samples of a dataset under one catalogue and one set of prompts.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
-/// use sidereal_corpus::{Dataset, HeldOut, Item, ItemId, PromptRegistry, Task, Tasks, User};
+/// use sidereal_corpus::{
+///     Dataset, HeldOut, Item, ItemId, PromptRegistry, Task, Tasks, User, Wording, leave_one_out,
+/// };
 /// use sidereal_sid::{Catalog, SemanticId, SidSpec};
 ///
 /// let items = ["an apple", "a bean", "corn"].map(|title| Item::new(title, title)).to_vec();
@@ -36,20 +70,28 @@ pub struct Rendered {
 /// let sids = [[0, 0], [0, 1], [1, 0]].map(SemanticId::from).to_vec();
 /// let catalog = Catalog::new(SidSpec::new(vec![2, 2], 0)?, sids)?;
 /// let prompts = PromptRegistry::builtin()?;
-/// let tasks = Tasks::new(&dataset, &catalog, &prompts)?;
+/// let tasks = Tasks::new(&dataset, &catalog, prompts.set("terse")?)?;
 ///
-/// let split = sidereal_corpus::leave_one_out(&dataset, NonZeroUsize::MAX)?;
+/// let split = leave_one_out(&dataset, NonZeroUsize::MAX)?;
 /// let test = tasks.next_item(&split.test.sample(0).unwrap())?;
-/// assert_eq!(test.prompt, "next:<a_1><b_0><a_0><b_0>");
-/// assert_eq!((test.completion.as_str(), test.target), ("<a_0><b_1>", ItemId(1)));
+/// assert_eq!(test.prompt.plain(), Some("next:<a_1><b_0><a_0><b_0>"));
+/// assert_eq!((test.completion_text().as_str(), test.target), ("<a_0><b_1>", Some(ItemId(1))));
+///
+/// let tasks = Tasks::new(&dataset, &catalog, prompts.set("singer")?)?;
+/// let wording = Wording::Varied { seed: 1, epoch: 0 };
+/// let title = tasks.item(Task::SidToTitle, ItemId(1), wording)?.unwrap();
+/// assert!(title.prompt.messages().unwrap()[1].content.contains("<a_0><b_1>"));
+/// assert_eq!(title.completion_text(), "a bean");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Tasks<'a> {
-    items: &'a [Item],
-    prompts: &'a PromptRegistry,
+    dataset: &'a Dataset,
+    prompts: &'a PromptSet,
     /// Token notation of each item's Semantic ID, `[N]`.
     sids: Vec<String>,
+    enrichments: Option<&'a Enrichments>,
+    pools: Option<&'a Pools<'a>>,
 }
 
 impl<'a> Tasks<'a> {
@@ -57,105 +99,179 @@ impl<'a> Tasks<'a> {
     ///
     /// # Errors
     /// [`CorpusError::CatalogSize`] for a catalogue of other items;
-    /// [`CorpusError::ControlToken`] for a title that a tokenizer would take for a Semantic ID or
-    /// a chat marker.
+    /// [`CorpusError::ControlToken`] for a title, or a description that `prompts` show, which a
+    /// tokenizer would take for a Semantic ID, a chat marker or a tag of reasoning.
     pub fn new(
         dataset: &'a Dataset,
         catalog: &Catalog,
-        prompts: &'a PromptRegistry,
+        prompts: &'a PromptSet,
     ) -> Result<Self, CorpusError> {
         if catalog.num_items() != dataset.num_items() {
             let (catalog, dataset) = (catalog.num_items(), dataset.num_items());
             return Err(CorpusError::CatalogSize { catalog, dataset });
         }
+        let describes = prompts.tasks().any(|task| shows(task, Variable::Description));
         for item in dataset.items() {
-            if let Some(token) = control_token(&item.title) {
-                let (item, token) = (item.key.clone(), token.to_owned());
-                return Err(CorpusError::ControlToken { item, token });
+            let description = if describes { item.description.as_str() } else { "" };
+            for (field, text) in [("title", item.title.as_str()), ("description", description)] {
+                if let Some(token) = control_token(text) {
+                    let (item, token) = (item.key.clone(), token.to_owned());
+                    return Err(CorpusError::ControlToken { item, field, token });
+                }
             }
         }
         let sids = catalog.sids().iter().map(ToString::to_string).collect();
-        Ok(Self { items: dataset.items(), prompts, sids })
+        Ok(Self { dataset, prompts, sids, enrichments: None, pools: None })
     }
 
-    /// The next-item sample as text.
+    /// The same tasks with a teacher's texts.
     ///
     /// # Errors
-    /// [`CorpusError::ItemRange`] for a sample of another dataset; [`CorpusError::Template`].
+    /// [`CorpusError::ForeignEnrichment`] for texts of another dataset;
+    /// [`CorpusError::ForeignSid`] for a paragraph of another catalogue.
+    pub fn with_enrichments(mut self, texts: &'a Enrichments) -> Result<Self, CorpusError> {
+        texts.check(self.dataset)?;
+        for text in texts.iter().filter(|text| text.kind == EnrichmentKind::ItemParagraph) {
+            let SampleId::Item(item) = text.id else { continue };
+            let sid = self.sid(item)?;
+            if !text.text.contains(sid) {
+                return Err(CorpusError::ForeignSid { item, sid: sid.to_owned() });
+            }
+        }
+        self.enrichments = Some(texts);
+        Ok(self)
+    }
+
+    /// The same tasks with candidates to choose from.
+    #[must_use]
+    pub const fn with_pools(mut self, pools: &'a Pools<'a>) -> Self {
+        self.pools = Some(pools);
+        self
+    }
+
+    /// The wording.
+    #[must_use]
+    pub const fn prompts(&self) -> &'a PromptSet {
+        self.prompts
+    }
+
+    /// The next-item sample as text, in the first paraphrase.
+    ///
+    /// # Errors
+    /// As [`event`](Self::event).
     pub fn next_item(&self, sample: &Sample<'_>) -> Result<Rendered, CorpusError> {
-        let history = self.history(sample.history)?;
-        let text = self.prompts.next_item(&history, self.sid(sample.target)?)?;
-        Ok(Rendered {
-            id: sample.id,
-            task: Task::NextItem,
-            target: sample.target,
-            prompt: text.prompt,
-            completion: text.completion,
-        })
+        self.asked(Task::NextItem, sample)
     }
 
     /// The prompt after `history`, earliest first, for serving.
     ///
     /// # Errors
-    /// [`CorpusError::ItemRange`] for an unknown item; [`CorpusError::Template`].
-    pub fn next_item_prompt(&self, history: &[ItemId]) -> Result<String, CorpusError> {
-        self.prompts.next_item_prompt(&self.history(history)?)
+    /// [`CorpusError::ItemRange`] for an unknown item; [`CorpusError::Prompt`].
+    pub fn next_item_prompt(&self, history: &[ItemId]) -> Result<Prompt, CorpusError> {
+        let facts = Facts { history: Some(self.sids_of(history)?), ..Facts::default() };
+        Ok(self.prompts.prompt(Task::NextItem, 0, &facts)?)
     }
 
-    /// A task about one item; `None` for an item without a title and for [`Task::NextItem`],
-    /// which is about a user.
+    /// A task about an event of a user; `None` where an item lacks a text that the prompt shows.
     ///
     /// # Errors
-    /// [`CorpusError::ItemRange`] for an unknown item; [`CorpusError::Template`].
-    pub fn item(&self, task: Task, item: ItemId) -> Result<Option<Rendered>, CorpusError> {
-        let sid = self.sid(item)?;
-        let title = self.items.get(item.index()).map_or("", |item| item.title.as_str());
-        if title.is_empty() || task == Task::NextItem {
-            return Ok(None);
+    /// [`CorpusError::ItemRange`] for a sample of another dataset; [`CorpusError::WrongTask`] for
+    /// a task that is about something else; [`CorpusError::NoPool`] and those of [`Pools::draw`]
+    /// for a task over candidates; [`CorpusError::Prompt`].
+    pub fn event(
+        &self,
+        task: Task,
+        sample: &Sample<'_>,
+        wording: Wording,
+    ) -> Result<Option<Rendered>, CorpusError> {
+        if task.is_about_an_item() || task == Task::Chat {
+            return Err(CorpusError::WrongTask { task, what: "an event of a user" });
         }
-        let text = self.prompts.item(task, title, sid)?;
-        let id = SampleId::Item(item);
-        let (prompt, completion) = (text.prompt, text.completion);
-        Ok(Some(Rendered { id, task, target: item, prompt, completion }))
+        let candidates = self.candidates(task, sample)?;
+        let subject =
+            Subject { id: sample.id, target: sample.target, history: sample.history, candidates };
+        self.render(task, subject, wording)
     }
 
-    /// Everything to learn from, one task after the other in the order of `tasks`: next-item
-    /// samples in the order of [`TrainSet::samples`], item tasks over all items by identity.
+    /// A task about one item; `None` where it lacks a text that the prompt shows.
+    ///
+    /// # Errors
+    /// [`CorpusError::ItemRange`] for an unknown item; [`CorpusError::WrongTask`] for a task that
+    /// is about something else; [`CorpusError::Prompt`].
+    pub fn item(
+        &self,
+        task: Task,
+        item: ItemId,
+        wording: Wording,
+    ) -> Result<Option<Rendered>, CorpusError> {
+        if !task.is_about_an_item() {
+            return Err(CorpusError::WrongTask { task, what: "one item" });
+        }
+        let id = SampleId::Item(item);
+        let subject = Subject { id, target: item, history: &[], candidates: Vec::new() };
+        self.render(task, subject, wording)
+    }
+
+    /// Everything to learn from, one task after the other in the order of `tasks`: those about
+    /// events in the order of [`TrainSet::samples`], those about items over all items by identity.
+    ///
+    /// Samples that lack a text are left out. Which ones these are, and the order, do not depend on
+    /// the wording.
     pub fn train(
         &self,
         train: &TrainSet,
         tasks: &[Task],
+        wording: Wording,
     ) -> impl Iterator<Item = Result<Rendered, CorpusError>> {
-        tasks.iter().flat_map(move |task| {
-            let next = (*task == Task::NextItem).then(|| train.samples());
-            let about_items = (*task != Task::NextItem).then(|| self.items_of(*task));
-            next.into_iter()
-                .flatten()
-                .map(|sample| self.next_item(&sample))
-                .chain(about_items.into_iter().flatten())
+        let rendered = tasks.iter().copied().flat_map(move |task| {
+            let about_items = task.is_about_an_item();
+            let events = (!about_items).then(|| train.samples());
+            let items = about_items.then(|| (0..).map(ItemId).zip(self.dataset.items()));
+            let events = events.into_iter().flatten();
+            let items = items.into_iter().flatten();
+            events
+                .map(move |sample| self.event(task, &sample, wording))
+                .chain(items.map(move |(item, _)| self.item(task, item, wording)))
+        });
+        let learnable = |rendered: &Rendered| !rendered.completion.is_empty();
+        rendered.filter_map(move |rendered| {
+            rendered.map(|rendered| rendered.filter(learnable)).transpose()
         })
     }
 
-    /// The next-item samples of a held-out set, by user.
+    /// Every sample of a held-out set, by user, in the first paraphrase.
+    ///
+    /// # Errors
+    /// Each as [`event`](Self::event); [`CorpusError::MissingText`] instead of leaving one out.
     pub fn held_out<'s>(
         &'s self,
         set: &'s impl HeldOut,
+        task: Task,
     ) -> impl Iterator<Item = Result<Rendered, CorpusError>> + 's {
-        set.samples().map(|sample| self.next_item(&sample))
+        set.samples().map(move |sample| self.asked(task, &sample))
     }
 
-    fn items_of(&self, task: Task) -> impl Iterator<Item = Result<Rendered, CorpusError>> {
-        (0..).map(ItemId).zip(self.items).filter_map(move |(id, _)| self.item(task, id).transpose())
+    fn asked(&self, task: Task, sample: &Sample<'_>) -> Result<Rendered, CorpusError> {
+        let rendered = self.event(task, sample, Wording::First)?;
+        rendered.ok_or(CorpusError::MissingText { id: sample.id, task })
     }
 
-    fn history(&self, items: &[ItemId]) -> Result<Vec<&str>, CorpusError> {
+    fn sids_of(&self, items: &[ItemId]) -> Result<Vec<&str>, CorpusError> {
         items.iter().map(|item| self.sid(*item)).collect()
     }
 
+    /// `None` if one has no title.
+    fn titles_of(&self, items: &[ItemId]) -> Result<Option<Vec<&str>>, CorpusError> {
+        items.iter().map(|item| Ok(present(&self.data(*item)?.title))).collect()
+    }
+
     fn sid(&self, item: ItemId) -> Result<&str, CorpusError> {
-        self.sids
-            .get(item.index())
-            .map(String::as_str)
-            .ok_or(CorpusError::ItemRange { item, num_items: self.sids.len() })
+        let sid = self.sids.get(item.index()).map(String::as_str);
+        sid.ok_or(CorpusError::ItemRange { item, num_items: self.sids.len() })
+    }
+
+    fn data(&self, item: ItemId) -> Result<&Item, CorpusError> {
+        let num_items = self.dataset.num_items();
+        self.dataset.item(item).ok_or(CorpusError::ItemRange { item, num_items })
     }
 }

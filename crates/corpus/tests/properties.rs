@@ -12,9 +12,9 @@ use sidereal_corpus::read::amazon::{Release, read_metadata, read_reviews};
 use sidereal_corpus::read::recbole::{ReadOptions, Ties, read};
 use sidereal_corpus::read::{RowPolicy, lcrec, literal, minionerec};
 use sidereal_corpus::{
-    Cursor, Dataset, HeldOut, Interaction, Interactions, Keys, PromptRegistry, Sample, SampleId,
-    Shares, Shuffle, Task, Tasks, Timestamp, global_time, leave_one_out, strategies, user_split,
-    write,
+    Cursor, Dataset, HeldOut, Interaction, Interactions, Keys, PromptRegistry, Rendered, Sample,
+    SampleId, Shares, Shuffle, Task, Tasks, Timestamp, Wording, global_time, leave_one_out,
+    strategies, user_split, write,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 
@@ -276,21 +276,23 @@ proptest! {
     fn a_completed_prompt_begins_the_next_one(dataset in strategies::dataset(30, 4)) {
         let catalog = catalog(&dataset);
         let prompts = PromptRegistry::builtin().unwrap();
-        let tasks = Tasks::new(&dataset, &catalog, &prompts).unwrap();
+        let tasks = Tasks::new(&dataset, &catalog, prompts.set("terse").unwrap()).unwrap();
         let Ok(split) = leave_one_out(&dataset, NonZeroUsize::MAX) else { return Ok(()) };
-        let rows: Vec<_> = tasks.train(&split.train, &[Task::NextItem]).map(Result::unwrap).collect();
+        let rows = tasks.train(&split.train, &[Task::NextItem], Wording::First);
+        let rows: Vec<_> = rows.map(Result::unwrap).collect();
         prop_assert_eq!(rows.len(), split.train.num_samples());
         for pair in rows.windows(2) {
             let (SampleId::Event { user: a, .. }, SampleId::Event { user: b, .. }) =
                 (pair[0].id, pair[1].id) else { panic!("not events") };
             if a == b {
-                let completed = format!("{}{}", pair[0].prompt, pair[0].completion);
-                prop_assert_eq!(&completed, &pair[1].prompt);
+                let prompt = |row: &Rendered| row.prompt.plain().unwrap().to_owned();
+                let completed = prompt(&pair[0]) + &pair[0].completion_text();
+                prop_assert_eq!(completed, prompt(&pair[1]));
             }
         }
         for row in &rows {
-            let sid = catalog.spec().parse(&row.completion).unwrap();
-            prop_assert_eq!(catalog.items(&sid), [row.target]);
+            let sid = catalog.spec().parse(&row.completion_text()).unwrap();
+            prop_assert_eq!(catalog.items(&sid), [row.target.unwrap()]);
         }
     }
 
@@ -330,7 +332,8 @@ proptest! {
     #[test]
     fn sample_ids_read_back(user: u32, position: u32, item: u32) {
         use sidereal_corpus::{ItemId, UserId};
-        for id in [SampleId::Event { user: UserId(user), position }, SampleId::Item(ItemId(item))] {
+        let event = SampleId::Event { user: UserId(user), position };
+        for id in [event, SampleId::Item(ItemId(item)), SampleId::Chat(item)] {
             prop_assert_eq!(id.to_string().parse::<SampleId>().unwrap(), id);
         }
     }

@@ -1,7 +1,7 @@
 //! Rendered samples as token sequences with targets.
 
 use rayon::prelude::*;
-use sidereal_corpus::{HeldOut, ItemId, Rendered, Task, Tasks, TrainSet};
+use sidereal_corpus::{HeldOut, ItemId, Rendered, SegmentKind, Task, Tasks, TrainSet, Wording};
 use sidereal_policy::{CompletionToken, PolicyError, SidTokenizer, Target, code_targets};
 use sidereal_sid::{Catalog, Trie};
 
@@ -44,28 +44,44 @@ impl<'a> Encoder<'a> {
         Self { tokenizer, catalog, trie: Trie::from_catalog(catalog) }
     }
 
-    /// A sample with its completion learned: codes against codes, words against words.
+    /// A sample with its completion, piece by piece: codes are learned against codes, words
+    /// against words, and pieces without a loss are read.
     ///
     /// # Errors
     /// [`TrainError::Codes`] where the tokenizer splits a Semantic ID differently than code by
-    /// code.
+    /// code; [`TrainError::Messages`] for a prompt that is no plain text.
     pub fn sequence(&self, sample: &Rendered) -> Result<Sequence, TrainError> {
-        let prompt = self.tokenizer.encode(&sample.prompt)?;
-        let completion = self.tokenizer.encode(&sample.completion)?;
-        let targets: Vec<Target> = match sample.task {
-            Task::NextItem | Task::TitleToSid => {
-                let flat = self.flat(sample.target)?;
-                let ids: Vec<u32> =
-                    flat.iter().map(|t| self.tokenizer.sid_ids()[*t as usize]).collect();
-                if ids != completion {
-                    return Err(TrainError::Codes { id: sample.id });
-                }
-                code_targets(&self.trie, &[], &flat)?
-            }
-            _ => completion.iter().map(|id| Target::Word(*id)).collect(),
-        };
-        let learned: Vec<_> = completion.into_iter().zip(targets).collect();
-        Ok(Sequence::new(&prompt, &learned))
+        let mut ids = self.read(sample)?;
+        let mut targets = Vec::new();
+        for segment in &sample.completion {
+            let piece = self.tokenizer.encode(&segment.text)?;
+            let learned: Vec<Target> = match segment.kind {
+                _ if !segment.loss => Vec::new(),
+                SegmentKind::Sid => self.codes(sample, &piece)?,
+                _ => piece.iter().map(|id| Target::Word(*id)).collect(),
+            };
+            targets.extend((ids.len()..).zip(learned));
+            ids.extend(piece);
+        }
+        Ok(Sequence { ids, targets })
+    }
+
+    /// Tokens of a sample's prompt.
+    fn read(&self, sample: &Rendered) -> Result<Vec<u32>, TrainError> {
+        let text = sample.prompt.plain().ok_or(TrainError::Messages { task: sample.task })?;
+        Ok(self.tokenizer.encode(text)?)
+    }
+
+    /// The targets of a Semantic ID that the tokenizer split into `piece`.
+    fn codes(&self, sample: &Rendered, piece: &[u32]) -> Result<Vec<Target>, TrainError> {
+        let codes = TrainError::Codes { id: sample.id };
+        let Some(target) = sample.target else { return Err(codes) };
+        let flat = self.flat(target)?;
+        let ids = flat.iter().map(|token| self.tokenizer.sid_ids()[*token as usize]);
+        if !ids.eq(piece.iter().copied()) {
+            return Err(codes);
+        }
+        Ok(code_targets(&self.trie, &[], &flat)?)
     }
 
     /// Flat tokens of an item's Semantic ID.
@@ -87,7 +103,8 @@ impl<'a> Encoder<'a> {
         train: &TrainSet,
         task: Task,
     ) -> Result<Vec<Sequence>, TrainError> {
-        let rendered: Vec<Rendered> = tasks.train(train, &[task]).collect::<Result<_, _>>()?;
+        let rendered: Vec<Rendered> =
+            tasks.train(train, &[task], Wording::First).collect::<Result<_, _>>()?;
         self.encode_all(&rendered)
     }
 
@@ -97,7 +114,10 @@ impl<'a> Encoder<'a> {
     /// # Errors
     /// [`TrainError::UnknownItem`], and those of the prompt.
     pub fn history(&self, tasks: &Tasks<'_>, items: &[ItemId]) -> Result<Sequence, TrainError> {
-        let mut ids = self.tokenizer.encode(&tasks.next_item_prompt(&[])?)?;
+        let prompt = tasks.next_item_prompt(&[])?;
+        let task = Task::NextItem;
+        let mut ids =
+            self.tokenizer.encode(prompt.plain().ok_or(TrainError::Messages { task })?)?;
         let mut targets = Vec::new();
         for (position, item) in items.iter().enumerate() {
             let flat = self.flat(*item)?;
@@ -119,7 +139,8 @@ impl<'a> Encoder<'a> {
         tasks: &Tasks<'_>,
         set: &impl HeldOut,
     ) -> Result<Vec<Sequence>, TrainError> {
-        let rendered: Vec<Rendered> = tasks.held_out(set).collect::<Result<_, _>>()?;
+        let rendered: Vec<Rendered> =
+            tasks.held_out(set, Task::NextItem).collect::<Result<_, _>>()?;
         self.encode_all(&rendered)
     }
 
@@ -131,8 +152,9 @@ impl<'a> Encoder<'a> {
         rendered
             .par_iter()
             .map(|sample| {
-                let ids = self.tokenizer.encode(&sample.prompt)?;
-                Ok(Prompt { id: sample.id, target: sample.target, ids })
+                let without = TrainError::NoTarget { id: sample.id };
+                let target = sample.target.ok_or(without)?;
+                Ok(Prompt { id: sample.id, target, ids: self.read(sample)? })
             })
             .collect()
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use sidereal_baselines::{BaselineError, PpmiError};
-use sidereal_corpus::{CorpusError, SampleId};
+use sidereal_corpus::{CorpusError, SampleId, Task};
 use sidereal_metrics::MetricError;
 use sidereal_page::PageError;
 use sidereal_policy::PolicyError;
@@ -61,6 +61,12 @@ pub enum TrainError {
     /// A completion that the tokenizer does not split into the target's codes.
     #[error("sample {id}: the tokenizer does not read its semantic id as one token per code")]
     Codes { id: SampleId },
+    /// A prompt of messages, which needs a chat template to frame it.
+    #[error("task `{task}` is worded as messages, needed a set of plain prompts")]
+    Messages { task: Task },
+    /// A prompt to judge answers to, without an item that is the right answer.
+    #[error("sample {id} has no target item")]
+    NoTarget { id: SampleId },
     /// A loss or gradient that is not a finite number.
     #[error("{stage} diverged at step {step}: {what} is {found}; the last checkpoint is `{}`; samples {samples}", checkpoint.display())]
     Diverged {
@@ -74,6 +80,9 @@ pub enum TrainError {
     /// The corpus.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
+    /// The prompts.
+    #[error(transparent)]
+    Prompt(#[from] sidereal_corpus::PromptError),
     /// The quantiser.
     #[error(transparent)]
     Quantizer(#[from] QuantizerError),

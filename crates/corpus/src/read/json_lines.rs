@@ -14,18 +14,18 @@ use crate::CorpusError;
 /// # Errors
 /// [`CorpusError::Io`]; [`CorpusError::Row`] for the first problem, of a line, of `check` or of
 /// `take`, that `policy` calls an error.
-pub(crate) fn read<T: DeserializeOwned + Send>(
+pub(crate) fn read<R: DeserializeOwned, T: Send>(
     path: &Path,
     policy: &RowPolicy,
     skips: &mut Skips,
-    check: impl Fn(&T) -> Result<(), Problem> + Sync,
+    check: impl Fn(R) -> Result<T, Problem> + Sync,
     mut take: impl FnMut(T) -> Result<(), Problem> + Send,
 ) -> Result<(), CorpusError> {
     let parse_line = |line: &[u8]| -> Result<T, Problem> {
         let row = serde_json::from_slice(line).map_err(|error| {
             Problem::new(ProblemKind::Malformed, "", &error.to_string(), "one object a line")
         })?;
-        check(&row).map(|()| row)
+        check(row)
     };
     let parse = |lines: Lines<'_>| -> Vec<(u64, Result<T, Problem>)> {
         lines

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sidereal_baselines::Recommender;
-use sidereal_corpus::{Dataset, PromptRegistry, Split};
+use sidereal_corpus::{Dataset, PromptRegistry, PromptSet, Split};
 use sidereal_policy::{Constraint, Decoder, SidTokenizer};
 use sidereal_sid::Catalog;
 use tch::Device;
@@ -53,7 +53,7 @@ pub struct Pipeline<'a> {
 /// What the stages share.
 pub(super) struct Context<'a> {
     pub(super) split: Split,
-    pub(super) prompts: &'a PromptRegistry,
+    pub(super) prompts: &'a PromptSet,
     pub(super) catalog: Catalog,
     pub(super) tokenizer: SidTokenizer,
     pub(super) constraint: Constraint,
@@ -78,7 +78,8 @@ impl Pipeline<'_> {
         let catalog = Catalog::load(&run.path("catalog.json"))?;
         self.train_tokenizer(&mut run, &catalog)?;
         let tokenizer = SidTokenizer::load(&run.path("tokenizer"), catalog.spec())?;
-        let prompts = PromptRegistry::builtin()?;
+        let registry = PromptRegistry::builtin()?;
+        let prompts = registry.set("terse")?;
         let binding = Binding::from([
             ("catalogue".to_owned(), catalog.hash()),
             ("tokenizer".to_owned(), run.output_hash("tokenizer", "tokenizer/tokenizer.json")),
@@ -86,7 +87,7 @@ impl Pipeline<'_> {
             ("split".to_owned(), split.hash()),
         ]);
         let constraint = Constraint::new(&catalog, &tokenizer, self.device)?;
-        let context = Context { split, prompts: &prompts, catalog, tokenizer, constraint, binding };
+        let context = Context { split, prompts, catalog, tokenizer, constraint, binding };
 
         for stage in &self.recipe.stages {
             self.train(stage, &mut run, &context, observer)?;

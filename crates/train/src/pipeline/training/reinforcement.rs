@@ -3,7 +3,7 @@
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
-use sidereal_corpus::{Rendered, Task};
+use sidereal_corpus::{Rendered, Task, Wording};
 use sidereal_policy::Decoder;
 
 use super::{Workshop, prompts_of};
@@ -64,8 +64,9 @@ impl Pipeline<'_> {
             .map(|sample| tasks.next_item(&sample))
             .collect::<Result<Vec<Rendered>, _>>()?;
         if titles > 0 {
-            let mut items: Vec<Rendered> =
-                tasks.train(&context.split.train, &[Task::TitleToSid]).collect::<Result<_, _>>()?;
+            let mut items: Vec<Rendered> = tasks
+                .train(&context.split.train, &[Task::TitleToSid], Wording::First)
+                .collect::<Result<_, _>>()?;
             items.shuffle(&mut rng);
             rendered.extend(items.into_iter().cycle().take(titles));
         }

@@ -1,0 +1,47 @@
+//! Why a mixture was refused.
+
+use super::Cursor;
+
+/// Why a mixture, or a place in it, was refused.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum MixError {
+    /// No source.
+    #[error("a mixture needs a source and a stage, found {sources} sources, {stages} stages")]
+    Empty { sources: usize, stages: usize },
+    /// More of something than a row can number.
+    #[error("a mixture numbers at most 4294967295 {what}, found {found}")]
+    TooMany { what: &'static str, found: usize },
+    /// A stage that does not say for each source how much of it there is.
+    #[error("stage {stage} has {found} amounts, there are {sources} sources")]
+    Amounts { stage: usize, sources: usize, found: usize },
+    /// An amount outside its range.
+    #[error("stage {stage}, source {source_index}: {what} is {found}, expected {expected}")]
+    Amount {
+        stage: usize,
+        source_index: usize,
+        what: &'static str,
+        found: f64,
+        expected: &'static str,
+    },
+    /// Rows of a source that has none.
+    #[error("stage {stage}, source {source_index}: {rows} rows an epoch of a source without any")]
+    NoRows { stage: usize, source_index: usize, rows: usize },
+    /// A stage without anything to see.
+    #[error("stage {stage} has no row of any source")]
+    EmptyStage { stage: usize },
+    /// A stage that is over before it begins, or is followed by one and never over.
+    #[error("stage {stage} of {stages}: {found} epochs, expected {expected}")]
+    Epochs { stage: usize, stages: usize, found: String, expected: &'static str },
+    /// A shard that is not one of its number.
+    #[error("shard {index} of {count} is none: shards count from 0 to one less than their number")]
+    Shard { index: usize, count: usize },
+    /// A cursor that stands within a batch of this mixture, or past its epoch.
+    #[error(
+        "no batch begins at sample {} of epoch {}: the cursor is of another mixture or batch size",
+        cursor.position,
+        cursor.epoch
+    )]
+    Cursor { cursor: Cursor },
+}
