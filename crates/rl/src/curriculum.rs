@@ -1,13 +1,11 @@
 //! Curricula and sampling rules: what is practised, with how much help, and what is drawn again.
 
 mod entropy_target;
-mod insertion;
 mod prefix;
 mod selection;
 mod variance_guided;
 
 pub use entropy_target::RunningEntropy;
-pub use insertion::ReasoningInsertion;
 pub use prefix::{PrefixCap, PrefixSchedule};
 pub use selection::select_distinct;
 pub use variance_guided::VarianceGuidedSampling;

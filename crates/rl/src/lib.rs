@@ -33,7 +33,7 @@
 //! | advantages | [`ZScore`], [`mean_only_advantages`], [`leave_one_out_advantages`], [`Srpo`], [`decoupled_advantages`] |
 //! | objectives | [`Grpo`] (also Dr. GRPO, DAPO), [`Gspo`], [`Gbpo`], [`Sage`], or any as [`Surrogate`]; [`Kl`], [`entropy_bonus`] |
 //! | preferences | [`Sdpo`] (also DPO and reference-free) |
-//! | curricula | [`PrefixSchedule`], [`VarianceGuidedSampling`], [`select_distinct`], [`ReasoningInsertion`], [`RunningEntropy`] |
+//! | curricula | [`PrefixSchedule`], [`VarianceGuidedSampling`], [`select_distinct`], [`RunningEntropy`] |
 //! | tests | `strategies` and `laws` (feature `proptest`) |
 //!
 //! # Conventions
@@ -105,6 +105,5 @@ pub use surrogate::{
 pub use preference::{PreferenceBatch, PreferenceLoss, Sdpo};
 
 pub use curriculum::{
-    PrefixCap, PrefixSchedule, ReasoningInsertion, RunningEntropy, VarianceGuidedSampling,
-    select_distinct,
+    PrefixCap, PrefixSchedule, RunningEntropy, VarianceGuidedSampling, select_distinct,
 };

@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sidereal_rl::strategies::{any_float, any_logp_case, any_rewards, group_case, logp_case, trie};
 use sidereal_rl::{
-    Gbpo, Group, Legal, Normalise, PreferenceBatch, PrefixCap, PrefixSchedule, ReasoningInsertion,
-    Reward, RunningEntropy, Scores, Sdpo, Segments, SidLevel, Singer, StepSize, Stepwise,
+    Gbpo, Group, Legal, Normalise, PreferenceBatch, PrefixCap, PrefixSchedule, Reward,
+    RunningEntropy, Scores, Sdpo, Segments, SidLevel, Singer, StepSize, Stepwise,
     VarianceGuidedSampling, entropy_bonus, is_flat, score_groups, select_distinct,
 };
 use sidereal_sid::SemanticId;
@@ -152,15 +152,6 @@ proptest! {
         }
         prop_assert!(schedule.guide_len(early, levels) < levels.max(1));
         prop_assert_eq!(schedule.with_cap(PrefixCap::Whole).guide_len(0, levels), levels);
-    }
-
-    #[test]
-    fn insertion_is_a_probability_that_never_falls(align in 1u64.., reason: u64, a: u64, b: u64, gamma in any_float()) {
-        let insertion = ReasoningInsertion::new(NonZeroU64::new(align).unwrap(), reason);
-        let Ok(insertion) = insertion.with_gamma(gamma) else { return Ok(()) };
-        let (early, late) = (insertion.probability(a.min(b)), insertion.probability(a.max(b)));
-        prop_assert!((0.0..=1.0).contains(&early) && (0.0..=1.0).contains(&late));
-        prop_assert!(early <= late);
     }
 
     #[test]
