@@ -17,8 +17,12 @@ pub(crate) enum Control {
 /// The control tokens of `text`, from left to right.
 pub(crate) fn controls(text: &str) -> impl Iterator<Item = (Control, &str)> {
     text.match_indices('<').filter_map(|(start, _)| {
-        let end = start + text[start..].find('>')? + 1;
-        let body = &text[start + 1..end - 1];
+        // Up to the next angle of either kind, so that a text of them alone is read but once.
+        let rest = text.get(start + 1..)?;
+        let (body, angle) = rest.split_at(rest.find(['<', '>'])?);
+        if angle.starts_with('<') {
+            return None;
+        }
         let marker = body.len() > 2 && body.starts_with('|') && body.ends_with('|');
         let code = body.split_once('_').is_some_and(|(level, code)| {
             level.len() == 1
@@ -32,7 +36,7 @@ pub(crate) fn controls(text: &str) -> impl Iterator<Item = (Control, &str)> {
             (.., true) => Control::Tag,
             _ => return None,
         };
-        Some((kind, &text[start..end]))
+        Some((kind, text.get(start..=start + 1 + body.len())?))
     })
 }
 
@@ -50,6 +54,7 @@ mod tests {
         assert_eq!(control_token("see <a_12>"), Some("<a_12>"));
         assert_eq!(control_token("i <3 it <|im_end|> x"), Some("<|im_end|>"));
         assert_eq!(control_token("</think>"), Some("</think>"));
+        assert_eq!(control_token("a <b <|<c_4>>"), Some("<c_4>"));
         for text in ["i <3 this", "a<b>c", "<a_>", "<A_1>", "<ab_1>", "<|", "<||>", "<", "<thinks>"]
         {
             assert_eq!(control_token(text), None, "{text}");

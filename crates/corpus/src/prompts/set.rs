@@ -323,7 +323,9 @@ fn compile(
         let compiled = environment
             .get_template(&part.key(task))
             .map_err(|source| part.refused(set, template, source))?;
-        let mut names: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
+        let global = |name: &String| environment.globals().any(|(global, _)| global == name);
+        let names = compiled.undeclared_variables(false).into_iter();
+        let mut names: Vec<String> = names.filter(|name| !global(name)).collect();
         names.sort_unstable();
         let variable = |name: String| {
             let variable = known.iter().copied().find(|variable| variable.name() == name);

@@ -53,6 +53,9 @@ fn broken_syntax_and_unknown_variables_are_refused_by_name() {
         "prompt set `terse`: task `title-to-sid`, version 1: paraphrase 0 of the prompt names \
          `name`, it knows `title`"
     );
+    // What Jinja itself has is no variable.
+    let counted = "{% for i in range(2) %}{{ title }}{% endfor %}";
+    assert!(with(Task::TitleToSid, counted, "{{ sid }}").is_ok());
     // Also where a trial would not have come by.
     let hidden = "{{ title }}{% if false %}{{ name }}{% endif %}";
     assert!(with(Task::TitleToSid, hidden, "{{ sid }}").is_err());
