@@ -179,7 +179,42 @@ pub enum CorpusError {
     /// A task over candidates, without a pool of them.
     #[error("task `{task}` needs a pool of candidates, none was set up")]
     NoPool { task: Task },
-    /// Generator settings outside their range.
+    /// A teacher's template that does not compile or refuses its values.
+    #[error("the teacher's template `{name}` does not render")]
+    TeacherTemplate {
+        name: String,
+        #[source]
+        source: minijinja::Error,
+    },
+    /// An environment variable that is to hold the key of an endpoint.
+    #[error("the environment variable `{variable}` must hold the endpoint's key, it {found}")]
+    MissingKey { variable: String, found: &'static str },
+    /// A cache of answers that another run has open.
+    #[error("`{}` is in use by another run", path.display())]
+    CacheInUse { path: PathBuf },
+    /// A line of a cache of answers that holds none.
+    #[error("`{}`, line {line}: not an answer as the cache keeps it", path.display())]
+    CacheLine {
+        path: PathBuf,
+        line: u64,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A table in parquet that cannot be read.
+    #[cfg(feature = "parquet")]
+    #[error("`{}` cannot be read as parquet", path.display())]
+    Parquet {
+        path: PathBuf,
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
+    /// A column that a table lacks.
+    #[error("`{}`: no column `{column}`, found {found}", path.display())]
+    NoColumn { path: PathBuf, column: String, found: String },
+    /// A column of a table with a type that the reader cannot use.
+    #[error("`{}`: column `{column}` holds {found}, expected {expected}", path.display())]
+    ColumnKind { path: PathBuf, column: String, found: String, expected: &'static str },
+    /// Settings outside their range.
     #[error("`{field}` is {found}, expected {expected}")]
     Config { field: &'static str, found: String, expected: &'static str },
     /// An item that is no product of the shop, or one product's second item.

@@ -30,7 +30,7 @@
 //! |---|---|
 //! | `dataset` | [`Dataset`]: [`Item`]s, [`User`]s and their events, hashed |
 //! | `find` | [`Dataset::find`]: an item by what a person calls it |
-//! | [`read`] | Amazon 2014, 2018 and 2023, `MiniOneRec`, LC-Rec and LETTER, `RecBole`; the policy on rows with problems |
+//! | [`read`] | Amazon 2014, 2018 and 2023, `MiniOneRec`, LC-Rec and LETTER, `RecBole`, `RecIF-Bench`; the policy on rows with problems |
 //! | `interactions`, `keys` | [`Interactions`]: who chose what when, before it is a dataset |
 //! | [`filter`] | k-core, time window, longest title |
 //! | [`prepare`](mod@prepare) | raw files to a split dataset by a [`Recipe`](prepare::Recipe), each step accounted for |
@@ -42,6 +42,7 @@
 //! | `audit` | [`audit`](fn@audit): the usual leaks, counted |
 //! | `prompts` | [`PromptRegistry`]: [`PromptSet`]s of versioned [`Template`]s, checked and hashed |
 //! | `enrichment` | [`Enrichments`]: what teachers wrote about items and users |
+//! | [`teacher`] | whoever writes them: prompts, checks, cache, limits of rate and spending |
 //! | `tasks` | [`Tasks`]: samples as text, [`Rendered`]; [`Pools`] of candidates |
 //! | `chat` | [`Chat`]: general conversations to mix in |
 //! | `negatives` | [`Negatives`]: items not chosen, by chance, popularity or common codes |
@@ -58,6 +59,8 @@
 //!
 //! # Features
 //! - `page`: the report of prepared data as an HTML page.
+//! - `parquet`: the reader of tables in parquet, `read::recif`.
+//! - `teacher`: `teacher::OpenAiTeacher`, which asks an endpoint over HTTP.
 //! - `proptest`: the module `strategies`, for property tests of code that consumes datasets.
 
 mod audit;
@@ -84,6 +87,7 @@ mod statistics;
 pub mod strategies;
 pub mod synthetic;
 mod tasks;
+pub mod teacher;
 mod time;
 pub mod write;
 
