@@ -11,6 +11,8 @@ pub mod literal;
 pub mod minionerec;
 mod policy;
 pub mod recbole;
+#[cfg(feature = "parquet")]
+pub mod recif;
 mod source;
 mod table;
 mod title;

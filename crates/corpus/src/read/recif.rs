@@ -1,0 +1,236 @@
+//! Tables of users and what they did, in parquet, as `RecIF-Bench` publishes them.
+//!
+//! ```text
+//! uid                int            user
+//! split              int            0 train, 1 test
+//! hist_video_pid     list of int    items, earliest first
+//! hist_video_like    list of int    0 or 1, next to the items: one column a behaviour
+//! target_video_pid   list of int    what came after the history
+//! target_video_like  list of int
+//! ```
+//! Source: the card of the dataset `OpenOneRec-RecIF`. Names are settings ([`Columns`]), and so is
+//! the behaviour whose label an event needs to count. Lists of items make a row a sequence; plain
+//! items make it one event, the rows of a user belong together then. An item is a number, a text
+//! or a list of numbers, which are the codes of a Semantic ID and become its token notation.
+//! Columns that are not named are not read; a batch of rows is held at a time.
+
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use arrow_schema::Schema;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+
+use self::cells::Role;
+use self::rows::Rows;
+use super::policy::{RowPolicy, Skips};
+use crate::{CorpusError, Dataset, Split, Timestamp};
+
+mod cells;
+mod rows;
+
+/// Rows held at a time.
+const BATCH: usize = 256;
+
+/// Names of the columns that hold a sequence, or one event a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventColumns {
+    /// Items.
+    pub items: String,
+    /// Label that an event must have to count: true, or a number other than 0; `None` takes all.
+    pub label: Option<String>,
+    /// When: whole numbers in [`Columns::unit`], or parquet's own times.
+    pub times: Option<String>,
+}
+
+/// What whole numbers of a column of times count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// Seconds since 1970.
+    Seconds,
+    /// Milliseconds since 1970.
+    Milliseconds,
+}
+
+impl TimeUnit {
+    fn time(self, value: i64) -> Option<Timestamp> {
+        match self {
+            Self::Seconds => Timestamp::from_whole_seconds(value),
+            Self::Milliseconds => Some(Timestamp(value)),
+        }
+    }
+}
+
+/// Names of the columns that are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    /// Who: a number or a text.
+    pub user: String,
+    /// What the user did first.
+    pub history: EventColumns,
+    /// What came after the history: held out for users of validation and test.
+    pub target: Option<EventColumns>,
+    /// Which set a user is in: 0 or `train`, 1 or `test`, `valid`.
+    pub split: Option<String>,
+    /// What times count.
+    pub unit: TimeUnit,
+}
+
+impl Columns {
+    /// `RecIF-Bench`'s names for a domain, such as `video`, and one of its behaviours, such as
+    /// `like`; without a behaviour every event counts.
+    #[must_use]
+    pub fn recif(domain: &str, behaviour: Option<&str>) -> Self {
+        let events = |part: &str| EventColumns {
+            items: format!("{part}_{domain}_pid"),
+            label: behaviour.map(|behaviour| format!("{part}_{domain}_{behaviour}")),
+            times: None,
+        };
+        Self {
+            user: "uid".to_owned(),
+            history: events("hist"),
+            target: Some(events("target")),
+            split: Some("split".to_owned()),
+            unit: TimeUnit::Milliseconds,
+        }
+    }
+
+    /// Every column with what it must hold, and whether it comes in lists like the items of its
+    /// sequence.
+    fn wanted(&self) -> Vec<(&str, Role, Option<&str>)> {
+        let mut wanted = vec![(self.user.as_str(), Role::Name, None)];
+        for EventColumns { items, label, times } in
+            [Some(&self.history), self.target.as_ref()].into_iter().flatten()
+        {
+            wanted.push((items, Role::Items, None));
+            wanted.extend(label.as_deref().map(|label| (label, Role::Label, Some(items.as_str()))));
+            wanted.extend(times.as_deref().map(|times| (times, Role::Time, Some(items.as_str()))));
+        }
+        wanted.extend(self.split.as_deref().map(|split| (split, Role::Name, None)));
+        wanted
+    }
+}
+
+/// What was read.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// Items in an order shuffled by seed, without titles; users in the order of their first row.
+    pub dataset: Dataset,
+    /// Users of each set as published, if there is a column of sets: those of training train with
+    /// all their events, of the others the targets are held out and nothing trains.
+    pub split: Option<Split>,
+    /// Users without an event that counts, who are not in the dataset.
+    pub without_events: usize,
+    /// Rows left out.
+    pub skips: Skips,
+}
+
+/// Reads a table; `seed` shuffles item identities, `max_history` cuts what a sample shows.
+///
+/// The line of a problem is the number of the row, from 1. A row is left out whole: without a user
+/// or items, with lists of different lengths, with an item of no name, with times outside those
+/// that the policy allows or targets before the history's end. A second row of a user who has
+/// targets is a duplicate, and so are two events of a user with one item and time.
+///
+/// # Errors
+/// [`CorpusError::Io`]; [`CorpusError::Parquet`]; [`CorpusError::NoColumn`],
+/// [`CorpusError::RepeatedColumn`] and [`CorpusError::ColumnKind`]; [`CorpusError::Row`] for the
+/// first problem that `policy` calls an error; what [`Dataset::new`] refuses.
+pub fn read(
+    path: &Path,
+    columns: &Columns,
+    seed: u64,
+    max_history: NonZeroUsize,
+    policy: &RowPolicy,
+) -> Result<Loaded, CorpusError> {
+    let broken = |source| CorpusError::Parquet { path: path.to_owned(), source };
+    let io = |source| CorpusError::io(path, source);
+    let file = File::open(path).map_err(io)?;
+    let len = file.metadata().map_err(io)?.len();
+    // The types of the format itself: those of a writing program may be others for the same data.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = caught(|| ParquetRecordBatchReaderBuilder::try_new_with_options(file, options))
+        .map_err(broken)?;
+    chunks_lie_within(builder.metadata(), len).map_err(broken)?;
+    let roots = find(path, builder.schema(), columns)?;
+    let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+    let builder = builder.with_projection(mask).with_batch_size(BATCH);
+    let mut batches = caught(|| builder.build()).map_err(broken)?;
+    let mut rows = Rows::new(path, columns, policy);
+    while let Some(batch) =
+        caught(|| batches.next().transpose().map_err(ParquetError::from)).map_err(broken)?
+    {
+        rows.add(&batch)?;
+    }
+    rows.finish(seed, max_history)
+}
+
+/// Refuses metadata that the decoder would trust: pieces of columns outside the file.
+fn chunks_lie_within(metadata: &ParquetMetaData, len: u64) -> Result<(), ParquetError> {
+    for chunk in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
+        let size = u64::try_from(chunk.compressed_size()).ok();
+        let within = |start: i64| {
+            let end = u64::try_from(start)
+                .ok()
+                .zip(size)
+                .and_then(|(start, size)| start.checked_add(size));
+            end.is_some_and(|end| end <= len)
+        };
+        let starts = [Some(chunk.data_page_offset()), chunk.dictionary_page_offset()];
+        let first = starts.into_iter().flatten().min();
+        if !first.is_some_and(within) || starts.into_iter().flatten().any(|start| start < 0) {
+            let column = chunk.column_path().string();
+            return Err(ParquetError::General(format!("column `{column}` lies outside the file")));
+        }
+    }
+    Ok(())
+}
+
+/// What the decoder does, or its error: it panics on some damaged files, and a file is data.
+fn caught<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+    // Nothing of what it leaves half done is used again.
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
+        Err(ParquetError::General("the file is damaged: its decoder gave up".to_owned()))
+    })
+}
+
+/// Places of the wanted columns.
+fn find(path: &Path, schema: &Schema, columns: &Columns) -> Result<Vec<usize>, CorpusError> {
+    let fields = schema.fields();
+    let place = |name: &str| {
+        let mut found = (0..fields.len()).filter(|place| fields[*place].name() == name);
+        match (found.next(), found.next()) {
+            (Some(place), None) => Ok(place),
+            (Some(_), Some(_)) => {
+                let (path, column) = (path.to_owned(), name.to_owned());
+                Err(CorpusError::RepeatedColumn { path, column })
+            }
+            (None, _) => {
+                let names: Vec<_> = fields.iter().map(|it| format!("`{}`", it.name())).collect();
+                let (path, column, found) = (path.to_owned(), name.to_owned(), names.join(", "));
+                Err(CorpusError::NoColumn { path, column, found })
+            }
+        }
+    };
+    let wanted = columns.wanted();
+    let mut places = Vec::with_capacity(wanted.len());
+    for (name, role, beside) in wanted {
+        let field = &fields[place(name)?];
+        let listed =
+            beside.map(|items| place(items).map(|it| cells::is_list(fields[it].data_type())));
+        role.check(field.data_type(), listed.transpose()?).map_err(|expected| {
+            let (path, column) = (path.to_owned(), name.to_owned());
+            CorpusError::ColumnKind { path, column, found: field.data_type().to_string(), expected }
+        })?;
+        places.push(place(name)?);
+    }
+    Ok(places)
+}
+
+#[cfg(test)]
+mod tests;
