@@ -51,7 +51,7 @@ pub(super) fn read_items(
     skips: &mut Skips,
 ) -> Result<Vec<Item>, CorpusError> {
     let (mut items, mut seen) = (Vec::new(), HashMap::new());
-    json_map::read(path, |number, key, value| {
+    json_map::read(path, policy.max_line, |number, key, value| {
         let Value::Object(mut fields) = value else {
             let found = format!("{key}: {value}");
             let problem = Problem::new(ProblemKind::Malformed, "", &found, "an object an item");
@@ -101,7 +101,7 @@ pub(super) fn read_index(
     skips: &mut Skips,
 ) -> Result<BTreeMap<String, SemanticId>, CorpusError> {
     let mut sids = BTreeMap::new();
-    json_map::read(path, |number, key, value| {
+    json_map::read(path, policy.max_line, |number, key, value| {
         if let Some(sid) = sid(&value) {
             sids.insert(key, sid);
         } else {

@@ -7,21 +7,27 @@ use std::path::Path;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::source;
+use super::source::{self, Limited};
 use crate::CorpusError;
 
 /// Hands every entry of the object in `path` to `take`, with its number from 1. One entry at a
-/// time is held.
+/// time is held, of `max_entry` bytes at most.
 ///
 /// # Errors
 /// [`CorpusError::Io`], [`CorpusError::Json`] where the file is no object, and the first error of
 /// `take`.
 pub(super) fn read(
     path: &Path,
-    take: impl FnMut(u64, String, Value) -> Result<(), CorpusError>,
+    max_entry: usize,
+    mut take: impl FnMut(u64, String, Value) -> Result<(), CorpusError>,
 ) -> Result<(), CorpusError> {
+    let (input, left) = Limited::new(source::open(path)?, max_entry);
+    let take = |number, key, value| {
+        left.set(max_entry);
+        take(number, key, value)
+    };
     let mut entries = Entries { take, failed: None };
-    let reader = BufReader::new(source::open(path)?);
+    let reader = BufReader::new(input);
     let mut json = serde_json::Deserializer::from_reader(reader);
     let read = (&mut entries).deserialize(&mut json).and_then(|()| json.end());
     match (entries.failed, read) {
@@ -75,11 +81,15 @@ mod tests {
     use super::*;
 
     fn keys(text: &str) -> Result<Vec<(u64, String)>, CorpusError> {
+        keys_up_to(text, usize::MAX)
+    }
+
+    fn keys_up_to(text: &str, max_entry: usize) -> Result<Vec<(u64, String)>, CorpusError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.json");
         std::fs::write(&path, text).unwrap();
         let mut keys = Vec::new();
-        read(&path, |number, key, value| {
+        read(&path, max_entry, |number, key, value| {
             if value.is_null() {
                 return Err(CorpusError::NoTimes);
             }
@@ -103,5 +113,15 @@ mod tests {
             assert!(error.to_string().contains("x.json"));
         }
         assert!(matches!(keys("{\"a\": null}"), Err(CorpusError::NoTimes)));
+    }
+
+    #[test]
+    fn an_entry_without_an_end_is_refused_and_many_entries_are_not() {
+        let entry = |i: usize| format!("\"{i}\": \"{}\"", "x".repeat(10_000));
+        let entries: Vec<_> = (0..50).map(entry).collect();
+        let text = format!("{{{}}}", entries.join(","));
+        assert_eq!(keys_up_to(&text, 50_000).unwrap().len(), 50);
+        let refused = keys_up_to(&format!("{{\"a\": \"{}", "x".repeat(100_000)), 50_000);
+        assert!(matches!(refused, Err(CorpusError::Io { .. })), "{refused:?}");
     }
 }

@@ -66,7 +66,7 @@ pub struct Loaded {
 pub fn read(files: &Files<'_>, seed: u64, policy: &RowPolicy) -> Result<Loaded, CorpusError> {
     let mut skips = vec![Skips::new(files.interactions)];
     let mut sequences: Vec<(u64, String, Vec<String>)> = Vec::new();
-    json_map::read(files.interactions, |number, user, value| {
+    json_map::read(files.interactions, policy.max_line, |number, user, value| {
         if let Some(items) = keys(&value) {
             sequences.push((number, user, items));
         } else {

@@ -20,7 +20,6 @@
 //! before; what it shows precedes every held-out target of the user and trains.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -28,8 +27,9 @@ use serde_json::Value;
 use sidereal_sid::{Catalog, ItemId};
 
 use super::indexed::{self, Numbered};
+use super::literal;
 use super::policy::{Problem, ProblemKind, RowPolicy, Skips};
-use super::{literal, source};
+use super::source::{self, Limited};
 use crate::split::Cut;
 use crate::{CorpusError, Dataset, Protocol, Split, User};
 
@@ -133,7 +133,7 @@ struct Histories<'a> {
 impl Histories<'_> {
     fn read(&mut self, path: &Path, set: Set, policy: &RowPolicy) -> Result<Skips, CorpusError> {
         let mut skips = Skips::new(path);
-        let input = Limited { input: source::open(path)?, left: usize::MAX };
+        let (input, left) = Limited::new(source::open(path)?, policy.max_line);
         let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(input);
         let refused = |source| CorpusError::Csv { path: path.to_owned(), source };
         let header = table.headers().map_err(refused)?.clone();
@@ -156,7 +156,7 @@ impl Histories<'_> {
         let mut row = csv::ByteRecord::new();
         loop {
             // A quote that is never closed must not take the rest of the file along.
-            table.get_mut().left = policy.max_line;
+            left.set(policy.max_line);
             if !table.read_byte_record(&mut row).map_err(refused)? {
                 return Ok(skips);
             }
@@ -233,22 +233,6 @@ struct Columns {
     history: usize,
     item: usize,
     sid: Option<usize>,
-}
-
-/// Ends with an error where more than `left` bytes are read.
-struct Limited {
-    input: Box<dyn Read + Send>,
-    left: usize,
-}
-
-impl Read for Limited {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(buffer)?;
-        self.left = self.left.checked_sub(read).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, "a row is longer than the policy allows")
-        })?;
-        Ok(read)
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Files, plain or compressed.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
 use std::path::Path;
+use std::rc::Rc;
 
 use flate2::read::MultiGzDecoder;
 
@@ -47,6 +49,32 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Read + Send>, CorpusError> {
         })
     };
     decoded().map_err(|source| CorpusError::io(path, source))
+}
+
+/// Input of which only so much may be read until the limit is set anew: a row or an entry without
+/// an end, such as a few compressed bytes can make, must not fill the memory.
+pub(super) struct Limited {
+    input: Box<dyn Read + Send>,
+    left: Rc<Cell<usize>>,
+}
+
+impl Limited {
+    /// The input, and what sets the limit. A reader with a buffer may be that much ahead.
+    pub(super) fn new(input: Box<dyn Read + Send>, max: usize) -> (Self, Rc<Cell<usize>>) {
+        let left = Rc::new(Cell::new(max));
+        (Self { input, left: Rc::clone(&left) }, left)
+    }
+}
+
+impl Read for Limited {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        let left = self.left.get().checked_sub(read).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, "a row is longer than the policy allows")
+        })?;
+        self.left.set(left);
+        Ok(read)
+    }
 }
 
 #[cfg(test)]
