@@ -31,10 +31,11 @@
 //! | `tokenizer` | [`SidTokenizer`]: text and codes ↔ token ids; [`ChatTemplate`]: conversations |
 //! | `vocabulary` | [`extend_pretrained`]: a pretrained checkpoint with a token for each code |
 //! | `config`, `models` | [`LanguageModel`]: what decoding and scoring ask of a model; [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`T5`], [`Head`], the BERT behind [`TextEncoder`] |
+//! | `lora` | [`Lora`]: low-rank adapters, in files of HF PEFT |
 //! | `weights` | safetensors files, checked by name and shape |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |
 //! | `decode` | [`Constraint`] over Semantic IDs or titles, [`Excluded`] items; [`BeamSearch`], [`Sampler`] with and without replacement; [`TextSampler`], [`Reasoner`]: free text and chains of thought |
-//! | `score` | [`target_logp`], [`completion_logp`], [`group_logp`] |
+//! | `score` | [`target_logp`], [`completion_logp`], [`group_logp`]; [`LogpPass`]: the same for training over a large vocabulary |
 //!
 //! # Conventions
 //! U prompts (users), T tokens of a prompt, W branches (beams or rollouts) of a prompt, S tokens of
@@ -48,7 +49,9 @@ mod decode;
 mod device;
 mod encoder;
 mod error;
+mod lora;
 mod models;
+mod recompute;
 mod score;
 mod tokenizer;
 mod vocabulary;
@@ -65,14 +68,18 @@ pub use decode::{
 pub use device::device;
 pub use encoder::TextEncoder;
 pub use error::PolicyError;
+pub use lora::{Lora, LoraConfig};
 pub use models::decoder::Decoder;
+pub use models::decoder::recompute::RecomputedStates;
 pub use models::head::Head;
 pub use models::language_model::LanguageModel;
 pub use models::t5::T5;
 pub use models::t5::config::{T5Config, T5FeedForward};
 pub use score::completions::{
-    CompletionToken, Completions, Groups, TokenLogp, TokenPlace, completion_logp, group_logp,
+    CompletionPass, CompletionToken, Completions, Groups, TokenLogp, TokenPlace, completion_logp,
+    completion_pass, group_logp,
 };
+pub use score::pass::{LogpPass, target_pass};
 pub use score::{Target, code_targets, target_logp};
 pub use tokenizer::{
     ChatOptions, ChatTemplate, END_OF_TURN, Message, PAD, SidTokenizer, SpecialTokens,

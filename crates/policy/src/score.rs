@@ -2,6 +2,8 @@
 
 pub(crate) mod branches;
 pub(crate) mod completions;
+pub(crate) mod pass;
+mod vocabulary;
 
 use sidereal_sid::{NodeId, Trie};
 use tch::Tensor;
@@ -25,6 +27,16 @@ pub enum Target {
     },
 }
 
+impl Target {
+    /// Vocabulary id; a code must be one of the constraint's.
+    fn id(&self, constraint: &Constraint) -> u32 {
+        match self {
+            Self::Word(id) => *id,
+            Self::Code { token, .. } => constraint.id(*token),
+        }
+    }
+}
+
 /// Log-probability `[N]`, in nats, of each target given the hidden state `[N, D]` before it.
 ///
 /// ```text
@@ -32,7 +44,8 @@ pub enum Target {
 /// renormalised  log p = z[t] − log Σ_c exp z[c]            c over the codes legal behind `node`
 /// ```
 /// Only the rows of the output head that a formula names are computed: a level's codes, or the
-/// vocabulary for words and for `full`.
+/// vocabulary for words and for `full`, 64 MiB of logits at a time. A graph keeps all of them; for
+/// training over a large vocabulary there is [`target_pass`](crate::target_pass).
 ///
 /// # Errors
 /// [`PolicyError::Size`] where states and targets differ in number or there are none;
@@ -44,18 +57,15 @@ pub fn target_logp(
     targets: &[Target],
     scoring: Scoring,
 ) -> Result<Tensor, PolicyError> {
-    let found = states.size().first().map_or(0, |n| usize::try_from(*n).unwrap_or(0));
-    if found != targets.len() || found == 0 {
-        let expected = targets.len().max(1);
-        return Err(PolicyError::Size { what: "hidden states", found, expected });
-    }
-    check_targets(constraint.trie(), targets)?;
-    // Rows of each kind of target: words, then the codes of each level.
+    check(constraint.trie(), states, targets)?;
+    // Rows of each kind of target: those over the whole vocabulary, then the codes of each level.
     let mut groups: Vec<Vec<i64>> = vec![Vec::new(); 1 + constraint.max_len()];
     for (row, target) in targets.iter().enumerate() {
         let group = match target {
-            Target::Word(_) => 0,
-            Target::Code { token, .. } => 1 + constraint.level(*token),
+            Target::Code { token, .. } if scoring == Scoring::Renormalised => {
+                1 + constraint.level(*token)
+            }
+            _ => 0,
         };
         groups[group].push(to_i64(row));
     }
@@ -69,8 +79,11 @@ pub fn target_logp(
             states.f_index_select(0, &Tensor::from_slice(rows).to_device(states.device()))?;
         let of_rows = rows.iter().filter_map(|row| targets.get(usize::try_from(*row).ok()?));
         parts.push(match group.checked_sub(1) {
-            None => word_logp(model, &picked, of_rows)?,
-            Some(level) => code_logp(model, constraint, &picked, level, of_rows, scoring)?,
+            None => {
+                let ids: Vec<i64> = of_rows.map(|target| target.id(constraint).into()).collect();
+                model.head().logp_of(&picked, &ids)?
+            }
+            Some(level) => legal_logp(model, constraint, &picked, level, of_rows)?,
         });
         for row in rows {
             order[usize::try_from(*row).unwrap_or(0)] = placed;
@@ -81,8 +94,18 @@ pub fn target_logp(
     Ok(Tensor::f_cat(&parts, 0)?.f_index_select(0, &order)?)
 }
 
+/// Accepts as many targets as states, at least one, whose codes can follow their nodes.
+fn check(trie: &Trie, states: &Tensor, targets: &[Target]) -> Result<(), PolicyError> {
+    let found = states.size().first().map_or(0, |n| usize::try_from(*n).unwrap_or(0));
+    if found != targets.len() || found == 0 {
+        let expected = targets.len().max(1);
+        return Err(PolicyError::Size { what: "hidden states", found, expected });
+    }
+    check_codes(trie, targets)
+}
+
 /// Accepts targets whose codes can follow their nodes.
-fn check_targets(trie: &Trie, targets: &[Target]) -> Result<(), PolicyError> {
+fn check_codes(trie: &Trie, targets: &[Target]) -> Result<(), PolicyError> {
     for (target, found) in targets.iter().enumerate() {
         if let Target::Code { node, token } = found
             && !(node.index() < trie.num_nodes() && trie.children(*node).find(*token).is_some())
@@ -93,27 +116,13 @@ fn check_targets(trie: &Trie, targets: &[Target]) -> Result<(), PolicyError> {
     Ok(())
 }
 
-fn word_logp<'a>(
-    model: &dyn LanguageModel,
-    states: &Tensor,
-    targets: impl Iterator<Item = &'a Target>,
-) -> Result<Tensor, PolicyError> {
-    let ids: Vec<i64> = targets
-        .map(|target| match target {
-            Target::Word(id) => i64::from(*id),
-            Target::Code { .. } => 0,
-        })
-        .collect();
-    pick(&model.head().logits(states)?.f_log_softmax(-1, tch::Kind::Float)?, &ids)
-}
-
-fn code_logp<'a>(
+/// Log-probabilities of codes of one level among those that are legal.
+fn legal_logp<'a>(
     model: &dyn LanguageModel,
     constraint: &Constraint,
     states: &Tensor,
     level: usize,
     targets: impl Iterator<Item = &'a Target>,
-    scoring: Scoring,
 ) -> Result<Tensor, PolicyError> {
     let (mut nodes, mut columns) = (Vec::new(), Vec::new());
     for target in targets {
@@ -123,17 +132,12 @@ fn code_logp<'a>(
         }
     }
     let logits = model.head().logits_of(states, constraint.rows(level))?; // [n, K]
-    match scoring {
-        Scoring::Full => Ok(pick(&logits, &columns)? - model.head().log_normaliser(states)?),
-        Scoring::Renormalised => {
-            let legal = logits + constraint.mask(level, &nodes);
-            pick(&legal.f_log_softmax(-1, tch::Kind::Float)?, &columns)
-        }
-    }
+    let legal = logits + constraint.mask(level, &nodes);
+    pick(&legal.f_log_softmax(-1, tch::Kind::Float)?, &columns)
 }
 
 /// Element `columns[n]` of each row.
-fn pick(rows: &Tensor, columns: &[i64]) -> Result<Tensor, PolicyError> {
+pub(crate) fn pick(rows: &Tensor, columns: &[i64]) -> Result<Tensor, PolicyError> {
     let columns = Tensor::from_slice(columns).to_device(rows.device()).unsqueeze(1);
     Ok(rows.f_gather(1, &columns, false)?.squeeze_dim(1))
 }

@@ -1,7 +1,9 @@
 //! The decoder of Qwen2, Qwen3 and Llama.
 
+mod adapters;
 mod extend;
 mod read;
+pub(crate) mod recompute;
 mod shapes;
 
 use std::path::Path;
@@ -12,6 +14,7 @@ use self::shapes::shapes;
 use crate::PolicyError;
 use crate::cache::{KvCache, TokenBatch, check_prompts};
 use crate::config::DecoderConfig;
+use crate::lora::Lora;
 use crate::models::head::Head;
 use crate::models::language_model::LanguageModel;
 use crate::models::linear::{Linear, cast};
@@ -43,6 +46,9 @@ pub struct Decoder {
     rotary: (Tensor, Tensor),
     /// Element type that products are computed in.
     kind: Kind,
+    /// Low-rank adapters by name, sharing storage with those in the layers, and their settings.
+    adapters: Weights,
+    lora: Option<Lora>,
 }
 
 /// Weights of one layer, sharing storage with the named ones.
@@ -131,13 +137,14 @@ impl Decoder {
     }
 
     /// Writes `config.json`, `model.safetensors` and, where there is none,
-    /// `generation_config.json`, so that transformers opens the directory with equal logits.
+    /// `generation_config.json`, so that transformers opens the directory with equal logits;
+    /// adapters are merged into what is written.
     ///
     /// # Errors
     /// [`PolicyError::Io`] and [`PolicyError::TensorFile`].
     pub fn save(&self, dir: &Path) -> Result<(), PolicyError> {
         let generation = serde_json::json!({ "do_sample": false });
-        write_checkpoint(dir, &self.config.to_json(), &generation, &self.weights)
+        write_checkpoint(dir, &self.config.to_json(), &generation, &self.merged_weights()?)
     }
 
     /// A model over weights that [`shapes`](Self::save) names; used by loaders and trainers.
@@ -148,7 +155,8 @@ impl Decoder {
                 let part = |name: &str| get(format!("model.layers.{layer}.{name}.weight"));
                 let linear = |name: &str, biased: bool| -> Result<Linear, PolicyError> {
                     let bias = || get(format!("model.layers.{layer}.{name}.bias"));
-                    Ok(Linear { weight: part(name)?, bias: biased.then(bias).transpose()? })
+                    let bias = biased.then(bias).transpose()?;
+                    Ok(Linear { weight: part(name)?, bias, adapter: None })
                 };
                 let (input, output) = (config.input_bias(), config.output_bias());
                 let head_norms = config
@@ -182,7 +190,19 @@ impl Decoder {
         let norm = get("model.norm.weight".into())?;
         let rotary = rotary_table(&config, embedding.device())?;
         let kind = embedding.kind();
-        Ok(Self { config, weights, layers, embedding, norm, head, rotary, kind })
+        let adapters = Weights::new();
+        Ok(Self {
+            config,
+            weights,
+            layers,
+            embedding,
+            norm,
+            head,
+            rotary,
+            kind,
+            adapters,
+            lora: None,
+        })
     }
 
     /// The settings.
@@ -209,22 +229,22 @@ impl Decoder {
         self.embedding.device()
     }
 
-    /// Makes every weight a leaf that gradients reach, or takes that back.
+    /// Makes every weight a leaf that gradients reach, adapters included, or takes that back.
     #[must_use]
     pub fn require_grad(mut self, on: bool) -> Self {
-        for weight in self.weights.values_mut() {
+        for weight in self.weights.values_mut().chain(self.adapters.values_mut()) {
             let _ = weight.requires_grad_(on);
         }
         self
     }
 
-    /// A frozen copy with storage of its own: the reference of an RL run.
+    /// A frozen copy with storage of its own, adapters merged: the reference of an RL run.
     ///
     /// # Errors
     /// [`PolicyError::Torch`].
     pub fn frozen_copy(&self) -> Result<Self, PolicyError> {
-        let weights =
-            self.weights.iter().map(|(name, w)| (name.clone(), w.detach().copy())).collect();
+        let merged = self.merged_weights()?;
+        let weights = merged.into_iter().map(|(name, weight)| (name, weight.copy())).collect();
         Ok(Self::from_weights(self.config.clone(), weights)?.computing_in(self.kind))
     }
 

@@ -1,12 +1,15 @@
 //! The output head: hidden states to logits over the vocabulary.
 
+use std::ops::Range;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
 use crate::models::linear::cast;
+use crate::score::pick;
 
-/// Most logits that [`Head::log_normaliser`] holds at once: 64 MiB of f32.
-const LOGITS_AT_ONCE: i64 = 1 << 24;
+/// Most logits over the whole vocabulary that are held at once: 64 MiB of f32.
+pub(crate) const LOGITS_AT_ONCE: i64 = 1 << 24;
 
 /// The matrix `[V, D]` that turns hidden states into logits, sharing storage with the named
 /// weight: the embedding where the two are tied.
@@ -27,6 +30,16 @@ impl Head {
     pub(crate) fn computing_in(mut self, kind: Kind) -> Self {
         self.kind = kind;
         self
+    }
+
+    /// The matrix, `[V, D]`.
+    pub(crate) const fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// Element type that products are computed in.
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Where the weights live.
@@ -61,16 +74,32 @@ impl Head {
     /// # Errors
     /// [`PolicyError::Torch`].
     pub fn log_normaliser(&self, hidden: &Tensor) -> Result<Tensor, PolicyError> {
+        self.in_chunks(hidden, |logits, _| Ok(logits.f_logsumexp([-1i64].as_slice(), false)?))
+    }
+
+    /// Log-probability `[N]` of the vocabulary ids `ids` given hidden states `[N, D]`, in nats; in
+    /// chunks as [`log_normaliser`](Self::log_normaliser).
+    pub(crate) fn logp_of(&self, hidden: &Tensor, ids: &[i64]) -> Result<Tensor, PolicyError> {
+        self.in_chunks(hidden, |logits, rows| {
+            pick(&logits.f_log_softmax(-1, Kind::Float)?, &ids[rows])
+        })
+    }
+
+    /// What `of_logits` makes of the f32 logits of some rows, for all rows.
+    fn in_chunks(
+        &self,
+        hidden: &Tensor,
+        of_logits: impl Fn(&Tensor, Range<usize>) -> Result<Tensor, PolicyError>,
+    ) -> Result<Tensor, PolicyError> {
         let vocabulary = self.weight.size().first().map_or(1, |rows| (*rows).max(1));
         let rows = (LOGITS_AT_ONCE / vocabulary).max(1);
-        let parts = hidden
-            .f_split(rows, 0)?
-            .iter()
-            .map(|rows| {
-                let logits = cast(&self.logits(rows)?, Kind::Float)?;
-                Ok(logits.f_logsumexp([-1i64].as_slice(), false)?)
-            })
-            .collect::<Result<Vec<_>, PolicyError>>()?;
+        let mut start = 0;
+        let mut parts = Vec::new();
+        for rows in hidden.f_split(rows, 0)? {
+            let end = start + usize::try_from(rows.size()[0]).unwrap_or(0);
+            parts.push(of_logits(&cast(&self.logits(&rows)?, Kind::Float)?, start..end)?);
+            start = end;
+        }
         Ok(Tensor::f_cat(&parts, 0)?)
     }
 }

@@ -3,26 +3,33 @@
 use tch::{Kind, Tensor};
 
 use crate::PolicyError;
+use crate::lora::Adapter;
 
-/// `x·Wᵀ + b`.
+/// `x·Wᵀ + b`, plus what an adapter adds.
 #[derive(Debug)]
 pub(crate) struct Linear {
     /// `[out, in]`.
     pub(crate) weight: Tensor,
     /// `[out]`.
     pub(crate) bias: Option<Tensor>,
+    /// What is trained in the matrix's place, if anything.
+    pub(crate) adapter: Option<Adapter>,
 }
 
 impl Linear {
     /// A matrix without a bias.
     pub(crate) const fn plain(weight: Tensor) -> Self {
-        Self { weight, bias: None }
+        Self { weight, bias: None, adapter: None }
     }
 
     /// The product, computed in `kind` whatever the weights are stored in.
     pub(crate) fn apply(&self, x: &Tensor, kind: Kind) -> Result<Tensor, PolicyError> {
         let bias = self.bias.as_ref().map(|bias| cast(bias, kind)).transpose()?;
-        Ok(x.f_linear(&cast(&self.weight, kind)?, bias.as_ref())?)
+        let y = x.f_linear(&cast(&self.weight, kind)?, bias.as_ref())?;
+        Ok(match &self.adapter {
+            None => y,
+            Some(adapter) => y + adapter.apply(x, kind)?,
+        })
     }
 }
 

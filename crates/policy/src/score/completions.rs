@@ -3,7 +3,8 @@
 use tch::Tensor;
 
 use super::branches::{Grid, grids};
-use super::{Target, check_targets, code_targets, target_logp};
+use super::pass::{LogpPass, target_pass};
+use super::{Target, check_codes, code_targets, target_logp};
 use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::{Constraint, Scoring};
@@ -26,8 +27,8 @@ impl CompletionToken {
     /// Vocabulary id; a code must have been checked.
     fn id(&self, constraint: &Constraint) -> u32 {
         match self {
-            Self::Read(id) | Self::Scored(Target::Word(id)) => *id,
-            Self::Scored(Target::Code { token, .. }) => constraint.id(*token),
+            Self::Read(id) => *id,
+            Self::Scored(target) => target.id(constraint),
         }
     }
 }
@@ -67,6 +68,18 @@ pub struct TokenLogp {
     pub lens: Vec<usize>,
 }
 
+/// Log-probabilities of the scored tokens of completions, with the way back.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct CompletionPass<'a> {
+    /// `[N]`, in the order prompt, rollout, token.
+    pub pass: LogpPass<'a>,
+    /// The token that each belongs to.
+    pub places: Vec<TokenPlace>,
+    /// Number of scored tokens of each rollout, in the order prompt, rollout.
+    pub lens: Vec<usize>,
+}
+
 /// Log-probability of every scored token of every completion, through which gradients flow.
 ///
 /// Each prompt is computed once, forward and backward, for all its completions; what a completion
@@ -91,6 +104,42 @@ pub fn completion_logp(
     completions: &Completions<'_>,
     scoring: Scoring,
 ) -> Result<TokenLogp, PolicyError> {
+    let Scored { states, targets, places, lens } = scored(model, constraint, completions)?;
+    let logp = target_logp(model, constraint, &states, &targets, scoring)?;
+    Ok(TokenLogp { logp, places, lens })
+}
+
+/// As [`completion_logp`], with a way back that keeps no logits over the whole vocabulary, for
+/// training.
+///
+/// # Errors
+/// As [`completion_logp`].
+pub fn completion_pass<'a>(
+    model: &'a dyn LanguageModel,
+    constraint: &Constraint,
+    completions: &Completions<'_>,
+    scoring: Scoring,
+) -> Result<CompletionPass<'a>, PolicyError> {
+    let Scored { states, targets, places, lens } = scored(model, constraint, completions)?;
+    let pass = target_pass(model, constraint, states, &targets, scoring)?;
+    Ok(CompletionPass { pass, places, lens })
+}
+
+/// What a completion's log-probabilities are made of.
+struct Scored {
+    /// `[N, D]`, each before its target.
+    states: Tensor,
+    targets: Vec<Target>,
+    places: Vec<TokenPlace>,
+    lens: Vec<usize>,
+}
+
+/// Reads prompts and completions.
+fn scored(
+    model: &dyn LanguageModel,
+    constraint: &Constraint,
+    completions: &Completions<'_>,
+) -> Result<Scored, PolicyError> {
     let prompts = completions.prompts.rows()?;
     check_rows("groups of completions", completions.rollouts.len(), prompts)?;
     let (mut targets, mut places, mut lens) = (Vec::new(), Vec::new(), Vec::new());
@@ -114,7 +163,7 @@ pub fn completion_logp(
     if targets.is_empty() {
         return Err(PolicyError::Empty { what: "the set of scored tokens" });
     }
-    check_targets(constraint.trie(), &targets)?;
+    check_codes(constraint.trie(), &targets)?;
     let rollouts: Vec<&[CompletionToken]> =
         completions.rollouts.iter().flatten().map(Vec::as_slice).collect();
     let (hidden, cache) = model.prefill(completions.prompts, completions.begun)?; // [U, D]
@@ -145,8 +194,7 @@ pub fn completion_logp(
     }
     let index = Tensor::from_slice(&states).to_device(model.device());
     let states = Tensor::f_cat(&parts, 0)?.f_index_select(0, &index)?; // [N, D]
-    let logp = target_logp(model, constraint, &states, &targets, scoring)?;
-    Ok(TokenLogp { logp, places, lens })
+    Ok(Scored { states, targets, places, lens })
 }
 
 /// The tokens that a grid's branches read, `[U', W', S']`; 0 where there is none.

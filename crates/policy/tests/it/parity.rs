@@ -12,10 +12,10 @@ use tch::{Device, Kind, Tensor};
 use crate::tiny;
 
 #[derive(Deserialize)]
-struct Expected {
-    prompts: Vec<Vec<u32>>,
+pub(crate) struct Expected {
+    pub(crate) prompts: Vec<Vec<u32>>,
     /// Logits of the last tokens of each prompt, `[row][token][V]`.
-    logits_of_last: Vec<Vec<Vec<f32>>>,
+    pub(crate) logits_of_last: Vec<Vec<Vec<f32>>>,
 }
 
 pub(crate) fn fixture(name: &str) -> PathBuf {

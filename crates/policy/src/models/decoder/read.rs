@@ -13,14 +13,25 @@ use crate::models::rotary::rotate;
 const FEWEST_SHARED: i64 = 8;
 
 /// A stretch of positions on its way through the layers.
-struct Span {
+pub(super) struct Span {
     /// `[R, S, D]`: one row for a common beginning, else one for each prompt.
-    x: Tensor,
+    pub(super) x: Tensor,
     /// Cosines and sines of its positions, `[S, hd]`.
     rotary: (Tensor, Tensor),
     /// Which of the positions before and in the span each of its positions sees, `[S, P + S]`;
     /// `None` for the first span, where that is the plain causal mask.
     mask: Option<Tensor>,
+}
+
+impl Span {
+    /// The same positions with other states.
+    pub(super) fn with(&self, x: &Tensor) -> Self {
+        Self {
+            x: x.shallow_clone(),
+            rotary: (self.rotary.0.shallow_clone(), self.rotary.1.shallow_clone()),
+            mask: self.mask.as_ref().map(Tensor::shallow_clone),
+        }
+    }
 }
 
 impl Decoder {
@@ -37,9 +48,13 @@ impl Decoder {
         for layer in &self.layers {
             let _ = self.read_layer(layer, &mut spans, dropout)?;
         }
-        let rows = tokens.shape()?[0];
-        let parts: Vec<Tensor> =
-            spans.iter().map(|span| span.x.expand([rows, -1, -1], false)).collect();
+        let x: Vec<Tensor> = spans.into_iter().map(|span| span.x).collect();
+        self.join(&x, tokens.shape()?[0])
+    }
+
+    /// The normalised states `[U, T, D]` of spans of `rows` prompts.
+    pub(super) fn join(&self, x: &[Tensor], rows: i64) -> Result<Tensor, PolicyError> {
+        let parts: Vec<Tensor> = x.iter().map(|x| x.expand([rows, -1, -1], false)).collect();
         self.normalise(&Tensor::f_cat(&parts, 1)?, &self.norm)
     }
 
@@ -76,7 +91,11 @@ impl Decoder {
 
     /// The embedded tokens: in one span, or in two where the rows share a long beginning. Dropout
     /// must differ from row to row, so it keeps them apart.
-    fn spans(&self, tokens: &TokenBatch, dropout: f64) -> Result<Vec<Span>, PolicyError> {
+    pub(super) fn spans(
+        &self,
+        tokens: &TokenBatch,
+        dropout: f64,
+    ) -> Result<Vec<Span>, PolicyError> {
         let [_, len] = tokens.shape()?;
         self.check_positions(len)?;
         let shared = if dropout > 0.0 { 0 } else { shared_beginning(tokens)? };
@@ -97,7 +116,7 @@ impl Decoder {
     }
 
     /// Takes every span through a layer; keys and values `[R, Hkv, T, hd]` of all positions.
-    fn read_layer(
+    pub(super) fn read_layer(
         &self,
         layer: &Layer,
         spans: &mut [Span],

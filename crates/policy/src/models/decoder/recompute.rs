@@ -1,0 +1,75 @@
+//! Reading whole rows in training without keeping what happens within layers.
+
+use tch::Tensor;
+
+use super::Decoder;
+use super::read::Span;
+use crate::PolicyError;
+use crate::cache::TokenBatch;
+use crate::recompute::Segments;
+
+/// Hidden states whose way back computes each layer again.
+#[derive(Debug)]
+pub struct RecomputedStates<'a> {
+    states: Tensor,
+    segments: Segments<'a>,
+}
+
+impl RecomputedStates<'_> {
+    /// The states `[U, T, D]`, a leaf: what is computed from them leaves its gradient there.
+    pub const fn states(&self) -> &Tensor {
+        &self.states
+    }
+
+    /// Takes the gradient that has come to the states back to the weights.
+    ///
+    /// # Errors
+    /// [`PolicyError::Torch`].
+    pub fn backward(self) -> Result<(), PolicyError> {
+        self.segments.backward()
+    }
+}
+
+impl Decoder {
+    /// As [`forward`](Self::forward), with gradient checkpointing: of each layer its input alone
+    /// is kept, and the layer is computed again on the way back, which is taken in two steps:
+    /// backward to [`states`](RecomputedStates::states), then
+    /// [`backward`](RecomputedStates::backward).
+    ///
+    /// Gradients equal those of [`forward`](Self::forward); dropout falls on other elements than
+    /// there.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_recomputed(
+        &self,
+        tokens: &TokenBatch,
+        dropout: f64,
+    ) -> Result<RecomputedStates<'_>, PolicyError> {
+        let rows = tokens.shape()?[0];
+        let tokens =
+            TokenBatch { ids: tokens.ids.shallow_clone(), lens: tokens.lens.shallow_clone() };
+        let states_of =
+            |spans: Vec<Span>| -> Vec<Tensor> { spans.into_iter().map(|span| span.x).collect() };
+        // Everything about the spans but their states.
+        let layout: Vec<Span> = {
+            let _guard = tch::no_grad_guard();
+            self.spans(&tokens, dropout)?
+        };
+        let mut segments = Segments::default();
+        let mut x = segments.run(&[], move |_| Ok(states_of(self.spans(&tokens, dropout)?)))?;
+        for layer in &self.layers {
+            let layout: Vec<Span> = layout.iter().map(|span| span.with(&span.x)).collect();
+            x = segments.run(&x, move |x| {
+                let of_span = |(span, x): (&Span, &Tensor)| span.with(x);
+                let mut spans: Vec<Span> = layout.iter().zip(x).map(of_span).collect();
+                let _ = self.read_layer(layer, &mut spans, dropout)?;
+                Ok(states_of(spans))
+            })?;
+        }
+        let states = segments.run(&x, move |x| Ok(vec![self.join(x, rows)?]))?;
+        let states = states.into_iter().next();
+        let states = states.ok_or(PolicyError::Empty { what: "the list of spans" })?;
+        Ok(RecomputedStates { states, segments })
+    }
+}
