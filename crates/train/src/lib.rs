@@ -27,7 +27,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `fold`, `encode`, `augment` | [`Sequence`], [`fold()`], [`Encoder`], [`AugmentConfig`] |
-//! | `optim` | [`AdamW`], schedule, clipping |
+//! | `optim` | [`AdamW`], [`Schedule`], clipping |
+//! | `trainable` | [`TrainableConfig`]: all weights, adapters, embeddings |
 //! | `sft` | [`Sft`]: supervised fine-tuning |
 //! | `rl` | [`Rl`]: rollouts, [`RewardConfig`], [`AdvantageConfig`], updates |
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
@@ -56,6 +57,7 @@ mod preference;
 mod rl;
 mod setting;
 mod sft;
+mod trainable;
 
 pub use augment::AugmentConfig;
 pub use checkpoint::{Binding, Checkpoints};
@@ -65,7 +67,7 @@ pub use error::TrainError;
 pub use evaluate::{Ranking, placements, rank};
 pub use fold::{Sequence, fold};
 pub use observe::{Bars, JsonLog, Observer, Record, TensorBoard};
-pub use optim::{AdamW, OptimConfig};
+pub use optim::{AdamW, OptimConfig, Schedule};
 pub use pipeline::{
     BucketRow, EmbedConfig, EvaluateConfig, ModelConfig, Outcome, Pipeline, Recipe, Reference, Run,
     Showcase, SidConfig, SplitConfig, Stage, TokenizerConfig, TrainedPolicy, Training,
@@ -76,3 +78,4 @@ pub use rl::{
     SingerReward, StepReward,
 };
 pub use sft::{Sft, SftConfig, SftData};
+pub use trainable::{Embeddings, Layers, TrainableConfig};

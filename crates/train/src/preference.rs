@@ -78,6 +78,7 @@ impl PreferenceTraining<'_> {
         if pairs.is_empty() {
             return Err(TrainError::NoSamples { what: "preference training" });
         }
+        let model = model.require_grad(true);
         let mut optim = AdamW::new(self.config.optim.clone(), model.weights());
         let mut best = copies(model.weights());
         let mut state = PreferenceState::default();
@@ -100,7 +101,6 @@ impl PreferenceTraining<'_> {
             self.save(&state, &model, &optim, &best, reference.as_ref())?;
             reference
         };
-        let model = model.require_grad(true);
         observer.on_resume(self.stage, state.step);
         let size = NonZeroUsize::new(self.config.pairs_per_step).unwrap_or(NonZeroUsize::MIN);
         let mut order = Shuffle::resume(pairs.len(), self.seed, state.cursor);

@@ -4,7 +4,9 @@ use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use sidereal_policy::{Constraint, Decoder, Scoring, Target, TokenBatch, Weights, target_logp};
+use sidereal_policy::{
+    Constraint, Decoder, LogpPass, Scoring, Target, TokenBatch, Weights, target_pass,
+};
 use tch::{Kind, Tensor};
 
 use crate::TrainError;
@@ -14,6 +16,7 @@ use crate::fold::Sequence;
 use crate::observe::{Observer, Record};
 use crate::optim::{AdamW, OptimConfig};
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
+use crate::trainable::TrainableConfig;
 
 /// Batches whose rows are sorted by length together: little padding, yet random company.
 const POOL: usize = 32;
@@ -26,17 +29,25 @@ pub struct SftConfig {
     pub epochs: usize,
     /// Sequences of a step.
     pub batch_size: usize,
+    /// Sequences of a step whose gradients are computed together, in order of length; without
+    /// dropout the result does not depend on it.
+    pub micro_batch: usize,
     /// Share of the alignment sequences (title → SID, SID → title) that each epoch adds; they take
     /// turns, so that `1 / share` epochs see all of them. Range `[0, 1]`.
     pub alignment_share: f64,
     /// Epochs without a better validation loss after which training stops; the best weights stay.
     pub patience: usize,
+    /// Whether each layer is computed again on the way back, so that of all but one its input alone
+    /// is kept (gradient checkpointing): the same gradients for the forward arithmetic once more.
+    pub recompute: bool,
     /// Share of activations zeroed in training. Range `[0, 1)`.
     pub dropout: f64,
     /// Variation of the histories, drawn anew in every epoch.
     pub augment: AugmentConfig,
     /// What a code's probability is a share of.
     pub scoring: Scoring,
+    /// Which weights are trained; adapters stay apart in the model that comes back.
+    pub trainable: TrainableConfig,
     /// Optimiser.
     pub optim: OptimConfig,
     /// Steps between checkpoints.
@@ -49,11 +60,14 @@ impl Default for SftConfig {
         Self {
             epochs: 10,
             batch_size: 128,
+            micro_batch: 128,
             alignment_share: 1.0,
             patience: 1,
+            recompute: false,
             dropout: 0.0,
             augment: AugmentConfig::default(),
             scoring: Scoring::Full,
+            trainable: TrainableConfig::default(),
             optim: OptimConfig::default(),
             checkpoint_every: 200,
         }
@@ -69,6 +83,7 @@ impl SftConfig {
         let counts = check_counts(&[
             ("sft.epochs", self.epochs),
             ("sft.batch_size", self.batch_size),
+            ("sft.micro_batch", self.micro_batch),
             ("sft.checkpoint_every", self.checkpoint_every),
         ]);
         let shares = check_shares(&[
@@ -147,12 +162,14 @@ impl Sft<'_> {
         if data.valid.is_empty() {
             return Err(TrainError::NoSamples { what: "validation" });
         }
-        let model = model.require_grad(true);
-        let mut optim = AdamW::new(self.config.optim.clone(), model.weights());
+        let trainable = &self.config.trainable;
+        let model = trainable.prepare(model, step_seed(self.seed, 0))?;
+        let trained = model.trained();
+        let mut optim = trainable.optimiser(self.config.optim.clone(), &model, self.constraint)?;
         let mut best = Weights::new();
         let mut state = SftState::default();
         if let Some((found, tensors)) = self.checkpoints.load::<SftState>()? {
-            copy_into(model.weights(), &without_prefix("weight.", &tensors))?;
+            copy_into(&trained, &without_prefix("weight.", &tensors))?;
             optim.restore(&without_prefix("optim.", &tensors))?;
             best = without_prefix("best.", &tensors);
             state = found;
@@ -185,7 +202,7 @@ impl Sft<'_> {
                     if state.best_loss.is_none_or(|best| loss < best) {
                         state.best_loss = Some(loss);
                         state.stale_epochs = 0;
-                        best = copies(model.weights());
+                        best = copies(&trained);
                     } else {
                         state.stale_epochs += 1;
                     }
@@ -196,7 +213,7 @@ impl Sft<'_> {
                     if epoch_ends {
                         (state.epoch, state.batch) = (state.epoch + 1, 0);
                     }
-                    let tensors = prefixed("weight.", model.weights())
+                    let tensors = prefixed("weight.", &trained)
                         .chain(prefixed("optim.", &optim.state()))
                         .chain(prefixed("best.", &best))
                         .collect();
@@ -207,7 +224,7 @@ impl Sft<'_> {
                 }
             }
         }
-        copy_into(model.weights(), &best)?;
+        copy_into(&trained, &best)?;
         Ok(model.require_grad(false))
     }
 
@@ -222,11 +239,31 @@ impl Sft<'_> {
     ) -> Result<(f64, f64), TrainError> {
         // Dropout draws from libtorch's generator: a seed of its own makes every step repeatable.
         tch::manual_seed(step_seed(self.seed, step));
-        let logp = self.logp(model, rows, self.config.dropout)?;
-        let loss = -logp.mean(Kind::Float);
-        loss.backward();
-        let loss = loss.double_value(&[]);
-        let grad_norm = optim.step(model.weights(), lr)?;
+        let mut rows = rows.to_vec();
+        rows.sort_by_key(|row| row.ids.len());
+        let learned: usize = rows.iter().map(|row| row.targets.len()).sum();
+        let mut loss = 0.0;
+        for rows in rows.chunks(self.config.micro_batch.max(1)) {
+            if rows.iter().all(|row| row.targets.is_empty()) {
+                continue;
+            }
+            let tokens = self.tokens(model, rows)?;
+            let slope = -1.0 / learned as f64;
+            let mut learn = |hidden: &Tensor| -> Result<(), TrainError> {
+                let pass = self.pass(model, rows, hidden)?;
+                loss += slope * pass.logp().sum(Kind::Double).double_value(&[]);
+                let d_logp = pass.logp().full_like(slope);
+                Ok(pass.backward(&d_logp)?)
+            };
+            if self.config.recompute {
+                let read = model.forward_recomputed(&tokens, self.config.dropout)?;
+                learn(read.states())?;
+                read.backward()?;
+            } else {
+                learn(&model.forward(&tokens, self.config.dropout)?)?;
+            }
+        }
+        let grad_norm = optim.step(&model.trained(), lr)?;
         for (what, found) in [("the loss", loss), ("the gradient's norm", grad_norm)] {
             if !found.is_finite() {
                 return Err(TrainError::Diverged {
@@ -242,17 +279,19 @@ impl Sft<'_> {
         Ok((loss, grad_norm))
     }
 
-    /// Log-probabilities of all targets of `rows`, `[N]`.
-    fn logp(
-        &self,
-        model: &Decoder,
-        rows: &[&Sequence],
-        dropout: f64,
-    ) -> Result<Tensor, TrainError> {
+    fn tokens(&self, model: &Decoder, rows: &[&Sequence]) -> Result<TokenBatch, TrainError> {
         let limit = model.config().max_position_embeddings;
         let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
-        let tokens = TokenBatch::new(&ids, self.pad, limit, model.device())?;
-        let hidden = model.forward(&tokens, dropout)?; // [U, T, D]
+        Ok(TokenBatch::new(&ids, self.pad, limit, model.device())?)
+    }
+
+    /// Log-probabilities of all targets of `rows`, `[N]`, of their states `[U, T, D]`.
+    fn pass<'m>(
+        &self,
+        model: &'m Decoder,
+        rows: &[&Sequence],
+        hidden: &Tensor,
+    ) -> Result<LogpPass<'m>, TrainError> {
         let (longest, dim) = (hidden.size()[1], hidden.size()[2]);
         let mut states = Vec::new();
         let mut targets: Vec<Target> = Vec::new();
@@ -264,8 +303,8 @@ impl Sft<'_> {
             }
         }
         let index = Tensor::from_slice(&states).to_device(model.device());
-        let states = hidden.view([-1, dim]).f_index_select(0, &index)?; // [N, D]
-        Ok(target_logp(model, self.constraint, &states, &targets, self.config.scoring)?)
+        let states = hidden.reshape([-1, dim]).f_index_select(0, &index)?; // [N, D]
+        Ok(target_pass(model, self.constraint, states, &targets, self.config.scoring)?)
     }
 
     /// Mean −log p over all targets of the validation sequences, in nats a token.
@@ -275,7 +314,9 @@ impl Sft<'_> {
         order.sort_by_key(|sequence| sequence.ids.len());
         let (mut sum, mut count) = (0.0, 0);
         for rows in order.chunks(self.config.batch_size.max(1)) {
-            let logp = self.logp(model, rows, 0.0)?;
+            let hidden = model.forward(&self.tokens(model, rows)?, 0.0)?;
+            let pass = self.pass(model, rows, &hidden)?;
+            let logp = pass.logp();
             sum += logp.sum(Kind::Double).double_value(&[]);
             count += logp.numel();
         }

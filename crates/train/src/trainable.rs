@@ -1,0 +1,136 @@
+//! Which weights are trained.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use sidereal_policy::{Constraint, Decoder, Lora, PolicyError};
+
+use crate::TrainError;
+use crate::optim::{AdamW, OptimConfig};
+
+/// The embedding's name in checkpoints, and that of an output head of its own.
+const EMBEDDINGS: [&str; 2] = ["model.embed_tokens.weight", "lm_head.weight"];
+
+/// What is trained in the layers.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Layers {
+    /// Every matrix and norm.
+    #[default]
+    All,
+    /// Low-rank adapters beside frozen matrices.
+    Lora(Lora),
+    /// Nothing.
+    Frozen,
+}
+
+/// What is trained in the embedding and in an output head of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Embeddings {
+    /// Every row.
+    #[default]
+    All,
+    /// The rows of the catalogue's codes: tokens that a pretrained model has not met. Gradients
+    /// are computed for all rows, moments are kept for these alone.
+    Codes,
+    /// Nothing.
+    Frozen,
+}
+
+/// Which weights are trained; the optimiser keeps moments for those alone. All of them by default.
+///
+/// ```
+/// use sidereal_train::{Embeddings, Layers, TrainableConfig};
+///
+/// let config: TrainableConfig = toml::from_str(
+///     "embeddings = 'codes'\n\
+///      layers.lora = { rank = 8, alpha = 16.0, target_modules = ['q_proj', 'v_proj'] }",
+/// )?;
+/// assert_eq!(config.embeddings, Embeddings::Codes);
+/// assert!(matches!(config.layers, Layers::Lora(_)));
+/// assert!(toml::from_str::<TrainableConfig>("layers.lora = { rank = 0 }").is_err());
+/// # Ok::<(), toml::de::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainableConfig {
+    /// In the layers, the norms among them.
+    pub layers: Layers,
+    /// In the embedding and the output head.
+    pub embeddings: Embeddings,
+}
+
+impl TrainableConfig {
+    /// The model with gradients for what is trained, adapters added where they are asked for and
+    /// not there yet.
+    ///
+    /// # Errors
+    /// [`PolicyError::Unsupported`] where nothing would be trained.
+    pub fn prepare(&self, model: Decoder, seed: i64) -> Result<Decoder, TrainError> {
+        if (&self.layers, self.embeddings) == (&Layers::Frozen, Embeddings::Frozen) {
+            return Err(TrainError::from(PolicyError::Unsupported {
+                field: "trainable",
+                found: "frozen layers and frozen embeddings".into(),
+                expected: "something to train",
+            }));
+        }
+        let in_layers = self.layers == Layers::All;
+        let in_embeddings = self.embeddings != Embeddings::Frozen;
+        let model = model.require_grad(false).require_grad_of(|name| {
+            if EMBEDDINGS.contains(&name) { in_embeddings } else { in_layers }
+        });
+        Ok(match &self.layers {
+            Layers::Lora(lora) if model.adapters().is_empty() => model.with_lora(lora, seed)?,
+            Layers::Lora(_) => {
+                for adapter in model.adapters().values() {
+                    let _ = adapter.shallow_clone().requires_grad_(true);
+                }
+                model
+            }
+            _ => model,
+        })
+    }
+
+    /// An optimiser for what is trained of a prepared model.
+    ///
+    /// # Errors
+    /// [`PolicyError::Unsupported`] where the codes' rows are to be trained and do not follow each
+    /// other.
+    pub fn optimiser(
+        &self,
+        config: OptimConfig,
+        model: &Decoder,
+        constraint: &Constraint,
+    ) -> Result<AdamW, TrainError> {
+        let mut optim = AdamW::new(config, &model.trained());
+        if self.embeddings == Embeddings::Codes {
+            let rows = code_rows(constraint)?;
+            for name in EMBEDDINGS {
+                optim = optim.only_rows(name, rows.clone())?;
+            }
+        }
+        Ok(optim)
+    }
+}
+
+/// Vocabulary rows of all codes of a catalogue.
+fn code_rows(constraint: &Constraint) -> Result<Range<i64>, TrainError> {
+    let mut rows = Vec::new();
+    for level in 0..constraint.max_len() {
+        rows.extend(Vec::<i64>::try_from(constraint.rows(level))?);
+    }
+    rows.sort_unstable();
+    match (rows.first(), rows.last()) {
+        (Some(first), Some(last)) if rows.windows(2).all(|pair| pair[0] + 1 == pair[1]) => {
+            Ok(*first..*last + 1)
+        }
+        _ => Err(TrainError::from(PolicyError::Unsupported {
+            field: "embeddings",
+            found: "codes whose vocabulary ids do not follow each other".into(),
+            expected: "one range of ids",
+        })),
+    }
+}

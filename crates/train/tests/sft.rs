@@ -1,0 +1,129 @@
+//! Supervised fine-tuning: what must not change its result, and what it must not change.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use sidereal_policy::{
+    Architecture, Constraint, Decoder, DecoderConfig, LoraConfig, SidTokenizer, Target,
+};
+use sidereal_sid::{Catalog, SemanticId, SidSpec};
+use sidereal_train::{
+    Binding, Checkpoints, Embeddings, Layers, OptimConfig, Record, Sequence, Sft, SftConfig,
+    SftData, TrainError, TrainableConfig,
+};
+use tch::{Device, Tensor};
+
+struct Shop {
+    constraint: Constraint,
+    vocab_size: usize,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let spec = SidSpec::new(vec![3, 3], 0).unwrap();
+        let sids = [[0u16, 1], [0, 2], [1, 1], [2, 0]].map(SemanticId::from).to_vec();
+        let catalog = Catalog::new(spec.clone(), sids).unwrap();
+        let tokenizer = SidTokenizer::train(["next: a b"].iter(), 260, &spec).unwrap();
+        let constraint = Constraint::new(&catalog, &tokenizer, Device::Cpu).unwrap();
+        Self { constraint, vocab_size: tokenizer.vocab_size() }
+    }
+
+    fn model(&self) -> Decoder {
+        let config = DecoderConfig {
+            architecture: Architecture::Qwen3,
+            vocab_size: self.vocab_size,
+            hidden_size: 8,
+            intermediate_size: 12,
+            num_hidden_layers: 2,
+            num_attention_heads: 2,
+            num_key_value_heads: 1,
+            head_dim: 4,
+            max_position_embeddings: 64,
+            rms_norm_eps: 1e-6,
+            rope_theta: 10_000.0,
+            rope_scaling: None,
+            attention_bias: false,
+            tie_word_embeddings: true,
+        };
+        Decoder::random(config, 3, Device::Cpu).unwrap()
+    }
+
+    /// Two epochs over words of 17 lengths, in batches of 8.
+    fn train(&self, config: SftConfig) -> Decoder {
+        let optim = OptimConfig { lr: 1e-2, eps: 1e-4, ..OptimConfig::default() };
+        let config = SftConfig { epochs: 2, batch_size: 8, optim, ..config };
+        let row = |i: u32| {
+            let ids: Vec<u32> = (0..=2 + i % 17).map(|t| 10 + (i * 31 + t * 7) % 200).collect();
+            let learned: Vec<_> = ids[1..].iter().map(|id| (*id, Target::Word(*id))).collect();
+            Sequence::new(&ids[..1], &learned)
+        };
+        let next_item =
+            |_: usize| -> Result<Vec<Sequence>, TrainError> { Ok((0..20).map(row).collect()) };
+        let data = SftData {
+            next_item: &next_item,
+            alignment: Vec::new(),
+            valid: (40..44).map(row).collect(),
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let sft = Sft {
+            config: &config,
+            constraint: &self.constraint,
+            pad: 0,
+            seed: 5,
+            checkpoints: &Checkpoints::new(dir.path(), Binding::new()),
+        };
+        sft.run(self.model(), &data, &mut |_: &Record| {}).unwrap()
+    }
+}
+
+fn difference(a: &Tensor, b: &Tensor) -> f64 {
+    f64::try_from((a - b).abs().max()).unwrap()
+}
+
+#[test]
+fn micro_batches_and_recomputation_change_no_result() {
+    let shop = Shop::new();
+    let whole = shop.train(SftConfig { micro_batch: 8, ..SftConfig::default() });
+    let start = shop.model();
+    for (micro_batch, recompute) in [(3, false), (1, false), (8, true), (3, true)] {
+        let parts = shop.train(SftConfig { micro_batch, recompute, ..SftConfig::default() });
+        for (name, weight) in whole.weights() {
+            let worst = difference(weight, &parts.weights()[name]);
+            assert!(worst < 2e-5, "{micro_batch}, {recompute}, {name}: {worst}");
+            assert!(difference(weight, &start.weights()[name]) > 0.0, "{name} was trained");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_trained_stays() {
+    let shop = Shop::new();
+    let start = shop.model();
+    let codes = Vec::<i64>::try_from(shop.constraint.rows(0)).unwrap();
+    let train = |layers: Layers, embeddings: Embeddings| {
+        let trainable = TrainableConfig { layers, embeddings };
+        shop.train(SftConfig { trainable, ..SftConfig::default() })
+    };
+    let moved = |model: &Decoder, name: &str| {
+        difference(&model.weights()[name], &start.weights()[name]) > 0.0
+    };
+    let (table, matrix) = ("model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight");
+
+    let lora = LoraConfig { rank: 2, ..LoraConfig::default() }.try_into().unwrap();
+    let adapted = train(Layers::Lora(lora), Embeddings::Frozen);
+    assert!(start.weights().keys().all(|name| !moved(&adapted, name)));
+    assert_eq!(adapted.adapters().len(), 28);
+    let merged = adapted.merged().unwrap();
+    assert!(moved(&merged, matrix) && !moved(&merged, table));
+
+    let table_only = train(Layers::Frozen, Embeddings::All);
+    assert!(start.weights().keys().all(|name| moved(&table_only, name) == (name == table)));
+
+    let codes_only = train(Layers::Frozen, Embeddings::Codes);
+    let change = &codes_only.weights()[table] - &start.weights()[table];
+    let rows = Vec::<bool>::try_from(change.ne(0.0).any_dim(1, false)).unwrap();
+    let first = usize::try_from(codes[0]).unwrap();
+    assert!(rows[..first].iter().all(|row| !row) && rows[first..first + 6].iter().all(|row| *row));
+    assert!(!moved(&codes_only, matrix));
+
+    let nothing = TrainableConfig { layers: Layers::Frozen, embeddings: Embeddings::Frozen };
+    assert!(nothing.prepare(shop.model(), 0).is_err());
+}
