@@ -66,7 +66,7 @@ pub use decode::{
     SamplingConfig, Scoring, Text, TextEnd, TextSampler, Thoughts, WrittenToken, merge_chains,
 };
 pub use device::device;
-pub use encoder::TextEncoder;
+pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};
 pub use error::PolicyError;
 pub use lora::{Lora, LoraConfig};
 pub use models::decoder::Decoder;

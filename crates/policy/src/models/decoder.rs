@@ -125,8 +125,33 @@ impl Decoder {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_as(dir: &Path, device: Device, kind: Kind) -> Result<Self, PolicyError> {
-        let config = DecoderConfig::load(dir)?;
-        let mut found = read_checkpoint(dir, Some(kind))?;
+        Self::from_checkpoint(
+            DecoderConfig::load(dir)?,
+            read_checkpoint(dir, Some(kind))?,
+            dir,
+            device,
+        )
+    }
+
+    /// As [`load`](Self::load), without an output head: for states alone. Names may lack `model.`,
+    /// as those of checkpoints of the body do.
+    pub(crate) fn load_body(dir: &Path, device: Device) -> Result<Self, PolicyError> {
+        let config = DecoderConfig { tie_word_embeddings: true, ..DecoderConfig::load(dir)? };
+        let found = read_checkpoint(dir, Some(Kind::Float))?;
+        let whole = |name: String| {
+            let named = name.starts_with("model.") || name.starts_with("lm_head.");
+            if named { name } else { format!("model.{name}") }
+        };
+        let found = found.into_iter().map(|(name, tensor)| (whole(name), tensor)).collect();
+        Self::from_checkpoint(config, found, dir, device)
+    }
+
+    fn from_checkpoint(
+        config: DecoderConfig,
+        mut found: Weights,
+        dir: &Path,
+        device: Device,
+    ) -> Result<Self, PolicyError> {
         if config.tie_word_embeddings {
             found.remove("lm_head.weight");
         }
