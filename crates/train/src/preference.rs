@@ -7,9 +7,9 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Cursor, Shuffle};
-use sidereal_policy::{CompletionToken, Constraint, Decoder, Weights};
+use sidereal_policy::{CompletionPass, CompletionToken, Constraint, Decoder, Weights};
 use sidereal_rl::{PreferenceBatch, PreferenceLoss, Segments};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 pub use self::config::{NegativeSource, PreferenceConfig};
 
@@ -187,8 +187,8 @@ impl PreferenceTraining<'_> {
         reference: Option<&AnswerLogp>,
         num_pairs: usize,
     ) -> Result<PreferenceLoss, TrainError> {
-        let (logp, lens) = self.logp(model, part)?;
-        let answers = AnswerLogp::sums(part, &logp, &lens)?;
+        let CompletionPass { pass, lens, .. } = self.pass(model, part)?;
+        let answers = AnswerLogp::sums(part, pass.logp(), &lens)?;
         let negatives = Segments::from_lens(part.iter().map(|pair| pair.rejected.len()));
         let mut batch = PreferenceBatch::new(&answers.chosen, &answers.rejected, &negatives)?;
         if let Some(reference) = reference {
@@ -204,8 +204,7 @@ impl PreferenceTraining<'_> {
                 gradient.extend(std::iter::repeat_n(value, *len));
             }
         }
-        let gradient = Tensor::from_slice(&gradient).to_kind(logp.kind()).to_device(logp.device());
-        (logp * gradient).sum(Kind::Float).backward();
+        pass.backward(&Tensor::from_slice(&gradient))?;
         Ok(loss)
     }
 

@@ -64,6 +64,7 @@ impl Shop {
         };
         let dir = tempfile::tempdir().unwrap();
         let sft = Sft {
+            stage: "sft",
             config: &config,
             constraint: &self.constraint,
             pad: 0,

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use sidereal_policy::{
-    CompletionToken, Completions, Decoder, PolicyError, TokenBatch, Weights, completion_logp,
+    CompletionPass, CompletionToken, Completions, Decoder, PolicyError, TokenBatch, Weights,
+    completion_pass,
 };
 use sidereal_rl::Segments;
 use tch::{Kind, Tensor};
@@ -30,7 +31,7 @@ impl AnswerLogp {
         logp: &Tensor,
         lens: &[usize],
     ) -> Result<Self, TrainError> {
-        let values = Vec::<f64>::try_from(logp.detach().to_kind(Kind::Double))?;
+        let values = Vec::<f64>::try_from(logp.to_kind(Kind::Double))?;
         let tokens = Segments::from_lens(lens.iter().copied());
         let mut sums = tokens.iter().map(|range| values[range].iter().sum::<f64>());
         let mut answers = Self::default();
@@ -82,13 +83,13 @@ impl AnswerLogp {
 }
 
 impl PreferenceTraining<'_> {
-    /// Log-probability of every scored token, `[N]`, and the number of them in each answer, the
-    /// chosen one of a pair before the rejected ones.
-    pub(super) fn logp(
+    /// Log-probability of every scored token, with the way back, and the number of them in each
+    /// answer, the chosen one of a pair before the rejected ones.
+    pub(super) fn pass<'m>(
         &self,
-        model: &Decoder,
+        model: &'m Decoder,
         part: &[&Preference],
-    ) -> Result<(Tensor, Vec<usize>), TrainError> {
+    ) -> Result<CompletionPass<'m>, TrainError> {
         let ids: Vec<&[u32]> = part.iter().map(|pair| pair.prompt.ids.as_slice()).collect();
         let limit = model.config().max_position_embeddings;
         let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
@@ -98,8 +99,7 @@ impl PreferenceTraining<'_> {
             .collect();
         let begun = vec![0; part.len()];
         let completions = Completions { prompts: &prompts, begun: &begun, rollouts: &rollouts };
-        let found = completion_logp(model, self.constraint, &completions, self.config.scoring)?;
-        Ok((found.logp, found.lens))
+        Ok(completion_pass(model, self.constraint, &completions, self.config.scoring)?)
     }
 
     /// The reference's log-probabilities of all answers.
@@ -113,8 +113,8 @@ impl PreferenceTraining<'_> {
         let mut all = AnswerLogp::default();
         for part in pairs.chunks(self.config.micro_batch.max(1)) {
             let part: Vec<&Preference> = part.iter().collect();
-            let (logp, lens) = self.logp(model, &part)?;
-            let mut found = AnswerLogp::sums(&part, &logp, &lens)?;
+            let found = self.pass(model, &part)?;
+            let mut found = AnswerLogp::sums(&part, found.pass.logp(), &found.lens)?;
             all.chosen.append(&mut found.chosen);
             all.rejected.append(&mut found.rejected);
             observer.on_progress("reference", "pairs", all.chosen.len(), pairs.len());

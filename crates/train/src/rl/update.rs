@@ -1,6 +1,8 @@
 //! Updates of the policy from the rollouts of a step.
 
-use sidereal_policy::{CompletionToken, Completions, Decoder, TokenBatch, completion_logp};
+use sidereal_policy::{
+    CompletionToken, Completions, Decoder, LogpPass, TokenBatch, completion_pass,
+};
 use sidereal_rl::{Diagnostics, RolloutBatch, Segments, StepSize};
 use tch::{Kind, Tensor};
 
@@ -51,8 +53,8 @@ impl Rl<'_> {
         whole: StepSize,
     ) -> Result<Diagnostics, TrainError> {
         let groups: Vec<_> = part.iter().map(|learned| learned.group).collect();
-        let logp = self.logp(model, &groups)?; // [N]
-        let values = Vec::<f64>::try_from(logp.detach().to_kind(Kind::Double))?;
+        let pass = self.pass(model, &groups)?;
+        let values = Vec::<f64>::try_from(pass.logp().to_kind(Kind::Double))?;
         let advantages: Vec<f64> =
             part.iter().flat_map(|learned| learned.advantages).copied().collect();
         let old: Vec<f64> = part.iter().flat_map(|learned| &learned.old_logp).copied().collect();
@@ -64,15 +66,17 @@ impl Rl<'_> {
             batch = batch.with_reference(reference)?;
         }
         let objective = self.config.objective.objective(&batch, whole)?;
-        let gradient =
-            Tensor::from_slice(&objective.d_logp).to_kind(logp.kind()).to_device(logp.device());
         // The objective is maximised, the optimiser minimises.
-        (-(logp * gradient).sum(Kind::Float)).backward();
+        pass.backward(&-Tensor::from_slice(&objective.d_logp))?;
         Ok(objective.diagnostics)
     }
 
-    /// Log-probability of every scored token of every rollout, `[N]`.
-    fn logp(&self, model: &Decoder, groups: &[&PromptGroup<'_>]) -> Result<Tensor, TrainError> {
+    /// Log-probability of every scored token of every rollout, with the way back.
+    fn pass<'m>(
+        &self,
+        model: &'m Decoder,
+        groups: &[&PromptGroup<'_>],
+    ) -> Result<LogpPass<'m>, TrainError> {
         let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
         let begun: Vec<usize> = groups.iter().map(|group| group.guide.len()).collect();
         let rollouts: Vec<Vec<Vec<CompletionToken>>> =
@@ -81,7 +85,7 @@ impl Rl<'_> {
         let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
         let completions = Completions { prompts: &prompts, begun: &begun, rollouts: &rollouts };
         let scoring = self.config.scoring;
-        Ok(completion_logp(model, self.constraint, &completions, scoring)?.logp)
+        Ok(completion_pass(model, self.constraint, &completions, scoring)?.pass)
     }
 
     /// The same as numbers, without a graph.
@@ -91,6 +95,6 @@ impl Rl<'_> {
         groups: &[&PromptGroup<'_>],
     ) -> Result<Vec<f64>, TrainError> {
         let _guard = tch::no_grad_guard();
-        Ok(Vec::<f64>::try_from(self.logp(model, groups)?.to_kind(Kind::Double))?)
+        Ok(Vec::<f64>::try_from(self.pass(model, groups)?.logp().to_kind(Kind::Double))?)
     }
 }
