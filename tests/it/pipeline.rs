@@ -50,6 +50,7 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
         "SINGER",
         "srpo",
         "gbpo",
+        "sage",
         "sdpo"
     ])));
 
@@ -67,7 +68,9 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
 
     // Killed in the middle of both trainings, the run ends with the same curve and weights.
     let broken = dir.path().join("broken");
-    for (stage, step) in [("sft", 7), ("singer", 4), ("srpo", 4), ("sdpo", 2), ("sdpo", 4)] {
+    for (stage, step) in
+        [("sft", 7), ("singer", 4), ("srpo", 4), ("sage", 3), ("sdpo", 2), ("sdpo", 4)]
+    {
         let mut kill = Kill { stage, step };
         let killed = catch_unwind(AssertUnwindSafe(|| run(&recipe, &dataset, &broken, &mut kill)));
         assert!(killed.is_err());
@@ -78,6 +81,7 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
         "sft/model.safetensors",
         "singer/model.safetensors",
         "srpo/model.safetensors",
+        "sage/model.safetensors",
         "sdpo/model.safetensors",
         "evaluation.json",
     ] {

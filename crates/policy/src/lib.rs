@@ -35,7 +35,7 @@
 //! | `weights` | safetensors files, checked by name and shape |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |
 //! | `decode` | [`Constraint`] over Semantic IDs or titles, [`Excluded`] items; [`BeamSearch`], [`Sampler`] with and without replacement; [`TextSampler`], [`Reasoner`]: free text and chains of thought |
-//! | `score` | [`target_logp`], [`completion_logp`], [`group_logp`]; [`LogpPass`]: the same for training over a large vocabulary |
+//! | `score` | [`target_logp`], [`completion_logp`], [`group_logp`], [`completion_entropy`]; [`LogpPass`]: the same for training over a large vocabulary |
 //!
 //! # Conventions
 //! U prompts (users), T tokens of a prompt, W branches (beams or rollouts) of a prompt, S tokens of
@@ -76,8 +76,8 @@ pub use models::language_model::LanguageModel;
 pub use models::t5::T5;
 pub use models::t5::config::{T5Config, T5FeedForward};
 pub use score::completions::{
-    CompletionPass, CompletionToken, Completions, Groups, TokenLogp, TokenPlace, completion_logp,
-    completion_pass, group_logp,
+    CompletionPass, CompletionToken, Completions, Groups, TokenLogp, TokenPlace,
+    completion_entropy, completion_logp, completion_pass, group_logp,
 };
 pub use score::pass::{LogpPass, target_pass};
 pub use score::{Target, code_targets, target_logp};

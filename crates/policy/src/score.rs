@@ -2,6 +2,7 @@
 
 pub(crate) mod branches;
 pub(crate) mod completions;
+mod entropy;
 pub(crate) mod pass;
 mod vocabulary;
 
@@ -58,8 +59,34 @@ pub fn target_logp(
     scoring: Scoring,
 ) -> Result<Tensor, PolicyError> {
     check(constraint.trie(), states, targets)?;
-    // Rows of each kind of target: those over the whole vocabulary, then the codes of each level.
-    let mut groups: Vec<Vec<i64>> = vec![Vec::new(); 1 + constraint.max_len()];
+    by_level(constraint, states, targets, scoring, |level, states, targets| match level {
+        None => {
+            let ids: Vec<i64> = targets.iter().map(|target| target.id(constraint).into()).collect();
+            model.head().logp_of(states, &ids)
+        }
+        Some(level) => {
+            let columns: Vec<i64> = targets
+                .iter()
+                .filter_map(|target| match target {
+                    Target::Code { token, .. } => Some(to_i64(constraint.column(level, *token))),
+                    Target::Word(_) => None,
+                })
+                .collect();
+            pick(&legal_logps(model, constraint, states, level, targets)?, &columns)
+        }
+    })
+}
+
+/// What `of_group` makes of the states before targets of one kind, `[N]`, in the targets' order:
+/// those over the whole vocabulary (`None`), then those over the legal codes of each level.
+fn by_level(
+    constraint: &Constraint,
+    states: &Tensor,
+    targets: &[Target],
+    scoring: Scoring,
+    of_group: impl Fn(Option<usize>, &Tensor, &[Target]) -> Result<Tensor, PolicyError>,
+) -> Result<Tensor, PolicyError> {
+    let mut groups: Vec<Vec<usize>> = vec![Vec::new(); 1 + constraint.max_len()];
     for (row, target) in targets.iter().enumerate() {
         let group = match target {
             Target::Code { token, .. } if scoring == Scoring::Renormalised => {
@@ -67,26 +94,18 @@ pub fn target_logp(
             }
             _ => 0,
         };
-        groups[group].push(to_i64(row));
+        groups[group].push(row);
     }
     let (mut parts, mut order) = (Vec::new(), vec![0i64; targets.len()]);
     let mut placed = 0;
-    for (group, rows) in groups.iter().enumerate() {
-        if rows.is_empty() {
-            continue;
-        }
+    for (group, rows) in groups.iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+        let index: Vec<i64> = rows.iter().map(|row| to_i64(*row)).collect();
         let picked =
-            states.f_index_select(0, &Tensor::from_slice(rows).to_device(states.device()))?;
-        let of_rows = rows.iter().filter_map(|row| targets.get(usize::try_from(*row).ok()?));
-        parts.push(match group.checked_sub(1) {
-            None => {
-                let ids: Vec<i64> = of_rows.map(|target| target.id(constraint).into()).collect();
-                model.head().logp_of(&picked, &ids)?
-            }
-            Some(level) => legal_logp(model, constraint, &picked, level, of_rows)?,
-        });
+            states.f_index_select(0, &Tensor::from_slice(&index).to_device(states.device()))?;
+        let of_rows: Vec<Target> = rows.iter().map(|row| targets[*row]).collect();
+        parts.push(of_group(group.checked_sub(1), &picked, &of_rows)?);
         for row in rows {
-            order[usize::try_from(*row).unwrap_or(0)] = placed;
+            order[*row] = placed;
             placed += 1;
         }
     }
@@ -116,24 +135,25 @@ fn check_codes(trie: &Trie, targets: &[Target]) -> Result<(), PolicyError> {
     Ok(())
 }
 
-/// Log-probabilities of codes of one level among those that are legal.
-fn legal_logp<'a>(
+/// Log-probabilities `[n, K]` of a level's codes among those that are legal behind each target's
+/// node; −∞ elsewhere.
+fn legal_logps(
     model: &dyn LanguageModel,
     constraint: &Constraint,
     states: &Tensor,
     level: usize,
-    targets: impl Iterator<Item = &'a Target>,
+    targets: &[Target],
 ) -> Result<Tensor, PolicyError> {
-    let (mut nodes, mut columns) = (Vec::new(), Vec::new());
-    for target in targets {
-        if let Target::Code { node, token } = target {
-            nodes.push(*node);
-            columns.push(to_i64(constraint.column(level, *token)));
-        }
-    }
+    let nodes: Vec<NodeId> = targets
+        .iter()
+        .filter_map(|target| match target {
+            Target::Code { node, .. } => Some(*node),
+            Target::Word(_) => None,
+        })
+        .collect();
     let logits = model.head().logits_of(states, constraint.rows(level))?; // [n, K]
     let legal = logits + constraint.mask(level, &nodes);
-    pick(&legal.f_log_softmax(-1, tch::Kind::Float)?, &columns)
+    Ok(legal.f_log_softmax(-1, tch::Kind::Float)?)
 }
 
 /// Element `columns[n]` of each row.

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{ItemId, SampleId};
 use sidereal_metrics::{Metric, Placement, RankingRun, SeenItems};
-use sidereal_policy::{BeamSearch, Conditions, Constraint, LanguageModel, Scoring, TokenBatch};
+use sidereal_policy::{BeamSearch, Constraint, LanguageModel, Scoring, TokenBatch};
 
 use crate::TrainError;
 use crate::encode::Prompt;
@@ -91,9 +91,9 @@ pub fn rank(
     for batch in order.chunks(batch_size.max(1)) {
         let rows: Vec<&[u32]> = batch.iter().map(|index| prompts[*index].ids.as_slice()).collect();
         let tokens = TokenBatch::new(&rows, pad, limit, search.model.device())?;
+        let guides: Vec<&[u32]> = vec![&[]; batch.len()];
         let trie = search.constraint.trie();
-        for (index, hypotheses) in batch.iter().zip(search.search(&tokens, &Conditions::default())?)
-        {
+        for (index, hypotheses) in batch.iter().zip(search.search(&tokens, &guides)?) {
             rankings[*index] = Some(Ranking {
                 id: prompts[*index].id,
                 target: prompts[*index].target,

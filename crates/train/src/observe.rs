@@ -21,7 +21,8 @@ pub use self::tensor_board::TensorBoard;
 /// (share of rollouts that are the first of their Semantic ID in the group), `kl` (nats a token,
 /// towards the reference), `rollouts`, `lr`, `grad_norm`, `reward_NAME` (mean of a part of the
 /// reward); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
-/// `old_kl` (nats a token), `clip_low`, `clip_high` (shares). Preferences: `loss` (nats a pair),
+/// `old_kl` (nats a token), `clip_low`, `clip_high` (shares); with SAGE
+/// `entropy_target` (nats a token). Preferences: `loss` (nats a pair),
 /// `won` (share of pairs in which the chosen answer leads), `margin` (of implicit rewards), `lr`,
 /// `grad_norm`. `valid_ndcg` (NDCG@10) where it is measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

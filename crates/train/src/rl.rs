@@ -12,7 +12,7 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Cursor, Shuffle};
 use sidereal_policy::{Constraint, Decoder, Weights};
-use sidereal_rl::{Diagnostics, Group, VarianceGuidedSampling};
+use sidereal_rl::{Diagnostics, Group, RunningEntropy, VarianceGuidedSampling};
 use sidereal_sid::SidSpec;
 
 pub use self::advantage::{AdvantageConfig, StepReward};
@@ -45,6 +45,8 @@ struct RlState {
     step: usize,
     cursor: Cursor,
     best: Option<f64>,
+    /// `H̄` of SAGE.
+    entropy: Option<RunningEntropy>,
 }
 
 /// Online reinforcement of a policy by a reward over Semantic IDs.
@@ -126,7 +128,7 @@ impl Rl<'_> {
         while state.step < self.config.steps {
             let step = self.draw_step(&model, prompts, &mut order, state.step)?;
             let mut record =
-                self.learn(&model, reference.as_ref(), &mut optim, &step, state.step)?;
+                self.learn(&model, reference.as_ref(), &mut optim, &step, &mut state)?;
             state.step += 1;
             state.cursor = order.cursor();
             if let Some(reference) = &reference
@@ -209,8 +211,9 @@ impl Rl<'_> {
         reference: Option<&Decoder>,
         optim: &mut AdamW,
         step: &Step<'_>,
-        number: usize,
+        state: &mut RlState,
     ) -> Result<Record, TrainError> {
+        let number = state.step;
         let Step { groups, judged, .. } = step;
         let flat = &judged.advantages.flat_groups;
         let updates = self.config.updates_per_step();
@@ -222,10 +225,26 @@ impl Rl<'_> {
                 let live = !flat.contains(&index);
                 let old_logp =
                     if live && updates > 1 { self.values(model, &[group])? } else { Vec::new() };
+                let entropies = if live && self.config.needs_entropies() {
+                    self.entropies(model, &[group])?
+                } else {
+                    Vec::new()
+                };
                 let advantages = &judged.advantages.values[rollouts];
-                Ok(LearnedGroup { group, advantages, live, old_logp })
+                Ok(LearnedGroup { group, advantages, live, entropies, old_logp })
             })
             .collect::<Result<Vec<_>, TrainError>>()?;
+        let entropy_target = if self.config.needs_entropies() {
+            let found: Vec<f64> = learned.iter().flat_map(|l| &l.entropies).copied().collect();
+            let running = match state.entropy.take() {
+                Some(running) => running,
+                None => RunningEntropy::new(self.config.entropy_rate)?,
+            };
+            // A first step without live groups has no entropy yet, and nothing to hold to it.
+            state.entropy.insert(running).update(&found)?.or(Some(0.0))
+        } else {
+            None
+        };
         let total = self.config.steps * updates;
         let size = learned.len().div_ceil(self.config.mini_batches).max(1);
         let (mut seen, mut norm, mut lr) = (Diagnostics::default(), 0f64, 0.0);
@@ -233,7 +252,8 @@ impl Rl<'_> {
         for _ in 0..self.config.passes {
             for part in learned.chunks_mut(size) {
                 lr = self.config.optim.lr_at(done, total);
-                let (diagnostics, grad_norm) = self.update(model, reference, optim, part, lr)?;
+                let (diagnostics, grad_norm) =
+                    self.update(model, reference, optim, part, entropy_target, lr)?;
                 if !grad_norm.is_finite() {
                     return Err(self.diverged(part, number, grad_norm));
                 }
@@ -242,7 +262,11 @@ impl Rl<'_> {
                 done += 1;
             }
         }
-        Ok(self.record(step, number, &seen).with("lr", lr).with("grad_norm", norm))
+        let record = self.record(step, number, &seen).with("lr", lr).with("grad_norm", norm);
+        Ok(match entropy_target {
+            Some(target) => record.with("entropy_target", target),
+            None => record,
+        })
     }
 
     /// The error of an update whose gradient is not finite.

@@ -91,7 +91,7 @@ mod tests {
         let mut limiter = Limiter::new(None, Some(600.0), now); // 10 a second
         assert_eq!(limiter.take(110, now), Duration::ZERO);
         limiter.settle(110, 30);
-        assert_eq!(limiter.take(1, now).as_secs_f64().round(), 2.0); // 10 - 30 tokens
+        assert!((limiter.take(1, now).as_secs_f64() - 2.0).abs() < 0.5); // 10 - 30 tokens
     }
 
     #[test]

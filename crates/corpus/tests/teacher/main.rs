@@ -69,12 +69,12 @@ fn good(request: &Value) -> String {
     format!("{code} is of use to many on many days of the year.")
 }
 
-fn assert_all_are_written(enriched: &Enriched) {
-    assert_eq!((enriched.failed.len(), &enriched.stopped), (0, &None), "{:?}", enriched.failed);
-    assert_eq!(enriched.enrichments.len(), usize::from(ITEMS));
+fn assert_all_are_written(found: &Enriched) {
+    assert_eq!((found.failed.len(), &found.stopped), (0, &None), "{:?}", found.failed);
+    assert_eq!(found.enrichments.len(), usize::from(ITEMS));
     for i in 0..ITEMS {
         let id = SampleId::Item(ItemId(u32::from(i)));
-        let text = enriched.enrichments.text(EnrichmentKind::ItemParagraph, id).unwrap();
+        let text = found.enrichments.text(EnrichmentKind::ItemParagraph, id).unwrap();
         assert!(text.starts_with(&format!("<a_{i}><b_0> is of use")), "{text}");
     }
 }
@@ -93,8 +93,8 @@ fn every_kind_of_failure_is_repeated_and_each_answer_paid_for_once() {
         });
         let dir = tempfile::tempdir().unwrap();
         let cache = dir.path().join("answers.jsonl");
-        let enriched = paragraphs(&server.url, stream, &cache, quick());
-        assert_all_are_written(&enriched);
+        let found = paragraphs(&server.url, stream, &cache, quick());
+        assert_all_are_written(&found);
         let requests = 2 * usize::from(ITEMS); // two stages
         server.seen(|seen| {
             assert_eq!(seen.requests, 7 * requests);
@@ -102,25 +102,28 @@ fn every_kind_of_failure_is_repeated_and_each_answer_paid_for_once() {
             assert!(seen.paid.values().all(|times| *times == 1));
             assert!(seen.most_open <= 3, "{}", seen.most_open);
         });
-        assert_eq!(enriched.progress.requests, 7 * requests as u64);
-        assert_eq!(enriched.progress.errors, 6 * requests as u64);
+        assert_eq!(found.progress.requests, 7 * requests as u64);
+        assert_eq!(found.progress.errors, 6 * requests as u64);
         // Again: all from the cache, the same texts.
         let again = paragraphs(&server.url, stream, &cache, quick());
-        assert_eq!(again.enrichments, enriched.enrichments);
+        assert_eq!(again.enrichments, found.enrichments);
         assert_eq!((again.progress.requests, again.progress.cached), (0, requests as u64));
     }
 }
 
 #[test]
 fn a_request_that_fails_to_the_end_is_listed_and_the_others_go_on() {
-    let server = Server::start(|request, _| match last(request).contains("thing number 7\n") {
-        true => Reply::Status(503, None),
-        false => Reply::Text(good(request)),
+    let server = Server::start(|request, _| {
+        if last(request).contains("thing number 7\n") {
+            Reply::Status(503, None)
+        } else {
+            Reply::Text(good(request))
+        }
     });
     let dir = tempfile::tempdir().unwrap();
-    let enriched = paragraphs(&server.url, false, &dir.path().join("a.jsonl"), quick());
-    assert_eq!(enriched.enrichments.len(), usize::from(ITEMS) - 1);
-    let [failed] = enriched.failed.as_slice() else { panic!("{:?}", enriched.failed) };
+    let found = paragraphs(&server.url, false, &dir.path().join("a.jsonl"), quick());
+    assert_eq!(found.enrichments.len(), usize::from(ITEMS) - 1);
+    let [failed] = found.failed.as_slice() else { panic!("{:?}", found.failed) };
     assert_eq!(failed.id, SampleId::Item(ItemId(7)));
     let Reason::Unanswered(error) = &failed.reason else { panic!("{failed:?}") };
     assert_eq!(error.kind, AskErrorKind::Server);
@@ -138,10 +141,10 @@ fn an_answer_that_does_not_come_in_time_is_asked_for_again() {
     endpoint.timeout = 0.5;
     let teacher = OpenAiTeacher::new(endpoint).unwrap();
     let enricher = Enricher::new(&dataset, &catalog, quick()).unwrap();
-    let enriched = enricher.run(&teacher, None, &[Job::item(ItemId(3))], &mut |_| {}).unwrap();
-    assert_eq!((enriched.enrichments.len(), enriched.failed.len()), (1, 0));
+    let found = enricher.run(&teacher, None, &[Job::item(ItemId(3))], &mut |_| {}).unwrap();
+    assert_eq!((found.enrichments.len(), found.failed.len()), (1, 0));
     // The one that stalled may have cost as much as it can.
-    assert!(enriched.progress.usage.completion_tokens >= 1024);
+    assert!(found.progress.usage.completion_tokens >= 1024);
     server.release();
 }
 
@@ -153,8 +156,8 @@ fn advice_on_when_to_come_back_is_read() {
     let mut config = quick();
     config.attempts = 1;
     let enricher = Enricher::new(&dataset, &catalog, config).unwrap();
-    let enriched = enricher.run(&teacher, None, &[Job::item(ItemId(3))], &mut |_| {}).unwrap();
-    let Reason::Unanswered(error) = &enriched.failed[0].reason else { panic!("{enriched:?}") };
+    let found = enricher.run(&teacher, None, &[Job::item(ItemId(3))], &mut |_| {}).unwrap();
+    let Reason::Unanswered(error) = &found.failed[0].reason else { panic!("{found:?}") };
     assert_eq!(
         (error.kind, error.retry_after),
         (AskErrorKind::Busy, Some(Duration::from_secs(17)))
@@ -177,18 +180,18 @@ fn rejected_answers_are_asked_for_again_with_the_reason_and_kept() {
     });
     let dir = tempfile::tempdir().unwrap();
     let cache = dir.path().join("answers.jsonl");
-    let enriched = paragraphs(&server.url, false, &cache, quick());
-    assert_eq!(enriched.enrichments.len(), usize::from(ITEMS) - 1);
-    let [failed] = enriched.failed.as_slice() else { panic!("{:?}", enriched.failed) };
+    let found = paragraphs(&server.url, false, &cache, quick());
+    assert_eq!(found.enrichments.len(), usize::from(ITEMS) - 1);
+    let [failed] = found.failed.as_slice() else { panic!("{:?}", found.failed) };
     assert_eq!(failed.id, SampleId::Item(ItemId(5)));
     let illegal = Rejection::UnknownSid { text: "<a_5><b_1>".to_owned() };
     assert_eq!(failed.reason, Reason::Rejected(illegal));
     let rejected = 2 * u64::from(ITEMS) + 1;
-    assert_eq!(enriched.progress.rejected, rejected);
+    assert_eq!(found.progress.rejected, rejected);
     // Rejected answers are in the cache, too: nothing is sent again, the outcome is the same.
     let again = paragraphs(&server.url, false, &cache, quick());
     assert_eq!((again.progress.requests, again.progress.rejected), (0, rejected));
-    assert_eq!((again.enrichments, again.failed), (enriched.enrichments, enriched.failed));
+    assert_eq!((again.enrichments, again.failed), (found.enrichments, found.failed));
 }
 
 #[test]
@@ -206,11 +209,11 @@ fn a_wrong_key_ends_the_run_and_is_nowhere_to_be_read() {
     let cache = AnswerCache::open(&path, Durability::EachAnswer).unwrap();
     let jobs: Vec<_> = Job::items(&dataset).collect();
     let enricher = Enricher::new(&dataset, &catalog, quick()).unwrap();
-    let enriched = enricher.run(&teacher, Some(&cache), &jobs, &mut |_| {}).unwrap();
-    let Some(Stopped::Denied(error)) = &enriched.stopped else { panic!("{enriched:?}") };
+    let found = enricher.run(&teacher, Some(&cache), &jobs, &mut |_| {}).unwrap();
+    let Some(Stopped::Denied(error)) = &found.stopped else { panic!("{found:?}") };
     assert!(server.seen(|seen| seen.headers.contains(&format!("Bearer {key}"))));
     assert!(error.message.contains("Bearer [key]"), "{error}");
-    assert!(!format!("{enriched:?} {teacher:?} {error}").contains(&key));
+    assert!(!format!("{found:?} {teacher:?} {error}").contains(&key));
     assert!(!std::fs::read_to_string(&path).unwrap().contains(&key));
     assert!(server.seen(|seen| seen.requests) <= 3, "at most those under way");
 }
@@ -221,9 +224,9 @@ fn an_endpoint_that_is_not_there_ends_the_run() {
     let mut config = quick();
     config.attempts = 2;
     // Port 9 discards, where anything listens at all.
-    let enriched = paragraphs("http://127.0.0.1:9/v1", false, &dir.path().join("a"), config);
-    assert!(matches!(enriched.stopped, Some(Stopped::Unreachable(_))), "{enriched:?}");
-    assert!(enriched.progress.failed < usize::from(ITEMS));
+    let found = paragraphs("http://127.0.0.1:9/v1", false, &dir.path().join("a"), config);
+    assert!(matches!(found.stopped, Some(Stopped::Unreachable(_))), "{found:?}");
+    assert!(found.progress.failed < usize::from(ITEMS));
 }
 
 #[test]
@@ -265,8 +268,8 @@ fn equal_requests_are_sent_once() {
     let cache = AnswerCache::open(&dir.path().join("a"), Durability::Buffered).unwrap();
     let enricher = Enricher::new(&dataset, &catalog, quick()).unwrap();
     let jobs = [Job::item(ItemId(3)); 9];
-    let enriched = enricher.run(&teacher, Some(&cache), &jobs, &mut |_| {}).unwrap();
-    assert_eq!((enriched.progress.written, enriched.enrichments.len()), (9, 1));
+    let found = enricher.run(&teacher, Some(&cache), &jobs, &mut |_| {}).unwrap();
+    assert_eq!((found.progress.written, found.enrichments.len()), (9, 1));
     assert_eq!(server.seen(|seen| seen.requests), 2);
 }
 
@@ -279,8 +282,8 @@ fn requests_about_events_never_hold_a_held_out_item_of_validation_or_test() {
     let teacher = OpenAiTeacher::new(EndpointConfig::new(&server.url, "m")).unwrap();
     let enricher = Enricher::new(&dataset, &catalog, quick()).unwrap();
     let jobs: Vec<_> = Job::events(EnrichmentKind::UserNarrative, &split.train).collect();
-    let enriched = enricher.run(&teacher, None, &jobs, &mut |_| {}).unwrap();
-    assert_eq!(enriched.enrichments.len(), split.train.num_samples());
+    let found = enricher.run(&teacher, None, &jobs, &mut |_| {}).unwrap();
+    assert_eq!(found.enrichments.len(), split.train.num_samples());
     let held: Vec<_> =
         split.valid.samples().chain(split.test.samples()).map(|s| s.target).collect();
     assert_eq!(held.len(), 2);
@@ -334,10 +337,10 @@ fn after_kill_9_exactly_the_missing_requests_are_sent() {
     let before = server.seen(|seen| (seen.requests, seen.paid.clone()));
     assert_eq!((before.0, before.1.len()), (ANSWERED + 3, ANSWERED));
 
-    let enriched = paragraphs(&server.url, false, &cache, quick());
-    assert_all_are_written(&enriched);
+    let found = paragraphs(&server.url, false, &cache, quick());
+    assert_all_are_written(&found);
     let missing = 2 * usize::from(ITEMS) - ANSWERED;
-    assert_eq!(enriched.progress.requests, missing as u64);
+    assert_eq!(found.progress.requests, missing as u64);
     server.seen(|seen| {
         assert_eq!(seen.requests, ANSWERED + 3 + missing);
         assert_eq!(seen.paid.len(), 2 * usize::from(ITEMS));

@@ -1,6 +1,7 @@
 //! A server that answers like an endpoint of chat completions, as well or as badly as it is told.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -147,7 +148,7 @@ fn pieces(text: &str) -> String {
     let mut out = String::new();
     for word in text.split_inclusive(' ') {
         let piece = json!({"choices": [{"delta": {"content": word}, "finish_reason": null}]});
-        out += &format!("data: {piece}\n\n");
+        write!(out, "data: {piece}\n\n").unwrap();
     }
     let end = json!({"choices": [{"delta": {}, "finish_reason": "stop"}]});
     let usage = json!({"prompt_tokens": 100, "completion_tokens": 50});

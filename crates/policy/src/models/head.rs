@@ -85,6 +85,15 @@ impl Head {
         })
     }
 
+    /// Entropy `[N]` over the whole vocabulary given hidden states `[N, D]`, in nats; in chunks as
+    /// [`log_normaliser`](Self::log_normaliser).
+    pub(crate) fn entropy(&self, hidden: &Tensor) -> Result<Tensor, PolicyError> {
+        self.in_chunks(hidden, |logits, _| {
+            let logp = logits.f_log_softmax(-1, Kind::Float)?;
+            Ok(-(logp.exp() * logp).sum_dim_intlist([-1i64].as_slice(), false, Kind::Float))
+        })
+    }
+
     /// What `of_logits` makes of the f32 logits of some rows, for all rows.
     fn in_chunks(
         &self,

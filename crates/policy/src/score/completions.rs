@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use super::branches::{Grid, grids};
+use super::entropy::target_entropy;
 use super::pass::{LogpPass, target_pass};
 use super::{Target, check_codes, code_targets, target_logp};
 use crate::PolicyError;
@@ -123,6 +124,31 @@ pub fn completion_pass<'a>(
     let Scored { states, targets, places, lens } = scored(model, constraint, completions)?;
     let pass = target_pass(model, constraint, states, &targets, scoring)?;
     Ok(CompletionPass { pass, places, lens })
+}
+
+/// Mean entropy of each completion's scored tokens, in the order prompt, rollout; in nats a token,
+/// 0 for a completion without any.
+///
+/// The entropy of a token is that of the distribution which its log-probability under `scoring` is
+/// taken from: what the policy might have written instead. Without a graph.
+///
+/// # Errors
+/// As [`completion_logp`].
+pub fn completion_entropy(
+    model: &dyn LanguageModel,
+    constraint: &Constraint,
+    completions: &Completions<'_>,
+    scoring: Scoring,
+) -> Result<Vec<f64>, PolicyError> {
+    let _guard = tch::no_grad_guard();
+    let Scored { states, targets, lens, .. } = scored(model, constraint, completions)?;
+    let entropy = target_entropy(model, constraint, &states, &targets, scoring)?;
+    let entropy = Vec::<f64>::try_from(entropy.to_kind(tch::Kind::Double))?;
+    let mut tokens = entropy.into_iter();
+    Ok(lens
+        .iter()
+        .map(|len| tokens.by_ref().take(*len).sum::<f64>() / (*len).max(1) as f64)
+        .collect())
 }
 
 /// What a completion's log-probabilities are made of.

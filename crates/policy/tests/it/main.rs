@@ -6,6 +6,7 @@ mod cache;
 mod chat;
 mod completions;
 mod encoder;
+mod entropy;
 mod errors;
 mod generate;
 mod lora;

@@ -45,6 +45,9 @@ pub struct RlConfig {
     /// Steps after which the reference becomes a copy of the policy; 0: never, it stays the policy
     /// that came in.
     pub sync_reference_every: usize,
+    /// Share of the way to a step's mean entropy that SAGE's running target goes; other objectives
+    /// do not look at it. Range `(0, 1]`.
+    pub entropy_rate: f64,
     /// Optimiser.
     pub optim: OptimConfig,
     /// Prompts whose gradients are computed together; the result does not depend on it.
@@ -72,6 +75,7 @@ impl Default for RlConfig {
             mini_batches: 1,
             passes: 1,
             sync_reference_every: 0,
+            entropy_rate: 0.1,
             optim: OptimConfig { lr: 1e-5, ..OptimConfig::default() },
             micro_batch: 64,
             validate_every: 50,
@@ -105,6 +109,12 @@ impl RlConfig {
     #[must_use]
     pub fn needs_reference(&self) -> bool {
         matches!(&self.objective, Surrogate::Grpo(grpo) if grpo.kl.is_some())
+    }
+
+    /// Whether the objective looks at the rollouts' entropies.
+    #[must_use]
+    pub const fn needs_entropies(&self) -> bool {
+        matches!(self.objective, Surrogate::Sage(_))
     }
 
     /// Updates of a step.

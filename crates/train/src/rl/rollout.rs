@@ -130,7 +130,7 @@ impl Rl<'_> {
         match self.config.rollout {
             RolloutConfig::Beam => {
                 let search = self.beam(model, size);
-                let found = search.search(&prompts, &conditions)?;
+                let found = search.search(&prompts, &guides)?;
                 groups
                     .iter_mut()
                     .zip(&found)
@@ -200,5 +200,6 @@ fn key(id: SampleId) -> u64 {
         SampleId::Event { user, position } => u64::from(user.0) << 32 | u64::from(position),
         // No user has so many events.
         SampleId::Item(item) => u64::from(item.0) << 32 | u64::from(u32::MAX),
+        SampleId::Chat(chat) => u64::from(chat) << 32 | u64::from(u32::MAX - 1),
     }
 }

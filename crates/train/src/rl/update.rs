@@ -1,7 +1,8 @@
 //! Updates of the policy from the rollouts of a step.
 
 use sidereal_policy::{
-    CompletionToken, Completions, Decoder, LogpPass, TokenBatch, completion_pass,
+    CompletionToken, Completions, Decoder, LogpPass, TokenBatch, completion_entropy,
+    completion_pass,
 };
 use sidereal_rl::{Diagnostics, RolloutBatch, Segments, StepSize};
 use tch::{Kind, Tensor};
@@ -19,6 +20,8 @@ pub(super) struct LearnedGroup<'g, 'p> {
     pub(super) advantages: &'g [f64],
     /// Whether its rewards differ; others count in the denominators and are left out of the passes.
     pub(super) live: bool,
+    /// Mean entropy of each rollout under the policy that wrote it, where the objective asks for it.
+    pub(super) entropies: Vec<f64>,
     /// Log-probability of each scored token under the policy that wrote it; empty while that is the one
     /// being trained.
     pub(super) old_logp: Vec<f64>,
@@ -32,6 +35,7 @@ impl Rl<'_> {
         reference: Option<&Decoder>,
         optim: &mut AdamW,
         groups: &[LearnedGroup<'_, '_>],
+        entropy_target: Option<f64>,
         lr: f64,
     ) -> Result<(Diagnostics, f64), TrainError> {
         let lens = groups.iter().flat_map(|learned| learned.group.lens());
@@ -39,7 +43,7 @@ impl Rl<'_> {
         let live: Vec<&LearnedGroup<'_, '_>> = groups.iter().filter(|group| group.live).collect();
         let mut seen = Diagnostics::default();
         for part in live.chunks(self.config.micro_batch.max(1)) {
-            seen += self.backward(model, reference, part, whole)?;
+            seen += self.backward(model, reference, part, whole, entropy_target)?;
         }
         Ok((seen, optim.step(model.weights(), lr)?))
     }
@@ -51,6 +55,7 @@ impl Rl<'_> {
         reference: Option<&Decoder>,
         part: &[&LearnedGroup<'_, '_>],
         whole: StepSize,
+        entropy_target: Option<f64>,
     ) -> Result<Diagnostics, TrainError> {
         let groups: Vec<_> = part.iter().map(|learned| learned.group).collect();
         let pass = self.pass(model, &groups)?;
@@ -65,6 +70,11 @@ impl Rl<'_> {
         if let Some(reference) = &reference {
             batch = batch.with_reference(reference)?;
         }
+        let entropies: Vec<f64> =
+            part.iter().flat_map(|learned| &learned.entropies).copied().collect();
+        if let Some(target) = entropy_target {
+            batch = batch.with_entropies(&entropies, target)?;
+        }
         let objective = self.config.objective.objective(&batch, whole)?;
         // The objective is maximised, the optimiser minimises.
         pass.backward(&-Tensor::from_slice(&objective.d_logp))?;
@@ -77,15 +87,20 @@ impl Rl<'_> {
         model: &'m Decoder,
         groups: &[&PromptGroup<'_>],
     ) -> Result<LogpPass<'m>, TrainError> {
-        let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
-        let begun: Vec<usize> = groups.iter().map(|group| group.guide.len()).collect();
-        let rollouts: Vec<Vec<Vec<CompletionToken>>> =
-            groups.iter().map(|group| group.completions.clone()).collect();
-        let limit = model.config().max_position_embeddings;
-        let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
-        let completions = Completions { prompts: &prompts, begun: &begun, rollouts: &rollouts };
-        let scoring = self.config.scoring;
-        Ok(completion_pass(model, self.constraint, &completions, scoring)?.pass)
+        let batch = CompletionBatch::new(groups, self.pad, model)?;
+        let completions = batch.completions();
+        Ok(completion_pass(model, self.constraint, &completions, self.config.scoring)?.pass)
+    }
+
+    /// Mean entropy of each rollout.
+    pub(super) fn entropies(
+        &self,
+        model: &Decoder,
+        groups: &[&PromptGroup<'_>],
+    ) -> Result<Vec<f64>, TrainError> {
+        let batch = CompletionBatch::new(groups, self.pad, model)?;
+        let completions = batch.completions();
+        Ok(completion_entropy(model, self.constraint, &completions, self.config.scoring)?)
     }
 
     /// The same as numbers, without a graph.
@@ -96,5 +111,29 @@ impl Rl<'_> {
     ) -> Result<Vec<f64>, TrainError> {
         let _guard = tch::no_grad_guard();
         Ok(Vec::<f64>::try_from(self.pass(model, groups)?.logp().to_kind(Kind::Double))?)
+    }
+}
+
+/// Prompts and rollouts of some groups, as scoring takes them.
+struct CompletionBatch {
+    prompts: TokenBatch,
+    begun: Vec<usize>,
+    rollouts: Vec<Vec<Vec<CompletionToken>>>,
+}
+
+impl CompletionBatch {
+    fn new(groups: &[&PromptGroup<'_>], pad: u32, model: &Decoder) -> Result<Self, TrainError> {
+        let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
+        let limit = model.config().max_position_embeddings;
+        Ok(Self {
+            prompts: TokenBatch::new(&ids, pad, limit, model.device())?,
+            begun: groups.iter().map(|group| group.guide.len()).collect(),
+            rollouts: groups.iter().map(|group| group.completions.clone()).collect(),
+        })
+    }
+
+    fn completions(&self) -> Completions<'_> {
+        let Self { prompts, begun, rollouts } = self;
+        Completions { prompts, begun, rollouts }
     }
 }
