@@ -1,5 +1,5 @@
 //! Compares two systems over the same users: table, intervals and paired test. CPU, instant.
-//! Run: `cargo run -p sidereal-metrics --example compare`
+//! Run: `cargo run -p sidereal-metrics --example paired`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
 use std::num::NonZeroUsize;
