@@ -3,4 +3,5 @@
 
 mod damaged;
 mod pipeline;
+mod recipes;
 mod shop;

@@ -217,31 +217,32 @@ impl Rl<'_> {
         let Step { groups, judged, .. } = step;
         let flat = &judged.advantages.flat_groups;
         let updates = self.config.updates_per_step();
-        let mut learned = groups
+        let all: Vec<&PromptGroup<'_>> = groups.iter().collect();
+        let old_logp = if updates > 1 { self.values_by_group(model, &all)? } else { Vec::new() };
+        let entropies = if self.config.needs_entropies() {
+            self.entropies_by_group(model, &all)?
+        } else {
+            Vec::new()
+        };
+        let mut learned: Vec<_> = groups
             .iter()
             .zip(judged.segments.iter())
             .enumerate()
-            .map(|(index, (group, rollouts))| {
-                let live = !flat.contains(&index);
-                let old_logp =
-                    if live && updates > 1 { self.values(model, &[group])? } else { Vec::new() };
-                let entropies = if live && self.config.needs_entropies() {
-                    self.entropies(model, &[group])?
-                } else {
-                    Vec::new()
-                };
-                let advantages = &judged.advantages.values[rollouts];
-                Ok(LearnedGroup { group, advantages, live, entropies, old_logp })
+            .map(|(index, (group, rollouts))| LearnedGroup {
+                group,
+                advantages: &judged.advantages.values[rollouts],
+                live: !flat.contains(&index),
+                entropies: entropies.get(index).cloned().unwrap_or_default(),
+                old_logp: old_logp.get(index).cloned().unwrap_or_default(),
             })
-            .collect::<Result<Vec<_>, TrainError>>()?;
+            .collect();
         let entropy_target = if self.config.needs_entropies() {
-            let found: Vec<f64> = learned.iter().flat_map(|l| &l.entropies).copied().collect();
+            let found: Vec<f64> = entropies.concat();
             let running = match state.entropy.take() {
                 Some(running) => running,
                 None => RunningEntropy::new(self.config.entropy_rate)?,
             };
-            // A first step without live groups has no entropy yet, and nothing to hold to it.
-            state.entropy.insert(running).update(&found)?.or(Some(0.0))
+            state.entropy.insert(running).update(&found)?
         } else {
             None
         };

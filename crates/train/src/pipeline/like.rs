@@ -4,6 +4,10 @@ use toml::{Table, Value};
 
 use crate::TrainError;
 
+/// Settings that are one of several alternatives, each a table of its own: another alternative
+/// replaces the one before with all that it holds.
+const CHOICES: [&str; 5] = ["advantage", "layers", "objective", "reward", "rollout"];
+
 /// Replaces `like = "NAME"` in each `[[stage]]` by the settings of that earlier stage, which the
 /// stage's own settings overwrite, table by table. Name and label are never taken over.
 pub(super) fn resolve(recipe: &mut Table) -> Result<(), TrainError> {
@@ -36,7 +40,9 @@ pub(super) fn resolve(recipe: &mut Table) -> Result<(), TrainError> {
 fn overwrite(base: &mut Table, own: Table) {
     for (key, value) in own {
         match (base.get_mut(&key), value) {
-            (Some(Value::Table(base)), Value::Table(own)) if !is_choice(base, &own) => {
+            (Some(Value::Table(base)), Value::Table(own))
+                if !CHOICES.contains(&key.as_str()) || base.keys().eq(own.keys()) =>
+            {
                 overwrite(base, own);
             }
             (_, value) => {
@@ -44,16 +50,6 @@ fn overwrite(base: &mut Table, own: Table) {
             }
         }
     }
-}
-
-/// Whether two tables name different alternatives, as in `{ singer = {} }` and `{ accuracy = {} }`:
-/// one key each, and not the same.
-fn is_choice(base: &Table, own: &Table) -> bool {
-    let only = |table: &Table| match table.keys().collect::<Vec<_>>()[..] {
-        [key] => Some(key.clone()),
-        _ => None,
-    };
-    matches!((only(base), only(own)), (Some(base), Some(own)) if base != own)
 }
 
 #[cfg(test)]
@@ -88,6 +84,22 @@ mod tests {
         .unwrap();
         let expected: Table = "accuracy = {}".parse().unwrap();
         assert_eq!(table["stage"][1]["rl"]["reward"], Value::Table(expected));
+    }
+
+    #[test]
+    fn a_setting_of_the_same_alternative_and_of_a_plain_table_stays() {
+        let table = resolved(
+            "[[stage]]\nname = 'a'\nrl = { objective = { grpo = { clip = 1, kl = 2 } } }\n\
+             loss = { beta = 0.5 }\n\
+             [[stage]]\nname = 'b'\nlike = 'a'\nrl = { objective = { grpo = { kl = 3 } } }\n\
+             loss = { reference_free = true }\n",
+        )
+        .unwrap();
+        let expected: Table = "name = 'b'\nrl = { objective = { grpo = { clip = 1, kl = 3 } } }\n\
+             loss = { beta = 0.5, reference_free = true }\n"
+            .parse()
+            .unwrap();
+        assert_eq!(table["stage"][1], Value::Table(expected));
     }
 
     #[test]

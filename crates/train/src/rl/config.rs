@@ -102,7 +102,17 @@ impl RlConfig {
             ("rl.checkpoint_every", self.checkpoint_every),
         ]);
         let shares = check_shares(&[("rl.alignment_share", self.alignment_share, End::Included)]);
-        of_stage(stage, counts.and(shares).and(in_table("rl", check_optim(&self.optim))))
+        // Its range holds 1 and not 0.
+        let rate = if self.entropy_rate > 0.0 && self.entropy_rate <= 1.0 {
+            Ok(())
+        } else {
+            Err(TrainError::Setting {
+                field: "rl.entropy_rate".to_owned(),
+                found: self.entropy_rate.to_string(),
+                needed: "a share above 0, up to 1",
+            })
+        };
+        of_stage(stage, counts.and(rate).and(shares).and(in_table("rl", check_optim(&self.optim))))
     }
 
     /// Whether the objective looks at a reference.

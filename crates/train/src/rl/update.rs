@@ -92,8 +92,43 @@ impl Rl<'_> {
         Ok(completion_pass(model, self.constraint, &completions, self.config.scoring)?.pass)
     }
 
+    /// Mean entropy of each rollout, group by group; as many together as gradients are.
+    pub(super) fn entropies_by_group(
+        &self,
+        model: &Decoder,
+        groups: &[&PromptGroup<'_>],
+    ) -> Result<Vec<Vec<f64>>, TrainError> {
+        let mut all = Vec::with_capacity(groups.len());
+        for part in groups.chunks(self.config.micro_batch.max(1)) {
+            let mut values = self.entropies(model, part)?.into_iter();
+            all.extend(
+                part.iter()
+                    .map(|group| values.by_ref().take(group.completions.len()).collect::<Vec<_>>()),
+            );
+        }
+        Ok(all)
+    }
+
+    /// Log-probability of every scored token, group by group, without a graph; as many together
+    /// as gradients are.
+    pub(super) fn values_by_group(
+        &self,
+        model: &Decoder,
+        groups: &[&PromptGroup<'_>],
+    ) -> Result<Vec<Vec<f64>>, TrainError> {
+        let mut all = Vec::with_capacity(groups.len());
+        for part in groups.chunks(self.config.micro_batch.max(1)) {
+            let mut values = self.values(model, part)?.into_iter();
+            all.extend(
+                part.iter()
+                    .map(|group| values.by_ref().take(group.lens().sum()).collect::<Vec<_>>()),
+            );
+        }
+        Ok(all)
+    }
+
     /// Mean entropy of each rollout.
-    pub(super) fn entropies(
+    fn entropies(
         &self,
         model: &Decoder,
         groups: &[&PromptGroup<'_>],
@@ -104,11 +139,7 @@ impl Rl<'_> {
     }
 
     /// The same as numbers, without a graph.
-    pub(super) fn values(
-        &self,
-        model: &Decoder,
-        groups: &[&PromptGroup<'_>],
-    ) -> Result<Vec<f64>, TrainError> {
+    fn values(&self, model: &Decoder, groups: &[&PromptGroup<'_>]) -> Result<Vec<f64>, TrainError> {
         let _guard = tch::no_grad_guard();
         Ok(Vec::<f64>::try_from(self.pass(model, groups)?.logp().to_kind(Kind::Double))?)
     }
