@@ -249,6 +249,9 @@ fn clear(weights: &Weights) {
 
 #[cfg(test)]
 mod tests {
+    use rand::{Rng as _, SeedableRng as _};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
 
     #[test]
@@ -282,21 +285,24 @@ mod tests {
 
     /// Weights of several sizes after some steps with drawn gradients, one of them too long.
     fn run(mut step: impl FnMut(&mut AdamW, &Weights)) -> Vec<f32> {
-        tch::manual_seed(3);
+        // A generator of its own: libtorch's is shared with the tests that run beside this one.
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut draw = |shape: &[i64]| {
+            let count = shape.iter().product::<i64>();
+            let values: Vec<f32> = (0..count).map(|_| rng.gen_range(-2.0..2.0)).collect();
+            Tensor::from_slice(&values).view(shape)
+        };
         let shapes: [&[i64]; 4] = [&[7], &[130, 257], &[2, 3, 4], &[0]];
         let weights: Weights = shapes
             .iter()
             .enumerate()
-            .map(|(i, shape)| {
-                let weight = Tensor::randn(*shape, (Kind::Float, tch::Device::Cpu));
-                (format!("w{i}"), weight.set_requires_grad(true))
-            })
+            .map(|(i, shape)| (format!("w{i}"), draw(shape).set_requires_grad(true)))
             .collect();
         let config = OptimConfig { weight_decay: 0.1, ..Default::default() };
         let mut optim = AdamW::new(config, &weights);
         for turn in 0..5 {
             for weight in weights.values() {
-                let factor = weight.randn_like() * if turn == 2 { 1.0 } else { 1e-3 };
+                let factor = draw(&weight.size()) * if turn == 2 { 1.0 } else { 1e-3 };
                 (weight * factor).sum(Kind::Float).backward();
             }
             step(&mut optim, &weights);
