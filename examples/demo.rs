@@ -43,6 +43,7 @@ fn main() -> anyhow::Result<()> {
     let pipeline = Pipeline {
         recipe: &recipe,
         dataset: &dataset,
+        published: None,
         references: &references,
         out: &args.out,
         device: device(&args.settings.device)?,

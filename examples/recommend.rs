@@ -15,7 +15,7 @@ use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::corpus::{Dataset, PromptRegistry, Tasks};
 use sidereal::policy::{BeamSearch, Conditions, Constraint, TokenBatch, device};
 use sidereal::sid::{Catalog, ItemId, SidSpec};
-use sidereal::train::{Recipe, TrainedPolicy};
+use sidereal::train::{Encoder, Recipe, TrainedPolicy};
 
 #[derive(Parser)]
 #[command(about = "Recommends items by a trained policy")]
@@ -63,7 +63,7 @@ fn main() -> anyhow::Result<()> {
     let dir = args.run.join(&stage.name);
     let policy = TrainedPolicy::open(&dir, device(&args.device)?)?;
     let registry = PromptRegistry::builtin()?;
-    let prompts = registry.set("terse")?;
+    let prompts = registry.set(&recipe.prompts)?;
     let split = recipe.split.split(&dataset, recipe.max_history)?.hash();
     let parts = [("split", split), ("prompts", prompts.hash().to_owned())];
     policy.check(&dir, &parts.map(|(part, hash)| (part.to_owned(), hash)).into())?;
@@ -76,8 +76,8 @@ fn main() -> anyhow::Result<()> {
         .map(|text| find(text, &dataset, catalog))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let recent = &history[history.len().saturating_sub(recipe.max_history)..];
-    let prompt = tasks.next_item_prompt(recent)?;
-    let prompt = tokenizer.encode(prompt.plain().context("the prompts are no plain text")?)?;
+    let prompt =
+        Encoder::new(tokenizer, catalog, prompts)?.read(&tasks.next_item_prompt(recent)?)?;
     let limit = model.config().max_position_embeddings.saturating_sub(catalog.spec().max_len());
     let prompts = TokenBatch::new(&[prompt], tokenizer.pad(), limit, model.device())?;
     let constraint = Constraint::new(catalog, tokenizer, model.device())?;

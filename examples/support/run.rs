@@ -76,6 +76,7 @@ pub(crate) fn run(title: &str, presets: &[Preset], args: &RunArgs) -> anyhow::Re
     let pipeline = Pipeline {
         recipe: &recipe,
         dataset: &dataset,
+        published: None,
         references: &[],
         out: &args.out,
         device: device(&args.settings.device)?,

@@ -3,5 +3,6 @@
 
 mod damaged;
 mod pipeline;
+mod reasoning;
 mod recipes;
 mod shop;

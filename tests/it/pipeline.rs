@@ -9,7 +9,7 @@ use sidereal::corpus::Dataset;
 use sidereal::sid::Catalog;
 use sidereal::train::{Observer, Outcome, Pipeline, Ranking, Recipe, Record, TrainError, Training};
 
-use crate::shop;
+use crate::shop::{self, Kill};
 
 fn run(
     recipe: &Recipe,
@@ -18,19 +18,7 @@ fn run(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
     let device = sidereal::policy::device("cpu")?;
-    Pipeline { recipe, dataset, references: &[], out, device }.run(observer)
-}
-
-/// Panics when a stage reports a step: what a kill does to a run between two steps.
-struct Kill {
-    stage: &'static str,
-    step: usize,
-}
-
-impl Observer for Kill {
-    fn on_record(&mut self, record: &Record) {
-        assert!(record.stage != self.stage || record.step != self.step, "killed");
-    }
+    Pipeline { recipe, dataset, published: None, references: &[], out, device }.run(observer)
 }
 
 #[test]

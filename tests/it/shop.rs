@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use sidereal::corpus::Dataset;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
-use sidereal::train::Recipe;
+use sidereal::train::{Observer, Recipe, Record};
 
 /// The sentence encoder that the project's set-up fetches.
 pub(crate) fn encoder() -> PathBuf {
@@ -17,7 +17,7 @@ pub(crate) fn encoder() -> PathBuf {
 pub(crate) fn recipe() -> Recipe {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/it/recipe.toml");
     let mut recipe = Recipe::load(&path).unwrap();
-    recipe.embed.encoder = encoder();
+    recipe.embed.as_mut().unwrap().encoder = encoder();
     recipe
 }
 
@@ -49,4 +49,16 @@ pub(crate) fn write(dir: &Path) -> (PathBuf, PathBuf) {
 pub(crate) fn dataset(dir: &Path) -> Dataset {
     let (inter, item) = write(dir);
     read(&inter, &item, &ReadOptions::new(1)).unwrap().dataset
+}
+
+/// Panics when a stage reports a step: what a kill does to a run between two steps.
+pub(crate) struct Kill {
+    pub(crate) stage: &'static str,
+    pub(crate) step: usize,
+}
+
+impl Observer for Kill {
+    fn on_record(&mut self, record: &Record) {
+        assert!(record.stage != self.stage || record.step != self.step, "killed");
+    }
 }

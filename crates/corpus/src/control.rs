@@ -45,6 +45,26 @@ pub(crate) fn control_token(text: &str) -> Option<&str> {
     controls(text).next().map(|(_, token)| token)
 }
 
+/// A text without the codes of Semantic IDs, which are tokens of their own: what a tokenizer learns
+/// its pieces from.
+///
+/// ```
+/// let text = sidereal_corpus::without_codes("after <a_1><b_20>: <think>");
+/// assert_eq!(text, "after : <think>");
+/// ```
+#[must_use]
+pub fn without_codes(text: &str) -> String {
+    let mut left = String::with_capacity(text.len());
+    let mut rest = text;
+    for (_, token) in controls(text).filter(|(kind, _)| *kind == Control::Code) {
+        if let Some((before, behind)) = rest.split_once(token) {
+            left.push_str(before);
+            rest = behind;
+        }
+    }
+    left + rest
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

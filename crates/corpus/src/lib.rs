@@ -93,6 +93,7 @@ pub mod write;
 
 pub use audit::{Audit, CrossUserFuture, IdentityOrder, audit};
 pub use chat::Chat;
+pub use control::without_codes;
 pub use dataset::{Dataset, Item, User, UserId};
 pub use enrichment::{Enrichment, EnrichmentKind, Enrichments, LoadedEnrichments};
 pub use error::CorpusError;
@@ -104,7 +105,8 @@ pub use mixing::{
 pub use negatives::{NegativeKind, Negatives};
 pub use prompts::{
     END_OF_TURN, Facts, Format, Message, Piece, Prompt, PromptError, PromptRegistry, PromptSet,
-    PromptSpec, Role, Segment, SegmentKind, Task, TaskError, Template, Variable, Wording,
+    PromptSpec, Role, Segment, SegmentKind, Task, TaskError, Template, ThoughtFrame, Variable,
+    Wording,
 };
 pub use sample::{Sample, SampleId, SampleIdError};
 #[doc(no_inline)]

@@ -8,6 +8,7 @@ mod message;
 mod set;
 mod task;
 mod template;
+mod thoughts;
 mod wording;
 
 pub use error::PromptError;
@@ -15,6 +16,7 @@ pub use message::{Format, Message, Prompt, Role, Segment, SegmentKind};
 pub use set::PromptSet;
 pub use task::{Facts, Task, TaskError, Variable};
 pub use template::{Piece, PromptSpec, Template};
+pub use thoughts::ThoughtFrame;
 pub use wording::Wording;
 
 /// Text of the token that ends a plain completion without a fixed length. A chat completion carries

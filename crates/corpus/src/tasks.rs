@@ -92,6 +92,8 @@ pub struct Tasks<'a> {
     sids: Vec<String>,
     enrichments: Option<&'a Enrichments>,
     pools: Option<&'a Pools<'a>>,
+    /// Words of a description that are shown.
+    description_words: usize,
 }
 
 impl<'a> Tasks<'a> {
@@ -121,7 +123,8 @@ impl<'a> Tasks<'a> {
             }
         }
         let sids = catalog.sids().iter().map(ToString::to_string).collect();
-        Ok(Self { dataset, prompts, sids, enrichments: None, pools: None })
+        let description_words = usize::MAX;
+        Ok(Self { dataset, prompts, sids, enrichments: None, pools: None, description_words })
     }
 
     /// The same tasks with a teacher's texts.
@@ -146,6 +149,13 @@ impl<'a> Tasks<'a> {
     #[must_use]
     pub const fn with_pools(mut self, pools: &'a Pools<'a>) -> Self {
         self.pools = Some(pools);
+        self
+    }
+
+    /// The same tasks with descriptions cut behind this many words.
+    #[must_use]
+    pub const fn with_description_words(mut self, most: usize) -> Self {
+        self.description_words = most;
         self
     }
 
@@ -251,7 +261,13 @@ impl<'a> Tasks<'a> {
         set.samples().map(move |sample| self.asked(task, &sample))
     }
 
-    fn asked(&self, task: Task, sample: &Sample<'_>) -> Result<Rendered, CorpusError> {
+    /// A task about an event of a user, in the first paraphrase, whether or not there is anything to
+    /// learn: evaluation and reinforcement.
+    ///
+    /// # Errors
+    /// As [`event`](Self::event); [`CorpusError::MissingText`] where an item lacks a text that the
+    /// prompt shows.
+    pub fn asked(&self, task: Task, sample: &Sample<'_>) -> Result<Rendered, CorpusError> {
         let rendered = self.event(task, sample, Wording::First)?;
         rendered.ok_or(CorpusError::MissingText { id: sample.id, task })
     }

@@ -1,30 +1,75 @@
 //! Rendered samples as token sequences with targets.
 
+mod framing;
+
 use rayon::prelude::*;
-use sidereal_corpus::{HeldOut, ItemId, Rendered, SegmentKind, Task, Tasks, TrainSet, Wording};
-use sidereal_policy::{CompletionToken, PolicyError, SidTokenizer, Target, code_targets};
+use sidereal_corpus::{
+    HeldOut, ItemId, Prompt as Asked, PromptError, PromptSet, Rendered, SampleId, SegmentKind,
+    Task, Tasks, ThoughtFrame, TrainSet, Wording,
+};
+use sidereal_policy::{
+    CompletionToken, PolicyError, ReasoningMarkers, SidTokenizer, Target, code_targets,
+};
 use sidereal_sid::{Catalog, Trie};
 
+use self::framing::Framing;
 use crate::TrainError;
 use crate::fold::{Sequence, fold};
 
 /// Turns rendered samples into what a model reads and learns.
+///
+/// Messages are framed by the chat template of the tokenizer's folder, or, where it has none, one a
+/// line behind the speaker's name:
+///
+/// ```text
+/// system: You recommend.
+/// user: After <a_1><b_2>, what comes next?
+/// assistant: <a_4><b_0><|im_end|>
+/// ```
+/// The end of the turn is learned with the answer.
 #[derive(Debug)]
 pub struct Encoder<'a> {
     tokenizer: &'a SidTokenizer,
     catalog: &'a Catalog,
+    framing: Framing,
+    /// Of a set that words [`Task::Reasoning`].
+    thoughts: Option<ThoughtFrame>,
     trie: Trie,
+}
+
+/// Whether the policy answers at once or thinks before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// The Semantic ID follows the prompt.
+    Direct,
+    /// The prompt ends with the opening of a chain of thought.
+    Reasoning,
 }
 
 /// A prompt, with the sample that it asks about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt {
     /// Identity of the sample, from reader to metric.
-    pub id: sidereal_corpus::SampleId,
+    pub id: SampleId,
     /// The item that the user chose.
     pub target: ItemId,
+    /// How it is to be answered.
+    pub mode: Mode,
     /// Token ids.
     pub ids: Vec<u32>,
+}
+
+impl Prompt {
+    /// The sample's name for random numbers: what is drawn does not depend on its neighbours.
+    #[must_use]
+    pub fn key(&self) -> u64 {
+        match self.id {
+            SampleId::Event { user, position } => u64::from(user.0) << 32 | u64::from(position),
+            // No user has so many events.
+            SampleId::Item(item) => u64::from(item.0) << 32 | u64::from(u32::MAX),
+            SampleId::Chat(chat) => u64::from(chat) << 32 | u64::from(u32::MAX - 1),
+        }
+    }
 }
 
 /// The codes behind `guide` as tokens that are scored.
@@ -38,10 +83,36 @@ pub(crate) fn scored_codes(
 }
 
 impl<'a> Encoder<'a> {
-    /// An encoder for one catalogue and the tokenizer that spells it.
-    #[must_use]
-    pub fn new(tokenizer: &'a SidTokenizer, catalog: &'a Catalog) -> Self {
-        Self { tokenizer, catalog, trie: Trie::from_catalog(catalog) }
+    /// An encoder for one catalogue, the tokenizer that spells it and the set that words the tasks.
+    ///
+    /// # Errors
+    /// [`TrainError::Policy`] for a chat template that cannot be read; [`TrainError::Prompt`] for a
+    /// set whose reasoning task does not say where thoughts begin and end.
+    pub fn new(
+        tokenizer: &'a SidTokenizer,
+        catalog: &'a Catalog,
+        prompts: &PromptSet,
+    ) -> Result<Self, TrainError> {
+        let thoughts = match prompts.thoughts() {
+            Ok(frame) => Some(frame),
+            Err(PromptError::NoTemplate { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let framing = Framing::of(tokenizer)?;
+        Ok(Self { tokenizer, catalog, framing, thoughts, trie: Trie::from_catalog(catalog) })
+    }
+
+    /// What closes a chain of thought and leads to the answer; `None` for a set without
+    /// [`Task::Reasoning`].
+    ///
+    /// # Errors
+    /// [`PolicyError::MissingToken`] where the tokenizer cannot write it.
+    pub fn markers(&self) -> Result<Option<ReasoningMarkers>, TrainError> {
+        let markers = self
+            .thoughts
+            .as_ref()
+            .map(|frame| ReasoningMarkers::new(self.tokenizer, &frame.close, &frame.bridge));
+        Ok(markers.transpose()?)
     }
 
     /// A sample with its completion, piece by piece: codes are learned against codes, words
@@ -49,9 +120,9 @@ impl<'a> Encoder<'a> {
     ///
     /// # Errors
     /// [`TrainError::Codes`] where the tokenizer splits a Semantic ID differently than code by
-    /// code; [`TrainError::Messages`] for a prompt that is no plain text.
+    /// code; those of the chat template.
     pub fn sequence(&self, sample: &Rendered) -> Result<Sequence, TrainError> {
-        let mut ids = self.read(sample)?;
+        let mut ids = self.read(&sample.prompt)?;
         let mut targets = Vec::new();
         for segment in &sample.completion {
             let piece = self.tokenizer.encode(&segment.text)?;
@@ -63,13 +134,24 @@ impl<'a> Encoder<'a> {
             targets.extend((ids.len()..).zip(learned));
             ids.extend(piece);
         }
+        // A plain completion says itself where it ends.
+        if matches!(sample.prompt, Asked::Chat(_)) {
+            let end = self.tokenizer.end_of_turn();
+            targets.push((ids.len(), Target::Word(end)));
+            ids.push(end);
+        }
         Ok(Sequence { ids, targets })
     }
 
-    /// Tokens of a sample's prompt.
-    fn read(&self, sample: &Rendered) -> Result<Vec<u32>, TrainError> {
-        let text = sample.prompt.plain().ok_or(TrainError::Messages { task: sample.task })?;
-        Ok(self.tokenizer.encode(text)?)
+    /// Tokens of a prompt, up to where the answer begins.
+    ///
+    /// # Errors
+    /// Those of tokenizer and chat template.
+    pub fn read(&self, prompt: &Asked) -> Result<Vec<u32>, TrainError> {
+        Ok(match prompt {
+            Asked::Plain(text) => self.tokenizer.encode(text)?,
+            Asked::Chat(messages) => self.tokenizer.encode(&self.framing.text(messages)?)?,
+        })
     }
 
     /// The targets of a Semantic ID that the tokenizer split into `piece`.
@@ -112,12 +194,13 @@ impl<'a> Encoder<'a> {
     /// folds a user's samples into, made without rendering each of them.
     ///
     /// # Errors
-    /// [`TrainError::UnknownItem`], and those of the prompt.
+    /// [`TrainError::UnknownItem`], those of the prompt, and [`TrainError::Messages`] for a set
+    /// whose prompts do not continue one another.
     pub fn history(&self, tasks: &Tasks<'_>, items: &[ItemId]) -> Result<Sequence, TrainError> {
         let prompt = tasks.next_item_prompt(&[])?;
         let task = Task::NextItem;
-        let mut ids =
-            self.tokenizer.encode(prompt.plain().ok_or(TrainError::Messages { task })?)?;
+        let text = prompt.plain().filter(|_| tasks.prompts().spec().continuation);
+        let mut ids = self.tokenizer.encode(text.ok_or(TrainError::Messages { task })?)?;
         let mut targets = Vec::new();
         for (position, item) in items.iter().enumerate() {
             let flat = self.flat(*item)?;
@@ -144,17 +227,24 @@ impl<'a> Encoder<'a> {
         self.encode_all(&rendered)
     }
 
-    /// The prompts of rendered samples, for decoding.
+    /// The prompts of rendered samples, for decoding: those of [`Task::Reasoning`] with the opening
+    /// of a chain of thought.
     ///
     /// # Errors
-    /// Those of the tokenizer.
+    /// [`TrainError::NoTarget`], and those of tokenizer and chat template.
     pub fn prompts(&self, rendered: &[Rendered]) -> Result<Vec<Prompt>, TrainError> {
         rendered
             .par_iter()
             .map(|sample| {
                 let without = TrainError::NoTarget { id: sample.id };
                 let target = sample.target.ok_or(without)?;
-                Ok(Prompt { id: sample.id, target, ids: self.read(sample)? })
+                let mut ids = self.read(&sample.prompt)?;
+                let opening = self.thoughts.as_ref().filter(|_| sample.task == Task::Reasoning);
+                let mode = opening.map_or(Mode::Direct, |_| Mode::Reasoning);
+                if let Some(frame) = opening {
+                    ids.extend(self.tokenizer.encode(&frame.opening)?);
+                }
+                Ok(Prompt { id: sample.id, target, mode, ids })
             })
             .collect()
     }

@@ -61,8 +61,10 @@ pub enum TrainError {
     /// A completion that the tokenizer does not split into the target's codes.
     #[error("sample {id}: the tokenizer does not read its semantic id as one token per code")]
     Codes { id: SampleId },
-    /// A prompt of messages, which needs a chat template to frame it.
-    #[error("task `{task}` is worded as messages, needed a set of plain prompts")]
+    /// Histories that are to be varied, under prompts that do not continue one another.
+    #[error(
+        "task `{task}` varies its histories, needed a set of prompts that continue one another"
+    )]
     Messages { task: Task },
     /// A prompt to judge answers to, without an item that is the right answer.
     #[error("sample {id} has no target item")]
@@ -83,6 +85,9 @@ pub enum TrainError {
     /// The prompts.
     #[error(transparent)]
     Prompt(#[from] sidereal_corpus::PromptError),
+    /// A mixture of tasks.
+    #[error(transparent)]
+    Mix(#[from] sidereal_corpus::MixError),
     /// The quantiser.
     #[error(transparent)]
     Quantizer(#[from] QuantizerError),

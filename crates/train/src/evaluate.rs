@@ -6,11 +6,12 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{ItemId, SampleId};
 use sidereal_metrics::{Metric, Placement, RankingRun, SeenItems};
-use sidereal_policy::{BeamSearch, Constraint, LanguageModel, Scoring, TokenBatch};
+use sidereal_policy::{BeamSearch, Constraint, Hypothesis, LanguageModel, Scoring, TokenBatch};
 
 use crate::TrainError;
-use crate::encode::Prompt;
+use crate::encode::{Mode, Prompt};
 use crate::observe::Observer;
+use crate::reasoning::{Thinker, Thought};
 
 /// A user's ranking: the items of each Semantic ID found, best first.
 ///
@@ -80,31 +81,78 @@ pub fn rank(
     job: &str,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Ranking>, TrainError> {
-    if prompts.is_empty() {
-        return Err(TrainError::NoSamples { what: "an evaluation" });
-    }
     let limit = search.model.longest_prompt(search.constraint.max_len());
-    let mut order: Vec<usize> = (0..prompts.len()).collect();
-    order.sort_by_key(|index| prompts[*index].ids.len());
-    let mut rankings: Vec<Option<Ranking>> = vec![None; prompts.len()];
-    let mut done = 0;
-    for batch in order.chunks(batch_size.max(1)) {
-        let rows: Vec<&[u32]> = batch.iter().map(|index| prompts[*index].ids.as_slice()).collect();
+    in_batches(prompts, batch_size, job, observer, |batch| {
+        let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
         let tokens = TokenBatch::new(&rows, pad, limit, search.model.device())?;
         let guides: Vec<&[u32]> = vec![&[]; batch.len()];
         let trie = search.constraint.trie();
-        for (index, hypotheses) in batch.iter().zip(search.search(&tokens, &guides)?) {
-            rankings[*index] = Some(Ranking {
-                id: prompts[*index].id,
-                target: prompts[*index].target,
-                found: hypotheses.iter().map(|h| trie.items(h.node).to_vec()).collect(),
-                scores: hypotheses.iter().map(|h| h.score).collect(),
-            });
+        let ranking = |(prompt, hypotheses): (&&Prompt, Vec<Hypothesis>)| Ranking {
+            id: prompt.id,
+            target: prompt.target,
+            found: hypotheses.iter().map(|h| trie.items(h.node).to_vec()).collect(),
+            scores: hypotheses.iter().map(|h| h.score).collect(),
+        };
+        Ok(batch.iter().zip(search.search(&tokens, &guides)?).map(ranking).collect())
+    })
+}
+
+/// How a test set is thought about.
+#[derive(Debug, Clone, Copy)]
+pub struct Ways {
+    /// Chains of a user.
+    pub num_chains: usize,
+    /// Beams behind each chain, and Semantic IDs of the ranking.
+    pub beam_width: usize,
+    /// Id that fills short rows.
+    pub pad: u32,
+    /// Users decoded together.
+    pub batch_size: usize,
+}
+
+/// Chains of thought, answers and a ranking for every prompt; the order of `prompts` is kept.
+///
+/// # Errors
+/// Those of [`Thinker::think`]; [`TrainError::NoSamples`] without prompts.
+pub fn think(
+    thinker: &Thinker<'_>,
+    prompts: &[Prompt],
+    ways: Ways,
+    job: &str,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Thought>, TrainError> {
+    let limit = thinker.longest_prompt();
+    in_batches(prompts, ways.batch_size, job, observer, |batch| {
+        let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
+        let tokens = TokenBatch::new(&rows, ways.pad, limit, thinker.model.device())?;
+        thinker.think(batch, &tokens, ways.num_chains, ways.beam_width)
+    })
+}
+
+/// What `decode` finds for every prompt, those of equal length together; the order is kept.
+fn in_batches<T>(
+    prompts: &[Prompt],
+    batch_size: usize,
+    job: &str,
+    observer: &mut dyn Observer,
+    mut decode: impl FnMut(&[&Prompt]) -> Result<Vec<T>, TrainError>,
+) -> Result<Vec<T>, TrainError> {
+    if prompts.is_empty() {
+        return Err(TrainError::NoSamples { what: "an evaluation" });
+    }
+    let mut order: Vec<usize> = (0..prompts.len()).collect();
+    order.sort_by_key(|index| prompts[*index].ids.len());
+    let mut found: Vec<Option<T>> = prompts.iter().map(|_| None).collect();
+    let mut done = 0;
+    for batch in order.chunks(batch_size.max(1)) {
+        let asked: Vec<&Prompt> = batch.iter().map(|index| &prompts[*index]).collect();
+        for (index, of_prompt) in batch.iter().zip(decode(&asked)?) {
+            found[*index] = Some(of_prompt);
         }
         done += batch.len();
         observer.on_progress(job, "users", done, prompts.len());
     }
-    Ok(rankings.into_iter().flatten().collect())
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// The placements of rankings under a rule for seen items, `seen` being asked by sample.
@@ -133,18 +181,32 @@ pub(crate) struct Validation<'a> {
     pub(crate) model: &'a dyn LanguageModel,
     pub(crate) constraint: &'a Constraint,
     pub(crate) scoring: Scoring,
+    /// For prompts that are thought about.
+    pub(crate) thinker: Option<Thinker<'a>>,
     pub(crate) pad: u32,
     pub(crate) batch_size: usize,
 }
 
 impl Validation<'_> {
-    /// NDCG@10 of a beam search of width 20, item level, seen items kept.
+    /// NDCG@10 of a beam search of width 20, item level, seen items kept; behind one chain of
+    /// thought for prompts that are thought about.
     pub(crate) fn ndcg(&self, prompts: &[Prompt]) -> Result<f64, TrainError> {
         const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
-        let Self { model, constraint, scoring, pad, batch_size } = *self;
-        let search = BeamSearch { model, constraint, beam_width: 20, scoring };
+        const BEAM_WIDTH: usize = 20;
+        let Self { model, constraint, scoring, thinker, pad, batch_size } = *self;
+        let search = BeamSearch { model, constraint, beam_width: BEAM_WIDTH, scoring };
         let mut silent = |_: &crate::Record| {};
-        let rankings = rank(&search, prompts, pad, batch_size, "validate", &mut silent)?;
+        let (direct, thought): (Vec<Prompt>, Vec<Prompt>) =
+            prompts.iter().cloned().partition(|prompt| prompt.mode == Mode::Direct);
+        let mut rankings = Vec::new();
+        if !direct.is_empty() || thought.is_empty() {
+            rankings = rank(&search, &direct, pad, batch_size, "validate", &mut silent)?;
+        }
+        if let (Some(thinker), false) = (thinker, thought.is_empty()) {
+            let ways = Ways { num_chains: 1, beam_width: BEAM_WIDTH, pad, batch_size };
+            let found = think(&thinker, &thought, ways, "validate", &mut silent)?;
+            rankings.extend(found.into_iter().map(|thought| thought.ranking));
+        }
         let mut run = RankingRun::new();
         for ranking in &rankings {
             run.push(ranking.id, ranking.item_placement(&BTreeSet::new()))?;

@@ -23,6 +23,14 @@ impl Sequence {
         let ids = prompt.iter().copied().chain(completion.iter().map(|(id, _)| *id)).collect();
         Self { ids, targets }
     }
+
+    /// The sequence up to `most` tokens; what stands behind them is neither read nor learned.
+    #[must_use]
+    pub fn cut(mut self, most: usize) -> Self {
+        self.ids.truncate(most);
+        self.targets.retain(|(at, _)| *at < most);
+        self
+    }
 }
 
 /// Folds samples whose whole text begins a later one's prompt into that later one.
@@ -69,6 +77,13 @@ mod tests {
         let at: Vec<usize> = folded[0].targets.iter().map(|(at, _)| *at).collect();
         assert_eq!(at, [3, 4, 5, 6]);
         assert_eq!(folded[1], sample(&[9, 1, 2, 7, 4], &[5]));
+    }
+
+    #[test]
+    fn a_cut_sequence_learns_what_is_left() {
+        assert_eq!(sample(&[9, 1], &[3, 4]).cut(3), sample(&[9, 1], &[3]));
+        assert_eq!(sample(&[9, 1], &[3, 4]).cut(4), sample(&[9, 1], &[3, 4]));
+        assert!(sample(&[9, 1], &[3, 4]).cut(2).targets.is_empty());
     }
 
     #[test]

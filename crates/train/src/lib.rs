@@ -16,6 +16,7 @@
 //! let pipeline = Pipeline {
 //!     recipe: &recipe,
 //!     dataset: &dataset,
+//!     published: None,
 //!     references: &[],
 //!     out: Path::new("runs/beauty"),
 //!     device: sidereal_policy::device("auto")?,
@@ -29,10 +30,11 @@
 //! | `fold`, `encode`, `augment` | [`Sequence`], [`fold()`], [`Encoder`], [`AugmentConfig`] |
 //! | `optim` | [`AdamW`], [`Schedule`], clipping |
 //! | `trainable` | [`TrainableConfig`]: all weights, adapters, embeddings |
-//! | `sft` | [`Sft`]: supervised fine-tuning |
+//! | `sft` | [`Sft`]: supervised fine-tuning; [`Lessons`]: [`Histories`], [`MixedTasks`] |
 //! | `rl` | [`Rl`]: rollouts, [`RewardConfig`], [`AdvantageConfig`], updates |
+//! | `reasoning` | [`Thinker`]: chains of thought with an answer behind each |
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
-//! | `evaluate` | [`rank`], [`Ranking`], [`placements`] |
+//! | `evaluate` | [`rank`], [`Ranking`], [`placements`]; [`think`], [`Thought`] |
 //! | `compare` | [`RunComparison`]: several runs side by side |
 //! | `checkpoint` | [`Checkpoints`] bound to catalogue, prompts, tokenizer, split and settings |
 //! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`TensorBoard`], [`Bars`] |
@@ -54,6 +56,7 @@ mod observe;
 mod optim;
 mod pipeline;
 mod preference;
+mod reasoning;
 mod rl;
 mod setting;
 mod sft;
@@ -62,20 +65,25 @@ mod trainable;
 pub use augment::AugmentConfig;
 pub use checkpoint::{Binding, Checkpoints};
 pub use compare::{ComparedSystem, FinishedRun, RunComparison};
-pub use encode::{Encoder, Prompt};
+pub use encode::{Encoder, Mode, Prompt};
 pub use error::TrainError;
-pub use evaluate::{Ranking, placements, rank};
+pub use evaluate::{Ranking, Ways, placements, rank, think};
 pub use fold::{Sequence, fold};
-pub use observe::{Bars, JsonLog, Observer, Record, TensorBoard};
+pub use observe::{Bars, JsonLog, Observer, Record, ShownGroup, ShownRollout, TensorBoard};
 pub use optim::{AdamW, OptimConfig, Schedule};
 pub use pipeline::{
-    BucketRow, EmbedConfig, EvaluateConfig, ModelConfig, Outcome, Pipeline, Recipe, Reference, Run,
-    Showcase, SidConfig, SplitConfig, Stage, TokenizerConfig, TrainedPolicy, Training,
+    BucketRow, EmbedConfig, EvaluateConfig, ModelConfig, Outcome, Pipeline, Published, Recipe,
+    Reference, Run, Showcase, SidConfig, SplitConfig, Stage, TeacherConfig, TextsConfig,
+    TokenizerConfig, TrainedPolicy, Training,
 };
 pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};
+pub use reasoning::{Thinker, Thinking, Thought, ThoughtRollout};
 pub use rl::{
-    AdvantageConfig, BuiltReward, NamedReward, RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig,
-    SingerReward, StepReward,
+    AdvantageConfig, BuiltReward, NamedReward, ReasoningConfig, RewardConfig, Rl, RlConfig,
+    RlPrompt, RolloutConfig, SingerReward, StepReward,
 };
-pub use sft::{Sft, SftConfig, SftData};
+pub use sft::{
+    Epoch, Histories, Late, Lessons, MixedData, MixedTasks, MixtureConfig, MixtureOrder,
+    MixtureStage, Sft, SftConfig, SftData, Weighted,
+};
 pub use trainable::{Embeddings, Layers, TrainableConfig};

@@ -7,6 +7,7 @@ mod tensor_board;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sidereal_corpus::SampleId;
 
 pub use self::bars::Bars;
 pub use self::json_log::JsonLog;
@@ -20,7 +21,8 @@ pub use self::tensor_board::TensorBoard;
 /// (codes given to hard samples), `live` (share of groups whose rewards differ), `distinct`
 /// (share of rollouts that are the first of their Semantic ID in the group), `kl` (nats a token,
 /// towards the reference), `rollouts`, `lr`, `grad_norm`, `reward_NAME` (mean of a part of the
-/// reward); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
+/// reward); with thoughts `thought` (mean tokens drawn of a chain), `forced` (share of chains that
+/// did not close by themselves); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
 /// `old_kl` (nats a token), `clip_low`, `clip_high` (shares); with SAGE
 /// `entropy_target` (nats a token). Preferences: `loss` (nats a pair),
 /// `won` (share of pairs in which the chosen answer leads), `margin` (of implicit rewards), `lr`,
@@ -35,13 +37,39 @@ pub struct Record {
     pub total: usize,
     /// Named values.
     pub values: BTreeMap<String, f64>,
+    /// In RL, now and then, what was written for a prompt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollouts: Option<ShownGroup>,
+}
+
+/// Some rollouts of a prompt, as text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShownGroup {
+    /// Which sample.
+    pub id: SampleId,
+    /// What was read.
+    pub prompt: String,
+    /// The Semantic ID to be found.
+    pub target: String,
+    /// What was written.
+    pub rollouts: Vec<ShownRollout>,
+}
+
+/// A rollout as text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShownRollout {
+    /// Thoughts, if any, and answer.
+    pub text: String,
+    /// What it was worth.
+    pub reward: f64,
 }
 
 impl Record {
     /// A record without values.
     #[must_use]
     pub fn new(stage: &str, step: usize, total: usize) -> Self {
-        Self { stage: stage.to_owned(), step, total, values: BTreeMap::new() }
+        let stage = stage.to_owned();
+        Self { stage, step, total, values: BTreeMap::new(), rollouts: None }
     }
 
     /// The record with one more value.

@@ -213,6 +213,7 @@ impl PreferenceTraining<'_> {
             model,
             constraint: self.constraint,
             scoring: self.config.scoring,
+            thinker: None,
             pad: self.pad,
             batch_size: self.batch_size,
         }

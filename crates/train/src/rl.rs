@@ -11,12 +11,12 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Cursor, Shuffle};
-use sidereal_policy::{Constraint, Decoder, Weights};
+use sidereal_policy::{Constraint, Decoder, ReasoningMarkers, SidTokenizer, Weights};
 use sidereal_rl::{Diagnostics, Group, RunningEntropy, VarianceGuidedSampling};
 use sidereal_sid::SidSpec;
 
 pub use self::advantage::{AdvantageConfig, StepReward};
-pub use self::config::RlConfig;
+pub use self::config::{ReasoningConfig, RlConfig};
 pub use self::reward::{BuiltReward, NamedReward, RewardConfig, SingerReward};
 pub use self::rollout::RolloutConfig;
 
@@ -27,8 +27,11 @@ use crate::TrainError;
 use crate::checkpoint::{Checkpoints, copies, copy_into, prefixed, without_prefix};
 use crate::encode::Prompt;
 use crate::evaluate::Validation;
-use crate::observe::{Observer, Record};
+use crate::observe::{Observer, Record, ShownGroup, ShownRollout};
 use crate::optim::AdamW;
+
+/// Rollouts of a group that are shown.
+const SHOWN_ROLLOUTS: usize = 4;
 
 /// A prompt to improve on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +65,10 @@ pub struct Rl<'a> {
     pub spec: &'a SidSpec,
     /// What may be written.
     pub constraint: &'a Constraint,
-    /// Id that fills short rows.
-    pub pad: u32,
+    /// Writes short rows' padding, and rollouts as text.
+    pub tokenizer: &'a SidTokenizer,
+    /// What closes a chain of thought, for prompts that are thought about.
+    pub markers: Option<&'a ReasoningMarkers>,
     /// Seed of the order of prompts.
     pub seed: u64,
     /// Prompts decoded together in validation.
@@ -83,7 +88,8 @@ struct Step<'p> {
 impl Rl<'_> {
     /// Improves `model` on `prompts` and returns the weights with the best validation NDCG@10.
     ///
-    /// One step: `G` rollouts under the trie for each prompt; a prompt without a hit is hard and,
+    /// One step: `G` rollouts under the trie for each prompt, or `G` chains of thought with a
+    /// Semantic ID drawn behind each, whose words and codes learn together; a direct prompt without a hit is hard and,
     /// under the curriculum, rolled out again behind its guide; rewards, advantages
     /// within groups; `passes` times through its mini-batches, one update of the surrogate
     /// objective each. The reference of a KL penalty is the policy that came in, or its latest
@@ -119,7 +125,7 @@ impl Rl<'_> {
             state = found;
             tracing::info!(stage = self.stage, step = state.step, "resumed reinforcement");
         } else {
-            let ndcg = self.validation(&model).ndcg(valid)?;
+            let ndcg = self.validation(&model)?.ndcg(valid)?;
             tracing::info!(stage = self.stage, step = 0, ndcg, "validated");
             state.best = Some(ndcg);
         }
@@ -138,8 +144,11 @@ impl Rl<'_> {
                 copy_into(reference.weights(), model.weights())?;
             }
             let last = state.step == self.config.steps;
+            if state.step == 1 || last || state.step % self.config.validate_every.max(1) == 0 {
+                record.rollouts = self.shown(&step)?;
+            }
             if last || state.step % self.config.validate_every.max(1) == 0 {
-                let ndcg = self.validation(&model).ndcg(valid)?;
+                let ndcg = self.validation(&model)?.ndcg(valid)?;
                 record = record.with("valid_ndcg", ndcg);
                 tracing::info!(stage = self.stage, step = state.step, ndcg, "validated");
                 if state.best.is_none_or(|best| ndcg > best) {
@@ -197,9 +206,16 @@ impl Rl<'_> {
     }
 
     fn judge(&self, groups: &[PromptGroup<'_>]) -> Result<Judged, TrainError> {
+        let texts: Vec<Vec<String>> = groups
+            .iter()
+            .map(|group| group.thoughts.iter().map(|thoughts| thoughts.text.clone()).collect())
+            .collect();
         let groups: Vec<Group<'_>> = groups
             .iter()
-            .map(|group| Group::new(&group.target, &group.sids).with_hardness(group.hard))
+            .zip(&texts)
+            .map(|(group, texts)| {
+                Group::new(&group.target, &group.sids).with_hardness(group.hard).with_texts(texts)
+            })
             .collect();
         self.config.advantage.judge(self.reward, &groups)
     }
@@ -284,14 +300,40 @@ impl Rl<'_> {
         }
     }
 
-    fn validation<'m>(&'m self, model: &'m Decoder) -> Validation<'m> {
-        Validation {
+    /// Every validation draws its thoughts by the same numbers.
+    fn validation<'m>(&'m self, model: &'m Decoder) -> Result<Validation<'m>, TrainError> {
+        let thinks = self.config.reasoning.is_some();
+        Ok(Validation {
             model,
             constraint: self.constraint,
             scoring: self.config.scoring,
-            pad: self.pad,
+            thinker: thinks.then(|| self.thinker(model, self.seed)).transpose()?,
+            pad: self.tokenizer.pad(),
             batch_size: self.batch_size,
-        }
+        })
+    }
+
+    /// The rollouts of a step's first prompt.
+    fn shown(&self, step: &Step<'_>) -> Result<Option<ShownGroup>, TrainError> {
+        let (Some(group), Some(range)) = (step.groups.first(), step.judged.segments.iter().next())
+        else {
+            return Ok(None);
+        };
+        let rollouts = group
+            .completions
+            .iter()
+            .zip(&step.judged.rewards[range])
+            .take(SHOWN_ROLLOUTS)
+            .map(|(completion, reward)| {
+                Ok(ShownRollout { text: self.text(completion)?, reward: *reward })
+            })
+            .collect::<Result<_, TrainError>>()?;
+        Ok(Some(ShownGroup {
+            id: group.prompt.prompt.id,
+            prompt: self.tokenizer.decode(&group.ids)?,
+            target: group.target.to_string(),
+            rollouts,
+        }))
     }
 
     /// What a step shows.
@@ -322,6 +364,14 @@ impl Rl<'_> {
                 .with("old_kl", seen.approx_kl())
                 .with("clip_low", seen.clip_fraction_low())
                 .with("clip_high", seen.clip_fraction_high());
+        }
+        let thoughts: Vec<_> = groups.iter().flat_map(|group| &group.thoughts).collect();
+        if !thoughts.is_empty() {
+            let count = thoughts.len() as f64;
+            let drawn: usize = thoughts.iter().map(|thoughts| thoughts.drawn).sum();
+            let forced = thoughts.iter().filter(|thoughts| thoughts.forced).count();
+            record =
+                record.with("thought", drawn as f64 / count).with("forced", forced as f64 / count);
         }
         for (name, mean) in &judged.parts {
             record = record.with(&format!("reward_{name}"), *mean);

@@ -1,8 +1,9 @@
 //! Supervised fine-tuning.
 
-use rand::SeedableRng as _;
-use rand::seq::SliceRandom as _;
-use rand_chacha::ChaCha8Rng;
+mod lessons;
+mod mixed;
+mod mixture;
+
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{
     Constraint, Decoder, LogpPass, Scoring, Target, TokenBatch, Weights, target_pass,
@@ -18,8 +19,9 @@ use crate::optim::{AdamW, OptimConfig};
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
 use crate::trainable::TrainableConfig;
 
-/// Batches whose rows are sorted by length together: little padding, yet random company.
-const POOL: usize = 32;
+pub use self::lessons::{Epoch, Histories, Lessons};
+pub use self::mixed::{MixedData, MixedTasks};
+pub use self::mixture::{Late, MixtureConfig, MixtureOrder, MixtureStage, Weighted};
 
 /// Settings of supervised fine-tuning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +37,9 @@ pub struct SftConfig {
     /// Share of the alignment sequences (title → SID, SID → title) that each epoch adds; they take
     /// turns, so that `1 / share` epochs see all of them. Range `[0, 1]`.
     pub alignment_share: f64,
+    /// Several tasks in place of next items and alignment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixture: Option<MixtureConfig>,
     /// Epochs without a better validation loss after which training stops; the best weights stay.
     pub patience: usize,
     /// Whether each layer is computed again on the way back, so that of all but one its input alone
@@ -62,6 +67,7 @@ impl Default for SftConfig {
             batch_size: 128,
             micro_batch: 128,
             alignment_share: 1.0,
+            mixture: None,
             patience: 1,
             recompute: false,
             dropout: 0.0,
@@ -92,26 +98,40 @@ impl SftConfig {
             ("sft.augment.reverse", self.augment.reverse, End::Included),
             ("sft.alignment_share", self.alignment_share, End::Included),
         ]);
-        of_stage(stage, counts.and(shares).and(in_table("sft", check_optim(&self.optim))))
+        let checked = counts.and(shares).and(in_table("sft", check_optim(&self.optim)));
+        of_stage(
+            stage,
+            checked.and(self.mixture.as_ref().map_or(Ok(()), |mix| self.check_mix(mix))),
+        )
+    }
+
+    /// Accepts a mixture; beside one, settings of next items and alignment would do nothing.
+    fn check_mix(&self, mixture: &MixtureConfig) -> Result<(), TrainError> {
+        let refuse = |field: &str, found: String| {
+            let needed = "nothing beside `sft.mixture`";
+            Err(TrainError::Setting { field: field.to_owned(), found, needed })
+        };
+        if !self.augment.is_off() {
+            return refuse("sft.augment", format!("{:?}", self.augment));
+        }
+        if self.alignment_share < 1.0 {
+            return refuse("sft.alignment_share", self.alignment_share.to_string());
+        }
+        mixture.check()
     }
 }
 
-/// What there is to learn.
+/// What there is to learn and to be judged by.
 pub struct SftData<'a> {
-    /// SID history → SID of an epoch, folded; every epoch must have the same number of sequences.
-    pub next_item: &'a dyn Fn(usize) -> Result<Vec<Sequence>, TrainError>,
-    /// Title → SID and SID → title.
-    pub alignment: Vec<Sequence>,
+    /// Batches of every epoch.
+    pub lessons: &'a dyn Lessons,
     /// SID history → SID of held-out targets: early stopping watches their loss.
     pub valid: Vec<Sequence>,
 }
 
 impl std::fmt::Debug for SftData<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SftData")
-            .field("alignment", &self.alignment.len())
-            .field("valid", &self.valid.len())
-            .finish_non_exhaustive()
+        f.debug_struct("SftData").field("valid", &self.valid.len()).finish_non_exhaustive()
     }
 }
 
@@ -177,17 +197,15 @@ impl Sft<'_> {
         }
         observer.on_resume(self.stage, state.step);
         while state.epoch < self.config.epochs && state.stale_epochs <= self.config.patience {
-            let rows = self.sequences(data, state.epoch)?;
-            if rows.is_empty() {
+            let Epoch { len, total, batch } = data.lessons.epoch(state.epoch)?;
+            if len == 0 {
                 return Err(TrainError::NoSamples { what: "supervised fine-tuning" });
             }
-            let plan = self.plan(&rows, state.epoch);
-            let total = plan.len() * self.config.epochs;
-            while state.batch < plan.len() {
-                let batch: Vec<&Sequence> =
-                    plan[state.batch].iter().map(|index| &rows[*index]).collect();
+            while state.batch < len {
+                let rows = batch(state.batch)?;
+                let rows: Vec<&Sequence> = rows.iter().collect();
                 let lr = self.config.optim.lr_at(state.step, total);
-                let (loss, grad_norm) = self.step(&model, &mut optim, &batch, lr, state.step)?;
+                let (loss, grad_norm) = self.step(&model, &mut optim, &rows, lr, state.step)?;
                 state.batch += 1;
                 state.step += 1;
                 let mut record = Record::new(self.stage, state.step, total)
@@ -195,7 +213,7 @@ impl Sft<'_> {
                     .with("lr", lr)
                     .with("grad_norm", grad_norm)
                     .with("epoch", state.epoch as f64);
-                let epoch_ends = state.batch == plan.len();
+                let epoch_ends = state.batch == len;
                 if epoch_ends {
                     let loss = self.valid_loss(&model, &data.valid)?;
                     record = record.with("valid_loss", loss);
@@ -321,38 +339,6 @@ impl Sft<'_> {
             count += logp.numel();
         }
         Ok(-sum / count as f64)
-    }
-
-    /// What an epoch learns: the next-item sequences, and the alignment sequences whose turn it is.
-    fn sequences(&self, data: &SftData<'_>, epoch: usize) -> Result<Vec<Sequence>, TrainError> {
-        let mut rows = (data.next_item)(epoch)?;
-        let mut turns: Vec<&Sequence> = data.alignment.iter().collect();
-        turns.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
-        let share = (self.config.alignment_share.clamp(0.0, 1.0) * turns.len() as f64).round();
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "0 to its length"
-        )]
-        let share = share as usize;
-        rows.extend(turns.into_iter().cycle().skip(epoch * share).take(share).cloned());
-        Ok(rows)
-    }
-
-    /// The batches of an epoch: rows of similar length together, batches in random order.
-    fn plan(&self, rows: &[Sequence], epoch: usize) -> Vec<Vec<usize>> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream(epoch as u64 + 1);
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        order.shuffle(&mut rng);
-        let batch = self.config.batch_size.max(1);
-        let mut batches = Vec::with_capacity(order.len().div_ceil(batch));
-        for pool in order.chunks_mut(batch * POOL) {
-            pool.sort_by_key(|index| rows[*index].ids.len());
-            batches.extend(pool.chunks(batch).map(<[usize]>::to_vec));
-        }
-        batches.shuffle(&mut rng);
-        batches
     }
 }
 

@@ -6,8 +6,8 @@ use sidereal_policy::{
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Checkpoints, Embeddings, Layers, OptimConfig, Record, Sequence, Sft, SftConfig,
-    SftData, TrainError, TrainableConfig,
+    Binding, Checkpoints, Embeddings, Histories, Layers, OptimConfig, Record, Sequence, Sft,
+    SftConfig, SftData, TrainError, TrainableConfig,
 };
 use tch::{Device, Tensor};
 
@@ -57,11 +57,15 @@ impl Shop {
         };
         let next_item =
             |_: usize| -> Result<Vec<Sequence>, TrainError> { Ok((0..20).map(row).collect()) };
-        let data = SftData {
+        let lessons = Histories {
             next_item: &next_item,
             alignment: Vec::new(),
-            valid: (40..44).map(row).collect(),
+            alignment_share: 0.0,
+            batch_size: config.batch_size,
+            epochs: config.epochs,
+            seed: 5,
         };
+        let data = SftData { lessons: &lessons, valid: (40..44).map(row).collect() };
         let dir = tempfile::tempdir().unwrap();
         let sft = Sft {
             stage: "sft",

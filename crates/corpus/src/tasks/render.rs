@@ -103,7 +103,8 @@ impl Tasks<'_> {
                     facts.title.is_some() && offered
                 }
                 Variable::Description => {
-                    facts.description = present(&self.data(*target)?.description);
+                    let description = &self.data(*target)?.description;
+                    facts.description = present(first_words(description, self.description_words));
                     facts.description.is_some()
                 }
                 Variable::Paragraph => {
@@ -137,4 +138,35 @@ pub(super) fn shows(task: Task, variable: Variable) -> bool {
 
 pub(super) fn present(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
+}
+
+/// A text up to its word number `most`.
+fn first_words(text: &str, most: usize) -> &str {
+    let mut inside = false;
+    let mut count = 0;
+    for (at, letter) in text.char_indices() {
+        if letter.is_whitespace() {
+            if inside && count == most {
+                return &text[..at];
+            }
+            inside = false;
+        } else if !inside {
+            inside = true;
+            count += 1;
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_words;
+
+    #[test]
+    fn a_cut_text_ends_with_a_whole_word() {
+        assert_eq!(first_words(" one  two\tthree", 2), " one  two");
+        assert_eq!(first_words("one two", 2), "one two");
+        assert_eq!(first_words("one two ", usize::MAX), "one two ");
+        assert_eq!(first_words("", 3), "");
+    }
 }

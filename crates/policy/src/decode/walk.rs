@@ -31,6 +31,15 @@ impl Prefilled {
         let (hidden, cache) = model.prefill(prompts, &conditions.begun(prompts.rows()?))?;
         Ok(Self { hidden, cache })
     }
+
+    /// The same once more, sharing what was read: for a second way of answering.
+    ///
+    /// # Errors
+    /// [`PolicyError::Torch`].
+    pub fn again(&self) -> Result<Self, PolicyError> {
+        let all: Vec<usize> = (0..self.cache.num_prompts()).collect();
+        Ok(Self { hidden: self.hidden.shallow_clone(), cache: self.cache.of_prompts(&all)? })
+    }
 }
 
 /// The branches of every prompt and what the model has read of them.

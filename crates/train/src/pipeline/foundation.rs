@@ -1,12 +1,15 @@
 //! What all stages of a run stand on: item vectors, Semantic IDs, tokenizer.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use ndarray::Array2;
 use sidereal_baselines::{Ppmi, PpmiConfig, PpmiVectors, concat_embeddings};
-use sidereal_corpus::{ItemId, Split};
+use sidereal_corpus::{
+    Chat, ItemId, Message, Prompt, PromptSet, Rendered, Split, Task, Tasks, Wording, without_codes,
+};
 use sidereal_policy::{
     PolicyError, SidTokenizer, TextEncoder, Weights, read_safetensors, write_safetensors,
 };
@@ -14,20 +17,44 @@ use sidereal_quantizer::{Collisions, FitStep, QualityReport, RqKMeans};
 use sidereal_sid::Catalog;
 use tch::Tensor;
 
-use super::Pipeline;
 use super::run::{Run, hash_file, hash_of, write_json};
+use super::texts::Texts;
+use super::{EmbedConfig, Pipeline, Published, SidConfig};
 use crate::TrainError;
 use crate::checkpoint::Binding;
 use crate::observe::Observer;
 
 impl Pipeline<'_> {
-    /// Sentence vectors of the titles.
-    pub(super) fn embed(
+    /// Semantic IDs as the recipe makes them, or as they were published.
+    pub(super) fn semantic_ids(
         &self,
+        run: &mut Run,
+        split: &Split,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        if let (Some(embed), Some(sids)) = (&self.recipe.embed, &self.recipe.sids) {
+            self.embed(embed, run, observer)?;
+            return self.quantize(embed, sids, run, split, observer);
+        }
+        let Some(Published { catalog, .. }) = self.published else {
+            let (field, found) = ("sids".to_owned(), "missing".to_owned());
+            let needed = "settings, or data that were published with semantic ids";
+            return Err(TrainError::Setting { field, found, needed });
+        };
+        let inputs = Binding::from([("catalogue".to_owned(), catalog.hash())]);
+        run.stage("quantize", inputs, &["catalog.json", "quality.json"], |run| {
+            write_json(&run.path("quality.json"), &QualityReport::from_catalog(catalog))?;
+            Ok(catalog.save(&run.path("catalog.json"))?)
+        })
+    }
+
+    /// Sentence vectors of the titles.
+    fn embed(
+        &self,
+        config: &EmbedConfig,
         run: &mut Run,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
-        let config = &self.recipe.embed;
         let inputs = Binding::from([
             ("dataset".to_owned(), self.dataset.hash()),
             ("encoder".to_owned(), hash_file(&config.encoder.join("model.safetensors"))?),
@@ -45,8 +72,10 @@ impl Pipeline<'_> {
     }
 
     /// Unique Semantic IDs of the item vectors.
-    pub(super) fn quantize(
+    fn quantize(
         &self,
+        embed: &EmbedConfig,
+        sids: &SidConfig,
         run: &mut Run,
         split: &Split,
         observer: &mut dyn Observer,
@@ -54,11 +83,10 @@ impl Pipeline<'_> {
         let inputs = Binding::from([
             ("embeddings".to_owned(), run.output_hash("embed", "embeddings.safetensors")),
             ("train".to_owned(), split.train.hash()),
-            ("settings".to_owned(), hash_of(&(&self.recipe.embed, &self.recipe.sids))?),
+            ("settings".to_owned(), hash_of(&(embed, sids))?),
         ]);
         run.stage("quantize", inputs, &["catalog.json", "quality.json"], |run| {
-            let vectors = self.item_vectors(&run.path("embeddings.safetensors"), split)?;
-            let sids = &self.recipe.sids;
+            let vectors = self.item_vectors(embed, &run.path("embeddings.safetensors"), split)?;
             let per_level = sids.iterations * sids.restarts;
             let total = per_level * sids.codebook_sizes.len();
             let params = RqKMeans::params(sids.codebook_sizes.clone(), self.recipe.seed)
@@ -83,7 +111,12 @@ impl Pipeline<'_> {
     }
 
     /// Text vectors, with the collaborative part beside them where the settings ask for it.
-    fn item_vectors(&self, path: &Path, split: &Split) -> Result<Array2<f32>, TrainError> {
+    fn item_vectors(
+        &self,
+        config: &EmbedConfig,
+        path: &Path,
+        split: &Split,
+    ) -> Result<Array2<f32>, TrainError> {
         let mut tensors = read_safetensors(path)?;
         let tensor = tensors.remove("embeddings").ok_or_else(|| PolicyError::MissingTensor {
             path: path.to_owned(),
@@ -94,7 +127,6 @@ impl Pipeline<'_> {
             [0, 1].map(|axis| shape.get(axis).and_then(|n| usize::try_from(*n).ok()).unwrap_or(0));
         let values = Vec::<f32>::try_from(tensor.view(-1))?;
         let text = Array2::from_shape_vec((rows, columns), values).unwrap_or_default();
-        let config = &self.recipe.embed;
         if config.collaborative_weight <= 0.0 {
             return Ok(text);
         }
@@ -106,17 +138,26 @@ impl Pipeline<'_> {
         Ok(concat_embeddings(text.view(), vectors.vectors(), config.collaborative_weight)?)
     }
 
-    /// Text pieces of the titles, and a token for each code.
+    /// Text pieces of all that is read and written, and a token for each code.
     pub(super) fn train_tokenizer(
         &self,
         run: &mut Run,
         catalog: &Catalog,
+        split: &Split,
+        prompts: &PromptSet,
+        texts: &Texts,
     ) -> Result<(), TrainError> {
-        let inputs = Binding::from([
+        let used = self.used_tasks();
+        let mut inputs = Binding::from([
             ("dataset".to_owned(), self.dataset.hash()),
             ("spec".to_owned(), hash_of(catalog.spec())?),
             ("settings".to_owned(), hash_of(&self.recipe.tokenizer)?),
         ]);
+        if !used.is_empty() {
+            inputs.insert("train".to_owned(), split.train.hash());
+            inputs.insert("tasks".to_owned(), hash_of(&(&used, prompts.hash()))?);
+            inputs.insert("texts".to_owned(), self.texts_hash(texts)?);
+        }
         run.stage("tokenizer", inputs, &["tokenizer/tokenizer.json"], |run| {
             let dir = run.path("tokenizer");
             fs::create_dir_all(&dir)
@@ -127,8 +168,42 @@ impl Pipeline<'_> {
                 .items()
                 .iter()
                 .map(|item| format!("title: {} sid:title: {} next:", item.title, item.title));
+            let tasks = self.tasks(catalog, prompts, texts)?;
+            let read = tasks_text(&tasks, &used, split, &texts.chats, self.recipe.seed)?;
+            let lines = titles.chain(read);
             let pieces = self.recipe.tokenizer.pieces;
-            Ok(SidTokenizer::train(titles, pieces, catalog.spec())?.save(&dir)?)
+            let lines: Vec<String> = lines.collect();
+            Ok(SidTokenizer::train(lines.iter(), pieces, catalog.spec())?.save(&dir)?)
         })
     }
+}
+
+/// Every sample of these tasks and every conversation as text without codes.
+fn tasks_text(
+    tasks: &Tasks<'_>,
+    used: &BTreeSet<Task>,
+    split: &Split,
+    chats: &[Chat],
+    seed: u64,
+) -> Result<Vec<String>, TrainError> {
+    let used: Vec<Task> = used.iter().copied().collect();
+    let wording = Wording::Varied { seed, epoch: 0 };
+    let text = |sample: &Rendered| {
+        let mut text = match &sample.prompt {
+            Prompt::Plain(text) => text.clone(),
+            Prompt::Chat(messages) => {
+                let line =
+                    |message: &Message| format!("{}: {}\n", message.role.name(), message.content);
+                messages.iter().map(line).collect()
+            }
+        };
+        text.push_str(&sample.completion_text());
+        without_codes(&text)
+    };
+    let mut lines = tasks
+        .train(&split.train, &used, wording)
+        .map(|sample| Ok(text(&sample?)))
+        .collect::<Result<Vec<String>, TrainError>>()?;
+    lines.extend((0..).zip(chats).map(|(row, chat)| text(&chat.render(row))));
+    Ok(lines)
 }

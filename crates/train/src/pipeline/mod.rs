@@ -9,6 +9,7 @@ mod recipe;
 mod run;
 mod stage;
 mod test;
+mod texts;
 mod trained;
 mod training;
 
@@ -17,11 +18,12 @@ pub(crate) use self::run::read_json;
 pub(crate) use self::test::rankings_file;
 
 pub use outcome::{Outcome, Showcase};
-pub use pipeline::{Pipeline, Reference};
+pub use pipeline::{Pipeline, Published, Reference};
 pub use recipe::{
     EmbedConfig, EvaluateConfig, ModelConfig, Recipe, SidConfig, SplitConfig, TokenizerConfig,
 };
 pub use run::Run;
 pub use stage::{Stage, Training};
 pub use test::BucketRow;
+pub use texts::{TeacherConfig, TextsConfig};
 pub use trained::TrainedPolicy;

@@ -9,8 +9,9 @@ use sidereal_sid::Catalog;
 use tch::Device;
 
 use super::run::Run;
+use super::texts::Texts;
 use super::trained::TrainedPolicy;
-use super::{Outcome, Recipe};
+use super::{Outcome, Recipe, SplitConfig};
 use crate::TrainError;
 use crate::checkpoint::Binding;
 use crate::observe::{JsonLog, Observer};
@@ -30,9 +31,18 @@ impl std::fmt::Debug for Reference<'_> {
     }
 }
 
+/// What some data are published with.
+#[derive(Debug, Clone, Copy)]
+pub struct Published<'a> {
+    /// Semantic IDs of the items.
+    pub catalog: &'a Catalog,
+    /// What is held out.
+    pub split: &'a Split,
+}
+
 /// A recipe over one dataset into one folder.
 ///
-/// Item vectors, Semantic IDs and tokenizer first; then the recipe's trainings, each from the one
+/// Item vectors, Semantic IDs, a teacher's texts and tokenizer first; then the recipe's trainings, each from the one
 /// that it names; then the test of all of them over all items, beside popularity and item
 /// transitions. Whatever a former start finished with the same inputs is skipped; training goes on
 /// from its last checkpoint.
@@ -42,6 +52,8 @@ pub struct Pipeline<'a> {
     pub recipe: &'a Recipe,
     /// Items and histories.
     pub dataset: &'a Dataset,
+    /// What came with them: taken where the recipe makes no Semantic IDs, or no split, of its own.
+    pub published: Option<Published<'a>>,
     /// Further systems for the tables.
     pub references: &'a [Reference<'a>],
     /// The run's folder.
@@ -55,6 +67,7 @@ pub(super) struct Context<'a> {
     pub(super) split: Split,
     pub(super) prompts: &'a PromptSet,
     pub(super) catalog: Catalog,
+    pub(super) texts: Texts,
     pub(super) tokenizer: SidTokenizer,
     pub(super) constraint: Constraint,
     pub(super) binding: Binding,
@@ -67,19 +80,22 @@ impl Pipeline<'_> {
     /// Those of every stage; what finished stages wrote stays valid.
     pub fn run(&self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
         self.recipe.check()?;
-        let split = self.recipe.split.split(self.dataset, self.recipe.max_history)?;
+        let registry = PromptRegistry::builtin()?;
+        let prompts = registry.set(&self.recipe.prompts)?;
+        let split = match (self.recipe.split, self.published) {
+            (SplitConfig::Published, Some(published)) => published.split.clone(),
+            (own, _) => own.split(self.dataset, self.recipe.max_history)?,
+        };
         let mut run = Run::open(self.out, self.recipe)?;
         let log_path = run.path("metrics.jsonl");
         let mut observer = Logged { log: JsonLog::open(&log_path)?, inner: observer };
         let observer: &mut dyn Observer = &mut observer;
 
-        self.embed(&mut run, observer)?;
-        self.quantize(&mut run, &split, observer)?;
+        self.semantic_ids(&mut run, &split, observer)?;
         let catalog = Catalog::load(&run.path("catalog.json"))?;
-        self.train_tokenizer(&mut run, &catalog)?;
+        let texts = self.texts(&mut run, &split, &catalog, observer)?;
+        self.train_tokenizer(&mut run, &catalog, &split, prompts, &texts)?;
         let tokenizer = SidTokenizer::load(&run.path("tokenizer"), catalog.spec())?;
-        let registry = PromptRegistry::builtin()?;
-        let prompts = registry.set("terse")?;
         let binding = Binding::from([
             ("catalogue".to_owned(), catalog.hash()),
             ("tokenizer".to_owned(), run.output_hash("tokenizer", "tokenizer/tokenizer.json")),
@@ -87,7 +103,7 @@ impl Pipeline<'_> {
             ("split".to_owned(), split.hash()),
         ]);
         let constraint = Constraint::new(&catalog, &tokenizer, self.device)?;
-        let context = Context { split, prompts, catalog, tokenizer, constraint, binding };
+        let context = Context { split, prompts, catalog, texts, tokenizer, constraint, binding };
 
         for stage in &self.recipe.stages {
             self.train(stage, &mut run, &context, observer)?;

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Dataset, Shares, Split, global_time, leave_one_out};
 use sidereal_policy::{Architecture, DecoderConfig};
 
-use super::{Stage, like, stage};
+use super::{Stage, TextsConfig, Training, like, stage};
 use crate::TrainError;
 use crate::setting::check_counts;
+use crate::sft::SftConfig;
 
 /// Settings of a run; every seed follows from `seed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,10 +24,18 @@ pub struct Recipe {
     /// What is held out.
     #[serde(default)]
     pub split: SplitConfig,
-    /// Item vectors.
-    pub embed: EmbedConfig,
-    /// Semantic IDs.
-    pub sids: SidConfig,
+    /// Item vectors, from which Semantic IDs are made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embed: Option<EmbedConfig>,
+    /// Semantic IDs made of item vectors; without them, those that were published with the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sids: Option<SidConfig>,
+    /// Name of the set that words all tasks.
+    #[serde(default = "terse")]
+    pub prompts: String,
+    /// Texts beside titles.
+    #[serde(default)]
+    pub texts: TextsConfig,
     /// Text pieces.
     pub tokenizer: TokenizerConfig,
     /// Decoder.
@@ -36,6 +45,10 @@ pub struct Recipe {
     /// Trainings, each behind the one that it starts from.
     #[serde(rename = "stage")]
     pub stages: Vec<Stage>,
+}
+
+fn terse() -> String {
+    "terse".to_owned()
 }
 
 /// What is held out for validation and test.
@@ -48,19 +61,27 @@ pub enum SplitConfig {
     LeaveOneOut,
     /// All samples by time, 8:1:1 (SINGER, `SIDReasoner`). Needs times.
     GlobalTime,
+    /// As the data were published.
+    Published,
 }
 
 impl SplitConfig {
     /// Splits a dataset; histories keep their latest `max_history` items.
     ///
     /// # Errors
-    /// Those of the split.
+    /// Those of the split; [`TrainError::Setting`] for [`Published`](Self::Published), which comes
+    /// with the data.
     pub fn split(self, dataset: &Dataset, max_history: usize) -> Result<Split, TrainError> {
         let window = NonZeroUsize::new(max_history).unwrap_or(NonZeroUsize::MIN);
         Ok(match self {
             Self::LeaveOneOut => leave_one_out(dataset, window)?,
             Self::GlobalTime => {
                 global_time(dataset, Shares { train: 8, valid: 1, test: 1 }, window)?
+            }
+            Self::Published => {
+                let (field, found) = ("split".to_owned(), "published".to_owned());
+                let needed = "data that were published with a split";
+                return Err(TrainError::Setting { field, found, needed });
             }
         })
     }
@@ -193,20 +214,58 @@ impl Recipe {
     pub fn check(&self) -> Result<(), TrainError> {
         check_counts(&[
             ("max_history", self.max_history),
-            ("embed.batch_size", self.embed.batch_size),
-            ("sids.iterations", self.sids.iterations),
-            ("sids.restarts", self.sids.restarts),
             ("evaluate.beam_width", self.evaluate.beam_width),
             ("evaluate.batch_size", self.evaluate.batch_size),
             ("evaluate.valid_users", self.evaluate.valid_users),
             ("evaluate.resamples", self.evaluate.resamples),
         ])?;
-        let weight = self.embed.collaborative_weight;
+        self.check_sids()?;
+        self.check_texts()?;
+        stage::check(&self.stages)
+    }
+
+    /// Item vectors serve Semantic IDs and nothing else.
+    fn check_sids(&self) -> Result<(), TrainError> {
+        let (embed, sids) = match (&self.embed, &self.sids) {
+            (Some(embed), Some(sids)) => (embed, sids),
+            (None, None) => return Ok(()),
+            (embed, _) => {
+                let found = if embed.is_some() { "`embed` alone" } else { "`sids` alone" };
+                let (field, found) = ("sids".to_owned(), found.to_owned());
+                return Err(TrainError::Setting { field, found, needed: "both or neither" });
+            }
+        };
+        check_counts(&[
+            ("embed.batch_size", embed.batch_size),
+            ("sids.iterations", sids.iterations),
+            ("sids.restarts", sids.restarts),
+        ])?;
+        let weight = embed.collaborative_weight;
         if !(weight >= 0.0 && weight.is_finite()) {
             let (field, found) = ("embed.collaborative_weight".to_owned(), weight.to_string());
             return Err(TrainError::Setting { field, found, needed: "a number from 0" });
         }
-        stage::check(&self.stages)
+        Ok(())
+    }
+
+    /// Texts that nobody reads, or that are asked for and not there.
+    fn check_texts(&self) -> Result<(), TrainError> {
+        let TextsConfig { chat, description_words, .. } = &self.texts;
+        check_counts(&[("texts.description_words", description_words.unwrap_or(1))])?;
+        let asks = |stage: &&Stage| matches!(&stage.training, Training::Sft(SftConfig { mixture: Some(mixture), .. }) if mixture.chat > 0.0);
+        let asking = self.stages.iter().find(asks);
+        let (field, found, needed) = match (asking, chat) {
+            (Some(stage), None) => (
+                format!("stage.{}.sft.mixture.chat", stage.name),
+                "without `texts.chat`",
+                "a file of conversations",
+            ),
+            (None, Some(_)) => {
+                ("texts.chat".to_owned(), "a file", "a stage whose mixture takes conversations")
+            }
+            _ => return Ok(()),
+        };
+        Err(TrainError::Setting { field, found: found.to_owned(), needed })
     }
 
     /// The stage of this name.

@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use sidereal_baselines::{Case, ItemTransition, Popularity, TransitionSearch, evaluate};
-use sidereal_corpus::{HeldOut, ItemId, Sample, SampleId, Tasks};
+use sidereal_corpus::{HeldOut, ItemId, Sample, SampleId, Task};
 use sidereal_metrics::{
     Bootstrap, BootstrapConfig, Level, Metric, Report, ScoreKind, SeenItems, Split,
 };
@@ -67,6 +67,7 @@ impl Pipeline<'_> {
                 split: match self.recipe.split {
                     SplitConfig::LeaveOneOut => Split::LeaveOneOutTest,
                     SplitConfig::GlobalTime => Split::GlobalTimeTest,
+                    SplitConfig::Published => Split::Given("published".to_owned()),
                 },
                 num_users: context.split.test.num_samples(),
                 kept: BTreeMap::new(),
@@ -138,10 +139,10 @@ impl Pipeline<'_> {
         tables: &mut Tables,
         observer: &mut dyn Observer,
     ) -> Result<Vec<BucketRow>, TrainError> {
-        let tasks = Tasks::new(self.dataset, &context.catalog, context.prompts)?;
-        let encoder = Encoder::new(&context.tokenizer, &context.catalog);
+        let tasks = self.tasks(&context.catalog, context.prompts, &context.texts)?;
+        let encoder = Encoder::new(&context.tokenizer, &context.catalog, context.prompts)?;
         let samples: Vec<Sample<'_>> = context.split.test.samples().collect();
-        let prompts = prompts_of(&tasks, &encoder, &samples)?;
+        let prompts = prompts_of(&tasks, &encoder, Task::NextItem, &samples)?;
         let seen: BTreeMap<SampleId, &[ItemId]> =
             samples.iter().map(|sample| (sample.id, sample.seen)).collect();
         let seen = |id: SampleId| seen.get(&id).copied().unwrap_or_default();

@@ -7,7 +7,7 @@ mod supervised;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
-use sidereal_corpus::{HeldOut as _, Sample, Tasks};
+use sidereal_corpus::{HeldOut as _, Sample, Task, Tasks};
 use sidereal_policy::Decoder;
 
 use super::run::{Run, hash_of};
@@ -39,6 +39,9 @@ impl Pipeline<'_> {
         let mut binding = context.binding.clone();
         let settings = hash_of(&(stage, &self.recipe.evaluate, self.recipe.seed))?;
         binding.insert("settings".to_owned(), settings);
+        if matches!(&stage.training, Training::Sft(config) if config.mixture.is_some()) {
+            binding.insert("texts".to_owned(), self.texts_hash(&context.texts)?);
+        }
         match &stage.from {
             Some(from) => {
                 let file = format!("{from}/model.safetensors");
@@ -64,8 +67,8 @@ impl Pipeline<'_> {
             let workshop = Workshop {
                 stage: &stage.name,
                 context,
-                tasks: Tasks::new(self.dataset, &context.catalog, context.prompts)?,
-                encoder: Encoder::new(&context.tokenizer, &context.catalog),
+                tasks: self.tasks(&context.catalog, context.prompts, &context.texts)?,
+                encoder: Encoder::new(&context.tokenizer, &context.catalog, context.prompts)?,
                 checkpoints: checkpoints.clone(),
             };
             let model = match &stage.training {
@@ -92,13 +95,14 @@ impl Pipeline<'_> {
     }
 }
 
-/// Prompts of next-item samples.
+/// Prompts of a task about samples.
 pub(super) fn prompts_of(
     tasks: &Tasks<'_>,
     encoder: &Encoder<'_>,
+    task: Task,
     samples: &[Sample<'_>],
 ) -> Result<Vec<Prompt>, TrainError> {
     let rendered =
-        samples.iter().map(|sample| tasks.next_item(sample)).collect::<Result<Vec<_>, _>>()?;
+        samples.iter().map(|sample| tasks.asked(task, sample)).collect::<Result<Vec<_>, _>>()?;
     encoder.prompts(&rendered)
 }

@@ -7,7 +7,25 @@ use sidereal_rl::Surrogate;
 use super::{AdvantageConfig, RolloutConfig};
 use crate::TrainError;
 use crate::optim::OptimConfig;
+use crate::reasoning::Thinking;
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
+
+/// Reinforcement of thoughts with their answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReasoningConfig {
+    /// Share of a run's prompts that are asked as the task `reasoning`. Range `(0, 1]`.
+    pub share: f64,
+    /// How their rollouts are drawn.
+    pub thinking: Thinking,
+}
+
+impl Default for ReasoningConfig {
+    /// All prompts.
+    fn default() -> Self {
+        Self { share: 1.0, thinking: Thinking::default() }
+    }
+}
 
 /// Settings of online reinforcement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,14 +40,18 @@ pub struct RlConfig {
     pub alignment_share: f64,
     /// Rollouts of a prompt, `G`.
     pub group_size: usize,
-    /// How they are found.
+    /// How those of a prompt that is answered directly are found.
     pub rollout: RolloutConfig,
+    /// Prompts that are thought about before they are answered; all are answered directly where it
+    /// is left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<ReasoningConfig>,
     /// Most groups drawn in a step, as a multiple of `prompts_per_step`. Above 1, groups whose
     /// rewards have no spread are replaced by those of further prompts (DAPO's and GREAM's dynamic
     /// sampling); at 1 they stay and teach nothing.
     pub max_draws: usize,
-    /// Whether hard prompts are drawn again behind a prefix of the target that shrinks over the
-    /// run (SINGER eqs 3-5).
+    /// Whether hard prompts that are answered directly are drawn again behind a prefix of the target
+    /// that shrinks over the run (SINGER eqs 3-5).
     pub prefix_curriculum: bool,
     /// What a code's probability is a share of.
     pub scoring: Scoring,
@@ -67,6 +89,7 @@ impl Default for RlConfig {
             alignment_share: 0.0,
             group_size: 16,
             rollout: RolloutConfig::default(),
+            reasoning: None,
             max_draws: 1,
             prefix_curriculum: true,
             scoring: Scoring::Full,
@@ -112,7 +135,30 @@ impl RlConfig {
                 needed: "a share above 0, up to 1",
             })
         };
-        of_stage(stage, counts.and(rate).and(shares).and(in_table("rl", check_optim(&self.optim))))
+        let checked = counts.and(rate).and(shares).and(self.check_reasoning());
+        of_stage(stage, checked.and(in_table("rl", check_optim(&self.optim))))
+    }
+
+    /// Accepts shares of prompts that fit together, and no setting of direct answers where there are
+    /// none.
+    fn check_reasoning(&self) -> Result<(), TrainError> {
+        let Some(ReasoningConfig { share, thinking }) = &self.reasoning else { return Ok(()) };
+        thinking.check("rl.reasoning.thinking")?;
+        let refuse = |field: &str, found: String, needed| {
+            Err(TrainError::Setting { field: format!("rl.{field}"), found, needed })
+        };
+        if !(*share > 0.0 && share + self.alignment_share <= 1.0) {
+            let needed = "a share above 0, with `alignment_share` up to 1";
+            return refuse("reasoning.share", share.to_string(), needed);
+        }
+        let needed = "nothing of direct answers where all prompts are thought about";
+        if *share >= 1.0 && self.prefix_curriculum {
+            return refuse("prefix_curriculum", "true".to_owned(), needed);
+        }
+        if *share >= 1.0 && self.rollout != RolloutConfig::default() {
+            return refuse("rollout", format!("{:?}", self.rollout), needed);
+        }
+        Ok(())
     }
 
     /// Whether the objective looks at a reference.

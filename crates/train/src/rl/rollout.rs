@@ -3,17 +3,17 @@
 use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::SampleId;
 use sidereal_policy::{
     BeamSearch, CompletionToken, Conditions, Decoder, Hypothesis, Rollout, Sampler, SamplingConfig,
-    TokenBatch,
+    Target, TokenBatch,
 };
 use sidereal_rl::{PrefixSchedule, select_distinct};
 use sidereal_sid::SemanticId;
 
 use super::{Rl, RlPrompt};
 use crate::TrainError;
-use crate::encode::scored_codes;
+use crate::encode::{Mode, scored_codes};
+use crate::reasoning::Thinker;
 use crate::sft::step_seed;
 
 /// How the rollouts of a group are found, under the trie.
@@ -49,8 +49,21 @@ pub(super) struct PromptGroup<'p> {
     pub(super) target: SemanticId,
     /// What each rollout names, the guide's codes included.
     pub(super) sids: Vec<SemanticId>,
-    /// What each rollout wrote behind the guide.
+    /// What each rollout wrote behind the guide, or behind the opening of its thoughts.
     pub(super) completions: Vec<Vec<CompletionToken>>,
+    /// Of each rollout; empty for a prompt that is answered directly.
+    pub(super) thoughts: Vec<Thoughts>,
+}
+
+/// What is told of a rollout's thoughts.
+#[derive(Debug)]
+pub(super) struct Thoughts {
+    /// Tokens that were drawn.
+    pub(super) drawn: usize,
+    /// Whether they did not close by themselves.
+    pub(super) forced: bool,
+    /// Thoughts and answer, as rewards on texts read them.
+    pub(super) text: String,
 }
 
 impl PromptGroup<'_> {
@@ -82,6 +95,7 @@ impl Rl<'_> {
                 target: self.semantic_id(&prompt.target),
                 sids: Vec::new(),
                 completions: Vec::new(),
+                thoughts: Vec::new(),
             })
             .collect();
         let [seed, guided_seed] = [0, 1].map(|round| step_seed(self.seed, 2 * step + round));
@@ -93,7 +107,8 @@ impl Rl<'_> {
             group.hard = !group.sids.contains(&group.target);
             let target = &group.prompt.target;
             let guide = schedule.guide_len(step as u64, target.len());
-            if self.config.prefix_curriculum && group.hard && guide > 0 {
+            let direct = group.prompt.prompt.mode == Mode::Direct;
+            if direct && self.config.prefix_curriculum && group.hard && guide > 0 {
                 group.guide = target[..guide].to_vec();
                 group.ids.extend(self.constraint.ids(&group.guide));
                 again.push(group);
@@ -105,8 +120,88 @@ impl Rl<'_> {
         Ok(groups)
     }
 
-    /// Draws all these groups anew behind their guides.
+    /// Draws all these groups, each in its mode.
     fn draw(
+        &self,
+        model: &Decoder,
+        groups: &mut [&mut PromptGroup<'_>],
+        seed: i64,
+    ) -> Result<(), TrainError> {
+        let direct = |group: &&mut PromptGroup<'_>| group.prompt.prompt.mode == Mode::Direct;
+        let (mut direct, mut reasoned): (Vec<_>, Vec<_>) =
+            groups.iter_mut().map(|group| &mut **group).partition(direct);
+        if !direct.is_empty() {
+            self.draw_direct(model, &mut direct, seed)?;
+        }
+        if !reasoned.is_empty() {
+            self.draw_reasoned(model, &mut reasoned, seed)?;
+        }
+        Ok(())
+    }
+
+    /// Draws chains of thought with an answer each.
+    fn draw_reasoned(
+        &self,
+        model: &Decoder,
+        groups: &mut [&mut PromptGroup<'_>],
+        seed: i64,
+    ) -> Result<(), TrainError> {
+        let thinker = self.thinker(model, u64::from_le_bytes(seed.to_le_bytes()))?;
+        let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
+        let limit = thinker.longest_prompt();
+        let prompts = TokenBatch::new(&ids, self.tokenizer.pad(), limit, model.device())?;
+        let keys: Vec<u64> = groups.iter().map(|group| group.prompt.prompt.key()).collect();
+        let found = thinker.rollouts(&prompts, &keys, self.config.group_size)?;
+        for (group, rollouts) in groups.iter_mut().zip(found) {
+            self.take(group, rollouts.iter().map(|rollout| &rollout.answer));
+            group.completions =
+                rollouts.iter().map(|rollout| rollout.completion(self.constraint)).collect();
+            let thoughts = rollouts.iter().zip(&group.completions).map(|(rollout, completion)| {
+                let (drawn, forced) = (rollout.drawn(), rollout.chain.is_forced());
+                Ok(Thoughts { drawn, forced, text: self.text(completion)? })
+            });
+            group.thoughts = thoughts.collect::<Result<_, TrainError>>()?;
+        }
+        Ok(())
+    }
+
+    /// The policy as it thinks.
+    pub(super) fn thinker<'m>(
+        &'m self,
+        model: &'m Decoder,
+        seed: u64,
+    ) -> Result<Thinker<'m>, TrainError> {
+        let (Some(markers), Some(reasoning)) = (self.markers, &self.config.reasoning) else {
+            return Err(TrainError::Setting {
+                field: format!("stage.{}.rl.reasoning", self.stage),
+                found: "missing".to_owned(),
+                needed: "settings, and prompts that word the task `reasoning`",
+            });
+        };
+        Ok(Thinker {
+            model,
+            constraint: self.constraint,
+            markers,
+            thinking: reasoning.thinking,
+            scoring: self.config.scoring,
+            seed,
+        })
+    }
+
+    /// A completion as text.
+    pub(super) fn text(&self, completion: &[CompletionToken]) -> Result<String, TrainError> {
+        let id = |token: &CompletionToken| match token {
+            CompletionToken::Read(id) | CompletionToken::Scored(Target::Word(id)) => Some(*id),
+            CompletionToken::Scored(Target::Code { token, .. }) => {
+                self.tokenizer.sid_ids().get(usize::try_from(*token).ok()?).copied()
+            }
+        };
+        let ids: Vec<u32> = completion.iter().filter_map(id).collect();
+        Ok(self.tokenizer.decode(&ids)?)
+    }
+
+    /// Draws all these groups anew behind their guides.
+    fn draw_direct(
         &self,
         model: &Decoder,
         groups: &mut [&mut PromptGroup<'_>],
@@ -114,10 +209,10 @@ impl Rl<'_> {
     ) -> Result<(), TrainError> {
         let limit = model.config().max_position_embeddings;
         let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
-        let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
+        let prompts = TokenBatch::new(&ids, self.tokenizer.pad(), limit, model.device())?;
         let guides: Vec<Vec<u32>> = groups.iter().map(|group| group.guide.clone()).collect();
         let guides: Vec<&[u32]> = guides.iter().map(Vec::as_slice).collect();
-        let keys: Vec<u64> = groups.iter().map(|group| key(group.prompt.prompt.id)).collect();
+        let keys: Vec<u64> = groups.iter().map(|group| group.prompt.prompt.key()).collect();
         let conditions = Conditions { keys: &keys, ..Conditions::guided(&guides) };
         let size = self.config.group_size;
         let sampler = |sampling| Sampler {
@@ -191,15 +286,5 @@ impl Rl<'_> {
 
     fn semantic_id(&self, tokens: &[u32]) -> SemanticId {
         tokens.iter().filter_map(|t| Some(self.spec.level_and_code(*t)?.1)).collect()
-    }
-}
-
-/// A sample's name for its random numbers: what is drawn does not depend on its neighbours.
-fn key(id: SampleId) -> u64 {
-    match id {
-        SampleId::Event { user, position } => u64::from(user.0) << 32 | u64::from(position),
-        // No user has so many events.
-        SampleId::Item(item) => u64::from(item.0) << 32 | u64::from(u32::MAX),
-        SampleId::Chat(chat) => u64::from(chat) << 32 | u64::from(u32::MAX - 1),
     }
 }

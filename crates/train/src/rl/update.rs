@@ -87,7 +87,7 @@ impl Rl<'_> {
         model: &'m Decoder,
         groups: &[&PromptGroup<'_>],
     ) -> Result<LogpPass<'m>, TrainError> {
-        let batch = CompletionBatch::new(groups, self.pad, model)?;
+        let batch = CompletionBatch::new(groups, self.tokenizer.pad(), model)?;
         let completions = batch.completions();
         Ok(completion_pass(model, self.constraint, &completions, self.config.scoring)?.pass)
     }
@@ -133,7 +133,7 @@ impl Rl<'_> {
         model: &Decoder,
         groups: &[&PromptGroup<'_>],
     ) -> Result<Vec<f64>, TrainError> {
-        let batch = CompletionBatch::new(groups, self.pad, model)?;
+        let batch = CompletionBatch::new(groups, self.tokenizer.pad(), model)?;
         let completions = batch.completions();
         Ok(completion_entropy(model, self.constraint, &completions, self.config.scoring)?)
     }

@@ -3,7 +3,7 @@
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
-use sidereal_corpus::{ItemId, Negatives, Sample};
+use sidereal_corpus::{ItemId, Negatives, Sample, Task};
 use sidereal_policy::{BeamSearch, CompletionToken, Decoder};
 
 use super::{Workshop, prompts_of};
@@ -25,7 +25,7 @@ impl Pipeline<'_> {
     ) -> Result<Decoder, TrainError> {
         let Workshop { context, tasks, encoder, .. } = workshop;
         let pairs = self.pairs(config, &model, workshop, observer)?;
-        let valid = prompts_of(tasks, encoder, &self.valid_samples(context))?;
+        let valid = prompts_of(tasks, encoder, Task::NextItem, &self.valid_samples(context))?;
         let training = PreferenceTraining {
             stage: workshop.stage,
             config,
@@ -54,7 +54,7 @@ impl Pipeline<'_> {
         order.truncate(config.steps * config.pairs_per_step);
         let samples: Vec<Sample<'_>> =
             order.iter().filter_map(|index| train.sample(*index)).collect();
-        let prompts = prompts_of(tasks, encoder, &samples)?;
+        let prompts = prompts_of(tasks, encoder, Task::NextItem, &samples)?;
         let count = config.num_negatives;
         let negatives: Vec<Vec<ItemId>> = if let Some(kind) = config.negatives.kind() {
             let negatives = Negatives::new(kind, train, &context.catalog)?;

@@ -8,6 +8,7 @@ use sidereal_policy::Decoder;
 
 use super::{Workshop, prompts_of};
 use crate::TrainError;
+use crate::encode::Prompt;
 use crate::observe::Observer;
 use crate::pipeline::Pipeline;
 use crate::rl::{RewardConfig, Rl, RlConfig, RlPrompt};
@@ -22,9 +23,10 @@ impl Pipeline<'_> {
         workshop: &Workshop<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Decoder, TrainError> {
-        let Workshop { context, tasks, encoder, .. } = workshop;
+        let Workshop { context, encoder, .. } = workshop;
         let prompts = self.rl_prompts(config, workshop)?;
-        let valid = prompts_of(tasks, encoder, &self.valid_samples(context))?;
+        let valid = self.rl_valid(config, workshop)?;
+        let markers = encoder.markers()?;
         let reward = reward.build(&context.catalog)?;
         let rl = Rl {
             stage: workshop.stage,
@@ -32,7 +34,8 @@ impl Pipeline<'_> {
             reward: reward.borrow(),
             spec: context.catalog.spec(),
             constraint: &context.constraint,
-            pad: context.tokenizer.pad(),
+            tokenizer: &context.tokenizer,
+            markers: markers.as_ref(),
             seed: self.recipe.seed,
             batch_size: self.recipe.evaluate.batch_size,
             checkpoints: &workshop.checkpoints,
@@ -40,7 +43,23 @@ impl Pipeline<'_> {
         rl.run(model, &prompts, &valid, observer)
     }
 
-    /// As many prompts as the run can use: next items, and titles by the share of alignment.
+    /// Validation in the modes of the stage, and in their shares.
+    fn rl_valid(
+        &self,
+        config: &RlConfig,
+        workshop: &Workshop<'_>,
+    ) -> Result<Vec<Prompt>, TrainError> {
+        let Workshop { context, tasks, encoder, .. } = workshop;
+        let samples = self.valid_samples(context);
+        let share = config.reasoning.as_ref().map_or(0.0, |reasoning| reasoning.share);
+        let (thought, direct) = samples.split_at(part(samples.len(), share));
+        let mut prompts = prompts_of(tasks, encoder, Task::Reasoning, thought)?;
+        prompts.extend(prompts_of(tasks, encoder, Task::NextItem, direct)?);
+        Ok(prompts)
+    }
+
+    /// As many prompts as the run can use: next items, those that are thought about by their share,
+    /// and titles by the share of alignment.
     fn rl_prompts(
         &self,
         config: &RlConfig,
@@ -51,18 +70,17 @@ impl Pipeline<'_> {
         let mut order: Vec<usize> = (0..context.split.train.num_samples()).collect();
         order.shuffle(&mut rng);
         order.truncate(config.steps * config.prompts_per_step * config.max_draws);
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share of a length"
-        )]
-        let titles = (order.len() as f64 * config.alignment_share).round() as usize;
+        let titles = part(order.len(), config.alignment_share);
+        let share = config.reasoning.as_ref().map_or(0.0, |reasoning| reasoning.share);
+        let thought = part(order.len(), share);
         order.truncate(order.len() - titles);
-        let mut rendered = order
-            .iter()
-            .filter_map(|index| context.split.train.sample(*index))
-            .map(|sample| tasks.next_item(&sample))
-            .collect::<Result<Vec<Rendered>, _>>()?;
+        let rendered = |order: &[usize], task| {
+            let samples = order.iter().filter_map(|index| context.split.train.sample(*index));
+            samples.map(|sample| tasks.asked(task, &sample)).collect::<Result<Vec<_>, _>>()
+        };
+        let (thought, direct) = order.split_at(thought.min(order.len()));
+        let mut rendered =
+            [rendered(thought, Task::Reasoning)?, rendered(direct, Task::NextItem)?].concat();
         if titles > 0 {
             let mut items: Vec<Rendered> = tasks
                 .train(&context.split.train, &[Task::TitleToSid], Wording::First)
@@ -76,4 +94,15 @@ impl Pipeline<'_> {
             .map(|prompt| Ok(RlPrompt { target: encoder.flat(prompt.target)?, prompt }))
             .collect()
     }
+}
+
+/// A share of a number, from 0 to all.
+fn part(of: usize, share: f64) -> usize {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a length"
+    )]
+    let part = (of as f64 * share).round() as usize;
+    part.min(of)
 }

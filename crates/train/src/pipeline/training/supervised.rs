@@ -10,7 +10,7 @@ use crate::TrainError;
 use crate::fold::Sequence;
 use crate::observe::Observer;
 use crate::pipeline::Pipeline;
-use crate::sft::{Sft, SftConfig, SftData};
+use crate::sft::{Histories, MixedData, MixedTasks, Sft, SftConfig, SftData};
 
 impl Pipeline<'_> {
     /// Supervised fine-tuning.
@@ -22,26 +22,11 @@ impl Pipeline<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Decoder, TrainError> {
         let Workshop { context, tasks, encoder, .. } = workshop;
-        let train = |task| encoder.train(tasks, &context.split.train, task);
-        let mut alignment = Vec::new();
-        if config.alignment_share > 0.0 {
-            alignment.extend(train(Task::TitleToSid)?);
-            alignment.extend(train(Task::SidToTitle)?);
-        }
         let valid = self
             .valid_samples(context)
             .iter()
             .map(|sample| encoder.sequence(&tasks.next_item(sample)?))
             .collect::<Result<_, TrainError>>()?;
-        let plain = train(Task::NextItem)?;
-        let next_item = |epoch: usize| {
-            if config.augment.is_off() {
-                Ok(plain.clone())
-            } else {
-                self.varied(config, workshop, epoch)
-            }
-        };
-        let data = SftData { next_item: &next_item, alignment, valid };
         let sft = Sft {
             stage: workshop.stage,
             config,
@@ -50,7 +35,40 @@ impl Pipeline<'_> {
             seed: self.recipe.seed,
             checkpoints: &workshop.checkpoints,
         };
-        sft.run(model, &data, observer)
+        if let Some(mixture) = &config.mixture {
+            let data = MixedData {
+                dataset: self.dataset,
+                train: &context.split.train,
+                tasks,
+                encoder,
+                chats: if mixture.chat > 0.0 { &context.texts.chats } else { &[] },
+            };
+            let lessons = MixedTasks::new(mixture, config, data, self.recipe.seed)?;
+            return sft.run(model, &SftData { lessons: &lessons, valid }, observer);
+        }
+        let train = |task| encoder.train(tasks, &context.split.train, task);
+        let mut alignment = Vec::new();
+        if config.alignment_share > 0.0 {
+            alignment.extend(train(Task::TitleToSid)?);
+            alignment.extend(train(Task::SidToTitle)?);
+        }
+        let plain = train(Task::NextItem)?;
+        let next_item = |epoch: usize| {
+            if config.augment.is_off() {
+                Ok(plain.clone())
+            } else {
+                self.varied(config, workshop, epoch)
+            }
+        };
+        let lessons = Histories {
+            next_item: &next_item,
+            alignment,
+            alignment_share: config.alignment_share,
+            batch_size: config.batch_size,
+            epochs: config.epochs,
+            seed: self.recipe.seed,
+        };
+        sft.run(model, &SftData { lessons: &lessons, valid }, observer)
     }
 
     /// The training histories, each varied at random for this epoch.

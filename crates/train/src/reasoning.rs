@@ -1,0 +1,188 @@
+//! Thinking before answering: chains of thought, an answer behind each.
+
+use serde::{Deserialize, Serialize};
+use sidereal_corpus::ItemId;
+use sidereal_policy::{
+    BeamSearch, Chain, CompletionToken, Conditions, Constraint, LanguageModel, Reasoner,
+    ReasoningMarkers, Rollout, Sampler, SamplingConfig, Scoring, TokenBatch, WrittenToken,
+    merge_chains,
+};
+
+use crate::TrainError;
+use crate::encode::Prompt;
+use crate::evaluate::Ranking;
+use crate::setting::check_counts;
+
+/// How chains of thought, and the answers behind them, are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Thinking {
+    /// Most tokens that are drawn for a chain, those that close it included; one that does not
+    /// close by then is closed. Range `1..`.
+    pub budget: usize,
+    /// How a token of a chain is drawn.
+    pub words: SamplingConfig,
+    /// How a code of the answer is drawn.
+    pub codes: SamplingConfig,
+}
+
+impl Default for Thinking {
+    /// 256 tokens; chains and answers as the policy would have them, temperature 1 without cuts.
+    fn default() -> Self {
+        let whole = SamplingConfig::new(1.0).unwrap_or(SamplingConfig::greedy());
+        Self { budget: 256, words: whole, codes: whole }
+    }
+}
+
+impl Thinking {
+    /// Accepts settings with which chains can be drawn.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`].
+    pub(crate) fn check(&self, table: &str) -> Result<(), TrainError> {
+        check_counts(&[(&format!("{table}.budget"), self.budget)])
+    }
+}
+
+/// A policy that thinks before it recommends.
+#[derive(Debug, Clone, Copy)]
+pub struct Thinker<'a> {
+    /// The policy: a decoder.
+    pub model: &'a dyn LanguageModel,
+    /// What may be answered.
+    pub constraint: &'a Constraint,
+    /// What closes a chain and leads to the answer, see [`Encoder::markers`](crate::Encoder::markers).
+    pub markers: &'a ReasoningMarkers,
+    /// How chains and answers are drawn.
+    pub thinking: Thinking,
+    /// What a code's probability is a share of.
+    pub scoring: Scoring,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+/// A chain of thought and the Semantic ID that was drawn behind it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ThoughtRollout {
+    /// The thoughts, closed.
+    pub chain: Chain,
+    /// The answer.
+    pub answer: Rollout,
+}
+
+impl ThoughtRollout {
+    /// Thoughts and answer as a completion: what was drawn is scored, what was forced is read.
+    #[must_use]
+    pub fn completion(&self, constraint: &Constraint) -> Vec<CompletionToken> {
+        let thoughts = self.chain.tokens.iter().map(WrittenToken::completion);
+        thoughts.chain(self.answer.completion(constraint)).collect()
+    }
+
+    /// Tokens of the thoughts that were drawn.
+    #[must_use]
+    pub fn drawn(&self) -> usize {
+        self.chain.tokens.iter().filter(|token| token.drawn.is_some()).count()
+    }
+}
+
+/// What a thinking policy found for one prompt.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Thought {
+    /// Chains with a drawn answer each, in the order of their numbers.
+    pub rollouts: Vec<ThoughtRollout>,
+    /// The best Semantic IDs with the chains summed out: a mean of their probabilities behind each
+    /// chain.
+    pub ranking: Ranking,
+}
+
+impl Thinker<'_> {
+    /// `num_rollouts` chains for each prompt, a Semantic ID drawn behind each. What is drawn depends
+    /// on the seed and the prompt's key alone, up to the rounding of logits.
+    ///
+    /// # Errors
+    /// Those of [`Reasoner::think`] and [`Sampler::sample_from`].
+    pub fn rollouts(
+        &self,
+        prompts: &TokenBatch,
+        keys: &[u64],
+        num_rollouts: usize,
+    ) -> Result<Vec<Vec<ThoughtRollout>>, TrainError> {
+        let thoughts = self.reasoner().think(prompts, keys, num_rollouts)?;
+        let conditions = Conditions { keys: &thoughts.keys, ..Conditions::default() };
+        let answers = self.sampler().sample_from(thoughts.start, &conditions, 1)?;
+        Ok(paired(thoughts.chains, answers))
+    }
+
+    /// As [`rollouts`](Self::rollouts), and the ranking of a beam search behind every chain.
+    ///
+    /// # Errors
+    /// As [`rollouts`](Self::rollouts), and those of the search.
+    pub fn think(
+        &self,
+        prompts: &[&Prompt],
+        tokens: &TokenBatch,
+        num_chains: usize,
+        beam_width: usize,
+    ) -> Result<Vec<Thought>, TrainError> {
+        let keys: Vec<u64> = prompts.iter().map(|prompt| prompt.key()).collect();
+        let thoughts = self.reasoner().think(tokens, &keys, num_chains)?;
+        let conditions = Conditions { keys: &thoughts.keys, ..Conditions::default() };
+        let answers = self.sampler().sample_from(thoughts.start.again()?, &conditions, 1)?;
+        let Self { model, constraint, scoring, .. } = *self;
+        let search = BeamSearch { model, constraint, beam_width, scoring };
+        let found = search.search_from(thoughts.start, &conditions, &mut |_| {})?;
+        let rollouts = paired(thoughts.chains, answers);
+        let trie = constraint.trie();
+        let items = |node| -> Vec<ItemId> { trie.items(node).to_vec() };
+        Ok(prompts
+            .iter()
+            .zip(rollouts)
+            .zip(found.chunks(num_chains.max(1)))
+            .map(|((prompt, rollouts), found)| {
+                let mut merged = merge_chains(found);
+                merged.truncate(beam_width);
+                let ranking = Ranking {
+                    id: prompt.id,
+                    target: prompt.target,
+                    found: merged.iter().map(|hypothesis| items(hypothesis.node)).collect(),
+                    scores: merged.iter().map(|hypothesis| hypothesis.score).collect(),
+                };
+                Thought { rollouts, ranking }
+            })
+            .collect())
+    }
+
+    /// Longest prompt that leaves room for thoughts and answer.
+    #[must_use]
+    pub fn longest_prompt(&self) -> usize {
+        let room = self.thinking.budget + self.markers.added() + self.constraint.max_len();
+        self.model.longest_prompt(room)
+    }
+
+    fn reasoner(&self) -> Reasoner<'_> {
+        Reasoner {
+            model: self.model,
+            markers: self.markers,
+            sampling: self.thinking.words,
+            budget: self.thinking.budget,
+            answer_len: self.constraint.max_len(),
+            seed: self.seed,
+        }
+    }
+
+    fn sampler(&self) -> Sampler<'_> {
+        let Self { model, constraint, scoring, seed, thinking, .. } = *self;
+        Sampler { model, constraint, sampling: thinking.codes, scoring, seed }
+    }
+}
+
+/// Each chain with the one answer behind it, prompt by prompt.
+fn paired(chains: Vec<Vec<Chain>>, answers: Vec<Vec<Rollout>>) -> Vec<Vec<ThoughtRollout>> {
+    // Nothing is excluded, so that no chain is without an answer.
+    let mut answers = answers.into_iter().flatten();
+    let mut paired = |chain| Some(ThoughtRollout { chain, answer: answers.next()? });
+    let of_prompt = |chains: Vec<Chain>| chains.into_iter().filter_map(&mut paired).collect();
+    chains.into_iter().map(of_prompt).collect()
+}

@@ -1,0 +1,109 @@
+//! What supervised fine-tuning learns, epoch by epoch.
+
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+
+use crate::TrainError;
+use crate::fold::Sequence;
+
+/// Batches whose rows are sorted by length together: little padding, yet random company.
+const POOL: usize = 32;
+
+/// What there is to learn; what comes when depends on the epoch alone, so that a resumed run sees
+/// the batches of an unbroken one.
+pub trait Lessons {
+    /// The batches of an epoch, from 0.
+    ///
+    /// # Errors
+    /// Whatever keeps the samples from being read.
+    fn epoch(&self, epoch: usize) -> Result<Epoch<'_>, TrainError>;
+}
+
+/// The batches of one epoch, made when they are asked for.
+pub struct Epoch<'a> {
+    /// Batches of this epoch.
+    pub len: usize,
+    /// Batches of all epochs, from which the schedule of the learning rate follows.
+    pub total: usize,
+    /// Batch of a number from 0.
+    pub batch: Box<dyn Fn(usize) -> Result<Vec<Sequence>, TrainError> + 'a>,
+}
+
+impl std::fmt::Debug for Epoch<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Epoch").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+/// Histories and a share of alignment sequences, shuffled anew in each epoch; rows of similar length
+/// stand together, batches come in random order.
+pub struct Histories<'a> {
+    /// SID history → SID of an epoch, folded; every epoch must have the same number of sequences.
+    pub next_item: &'a dyn Fn(usize) -> Result<Vec<Sequence>, TrainError>,
+    /// Title → SID and SID → title.
+    pub alignment: Vec<Sequence>,
+    /// Share of `alignment` that each epoch adds; they take turns.
+    pub alignment_share: f64,
+    /// Sequences of a batch.
+    pub batch_size: usize,
+    /// Passes over them.
+    pub epochs: usize,
+    /// Seed of the order.
+    pub seed: u64,
+}
+
+impl std::fmt::Debug for Histories<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Histories")
+            .field("alignment", &self.alignment.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Lessons for Histories<'_> {
+    fn epoch(&self, epoch: usize) -> Result<Epoch<'_>, TrainError> {
+        let rows = self.sequences(epoch)?;
+        let plan = self.plan(&rows, epoch);
+        let (len, total) = (plan.len(), plan.len() * self.epochs);
+        let batch = move |number: usize| {
+            let indices = plan.get(number).map(Vec::as_slice).unwrap_or_default();
+            Ok(indices.iter().map(|index| rows[*index].clone()).collect())
+        };
+        Ok(Epoch { len, total, batch: Box::new(batch) })
+    }
+}
+
+impl Histories<'_> {
+    /// What an epoch learns: the next-item sequences, and the alignment sequences whose turn it is.
+    fn sequences(&self, epoch: usize) -> Result<Vec<Sequence>, TrainError> {
+        let mut rows = (self.next_item)(epoch)?;
+        let mut turns: Vec<&Sequence> = self.alignment.iter().collect();
+        turns.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
+        let share = (self.alignment_share.clamp(0.0, 1.0) * turns.len() as f64).round();
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to its length"
+        )]
+        let share = share as usize;
+        rows.extend(turns.into_iter().cycle().skip(epoch * share).take(share).cloned());
+        Ok(rows)
+    }
+
+    /// The batches of an epoch: rows of similar length together, batches in random order.
+    fn plan(&self, rows: &[Sequence], epoch: usize) -> Vec<Vec<usize>> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(epoch as u64 + 1);
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.shuffle(&mut rng);
+        let batch = self.batch_size.max(1);
+        let mut batches = Vec::with_capacity(order.len().div_ceil(batch));
+        for pool in order.chunks_mut(batch * POOL) {
+            pool.sort_by_key(|index| rows[*index].ids.len());
+            batches.extend(pool.chunks(batch).map(<[usize]>::to_vec));
+        }
+        batches.shuffle(&mut rng);
+        batches
+    }
+}

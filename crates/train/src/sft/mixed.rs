@@ -1,0 +1,167 @@
+//! The samples of several tasks, in the words of each epoch.
+
+use std::num::NonZeroUsize;
+
+use rayon::prelude::*;
+use sidereal_corpus::{
+    Chat, Cursor, Dataset, ItemId, Mixture, Rendered, Row, Shard, Task, Tasks, TrainSet, Wording,
+};
+
+use super::lessons::{Epoch, Lessons};
+use super::mixture::check_epochs;
+use super::{MixtureConfig, SftConfig};
+use crate::TrainError;
+use crate::encode::Encoder;
+use crate::fold::Sequence;
+
+/// Samples of several tasks, mixed as configured; each is rendered when its batch is asked for, in
+/// the paraphrase of its epoch.
+///
+/// Next items under prompts that continue one another are folded, a sequence for a whole history.
+#[derive(Debug)]
+pub struct MixedTasks<'a> {
+    data: MixedData<'a>,
+    sources: Vec<Source>,
+    mixture: Mixture,
+    max_tokens: usize,
+    size: NonZeroUsize,
+    total: usize,
+    seed: u64,
+}
+
+/// What a mixture of tasks is drawn from.
+#[derive(Debug, Clone, Copy)]
+pub struct MixedData<'a> {
+    /// Items.
+    pub dataset: &'a Dataset,
+    /// Events to learn from.
+    pub train: &'a TrainSet,
+    /// Their wording, with the texts that the tasks need.
+    pub tasks: &'a Tasks<'a>,
+    /// From text to tokens.
+    pub encoder: &'a Encoder<'a>,
+    /// General conversations.
+    pub chats: &'a [Chat],
+}
+
+/// The rows of a source.
+#[derive(Debug)]
+enum Source {
+    /// Whole histories.
+    Folded(Vec<Sequence>),
+    /// Numbers of training events.
+    Events(Task, Vec<usize>),
+    Items(Task, Vec<ItemId>),
+    Chats(usize),
+}
+
+impl Source {
+    fn len(&self) -> usize {
+        match self {
+            Self::Folded(rows) => rows.len(),
+            Self::Events(_, rows) => rows.len(),
+            Self::Items(_, rows) => rows.len(),
+            Self::Chats(len) => *len,
+        }
+    }
+}
+
+impl<'a> MixedTasks<'a> {
+    /// The samples that can be learned, each rendered once to know that it can.
+    ///
+    /// # Errors
+    /// Those of [`MixtureConfig::mixture`] and of rendering.
+    pub fn new(
+        config: &MixtureConfig,
+        sft: &SftConfig,
+        data: MixedData<'a>,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        let mut sources = config
+            .tasks
+            .iter()
+            .map(|task| data.source(*task))
+            .collect::<Result<Vec<_>, TrainError>>()?;
+        let lens: Vec<usize> = sources.iter().map(Source::len).collect();
+        for (task, rows) in config.tasks.iter().zip(&lens) {
+            tracing::info!(%task, rows, "to learn");
+        }
+        let mixture = config.mixture(&lens, data.chats.len())?;
+        check_epochs(&mixture, sft.epochs)?;
+        sources.push(Source::Chats(data.chats.len()));
+        let size = NonZeroUsize::new(sft.batch_size).unwrap_or(NonZeroUsize::MIN);
+        let max_tokens = config.max_tokens;
+        let mut mixed = Self { data, sources, mixture, max_tokens, size, total: 0, seed };
+        for epoch in 0..sft.epochs {
+            mixed.total += mixed.plan(epoch)?.len();
+        }
+        Ok(mixed)
+    }
+
+    /// The rows of each batch of an epoch.
+    fn plan(&self, epoch: usize) -> Result<Vec<Vec<Row>>, TrainError> {
+        let cursor = Cursor { epoch: epoch as u64, position: 0 };
+        let mut batches = self.mixture.resume(self.size, self.seed, Shard::WHOLE, cursor)?;
+        Ok((0..batches.batches_in_epoch()).map(|_| batches.next_batch().to_vec()).collect())
+    }
+
+    fn sequence(&self, row: Row, epoch: usize) -> Result<Sequence, TrainError> {
+        let MixedData { train, tasks, encoder, chats, .. } = self.data;
+        let wording = Wording::Varied { seed: self.seed, epoch: epoch as u64 };
+        let rendered = match &self.sources[row.source] {
+            Source::Folded(rows) => return Ok(rows[row.index].clone().cut(self.max_tokens)),
+            Source::Events(task, rows) => match train.sample(rows[row.index]) {
+                Some(sample) => tasks.event(*task, &sample, wording)?,
+                None => None,
+            },
+            Source::Items(task, rows) => tasks.item(*task, rows[row.index], wording)?,
+            Source::Chats(_) => {
+                let number = u32::try_from(row.index).unwrap_or(u32::MAX);
+                chats.get(row.index).map(|chat| chat.render(number))
+            }
+        };
+        // What could be rendered in one paraphrase can be in all.
+        let sample = rendered.ok_or(TrainError::NoSamples { what: "a mixture of tasks" })?;
+        Ok(encoder.sequence(&sample)?.cut(self.max_tokens))
+    }
+}
+
+impl Lessons for MixedTasks<'_> {
+    fn epoch(&self, epoch: usize) -> Result<Epoch<'_>, TrainError> {
+        let plan = self.plan(epoch)?;
+        let len = plan.len();
+        let batch = move |number: usize| {
+            let rows = plan.get(number).map(Vec::as_slice).unwrap_or_default();
+            rows.par_iter().map(|row| self.sequence(*row, epoch)).collect()
+        };
+        Ok(Epoch { len, total: self.total, batch: Box::new(batch) })
+    }
+}
+
+impl MixedData<'_> {
+    /// The rows of a task that there is something to learn from.
+    fn source(&self, task: Task) -> Result<Source, TrainError> {
+        let Self { dataset, train, tasks, encoder, .. } = self;
+        let learnable = |found: Result<Option<Rendered>, _>| match found {
+            Ok(found) => Ok(found.is_some_and(|rendered| !rendered.completion.is_empty())),
+            Err(error) => Err(TrainError::Corpus(error)),
+        };
+        if task == Task::NextItem && tasks.prompts().spec().continuation {
+            return Ok(Source::Folded(encoder.train(tasks, train, task)?));
+        }
+        if task.is_about_an_item() {
+            let items: Vec<ItemId> = (0..).map(ItemId).take(dataset.num_items()).collect();
+            let kept = items
+                .into_par_iter()
+                .map(|item| Ok(learnable(tasks.item(task, item, Wording::First))?.then_some(item)));
+            let kept: Vec<Option<ItemId>> = kept.collect::<Result<_, TrainError>>()?;
+            return Ok(Source::Items(task, kept.into_iter().flatten().collect()));
+        }
+        let kept = (0..train.num_samples()).into_par_iter().map(|index| {
+            let Some(sample) = train.sample(index) else { return Ok(None) };
+            Ok(learnable(tasks.event(task, &sample, Wording::First))?.then_some(index))
+        });
+        let kept: Vec<Option<usize>> = kept.collect::<Result<_, TrainError>>()?;
+        Ok(Source::Events(task, kept.into_iter().flatten().collect()))
+    }
+}
