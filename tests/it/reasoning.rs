@@ -1,5 +1,6 @@
 //! Tasks in words, then thoughts before recommendations; and once more after kills.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,15 +53,13 @@ impl Shop {
         let spec = SidSpec::new(vec![5, 8], 0).unwrap();
         let catalog = Catalog::new(spec, sids).unwrap();
         let chat = dir.join("chat.jsonl");
-        let talk: String = (2..12)
-            .map(|n| {
-                format!(
-                    "{{\"messages\": [{{\"role\": \"user\", \"content\": \"{n} + {n}?\"}}, \
-                     {{\"role\": \"assistant\", \"content\": \"<think>twice {n}</think>{}\"}}]}}\n",
-                    2 * n
-                )
-            })
-            .collect();
+        let mut talk = String::new();
+        for n in 2..12 {
+            let asked = format!("{{\"role\": \"user\", \"content\": \"{n} + {n}?\"}}");
+            let said = format!("<think>twice {n}</think>{}", 2 * n);
+            let said = format!("{{\"role\": \"assistant\", \"content\": \"{said}\"}}");
+            writeln!(talk, "{{\"messages\": [{asked}, {said}]}}").unwrap();
+        }
         fs::write(&chat, talk).unwrap();
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/it/reasoning.toml");
         let mut recipe = Recipe::load(&path).unwrap();
@@ -87,7 +86,7 @@ fn tasks_in_words_and_thoughts_walk_the_same_curve_after_kills() {
     for (stage, budget) in [("srpo", 24.0), ("grpo", 16.0)] {
         let mut lens = of(stage).filter_map(|record| record.values.get("thought")).peekable();
         assert!(lens.peek().is_some() && lens.all(|len| (1.0..=budget).contains(len)));
-        let shown = of(stage).last().and_then(|record| record.rollouts.clone()).unwrap();
+        let shown = of(stage).next_back().and_then(|record| record.rollouts.clone()).unwrap();
         assert_eq!(shown.rollouts.len(), 4);
         assert!(shown.rollouts.iter().all(|rollout| rollout.text.contains("<a_")));
     }
