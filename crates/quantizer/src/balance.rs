@@ -4,9 +4,11 @@
 //! evenly. While centroids move, nearly even is enough; the final assignment moves the last rows
 //! along shortest paths.
 
+mod auction;
 mod fill;
 mod groups;
 mod held;
+mod moves;
 mod prices;
 mod shortlist;
 #[cfg(test)]
@@ -16,9 +18,10 @@ mod transport;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use self::auction::raise;
 use self::groups::Group;
 use self::held::Held;
-use self::prices::{Limits, raise, spread};
+use self::prices::{Limits, spread};
 use self::shortlist::Shortlist;
 use self::transport::Transport;
 use crate::rows::{BLOCK, Residuals, Table};
@@ -45,6 +48,10 @@ pub enum Balance {
 
 /// Most passes over the rows of the final assignment: each begins with the prices of the one before.
 const PASSES: usize = 6;
+/// Groups of more rows than this need no proof that no code off the rows' lists would do better, and
+/// may send one row in [`FEW`] to the nearest code that has room.
+const PROVEN: usize = 1 << 17;
+const FEW: usize = 1000;
 
 /// Assigns rows to codes under capacities, iteration after iteration.
 #[derive(Debug)]
@@ -95,7 +102,8 @@ impl Balancer {
         self.by_row(&chosen)
     }
 
-    /// A code for each row, with exact sizes.
+    /// A code for each row, with exact sizes: the assignment of least cost for groups of up to
+    /// [`PROVEN`] rows, near it for larger ones.
     pub(crate) fn exact(&mut self, rows: &Residuals<'_>, table: &Table) -> Vec<u32> {
         // Differences of costs below this are rounding.
         let scale = table.norms.iter().map(|norm| f64::from(*norm)).sum::<f64>();
@@ -130,7 +138,7 @@ impl Balancer {
         codes
     }
 
-    /// Whether the assignment is certain to be the one of least cost.
+    /// Whether another pass would change little: none for small groups.
     fn solve(
         &mut self,
         shortlist: &Shortlist,
@@ -167,8 +175,11 @@ impl Balancer {
                             raise(&lists, prices, enough);
                         }
                     }
-                    transport.solve(&lists, prices, noise, chosen) == 0
-                        && lists.certain(chosen, &before, prices, noise)
+                    let left = transport.solve(&lists, prices, noise, chosen);
+                    if chosen.len() > PROVEN {
+                        return left <= chosen.len() / FEW;
+                    }
+                    left == 0 && lists.certain(chosen, &before, prices, noise)
                 },
             )
             .reduce(|| true, |a, b| a && b)

@@ -5,8 +5,6 @@
 //! many of them change sides when one price moves against the other: those counts are the dual's
 //! Hessian, the Laplacian of a graph of codes, and prices move by Newton steps.
 
-use super::shortlist::Lists;
-
 /// Most passes over the rows of a final assignment, and passes without progress before giving up.
 pub(super) const PASSES: usize = 30;
 const PATIENCE: usize = 6;
@@ -197,38 +195,4 @@ pub(super) fn spread(
 #[allow(clippy::cast_possible_truncation, reason = "costs are f32")]
 pub(super) fn as_f32(prices: &[f64]) -> Vec<f32> {
     prices.iter().map(|price| *price as f32).collect()
-}
-
-/// Raises the prices of codes above capacity, each by what makes the surplus leave.
-///
-/// An auction in which all codes above capacity bid at once. Where rows lie close together, no
-/// density tells how far a price must move, but the order of their gaps does. Rows that leave may
-/// fill other codes beyond capacity, so this follows [`spread`] and is repeated.
-pub(super) fn raise(lists: &Lists<'_>, prices: &mut [f64], enough: usize) {
-    let capacity = lists.num_rows().div_ceil(prices.len());
-    let mut best = usize::MAX;
-    let mut trial = prices.to_vec();
-    for _ in 0..PASSES {
-        let mut gaps: Vec<Vec<f64>> = vec![Vec::new(); trial.len()];
-        for (code, gap) in lists.choices(&trial) {
-            gaps[code].push(gap);
-        }
-        let excess: usize = gaps.iter().map(|gaps| gaps.len().saturating_sub(capacity)).sum();
-        if excess < best {
-            best = excess;
-            prices.copy_from_slice(&trial);
-        }
-        if excess <= enough {
-            return;
-        }
-        for (price, gaps) in trial.iter_mut().zip(&mut gaps) {
-            if gaps.len() > capacity {
-                let last = gaps.len() - capacity - 1;
-                let (_, gap, _) = gaps.select_nth_unstable_by(last, f64::total_cmp);
-                if gap.is_finite() {
-                    *price += *gap;
-                }
-            }
-        }
-    }
 }

@@ -221,6 +221,13 @@ impl<'a> Lists<'a> {
         codes.zip(self.costs[entries].iter().map(|cost| f64::from(*cost)))
     }
 
+    /// What a row costs at a code; `None` for a code off its list.
+    pub(super) fn cost(&self, row: usize, code: usize) -> Option<f64> {
+        let entries = row * self.len..(row + 1) * self.len;
+        let at = self.codes[entries.clone()].iter().position(|name| usize::from(*name) == code)?;
+        Some(f64::from(self.costs[entries][at])).filter(|cost| cost.is_finite())
+    }
+
     /// The codes of every row with their costs, row by row.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&'a [u16], &'a [f32])> {
         self.codes.chunks_exact(self.len).zip(self.costs.chunks_exact(self.len))
@@ -281,21 +288,18 @@ impl<'a> Lists<'a> {
         Tally::total(prices.len(), band, parts.collect())
     }
 
-    /// The cheapest code of each row with its price, and how much more the second costs.
-    pub(super) fn choices(&self, prices: &[f64]) -> Vec<(usize, f64)> {
-        let choice = |row: usize| {
-            let (mut first, mut second, mut code) = (f64::INFINITY, f64::INFINITY, 0);
-            for (other, cost) in self.row(row) {
-                let score = cost + prices[other];
-                if score < first {
-                    (first, second, code) = (score, first, other);
-                } else {
-                    second = second.min(score);
-                }
+    /// The code of a row that is cheapest after its own, and how much more it costs with prices.
+    pub(super) fn second(&self, row: usize, own: usize, prices: &[f64]) -> (usize, f64) {
+        let (mut here, mut code, mut least) = (f64::INFINITY, own, f64::INFINITY);
+        for (other, cost) in self.row(row) {
+            let score = cost + prices[other];
+            if other == own {
+                here = here.min(score);
+            } else if score < least {
+                (code, least) = (other, score);
             }
-            (code, second - first)
-        };
-        (0..self.num_rows()).into_par_iter().with_min_len(1024).map(choice).collect()
+        }
+        (code, least - here)
     }
 
     /// Whether no code off a list can be cheaper than the chosen one, now that prices moved.
