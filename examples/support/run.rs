@@ -81,10 +81,15 @@ pub(crate) fn run(title: &str, presets: &[Preset], args: &RunArgs) -> anyhow::Re
         out: &args.out,
         device: device(&args.settings.device)?,
     };
-    let board = TensorBoard::open(&args.out.join("tensorboard"))?;
+    carry_out(title, &pipeline)
+}
+
+/// Carries out a pipeline, prints its tables and writes `report.html`.
+pub(crate) fn carry_out(title: &str, pipeline: &Pipeline<'_>) -> anyhow::Result<()> {
+    let board = TensorBoard::open(&pipeline.out.join("tensorboard"))?;
     let outcome = pipeline.run(&mut (Bars::default(), board))?;
     println!("{}", outcome.report);
-    let page = args.out.join("report.html");
+    let page = pipeline.out.join("report.html");
     outcome.write_page(title, &page).context("cannot write the report")?;
     println!("report: {}", page.display());
     Ok(())

@@ -39,7 +39,8 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
         "srpo",
         "gbpo",
         "sage",
-        "sdpo"
+        "sdpo",
+        "mixed"
     ])));
 
     // Every recommendation is an item of the catalogue, and none comes twice.
@@ -56,9 +57,15 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
 
     // Killed in the middle of both trainings, the run ends with the same curve and weights.
     let broken = dir.path().join("broken");
-    for (stage, step) in
-        [("sft", 7), ("singer", 4), ("srpo", 4), ("sage", 3), ("sdpo", 2), ("sdpo", 4)]
-    {
+    for (stage, step) in [
+        ("sft", 7),
+        ("singer", 4),
+        ("srpo", 4),
+        ("sage", 3),
+        ("sdpo", 2),
+        ("sdpo", 4),
+        ("mixed", 5),
+    ] {
         let mut kill = Kill { stage, step };
         let killed = catch_unwind(AssertUnwindSafe(|| run(&recipe, &dataset, &broken, &mut kill)));
         assert!(killed.is_err());
@@ -71,6 +78,7 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
         "srpo/model.safetensors",
         "sage/model.safetensors",
         "sdpo/model.safetensors",
+        "mixed/model.safetensors",
         "evaluation.json",
     ] {
         let read = |dir: &Path| fs::read(dir.join(file)).unwrap();

@@ -6,9 +6,12 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use sidereal::corpus::{Dataset, Item, Split, leave_one_out};
+use sidereal::corpus::{Amount, Dataset, Item, Split, leave_one_out};
 use sidereal::sid::{Catalog, SemanticId, SidSpec};
-use sidereal::train::{Observer, Outcome, Pipeline, Published, Recipe, Record, TrainError};
+use sidereal::train::{
+    MixtureOrder, Observer, Outcome, Pipeline, Published, Recipe, Record, Stage, TextsConfig,
+    ThoughtResult, TrainError, Training,
+};
 
 use crate::shop::{self, Kill};
 
@@ -67,12 +70,78 @@ impl Shop {
         Self { dataset, catalog, split, recipe }
     }
 
+    /// The shop under a recipe of an example, cut down to seconds.
+    fn under(mut self, name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("../../examples/recipes/{name}/small.toml"));
+        let small = Recipe::load(&path).unwrap();
+        let chat = small.texts.chat.is_some().then(|| self.recipe.texts.chat.clone()).flatten();
+        let texts = TextsConfig { chat, ..small.texts };
+        let Recipe { tokenizer, model, mut evaluate, .. } = self.recipe;
+        evaluate.compare_with = small.evaluate.compare_with;
+        let stages = small.stages.into_iter().map(cut_down).collect();
+        self.recipe = Recipe { texts, tokenizer, model, evaluate, stages, ..small };
+        self
+    }
+
     fn run(&self, out: &Path, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
         let Self { dataset, catalog, split, recipe } = self;
         let published = Some(Published { catalog, split });
         let device = sidereal::policy::device("cpu")?;
         Pipeline { recipe, dataset, published, references: &[], out, device }.run(observer)
     }
+}
+
+/// A stage of a few steps.
+fn cut_down(mut stage: Stage) -> Stage {
+    match &mut stage.training {
+        Training::Sft(config) => {
+            (config.epochs, config.batch_size, config.micro_batch) = (1, 16, 8);
+            let mixture = config.mixture.as_mut().unwrap();
+            mixture.max_tokens = 96;
+            match &mut mixture.order {
+                MixtureOrder::Weighted(weighted) => weighted.rows = 48,
+                MixtureOrder::Staged(stages) => {
+                    let amounts = stages.iter_mut().flat_map(|stage| stage.amounts.values_mut());
+                    amounts.for_each(|amount| *amount = Amount::Rows(16));
+                }
+                other => unreachable!("{other:?}"),
+            }
+        }
+        Training::Rl { config, .. } => {
+            (config.steps, config.prompts_per_step, config.group_size) = (2, 4, 3);
+            if let Some(reasoning) = &mut config.reasoning {
+                reasoning.thinking.budget = 12;
+            }
+        }
+        other => unreachable!("{other:?}"),
+    }
+    stage
+}
+
+fn every_stage_is_tested(name: &str, thinking: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let shop = Shop::new(dir.path()).under(name);
+    let outcome = shop.run(&dir.path().join("run"), &mut |_: &Record| {}).unwrap();
+    let rows = outcome.report.rows();
+    for stage in &outcome.stages {
+        assert!(rows.iter().any(|row| row.system == stage.label), "{}", stage.label);
+    }
+    let merged = rows
+        .iter()
+        .filter(|row| row.system.ends_with(", thinking") && row.protocol.beam_width.is_some());
+    assert_eq!(merged.count(), thinking);
+    outcome.write_page(name, &dir.path().join("report.html")).unwrap();
+}
+
+#[test]
+fn sidreasoner_runs_from_tasks_in_words_to_thoughts() {
+    every_stage_is_tested("sidreasoner", 2);
+}
+
+#[test]
+fn gream_runs_in_all_its_schedules() {
+    every_stage_is_tested("gream", 8);
 }
 
 #[test]
@@ -90,6 +159,22 @@ fn tasks_in_words_and_thoughts_walk_the_same_curve_after_kills() {
         assert_eq!(shown.rollouts.len(), 4);
         assert!(shown.rollouts.iter().all(|rollout| rollout.text.contains("<a_")));
     }
+
+    // Stages that think are tested so too, and drawn from in both modes.
+    let rows = |system: &str| {
+        let named = outcome.report.rows().iter().filter(|row| row.system == system);
+        named.map(|row| row.protocol.decoding()).collect::<Vec<_>>()
+    };
+    let chains = "3 chains of at most 20 tokens";
+    assert_eq!(
+        rows("GRPO, thinking"),
+        [format!("{chains}, beam 4, renormalised"), format!("{chains}, draws: 3")]
+    );
+    assert!(rows("GRPO").contains(&"draws: 3".to_owned()));
+    let text = fs::read(whole.join("thoughts/grpo.json")).unwrap();
+    let results: Vec<ThoughtResult> = serde_json::from_slice(&text).unwrap();
+    assert_eq!(results.len(), 24);
+    assert!(results.iter().all(|result| result.thought_lens.iter().all(|len| *len <= 20)));
 
     let broken = dir.path().join("broken");
     for (stage, step) in [("sft", 9), ("srpo", 2), ("srpo", 4), ("grpo", 3)] {

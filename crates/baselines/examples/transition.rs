@@ -66,6 +66,7 @@ fn main() -> anyhow::Result<()> {
                 level: Level::Item,
                 score: ScoreKind::PerItem,
                 beam_width: None,
+                chains: None,
                 num_users: test.len(),
             };
             let values = evaluate(system, &test, seen_items)?.evaluate(&metrics, &bootstrap)?;

@@ -1,4 +1,5 @@
-//! A shop whose customers follow a known law, so that a recommender can be judged against truth.
+//! A shop whose customers follow a known law, so that a recommender can be judged against truth;
+//! and [`exercises`] in general reasoning.
 //!
 //! # The shop
 //! 500 products: 10 departments (a ring of neighbours), in each a series of 5 kinds from the first
@@ -46,11 +47,13 @@
 //! ```
 
 mod config;
+mod exercises;
 mod law;
 mod oracle;
 mod shop;
 mod words;
 
 pub use config::ShopConfig;
+pub use exercises::exercises;
 pub use oracle::{BestPossible, Oracle};
 pub use shop::{Shop, ShopRecord};

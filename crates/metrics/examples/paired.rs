@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             level: Level::Item,
             score: ScoreKind::PerItem,
             beam_width: None,
+            chains: None,
             num_users: run.num_samples(),
         };
         let values = run.evaluate(&metrics, &bootstrap)?;

@@ -45,6 +45,9 @@ pub enum MetricError {
     /// A metric that is not a function of the target's rank.
     #[error("{metric} is not computed from the rank of a target")]
     NotRanking { metric: Metric },
+    /// A metric that is not a function of drawn answers.
+    #[error("{metric} is not computed from drawn answers")]
+    NotDraws { metric: Metric },
     /// A metric's name was not understood.
     #[error("`{text}` is not a metric; examples are `HR@10`, `NDCG@10`, `MRR@10`, `AUC`")]
     Name { text: String },

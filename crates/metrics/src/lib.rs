@@ -27,14 +27,14 @@
 //! |---|---|
 //! | `placement` | [`Placement`]: where the target stands, ties and shared Semantic IDs included |
 //! | `ranking` | [`hit_rate`], [`ndcg`], [`mrr`], [`RankHistogram`] |
-//! | `sampling` | [`pass_at_k`], [`best_of_k`] |
+//! | `sampling` | [`pass_at_k`], [`best_of_k`], [`Draws`] |
 //! | `diversity` | [`entropy`], [`ExposureCounts`] (coverage, Gini) |
 //! | `cold_start` | [`ColdItems`]: the least frequent items of the training data |
 //! | `auc` | [`auc`] |
 //! | `mean` | [`Mean`]: sum and count |
 //! | `interval` | [`Bootstrap`], [`Interval`], [`PairedTest`] |
 //! | `metric` | [`Metric`]: the name of a value, `NDCG@10` |
-//! | `run` | [`RankingRun`]: the placements of one system, by sample |
+//! | `run` | [`RankingRun`], [`SamplingRun`]: placements, or drawn answers, of one system by sample |
 //! | `consistency` | [`check_consistency`]: refuses values that no ranking can produce |
 //! | `protocol` | [`Protocol`]: what a number was measured under |
 //! | `report` | [`Report`]: systems × metrics, as text and through serde |
@@ -76,8 +76,8 @@ pub use interval::{Bootstrap, BootstrapConfig, Interval, PairedTest};
 pub use mean::Mean;
 pub use metric::Metric;
 pub use placement::{Placement, rank_of};
-pub use protocol::{Candidates, Level, Protocol, ScoreKind, SeenItems, Split};
+pub use protocol::{Candidates, Chains, Level, Protocol, ScoreKind, SeenItems, Split};
 pub use ranking::{RankHistogram, hit_rate, mrr, ndcg};
 pub use report::{MetricValue, Report, Row};
-pub use run::RankingRun;
-pub use sampling::{best_of_k, pass_at_k};
+pub use run::{Outcome, RankingRun, Run, SamplingRun};
+pub use sampling::{Draws, best_of_k, pass_at_k};

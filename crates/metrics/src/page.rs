@@ -62,6 +62,7 @@ mod tests {
             level: Level::Item,
             score: ScoreKind::PerItem,
             beam_width: None,
+            chains: None,
             num_users: 4,
         };
         let interval = Some(Interval { low: 0.25, high: 0.75, level: 0.95 });

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 ///     level: Level::Item,
 ///     score: ScoreKind::PerItem,
 ///     beam_width: None,
+///     chains: None,
 ///     num_users: 100,
 /// };
 /// assert_eq!(
@@ -42,8 +43,21 @@ pub struct Protocol {
     pub score: ScoreKind,
     /// Beams per user, for systems that decode.
     pub beam_width: Option<NonZeroUsize>,
+    /// Chains of thought per user, for systems that think before they answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chains: Option<Chains>,
     /// Users that were evaluated: the denominator of every mean.
     pub num_users: usize,
+}
+
+/// Chains of thought before an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chains {
+    /// How many; their answers are merged, or drawn one behind each.
+    pub count: NonZeroUsize,
+    /// Most tokens of a chain.
+    pub budget: usize,
 }
 
 /// Which interactions were held out and evaluated.
@@ -107,11 +121,13 @@ pub enum ScoreKind {
     Full,
     /// Log-softmax over the legal codes only.
     Renormalised,
+    /// Nothing: so many answers were drawn, independently of each other.
+    Drawn(NonZeroUsize),
 }
 
 impl Protocol {
-    /// Whether numbers under both protocols may stand in one column: all fields but the score and
-    /// the beam width, which belong to the system, are equal.
+    /// Whether numbers under both protocols may stand in one column: all fields but the score, the
+    /// beam width and the chains, which belong to the system, are equal.
     #[must_use]
     pub fn is_comparable(&self, other: &Self) -> bool {
         self.split == other.split
@@ -125,11 +141,17 @@ impl Protocol {
     #[must_use]
     pub fn decoding(&self) -> String {
         let score = match self.score {
-            ScoreKind::PerItem => "score per item",
-            ScoreKind::Full => "full",
-            ScoreKind::Renormalised => "renormalised",
+            ScoreKind::PerItem => "score per item".to_owned(),
+            ScoreKind::Full => "full".to_owned(),
+            ScoreKind::Renormalised => "renormalised".to_owned(),
+            ScoreKind::Drawn(count) => format!("draws: {count}"),
         };
-        self.beam_width.map_or_else(|| score.to_owned(), |width| format!("beam {width}, {score}"))
+        let chains = self.chains.map(|Chains { count, budget }| {
+            let noun = if count.get() == 1 { "chain" } else { "chains" };
+            format!("{count} {noun} of at most {budget} tokens")
+        });
+        let beam = self.beam_width.map(|width| format!("beam {width}"));
+        chains.into_iter().chain(beam).chain([score]).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -157,5 +179,31 @@ impl fmt::Display for Protocol {
             Level::Item => ", item level",
         })?;
         write!(f, ", {} users", self.num_users)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_and_draws_are_told() {
+        let count = NonZeroUsize::new(4).unwrap();
+        let drawn = Protocol {
+            split: Split::LeaveOneOutTest,
+            candidates: Candidates::All,
+            seen_items: SeenItems::Kept,
+            level: Level::Sid,
+            score: ScoreKind::Drawn(count),
+            beam_width: None,
+            chains: Some(Chains { count, budget: 64 }),
+            num_users: 3,
+        };
+        assert_eq!(drawn.decoding(), "4 chains of at most 64 tokens, draws: 4");
+        let merged = Protocol { score: ScoreKind::Full, beam_width: Some(count), ..drawn.clone() };
+        assert_eq!(merged.decoding(), "4 chains of at most 64 tokens, beam 4, full");
+        assert!(merged.is_comparable(&drawn));
+        let json = serde_json::to_string(&drawn).unwrap();
+        assert_eq!(serde_json::from_str::<Protocol>(&json).unwrap(), drawn);
     }
 }

@@ -51,6 +51,7 @@ pub struct Row {
 ///     level: Level::Item,
 ///     score: ScoreKind::PerItem,
 ///     beam_width: None,
+///     chains: None,
 ///     num_users: 100,
 /// };
 /// let mut report = Report::default();
@@ -236,6 +237,7 @@ mod tests {
             level: Level::Item,
             score: ScoreKind::PerItem,
             beam_width: None,
+            chains: None,
             num_users: 10,
         };
         let values = values

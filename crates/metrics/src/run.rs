@@ -1,39 +1,69 @@
-//! The placements of one system, sample by sample.
+//! The outcomes of one system, sample by sample.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bootstrap, Metric, MetricError, MetricValue, PairedTest, Placement};
+use crate::{Bootstrap, Draws, Metric, MetricError, MetricValue, PairedTest, Placement};
+
+/// What became of one sample: a number for each metric that it bears on.
+pub trait Outcome: Copy {
+    /// The metric of this sample alone.
+    ///
+    /// # Errors
+    /// [`MetricError::NotRanking`] or [`MetricError::NotDraws`] for a metric of something else.
+    fn value(&self, metric: Metric) -> Result<f64, MetricError>;
+}
+
+impl Outcome for Placement {
+    fn value(&self, metric: Metric) -> Result<f64, MetricError> {
+        let (gain, k) = metric.gain().ok_or(MetricError::NotRanking { metric })?;
+        Ok(self.expected(k, gain))
+    }
+}
 
 /// Where each evaluated sample's target stands in one system's ranking.
+pub type RankingRun<S = u64> = Run<S, Placement>;
+
+/// How many of the answers that one system drew for each sample were right.
+pub type SamplingRun<S = u64> = Run<S, Draws>;
+
+/// What became of each evaluated sample under one system.
 ///
 /// Samples are known by a stable identity `S` of the data set, never by position, so that two runs
 /// pair by identity. Stored as JSON, where `S` is written as a string or a number, a run can be
 /// compared with later ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent, bound(deserialize = "S: Ord + Deserialize<'de>"))]
-pub struct RankingRun<S: Ord = u64> {
-    placements: BTreeMap<S, Placement>,
+#[serde(transparent, bound(deserialize = "S: Ord + Deserialize<'de>, O: Deserialize<'de>"))]
+pub struct Run<S: Ord, O> {
+    outcomes: BTreeMap<S, O>,
 }
 
-impl<S: Clone + Ord + fmt::Display> RankingRun<S> {
+impl<S: Clone + Ord + fmt::Display> Run<S, Placement> {
+    /// Samples and their placements, by rising identity.
+    #[must_use]
+    pub fn placements(&self) -> impl ExactSizeIterator<Item = (&S, Placement)> {
+        self.outcomes()
+    }
+}
+
+impl<S: Clone + Ord + fmt::Display, O: Outcome> Run<S, O> {
     /// A run without samples.
     #[must_use]
-    pub fn new() -> Self {
-        Self { placements: BTreeMap::new() }
+    pub const fn new() -> Self {
+        Self { outcomes: BTreeMap::new() }
     }
 
     /// Adds one sample.
     ///
     /// # Errors
-    /// [`MetricError::DuplicateSample`]; the earlier placement stays.
-    pub fn push(&mut self, sample: S, placement: impl Into<Placement>) -> Result<(), MetricError> {
-        if self.placements.contains_key(&sample) {
+    /// [`MetricError::DuplicateSample`]; the earlier outcome stays.
+    pub fn push(&mut self, sample: S, outcome: impl Into<O>) -> Result<(), MetricError> {
+        if self.outcomes.contains_key(&sample) {
             return Err(MetricError::DuplicateSample { sample: sample.to_string() });
         }
-        self.placements.insert(sample, placement.into());
+        self.outcomes.insert(sample, outcome.into());
         Ok(())
     }
 
@@ -42,46 +72,45 @@ impl<S: Clone + Ord + fmt::Display> RankingRun<S> {
     /// # Errors
     /// [`MetricError::DuplicateSample`]; the shard is then not added at all.
     pub fn merge(&mut self, other: Self) -> Result<(), MetricError> {
-        let twice = other.placements.keys().find(|sample| self.placements.contains_key(sample));
+        let twice = other.outcomes.keys().find(|sample| self.outcomes.contains_key(sample));
         if let Some(sample) = twice {
             return Err(MetricError::DuplicateSample { sample: sample.to_string() });
         }
-        self.placements.extend(other.placements);
+        self.outcomes.extend(other.outcomes);
         Ok(())
     }
 
     /// Number of samples.
     #[must_use]
     pub fn num_samples(&self) -> usize {
-        self.placements.len()
+        self.outcomes.len()
     }
 
-    /// Samples and their placements, by rising identity.
+    /// Samples and what became of them, by rising identity.
     #[must_use]
-    pub fn placements(&self) -> impl ExactSizeIterator<Item = (&S, Placement)> {
-        self.placements.iter().map(|(sample, placement)| (sample, *placement))
+    pub fn outcomes(&self) -> impl ExactSizeIterator<Item = (&S, O)> {
+        self.outcomes.iter().map(|(sample, outcome)| (sample, *outcome))
     }
 
     /// The samples for which `keep` holds: a bucket of the evaluation.
     #[must_use]
     pub fn filter(&self, mut keep: impl FnMut(&S) -> bool) -> Self {
-        let kept = self.placements().filter(|(sample, _)| keep(sample));
-        kept.map(|(sample, placement)| (sample.clone(), placement)).collect()
+        let kept = self.outcomes().filter(|(sample, _)| keep(sample));
+        Self { outcomes: kept.map(|(sample, outcome)| (sample.clone(), outcome)).collect() }
     }
 
     /// The metric of every sample, by rising identity.
     ///
     /// # Errors
-    /// [`MetricError::NotRanking`] if the metric is not a function of the target's rank.
+    /// Those of [`Outcome::value`].
     pub fn values(&self, metric: Metric) -> Result<Vec<f64>, MetricError> {
-        let (gain, k) = metric.gain().ok_or(MetricError::NotRanking { metric })?;
-        Ok(self.placements.values().map(|placement| placement.expected(k, gain)).collect())
+        self.outcomes.values().map(|outcome| outcome.value(metric)).collect()
     }
 
     /// Means over samples, with bootstrap intervals, in the order of `metrics`.
     ///
     /// # Errors
-    /// [`MetricError::NoUsers`], [`MetricError::NotRanking`].
+    /// [`MetricError::NoUsers`], and those of [`values`](Self::values).
     pub fn evaluate(
         &self,
         metrics: &[Metric],
@@ -115,8 +144,8 @@ impl<S: Clone + Ord + fmt::Display> RankingRun<S> {
         bootstrap: &Bootstrap,
     ) -> Result<PairedTest, MetricError> {
         for (one, two, side) in [(self, other, "first"), (other, self, "second")] {
-            let missing = |sample: &&S| !two.placements.contains_key(*sample);
-            if let Some(sample) = one.placements.keys().find(missing) {
+            let missing = |sample: &&S| !two.outcomes.contains_key(*sample);
+            if let Some(sample) = one.outcomes.keys().find(missing) {
                 return Err(MetricError::Unpaired { sample: sample.to_string(), side });
             }
         }
@@ -124,16 +153,16 @@ impl<S: Clone + Ord + fmt::Display> RankingRun<S> {
     }
 }
 
-impl<S: Clone + Ord + fmt::Display> Default for RankingRun<S> {
+impl<S: Clone + Ord + fmt::Display, O: Outcome> Default for Run<S, O> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-/// A sample that comes twice keeps its last placement; [`RankingRun::push`] refuses it.
-impl<S: Ord, P: Into<Placement>> FromIterator<(S, P)> for RankingRun<S> {
+/// A sample that comes twice keeps its last outcome; [`Run::push`] refuses it.
+impl<S: Ord, O, P: Into<O>> FromIterator<(S, P)> for Run<S, O> {
     fn from_iter<I: IntoIterator<Item = (S, P)>>(samples: I) -> Self {
-        Self { placements: samples.into_iter().map(|(id, place)| (id, place.into())).collect() }
+        Self { outcomes: samples.into_iter().map(|(id, outcome)| (id, outcome.into())).collect() }
     }
 }
 
@@ -181,9 +210,31 @@ mod tests {
     #[test]
     fn a_metric_of_lists_is_not_computed_from_ranks() {
         assert_eq!(
-            RankingRun::<u64>::new().values(Metric::Auc),
+            RankingRun::from_iter([(1, TWO)]).values(Metric::Auc),
             Err(MetricError::NotRanking { metric: Metric::Auc })
         );
+    }
+
+    #[test]
+    fn draws_have_intervals_and_pair_by_sample() {
+        // Of 4 draws 1 and 3 are right: Pass@2 is 1 - C(3,2)/C(4,2) = 1/2 and 1.
+        let draws = |right: [bool; 4]| Draws::new(&right).unwrap();
+        let run: SamplingRun =
+            [(5, draws([false, true, false, false])), (2, draws([true, true, false, true]))]
+                .into_iter()
+                .collect();
+        let [pass, best] = [Metric::Pass(TWO), Metric::Best(NonZeroUsize::MIN)];
+        let values = run.evaluate(&[pass, best], &bootstrap()).unwrap();
+        assert_relative_eq!(values[0].value, 0.75);
+        assert_relative_eq!(values[1].value, 0.5);
+        assert!(values.iter().all(|value| value.interval.is_some()));
+        let none: SamplingRun =
+            [(2, draws([false; 4])), (5, draws([false; 4]))].into_iter().collect();
+        assert_relative_eq!(run.compare(&none, pass, &bootstrap()).unwrap().difference, 0.75);
+        let metric = Metric::Ndcg(TWO);
+        assert_eq!(run.values(metric), Err(MetricError::NotDraws { metric }));
+        let json = serde_json::to_string(&run).unwrap();
+        assert_eq!(serde_json::from_str::<SamplingRun>(&json).unwrap(), run);
     }
 
     #[test]

@@ -2,7 +2,95 @@
 
 use std::num::NonZeroUsize;
 
-use crate::MetricError;
+use serde::{Deserialize, Serialize};
+
+use crate::run::Outcome;
+use crate::{Metric, MetricError};
+
+/// The answers that were drawn for one sample: how many, how many of them were right, and which was
+/// the first right one.
+///
+/// ```
+/// use sidereal_metrics::{Draws, Metric, Outcome};
+/// let draws = Draws::new(&[false, true, false, true])?;
+/// assert_eq!((draws.count(), draws.right()), (4, 2));
+/// assert!((draws.value("Pass@2".parse()?)? - 5.0 / 6.0).abs() < 1e-12);
+/// assert_eq!(draws.value("Best@1".parse()?)?, 0.0);
+/// # Ok::<(), sidereal_metrics::MetricError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RawDraws", into = "RawDraws")]
+pub struct Draws(RawDraws);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDraws {
+    count: usize,
+    right: usize,
+    /// From 0; `count` where none is right.
+    first: usize,
+}
+
+impl Draws {
+    /// Answers by whether they were right, in the order in which they were drawn.
+    ///
+    /// # Errors
+    /// [`MetricError::TooFewSamples`] without answers.
+    pub fn new(right: &[bool]) -> Result<Self, MetricError> {
+        let (count, first) = (right.len(), right.iter().position(|right| *right));
+        let right = right.iter().filter(|right| **right).count();
+        RawDraws { count, right, first: first.unwrap_or(count) }.try_into()
+    }
+
+    /// Answers.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.0.count
+    }
+
+    /// Right answers.
+    #[must_use]
+    pub const fn right(&self) -> usize {
+        self.0.right
+    }
+}
+
+impl Outcome for Draws {
+    fn value(&self, metric: Metric) -> Result<f64, MetricError> {
+        let RawDraws { count: samples, right, first } = self.0;
+        match metric {
+            Metric::Pass(k) => pass_at_k(samples, right, k),
+            Metric::Best(k) if k.get() > samples => {
+                Err(MetricError::TooFewSamples { k: k.get(), samples })
+            }
+            Metric::Best(k) => Ok(f64::from(u8::from(first < k.get()))),
+            _ => Err(MetricError::NotDraws { metric }),
+        }
+    }
+}
+
+impl TryFrom<RawDraws> for Draws {
+    type Error = MetricError;
+
+    fn try_from(raw: RawDraws) -> Result<Self, MetricError> {
+        let RawDraws { count: samples, right, first } = raw;
+        if samples == 0 {
+            return Err(MetricError::TooFewSamples { k: 1, samples });
+        }
+        // All right answers stand from the first one on.
+        let room = samples.saturating_sub(first);
+        if right > room || (right == 0) != (first == samples) {
+            return Err(MetricError::TooManyCorrect { correct: right, samples: room });
+        }
+        Ok(Self(raw))
+    }
+}
+
+impl From<Draws> for RawDraws {
+    fn from(draws: Draws) -> Self {
+        draws.0
+    }
+}
 
 /// Unbiased estimate of the probability that at least one of `k` samples is correct, from `samples`
 /// independent samples of which `correct` are.
@@ -62,6 +150,25 @@ pub fn best_of_k(correct: &[bool], k: NonZeroUsize) -> Result<f64, MetricError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn draws_agree_with_the_metrics_over_slices() {
+        for bits in 0..32u32 {
+            let right: Vec<bool> = (0..5).map(|at| bits >> at & 1 == 1).collect();
+            let draws = Draws::new(&right).unwrap();
+            for k in (1..=6).filter_map(NonZeroUsize::new) {
+                let best = best_of_k(&right, k);
+                assert_eq!(draws.value(Metric::Best(k)), best);
+                let count = right.iter().filter(|right| **right).count();
+                assert_eq!(draws.value(Metric::Pass(k)), pass_at_k(5, count, k));
+            }
+        }
+        assert!(Draws::new(&[]).is_err());
+        let read = |json: &str| serde_json::from_str::<Draws>(json);
+        assert!(read("{\"count\": 3, \"right\": 2, \"first\": 2}").is_err());
+        assert!(read("{\"count\": 3, \"right\": 0, \"first\": 2}").is_err());
+        assert!(read("{\"count\": 3, \"right\": 1, \"first\": 2}").is_ok());
+    }
 
     #[test]
     fn more_samples_than_drawn_are_refused() {

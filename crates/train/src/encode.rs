@@ -257,3 +257,70 @@ impl<'a> Encoder<'a> {
         Ok(fold(sequences))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use sidereal_corpus::{
+        Dataset, Enrichment, EnrichmentKind, Enrichments, Item, PromptRegistry, User, leave_one_out,
+    };
+    use sidereal_sid::{SemanticId, SidSpec};
+
+    use super::*;
+
+    #[test]
+    fn thoughts_answer_and_end_of_turn_are_learned_behind_what_a_prompt_reads() {
+        let items = ["an apple", "a bean", "corn"].map(|title| Item::new(title, title)).to_vec();
+        let events = [2, 0, 1, 0, 2].map(ItemId).to_vec();
+        let dataset = Dataset::new(items, vec![User::new("u", events)]).unwrap();
+        let sids = [[0, 0], [0, 1], [1, 0]].map(SemanticId::from).to_vec();
+        let catalog = Catalog::new(SidSpec::new(vec![2, 2], 0).unwrap(), sids).unwrap();
+        let tokenizer =
+            SidTokenizer::train(["<think> corn, then beans"].iter(), 300, catalog.spec()).unwrap();
+        let split = leave_one_out(&dataset, NonZeroUsize::MAX).unwrap();
+        let sample = split.train.sample(1).unwrap();
+        let mut texts = Enrichments::default();
+        let text = Enrichment {
+            id: sample.id,
+            kind: EnrichmentKind::Reasoning,
+            text: "corn, then beans".to_owned(),
+            teacher: "test".to_owned(),
+            prompt_hash: String::new(),
+            dataset: None,
+        };
+        texts.insert(text, false).unwrap();
+        let prompts = PromptRegistry::builtin().unwrap();
+        let gream = prompts.set("gream").unwrap();
+        let tasks = Tasks::new(&dataset, &catalog, gream).unwrap();
+        let tasks = tasks.with_enrichments(&texts).unwrap();
+        let encoder = Encoder::new(&tokenizer, &catalog, gream).unwrap();
+
+        let rendered = tasks.asked(Task::Reasoning, &sample).unwrap();
+        let [prompt] =
+            encoder.prompts(std::slice::from_ref(&rendered)).unwrap().try_into().unwrap();
+        let sequence = encoder.sequence(&rendered).unwrap();
+        assert_eq!(prompt.mode, Mode::Reasoning);
+        assert!(sequence.ids.starts_with(&prompt.ids));
+        let read = tokenizer.decode(&prompt.ids).unwrap();
+        assert!(read.starts_with("system: ") && read.ends_with("\nassistant: <think>\n"), "{read}");
+        let written = tokenizer.decode(&sequence.ids[prompt.ids.len()..]).unwrap();
+        assert_eq!(written, "corn, then beans\n</think>\n<answer><a_0><b_1></answer>");
+
+        // Every token behind the prompt is learned, the opening and the end of the turn too.
+        let opening = tokenizer.encode("<think>\n").unwrap().len();
+        let learned: Vec<usize> = sequence.targets.iter().map(|(at, _)| *at).collect();
+        let first = prompt.ids.len() - opening;
+        assert_eq!(learned, (first..sequence.ids.len()).collect::<Vec<_>>());
+        let codes = sequence.targets.iter().filter(|(_, t)| matches!(t, Target::Code { .. }));
+        assert_eq!(codes.count(), 2);
+        let end = Target::Word(tokenizer.end_of_turn());
+        assert_eq!(sequence.targets.last().map(|(_, target)| *target), Some(end));
+
+        // The same history without thoughts.
+        let rendered = tasks.next_item(&sample).unwrap();
+        let [direct] = encoder.prompts(&[rendered]).unwrap().try_into().unwrap();
+        assert_eq!((direct.mode, direct.key()), (Mode::Direct, prompt.key()));
+        assert!(tokenizer.decode(&direct.ids).unwrap().ends_with("\nassistant: "));
+    }
+}

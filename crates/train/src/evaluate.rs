@@ -6,7 +6,10 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{ItemId, SampleId};
 use sidereal_metrics::{Metric, Placement, RankingRun, SeenItems};
-use sidereal_policy::{BeamSearch, Constraint, Hypothesis, LanguageModel, Scoring, TokenBatch};
+use sidereal_policy::{
+    BeamSearch, Conditions, Constraint, Hypothesis, LanguageModel, Sampler, Scoring, TokenBatch,
+};
+use sidereal_sid::NodeId;
 
 use crate::TrainError;
 use crate::encode::{Mode, Prompt};
@@ -126,6 +129,30 @@ pub fn think(
         let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
         let tokens = TokenBatch::new(&rows, ways.pad, limit, thinker.model.device())?;
         thinker.think(batch, &tokens, ways.num_chains, ways.beam_width)
+    })
+}
+
+/// `num_draws` Semantic IDs for every prompt, drawn independently, as nodes of the trie; the order of
+/// `prompts` is kept.
+///
+/// # Errors
+/// Those of [`Sampler::sample`]; [`TrainError::NoSamples`] without prompts.
+pub fn draw(
+    sampler: &Sampler<'_>,
+    prompts: &[Prompt],
+    num_draws: usize,
+    pad: u32,
+    batch_size: usize,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Vec<NodeId>>, TrainError> {
+    let limit = sampler.model.longest_prompt(sampler.constraint.max_len());
+    in_batches(prompts, batch_size, "draws", observer, |batch| {
+        let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
+        let keys: Vec<u64> = batch.iter().map(|prompt| prompt.key()).collect();
+        let conditions = Conditions { keys: &keys, ..Conditions::default() };
+        let tokens = TokenBatch::new(&rows, pad, limit, sampler.model.device())?;
+        let drawn = sampler.sample(&tokens, &conditions, num_draws)?;
+        Ok(drawn.into_iter().map(|of| of.iter().map(|rollout| rollout.node).collect()).collect())
     })
 }
 

@@ -67,14 +67,14 @@ pub use checkpoint::{Binding, Checkpoints};
 pub use compare::{ComparedSystem, FinishedRun, RunComparison};
 pub use encode::{Encoder, Mode, Prompt};
 pub use error::TrainError;
-pub use evaluate::{Ranking, Ways, placements, rank, think};
+pub use evaluate::{Ranking, Ways, draw, placements, rank, think};
 pub use fold::{Sequence, fold};
 pub use observe::{Bars, JsonLog, Observer, Record, ShownGroup, ShownRollout, TensorBoard};
 pub use optim::{AdamW, OptimConfig, Schedule};
 pub use pipeline::{
-    BucketRow, EmbedConfig, EvaluateConfig, ModelConfig, Outcome, Pipeline, Published, Recipe,
-    Reference, Run, Showcase, SidConfig, SplitConfig, Stage, TeacherConfig, TextsConfig,
-    TokenizerConfig, TrainedPolicy, Training,
+    BucketRow, EmbedConfig, EvaluateConfig, EvaluateReasoning, ModelConfig, Outcome, Pipeline,
+    Published, Recipe, Reference, Run, Showcase, SidConfig, SplitConfig, Stage, TeacherConfig,
+    TextsConfig, ThoughtResult, TokenizerConfig, TrainedPolicy, Training,
 };
 pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};
 pub use reasoning::{Thinker, Thinking, Thought, ThoughtRollout};

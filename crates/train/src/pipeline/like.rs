@@ -6,7 +6,7 @@ use crate::TrainError;
 
 /// Settings that are one of several alternatives, each a table of its own: another alternative
 /// replaces the one before with all that it holds.
-const CHOICES: [&str; 5] = ["advantage", "layers", "objective", "reward", "rollout"];
+const CHOICES: [&str; 6] = ["advantage", "layers", "objective", "order", "reward", "rollout"];
 
 /// Replaces `like = "NAME"` in each `[[stage]]` by the settings of that earlier stage, which the
 /// stage's own settings overwrite, table by table. Name and label are never taken over.

@@ -24,6 +24,6 @@ pub use recipe::{
 };
 pub use run::Run;
 pub use stage::{Stage, Training};
-pub use test::BucketRow;
+pub use test::{BucketRow, EvaluateReasoning, ThoughtResult};
 pub use texts::{TeacherConfig, TextsConfig};
 pub use trained::TrainedPolicy;

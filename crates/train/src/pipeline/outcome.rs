@@ -7,14 +7,14 @@ use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{HeldOut as _, ItemId, Sample};
-use sidereal_metrics::Report;
+use sidereal_metrics::{Metric, Report};
 use sidereal_quantizer::QualityReport;
 use sidereal_sid::Catalog;
 
 use super::run::{Run, read_json};
 use super::{BucketRow, Context, Pipeline, Stage, Training};
 use crate::evaluate::Ranking;
-use crate::{JsonLog, Record, TrainError};
+use crate::{JsonLog, Record, ShownGroup, TrainError};
 use sidereal_page::{Card, CardList, Cards, Line, LinePlot, Page, Series, Table};
 
 /// The result of a run.
@@ -129,6 +129,10 @@ impl Outcome {
             100.0 * self.quality.shared_rate,
         ));
         self.report.push_to(&mut page);
+        let passes = self.best_of_n();
+        if !passes.series.is_empty() {
+            page.push(passes);
+        }
         page.push(self.by_bucket());
         for stage in &self.stages {
             let curves: &[(&str, &str, &[&str])] = match stage.training {
@@ -144,11 +148,20 @@ impl Outcome {
                     ("groups", "share of prompts", &["hit", "hard", "live"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),
                     ("KL to the reference", "nats", &["kl"]),
+                    ("thoughts", "tokens drawn", &["thought"]),
+                    ("thoughts that did not close", "share", &["forced"]),
                 ],
             };
             for (what, y_axis, names) in curves {
                 let caption = format!("{}: {what}", stage.label);
-                page.push(self.curves(&caption, y_axis, &stage.name, names));
+                let plot = self.curves(&caption, y_axis, &stage.name, names);
+                if plot.series.iter().any(|series| !series.points.is_empty()) {
+                    page.push(plot);
+                }
+            }
+            let written = self.written(stage);
+            if !written.cards.is_empty() {
+                page.push(written);
             }
         }
         self.quality.push_to(&mut page, &self.catalog);
@@ -172,6 +185,53 @@ impl Outcome {
             y_axis: y_axis.to_owned(),
             series: series.collect(),
         }
+    }
+
+    /// `Pass@k` by `k` of every system that was drawn from: the curve of the best of N.
+    fn best_of_n(&self) -> LinePlot {
+        let series = self.report.rows().iter().filter_map(|row| {
+            let points: Vec<(f64, f64)> = row
+                .values
+                .iter()
+                .filter_map(|entry| match entry.metric {
+                    Metric::Pass(k) => Some((k.get() as f64, entry.value)),
+                    _ => None,
+                })
+                .collect();
+            (!points.is_empty()).then(|| Series { name: row.system.clone(), points })
+        });
+        LinePlot {
+            caption: "Best of N".to_owned(),
+            x_axis: "answers drawn".to_owned(),
+            y_axis: "Pass@k".to_owned(),
+            series: series.collect(),
+        }
+    }
+
+    /// What a stage wrote at its beginning and at its end.
+    fn written(&self, stage: &Stage) -> Cards {
+        let shown: Vec<(usize, &ShownGroup)> = self
+            .records
+            .iter()
+            .filter(|record| record.stage == stage.name)
+            .filter_map(|record| Some((record.step, record.rollouts.as_ref()?)))
+            .collect();
+        let ends = [shown.first(), shown.last().filter(|_| shown.len() > 1)];
+        let cards = ends.into_iter().flatten().map(|(step, group)| {
+            let rollouts = group.rollouts.iter().map(|rollout| Line {
+                text: format!("{:+.3}  {}", rollout.reward, rollout.text),
+                marked: rollout.text.contains(&group.target),
+            });
+            Card {
+                title: format!("Step {step}, sample {}", group.id),
+                lists: vec![
+                    CardList::new("Read", [group.prompt.clone()]),
+                    CardList::new("To be found", [group.target.clone()]),
+                    CardList { name: "Reward and rollout".to_owned(), lines: rollouts.collect() },
+                ],
+            }
+        });
+        Cards { caption: format!("{}: rollouts", stage.label), cards: cards.collect() }
     }
 
     /// One row a bucket, HR@10 of every stage.

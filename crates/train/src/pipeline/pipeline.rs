@@ -70,6 +70,8 @@ pub(super) struct Context<'a> {
     pub(super) texts: Texts,
     pub(super) tokenizer: SidTokenizer,
     pub(super) constraint: Constraint,
+    /// Beams of the test.
+    pub(super) beam_width: usize,
     pub(super) binding: Binding,
 }
 
@@ -103,7 +105,9 @@ impl Pipeline<'_> {
             ("split".to_owned(), split.hash()),
         ]);
         let constraint = Constraint::new(&catalog, &tokenizer, self.device)?;
-        let context = Context { split, prompts, catalog, texts, tokenizer, constraint, binding };
+        let beam_width = self.recipe.evaluate.beam_width;
+        let context =
+            Context { split, prompts, catalog, texts, tokenizer, constraint, beam_width, binding };
 
         for stage in &self.recipe.stages {
             self.train(stage, &mut run, &context, observer)?;

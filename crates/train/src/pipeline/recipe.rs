@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Dataset, Shares, Split, global_time, leave_one_out};
 use sidereal_policy::{Architecture, DecoderConfig};
 
-use super::{Stage, TextsConfig, Training, like, stage};
+use super::{EvaluateReasoning, Stage, TextsConfig, Training, like, stage};
 use crate::TrainError;
 use crate::setting::check_counts;
 use crate::sft::SftConfig;
@@ -181,6 +181,10 @@ pub struct EvaluateConfig {
     /// besides the one that it starts from.
     #[serde(default)]
     pub compare_with: Vec<String>,
+    /// Test of the stages that think before they answer; without it they are tested as they answer
+    /// at once, like all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<EvaluateReasoning>,
 }
 
 impl Recipe {
@@ -219,6 +223,7 @@ impl Recipe {
             ("evaluate.valid_users", self.evaluate.valid_users),
             ("evaluate.resamples", self.evaluate.resamples),
         ])?;
+        self.evaluate.reasoning.as_ref().map_or(Ok(()), EvaluateReasoning::check)?;
         self.check_sids()?;
         self.check_texts()?;
         stage::check(&self.stages)

@@ -9,7 +9,8 @@ use crate::rl::{RewardConfig, RlConfig};
 use crate::sft::SftConfig;
 
 /// Names that a run's folder uses itself.
-const TAKEN: [&str; 4] = ["codebooks", "rankings", "tokenizer", "test"];
+const TAKEN: [&str; 8] =
+    ["codebooks", "embed", "enrich", "quantize", "rankings", "test", "thoughts", "tokenizer"];
 
 /// A training stage: a folder of the run, a row of its tables.
 ///

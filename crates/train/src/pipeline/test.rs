@@ -3,12 +3,14 @@
 mod buckets;
 mod lists;
 mod tables;
+mod thoughts;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use serde::Serialize;
 use sidereal_baselines::{Case, ItemTransition, Popularity, TransitionSearch, evaluate};
 use sidereal_corpus::{HeldOut, ItemId, Sample, SampleId, Task};
 use sidereal_metrics::{
@@ -17,16 +19,18 @@ use sidereal_metrics::{
 use sidereal_policy::{BeamSearch, Scoring};
 
 pub use self::buckets::BucketRow;
+pub use self::thoughts::{EvaluateReasoning, ThoughtResult};
 
 use self::buckets::Buckets;
 use self::lists::Lists;
 use self::tables::{Measured, Tables};
+use self::thoughts::thinking;
 use super::run::{Run, hash_of, write_json};
 use super::training::prompts_of;
-use super::{Context, Pipeline, Reference, SplitConfig};
+use super::{Context, Pipeline, Reference, SplitConfig, Stage};
 use crate::TrainError;
 use crate::encode::Encoder;
-use crate::evaluate::{Ranking, placements, rank};
+use crate::evaluate::{placements, rank};
 use crate::observe::Observer;
 
 /// Cut-offs of the tables.
@@ -57,7 +61,8 @@ impl Pipeline<'_> {
         let rankings: Vec<String> =
             self.recipe.stages.iter().map(|stage| rankings_file(&stage.name)).collect();
         let mut outputs = vec!["evaluation.json", "buckets.json"];
-        outputs.extend(rankings.iter().map(String::as_str));
+        let thoughts: Vec<String> = self.thinking_stages().map(thoughts_file).collect();
+        outputs.extend(rankings.iter().chain(&thoughts).map(String::as_str));
         run.stage("test", inputs, &outputs, |run| {
             let resamples = self.recipe.evaluate.resamples;
             let bootstrap = BootstrapConfig::new(self.recipe.seed).with_resamples(resamples);
@@ -69,17 +74,24 @@ impl Pipeline<'_> {
                     SplitConfig::GlobalTime => Split::GlobalTimeTest,
                     SplitConfig::Published => Split::Given("published".to_owned()),
                 },
-                num_users: context.split.test.num_samples(),
                 kept: BTreeMap::new(),
             };
             self.test_recommenders(context, &mut tables)?;
             let buckets = self.test_policies(run, context, &mut tables, observer)?;
             for (system, against) in self.comparisons() {
                 tables.compare(system, against)?;
+                let [system, against] = [system, against].map(thinking);
+                tables.compare(&system, &against)?;
             }
             write_json(&run.path("buckets.json"), &buckets)?;
             write_json(&run.path("evaluation.json"), &tables.report)
         })
+    }
+
+    /// Stages that are tested as they think.
+    fn thinking_stages(&self) -> impl Iterator<Item = &Stage> {
+        let asked = self.recipe.evaluate.reasoning.is_some();
+        self.recipe.stages.iter().filter(move |stage| asked && self.thinks(stage))
     }
 
     /// Labels of the systems that are compared: each stage with the one that it starts from, with
@@ -123,6 +135,7 @@ impl Pipeline<'_> {
                     seen_items,
                     level: Level::Item,
                     beam_width: None,
+                    chains: None,
                     score: ScoreKind::PerItem,
                 };
                 tables.push(how, run, Vec::new())?;
@@ -148,6 +161,7 @@ impl Pipeline<'_> {
         let seen = |id: SampleId| seen.get(&id).copied().unwrap_or_default();
         let lists = Lists::new(self.dataset, &context.split.train, self.recipe.seed)?;
         let buckets = Buckets::new(&samples, &context.split.train, &context.catalog);
+        let thoughts = self.thought_test(context, &tasks, &encoder, &samples)?;
         let mut by_bucket = Vec::new();
         for stage in &self.recipe.stages {
             let scoring = stage.training.scoring();
@@ -158,22 +172,25 @@ impl Pipeline<'_> {
             let (pad, size) = (context.tokenizer.pad(), self.recipe.evaluate.batch_size);
             let job = format!("test {}", stage.name);
             let rankings = rank(&search, &prompts, pad, size, &job, observer)?;
-            save_rankings(&run.path(&rankings_file(&stage.name)), &rankings)?;
+            save(&run.path(&rankings_file(&stage.name)), &rankings)?;
             let how = |seen_items, level| Measured {
                 system: &stage.label,
                 seen_items,
                 level,
                 beam_width: NonZeroUsize::new(beam_width),
-                score: match scoring {
-                    Scoring::Renormalised => ScoreKind::Renormalised,
-                    _ => ScoreKind::Full,
-                },
+                chains: None,
+                score: score_kind(scoring),
             };
             let kept = placements(&rankings, SeenItems::Kept, seen)?;
             let in_buckets = [Metric::HitRate(TEN), Metric::Ndcg(TEN)];
             by_bucket.extend(buckets.rows(&stage.label, &kept, &in_buckets, &tables.bootstrap)?);
             let more = lists.values(&rankings, TEN, &tables.bootstrap)?;
             tables.push(how(SeenItems::Kept, Level::Item), kept, more)?;
+            if let Some(test) = thoughts.as_ref().filter(|_| self.thinks(stage)) {
+                let kept = placements(&rankings, SeenItems::Kept, seen)?;
+                let results = test.run(stage, &model, &kept, tables, observer)?;
+                save(&run.path(&thoughts_file(stage)), &results)?;
+            }
             let removed = placements(&rankings, SeenItems::Removed, seen)?;
             tables.push(how(SeenItems::Removed, Level::Item), removed, Vec::new())?;
             let by_sid = rankings.iter().map(|r| (r.id, r.sid_placement())).collect();
@@ -203,9 +220,22 @@ pub(crate) fn rankings_file(stage: &str) -> String {
     format!("rankings/{stage}.json")
 }
 
-fn save_rankings(path: &Path, rankings: &[Ranking]) -> Result<(), TrainError> {
+/// Where what a stage found by thinking is.
+fn thoughts_file(stage: &Stage) -> String {
+    format!("thoughts/{}.json", stage.name)
+}
+
+/// A scoring as a protocol names it.
+const fn score_kind(scoring: Scoring) -> ScoreKind {
+    match scoring {
+        Scoring::Renormalised => ScoreKind::Renormalised,
+        _ => ScoreKind::Full,
+    }
+}
+
+fn save(path: &Path, results: &(impl Serialize + ?Sized)) -> Result<(), TrainError> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir).map_err(|source| TrainError::Io { path: dir.into(), source })?;
     }
-    write_json(path, rankings)
+    write_json(path, results)
 }

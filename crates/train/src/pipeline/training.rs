@@ -37,7 +37,12 @@ impl Pipeline<'_> {
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         let mut binding = context.binding.clone();
-        let settings = hash_of(&(stage, &self.recipe.evaluate, self.recipe.seed))?;
+        let settings = hash_of(&(
+            stage,
+            self.recipe.evaluate.batch_size,
+            self.recipe.evaluate.valid_users,
+            self.recipe.seed,
+        ))?;
         binding.insert("settings".to_owned(), settings);
         if matches!(&stage.training, Training::Sft(config) if config.mixture.is_some()) {
             binding.insert("texts".to_owned(), self.texts_hash(&context.texts)?);

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use sidereal_corpus::SampleId;
 use sidereal_metrics::{
-    Bootstrap, Candidates, Level, Metric, MetricValue, Protocol, RankingRun, Report, Row,
+    Bootstrap, Candidates, Chains, Level, Metric, MetricValue, Protocol, RankingRun, Report, Row,
     ScoreKind, SeenItems, Split,
 };
 
@@ -17,7 +17,6 @@ pub(super) struct Tables {
     pub(super) report: Report,
     pub(super) bootstrap: Bootstrap,
     pub(super) split: Split,
-    pub(super) num_users: usize,
     /// With seen items kept, by system.
     pub(super) kept: BTreeMap<String, RankingRun<SampleId>>,
 }
@@ -29,6 +28,7 @@ pub(super) struct Measured<'a> {
     pub(super) seen_items: SeenItems,
     pub(super) level: Level,
     pub(super) beam_width: Option<NonZeroUsize>,
+    pub(super) chains: Option<Chains>,
     pub(super) score: ScoreKind,
 }
 
@@ -42,33 +42,62 @@ impl Tables {
     ) -> Result<(), TrainError> {
         let mut values = run.evaluate(&METRICS, &self.bootstrap)?;
         values.extend(more);
-        self.report.push(Row {
-            system: how.system.to_owned(),
-            protocol: Protocol {
-                split: self.split.clone(),
-                candidates: Candidates::All,
-                seen_items: how.seen_items,
-                level: how.level,
-                score: how.score,
-                beam_width: how.beam_width,
-                num_users: self.num_users,
-            },
-            values,
-        })?;
+        self.push_values(how, run.num_samples(), values)?;
         if how.seen_items == SeenItems::Kept && how.level == Level::Item {
             self.kept.insert(how.system.to_owned(), run);
         }
         Ok(())
     }
 
-    /// Adds the paired tests of two systems, where both have been measured.
-    pub(super) fn compare(&mut self, system: &str, against: &str) -> Result<(), TrainError> {
-        let (Some(run), Some(other)) = (self.kept.get(system), self.kept.get(against)) else {
-            return Ok(());
+    /// Adds a row over a part of the users; paired tests keep to all of them.
+    pub(super) fn push_part(
+        &mut self,
+        how: Measured<'_>,
+        run: &RankingRun<SampleId>,
+    ) -> Result<(), TrainError> {
+        let values = run.evaluate(&METRICS, &self.bootstrap)?;
+        self.push_values(how, run.num_samples(), values)
+    }
+
+    /// Adds a row of these values.
+    pub(super) fn push_values(
+        &mut self,
+        how: Measured<'_>,
+        num_users: usize,
+        values: Vec<MetricValue>,
+    ) -> Result<(), TrainError> {
+        let protocol = Protocol {
+            split: self.split.clone(),
+            candidates: Candidates::All,
+            seen_items: how.seen_items,
+            level: how.level,
+            score: how.score,
+            beam_width: how.beam_width,
+            chains: how.chains,
+            num_users,
         };
-        for metric in [Metric::HitRate(TEN), Metric::Ndcg(TEN)] {
+        Ok(self.report.push(Row { system: how.system.to_owned(), protocol, values })?)
+    }
+
+    /// Adds the paired test of a system and another run over the same users.
+    pub(super) fn compare_runs(
+        &mut self,
+        (system, against): (&str, &str),
+        other: &RankingRun<SampleId>,
+        metric: Metric,
+    ) -> Result<(), TrainError> {
+        if let Some(run) = self.kept.get(system) {
             let test = run.compare(other, metric, &self.bootstrap)?;
             self.report.push_comparison(system, against, metric, test);
+        }
+        Ok(())
+    }
+
+    /// Adds the paired tests of two systems, where both have been measured.
+    pub(super) fn compare(&mut self, system: &str, against: &str) -> Result<(), TrainError> {
+        let Some(other) = self.kept.get(against).cloned() else { return Ok(()) };
+        for metric in [Metric::HitRate(TEN), Metric::Ndcg(TEN)] {
+            self.compare_runs((system, against), &other, metric)?;
         }
         Ok(())
     }

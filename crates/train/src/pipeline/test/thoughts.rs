@@ -1,0 +1,251 @@
+//! The test of policies that think: draws in both modes, and rankings with the chains summed out.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use sidereal_corpus::{Sample, SampleId, Task, Tasks};
+use sidereal_metrics::{
+    Chains, Draws, Level, Metric, RankingRun, SamplingRun, ScoreKind, SeenItems,
+};
+use sidereal_policy::{Decoder, ReasoningMarkers, Sampler};
+
+use super::tables::{Measured, Tables};
+use super::{TEN, score_kind};
+use crate::TrainError;
+use crate::encode::{Encoder, Prompt};
+use crate::evaluate::{Ranking, Ways, draw, think};
+use crate::observe::Observer;
+use crate::pipeline::training::prompts_of;
+use crate::pipeline::{Context, Pipeline, Stage, Training};
+use crate::reasoning::{Thinker, Thinking, Thought};
+use crate::setting::check_counts;
+
+/// The test of policies that think before they answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluateReasoning {
+    /// Test users, drawn by seed; all where there are no more. Range `1..`.
+    pub users: usize,
+    /// Chains of a user, and draws without thoughts beside them: `Pass@k` goes up to this. Range
+    /// `1..`.
+    pub chains: usize,
+    /// Beams behind each chain. Range `1..`.
+    pub beam_width: usize,
+    /// How chains and answers are drawn.
+    #[serde(default)]
+    pub thinking: Thinking,
+}
+
+impl EvaluateReasoning {
+    /// Accepts settings with which there is a test.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] names the field.
+    pub(crate) fn check(&self) -> Result<(), TrainError> {
+        check_counts(&[
+            ("evaluate.reasoning.users", self.users),
+            ("evaluate.reasoning.chains", self.chains),
+            ("evaluate.reasoning.beam_width", self.beam_width),
+        ])?;
+        self.thinking.check("evaluate.reasoning.thinking")
+    }
+
+    fn count(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.chains).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// `Pass@k` for the powers of two up to the chains, and for all chains.
+    fn passes(&self) -> Vec<Metric> {
+        let powers = (0..usize::BITS).map(|power| 1 << power).take_while(|k| *k < self.chains);
+        powers.chain([self.chains]).filter_map(NonZeroUsize::new).map(Metric::Pass).collect()
+    }
+}
+
+/// What a policy that thinks found for one test user.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThoughtResult {
+    /// Items with the chains summed out, and the sample.
+    pub ranking: Ranking,
+    /// Tokens of each chain that were drawn.
+    pub thought_lens: Vec<usize>,
+    /// Chains that did not close by themselves.
+    pub num_forced: usize,
+    /// Answers drawn behind the chains.
+    pub drawn: Draws,
+    /// As many answers drawn without thoughts.
+    pub drawn_directly: Draws,
+}
+
+/// The users of the test, asked in both modes.
+pub(super) struct ThoughtTest<'a> {
+    config: &'a EvaluateReasoning,
+    context: &'a Context<'a>,
+    markers: ReasoningMarkers,
+    direct: Vec<Prompt>,
+    thought: Vec<Prompt>,
+    users: BTreeSet<SampleId>,
+    /// Whether these are all test users.
+    all: bool,
+    seed: u64,
+    batch_size: usize,
+}
+
+impl Pipeline<'_> {
+    /// The test of stages that think; `None` where the recipe has none.
+    pub(super) fn thought_test<'t>(
+        &'t self,
+        context: &'t Context<'_>,
+        tasks: &Tasks<'_>,
+        encoder: &Encoder<'_>,
+        samples: &[Sample<'_>],
+    ) -> Result<Option<ThoughtTest<'t>>, TrainError> {
+        let Some(config) = &self.recipe.evaluate.reasoning else { return Ok(None) };
+        let Some(markers) = encoder.markers()? else {
+            return Err(TrainError::Setting {
+                field: "prompts".to_owned(),
+                found: format!("`{}`", self.recipe.prompts),
+                needed: "a set with the task `reasoning`, for `evaluate.reasoning`",
+            });
+        };
+        let mut drawn = samples.to_vec();
+        drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(self.recipe.seed));
+        drawn.truncate(config.users);
+        Ok(Some(ThoughtTest {
+            config,
+            context,
+            markers,
+            direct: prompts_of(tasks, encoder, Task::NextItem, &drawn)?,
+            thought: prompts_of(tasks, encoder, Task::Reasoning, &drawn)?,
+            users: drawn.iter().map(|sample| sample.id).collect(),
+            all: drawn.len() == samples.len(),
+            seed: self.recipe.seed,
+            batch_size: self.recipe.evaluate.batch_size,
+        }))
+    }
+
+    /// Whether a stage, or one that it comes from, has learned to think.
+    pub(super) fn thinks(&self, stage: &Stage) -> bool {
+        let own = match &stage.training {
+            Training::Sft(config) => {
+                let mixture = config.mixture.as_ref();
+                mixture.is_some_and(|mixture| mixture.tasks.contains(&Task::Reasoning))
+            }
+            Training::Rl { config, .. } => config.reasoning.is_some(),
+            Training::Preference(_) => false,
+        };
+        let stages = &self.recipe.stages;
+        let parent = stages.iter().find(|other| Some(&other.name) == stage.from.as_ref());
+        own || parent.is_some_and(|parent| self.thinks(parent))
+    }
+}
+
+/// The name of a system that thinks.
+pub(super) fn thinking(label: &str) -> String {
+    format!("{label}, thinking")
+}
+
+impl ThoughtTest<'_> {
+    /// Tests a stage; `kept` are its direct placements of all test users.
+    pub(super) fn run(
+        &self,
+        stage: &Stage,
+        model: &Decoder,
+        kept: &RankingRun<SampleId>,
+        tables: &mut Tables,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<ThoughtResult>, TrainError> {
+        let results = self.results(stage, model, observer)?;
+        let Self { config, .. } = self;
+        let (count, budget) = (config.count(), config.thinking.budget);
+        let chains = Some(Chains { count, budget });
+        let system = thinking(&stage.label);
+        let ranked = Measured {
+            system: &system,
+            seen_items: SeenItems::Kept,
+            level: Level::Item,
+            beam_width: NonZeroUsize::new(config.beam_width),
+            chains,
+            score: score_kind(stage.training.scoring()),
+        };
+        let none = BTreeSet::new();
+        let merged = results
+            .iter()
+            .map(|result| (result.ranking.id, result.ranking.item_placement(&none)))
+            .collect();
+        tables.push(ranked, merged, Vec::new())?;
+        // The same users without thoughts, where the main table has others besides.
+        let directly = kept.filter(|id| self.users.contains(id));
+        if !self.all {
+            let width = NonZeroUsize::new(self.direct_width());
+            let how = Measured { system: &stage.label, beam_width: width, chains: None, ..ranked };
+            tables.push_part(how, &directly)?;
+        }
+        for metric in [Metric::HitRate(TEN), Metric::Ndcg(TEN)] {
+            tables.compare_runs((&system, &stage.label), &directly, metric)?;
+        }
+        let drawn = Measured {
+            level: Level::Sid,
+            beam_width: None,
+            score: ScoreKind::Drawn(count),
+            ..ranked
+        };
+        let passes = config.passes();
+        let runs: [(Measured<'_>, SamplingRun<SampleId>); 2] = [
+            (drawn, results.iter().map(|r| (r.ranking.id, r.drawn)).collect()),
+            (
+                Measured { system: &stage.label, chains: None, ..drawn },
+                results.iter().map(|r| (r.ranking.id, r.drawn_directly)).collect(),
+            ),
+        ];
+        for (how, run) in runs {
+            let values = run.evaluate(&passes, &tables.bootstrap)?;
+            tables.push_values(how, run.num_samples(), values)?;
+        }
+        Ok(results)
+    }
+
+    fn direct_width(&self) -> usize {
+        self.context.beam_width
+    }
+
+    fn results(
+        &self,
+        stage: &Stage,
+        model: &Decoder,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<ThoughtResult>, TrainError> {
+        let Self { config, context, markers, seed, batch_size, .. } = self;
+        let (constraint, scoring) = (&context.constraint, stage.training.scoring());
+        let thinking = config.thinking;
+        let thinker = Thinker { model, constraint, markers, thinking, scoring, seed: *seed };
+        let (num_chains, beam_width) = (config.chains, config.beam_width);
+        let (pad, batch_size) = (context.tokenizer.pad(), *batch_size);
+        let ways = Ways { num_chains, beam_width, pad, batch_size };
+        let job = format!("thoughts {}", stage.name);
+        let thoughts = think(&thinker, &self.thought, ways, &job, observer)?;
+        let sampling = thinking.codes;
+        let sampler = Sampler { model, constraint, sampling, scoring, seed: *seed };
+        let directly = draw(&sampler, &self.direct, num_chains, pad, batch_size, observer)?;
+        let trie = constraint.trie();
+        let of_user = |(thought, directly): (Thought, Vec<_>)| {
+            let target = thought.ranking.target;
+            let right = |node| trie.items(node).contains(&target);
+            let drawn: Vec<bool> =
+                thought.rollouts.iter().map(|rollout| right(rollout.answer.node)).collect();
+            let directly: Vec<bool> = directly.into_iter().map(right).collect();
+            let chains = thought.rollouts.iter();
+            Ok(ThoughtResult {
+                thought_lens: chains.clone().map(crate::ThoughtRollout::drawn).collect(),
+                num_forced: chains.filter(|rollout| rollout.chain.is_forced()).count(),
+                ranking: thought.ranking,
+                drawn: Draws::new(&drawn)?,
+                drawn_directly: Draws::new(&directly)?,
+            })
+        };
+        thoughts.into_iter().zip(directly).map(of_user).collect()
+    }
+}
