@@ -70,6 +70,7 @@ pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};
 pub use error::PolicyError;
 pub use lora::{Lora, LoraConfig};
 pub use models::decoder::Decoder;
+pub use models::decoder::places::Place;
 pub use models::decoder::recompute::RecomputedStates;
 pub use models::head::Head;
 pub use models::language_model::LanguageModel;

@@ -6,7 +6,7 @@ mod mixture;
 
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{
-    Constraint, Decoder, LogpPass, Scoring, Target, TokenBatch, Weights, target_pass,
+    Constraint, Decoder, Place, Scoring, Target, TokenBatch, Weights, target_pass,
 };
 use tch::{Kind, Tensor};
 
@@ -266,19 +266,21 @@ impl Sft<'_> {
                 continue;
             }
             let tokens = self.tokens(model, rows)?;
+            let (places, targets) = learned_of(rows);
             let slope = -1.0 / learned as f64;
-            let mut learn = |hidden: &Tensor| -> Result<(), TrainError> {
-                let pass = self.pass(model, rows, hidden)?;
+            let mut learn = |states: Tensor| -> Result<(), TrainError> {
+                let pass =
+                    target_pass(model, self.constraint, states, &targets, self.config.scoring)?;
                 loss += slope * pass.logp().sum(Kind::Double).double_value(&[]);
                 let d_logp = pass.logp().full_like(slope);
                 Ok(pass.backward(&d_logp)?)
             };
             if self.config.recompute {
                 let read = model.forward_recomputed(&tokens, self.config.dropout)?;
-                learn(read.states())?;
+                learn(at_places(read.states(), &places)?)?;
                 read.backward()?;
             } else {
-                learn(&model.forward(&tokens, self.config.dropout)?)?;
+                learn(model.forward_at(&tokens, &places, self.config.dropout)?)?;
             }
         }
         let grad_norm = optim.step(&model.trained(), lr)?;
@@ -303,28 +305,6 @@ impl Sft<'_> {
         Ok(TokenBatch::new(&ids, self.pad, limit, model.device())?)
     }
 
-    /// Log-probabilities of all targets of `rows`, `[N]`, of their states `[U, T, D]`.
-    fn pass<'m>(
-        &self,
-        model: &'m Decoder,
-        rows: &[&Sequence],
-        hidden: &Tensor,
-    ) -> Result<LogpPass<'m>, TrainError> {
-        let (longest, dim) = (hidden.size()[1], hidden.size()[2]);
-        let mut states = Vec::new();
-        let mut targets: Vec<Target> = Vec::new();
-        for (row, sequence) in (0i64..).zip(rows) {
-            for (at, target) in &sequence.targets {
-                // The state before a token predicts it.
-                states.push(row * longest + i64::try_from(*at).unwrap_or(i64::MAX) - 1);
-                targets.push(*target);
-            }
-        }
-        let index = Tensor::from_slice(&states).to_device(model.device());
-        let states = hidden.reshape([-1, dim]).f_index_select(0, &index)?; // [N, D]
-        Ok(target_pass(model, self.constraint, states, &targets, self.config.scoring)?)
-    }
-
     /// Mean −log p over all targets of the validation sequences, in nats a token.
     fn valid_loss(&self, model: &Decoder, valid: &[Sequence]) -> Result<f64, TrainError> {
         let _guard = tch::no_grad_guard();
@@ -332,14 +312,38 @@ impl Sft<'_> {
         order.sort_by_key(|sequence| sequence.ids.len());
         let (mut sum, mut count) = (0.0, 0);
         for rows in order.chunks(self.config.batch_size.max(1)) {
-            let hidden = model.forward(&self.tokens(model, rows)?, 0.0)?;
-            let pass = self.pass(model, rows, &hidden)?;
+            let (places, targets) = learned_of(rows);
+            let states = model.forward_at(&self.tokens(model, rows)?, &places, 0.0)?;
+            let pass = target_pass(model, self.constraint, states, &targets, self.config.scoring)?;
             let logp = pass.logp();
             sum += logp.sum(Kind::Double).double_value(&[]);
             count += logp.numel();
         }
         Ok(-sum / count as f64)
     }
+}
+
+/// The places whose states predict the targets of `rows`, and the targets.
+fn learned_of(rows: &[&Sequence]) -> (Vec<Place>, Vec<Target>) {
+    let of_row = |(row, sequence): (usize, &&Sequence)| {
+        let place = move |(at, target): &(usize, Target)| {
+            (Place { row, position: at.saturating_sub(1) }, *target)
+        };
+        sequence.targets.iter().map(place).collect::<Vec<_>>()
+    };
+    rows.iter().enumerate().flat_map(of_row).unzip()
+}
+
+/// The states `[N, D]` at places of states `[U, T, D]`.
+fn at_places(states: &Tensor, places: &[Place]) -> Result<Tensor, TrainError> {
+    let index = |place: &Place| {
+        let longest = states.size()[1];
+        let [row, position] = [place.row, place.position].map(|n| i64::try_from(n).unwrap_or(0));
+        row * longest + position
+    };
+    let index: Vec<i64> = places.iter().map(index).collect();
+    let index = Tensor::from_slice(&index).to_device(states.device());
+    Ok(states.flatten(0, 1).f_index_select(0, &index)?)
 }
 
 /// A seed for libtorch's generator that depends on run and step alone.

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod extend;
+pub(crate) mod places;
 mod read;
 pub(crate) mod recompute;
 mod shapes;

@@ -1,6 +1,6 @@
 //! Gradient checkpointing against one graph.
 
-use sidereal_policy::{Decoder, Lora, LoraConfig, TokenBatch};
+use sidereal_policy::{Decoder, Lora, LoraConfig, Place, PolicyError, TokenBatch};
 use tch::{Kind, Tensor};
 
 use crate::naive::gradients;
@@ -67,4 +67,48 @@ fn dropout_falls_on_the_same_elements_both_times() {
     let (below, _) = at(-2e-2, &direction);
     let slope = (above - below) / 2e-2;
     assert!((slope - expected).abs() < 0.02 * expected.abs(), "{slope} {expected}");
+}
+
+#[test]
+fn states_at_places_and_their_gradients_equal_those_of_whole_rows() {
+    let shared: Vec<u32> = (20..32).collect();
+    let apart = tiny::batch(&[vec![7, 8, 9, 10], vec![70, 80, 90], vec![5]]);
+    let alike = tiny::batch(&[[&shared[..], &[5, 6]].concat(), [&shared[..], &[50]].concat()]);
+    // Rows with several places, one and none, out of order, one twice; in the shared beginning too.
+    let of_apart = [(1, 2), (0, 3), (0, 0), (1, 0), (0, 3)];
+    let of_alike = [(1, 12), (0, 5), (0, 13), (1, 11), (0, 12), (1, 0)];
+    for kv_heads in [1, 2, 4] {
+        let model = tiny::model(tiny::config(260, kv_heads, true), 4).require_grad(true);
+        for (batch, places) in [(&apart, &of_apart[..]), (&alike, &of_alike[..])] {
+            let whole = model.forward(batch, 0.0).unwrap();
+            let rows: Vec<Tensor> =
+                places.iter().map(|(row, position)| whole.get(*row).get(*position)).collect();
+            let rows = Tensor::stack(&rows, 0);
+            let expected = gradients(&model, &loss(&rows));
+            let to_usize = |n: i64| usize::try_from(n).unwrap();
+            let places: Vec<Place> = places
+                .iter()
+                .map(|(row, at)| Place { row: to_usize(*row), position: to_usize(*at) })
+                .collect();
+            let states = model.forward_at(batch, &places, 0.0).unwrap();
+            assert!(tiny::difference(&states, &rows) < 1e-5);
+            for ((name, expected), (_, found)) in
+                expected.iter().zip(gradients(&model, &loss(&states)))
+            {
+                let scale = f64::try_from(expected.abs().max()).unwrap().max(1.0);
+                let worst = tiny::difference(&found, expected) / scale;
+                assert!(worst < 1e-5, "{name}: {worst}");
+            }
+        }
+    }
+}
+
+#[test]
+fn places_outside_a_batch_are_named() {
+    let model = tiny::model(tiny::config(260, 2, true), 4);
+    let batch = tiny::batch(&[vec![7, 8, 9, 10], vec![70, 80, 90]]);
+    let at = |row, position| model.forward_at(&batch, &[Place { row, position }], 0.0);
+    assert!(matches!(at(2, 0), Err(PolicyError::Size { found: 3, expected: 2, .. })));
+    assert!(matches!(at(0, 4), Err(PolicyError::Size { found: 5, expected: 4, .. })));
+    assert!(matches!(model.forward_at(&batch, &[], 0.0), Err(PolicyError::Empty { .. })));
 }

@@ -3,6 +3,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::places::Place;
 use super::{Decoder, Layer};
 use crate::PolicyError;
 use crate::cache::{KvCache, LayerCache, TokenBatch};
@@ -65,19 +66,24 @@ impl Decoder {
         prompts: &TokenBatch,
     ) -> Result<(Tensor, KvCache), PolicyError> {
         let mut spans = self.spans(prompts, 0.0)?;
-        let [_, padded] = prompts.shape()?;
+        let [rows, padded] = prompts.shape()?;
         let lens = prompts.lens.shallow_clone();
         let mut cache = KvCache::new(lens, padded, self.config.num_hidden_layers)?;
+        let ends: Vec<Place> = Vec::<i64>::try_from(&prompts.lens)?
+            .iter()
+            .enumerate()
+            .map(|(row, len)| Place { row, position: usize::try_from(len - 1).unwrap_or(0) })
+            .collect();
+        let ends = Self::pick(prompts, &spans, &ends)?;
         let mut hidden = None;
         for (index, layer) in self.layers.iter().enumerate() {
             let (keys, values) = if index + 1 < self.layers.len() {
                 self.read_layer(layer, &mut spans, 0.0)?
             } else {
-                let (last, kept) = self.read_last_layer(layer, &spans, &cache)?;
+                let (last, kept) = self.read_last_layer(layer, &spans, &ends, 0.0)?;
                 hidden = Some(last);
                 kept
             };
-            let rows = prompts.shape()?[0];
             let own = |x: Tensor| x.expand([rows, -1, -1, -1], false).contiguous();
             cache.layers.push(LayerCache {
                 prompt: (own(keys), own(values)),
@@ -138,45 +144,9 @@ impl Decoder {
         seen.ok_or(PolicyError::Empty { what: "the list of spans" })
     }
 
-    /// As [`read_layer`](Self::read_layer) for the last layer: only the last token of each prompt
-    /// is taken through it, `[U, D]`, for nothing reads the states of the others.
-    fn read_last_layer(
-        &self,
-        layer: &Layer,
-        spans: &[Span],
-        cache: &KvCache,
-    ) -> Result<(Tensor, (Tensor, Tensor)), PolicyError> {
-        let mut seen: Option<(Tensor, Tensor)> = None;
-        let mut before = 0;
-        let mut last = None;
-        for span in spans {
-            let normed = self.normalise(&span.x, &layer.input_norm)?;
-            seen = Some(self.turned_keys(layer, &normed, span, seen.take())?);
-            last = Some((span, normed, before));
-            before += span.x.size()[1];
-        }
-        let (Some((k, v)), Some((span, normed, before))) = (seen, last) else {
-            return Err(PolicyError::Empty { what: "the list of spans" });
-        };
-        let [rows, _, width] = <[i64; 3]>::try_from(span.x.size()).unwrap_or([0; 3]);
-        let at = &cache.prompt_len - 1; // [U]
-        let index = (&at - before).view([-1, 1, 1]).expand([-1, 1, width], false);
-        let x = span.x.f_gather(1, &index, false)?; // [U, 1, D]
-        let normed = normed.f_gather(1, &index, false)?;
-        let turn = |table: &Tensor| -> Result<Tensor, PolicyError> {
-            Ok(cast(&table.f_index_select(0, &at)?, self.kind)?.unsqueeze(1).unsqueeze(1))
-        };
-        let (cos, sin) = (turn(&self.rotary.0)?, turn(&self.rotary.1)?); // [U, 1, 1, hd]
-        let q = self.queries(layer, &normed, &[rows, 1])?.transpose(1, 2);
-        let real = cache.prompt_mask.eq(0.0); // [U, 1, 1, T]
-        let attended = self.attend(&rotate(&q, &cos, &sin), &k, &v, Some(&real))?;
-        let attended = attended.reshape([rows, 1, -1]);
-        Ok((self.finish_layer(layer, &x, &attended, 0.0)?.squeeze_dim(1), (k, v)))
-    }
-
     /// Keys, turned, and values of a span behind those of the positions before it,
     /// `[R, Hkv, P + S, hd]`.
-    fn turned_keys(
+    pub(super) fn turned_keys(
         &self,
         layer: &Layer,
         normed: &Tensor,
@@ -195,7 +165,7 @@ impl Decoder {
     }
 
     /// Attention `[R, H, S, hd]`; causal where no mask says otherwise.
-    fn attend(
+    pub(super) fn attend(
         &self,
         q: &Tensor,
         k: &Tensor,
