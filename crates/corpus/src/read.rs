@@ -3,6 +3,7 @@
 pub mod amazon;
 mod indexed;
 mod item;
+pub mod items;
 pub(crate) mod json_lines;
 mod json_map;
 pub mod lcrec;

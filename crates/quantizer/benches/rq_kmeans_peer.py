@@ -1,6 +1,6 @@
 """Residual k-means beside faiss, scikit-learn and k-means-constrained: same matrix, same run.
 
-    cargo build --release -p sidereal-quantizer --example semantic_ids
+    cargo build --release -p sidereal-quantizer --example quantize
     python crates/quantizer/benches/rq_kmeans_peer.py items.npy [--balanced] [--peers faiss,sklearn]
 
 Every side quantises the float32 matrix into three levels of 256 codes with all cores, each in a process
@@ -24,7 +24,7 @@ LEVELS, CODES, ITERATIONS = 3, 256, 25
 
 def rust(args):
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target"))
-    command = [str(target / "release" / "examples" / "semantic_ids"), args.matrix, "--json",
+    command = [str(target / "release" / "examples" / "quantize"), args.matrix, "--json",
                "--sizes", ",".join([str(CODES)] * LEVELS), "--seed", str(args.seed)]
     if args.balanced:
         command += ["--balance", "per-level", "--max-iterations", "100", "--tolerance", "1e-2"]

@@ -168,6 +168,14 @@ fn read_items(
     path: &Path,
     rng: &mut ChaCha8Rng,
 ) -> Result<(Vec<Item>, HashMap<String, ItemId>), CorpusError> {
+    let mut items = items_in_order(path)?;
+    items.shuffle(rng);
+    let ids = items.iter().map(|item| item.key.clone()).zip((0..).map(ItemId)).collect();
+    Ok((items, ids))
+}
+
+/// Items as they stand in the file: at least one, no key twice.
+pub(super) fn items_in_order(path: &Path) -> Result<Vec<Item>, CorpusError> {
     let mut table = Table::open(path, ITEM)?;
     let (key, title) = (table.require(ITEM)?, table.require(TITLE)?);
     let categories = table.find(CATEGORIES)?;
@@ -191,9 +199,7 @@ fn read_items(
     if u32::try_from(items.len()).is_err() {
         return Err(CorpusError::TooMany { what: "items", found: items.len() });
     }
-    items.shuffle(rng);
-    let ids = items.iter().map(|item| item.key.clone()).zip((0..).map(ItemId)).collect();
-    Ok((items, ids))
+    Ok(items)
 }
 
 /// A user's interactions in file order.

@@ -142,6 +142,25 @@ fn many_rows_leave_no_cycle_that_saves() {
 }
 
 #[test]
+fn groups_too_large_for_a_proof_come_near_the_bound_of_their_prices() {
+    let (matrix, table) = skewed(140_003, 40, 4);
+    let rows = residuals(&matrix);
+    let mut balancer = Balancer::new(Balance::PerLevel, &rows, table.len()).unwrap();
+    let codes: Vec<usize> =
+        balancer.exact(&rows, &table).into_iter().map(|code| code as usize).collect();
+    assert_exact(&codes, table.len());
+    // Weak duality: whatever the prices, no assignment with these sizes costs less.
+    let prices = &balancer.groups[0].prices.as_ref().unwrap().now;
+    let (mut found, mut bound) = (0.0, 0.0);
+    for (row, code) in codes.iter().enumerate() {
+        let priced = (0..table.len()).map(|k| cost(&matrix, &table, row, k) + prices[k]);
+        found += cost(&matrix, &table, row, *code);
+        bound += priced.fold(f64::INFINITY, f64::min) - prices[*code];
+    }
+    assert!(found >= bound - 1e-3 && found <= 1.001 * bound, "{found} above {bound}");
+}
+
+#[test]
 fn duplicates_beyond_capacity_fill_their_codes_and_spill() {
     // 9,000 equal rows on centroid 0, capacity 251: lists of 32 cannot reach all 40 codes.
     let (mut matrix, table) = skewed(10_040, 40, 4);

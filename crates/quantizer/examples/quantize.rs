@@ -1,8 +1,8 @@
 //! Makes Semantic IDs of a matrix of embeddings and prints how good they are. 12,101 × 384 takes
 //! about a second on two cores.
-//! Run: `cargo run --release -p sidereal-quantizer --example semantic_ids -- items.npy --out sids`
+//! Run: `cargo run --release -p sidereal-quantizer --example quantize -- items.npy --out sids`
 //! With libtorch also by an RQ-VAE (3,686 × 384: about 20 steps a second):
-//! `cargo run --release -p sidereal-quantizer --features torch --example semantic_ids -- items.npy
+//! `cargo run --release -p sidereal-quantizer --features torch --example quantize -- items.npy
 //! --method rq-vae --steps 2000 --out sids`
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "stdout is the result, stderr talk")]
 
