@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use sidereal::corpus::{Amount, Dataset, Item, Split, leave_one_out};
+use sidereal::policy::{Decoder, SidTokenizer, VocabularyExtension};
 use sidereal::sid::{Catalog, SemanticId, SidSpec};
 use sidereal::train::{
-    MixtureOrder, Observer, Outcome, Pipeline, Published, Recipe, Record, Stage, TextsConfig,
-    ThoughtResult, TrainError, Training,
+    MixtureOrder, ModelConfig, Observer, Outcome, Pipeline, PretrainedConfig, Published, Recipe,
+    Record, Stage, TextsConfig, ThoughtResult, TrainError, Training,
 };
 
 use crate::shop::{self, Kill};
@@ -142,6 +144,55 @@ fn sidreasoner_runs_from_tasks_in_words_to_thoughts() {
 #[test]
 fn gream_runs_in_all_its_schedules() {
     every_stage_is_tested("gream", 8);
+}
+
+/// A small model in HF form that knows no Semantic IDs and has a chat template of its own.
+fn base(dir: &Path, spec: &SidSpec) -> PathBuf {
+    let out = dir.join("base");
+    fs::create_dir(&out).unwrap();
+    let words = ["A user wants <think> what? </think> <answer> Tea, or a lamp. </answer>"];
+    SidTokenizer::train(words.iter(), 400, spec).unwrap().save(&out).unwrap();
+    let path = out.join("tokenizer.json");
+    let mut tokenizer: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let added = tokenizer["added_tokens"].as_array_mut().unwrap();
+    added.retain(|token| token["special"].as_bool().unwrap());
+    fs::write(&path, tokenizer.to_string()).unwrap();
+    let template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}\n{% endfor \
+                    %}{% if add_generation_prompt %}[assistant] {% endif %}";
+    fs::write(out.join("chat_template.jinja"), template).unwrap();
+    let shape = ModelConfig {
+        hidden_size: 16,
+        intermediate_size: 32,
+        layers: 1,
+        heads: 2,
+        key_value_heads: 1,
+        head_dim: 8,
+        positions: 640,
+    };
+    let known = SidTokenizer::extend(&out, spec, None).unwrap().vocab_size() - spec.num_tokens();
+    let device = sidereal::policy::device("cpu").unwrap();
+    Decoder::random(shape.qwen3(known), 1, device).unwrap().save(&out).unwrap();
+    out
+}
+
+#[test]
+fn a_pretrained_model_is_asked_in_its_own_chat_template() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut shop = Shop::new(dir.path());
+    let base = base(dir.path(), shop.catalog.spec());
+    let vocabulary = VocabularyExtension::default();
+    shop.recipe.pretrained = Some(PretrainedConfig { base, vocabulary });
+    assert!(shop.recipe.check().is_err(), "two models");
+    (shop.recipe.model, shop.recipe.tokenizer) = (None, None);
+    shop.recipe.stages.retain(|stage| stage.name != "srpo");
+    let Training::Sft(sft) = &mut shop.recipe.stages[0].training else { unreachable!() };
+    sft.epochs = 1;
+    let out = dir.path().join("run");
+    let outcome = shop.run(&out, &mut |_: &Record| {}).unwrap();
+    let shown = outcome.records.iter().find_map(|record| record.rollouts.as_ref()).unwrap();
+    assert!(shown.prompt.starts_with("[system] "), "{}", shown.prompt);
+    assert!(shown.prompt.ends_with("[assistant] <think>\n"), "{}", shown.prompt);
+    assert!(out.join("grpo/chat_template.jinja").exists());
 }
 
 #[test]

@@ -73,8 +73,8 @@ pub use observe::{Bars, JsonLog, Observer, Record, ShownGroup, ShownRollout, Ten
 pub use optim::{AdamW, OptimConfig, Schedule};
 pub use pipeline::{
     BucketRow, EmbedConfig, EvaluateConfig, EvaluateReasoning, ModelConfig, Outcome, Pipeline,
-    Published, Recipe, Reference, Run, Showcase, SidConfig, SplitConfig, Stage, TeacherConfig,
-    TextsConfig, ThoughtResult, TokenizerConfig, TrainedPolicy, Training,
+    PretrainedConfig, Published, Recipe, Reference, Run, Showcase, SidConfig, SplitConfig, Stage,
+    TeacherConfig, TextsConfig, ThoughtResult, TokenizerConfig, TrainedPolicy, Training,
 };
 pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};
 pub use reasoning::{Thinker, Thinking, Thought, ThoughtRollout};

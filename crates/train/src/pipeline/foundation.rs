@@ -11,7 +11,8 @@ use sidereal_corpus::{
     Chat, ItemId, Message, Prompt, PromptSet, Rendered, Split, Task, Tasks, Wording, without_codes,
 };
 use sidereal_policy::{
-    PolicyError, SidTokenizer, TextEncoder, Weights, read_safetensors, write_safetensors,
+    PolicyError, SidTokenizer, TextEncoder, Weights, extend_pretrained, read_safetensors,
+    write_safetensors,
 };
 use sidereal_quantizer::{Collisions, FitStep, QualityReport, RqKMeans};
 use sidereal_sid::Catalog;
@@ -19,7 +20,7 @@ use tch::Tensor;
 
 use super::run::{Run, hash_file, hash_of, write_json};
 use super::texts::Texts;
-use super::{EmbedConfig, Pipeline, Published, SidConfig};
+use super::{EmbedConfig, Pipeline, PretrainedConfig, Published, SidConfig, TokenizerConfig};
 use crate::TrainError;
 use crate::checkpoint::Binding;
 use crate::observe::Observer;
@@ -138,9 +139,29 @@ impl Pipeline<'_> {
         Ok(concat_embeddings(text.view(), vectors.vectors(), config.collaborative_weight)?)
     }
 
-    /// Text pieces of all that is read and written, and a token for each code.
-    pub(super) fn train_tokenizer(
+    /// The tokenizer, with a token for each code, and the weights of a pretrained model.
+    pub(super) fn vocabulary(
         &self,
+        run: &mut Run,
+        catalog: &Catalog,
+        split: &Split,
+        prompts: &PromptSet,
+        texts: &Texts,
+    ) -> Result<(), TrainError> {
+        match (&self.recipe.pretrained, &self.recipe.tokenizer) {
+            (Some(pretrained), _) => extend(pretrained, run, catalog),
+            (None, Some(tokenizer)) => {
+                self.train_tokenizer(tokenizer, run, catalog, split, prompts, texts)
+            }
+            // A checked recipe has one of them.
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// Text pieces of all that is read and written, and a token for each code.
+    fn train_tokenizer(
+        &self,
+        config: &TokenizerConfig,
         run: &mut Run,
         catalog: &Catalog,
         split: &Split,
@@ -151,7 +172,7 @@ impl Pipeline<'_> {
         let mut inputs = Binding::from([
             ("dataset".to_owned(), self.dataset.hash()),
             ("spec".to_owned(), hash_of(catalog.spec())?),
-            ("settings".to_owned(), hash_of(&self.recipe.tokenizer)?),
+            ("settings".to_owned(), hash_of(config)?),
         ]);
         if !used.is_empty() {
             inputs.insert("train".to_owned(), split.train.hash());
@@ -171,12 +192,37 @@ impl Pipeline<'_> {
             let tasks = self.tasks(catalog, prompts, texts)?;
             let read = tasks_text(&tasks, &used, split, &texts.chats, self.recipe.seed)?;
             let lines = titles.chain(read);
-            let pieces = self.recipe.tokenizer.pieces;
+            let pieces = config.pieces;
             let lines: Vec<String> = lines.collect();
             Ok(SidTokenizer::train(lines.iter(), pieces, catalog.spec())?.save(&dir)?)
         })
     }
 }
+
+/// A pretrained model with a token for each code, into the folder of the tokenizer.
+fn extend(config: &PretrainedConfig, run: &mut Run, catalog: &Catalog) -> Result<(), TrainError> {
+    let io = |source| TrainError::Io { path: config.base.clone(), source };
+    let mut inputs = Binding::from([
+        ("spec".to_owned(), hash_of(catalog.spec())?),
+        ("settings".to_owned(), hash_of(&config.vocabulary)?),
+    ]);
+    for entry in fs::read_dir(&config.base).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path.is_file() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            inputs.insert(format!("base/{name}"), hash_file(&path)?);
+        }
+    }
+    let outputs = ["tokenizer/tokenizer.json", PRETRAINED];
+    run.stage("tokenizer", inputs, &outputs, |run| {
+        let out = run.path("tokenizer");
+        extend_pretrained(&config.base, catalog.spec(), &config.vocabulary, &out)?;
+        Ok(())
+    })
+}
+
+/// Weights of a pretrained model within a run's folder.
+pub(super) const PRETRAINED: &str = "tokenizer/model.safetensors";
 
 /// Every sample of these tasks and every conversation as text without codes.
 fn tasks_text(

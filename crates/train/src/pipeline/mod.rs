@@ -20,7 +20,8 @@ pub(crate) use self::test::rankings_file;
 pub use outcome::{Outcome, Showcase};
 pub use pipeline::{Pipeline, Published, Reference};
 pub use recipe::{
-    EmbedConfig, EvaluateConfig, ModelConfig, Recipe, SidConfig, SplitConfig, TokenizerConfig,
+    EmbedConfig, EvaluateConfig, ModelConfig, PretrainedConfig, Recipe, SidConfig, SplitConfig,
+    TokenizerConfig,
 };
 pub use run::Run;
 pub use stage::{Stage, Training};

@@ -96,7 +96,7 @@ impl Pipeline<'_> {
         self.semantic_ids(&mut run, &split, observer)?;
         let catalog = Catalog::load(&run.path("catalog.json"))?;
         let texts = self.texts(&mut run, &split, &catalog, observer)?;
-        self.train_tokenizer(&mut run, &catalog, &split, prompts, &texts)?;
+        self.vocabulary(&mut run, &catalog, &split, prompts, &texts)?;
         let tokenizer = SidTokenizer::load(&run.path("tokenizer"), catalog.spec())?;
         let binding = Binding::from([
             ("catalogue".to_owned(), catalog.hash()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Dataset, Shares, Split, global_time, leave_one_out};
-use sidereal_policy::{Architecture, DecoderConfig};
+use sidereal_policy::{Architecture, DecoderConfig, VocabularyExtension};
 
 use super::{EvaluateReasoning, Stage, TextsConfig, Training, like, stage};
 use crate::TrainError;
@@ -36,10 +36,15 @@ pub struct Recipe {
     /// Texts beside titles.
     #[serde(default)]
     pub texts: TextsConfig,
-    /// Text pieces.
-    pub tokenizer: TokenizerConfig,
-    /// Decoder.
-    pub model: ModelConfig,
+    /// Text pieces of a model that is trained from scratch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<TokenizerConfig>,
+    /// Shape of a model that is trained from scratch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelConfig>,
+    /// A pretrained model, in place of one from scratch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pretrained: Option<PretrainedConfig>,
     /// Evaluation.
     pub evaluate: EvaluateConfig,
     /// Trainings, each behind the one that it starts from.
@@ -120,6 +125,17 @@ pub struct SidConfig {
 pub struct TokenizerConfig {
     /// Most pieces that byte-level BPE learns from the titles.
     pub pieces: usize,
+}
+
+/// A pretrained decoder, which gets a token for each code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PretrainedConfig {
+    /// HF folder of weights, tokenizer and, for sets of messages, chat template.
+    pub base: PathBuf,
+    /// What the codes' rows begin as.
+    #[serde(default)]
+    pub vocabulary: VocabularyExtension,
 }
 
 /// Shape of the decoder, trained from scratch.
@@ -224,9 +240,23 @@ impl Recipe {
             ("evaluate.resamples", self.evaluate.resamples),
         ])?;
         self.evaluate.reasoning.as_ref().map_or(Ok(()), EvaluateReasoning::check)?;
+        self.check_model()?;
         self.check_sids()?;
         self.check_texts()?;
         stage::check(&self.stages)
+    }
+
+    /// One model, from scratch with its tokenizer or pretrained.
+    fn check_model(&self) -> Result<(), TrainError> {
+        let found = match (&self.model, &self.tokenizer, &self.pretrained) {
+            (Some(_), Some(_), None) | (None, None, Some(_)) => return Ok(()),
+            (_, _, Some(_)) => "`pretrained` beside `model` or `tokenizer`",
+            (None, None, None) => "none of them",
+            _ => "`model` without `tokenizer`, or the other way round",
+        };
+        let (field, found) = ("model".to_owned(), found.to_owned());
+        let needed = "`model` with `tokenizer`, or `pretrained`";
+        Err(TrainError::Setting { field, found, needed })
     }
 
     /// Item vectors serve Semantic IDs and nothing else.

@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{HeldOut as _, Sample, Task, Tasks};
 use sidereal_policy::Decoder;
 
+use super::foundation::PRETRAINED;
 use super::run::{Run, hash_of};
 use super::trained::TrainedPolicy;
 use super::{Context, Pipeline, Stage, Training};
@@ -47,14 +48,15 @@ impl Pipeline<'_> {
         if matches!(&stage.training, Training::Sft(config) if config.mixture.is_some()) {
             binding.insert("texts".to_owned(), self.texts_hash(&context.texts)?);
         }
-        match &stage.from {
-            Some(from) => {
-                let file = format!("{from}/model.safetensors");
-                binding.insert("policy".to_owned(), run.output_hash(from, &file));
-            }
-            None => {
-                binding.insert("model".to_owned(), hash_of(&self.recipe.model)?);
-            }
+        if let Some(from) = &stage.from {
+            let file = format!("{from}/model.safetensors");
+            binding.insert("policy".to_owned(), run.output_hash(from, &file));
+        } else {
+            let model = match &self.recipe.model {
+                Some(model) => hash_of(model)?,
+                None => run.output_hash("tokenizer", PRETRAINED),
+            };
+            binding.insert("model".to_owned(), model);
         }
         let folder = run.path(&stage.name);
         let checkpoints = Checkpoints::new(&folder.join("checkpoints"), binding.clone());
@@ -63,10 +65,12 @@ impl Pipeline<'_> {
         run.stage(&stage.name, binding, &outputs, |run| {
             let model = if let Some(from) = &stage.from {
                 self.open(&run.path(from), context)?
-            } else {
-                let config = self.recipe.model.qwen3(context.tokenizer.vocab_size());
+            } else if let Some(model) = &self.recipe.model {
+                let config = model.qwen3(context.tokenizer.vocab_size());
                 let seed = crate::sft::step_seed(self.recipe.seed, 0);
                 Decoder::random(config, seed, self.device)?
+            } else {
+                Decoder::load(&run.path("tokenizer"), self.device)?
             };
             tracing::info!(stage = stage.name, parameters = model.num_parameters(), "training");
             let workshop = Workshop {
