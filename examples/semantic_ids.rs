@@ -41,8 +41,9 @@ struct Args {
     /// Runs of k-means a level; the best is kept.
     #[arg(long, default_value_t = 3)]
     restarts: usize,
-    /// none, per-level or per-parent.
-    #[arg(long, default_value = "none", value_parser = named::<Balance>)]
+    /// none, per-level or per-parent. Late residuals have few clusters, and codes that are free to
+    /// be used unevenly are: on 3,686 items 24 and 16 of 256 in effect at the second and third level.
+    #[arg(long, default_value = "per-level", value_parser = named::<Balance>)]
     balance: Balance,
     /// suffix, slot, reassign or keep.
     #[arg(long, default_value = "suffix", value_parser = named::<Collisions>)]

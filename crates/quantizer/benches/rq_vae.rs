@@ -36,7 +36,7 @@ struct Args {
     /// Regularisation of the last level's balanced assignment; 0 for nearest codes.
     #[arg(long, default_value_t = 0.0)]
     sinkhorn: f64,
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 20)]
     revive_after: usize,
     #[arg(long, default_value_t = 7)]
     seed: u64,

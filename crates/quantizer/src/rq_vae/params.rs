@@ -81,7 +81,8 @@ setters! {
     /// Iterations of each balanced assignment, default 50. Range `1..`.
     sinkhorn_iterations: usize;
     /// A code that no row of so many steps had is moved to the latent residual of a random row of
-    /// the batch. Default 50; 0 never revives.
+    /// the batch. Default 20, in which batches of 1,024 show a code of 256 some 80 rows; 0 never
+    /// revives.
     revive_after: usize;
     /// Weight of the alignment with collaborative embeddings (LETTER's α, there 0.02), default 0.
     /// Range `0..`.

@@ -83,7 +83,7 @@ pub(super) mod defaults {
         50
     }
     pub(in crate::rq_vae) const fn revive_after() -> usize {
-        50
+        20
     }
     pub(in crate::rq_vae) const fn diversity_clusters() -> usize {
         10
