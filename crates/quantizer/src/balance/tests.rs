@@ -153,9 +153,9 @@ fn groups_too_large_for_a_proof_come_near_the_bound_of_their_prices() {
     let prices = &balancer.groups[0].prices.as_ref().unwrap().now;
     let (mut found, mut bound) = (0.0, 0.0);
     for (row, code) in codes.iter().enumerate() {
-        let priced = (0..table.len()).map(|k| cost(&matrix, &table, row, k) + prices[k]);
+        let with_price = (0..table.len()).map(|k| cost(&matrix, &table, row, k) + prices[k]);
         found += cost(&matrix, &table, row, *code);
-        bound += priced.fold(f64::INFINITY, f64::min) - prices[*code];
+        bound += with_price.fold(f64::INFINITY, f64::min) - prices[*code];
     }
     assert!(found >= bound - 1e-3 && found <= 1.001 * bound, "{found} above {bound}");
 }
