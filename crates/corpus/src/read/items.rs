@@ -25,7 +25,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// Each names the file, and the line or entry where there is one: those of
-/// [`minionerec::read`](super::minionerec::read) and of [`recbole::read`](super::recbole::read)
+/// [`minionerec::read`](super::minionerec::read) and of [`recbole::read`]
 /// about items; [`CorpusError::NoRows`] for no items.
 ///
 /// # Examples
