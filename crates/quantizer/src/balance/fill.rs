@@ -7,8 +7,9 @@ use crate::rows::{Residuals, Table, distance};
 
 /// Moves rows from codes above capacity to those below until every group's sizes are exact.
 ///
-/// Reached by matrices with many equal rows, with codes that few rows lie near, or with so many
-/// rows that paths ran out of their budget: the rest of a group goes row by row to the cheapest code that has room, which need not be optimal.
+/// Reached by matrices with many equal rows, with codes that few rows lie near, by groups too large
+/// for a proof, or with so many rows that paths ran out of their budget: the rest of a group goes
+/// row by row to the cheapest code that has room, which need not be optimal.
 pub(super) fn fill(
     rows: &Residuals<'_>,
     order: &[usize],
