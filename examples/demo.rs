@@ -4,9 +4,8 @@
 //! `cargo run --release --example demo -- --out runs/demo`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
-#[allow(dead_code, reason = "the demo reads its own files")]
-#[path = "support/run.rs"]
-mod run;
+#[path = "support/settings.rs"]
+mod settings;
 
 use std::path::PathBuf;
 
@@ -27,7 +26,7 @@ struct Args {
     #[arg(long, default_value = "runs/demo")]
     out: PathBuf,
     #[command(flatten)]
-    settings: run::SettingArgs,
+    settings: settings::SettingArgs,
 }
 
 fn main() -> anyhow::Result<()> {

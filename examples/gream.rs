@@ -8,9 +8,10 @@
 
 #[path = "support/published.rs"]
 mod published;
-#[allow(dead_code, reason = "these data come in other files")]
 #[path = "support/run.rs"]
 mod run;
+#[path = "support/settings.rs"]
+mod settings;
 
 use clap::Parser;
 

@@ -6,8 +6,12 @@
 //! --out runs/sage`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
+#[path = "support/recbole.rs"]
+mod recbole;
 #[path = "support/run.rs"]
 mod run;
+#[path = "support/settings.rs"]
+mod settings;
 
 use clap::Parser;
 
@@ -15,10 +19,10 @@ use clap::Parser;
 #[command(about = "Trains SAGE, both readings, against GRPO and GBPO, on RecBole atomic files")]
 struct Args {
     #[command(flatten)]
-    run: run::RunArgs,
+    run: recbole::RunArgs,
 }
 
 fn main() -> anyhow::Result<()> {
     let presets = [("small", include_str!("recipes/sage/small.toml"))];
-    run::run("SAGE against GRPO and GBPO", &presets, &Args::parse().run)
+    recbole::run("SAGE against GRPO and GBPO", &presets, &Args::parse().run)
 }

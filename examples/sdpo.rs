@@ -6,8 +6,12 @@
 //! --out runs/sdpo`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
+#[path = "support/recbole.rs"]
+mod recbole;
 #[path = "support/run.rs"]
 mod run;
+#[path = "support/settings.rs"]
+mod settings;
 
 use clap::Parser;
 
@@ -15,10 +19,10 @@ use clap::Parser;
 #[command(about = "Trains S-DPO and DPO with all kinds of negatives, on RecBole atomic files")]
 struct Args {
     #[command(flatten)]
-    run: run::RunArgs,
+    run: recbole::RunArgs,
 }
 
 fn main() -> anyhow::Result<()> {
     let presets = [("small", include_str!("recipes/sdpo/small.toml"))];
-    run::run("S-DPO and DPO over Semantic IDs", &presets, &Args::parse().run)
+    recbole::run("S-DPO and DPO over Semantic IDs", &presets, &Args::parse().run)
 }

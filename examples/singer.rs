@@ -6,8 +6,12 @@
 //! --out runs/singer`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
+#[path = "support/recbole.rs"]
+mod recbole;
 #[path = "support/run.rs"]
 mod run;
+#[path = "support/settings.rs"]
+mod settings;
 
 use clap::Parser;
 
@@ -17,12 +21,12 @@ use clap::Parser;
 )]
 struct Args {
     #[command(flatten)]
-    run: run::RunArgs,
+    run: recbole::RunArgs,
 }
 
 fn main() -> anyhow::Result<()> {
     let presets = [("small", include_str!("recipes/singer/small.toml"))];
-    run::run(
+    recbole::run(
         "SINGER: alignment and reinforcement with SID-level rewards",
         &presets,
         &Args::parse().run,

@@ -9,7 +9,8 @@ use sidereal::corpus::read::{RowPolicy, minionerec};
 use sidereal::policy::device;
 use sidereal::train::{Pipeline, Published, TeacherConfig};
 
-use crate::run::{Preset, SettingArgs, carry_out};
+use crate::run::carry_out;
+use crate::settings::{Preset, SettingArgs};
 
 #[derive(Args)]
 pub(crate) struct PublishedArgs {
