@@ -92,37 +92,37 @@ impl Rl<'_> {
         Ok(completion_pass(model, self.constraint, &completions, self.config.scoring)?.pass)
     }
 
-    /// Mean entropy of each rollout, group by group; as many together as gradients are.
+    /// Mean entropy of each rollout, group by group.
     pub(super) fn entropies_by_group(
         &self,
         model: &Decoder,
         groups: &[&PromptGroup<'_>],
     ) -> Result<Vec<Vec<f64>>, TrainError> {
-        let mut all = Vec::with_capacity(groups.len());
-        for part in groups.chunks(self.config.micro_batch.max(1)) {
-            let mut values = self.entropies(model, part)?.into_iter();
-            all.extend(
-                part.iter()
-                    .map(|group| values.by_ref().take(group.completions.len()).collect::<Vec<_>>()),
-            );
-        }
-        Ok(all)
+        let find = |part: &[&PromptGroup<'_>]| self.entropies(model, part);
+        self.by_group(groups, find, |group| group.completions.len())
     }
 
-    /// Log-probability of every scored token, group by group, without a graph; as many together
-    /// as gradients are.
+    /// Log-probability of every scored token, group by group, without a graph.
     pub(super) fn values_by_group(
         &self,
         model: &Decoder,
         groups: &[&PromptGroup<'_>],
     ) -> Result<Vec<Vec<f64>>, TrainError> {
+        let find = |part: &[&PromptGroup<'_>]| self.values(model, part);
+        self.by_group(groups, find, |group| group.lens().sum())
+    }
+
+    /// What `find` finds for as many groups together as gradients are, `count` values for each.
+    fn by_group(
+        &self,
+        groups: &[&PromptGroup<'_>],
+        find: impl Fn(&[&PromptGroup<'_>]) -> Result<Vec<f64>, TrainError>,
+        count: impl Fn(&PromptGroup<'_>) -> usize,
+    ) -> Result<Vec<Vec<f64>>, TrainError> {
         let mut all = Vec::with_capacity(groups.len());
         for part in groups.chunks(self.config.micro_batch.max(1)) {
-            let mut values = self.values(model, part)?.into_iter();
-            all.extend(
-                part.iter()
-                    .map(|group| values.by_ref().take(group.lens().sum()).collect::<Vec<_>>()),
-            );
+            let mut values = find(part)?.into_iter();
+            all.extend(part.iter().map(|g| values.by_ref().take(count(g)).collect::<Vec<_>>()));
         }
         Ok(all)
     }
