@@ -23,7 +23,6 @@ use arrow_schema::Schema;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 use self::cells::Role;
 use self::rows::Rows;
@@ -32,6 +31,7 @@ use crate::{CorpusError, Dataset, Split, Timestamp};
 
 mod cells;
 mod rows;
+mod sizes;
 
 /// Rows held at a time.
 const BATCH: usize = 256;
@@ -151,14 +151,14 @@ pub fn read(
     let broken = |source| CorpusError::Parquet { path: path.to_owned(), source };
     let io = |source| CorpusError::io(path, source);
     let file = File::open(path).map_err(io)?;
-    let len = file.metadata().map_err(io)?.len();
+    let headers = file.try_clone().map_err(io)?;
     // The types of the format itself: those of a writing program may be others for the same data.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = caught(|| ParquetRecordBatchReaderBuilder::try_new_with_options(file, options))
         .map_err(broken)?;
-    chunks_lie_within(builder.metadata(), len).map_err(broken)?;
     let roots = find(path, builder.schema(), columns)?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+    caught(|| sizes::check(&headers, builder.metadata(), &mask)).map_err(broken)?;
     let builder = builder.with_projection(mask).with_batch_size(BATCH);
     let mut batches = caught(|| builder.build()).map_err(broken)?;
     let mut rows = Rows::new(path, columns, policy);
@@ -168,27 +168,6 @@ pub fn read(
         rows.add(&batch)?;
     }
     rows.finish(seed, max_history)
-}
-
-/// Refuses metadata that the decoder would trust: pieces of columns outside the file.
-fn chunks_lie_within(metadata: &ParquetMetaData, len: u64) -> Result<(), ParquetError> {
-    for chunk in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
-        let size = u64::try_from(chunk.compressed_size()).ok();
-        let within = |start: i64| {
-            let end = u64::try_from(start)
-                .ok()
-                .zip(size)
-                .and_then(|(start, size)| start.checked_add(size));
-            end.is_some_and(|end| end <= len)
-        };
-        let starts = [Some(chunk.data_page_offset()), chunk.dictionary_page_offset()];
-        let first = starts.into_iter().flatten().min();
-        if !first.is_some_and(within) || starts.into_iter().flatten().any(|start| start < 0) {
-            let column = chunk.column_path().string();
-            return Err(ParquetError::General(format!("column `{column}` lies outside the file")));
-        }
-    }
-    Ok(())
 }
 
 /// What the decoder does, or its error: it panics on some damaged files, and a file is data.

@@ -62,19 +62,37 @@ impl RequestKey {
 
 /// A line of the file.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Line {
     /// [`RequestKey`] in hexadecimal.
     key: String,
     teacher: String,
-    answer: Answer,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+/// What came of a request.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Outcome {
+    Answer(Answer),
+    /// No answer, and what it may have cost all the same.
+    Lost(Usage),
+}
+
+impl Outcome {
+    const fn usage(&self) -> Usage {
+        match self {
+            Self::Answer(answer) => answer.usage,
+            Self::Lost(usage) => *usage,
+        }
+    }
 }
 
 /// A file of answers, to which one run at a time appends; what an answer is worth is decided anew
 /// whenever it is read.
 ///
 /// A process that is killed leaves at most the beginning of a last line, which the next one
-/// removes. Neither addresses nor keys of endpoints are in it. Memory is about 100 bytes an
+/// removes, and forgets what its requests under way may have cost. Neither addresses nor keys of endpoints are in it. Memory is about 100 bytes an
 /// answer.
 ///
 /// ```
@@ -189,7 +207,8 @@ impl AnswerCache {
         self.len() == 0
     }
 
-    /// Tokens that the answers of one teacher took.
+    /// Tokens that the answers of one teacher took, and the most that those may have taken that
+    /// broke off.
     #[must_use]
     pub fn usage(&self, teacher: &str) -> Usage {
         self.lock().usage.get(teacher).copied().unwrap_or_default()
@@ -220,11 +239,17 @@ impl AnswerCache {
 impl Ticket<'_> {
     /// Keeps the answer to the request.
     pub(super) fn keep(self, teacher: &str, answer: &Answer) -> Result<(), CorpusError> {
-        let line = Line {
-            key: self.key.0.to_hex().to_string(),
-            teacher: teacher.to_owned(),
-            answer: answer.clone(),
-        };
+        self.append(teacher, Outcome::Answer(answer.clone()))
+    }
+
+    /// Keeps what an attempt without an answer may have cost.
+    pub(super) fn lost(&self, teacher: &str, usage: Usage) -> Result<(), CorpusError> {
+        self.append(teacher, Outcome::Lost(usage))
+    }
+
+    fn append(&self, teacher: &str, outcome: Outcome) -> Result<(), CorpusError> {
+        let key = self.key.0.to_hex().to_string();
+        let line = Line { key, teacher: teacher.to_owned(), outcome };
         let mut state = self.cache.lock();
         let mut write = || -> io::Result<()> {
             let mut text = serde_json::to_vec(&line)?;
@@ -237,10 +262,7 @@ impl Ticket<'_> {
             if self.cache.durability == Durability::EachAnswer {
                 state.file.sync_data()?;
             }
-            let start = state.end;
-            state.lines.insert(self.key, (start, text.len()));
-            state.end += text.len() as u64;
-            *state.usage.entry(teacher.to_owned()).or_default() += answer.usage;
+            state.take(self.key, line, text.len());
             Ok(())
         };
         let written = write();
@@ -259,20 +281,29 @@ impl Drop for Ticket<'_> {
 impl State {
     /// Takes up the line that begins at the end of what is known.
     fn index(&mut self, line: &[u8], len: usize) -> Result<(), serde_json::Error> {
-        let Line { key, teacher, answer } = serde_json::from_slice(line)?;
-        let key = blake3::Hash::from_hex(&key).map_err(serde::de::Error::custom)?;
-        self.lines.insert(RequestKey(key), (self.end, len));
-        self.end += len as u64;
-        *self.usage.entry(teacher).or_default() += answer.usage;
+        let line: Line = serde_json::from_slice(line)?;
+        let key = blake3::Hash::from_hex(&line.key).map_err(serde::de::Error::custom)?;
+        self.take(RequestKey(key), line, len);
         Ok(())
+    }
+
+    /// Counts a line of `len` bytes at the end of the file.
+    fn take(&mut self, key: RequestKey, line: Line, len: usize) {
+        *self.usage.entry(line.teacher).or_default() += line.outcome.usage();
+        if matches!(line.outcome, Outcome::Answer(_)) {
+            self.lines.insert(key, (self.end, len));
+        }
+        self.end += len as u64;
     }
 
     fn read(&mut self, start: u64, len: usize) -> io::Result<Answer> {
         let mut line = vec![0; len];
         self.file.seek(SeekFrom::Start(start))?; // writes append, wherever this is
         self.file.read_exact(&mut line)?;
-        let line: Line = serde_json::from_slice(&line)?;
-        Ok(line.answer)
+        match serde_json::from_slice::<Line>(&line)?.outcome {
+            Outcome::Answer(answer) => Ok(answer),
+            Outcome::Lost(_) => Err(io::ErrorKind::InvalidData.into()), // another wrote meanwhile
+        }
     }
 }
 
@@ -324,6 +355,25 @@ mod tests {
             assert_eq!(ask(&cache, "b\n").as_deref(), Some("re b\n"), "cut at {cut}");
             assert_eq!(cache.usage("m").prompt_tokens, 6);
         }
+    }
+
+    #[test]
+    fn what_was_lost_stays_spent_and_unanswered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("answers.jsonl");
+        let open = || AnswerCache::open(&path, Durability::Buffered).unwrap();
+        let cache = open();
+        let Claim::Ours(ticket) = cache.claim(key("a")).unwrap() else { panic!("not asked yet") };
+        ticket.lost("m", Usage { prompt_tokens: 7, completion_tokens: 9 }).unwrap();
+        drop(ticket);
+        drop(cache);
+        let cache = open();
+        assert_eq!((cache.len(), cache.usage("m").prompt_tokens), (0, 7));
+        assert_eq!(ask(&cache, "a"), None);
+        drop(cache);
+        let cache = open();
+        assert_eq!(ask(&cache, "a").as_deref(), Some("re a"));
+        assert_eq!(cache.usage("m"), Usage { prompt_tokens: 10, completion_tokens: 11 });
     }
 
     #[test]

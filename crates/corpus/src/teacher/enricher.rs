@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use sidereal_sid::Catalog;
 
 use super::budget::Budget;
-use super::cache::{Claim, RequestKey};
+use super::cache::{Claim, RequestKey, Ticket};
 use super::check::Checks;
 use super::limiter::Limiter;
 use super::progress::Reason;
@@ -262,18 +262,20 @@ impl<'r> Run<'r> {
                 Some(Claim::Ours(ticket)) => Some(ticket),
                 None => None,
             };
-        let answer = self.ask(&request, key)?;
+        let answer = self.ask(&request, key, ticket.as_ref())?;
         if let (Ok(answer), Some(ticket)) = (&answer, ticket) {
             ticket.keep(self.teacher.name(), answer).map_err(Halt::from)?;
         }
         Ok(answer)
     }
 
-    /// Asks until there is an answer, an error that will stay, or no attempt left.
+    /// Asks until there is an answer, an error that will stay, or no attempt left; the cache
+    /// keeps what attempts without an answer may have cost.
     fn ask(
         &self,
         request: &Request<'_>,
         key: RequestKey,
+        ticket: Option<&Ticket<'_>>,
     ) -> Result<Result<Answer, AskError>, Left> {
         let config = &self.enricher.config;
         let most = most_tokens(request);
@@ -314,6 +316,9 @@ impl<'r> Run<'r> {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(error) => error,
             };
+            if let (true, Some(ticket)) = (error.may_have_cost, ticket) {
+                ticket.lost(self.teacher.name(), used).map_err(Halt::from)?;
+            }
             if error.kind == AskErrorKind::Denied {
                 return Err(Some(Halt::Stopped(Stopped::Denied(error))));
             }

@@ -260,6 +260,25 @@ fn spending_ends_before_the_limit_and_a_higher_one_pays_for_the_rest_only() {
 }
 
 #[test]
+fn what_broken_answers_may_have_cost_counts_in_the_next_run() {
+    let server = Server::start(|request, _| Reply::Cut(good(request)));
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("answers.jsonl");
+    let run = || {
+        let mut config = quick();
+        config.sampling.max_tokens = 100;
+        config.prices = Prices { prompt: 10.0, completion: 40.0 };
+        config.max_cost = Some(0.06);
+        paragraphs(&server.url, true, &cache, config)
+    };
+    let first = run();
+    assert_eq!(first.stopped, Some(Stopped::SpendingLimit));
+    assert!(first.progress.requests > 0);
+    let second = run();
+    assert_eq!((second.stopped, second.progress.requests), (Some(Stopped::SpendingLimit), 0));
+}
+
+#[test]
 fn equal_requests_are_sent_once() {
     let server = Server::start(|request, _| Reply::Text(good(request)));
     let (dataset, catalog) = world();

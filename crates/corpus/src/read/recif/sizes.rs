@@ -1,0 +1,163 @@
+//! What a table's own words about its size may make the decoder do.
+//!
+//! The decoder of parquet takes memory for a page as the page's header asks, before it looks at what
+//! is there. So the headers of the columns that are read are walked first. Where the format is
+//! described: `parquet.thrift` of the project `parquet-format`, structure `PageHeader`.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek as _, SeekFrom};
+
+use parquet::arrow::ProjectionMask;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use thrift::protocol::{TCompactInputProtocol, TInputProtocol as _, TType};
+
+/// Bytes of a page once decompressed. Writers aim at one to a hundred million.
+const PAGE: i64 = 128 << 20;
+
+/// Bytes read at a time: a header has tens of them, what follows it is skipped.
+const HEADER: usize = 1 << 10;
+
+/// Refuses a table of which a column that is read lies outside the file, or has a page of more than
+/// [`PAGE`] bytes.
+pub(super) fn check(
+    file: &File,
+    metadata: &ParquetMetaData,
+    read: &ProjectionMask,
+) -> Result<(), ParquetError> {
+    let len = file.metadata()?.len();
+    let mut file = BufReader::with_capacity(HEADER, file);
+    for group in metadata.row_groups() {
+        for (_, chunk) in group.columns().iter().enumerate().filter(|it| read.leaf_included(it.0)) {
+            let refused = |why: &str| {
+                ParquetError::General(format!("column `{}` {why}", chunk.column_path().string()))
+            };
+            let pages = span(chunk, len).ok_or_else(|| refused("lies outside the file"))?;
+            walk(&mut file, pages, &refused)?;
+        }
+    }
+    Ok(())
+}
+
+/// First byte of a column's pages and the byte behind them, if the file has both.
+fn span(chunk: &ColumnChunkMetaData, len: u64) -> Option<(u64, u64)> {
+    let place = |offset: i64| u64::try_from(offset).ok();
+    let data = place(chunk.data_page_offset())?;
+    let start = match chunk.dictionary_page_offset() {
+        Some(dictionary) => place(dictionary)?.min(data),
+        None => data,
+    };
+    let end = start.checked_add(u64::try_from(chunk.compressed_size()).ok()?)?;
+    (end <= len).then_some((start, end))
+}
+
+/// Reads the header of every page of `start..end`.
+fn walk(
+    file: &mut BufReader<&File>,
+    (start, end): (u64, u64),
+    refused: &impl Fn(&str) -> ParquetError,
+) -> Result<(), ParquetError> {
+    let mut place = start;
+    while place < end {
+        file.seek(SeekFrom::Start(place))?;
+        let mut rest = file.take(end - place);
+        let header = PageHeader::read(&mut TCompactInputProtocol::new(&mut rest));
+        let header = header.map_err(|source| refused(&format!("has a damaged page: {source}")))?;
+        if header.decompressed > PAGE {
+            let found = header.decompressed;
+            return Err(refused(&format!("has a page of {found} bytes, at most {PAGE} are read")));
+        }
+        let body = u64::try_from(header.stored).ok().filter(|body| *body <= rest.limit());
+        let body = body.ok_or_else(|| refused("has a page that goes on behind the column"))?;
+        place = end - rest.limit() + body;
+    }
+    Ok(())
+}
+
+/// The sizes that a page states of itself.
+#[derive(Default)]
+struct PageHeader {
+    /// Bytes once decompressed; of several statements the largest.
+    decompressed: i64,
+    /// Bytes in the file.
+    stored: i64,
+}
+
+impl PageHeader {
+    fn read<R: Read>(input: &mut TCompactInputProtocol<R>) -> thrift::Result<Self> {
+        let mut header = Self::default();
+        input.read_struct_begin()?;
+        loop {
+            let field = input.read_field_begin()?;
+            match (field.field_type, field.id) {
+                (TType::Stop, _) => return Ok(header),
+                (TType::I32, Some(2)) => {
+                    header.decompressed = header.decompressed.max(input.read_i32()?.into());
+                }
+                (TType::I32, Some(3)) => header.stored = input.read_i32()?.into(),
+                (other, _) => input.skip(other)?,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use thrift::protocol::{TCompactOutputProtocol, TFieldIdentifier, TOutputProtocol as _};
+    use thrift::protocol::{TStructIdentifier, TType};
+
+    use super::*;
+
+    /// A page: its header, with statistics that are not looked at, and five bytes.
+    fn page(decompressed: i32, stored: i32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut header = TCompactOutputProtocol::new(&mut bytes);
+        header.write_struct_begin(&TStructIdentifier::new("PageHeader")).unwrap();
+        for (id, value) in [(1, 0), (2, decompressed), (3, stored)] {
+            header.write_field_begin(&TFieldIdentifier::new("", TType::I32, id)).unwrap();
+            header.write_i32(value).unwrap();
+        }
+        header.write_field_begin(&TFieldIdentifier::new("", TType::Struct, 5)).unwrap();
+        header.write_struct_begin(&TStructIdentifier::new("DataPageHeader")).unwrap();
+        header.write_field_begin(&TFieldIdentifier::new("", TType::String, 1)).unwrap();
+        header.write_bytes(&[9; 3000]).unwrap();
+        header.write_field_stop().unwrap();
+        header.write_struct_end().unwrap();
+        header.write_field_stop().unwrap();
+        header.write_struct_end().unwrap();
+        bytes.extend([7; 5]);
+        bytes
+    }
+
+    fn walked(pages: &[(i32, i32)]) -> Result<(), String> {
+        let mut file = tempfile::tempfile().unwrap();
+        let bytes: Vec<_> = pages.iter().flat_map(|it| page(it.0, it.1)).collect();
+        file.write_all(b"PAR1").unwrap();
+        file.write_all(&bytes).unwrap();
+        let span = (4, 4 + bytes.len() as u64);
+        let refused = |why: &str| ParquetError::General(why.to_owned());
+        walk(&mut BufReader::with_capacity(HEADER, &file), span, &refused)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_page_is_looked_at() {
+        let most = i32::try_from(PAGE).unwrap();
+        assert_eq!(walked(&[(most, 5), (5, 5), (0, 5)]), Ok(()));
+        let large = walked(&[(5, 5), (most + 1, 5)]).unwrap_err();
+        assert!(large.contains("a page of 134217729 bytes, at most 134217728"), "{large}");
+    }
+
+    #[test]
+    fn pages_end_with_their_column() {
+        for stored in [6, -1, i32::MAX] {
+            let error = walked(&[(5, 5), (5, stored)]).unwrap_err();
+            assert!(error.contains("goes on behind the column"), "{error}");
+        }
+        // The second header is looked for in the middle of the first page's bytes.
+        let error = walked(&[(5, 4)]).unwrap_err();
+        assert!(error.contains("damaged page"), "{error}");
+    }
+}
