@@ -75,6 +75,11 @@ impl Balancer {
 
     /// A code for each row while centroids still move: sizes are near the capacities, not exact.
     pub(crate) fn near(&mut self, rows: &Residuals<'_>, table: &Table) -> Vec<u32> {
+        // Within the pool, so that its many short loops need not each wake it.
+        rayon::scope(|_| self.find_near(rows, table))
+    }
+
+    fn find_near(&mut self, rows: &Residuals<'_>, table: &Table) -> Vec<u32> {
         self.follow(table);
         let mut chosen = vec![0; self.order.len()];
         let mut rest = chosen.as_mut_slice();

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::product::scaled_dots;
+use crate::product::scaled_dots_of_columns;
 use crate::rows::{BLOCK, Residuals, Table, square};
 
 /// How k-means chooses its first centroids.
@@ -44,7 +44,8 @@ impl Init {
         if self == Self::KMeansPlusPlus && num_rows > 1 {
             sample.sort_unstable();
             rows.gather(&sample, &mut values);
-            values = plus_plus(&values, rows.width(), codes, rng);
+            // Within the pool, so that its many short loops need not each wake it.
+            values = rayon::scope(|_| plus_plus(&values, rows.width(), codes, rng));
         } else {
             rows.gather(&sample, &mut values);
         }
@@ -72,10 +73,11 @@ fn plus_plus(sample: &[f32], width: usize, codes: usize, rng: &mut ChaCha8Rng) -
     let picks = (codes / 32).clamp(1, PICKS);
     let trials = 2 + (codes as f64).ln() as usize + 4 * (picks - 1);
     let norms: Vec<f32> = sample.chunks_exact(width).map(square).collect();
+    let columns = columns(sample, width);
     let mut centroids = row(rng.gen_range(0..num_rows)).to_vec();
     let mut nearest = vec![f32::INFINITY; num_rows];
     for (nearest, new) in
-        nearest.chunks_mut(BLOCK).zip(distances(sample, width, &norms, &centroids))
+        nearest.chunks_mut(BLOCK).zip(distances(&columns, width, &norms, &centroids))
     {
         nearest.copy_from_slice(&new);
     }
@@ -97,7 +99,7 @@ fn plus_plus(sample: &[f32], width: usize, codes: usize, rng: &mut ChaCha8Rng) -
             let index = cumulative.partition_point(|sum| *sum <= at).min(num_rows - 1);
             drawn.extend_from_slice(row(index));
         }
-        let blocks = distances(sample, width, &norms, &drawn);
+        let blocks = distances(&columns, width, &norms, &drawn);
         for _ in 0..picks.min(codes - centroids.len() / width) {
             let potentials: Vec<Vec<f64>> = blocks
                 .par_iter()
@@ -136,15 +138,31 @@ fn potential(distances: &[f32], nearest: &[f32]) -> f64 {
     lanes.iter().map(|lane| f64::from(*lane)).sum()
 }
 
-/// Squared distances of the rows of each block to each drawn row, `[trials, B]`.
-fn distances(sample: &[f32], width: usize, norms: &[f32], drawn: &[f32]) -> Vec<Vec<f32>> {
-    sample
+/// The values of each block of rows column after column, `[D, B]`: a block is multiplied many times.
+fn columns(sample: &[f32], width: usize) -> Vec<f32> {
+    let mut columns = vec![0.0; sample.len()];
+    let blocks = columns.par_chunks_mut(BLOCK * width).zip(sample.par_chunks(BLOCK * width));
+    blocks.for_each(|(columns, rows)| {
+        let block = rows.len() / width;
+        for (column, values) in columns.chunks_exact_mut(block).enumerate() {
+            for (value, row) in values.iter_mut().zip(rows.chunks_exact(width)) {
+                *value = row[column];
+            }
+        }
+    });
+    columns
+}
+
+/// Squared distances of the rows of each block to each drawn row, `[trials, B]`, from the rows'
+/// [`columns`] and squared norms.
+fn distances(columns: &[f32], width: usize, norms: &[f32], drawn: &[f32]) -> Vec<Vec<f32>> {
+    columns
         .par_chunks(BLOCK * width)
         .zip(norms.par_chunks(BLOCK))
-        .map(|(rows, norms)| {
+        .map(|(columns, norms)| {
             let trials = drawn.len() / width;
             let mut distances = vec![0.0; trials * norms.len()];
-            scaled_dots(-2.0, drawn, rows, width, &mut distances);
+            scaled_dots_of_columns(-2.0, drawn, columns, width, &mut distances);
             let of_trials = distances.chunks_exact_mut(norms.len());
             for (distances, centroid) in of_trials.zip(drawn.chunks_exact(width)) {
                 let own = square(centroid);
