@@ -6,6 +6,7 @@ use std::path::Path;
 
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::policy::{Decoder, TextEncoder};
+use sidereal::train::{Pipeline, Record, RlConfig, Training};
 use tempfile::TempDir;
 
 use crate::shop;
@@ -77,4 +78,28 @@ fn damaged_tensor_files_name_file_and_tensor() {
     fs::write(&weights, b"").unwrap();
     let error = Decoder::load(dir.path(), device).unwrap_err();
     assert_names(&words(&error), &["model_type"]);
+}
+
+#[test]
+fn a_reinforcement_that_goes_astray_stops_and_names_its_step_samples_and_checkpoint() {
+    let run = |change: &dyn Fn(&mut RlConfig)| {
+        let dir = TempDir::new().unwrap();
+        let dataset = shop::dataset(dir.path());
+        let mut recipe = shop::recipe();
+        recipe.stages.truncate(2);
+        let Training::Rl { config, .. } = &mut recipe.stages[1].training else { unreachable!() };
+        change(config);
+        let (recipe, device) = (&recipe, sidereal::policy::device("cpu").unwrap());
+        let out = &dir.path().join("run");
+        Pipeline { recipe, dataset: &dataset, published: None, references: &[], out, device }
+            .run(&mut |_: &Record| {})
+            .unwrap_err()
+            .to_string()
+    };
+    // The policy is its own reference until the first update.
+    let kl = run(&|config| config.max_kl = 1e-12);
+    assert_names(&kl, &["singer", "at step 2", "divergence from the reference", "samples u"]);
+    assert_names(&kl, &["singer/checkpoints"]);
+    let entropy = run(&|config| config.min_entropy = 100.0);
+    assert_names(&entropy, &["singer", "at step 1", "the entropy of a token", "samples u"]);
 }

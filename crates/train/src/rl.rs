@@ -12,7 +12,7 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Cursor, Shuffle};
 use sidereal_policy::{Constraint, Decoder, ReasoningMarkers, SidTokenizer, Weights};
-use sidereal_rl::{Diagnostics, Group, RunningEntropy, VarianceGuidedSampling};
+use sidereal_rl::{Group, RunningEntropy, VarianceGuidedSampling};
 use sidereal_sid::SidSpec;
 
 pub use self::advantage::{AdvantageConfig, StepReward};
@@ -22,7 +22,7 @@ pub use self::rollout::RolloutConfig;
 
 use self::advantage::Judged;
 use self::rollout::PromptGroup;
-use self::update::LearnedGroup;
+use self::update::{LearnedGroup, Seen};
 use crate::TrainError;
 use crate::checkpoint::{Checkpoints, copies, copy_into, prefixed, without_prefix};
 use crate::encode::Prompt;
@@ -264,20 +264,34 @@ impl Rl<'_> {
         };
         let total = self.config.steps * updates;
         let size = learned.len().div_ceil(self.config.mini_batches).max(1);
-        let (mut seen, mut norm, mut lr) = (Diagnostics::default(), 0f64, 0.0);
+        let (mut seen, mut norm, mut lr) = (Seen::default(), 0f64, 0.0);
         let mut done = number * updates;
         for _ in 0..self.config.passes {
             for part in learned.chunks_mut(size) {
                 lr = self.config.optim.lr_at(done, total);
-                let (diagnostics, grad_norm) =
+                let (found, grad_norm) =
                     self.update(model, reference, optim, part, entropy_target, lr)?;
                 if !grad_norm.is_finite() {
-                    return Err(self.diverged(part, number, grad_norm));
+                    return Err(self.diverged(part, number, "the gradient's norm", grad_norm));
                 }
-                seen += diagnostics;
+                seen += found;
                 norm = norm.max(grad_norm);
                 done += 1;
             }
+        }
+        let (reference_kl, old_kl) = (seen.diagnostics.ref_kl(), seen.diagnostics.approx_kl());
+        for (what, found) in [
+            ("the divergence from the reference", reference_kl),
+            ("the divergence within a step", old_kl),
+        ] {
+            if found > self.config.max_kl || found.is_nan() {
+                return Err(self.diverged(&learned, number, what, found));
+            }
+        }
+        if let Some(entropy) = seen.entropy()
+            && (entropy < self.config.min_entropy || entropy.is_nan())
+        {
+            return Err(self.diverged(&learned, number, "the entropy of a token", entropy));
         }
         let record = self.record(step, number, &seen).with("lr", lr).with("grad_norm", norm);
         Ok(match entropy_target {
@@ -286,14 +300,20 @@ impl Rl<'_> {
         })
     }
 
-    /// The error of an update whose gradient is not finite.
-    fn diverged(&self, part: &[LearnedGroup<'_, '_>], number: usize, found: f64) -> TrainError {
+    /// The error of a step from which training should not go on.
+    fn diverged(
+        &self,
+        part: &[LearnedGroup<'_, '_>],
+        number: usize,
+        what: &'static str,
+        found: f64,
+    ) -> TrainError {
         let samples: Vec<String> =
             part.iter().map(|learned| learned.group.prompt.prompt.id.to_string()).collect();
         TrainError::Diverged {
             stage: self.stage.to_owned(),
             step: number + 1,
-            what: "the gradient's norm",
+            what,
             found,
             checkpoint: self.checkpoints.dir().to_owned(),
             samples: samples.join(" "),
@@ -337,12 +357,15 @@ impl Rl<'_> {
     }
 
     /// What a step shows.
-    fn record(&self, step: &Step<'_>, number: usize, seen: &Diagnostics) -> Record {
+    fn record(&self, step: &Step<'_>, number: usize, seen: &Seen) -> Record {
+        let (entropy, seen) = (seen.entropy(), &seen.diagnostics);
         let Step { groups, judged, drawn } = step;
         let count = groups.len().max(1) as f64;
         let hard = groups.iter().filter(|group| group.hard).count() as f64;
         let guided: usize = groups.iter().map(|group| group.guide.len()).sum();
-        let live = groups.len() - judged.advantages.flat_groups.len();
+        let flat = &judged.advantages.flat_groups;
+        let live = groups.len() - flat.len();
+        let flat_hard = flat.iter().filter(|index| groups[**index].hard).count() as f64;
         let distinct: usize =
             groups.iter().map(|group| group.sids.iter().collect::<BTreeSet<_>>().len()).sum();
         let rollouts = judged.rewards.len() as f64;
@@ -352,9 +375,13 @@ impl Rl<'_> {
             .with("hard", hard / count)
             .with("guide", if hard > 0.0 { guided as f64 / hard } else { 0.0 })
             .with("live", live as f64 / count)
+            .with("live_hard", if hard > 0.0 { 1.0 - flat_hard / hard } else { 0.0 })
             .with("kl", seen.ref_kl())
             .with("rollouts", rollouts)
             .with("distinct", distinct as f64 / rollouts.max(1.0));
+        if let Some(entropy) = entropy {
+            record = record.with("entropy", entropy);
+        }
         if self.config.max_draws > 1 {
             record = record.with("drawn", *drawn as f64);
         }

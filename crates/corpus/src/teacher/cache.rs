@@ -251,7 +251,7 @@ impl Ticket<'_> {
         let key = self.key.0.to_hex().to_string();
         let line = Line { key, teacher: teacher.to_owned(), outcome };
         let mut state = self.cache.lock();
-        let mut write = || -> io::Result<()> {
+        let write = || -> io::Result<()> {
             let mut text = serde_json::to_vec(&line)?;
             text.push(b'\n');
             // At once, so that only a dying machine can cut it.

@@ -79,6 +79,22 @@ pub struct CompletionPass<'a> {
     pub places: Vec<TokenPlace>,
     /// Number of scored tokens of each rollout, in the order prompt, rollout.
     pub lens: Vec<usize>,
+    model: &'a dyn LanguageModel,
+    scoring: Scoring,
+    /// `[N, D]`, without a graph.
+    states: Tensor,
+    targets: Vec<Target>,
+}
+
+impl CompletionPass<'_> {
+    /// Entropy of every scored token `[N]`, in nats, from the states that the pass has computed: as
+    /// [`completion_entropy`], before its means. Without a graph.
+    ///
+    /// # Errors
+    /// Those of tensors; `constraint` is that of the pass.
+    pub fn entropy(&self, constraint: &Constraint) -> Result<Tensor, PolicyError> {
+        target_entropy(self.model, constraint, &self.states, &self.targets, self.scoring)
+    }
 }
 
 /// Log-probability of every scored token of every completion, through which gradients flow.
@@ -122,8 +138,9 @@ pub fn completion_pass<'a>(
     scoring: Scoring,
 ) -> Result<CompletionPass<'a>, PolicyError> {
     let Scored { states, targets, places, lens } = scored(model, constraint, completions)?;
+    let kept = states.detach();
     let pass = target_pass(model, constraint, states, &targets, scoring)?;
-    Ok(CompletionPass { pass, places, lens })
+    Ok(CompletionPass { pass, places, lens, model, scoring, states: kept, targets })
 }
 
 /// Mean entropy of each completion's scored tokens, in the order prompt, rollout; in nats a token,

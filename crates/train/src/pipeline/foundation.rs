@@ -92,7 +92,8 @@ impl Pipeline<'_> {
             let total = per_level * sids.codebook_sizes.len();
             let params = RqKMeans::params(sids.codebook_sizes.clone(), self.recipe.seed)
                 .max_iterations(sids.iterations)
-                .restarts(sids.restarts);
+                .restarts(sids.restarts)
+                .balance(sids.balance);
             let params = linfa::ParamGuard::check(params)?;
             let model = params.fit_observed(vectors.view(), &mut |step: &FitStep| {
                 let done = step.level * per_level + step.restart * sids.iterations + step.iteration;

@@ -145,8 +145,10 @@ impl Outcome {
                 ],
                 Training::Rl { .. } => &[
                     ("reward", "mean over rollouts", &["reward"]),
-                    ("groups", "share of prompts", &["hit", "hard", "live"]),
+                    ("groups", "share of prompts", &["hit", "hard", "live", "live_hard"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),
+                    ("entropy", "nats a token", &["entropy", "entropy_target"]),
+                    ("clipped", "share of ratios", &["clip_low", "clip_high"]),
                     ("KL to the reference", "nats", &["kl"]),
                     ("thoughts", "tokens drawn", &["thought"]),
                     ("thoughts that did not close", "share", &["forced"]),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Dataset, Shares, Split, global_time, leave_one_out};
 use sidereal_policy::{Architecture, DecoderConfig, VocabularyExtension};
+use sidereal_quantizer::Balance;
 
 use super::{EvaluateReasoning, Stage, TextsConfig, Training, like, stage};
 use crate::TrainError;
@@ -117,6 +118,9 @@ pub struct SidConfig {
     pub iterations: usize,
     /// Starts of a level, of which the best stays.
     pub restarts: usize,
+    /// Whether codes are used evenly (SINGER app. B), `"per-level"` or `"per-parent"`.
+    #[serde(default)]
+    pub balance: Balance,
 }
 
 /// Pieces of text.

@@ -70,6 +70,11 @@ pub struct RlConfig {
     /// Share of the way to a step's mean entropy that SAGE's running target goes; other objectives
     /// do not look at it. Range `(0, 1]`.
     pub entropy_rate: f64,
+    /// Divergence at which a run stops: the estimate of `KL(π ‖ π_ref)` where there is a penalty, and
+    /// that of `KL(π_old ‖ π)` over a step, in nats a token.
+    pub max_kl: f64,
+    /// Mean entropy of the scored tokens that are learned from below which a run stops, in nats.
+    pub min_entropy: f64,
     /// Optimiser.
     pub optim: OptimConfig,
     /// Prompts whose gradients are computed together; the result does not depend on it.
@@ -99,6 +104,8 @@ impl Default for RlConfig {
             passes: 1,
             sync_reference_every: 0,
             entropy_rate: 0.1,
+            max_kl: 10.0,
+            min_entropy: 1e-6,
             optim: OptimConfig { lr: 1e-5, ..OptimConfig::default() },
             micro_batch: 64,
             validate_every: 50,
@@ -135,7 +142,16 @@ impl RlConfig {
                 needed: "a share above 0, up to 1",
             })
         };
-        let checked = counts.and(rate).and(shares).and(self.check_reasoning());
+        let limits = [("rl.max_kl", self.max_kl), ("rl.min_entropy", self.min_entropy)];
+        let limits = match limits.iter().find(|(_, value)| *value < 0.0 || value.is_nan()) {
+            Some((field, value)) => Err(TrainError::Setting {
+                field: (*field).to_owned(),
+                found: value.to_string(),
+                needed: "a number of nats, at least 0",
+            }),
+            None => Ok(()),
+        };
+        let checked = counts.and(rate).and(shares).and(limits).and(self.check_reasoning());
         of_stage(stage, checked.and(in_table("rl", check_optim(&self.optim))))
     }
 

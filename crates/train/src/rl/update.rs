@@ -1,7 +1,9 @@
 //! Updates of the policy from the rollouts of a step.
 
+use std::ops::AddAssign;
+
 use sidereal_policy::{
-    CompletionToken, Completions, Decoder, LogpPass, TokenBatch, completion_entropy,
+    CompletionPass, CompletionToken, Completions, Decoder, TokenBatch, completion_entropy,
     completion_pass,
 };
 use sidereal_rl::{Diagnostics, RolloutBatch, Segments, StepSize};
@@ -27,6 +29,29 @@ pub(super) struct LearnedGroup<'g, 'p> {
     pub(super) old_logp: Vec<f64>,
 }
 
+/// What the updates of a step let see.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Seen {
+    pub(super) diagnostics: Diagnostics,
+    /// Sum over scored tokens of the entropy of what might have been written instead, nats.
+    entropy_sum: f64,
+}
+
+impl Seen {
+    /// Mean entropy of the scored tokens, nats; `None` where nothing was learned from.
+    pub(super) fn entropy(&self) -> Option<f64> {
+        let tokens = self.diagnostics.tokens;
+        (tokens > 0).then(|| self.entropy_sum / tokens as f64)
+    }
+}
+
+impl AddAssign for Seen {
+    fn add_assign(&mut self, other: Self) {
+        self.diagnostics += other.diagnostics;
+        self.entropy_sum += other.entropy_sum;
+    }
+}
+
 impl Rl<'_> {
     /// One update from `groups`; returns what to watch and the gradient's norm.
     pub(super) fn update(
@@ -37,11 +62,11 @@ impl Rl<'_> {
         groups: &[LearnedGroup<'_, '_>],
         entropy_target: Option<f64>,
         lr: f64,
-    ) -> Result<(Diagnostics, f64), TrainError> {
+    ) -> Result<(Seen, f64), TrainError> {
         let lens = groups.iter().flat_map(|learned| learned.group.lens());
         let whole = StepSize::of(&Segments::from_lens(lens));
         let live: Vec<&LearnedGroup<'_, '_>> = groups.iter().filter(|group| group.live).collect();
-        let mut seen = Diagnostics::default();
+        let mut seen = Seen::default();
         for part in live.chunks(self.config.micro_batch.max(1)) {
             seen += self.backward(model, reference, part, whole, entropy_target)?;
         }
@@ -56,9 +81,12 @@ impl Rl<'_> {
         part: &[&LearnedGroup<'_, '_>],
         whole: StepSize,
         entropy_target: Option<f64>,
-    ) -> Result<Diagnostics, TrainError> {
+    ) -> Result<Seen, TrainError> {
         let groups: Vec<_> = part.iter().map(|learned| learned.group).collect();
-        let pass = self.pass(model, &groups)?;
+        let scored = self.pass(model, &groups)?;
+        let entropy_sum =
+            scored.entropy(self.constraint)?.f_sum(Kind::Double)?.f_double_value(&[])?;
+        let pass = scored.pass;
         let values = Vec::<f64>::try_from(pass.logp().to_kind(Kind::Double))?;
         let advantages: Vec<f64> =
             part.iter().flat_map(|learned| learned.advantages).copied().collect();
@@ -78,7 +106,7 @@ impl Rl<'_> {
         let objective = self.config.objective.objective(&batch, whole)?;
         // The objective is maximised, the optimiser minimises.
         pass.backward(&-Tensor::from_slice(&objective.d_logp))?;
-        Ok(objective.diagnostics)
+        Ok(Seen { diagnostics: objective.diagnostics, entropy_sum })
     }
 
     /// Log-probability of every scored token of every rollout, with the way back.
@@ -86,10 +114,10 @@ impl Rl<'_> {
         &self,
         model: &'m Decoder,
         groups: &[&PromptGroup<'_>],
-    ) -> Result<LogpPass<'m>, TrainError> {
+    ) -> Result<CompletionPass<'m>, TrainError> {
         let batch = CompletionBatch::new(groups, self.tokenizer.pad(), model)?;
         let completions = batch.completions();
-        Ok(completion_pass(model, self.constraint, &completions, self.config.scoring)?.pass)
+        Ok(completion_pass(model, self.constraint, &completions, self.config.scoring)?)
     }
 
     /// Mean entropy of each rollout, group by group.
@@ -141,7 +169,7 @@ impl Rl<'_> {
     /// The same as numbers, without a graph.
     fn values(&self, model: &Decoder, groups: &[&PromptGroup<'_>]) -> Result<Vec<f64>, TrainError> {
         let _guard = tch::no_grad_guard();
-        Ok(Vec::<f64>::try_from(self.pass(model, groups)?.logp().to_kind(Kind::Double))?)
+        Ok(Vec::<f64>::try_from(self.pass(model, groups)?.pass.logp().to_kind(Kind::Double))?)
     }
 }
 
