@@ -7,3 +7,4 @@ mod pipeline;
 mod reasoning;
 mod recipes;
 mod shop;
+mod titles;

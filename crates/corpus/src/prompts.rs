@@ -24,13 +24,14 @@ pub use wording::Wording;
 pub const END_OF_TURN: &str = "<|im_end|>";
 
 /// The sets of this version of the library, as their files are named and hold them.
-const BUILTIN: [(&str, &str); 6] = [
+const BUILTIN: [(&str, &str); 7] = [
     ("prompts/terse.toml", include_str!("../prompts/terse.toml")),
     ("prompts/singer.toml", include_str!("../prompts/singer.toml")),
     ("prompts/sidreasoner.toml", include_str!("../prompts/sidreasoner.toml")),
     ("prompts/gream.toml", include_str!("../prompts/gream.toml")),
     ("prompts/sage.toml", include_str!("../prompts/sage.toml")),
     ("prompts/sdpo.toml", include_str!("../prompts/sdpo.toml")),
+    ("prompts/titles.toml", include_str!("../prompts/titles.toml")),
 ];
 
 /// Sets of prompts by name.
@@ -39,7 +40,7 @@ const BUILTIN: [(&str, &str); 6] = [
 /// use sidereal_corpus::{PromptRegistry, Task};
 /// let prompts = PromptRegistry::builtin()?;
 /// let names: Vec<&str> = prompts.sets().map(|set| set.name()).collect();
-/// assert_eq!(names, ["gream", "sage", "sdpo", "sidreasoner", "singer", "terse"]);
+/// assert_eq!(names, ["gream", "sage", "sdpo", "sidreasoner", "singer", "terse", "titles"]);
 /// assert!(prompts.set("gream")?.tasks().any(|task| task == Task::Reasoning));
 /// # Ok::<(), sidereal_corpus::PromptError>(())
 /// ```
@@ -51,8 +52,8 @@ pub struct PromptRegistry {
 impl PromptRegistry {
     /// The sets of this version of the library.
     ///
-    /// `terse` asks in one word each: a model trained from scratch reads the words in every sample
-    /// and learns nothing from more. The others are instructions to a model that has read before,
+    /// `terse` asks in one word each, and `titles` over candidates in words: a model trained from
+    /// scratch reads the words in every sample and learns nothing from more. The others are instructions to a model that has read before,
     /// each named after the system whose tasks it words.
     ///
     /// # Errors

@@ -110,6 +110,11 @@ fn sdpos_prompts_read_as_recorded() {
     insta::assert_snapshot!(page("sdpo"));
 }
 
+#[test]
+fn prompts_in_bare_titles_read_as_recorded() {
+    insta::assert_snapshot!(page("titles"));
+}
+
 /// The demo's results and every checkpoint made so far depend on these very bytes and this hash.
 #[test]
 fn the_terse_set_is_what_the_first_version_had() {
@@ -145,6 +150,7 @@ fn the_sets_word_the_tasks_of_their_systems() {
         ("gream", &[Task::NextItem, Task::DescriptionToSid, Task::Preference, Task::Reasoning][..]),
         ("sage", &[Task::TitleSlate, Task::SidSlate]),
         ("sdpo", &[Task::TitleChoice]),
+        ("titles", &[Task::TitleChoice, Task::TitleSlate]),
     ] {
         assert!(needed.iter().all(|task| tasks(set).contains(task)), "{set}");
     }

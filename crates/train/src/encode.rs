@@ -55,11 +55,20 @@ pub struct Prompt {
     pub target: ItemId,
     /// How it is to be answered.
     pub mode: Mode,
+    /// The items that it shows to choose from, of which the answer is one; empty where the answer may
+    /// be any item.
+    pub pool: Vec<ItemId>,
     /// Token ids.
     pub ids: Vec<u32>,
 }
 
 impl Prompt {
+    /// Those of these items that the answer may be.
+    pub(crate) fn offered(&self, items: &[ItemId]) -> Vec<ItemId> {
+        let offered = |item: &&ItemId| self.pool.is_empty() || self.pool.contains(item);
+        items.iter().filter(offered).copied().collect()
+    }
+
     /// The sample's name for random numbers: what is drawn does not depend on its neighbours.
     #[must_use]
     pub fn key(&self) -> u64 {
@@ -244,7 +253,8 @@ impl<'a> Encoder<'a> {
                 if let Some(frame) = opening {
                     ids.extend(self.tokenizer.encode(&frame.opening)?);
                 }
-                Ok(Prompt { id: sample.id, target, mode, ids })
+                let pool = sample.candidates.clone();
+                Ok(Prompt { id: sample.id, target, mode, pool, ids })
             })
             .collect()
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sidereal_corpus::{ItemId, SampleId};
 use sidereal_metrics::{Metric, Placement, RankingRun, SeenItems};
 use sidereal_policy::{
-    BeamSearch, Conditions, Constraint, Hypothesis, LanguageModel, Sampler, Scoring, TokenBatch,
+    BeamSearch, Conditions, Constraint, Excluded, Hypothesis, LanguageModel, Sampler, Scoring, TokenBatch,
 };
 use sidereal_sid::NodeId;
 
@@ -70,7 +70,8 @@ impl Ranking {
     }
 }
 
-/// Ranks items for every prompt by beam search; the order of `prompts` is kept.
+/// Ranks items for every prompt by beam search; the order of `prompts` is kept. A prompt that shows
+/// candidates is answered by those alone: a width of at least their number ranks them all.
 ///
 /// Users with prompts of equal length are decoded together, `batch_size` at a time.
 ///
@@ -88,15 +89,23 @@ pub fn rank(
     in_batches(prompts, batch_size, job, observer, |batch| {
         let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
         let tokens = TokenBatch::new(&rows, pad, limit, search.model.device())?;
-        let guides: Vec<&[u32]> = vec![&[]; batch.len()];
         let trie = search.constraint.trie();
+        let excluded = batch
+            .iter()
+            .map(|prompt| match prompt.pool.as_slice() {
+                [] => Ok(Excluded::default()),
+                pool => Excluded::all_but(trie, pool.iter().copied()),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let conditions = Conditions { excluded: &excluded, ..Conditions::default() };
+        let found = search.search_observed(&tokens, &conditions, &mut |_| {})?;
         let ranking = |(prompt, hypotheses): (&&Prompt, Vec<Hypothesis>)| Ranking {
             id: prompt.id,
             target: prompt.target,
-            found: hypotheses.iter().map(|h| trie.items(h.node).to_vec()).collect(),
+            found: hypotheses.iter().map(|h| prompt.offered(trie.items(h.node))).collect(),
             scores: hypotheses.iter().map(|h| h.score).collect(),
         };
-        Ok(batch.iter().zip(search.search(&tokens, &guides)?).map(ranking).collect())
+        Ok(batch.iter().zip(found).map(ranking).collect())
     })
 }
 

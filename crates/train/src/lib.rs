@@ -72,7 +72,7 @@ pub use fold::{Sequence, fold};
 pub use observe::{Bars, JsonLog, Observer, Record, ShownGroup, ShownRollout, TensorBoard};
 pub use optim::{AdamW, OptimConfig, Schedule};
 pub use pipeline::{
-    BucketRow, EmbedConfig, EvaluateConfig, EvaluateReasoning, ModelConfig, Outcome, Pipeline,
+    BucketRow, CandidatePools, EmbedConfig, EvaluateConfig, EvaluateReasoning, ModelConfig, Outcome, Pipeline,
     PretrainedConfig, Published, Recipe, Reference, Run, Showcase, SidConfig, SplitConfig, Stage,
     TeacherConfig, TextsConfig, ThoughtResult, TokenizerConfig, TrainedPolicy, Training,
 };

@@ -77,13 +77,27 @@ impl<'a> Conditions<'a> {
 }
 
 /// The part of a trie that only leads to items that are not wanted, such as those that a user has
-/// seen.
+/// seen, or all that are not in a pool to choose from.
 ///
 /// A Semantic ID is out where all its items are, and a prefix where all that continues it is.
 /// Scores stay what they are without an exclusion: nothing is divided anew among what is left.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excluded {
-    nodes: BTreeSet<NodeId>,
+    nodes: Nodes,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Nodes {
+    Out(BTreeSet<NodeId>),
+    /// All others are out.
+    In(BTreeSet<NodeId>),
+}
+
+impl Default for Excluded {
+    /// Nothing.
+    fn default() -> Self {
+        Self { nodes: Nodes::Out(BTreeSet::new()) }
+    }
 }
 
 impl Excluded {
@@ -112,19 +126,41 @@ impl Excluded {
                 }
             }
         }
-        Ok(Self { nodes })
+        Ok(Self { nodes: Nodes::Out(nodes) })
+    }
+
+    /// Excludes all but `items`: what is left is the trie of a pool. A Semantic ID that one of them
+    /// shares with others stays. Time and memory follow from the pool, not from the trie.
+    ///
+    /// # Errors
+    /// [`PolicyError::UnknownItem`] for an item that the trie does not have.
+    pub fn all_but(
+        trie: &Trie,
+        items: impl IntoIterator<Item = ItemId>,
+    ) -> Result<Self, PolicyError> {
+        let mut nodes = BTreeSet::new();
+        for item in items {
+            let mut next = Some(trie.leaf(item).ok_or(PolicyError::UnknownItem { item })?);
+            while let Some(node) = next.filter(|node| nodes.insert(*node)) {
+                next = trie.parent(node);
+            }
+        }
+        Ok(Self { nodes: Nodes::In(nodes) })
     }
 
     /// Whether nothing that is wanted lies behind `node`.
     #[must_use]
     pub fn contains(&self, node: NodeId) -> bool {
-        self.nodes.contains(&node)
+        match &self.nodes {
+            Nodes::Out(nodes) => nodes.contains(&node),
+            Nodes::In(nodes) => !nodes.contains(&node),
+        }
     }
 
-    /// Whether nothing is out.
+    /// Whether nothing is known to be out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        matches!(&self.nodes, Nodes::Out(nodes) if nodes.is_empty())
     }
 }
 
@@ -151,6 +187,24 @@ mod tests {
         assert!(out(&[0, 1, 2, 3]).contains(Trie::ROOT));
         let error = Excluded::new(&trie, [ItemId(4)]).unwrap_err();
         assert!(matches!(error, PolicyError::UnknownItem { item: ItemId(4) }));
+    }
+
+    #[test]
+    fn what_is_left_of_all_but_a_pool_is_the_trie_of_the_pool() {
+        let trie = trie();
+        let at = |tokens: &[u32]| trie.walk(tokens).unwrap();
+        let pool = |items: &[u32]| Excluded::all_but(&trie, items.iter().copied().map(ItemId));
+        let one = pool(&[0, 0]).unwrap();
+        let left = [&[][..], &[1], &[1, 5]];
+        assert!(left.iter().all(|tokens| !one.contains(at(tokens))) && !one.is_empty());
+        assert!([&[1, 6][..], &[2], &[2, 5]].iter().all(|tokens| one.contains(at(tokens))));
+        assert!(pool(&[]).unwrap().contains(Trie::ROOT));
+        assert!(matches!(pool(&[4]), Err(PolicyError::UnknownItem { item: ItemId(4) })));
+        // The same as excluding the others, wherever both say something.
+        let others = Excluded::new(&trie, [ItemId(0), ItemId(1), ItemId(3)]).unwrap();
+        let two = pool(&[2]).unwrap();
+        let nodes = [&[][..], &[1], &[1, 5], &[1, 6], &[2]];
+        assert!(nodes.iter().all(|tokens| two.contains(at(tokens)) == others.contains(at(tokens))));
     }
 
     #[test]

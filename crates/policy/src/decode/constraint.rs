@@ -163,6 +163,18 @@ impl Constraint {
         tokens.iter().map(|token| self.id(*token)).collect()
     }
 
+    /// Flat token indices that an item is written in; `None` for an unknown one.
+    #[must_use]
+    pub fn flat(&self, item: ItemId) -> Option<Vec<u32>> {
+        let (mut node, mut tokens) = (self.trie.leaf(item)?, Vec::new());
+        while let Some(parent) = self.trie.parent(node) {
+            tokens.push(self.trie.tokens()[node.index()]);
+            node = parent;
+        }
+        tokens.reverse();
+        Some(tokens)
+    }
+
     /// Length of the longest Semantic ID.
     #[must_use]
     pub fn max_len(&self) -> usize {

@@ -18,6 +18,7 @@ use sidereal_quantizer::{Collisions, FitStep, QualityReport, RqKMeans};
 use sidereal_sid::Catalog;
 use tch::Tensor;
 
+use super::pool::shows_pool;
 use super::run::{Run, hash_file, hash_of, write_json};
 use super::texts::Texts;
 use super::{EmbedConfig, Pipeline, PretrainedConfig, Published, SidConfig, TokenizerConfig};
@@ -179,6 +180,7 @@ impl Pipeline<'_> {
             inputs.insert("train".to_owned(), split.train.hash());
             inputs.insert("tasks".to_owned(), hash_of(&(&used, prompts.hash()))?);
             inputs.insert("texts".to_owned(), self.texts_hash(texts)?);
+            self.bind_pool(&mut inputs)?;
         }
         run.stage("tokenizer", inputs, &["tokenizer/tokenizer.json"], |run| {
             let dir = run.path("tokenizer");
@@ -190,7 +192,8 @@ impl Pipeline<'_> {
                 .items()
                 .iter()
                 .map(|item| format!("title: {} sid:title: {} next:", item.title, item.title));
-            let tasks = self.tasks(catalog, prompts, texts)?;
+            let pools = self.pools(&split.train, catalog)?;
+            let tasks = self.tasks(catalog, prompts, texts, pools.as_ref())?;
             let read = tasks_text(&tasks, &used, split, &texts.chats, self.recipe.seed)?;
             let lines = titles.chain(read);
             let pieces = config.pieces;
@@ -225,7 +228,12 @@ fn extend(config: &PretrainedConfig, run: &mut Run, catalog: &Catalog) -> Result
 /// Weights of a pretrained model within a run's folder.
 pub(super) const PRETRAINED: &str = "tokenizer/model.safetensors";
 
-/// Every sample of these tasks and every conversation as text without codes.
+/// Samples of a task over candidates whose words a tokenizer is trained on: prompts that repeat the
+/// titles, which it reads besides, by the dozen.
+const POOL_SAMPLES: usize = 1000;
+
+/// Every sample of these tasks and every conversation as text without codes; of tasks over candidates
+/// the first ones.
 fn tasks_text(
     tasks: &Tasks<'_>,
     used: &BTreeSet<Task>,
@@ -233,7 +241,8 @@ fn tasks_text(
     chats: &[Chat],
     seed: u64,
 ) -> Result<Vec<String>, TrainError> {
-    let used: Vec<Task> = used.iter().copied().collect();
+    let (over_pools, used): (Vec<Task>, Vec<Task>) =
+        used.iter().copied().partition(|task| shows_pool(*task));
     let wording = Wording::Varied { seed, epoch: 0 };
     let text = |sample: &Rendered| {
         let mut text = match &sample.prompt {
@@ -251,6 +260,11 @@ fn tasks_text(
         .train(&split.train, &used, wording)
         .map(|sample| Ok(text(&sample?)))
         .collect::<Result<Vec<String>, TrainError>>()?;
+    for task in over_pools {
+        for sample in tasks.train(&split.train, &[task], wording).take(POOL_SAMPLES) {
+            lines.push(text(&sample?));
+        }
+    }
     lines.extend((0..).zip(chats).map(|(row, chat)| text(&chat.render(row))));
     Ok(lines)
 }

@@ -5,6 +5,7 @@ mod like;
 mod outcome;
 #[allow(clippy::module_inception, reason = "the folder holds the parts of the type of its name")]
 mod pipeline;
+mod pool;
 mod recipe;
 mod run;
 mod stage;
@@ -19,6 +20,7 @@ pub(crate) use self::test::rankings_file;
 
 pub use outcome::{Outcome, Showcase};
 pub use pipeline::{Pipeline, Published, Reference};
+pub use pool::CandidatePools;
 pub use recipe::{
     EmbedConfig, EvaluateConfig, ModelConfig, PretrainedConfig, Recipe, SidConfig, SplitConfig,
     TokenizerConfig,

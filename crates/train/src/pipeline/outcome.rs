@@ -72,7 +72,6 @@ impl Pipeline<'_> {
         };
         let showcases = samples
             .iter()
-            .take(SHOWN_USERS)
             .filter_map(|sample| {
                 let ranking = rankings.iter().find(|ranking| ranking.id == sample.id)?;
                 let seen = sample.seen.iter().copied().collect();
@@ -84,6 +83,7 @@ impl Pipeline<'_> {
                     recommended: recommended.collect(),
                 })
             })
+            .take(SHOWN_USERS)
             .collect();
         let records = JsonLog::read(log_path)?;
         let catalog = context.catalog.clone();
@@ -133,7 +133,9 @@ impl Outcome {
         if !passes.series.is_empty() {
             page.push(passes);
         }
-        page.push(self.by_bucket());
+        if !self.buckets.is_empty() {
+            page.push(self.by_bucket());
+        }
         for stage in &self.stages {
             let curves: &[(&str, &str, &[&str])] = match stage.training {
                 Training::Sft(_) => &[("loss", "nats a token", &["loss", "valid_loss"])],
@@ -256,10 +258,10 @@ impl Outcome {
             ))
         };
         let rows = buckets.iter().map(|(bucket, num_users)| {
-            let of_stages = self.stages.iter().map(|s| value(bucket, &s.label).unwrap_or_default());
+            let of_stages = self.in_buckets().map(|s| value(bucket, &s.label).unwrap_or_default());
             [(*bucket).to_owned(), num_users.to_string()].into_iter().chain(of_stages).collect()
         });
-        let labels = self.stages.iter().map(|stage| stage.label.clone());
+        let labels = self.in_buckets().map(|stage| stage.label.clone());
         Table {
             caption: "HR@10 by kind of user, seen items kept, item level".to_owned(),
             header: ["users with".to_owned(), "users".to_owned()]
@@ -268,6 +270,11 @@ impl Outcome {
                 .collect(),
             rows: rows.collect(),
         }
+    }
+
+    /// Stages that were tested over all items.
+    fn in_buckets(&self) -> impl Iterator<Item = &Stage> {
+        self.stages.iter().filter(|stage| self.buckets.iter().any(|row| row.system == stage.label))
     }
 
     fn users(&self) -> Cards {

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use sidereal_baselines::Recommender;
-use sidereal_corpus::{Dataset, PromptRegistry, PromptSet, Split};
+use sidereal_corpus::{Dataset, PromptRegistry, PromptSet, Split, Task};
 use sidereal_policy::{Constraint, Decoder, SidTokenizer};
 use sidereal_sid::Catalog;
 use tch::Device;
 
+use super::pool::{self, is_over_pool};
 use super::run::Run;
 use super::texts::Texts;
 use super::trained::TrainedPolicy;
@@ -69,10 +70,20 @@ pub(super) struct Context<'a> {
     pub(super) catalog: Catalog,
     pub(super) texts: Texts,
     pub(super) tokenizer: SidTokenizer,
+    /// Semantic IDs of the catalogue.
     pub(super) constraint: Constraint,
+    /// Titles of all items, for stages that answer in them.
+    pub(super) titles: Option<Constraint>,
     /// Beams of the test.
     pub(super) beam_width: usize,
     pub(super) binding: Binding,
+}
+
+impl Context<'_> {
+    /// What may be written as the answer to a task.
+    pub(super) fn answers(&self, task: Task) -> &Constraint {
+        self.titles.as_ref().filter(|_| is_over_pool(task)).unwrap_or(&self.constraint)
+    }
 }
 
 impl Pipeline<'_> {
@@ -105,9 +116,21 @@ impl Pipeline<'_> {
             ("split".to_owned(), split.hash()),
         ]);
         let constraint = Constraint::new(&catalog, &tokenizer, self.device)?;
+        let in_titles = self.recipe.stages.iter().any(|stage| is_over_pool(stage.task));
+        let titles = in_titles.then(|| pool::titles(self.dataset, &tokenizer, self.device));
+        let titles = titles.transpose()?;
         let beam_width = self.recipe.evaluate.beam_width;
-        let context =
-            Context { split, prompts, catalog, texts, tokenizer, constraint, beam_width, binding };
+        let context = Context {
+            split,
+            prompts,
+            catalog,
+            texts,
+            tokenizer,
+            constraint,
+            titles,
+            beam_width,
+            binding,
+        };
 
         for stage in &self.recipe.stages {
             self.train(stage, &mut run, &context, observer)?;

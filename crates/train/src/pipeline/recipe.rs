@@ -9,7 +9,7 @@ use sidereal_corpus::{Dataset, Shares, Split, global_time, leave_one_out};
 use sidereal_policy::{Architecture, DecoderConfig, VocabularyExtension};
 use sidereal_quantizer::Balance;
 
-use super::{EvaluateReasoning, Stage, TextsConfig, Training, like, stage};
+use super::{CandidatePools, EvaluateReasoning, Stage, TextsConfig, Training, like, pool, stage};
 use crate::TrainError;
 use crate::setting::check_counts;
 use crate::sft::SftConfig;
@@ -37,6 +37,9 @@ pub struct Recipe {
     /// Texts beside titles.
     #[serde(default)]
     pub texts: TextsConfig,
+    /// Candidates of the tasks that show some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<CandidatePools>,
     /// Text pieces of a model that is trained from scratch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<TokenizerConfig>,
@@ -247,7 +250,8 @@ impl Recipe {
         self.check_model()?;
         self.check_sids()?;
         self.check_texts()?;
-        stage::check(&self.stages)
+        stage::check(&self.stages)?;
+        pool::check(self.pool.as_ref(), &self.stages)
     }
 
     /// One model, from scratch with its tokenizer or pretrained.

@@ -1,6 +1,7 @@
 //! One training of a run: what it starts from and how it goes on.
 
 use serde::{Deserialize, Serialize};
+use sidereal_corpus::Task;
 use sidereal_policy::Scoring;
 
 use crate::TrainError;
@@ -24,6 +25,11 @@ pub struct Stage {
     pub label: String,
     /// The stage whose weights it starts from; without it, a model drawn at random.
     pub from: Option<String>,
+    /// What its policy is asked in preference training, validation and test:
+    /// [`Task::NextItem`], answered by a Semantic ID of the whole catalogue, or
+    /// [`Task::TitleChoice`], answered by a title of the pool that the prompt shows. What a supervised
+    /// stage learns is said by its mixture.
+    pub task: Task,
     /// What it does.
     pub training: Training,
 }
@@ -46,6 +52,15 @@ pub enum Training {
 }
 
 impl Training {
+    /// Its table in a recipe.
+    pub(super) const fn table(&self) -> &'static str {
+        match self {
+            Self::Sft(_) => "sft",
+            Self::Rl { .. } => "rl",
+            Self::Preference(_) => "preference",
+        }
+    }
+
     /// What a code's probability is a share of, in training and afterwards.
     #[must_use]
     pub const fn scoring(&self) -> Scoring {
@@ -66,6 +81,8 @@ struct RawStage {
     label: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
+    #[serde(default = "next_item", skip_serializing_if = "is_next_item")]
+    task: Task,
     #[serde(skip_serializing_if = "Option::is_none")]
     sft: Option<SftConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,11 +93,20 @@ struct RawStage {
     preference: Option<PreferenceConfig>,
 }
 
+const fn next_item() -> Task {
+    Task::NextItem
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_next_item(task: &Task) -> bool {
+    *task == Task::NextItem
+}
+
 impl TryFrom<RawStage> for Stage {
     type Error = String;
 
     fn try_from(raw: RawStage) -> Result<Self, String> {
-        let RawStage { name, label, from, sft, rl, reward, preference } = raw;
+        let RawStage { name, label, from, task, sft, rl, reward, preference } = raw;
         let training = match (sft, rl, reward, preference) {
             (Some(config), None, None, None) => Training::Sft(config),
             (None, Some(config), reward, None) => {
@@ -93,16 +119,16 @@ impl TryFrom<RawStage> for Stage {
                 ));
             }
         };
-        Ok(Self { label: label.unwrap_or_else(|| name.clone()), name, from, training })
+        Ok(Self { label: label.unwrap_or_else(|| name.clone()), name, from, task, training })
     }
 }
 
 impl From<Stage> for RawStage {
     fn from(stage: Stage) -> Self {
-        let Stage { name, label, from, training } = stage;
+        let Stage { name, label, from, task, training } = stage;
         let label = Some(label);
         let (sft, rl, reward, preference) = (None, None, None, None);
-        let mut raw = Self { name, label, from, sft, rl, reward, preference };
+        let mut raw = Self { name, label, from, task, sft, rl, reward, preference };
         match training {
             Training::Sft(config) => raw.sft = Some(config),
             Training::Preference(config) => raw.preference = Some(config),

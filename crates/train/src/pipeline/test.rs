@@ -2,6 +2,7 @@
 
 mod buckets;
 mod lists;
+mod pool;
 mod tables;
 mod thoughts;
 
@@ -14,7 +15,7 @@ use serde::Serialize;
 use sidereal_baselines::{Case, ItemTransition, Popularity, TransitionSearch, evaluate};
 use sidereal_corpus::{HeldOut, ItemId, Sample, SampleId, Task};
 use sidereal_metrics::{
-    Bootstrap, BootstrapConfig, Level, Metric, Report, ScoreKind, SeenItems, Split,
+    Bootstrap, BootstrapConfig, Candidates, Level, Metric, Report, ScoreKind, SeenItems, Split,
 };
 use sidereal_policy::{BeamSearch, Scoring};
 
@@ -23,8 +24,10 @@ pub use self::thoughts::{EvaluateReasoning, ThoughtResult};
 
 use self::buckets::Buckets;
 use self::lists::Lists;
+use self::pool::pooled;
 use self::tables::{Measured, Tables};
 use self::thoughts::thinking;
+use super::pool::is_over_pool;
 use super::run::{Run, hash_of, write_json};
 use super::training::prompts_of;
 use super::{Context, Pipeline, Reference, SplitConfig, Stage};
@@ -36,9 +39,15 @@ use crate::observe::Observer;
 /// Cut-offs of the tables.
 const FIVE: NonZeroUsize = NonZeroUsize::new(5).unwrap();
 const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
-/// Metrics of the tables.
-const METRICS: [Metric; 4] =
-    [Metric::HitRate(FIVE), Metric::HitRate(TEN), Metric::Ndcg(TEN), Metric::Mrr(TEN)];
+const ONE: NonZeroUsize = NonZeroUsize::MIN;
+/// Metrics of the tables; the first one over pools alone.
+const METRICS: [Metric; 5] = [
+    Metric::HitRate(ONE),
+    Metric::HitRate(FIVE),
+    Metric::HitRate(TEN),
+    Metric::Ndcg(TEN),
+    Metric::Mrr(TEN),
+];
 /// The heuristic that every stage is compared with.
 const TRANSITIONS: &str = "item transitions";
 
@@ -56,6 +65,7 @@ impl Pipeline<'_> {
             inputs.insert(stage.name.clone(), run.output_hash(&stage.name, &file));
         }
         inputs.insert("settings".to_owned(), hash_of(&self.recipe.evaluate)?);
+        self.bind_pool(&mut inputs)?;
         let names: Vec<&str> = self.references.iter().map(|reference| reference.name).collect();
         inputs.insert("references".to_owned(), hash_of(&names)?);
         let rankings: Vec<String> =
@@ -76,12 +86,24 @@ impl Pipeline<'_> {
                 },
                 kept: BTreeMap::new(),
             };
-            self.test_recommenders(context, &mut tables)?;
-            let buckets = self.test_policies(run, context, &mut tables, observer)?;
+            let sequences: Vec<&[ItemId]> =
+                context.split.train.sequences().map(|sequence| sequence.events).collect();
+            let popularity = Popularity::fit(self.dataset.num_items(), &sequences)?;
+            let transitions = self.transitions(context, &sequences)?;
+            let mut recommenders = vec![
+                Reference { name: "popularity", recommender: &popularity },
+                Reference { name: TRANSITIONS, recommender: &transitions },
+            ];
+            recommenders.extend(self.references);
+            let mut buckets = Vec::new();
+            if self.stages_over_all().next().is_some() {
+                test_recommenders(&recommenders, context, &mut tables)?;
+                buckets = self.test_policies(run, context, &mut tables, observer)?;
+            }
+            self.test_in_pools(run, context, &recommenders, &mut tables, observer)?;
             for (system, against) in self.comparisons() {
-                tables.compare(system, against)?;
-                let [system, against] = [system, against].map(thinking);
                 tables.compare(&system, &against)?;
+                tables.compare(&thinking(&system), &thinking(&against))?;
             }
             write_json(&run.path("buckets.json"), &buckets)?;
             write_json(&run.path("evaluation.json"), &tables.report)
@@ -94,54 +116,33 @@ impl Pipeline<'_> {
         self.recipe.stages.iter().filter(move |stage| asked && self.thinks(stage))
     }
 
+    /// Stages that answer by any item of the catalogue.
+    fn stages_over_all(&self) -> impl Iterator<Item = &Stage> {
+        self.recipe.stages.iter().filter(|stage| !is_over_pool(stage.task))
+    }
+
     /// Labels of the systems that are compared: each stage with the one that it starts from, with
-    /// item transitions and with those that the recipe names.
-    fn comparisons(&self) -> Vec<(&str, &str)> {
+    /// item transitions and with those that the recipe names. A stage that answers out of pools meets
+    /// recommenders as they rank the pools.
+    fn comparisons(&self) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
-        for stage in &self.recipe.stages {
-            let parent = self.recipe.stages.iter().find(|s| Some(&s.name) == stage.from.as_ref());
+        let stages = &self.recipe.stages;
+        for stage in stages {
+            let parent = stages.iter().find(|s| Some(&s.name) == stage.from.as_ref());
             let named = self.recipe.evaluate.compare_with.iter().map(String::as_str);
             for against in
                 parent.map(|s| s.label.as_str()).into_iter().chain([TRANSITIONS]).chain(named)
             {
-                let pair = (stage.label.as_str(), against);
-                if against != stage.label && !pairs.contains(&pair) {
+                let is_stage = stages.iter().any(|other| other.label == against);
+                let in_pool = is_over_pool(stage.task) && !is_stage;
+                let against = if in_pool { pooled(against) } else { against.to_owned() };
+                let pair = (stage.label.clone(), against);
+                if pair.0 != pair.1 && !pairs.contains(&pair) {
                     pairs.push(pair);
                 }
             }
         }
         pairs
-    }
-
-    /// Popularity, item transitions and the caller's references.
-    fn test_recommenders(
-        &self,
-        context: &Context<'_>,
-        tables: &mut Tables,
-    ) -> Result<(), TrainError> {
-        let sequences: Vec<&[ItemId]> = context.split.train.sequences().map(|s| s.events).collect();
-        let popularity = Popularity::fit(self.dataset.num_items(), &sequences)?;
-        let transitions = self.transitions(context, &sequences)?;
-        let baselines = [
-            Reference { name: "popularity", recommender: &popularity },
-            Reference { name: TRANSITIONS, recommender: &transitions },
-        ];
-        let cases: Vec<Case<'_, SampleId>> = context.split.test.samples().map(Case::from).collect();
-        for reference in baselines.iter().chain(self.references) {
-            for seen_items in [SeenItems::Kept, SeenItems::Removed] {
-                let run = evaluate(reference.recommender, &cases, seen_items)?;
-                let how = Measured {
-                    system: reference.name,
-                    seen_items,
-                    level: Level::Item,
-                    beam_width: None,
-                    chains: None,
-                    score: ScoreKind::PerItem,
-                };
-                tables.push(how, run, Vec::new())?;
-            }
-        }
-        Ok(())
     }
 
     /// The policy of each training stage, by constrained beam search.
@@ -152,7 +153,7 @@ impl Pipeline<'_> {
         tables: &mut Tables,
         observer: &mut dyn Observer,
     ) -> Result<Vec<BucketRow>, TrainError> {
-        let tasks = self.tasks(&context.catalog, context.prompts, &context.texts)?;
+        let tasks = self.tasks(&context.catalog, context.prompts, &context.texts, None)?;
         let encoder = Encoder::new(&context.tokenizer, &context.catalog, context.prompts)?;
         let samples: Vec<Sample<'_>> = context.split.test.samples().collect();
         let prompts = prompts_of(&tasks, &encoder, Task::NextItem, &samples)?;
@@ -163,7 +164,7 @@ impl Pipeline<'_> {
         let buckets = Buckets::new(&samples, &context.split.train, &context.catalog);
         let thoughts = self.thought_test(context, &tasks, &encoder, &samples)?;
         let mut by_bucket = Vec::new();
-        for stage in &self.recipe.stages {
+        for stage in self.stages_over_all() {
             let scoring = stage.training.scoring();
             let model = self.open(&run.path(&stage.name), context)?;
             let beam_width = self.recipe.evaluate.beam_width;
@@ -175,6 +176,7 @@ impl Pipeline<'_> {
             save(&run.path(&rankings_file(&stage.name)), &rankings)?;
             let how = |seen_items, level| Measured {
                 system: &stage.label,
+                candidates: Candidates::All,
                 seen_items,
                 level,
                 beam_width: NonZeroUsize::new(beam_width),
@@ -213,6 +215,31 @@ impl Pipeline<'_> {
         let settings = &selection.best.settings;
         Ok(ItemTransition::fit(settings, self.dataset.num_items(), sequences)?)
     }
+}
+
+/// Popularity, item transitions and the caller's references over all items.
+fn test_recommenders(
+    recommenders: &[Reference<'_>],
+    context: &Context<'_>,
+    tables: &mut Tables,
+) -> Result<(), TrainError> {
+    let cases: Vec<Case<'_, SampleId>> = context.split.test.samples().map(Case::from).collect();
+    for reference in recommenders {
+        for seen_items in [SeenItems::Kept, SeenItems::Removed] {
+            let run = evaluate(reference.recommender, &cases, seen_items)?;
+            let how = Measured {
+                system: reference.name,
+                candidates: Candidates::All,
+                seen_items,
+                level: Level::Item,
+                beam_width: None,
+                chains: None,
+                score: ScoreKind::PerItem,
+            };
+            tables.push(how, run, Vec::new())?;
+        }
+    }
+    Ok(())
 }
 
 /// Where a stage's rankings are within a run's folder.

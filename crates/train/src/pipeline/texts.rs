@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::read::RowPolicy;
 use sidereal_corpus::teacher::{EnrichConfig, Enricher, Job, MetadataTeacher};
-use sidereal_corpus::{Chat, EnrichmentKind, Enrichments, PromptSet, Split, Task, Tasks, Variable};
+use sidereal_corpus::{
+    Chat, EnrichmentKind, Enrichments, Pools, PromptSet, Split, Task, Tasks, Variable,
+};
 use sidereal_sid::Catalog;
 
 use super::run::{Run, hash_file, hash_of};
@@ -138,10 +140,15 @@ impl Pipeline<'_> {
         catalog: &Catalog,
         prompts: &'t PromptSet,
         texts: &'t Texts,
+        pools: Option<&'t Pools<'t>>,
     ) -> Result<Tasks<'t>, TrainError> {
         let tasks = Tasks::new(self.dataset, catalog, prompts)?
             .with_description_words(self.recipe.texts.description_words.unwrap_or(usize::MAX));
-        Ok(tasks.with_enrichments(&texts.enrichments)?)
+        let tasks = tasks.with_enrichments(&texts.enrichments)?;
+        Ok(match pools {
+            Some(pools) => tasks.with_pools(pools),
+            None => tasks,
+        })
     }
 }
 

@@ -7,10 +7,11 @@ mod supervised;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
-use sidereal_corpus::{HeldOut as _, Sample, Task, Tasks};
+use sidereal_corpus::{HeldOut as _, Rendered, Sample, Task, Tasks, Wording};
 use sidereal_policy::Decoder;
 
 use super::foundation::PRETRAINED;
+use super::pool::is_over_pool;
 use super::run::{Run, hash_of};
 use super::trained::TrainedPolicy;
 use super::{Context, Pipeline, Stage, Training};
@@ -22,6 +23,8 @@ use crate::observe::Observer;
 /// What the training of one stage has at hand.
 struct Workshop<'a> {
     stage: &'a str,
+    /// What the stage's policy is asked.
+    task: Task,
     context: &'a Context<'a>,
     tasks: Tasks<'a>,
     encoder: Encoder<'a>,
@@ -48,6 +51,7 @@ impl Pipeline<'_> {
         if matches!(&stage.training, Training::Sft(config) if config.mixture.is_some()) {
             binding.insert("texts".to_owned(), self.texts_hash(&context.texts)?);
         }
+        self.bind_pool(&mut binding)?;
         if let Some(from) = &stage.from {
             let file = format!("{from}/model.safetensors");
             binding.insert("policy".to_owned(), run.output_hash(from, &file));
@@ -73,10 +77,13 @@ impl Pipeline<'_> {
                 Decoder::load(&run.path("tokenizer"), self.device)?
             };
             tracing::info!(stage = stage.name, parameters = model.num_parameters(), "training");
+            let Context { catalog, prompts, texts, split, .. } = context;
+            let pools = self.pools(&split.train, catalog)?;
             let workshop = Workshop {
                 stage: &stage.name,
+                task: stage.task,
                 context,
-                tasks: self.tasks(&context.catalog, context.prompts, &context.texts)?,
+                tasks: self.tasks(catalog, prompts, texts, pools.as_ref())?,
                 encoder: Encoder::new(&context.tokenizer, &context.catalog, context.prompts)?,
                 checkpoints: checkpoints.clone(),
             };
@@ -111,7 +118,33 @@ pub(super) fn prompts_of(
     task: Task,
     samples: &[Sample<'_>],
 ) -> Result<Vec<Prompt>, TrainError> {
-    let rendered =
-        samples.iter().map(|sample| tasks.asked(task, sample)).collect::<Result<Vec<_>, _>>()?;
-    encoder.prompts(&rendered)
+    encoder.prompts(&rendered_of(tasks, task, samples)?)
+}
+
+/// A task about samples, as text. Of a task that is answered out of a pool, samples with an item that
+/// has no title cannot be asked or not be answered: they are left out, and the log says how many.
+fn rendered_of(
+    tasks: &Tasks<'_>,
+    task: Task,
+    samples: &[Sample<'_>],
+) -> Result<Vec<Rendered>, TrainError> {
+    if !is_over_pool(task) {
+        return Ok(samples
+            .iter()
+            .map(|sample| tasks.asked(task, sample))
+            .collect::<Result<_, _>>()?);
+    }
+    let rendered = samples
+        .iter()
+        .map(|sample| {
+            let rendered = tasks.event(task, sample, Wording::First)?;
+            Ok(rendered.filter(|rendered| !rendered.completion.is_empty()))
+        })
+        .collect::<Result<Vec<_>, TrainError>>()?;
+    let rendered: Vec<Rendered> = rendered.into_iter().flatten().collect();
+    let untitled = samples.len() - rendered.len();
+    if untitled > 0 {
+        tracing::warn!(%task, untitled, of = samples.len(), "samples without a title left out");
+    }
+    Ok(rendered)
 }

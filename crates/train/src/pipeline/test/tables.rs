@@ -17,19 +17,27 @@ pub(super) struct Tables {
     pub(super) report: Report,
     pub(super) bootstrap: Bootstrap,
     pub(super) split: Split,
-    /// With seen items kept, by system.
-    pub(super) kept: BTreeMap<String, RankingRun<SampleId>>,
+    /// With seen items kept, by system, and what each was measured under.
+    pub(super) kept: BTreeMap<String, (Protocol, RankingRun<SampleId>)>,
 }
 
 /// What was measured, and how.
 #[derive(Clone, Copy)]
 pub(super) struct Measured<'a> {
     pub(super) system: &'a str,
+    pub(super) candidates: Candidates,
     pub(super) seen_items: SeenItems,
     pub(super) level: Level,
     pub(super) beam_width: Option<NonZeroUsize>,
     pub(super) chains: Option<Chains>,
     pub(super) score: ScoreKind,
+}
+
+impl Measured<'_> {
+    /// Metrics of the ranks: over a pool, the first place besides.
+    fn metrics(&self) -> &'static [Metric] {
+        if self.candidates == Candidates::All { &METRICS[1..] } else { &METRICS }
+    }
 }
 
 impl Tables {
@@ -40,11 +48,12 @@ impl Tables {
         run: RankingRun<SampleId>,
         more: Vec<MetricValue>,
     ) -> Result<(), TrainError> {
-        let mut values = run.evaluate(&METRICS, &self.bootstrap)?;
+        let mut values = run.evaluate(how.metrics(), &self.bootstrap)?;
         values.extend(more);
         self.push_values(how, run.num_samples(), values)?;
         if how.seen_items == SeenItems::Kept && how.level == Level::Item {
-            self.kept.insert(how.system.to_owned(), run);
+            let protocol = self.protocol(how, run.num_samples());
+            self.kept.insert(how.system.to_owned(), (protocol, run));
         }
         Ok(())
     }
@@ -55,7 +64,7 @@ impl Tables {
         how: Measured<'_>,
         run: &RankingRun<SampleId>,
     ) -> Result<(), TrainError> {
-        let values = run.evaluate(&METRICS, &self.bootstrap)?;
+        let values = run.evaluate(how.metrics(), &self.bootstrap)?;
         self.push_values(how, run.num_samples(), values)
     }
 
@@ -66,17 +75,21 @@ impl Tables {
         num_users: usize,
         values: Vec<MetricValue>,
     ) -> Result<(), TrainError> {
-        let protocol = Protocol {
+        let protocol = self.protocol(how, num_users);
+        Ok(self.report.push(Row { system: how.system.to_owned(), protocol, values })?)
+    }
+
+    fn protocol(&self, how: Measured<'_>, num_users: usize) -> Protocol {
+        Protocol {
             split: self.split.clone(),
-            candidates: Candidates::All,
+            candidates: how.candidates,
             seen_items: how.seen_items,
             level: how.level,
             score: how.score,
             beam_width: how.beam_width,
             chains: how.chains,
             num_users,
-        };
-        Ok(self.report.push(Row { system: how.system.to_owned(), protocol, values })?)
+        }
     }
 
     /// Adds the paired test of a system and another run over the same users.
@@ -86,16 +99,25 @@ impl Tables {
         other: &RankingRun<SampleId>,
         metric: Metric,
     ) -> Result<(), TrainError> {
-        if let Some(run) = self.kept.get(system) {
+        if let Some((_, run)) = self.kept.get(system) {
             let test = run.compare(other, metric, &self.bootstrap)?;
             self.report.push_comparison(system, against, metric, test);
         }
         Ok(())
     }
 
-    /// Adds the paired tests of two systems, where both have been measured.
+    /// Adds the paired tests of two systems, where both have been measured under protocols whose
+    /// numbers may be compared: never one over a pool and one over all items.
     pub(super) fn compare(&mut self, system: &str, against: &str) -> Result<(), TrainError> {
-        let Some(other) = self.kept.get(against).cloned() else { return Ok(()) };
+        let (Some((own, _)), Some((protocol, other))) =
+            (self.kept.get(system), self.kept.get(against))
+        else {
+            return Ok(());
+        };
+        if !own.is_comparable(protocol) {
+            return Ok(());
+        }
+        let other = other.clone();
         for metric in [Metric::HitRate(TEN), Metric::Ndcg(TEN)] {
             self.compare_runs((system, against), &other, metric)?;
         }

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Sample, SampleId, Task, Tasks};
 use sidereal_metrics::{
-    Chains, Draws, Level, Metric, RankingRun, SamplingRun, ScoreKind, SeenItems,
+    Candidates, Chains, Draws, Level, Metric, RankingRun, SamplingRun, ScoreKind, SeenItems,
 };
 use sidereal_policy::{Decoder, ReasoningMarkers, Sampler};
 
@@ -165,6 +165,7 @@ impl ThoughtTest<'_> {
         let system = thinking(&stage.label);
         let ranked = Measured {
             system: &system,
+            candidates: Candidates::All,
             seen_items: SeenItems::Kept,
             level: Level::Item,
             beam_width: NonZeroUsize::new(config.beam_width),

@@ -1,17 +1,18 @@
 //! The pairs of a preference stage.
 
-use rand::SeedableRng as _;
+use rand::{Rng, SeedableRng as _};
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
-use sidereal_corpus::{ItemId, Negatives, Sample, Task};
+use sidereal_corpus::{ItemId, Negatives, Sample};
 use sidereal_policy::{BeamSearch, CompletionToken, Decoder};
 
 use super::{Workshop, prompts_of};
 use crate::TrainError;
-use crate::encode::scored_codes;
+use crate::encode::{Prompt, scored_codes};
 use crate::evaluate::rank;
 use crate::observe::Observer;
 use crate::pipeline::Pipeline;
+use crate::pipeline::pool::is_over_pool;
 use crate::preference::{Preference, PreferenceConfig, PreferenceTraining};
 
 impl Pipeline<'_> {
@@ -23,13 +24,13 @@ impl Pipeline<'_> {
         workshop: &Workshop<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Decoder, TrainError> {
-        let Workshop { context, tasks, encoder, .. } = workshop;
+        let Workshop { context, tasks, encoder, task, .. } = workshop;
         let pairs = self.pairs(config, &model, workshop, observer)?;
-        let valid = prompts_of(tasks, encoder, Task::NextItem, &self.valid_samples(context))?;
+        let valid = prompts_of(tasks, encoder, *task, &self.valid_samples(context))?;
         let training = PreferenceTraining {
             stage: workshop.stage,
             config,
-            constraint: &context.constraint,
+            constraint: context.answers(*task),
             pad: context.tokenizer.pad(),
             seed: self.recipe.seed,
             batch_size: self.recipe.evaluate.batch_size,
@@ -46,7 +47,7 @@ impl Pipeline<'_> {
         workshop: &Workshop<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Vec<Preference>, TrainError> {
-        let Workshop { context, tasks, encoder, .. } = workshop;
+        let Workshop { context, tasks, encoder, task, .. } = workshop;
         let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
         let train = &context.split.train;
         let mut order: Vec<usize> = (0..train.num_samples()).collect();
@@ -54,26 +55,33 @@ impl Pipeline<'_> {
         order.truncate(config.steps * config.pairs_per_step);
         let samples: Vec<Sample<'_>> =
             order.iter().filter_map(|index| train.sample(*index)).collect();
-        let prompts = prompts_of(tasks, encoder, Task::NextItem, &samples)?;
+        let prompts = prompts_of(tasks, encoder, *task, &samples)?;
+        let constraint = context.answers(*task);
         let count = config.num_negatives;
-        let negatives: Vec<Vec<ItemId>> = if let Some(kind) = config.negatives.kind() {
-            let negatives = Negatives::new(kind, train, &context.catalog)?;
-            samples
-                .iter()
-                .map(|sample| Ok(negatives.draw(sample, count, &mut rng)?))
-                .collect::<Result<_, TrainError>>()?
-        } else {
-            let (beam_width, scoring) = (count + 1, config.scoring);
-            let search = BeamSearch { model, constraint: &context.constraint, beam_width, scoring };
-            let (pad, size) = (context.tokenizer.pad(), self.recipe.evaluate.batch_size);
-            rank(&search, &prompts, pad, size, "negatives", observer)?
-                .into_iter()
-                .map(|ranking| ranking.misses(count))
-                .collect()
+        let negatives: Vec<Vec<ItemId>> = match config.negatives.kind() {
+            Some(_) if is_over_pool(*task) => {
+                prompts.iter().map(|prompt| of_pool(prompt, count, &mut rng)).collect()
+            }
+            Some(kind) => {
+                let negatives = Negatives::new(kind, train, &context.catalog)?;
+                samples
+                    .iter()
+                    .map(|sample| Ok(negatives.draw(sample, count, &mut rng)?))
+                    .collect::<Result<_, TrainError>>()?
+            }
+            None => {
+                let (beam_width, scoring) = (count + 1, config.scoring);
+                let search = BeamSearch { model, constraint, beam_width, scoring };
+                let (pad, size) = (context.tokenizer.pad(), self.recipe.evaluate.batch_size);
+                rank(&search, &prompts, pad, size, "negatives", observer)?
+                    .into_iter()
+                    .map(|ranking| ranking.misses(count))
+                    .collect()
+            }
         };
-        let trie = context.constraint.trie();
         let answer = |item: ItemId| -> Result<Vec<CompletionToken>, TrainError> {
-            Ok(scored_codes(trie, &[], &encoder.flat(item)?)?)
+            let written = constraint.flat(item).ok_or(TrainError::UnknownItem { item })?;
+            Ok(scored_codes(constraint.trie(), &[], &written)?)
         };
         prompts
             .into_iter()
@@ -85,4 +93,13 @@ impl Pipeline<'_> {
             })
             .collect()
     }
+}
+
+/// `count` of the candidates that a prompt shows, all alike, but not the target.
+fn of_pool(prompt: &Prompt, count: usize, rng: &mut impl Rng) -> Vec<ItemId> {
+    let mut others = prompt.pool.clone();
+    others.retain(|item| *item != prompt.target);
+    others.shuffle(rng);
+    others.truncate(count);
+    others
 }

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::Task;
 use sidereal_policy::Decoder;
 
-use super::Workshop;
+use super::{Workshop, rendered_of};
 use crate::TrainError;
 use crate::fold::Sequence;
 use crate::observe::Observer;
@@ -21,11 +21,10 @@ impl Pipeline<'_> {
         workshop: &Workshop<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Decoder, TrainError> {
-        let Workshop { context, tasks, encoder, .. } = workshop;
-        let valid = self
-            .valid_samples(context)
+        let Workshop { context, tasks, encoder, task, .. } = workshop;
+        let valid = rendered_of(tasks, *task, &self.valid_samples(context))?
             .iter()
-            .map(|sample| encoder.sequence(&tasks.next_item(sample)?))
+            .map(|sample| encoder.sequence(sample))
             .collect::<Result<_, TrainError>>()?;
         let sft = Sft {
             stage: workshop.stage,

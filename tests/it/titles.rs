@@ -1,0 +1,135 @@
+//! Answers in titles out of a pool; and once more after kills.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use serde_json::Value;
+use sidereal::corpus::{
+    Dataset, HeldOut as _, Item, ItemId, NegativeKind, Negatives, PoolConfig, Pools,
+    PromptRegistry, Task, Tasks, Wording, leave_one_out,
+};
+use sidereal::metrics::{Candidates, Metric, Row};
+use sidereal::sid::Catalog;
+use sidereal::train::{Observer, Outcome, Pipeline, Ranking, Recipe, Record, TrainError};
+
+use crate::shop::{self, Kill};
+
+const UNTITLED: ItemId = ItemId(3);
+const DOUBLES: [ItemId; 2] = [ItemId(10), ItemId(11)];
+
+/// The shop with an item that has no title and two that share one.
+fn dataset(dir: &Path) -> Dataset {
+    let shop = shop::dataset(dir);
+    let mut items: Vec<Item> = shop.items().to_vec();
+    items[UNTITLED.index()].title = String::new();
+    items[DOUBLES[0].index()].title = items[DOUBLES[1].index()].title.clone();
+    Dataset::new(items, shop.users().to_vec()).unwrap()
+}
+
+fn run(
+    (recipe, dataset): (&Recipe, &Dataset),
+    out: &Path,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, TrainError> {
+    let device = sidereal::policy::device("cpu")?;
+    Pipeline { recipe, dataset, published: None, references: &[], out, device }.run(observer)
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The pool of every test user who can be asked, drawn apart from the run.
+fn pools(recipe: &Recipe, dataset: &Dataset, out: &Path) -> Vec<(ItemId, BTreeSet<ItemId>)> {
+    let window = NonZeroUsize::new(recipe.max_history).unwrap();
+    let split = leave_one_out(dataset, window).unwrap();
+    let catalog = Catalog::load(&out.join("catalog.json")).unwrap();
+    let negatives = Negatives::new(NegativeKind::Random, &split.train, &catalog).unwrap();
+    let size = recipe.pool.as_ref().unwrap().size;
+    let config = PoolConfig { size, slate_size: 2, ..PoolConfig::new(recipe.seed) };
+    let pools = Pools::new(config, negatives, &split.train).unwrap();
+    let registry = PromptRegistry::builtin().unwrap();
+    let prompts = registry.set(&recipe.prompts).unwrap();
+    let tasks = Tasks::new(dataset, &catalog, prompts).unwrap().with_pools(&pools);
+    let asked = split.test.samples().filter_map(|sample| {
+        let rendered = tasks.event(Task::TitleChoice, &sample, Wording::First).unwrap()?;
+        (sample.target != UNTITLED)
+            .then(|| (sample.target, rendered.candidates.into_iter().collect()))
+    });
+    asked.collect()
+}
+
+fn rows<'o>(outcome: &'o Outcome, system: &str) -> Vec<&'o Row> {
+    outcome.report.rows().iter().filter(|row| row.system == system).collect()
+}
+
+#[test]
+fn titles_are_chosen_out_of_pools_and_a_killed_run_walks_the_same_curve() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recipe, dataset) = (shop::recipe("titles.toml"), dataset(dir.path()));
+    let whole = dir.path().join("whole");
+    let outcome = run((&recipe, &dataset), &whole, &mut |_: &Record| {}).unwrap();
+    outcome.write_page("titles", &dir.path().join("report.html")).unwrap();
+
+    // Every answer is one of the pool, which holds the target once and no title twice.
+    let pools = pools(&recipe, &dataset, &whole);
+    let rankings: Vec<Ranking> =
+        serde_json::from_slice(&read(&whole.join("rankings/sdpo.json"))).unwrap();
+    assert!((20..50).contains(&rankings.len()), "{}", rankings.len());
+    for ranking in &rankings {
+        let items: Vec<ItemId> = ranking.found.iter().flatten().copied().collect();
+        let found: BTreeSet<ItemId> = items.iter().copied().collect();
+        assert!(pools.contains(&(ranking.target, found.clone())), "{ranking:?}");
+        assert_eq!((items.len(), found.len()), (6, 6));
+        assert!(!found.contains(&UNTITLED) && !DOUBLES.iter().all(|item| found.contains(item)));
+        assert!(ranking.scores.is_sorted_by(|a, b| a >= b));
+    }
+
+    // Rows over pools and rows over all items stand apart, and nothing is paired across them.
+    let in_pool = ["SFT", "S-DPO", "S-DPO, beam", "popularity, in the pool"];
+    for system in in_pool {
+        let [row] = rows(&outcome, system)[..] else { panic!("{system}") };
+        assert_eq!(row.protocol.candidates, Candidates::Pool(6));
+        assert_eq!(row.protocol.num_users, rankings.len());
+        assert!(row.get(Metric::HitRate(NonZeroUsize::MIN)).is_some());
+    }
+    for system in ["SIDs", "popularity", "item transitions"] {
+        let rows = rows(&outcome, system);
+        assert!(!rows.is_empty(), "{system}");
+        assert!(rows.iter().all(|row| row.protocol.candidates == Candidates::All));
+        assert!(rows.iter().all(|row| row.get(Metric::HitRate(NonZeroUsize::MIN)).is_none()));
+    }
+    assert!(outcome.buckets.iter().all(|row| row.system == "SIDs"));
+    let report: Value = serde_json::from_slice(&read(&whole.join("evaluation.json"))).unwrap();
+    let pairs: BTreeSet<(&str, &str)> = report["comparisons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| (pair["system"].as_str().unwrap(), pair["against"].as_str().unwrap()))
+        .collect();
+    let over_pool = |system: &str| in_pool.contains(&system) || system.ends_with(", in the pool");
+    assert!(pairs.contains(&("S-DPO", "SFT")) && pairs.contains(&("SIDs", "popularity")));
+    assert!(pairs.contains(&("S-DPO", "item transitions, in the pool")));
+    assert!(pairs.iter().all(|(a, b)| over_pool(a) == over_pool(b)), "{pairs:?}");
+
+    let broken = dir.path().join("broken");
+    for (stage, step) in [("sft", 4), ("sdpo", 3), ("sdpo", 4), ("sdpo-beam", 1)] {
+        let mut kill = Kill { stage, step };
+        let killed =
+            catch_unwind(AssertUnwindSafe(|| run((&recipe, &dataset), &broken, &mut kill)));
+        assert!(killed.is_err(), "{stage} ends before step {step}");
+    }
+    run((&recipe, &dataset), &broken, &mut |_: &Record| {}).unwrap();
+    for file in [
+        "metrics.jsonl",
+        "sft/model.safetensors",
+        "sdpo/model.safetensors",
+        "sdpo-beam/model.safetensors",
+        "evaluation.json",
+    ] {
+        assert!(read(&broken.join(file)) == read(&whole.join(file)), "{file} differs");
+    }
+}
