@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use sidereal_corpus::{ItemId, SampleId};
 use sidereal_metrics::{Metric, Placement, RankingRun, SeenItems};
 use sidereal_policy::{
-    BeamSearch, Conditions, Constraint, Excluded, Hypothesis, LanguageModel, Sampler, Scoring, TokenBatch,
+    BeamSearch, Conditions, Constraint, Excluded, Hypothesis, LanguageModel, Sampler, Scoring,
+    TokenBatch,
 };
 use sidereal_sid::NodeId;
 

@@ -72,9 +72,10 @@ pub use fold::{Sequence, fold};
 pub use observe::{Bars, JsonLog, Observer, Record, ShownGroup, ShownRollout, TensorBoard};
 pub use optim::{AdamW, OptimConfig, Schedule};
 pub use pipeline::{
-    BucketRow, CandidatePools, EmbedConfig, EvaluateConfig, EvaluateReasoning, ModelConfig, Outcome, Pipeline,
-    PretrainedConfig, Published, Recipe, Reference, Run, Showcase, SidConfig, SplitConfig, Stage,
-    TeacherConfig, TextsConfig, ThoughtResult, TokenizerConfig, TrainedPolicy, Training,
+    BucketRow, CandidatePools, EmbedConfig, EvaluateConfig, EvaluateReasoning, ModelConfig,
+    Outcome, Pipeline, PretrainedConfig, Published, Recipe, Reference, Run, Showcase, SidConfig,
+    SplitConfig, Stage, TeacherConfig, TextsConfig, ThoughtResult, TokenizerConfig, TrainedPolicy,
+    Training,
 };
 pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};
 pub use reasoning::{Thinker, Thinking, Thought, ThoughtRollout};

@@ -48,7 +48,9 @@ pub(super) fn check(pool: Option<&CandidatePools>, stages: &[Stage]) -> Result<(
         Err(TrainError::Setting { field: field.to_owned(), found, needed })
     };
     let learned = |stage: &Stage| match &stage.training {
-        Training::Sft(config) => config.mixture.iter().flat_map(|mix| &mix.tasks).any(|task| shows_pool(*task)),
+        Training::Sft(config) => {
+            config.mixture.iter().flat_map(|mix| &mix.tasks).any(|task| shows_pool(*task))
+        }
         _ => false,
     };
     let used = stages.iter().any(|stage| is_over_pool(stage.task) || learned(stage));
@@ -127,7 +129,8 @@ impl Pipeline<'_> {
     ) -> Result<Option<Pools<'c>>, TrainError> {
         let Some(pool) = &self.recipe.pool else { return Ok(None) };
         let negatives = Negatives::new(pool.negatives, train, catalog)?;
-        let config = PoolConfig { size: pool.size, slate_size: 1, ..PoolConfig::new(self.recipe.seed) };
+        let config =
+            PoolConfig { size: pool.size, slate_size: 1, ..PoolConfig::new(self.recipe.seed) };
         Ok(Some(Pools::new(config, negatives, train)?))
     }
 
@@ -174,17 +177,23 @@ mod tests {
 
     fn refusal(stages: &str, pool: &str) -> String {
         let text = format!("{HEAD}{pool}{stages}");
-        Recipe::parse(&text, Path::new("text")).map_or_else(|error| error.to_string(), |_| String::new())
+        Recipe::parse(&text, Path::new("text"))
+            .map_or_else(|error| error.to_string(), |_| String::new())
     }
 
     #[test]
     fn settings_that_do_not_fit_the_task_are_named() {
         assert_eq!(refusal(SFT, POOL), "");
-        let stage = |rest: &str| format!("{SFT}[[stage]]\nname = 'next'\nfrom = 'sft'\ntask = 'title-choice'\n{rest}\n");
+        let stage = |rest: &str| {
+            format!("{SFT}[[stage]]\nname = 'next'\nfrom = 'sft'\ntask = 'title-choice'\n{rest}\n")
+        };
         assert_eq!(refusal(&stage("preference = { num_negatives = 3 }"), POOL), "");
         for (rest, named) in [
             ("preference = { num_negatives = 4 }", "`stage.next.preference.num_negatives` is 4"),
-            ("preference = { negatives = 'sibling' }", "`stage.next.preference.negatives` is Sibling"),
+            (
+                "preference = { negatives = 'sibling' }",
+                "`stage.next.preference.negatives` is Sibling",
+            ),
             ("preference = { scoring = 'renormalised' }", "`stage.next.preference.scoring`"),
             ("sft = {}", "`stage.next.sft.mixture.tasks` is without `title-choice`"),
             ("rl = {}", "`stage.next.task` is `title-choice`"),

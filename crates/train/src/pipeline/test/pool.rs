@@ -79,7 +79,11 @@ impl Pipeline<'_> {
             let more = lists.values(&rankings, TEN, &tables.bootstrap)?;
             let beam_width = NonZeroUsize::new(beam_width);
             let score = score_kind(scoring);
-            tables.push(Measured { system: &stage.label, beam_width, score, ..how }, placed, more)?;
+            tables.push(
+                Measured { system: &stage.label, beam_width, score, ..how },
+                placed,
+                more,
+            )?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The pairs of a preference stage.
 
-use rand::{Rng, SeedableRng as _};
 use rand::seq::SliceRandom as _;
+use rand::{Rng, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{ItemId, Negatives, Sample};
 use sidereal_policy::{BeamSearch, CompletionToken, Decoder};
