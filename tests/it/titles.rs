@@ -25,7 +25,9 @@ fn dataset(dir: &Path) -> Dataset {
     let shop = shop::dataset(dir);
     let mut items: Vec<Item> = shop.items().to_vec();
     items[UNTITLED.index()].title = String::new();
-    items[DOUBLES[0].index()].title = items[DOUBLES[1].index()].title.clone();
+    let [first, second] = DOUBLES.map(ItemId::index);
+    let (before, after) = items.split_at_mut(second);
+    before[first].title.clone_from(&after[0].title);
     Dataset::new(items, shop.users().to_vec()).unwrap()
 }
 
@@ -39,7 +41,7 @@ fn run(
 }
 
 fn read(path: &Path) -> Vec<u8> {
-    fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    fs::read(path).unwrap()
 }
 
 /// The pool of every test user who can be asked, drawn apart from the run.
