@@ -25,7 +25,7 @@ fn run(
 fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
     let dir = tempfile::tempdir().unwrap();
     let dataset = shop::dataset(dir.path());
-    let recipe = shop::recipe("recipe.toml");
+    let recipe = shop::recipe();
 
     let whole = dir.path().join("whole");
     let outcome = run(&recipe, &dataset, &whole, &mut |_: &Record| {}).unwrap();

@@ -13,8 +13,13 @@ pub(crate) fn encoder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/all-MiniLM-L6-v2")
 }
 
+/// Settings of a run of seconds.
+pub(crate) fn recipe() -> Recipe {
+    recipe_in("recipe.toml")
+}
+
 /// Settings of a run of seconds, in a file beside this one.
-pub(crate) fn recipe(file: &str) -> Recipe {
+pub(crate) fn recipe_in(file: &str) -> Recipe {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/it").join(file);
     let mut recipe = Recipe::load(&path).unwrap();
     recipe.embed.as_mut().unwrap().encoder = encoder();

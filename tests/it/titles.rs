@@ -71,7 +71,7 @@ fn rows<'o>(outcome: &'o Outcome, system: &str) -> Vec<&'o Row> {
 #[test]
 fn titles_are_chosen_out_of_pools_and_a_killed_run_walks_the_same_curve() {
     let dir = tempfile::tempdir().unwrap();
-    let (recipe, dataset) = (shop::recipe("titles.toml"), dataset(dir.path()));
+    let (recipe, dataset) = (shop::recipe_in("titles.toml"), dataset(dir.path()));
     let whole = dir.path().join("whole");
     let outcome = run((&recipe, &dataset), &whole, &mut |_: &Record| {}).unwrap();
     outcome.write_page("titles", &dir.path().join("report.html")).unwrap();
