@@ -1,6 +1,7 @@
 //! Trains SAGE, both readings, against GRPO and GBPO, on RecBole atomic files, and reports how good each is.
 //!
-//! Under an hour for twenty thousand users on two CPU cores; a second start goes on where the
+//! Over Semantic IDs of the whole catalogue, or with `--preset text` in words (`TextRec`): slates of
+//! titles out of a pool that the prompt shows. Under an hour for twenty thousand users on two CPU cores; a second start goes on where the
 //! first stopped.
 //! Run: `cargo run --release --example sage -- --interactions beauty.inter --items beauty.item
 //! --out runs/sage`
@@ -23,6 +24,9 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
-    let presets = [("small", include_str!("recipes/sage/small.toml"))];
+    let presets = [
+        ("small", include_str!("recipes/sage/small.toml")),
+        ("text", include_str!("recipes/sage/text.toml")),
+    ];
     recbole::run("SAGE against GRPO and GBPO", &presets, &Args::parse().run)
 }

@@ -1,4 +1,4 @@
-//! Answers in titles out of a pool; and once more after kills.
+//! Answers in titles out of a pool, one or a slate of them; and once more after kills.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,10 +20,13 @@ use crate::shop::{self, Kill};
 const UNTITLED: ItemId = ItemId(3);
 const DOUBLES: [ItemId; 2] = [ItemId(10), ItemId(11)];
 
-/// The shop with an item that has no title and two that share one.
+/// The shop with an item that has no title and two that share one, its kinds as categories.
 fn dataset(dir: &Path) -> Dataset {
     let shop = shop::dataset(dir);
     let mut items: Vec<Item> = shop.items().to_vec();
+    for (number, item) in items.iter_mut().enumerate() {
+        item.categories = vec!["things".to_owned(), format!("kind {}", number / 8)];
+    }
     items[UNTITLED.index()].title = String::new();
     let [first, second] = DOUBLES.map(ItemId::index);
     let (before, after) = items.split_at_mut(second);
@@ -62,6 +65,26 @@ fn pools(recipe: &Recipe, dataset: &Dataset, out: &Path) -> Vec<(ItemId, BTreeSe
             .then(|| (sample.target, rendered.candidates.into_iter().collect()))
     });
     asked.collect()
+}
+
+/// The run once more in another folder, killed at these steps and started again each time, leaves
+/// the same files.
+fn assert_survives_kills(
+    data: (&Recipe, &Dataset),
+    whole: &Path,
+    kills: &[(&'static str, usize)],
+    files: &[&str],
+) {
+    let broken = whole.with_file_name("broken");
+    for (stage, step) in kills.iter().copied() {
+        let mut kill = Kill { stage, step };
+        let killed = catch_unwind(AssertUnwindSafe(|| run(data, &broken, &mut kill)));
+        assert!(killed.is_err(), "{stage} ends before step {step}");
+    }
+    run(data, &broken, &mut |_: &Record| {}).unwrap();
+    for file in files {
+        assert!(read(&broken.join(file)) == read(&whole.join(file)), "{file} differs");
+    }
 }
 
 fn rows<'o>(outcome: &'o Outcome, system: &str) -> Vec<&'o Row> {
@@ -117,21 +140,75 @@ fn titles_are_chosen_out_of_pools_and_a_killed_run_walks_the_same_curve() {
     assert!(pairs.contains(&("S-DPO", "item transitions, in the pool")));
     assert!(pairs.iter().all(|(a, b)| over_pool(a) == over_pool(b)), "{pairs:?}");
 
-    let broken = dir.path().join("broken");
-    for (stage, step) in [("sft", 4), ("sdpo", 3), ("sdpo", 4), ("sdpo-beam", 1)] {
-        let mut kill = Kill { stage, step };
-        let killed =
-            catch_unwind(AssertUnwindSafe(|| run((&recipe, &dataset), &broken, &mut kill)));
-        assert!(killed.is_err(), "{stage} ends before step {step}");
-    }
-    run((&recipe, &dataset), &broken, &mut |_: &Record| {}).unwrap();
-    for file in [
+    let kills = [("sft", 4), ("sdpo", 3), ("sdpo", 4), ("sdpo-beam", 1)];
+    let files = [
         "metrics.jsonl",
         "sft/model.safetensors",
         "sdpo/model.safetensors",
         "sdpo-beam/model.safetensors",
         "evaluation.json",
-    ] {
-        assert!(read(&broken.join(file)) == read(&whole.join(file)), "{file} differs");
+    ];
+    assert_survives_kills((&recipe, &dataset), &whole, &kills, &files);
+}
+
+#[test]
+fn slates_hold_titles_of_their_pools_once_and_a_killed_run_walks_the_same_curve() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recipe, dataset) = (shop::recipe_in("slates.toml"), dataset(dir.path()));
+    let whole = dir.path().join("whole");
+    let outcome = run((&recipe, &dataset), &whole, &mut |_: &Record| {}).unwrap();
+
+    let pools = pools(&recipe, &dataset, &whole);
+    for stage in ["sft", "sage", "grpo"] {
+        let file = whole.join(format!("rankings/{stage}.json"));
+        let slates: Vec<Ranking> = serde_json::from_slice(&read(&file)).unwrap();
+        assert!(slates.len() > 10, "{}", slates.len());
+        for slate in &slates {
+            let items: BTreeSet<ItemId> = slate.found.iter().flatten().copied().collect();
+            let titles: BTreeSet<&str> =
+                items.iter().map(|item| dataset.items()[item.index()].title.as_str()).collect();
+            assert_eq!((slate.found.len(), items.len(), titles.len()), (4, 4, 4));
+            let shown = |(target, pool): &(ItemId, BTreeSet<ItemId>)| {
+                *target == slate.target && items.is_subset(pool)
+            };
+            assert!(pools.iter().any(shown), "{slate:?}");
+        }
     }
+    for (system, decoding) in
+        [("SFT", "greedy slate"), ("GBPO", "greedy slate"), ("one title", "beam 6, full")]
+    {
+        let [row] = rows(&outcome, system)[..] else { panic!("{system}") };
+        assert_eq!(
+            (row.protocol.candidates, row.protocol.decoding()),
+            (Candidates::Pool(6), decoding.to_owned())
+        );
+        assert!(row.values.iter().any(|value| matches!(value.metric, Metric::Entropy(_))));
+    }
+
+    // Rewards of slates are what they say, and rollouts are shown as they were written.
+    let of = |stage: &'static str| outcome.records.iter().filter(move |r| r.stage == stage);
+    let ln_4 = 4f64.ln();
+    for record in of("sage") {
+        let part = |name: &str| record.values[name];
+        assert!((0.0..=1.0).contains(&part("reward_ndcg")), "{record:?}");
+        assert!((0.0..=ln_4).contains(&part("reward_entropy")), "{record:?}");
+        assert!(part("distinct") > 0.2, "{record:?}");
+    }
+    let shown = of("sage").next_back().and_then(|record| record.rollouts.clone()).unwrap();
+    for rollout in &shown.rollouts {
+        let lines: Vec<&str> = rollout.text.trim_end_matches("<|im_end|>").lines().collect();
+        assert_eq!(lines.len(), 4, "{}", rollout.text);
+        assert!(lines.iter().all(|line| shown.prompt.lines().any(|other| other == *line)));
+    }
+
+    let kills = [("sft", 4), ("sage", 2), ("sage", 3), ("grpo", 2)];
+    let files = [
+        "metrics.jsonl",
+        "sft/model.safetensors",
+        "sage/model.safetensors",
+        "gbpo/model.safetensors",
+        "grpo/model.safetensors",
+        "evaluation.json",
+    ];
+    assert_survives_kills((&recipe, &dataset), &whole, &kills, &files);
 }

@@ -123,6 +123,8 @@ pub enum ScoreKind {
     Renormalised,
     /// Nothing: so many answers were drawn, independently of each other.
     Drawn(NonZeroUsize),
+    /// The place in a slate that was written whole, each token the most probable of the legal ones.
+    Slate,
 }
 
 impl Protocol {
@@ -145,6 +147,7 @@ impl Protocol {
             ScoreKind::Full => "full".to_owned(),
             ScoreKind::Renormalised => "renormalised".to_owned(),
             ScoreKind::Drawn(count) => format!("draws: {count}"),
+            ScoreKind::Slate => "greedy slate".to_owned(),
         };
         let chains = self.chains.map(|Chains { count, budget }| {
             let noun = if count.get() == 1 { "chain" } else { "chains" };

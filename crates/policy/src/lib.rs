@@ -34,7 +34,7 @@
 //! | `lora` | [`Lora`]: low-rank adapters, in files of HF PEFT |
 //! | `weights` | safetensors files, checked by name and shape |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |
-//! | `decode` | [`Constraint`] over Semantic IDs or titles, [`Excluded`] items; [`BeamSearch`], [`Sampler`] with and without replacement; [`TextSampler`], [`Reasoner`]: free text and chains of thought |
+//! | `decode` | [`Constraint`] over Semantic IDs or titles, [`Excluded`] items; [`BeamSearch`], [`Sampler`] with and without replacement; [`SlateSampler`]: several answers of a pool; [`TextSampler`], [`Reasoner`]: free text and chains of thought |
 //! | `score` | [`target_logp`], [`completion_logp`], [`group_logp`], [`completion_entropy`]; [`LogpPass`]: the same for training over a large vocabulary |
 //!
 //! # Conventions
@@ -63,7 +63,8 @@ pub use config::{Architecture, DecoderConfig, Llama3Rope};
 pub use decode::{
     BeamSearch, Chain, ChainEnd, Conditions, Constraint, DistinctRollout, Drawn, Excluded,
     Hypothesis, KeptPrefix, Prefilled, Reasoner, ReasoningMarkers, Rollout, Sampler,
-    SamplingConfig, Scoring, Text, TextEnd, TextSampler, Thoughts, WrittenToken, merge_chains,
+    SamplingConfig, Scoring, Slate, SlateSampler, Text, TextEnd, TextSampler, Thoughts,
+    WrittenToken, merge_chains,
 };
 pub use device::device;
 pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};

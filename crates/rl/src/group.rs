@@ -1,6 +1,6 @@
 //! The rollouts of one prompt.
 
-use sidereal_sid::SemanticId;
+use sidereal_sid::{ItemId, SemanticId};
 
 /// One prompt's target and its rollouts, in generation order (a beam's best first).
 ///
@@ -27,9 +27,19 @@ pub struct Group<'a> {
     target: &'a SemanticId,
     rollouts: &'a [SemanticId],
     texts: &'a [String],
+    slates: Option<Slates<'a>>,
     /// Position of the first hit; the number of rollouts where there is none.
     first_hit: usize,
     hard: bool,
+}
+
+/// What the rollouts of a group list, where each is a slate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slates<'a> {
+    /// The held-out item.
+    pub target: ItemId,
+    /// Items of each rollout, best first.
+    pub items: &'a [Vec<ItemId>],
 }
 
 impl<'a> Group<'a> {
@@ -41,7 +51,7 @@ impl<'a> Group<'a> {
     pub fn new(target: &'a SemanticId, rollouts: &'a [SemanticId]) -> Self {
         let hit = rollouts.iter().position(|rollout| is_hit(target, rollout));
         let first_hit = hit.unwrap_or(rollouts.len());
-        Self { target, rollouts, texts: &[], first_hit, hard: hit.is_none() }
+        Self { target, rollouts, texts: &[], slates: None, first_hit, hard: hit.is_none() }
     }
 
     /// The same group with the hardness that its prompt's unguided group had.
@@ -55,6 +65,14 @@ impl<'a> Group<'a> {
     #[must_use]
     pub const fn with_texts(mut self, texts: &'a [String]) -> Self {
         self.texts = texts;
+        self
+    }
+
+    /// The same group with the slate that each rollout is, for rewards on slates. A slate names no
+    /// Semantic ID: its rollout is an empty one.
+    #[must_use]
+    pub const fn with_slates(mut self, slates: Slates<'a>) -> Self {
+        self.slates = Some(slates);
         self
     }
 
@@ -74,6 +92,12 @@ impl<'a> Group<'a> {
     #[must_use]
     pub const fn texts(&self) -> &'a [String] {
         self.texts
+    }
+
+    /// The slates, one per rollout; `None` where rollouts are Semantic IDs.
+    #[must_use]
+    pub const fn slates(&self) -> Option<Slates<'a>> {
+        self.slates
     }
 
     /// Whether the prompt's unguided group has no hit.

@@ -28,7 +28,7 @@
 //!
 //! | step | items |
 //! |---|---|
-//! | rollouts | [`Group`], [`Segments`] (ragged arrays), [`find_sid`] |
+//! | rollouts | [`Group`], [`Slates`], [`Segments`] (ragged arrays), [`find_sid`] |
 //! | rewards | [`Reward`] and closures; [`Accuracy`], [`RankReward`], [`SidLevel`], [`Singer`], [`Stepwise`], [`Legal`], [`ResidualSensitive`]; [`Objectives`]; [`TaggedFormat`], [`OverlongPenalty`], [`TextReward`]; [`score_groups`] |
 //! | advantages | [`ZScore`], [`mean_only_advantages`], [`leave_one_out_advantages`], [`Srpo`], [`decoupled_advantages`] |
 //! | objectives | [`Grpo`] (also Dr. GRPO, DAPO), [`Gspo`], [`Gbpo`], [`Sage`], or any as [`Surrogate`]; [`Kl`], [`entropy_bonus`] |
@@ -83,7 +83,7 @@ mod surrogate;
 mod wide;
 
 pub use error::RlError;
-pub use group::Group;
+pub use group::{Group, Slates};
 pub use segments::Segments;
 
 pub use reward::{

@@ -134,7 +134,11 @@ impl<'a> Encoder<'a> {
         let mut ids = self.read(&sample.prompt)?;
         let mut targets = Vec::new();
         for segment in &sample.completion {
-            let piece = self.tokenizer.encode(&segment.text)?;
+            let piece = if sample.task == Task::TitleSlate {
+                self.lines(&segment.text)?
+            } else {
+                self.tokenizer.encode(&segment.text)?
+            };
             let learned: Vec<Target> = match segment.kind {
                 _ if !segment.loss => Vec::new(),
                 SegmentKind::Sid => self.codes(sample, &piece)?,
@@ -150,6 +154,19 @@ impl<'a> Encoder<'a> {
             ids.push(end);
         }
         Ok(Sequence { ids, targets })
+    }
+
+    /// Tokens of a slate, title by title and line end by line end, as a trie writes it: some
+    /// tokenizers have tokens that reach across.
+    fn lines(&self, text: &str) -> Result<Vec<u32>, TrainError> {
+        let mut ids = Vec::new();
+        for line in text.split_inclusive('\n') {
+            let (title, end) = line.strip_suffix('\n').map_or((line, ""), |title| (title, "\n"));
+            for part in [title, end].into_iter().filter(|part| !part.is_empty()) {
+                ids.extend(self.tokenizer.encode(part)?);
+            }
+        }
+        Ok(ids)
     }
 
     /// Tokens of a prompt, up to where the answer begins.

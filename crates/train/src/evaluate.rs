@@ -16,6 +16,7 @@ use crate::TrainError;
 use crate::encode::{Mode, Prompt};
 use crate::observe::Observer;
 use crate::reasoning::{Thinker, Thought};
+use crate::slate::SlateAnswers;
 
 /// A user's ranking: the items of each Semantic ID found, best first.
 ///
@@ -167,7 +168,7 @@ pub fn draw(
 }
 
 /// What `decode` finds for every prompt, those of equal length together; the order is kept.
-fn in_batches<T>(
+pub(crate) fn in_batches<T>(
     prompts: &[Prompt],
     batch_size: usize,
     job: &str,
@@ -220,23 +221,27 @@ pub(crate) struct Validation<'a> {
     pub(crate) scoring: Scoring,
     /// For prompts that are thought about.
     pub(crate) thinker: Option<Thinker<'a>>,
+    /// For prompts that ask for slates.
+    pub(crate) slates: Option<SlateAnswers<'a>>,
     pub(crate) pad: u32,
     pub(crate) batch_size: usize,
 }
 
 impl Validation<'_> {
     /// NDCG@10 of a beam search of width 20, item level, seen items kept; behind one chain of
-    /// thought for prompts that are thought about.
+    /// thought for prompts that are thought about, and of one greedy slate for those that ask for one.
     pub(crate) fn ndcg(&self, prompts: &[Prompt]) -> Result<f64, TrainError> {
         const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
         const BEAM_WIDTH: usize = 20;
-        let Self { model, constraint, scoring, thinker, pad, batch_size } = *self;
+        let Self { model, constraint, scoring, thinker, slates, pad, batch_size } = *self;
         let search = BeamSearch { model, constraint, beam_width: BEAM_WIDTH, scoring };
         let mut silent = |_: &crate::Record| {};
         let (direct, thought): (Vec<Prompt>, Vec<Prompt>) =
             prompts.iter().cloned().partition(|prompt| prompt.mode == Mode::Direct);
         let mut rankings = Vec::new();
-        if !direct.is_empty() || thought.is_empty() {
+        if let Some(slates) = slates {
+            rankings = slates.rank(model, &direct, batch_size, "validate", &mut silent)?;
+        } else if !direct.is_empty() || thought.is_empty() {
             rankings = rank(&search, &direct, pad, batch_size, "validate", &mut silent)?;
         }
         if let (Some(thinker), false) = (thinker, thought.is_empty()) {

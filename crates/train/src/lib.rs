@@ -33,8 +33,10 @@
 //! | `sft` | [`Sft`]: supervised fine-tuning; [`Lessons`]: [`Histories`], [`MixedTasks`] |
 //! | `rl` | [`Rl`]: rollouts, [`RewardConfig`], [`AdvantageConfig`], updates |
 //! | `reasoning` | [`Thinker`]: chains of thought with an answer behind each |
+//! | `slate` | [`SlateAnswers`]: slates of titles out of pools |
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `evaluate` | [`rank`], [`Ranking`], [`placements`]; [`think`], [`Thought`] |
+//! | `categories` | [`Categories`] of items |
 //! | `compare` | [`RunComparison`]: several runs side by side |
 //! | `checkpoint` | [`Checkpoints`] bound to catalogue, prompts, tokenizer, split and settings |
 //! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`TensorBoard`], [`Bars`] |
@@ -46,6 +48,7 @@
 //! Losses are in nats.
 
 mod augment;
+mod categories;
 mod checkpoint;
 mod compare;
 mod encode;
@@ -60,9 +63,11 @@ mod reasoning;
 mod rl;
 mod setting;
 mod sft;
+mod slate;
 mod trainable;
 
 pub use augment::AugmentConfig;
+pub use categories::Categories;
 pub use checkpoint::{Binding, Checkpoints};
 pub use compare::{ComparedSystem, FinishedRun, RunComparison};
 pub use encode::{Encoder, Mode, Prompt};
@@ -80,11 +85,12 @@ pub use pipeline::{
 pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};
 pub use reasoning::{Thinker, Thinking, Thought, ThoughtRollout};
 pub use rl::{
-    AdvantageConfig, BuiltReward, NamedReward, ReasoningConfig, RewardConfig, Rl, RlConfig,
-    RlPrompt, RolloutConfig, SingerReward, StepReward,
+    AdvantageConfig, BuiltReward, KnownItems, NamedReward, ReasoningConfig, RewardConfig, Rl,
+    RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
 };
 pub use sft::{
     Epoch, Histories, Late, Lessons, MixedData, MixedTasks, MixtureConfig, MixtureOrder,
     MixtureStage, Sft, SftConfig, SftData, Weighted,
 };
+pub use slate::SlateAnswers;
 pub use trainable::{Embeddings, Layers, TrainableConfig};

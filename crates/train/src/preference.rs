@@ -214,6 +214,7 @@ impl PreferenceTraining<'_> {
             constraint: self.constraint,
             scoring: self.config.scoring,
             thinker: None,
+            slates: None,
             pad: self.pad,
             batch_size: self.batch_size,
         }

@@ -6,18 +6,17 @@ mod reward;
 mod rollout;
 mod update;
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Cursor, Shuffle};
 use sidereal_policy::{Constraint, Decoder, ReasoningMarkers, SidTokenizer, Weights};
-use sidereal_rl::{Group, RunningEntropy, VarianceGuidedSampling};
+use sidereal_rl::{Group, RunningEntropy, Slates, VarianceGuidedSampling};
 use sidereal_sid::SidSpec;
 
 pub use self::advantage::{AdvantageConfig, StepReward};
 pub use self::config::{ReasoningConfig, RlConfig};
-pub use self::reward::{BuiltReward, NamedReward, RewardConfig, SingerReward};
+pub use self::reward::{BuiltReward, KnownItems, NamedReward, RewardConfig, SingerReward};
 pub use self::rollout::RolloutConfig;
 
 use self::advantage::Judged;
@@ -29,6 +28,7 @@ use crate::encode::Prompt;
 use crate::evaluate::Validation;
 use crate::observe::{Observer, Record, ShownGroup, ShownRollout};
 use crate::optim::AdamW;
+use crate::slate::SlateAnswers;
 
 /// Rollouts of a group that are shown.
 const SHOWN_ROLLOUTS: usize = 4;
@@ -52,7 +52,7 @@ struct RlState {
     entropy: Option<RunningEntropy>,
 }
 
-/// Online reinforcement of a policy by a reward over Semantic IDs.
+/// Online reinforcement of a policy by a reward over Semantic IDs or slates.
 #[derive(Debug)]
 pub struct Rl<'a> {
     /// Name in logs.
@@ -69,6 +69,8 @@ pub struct Rl<'a> {
     pub tokenizer: &'a SidTokenizer,
     /// What closes a chain of thought, for prompts that are thought about.
     pub markers: Option<&'a ReasoningMarkers>,
+    /// What slates are made of, where all prompts ask for one.
+    pub slates: Option<SlateAnswers<'a>>,
     /// Seed of the order of prompts.
     pub seed: u64,
     /// Prompts decoded together in validation.
@@ -89,7 +91,7 @@ impl Rl<'_> {
     /// Improves `model` on `prompts` and returns the weights with the best validation NDCG@10.
     ///
     /// One step: `G` rollouts under the trie for each prompt, or `G` chains of thought with a
-    /// Semantic ID drawn behind each, whose words and codes learn together; a direct prompt without a hit is hard and,
+    /// Semantic ID drawn behind each, whose words and codes learn together, or `G` slates; a direct prompt without a hit is hard and,
     /// under the curriculum, rolled out again behind its guide; rewards, advantages
     /// within groups; `passes` times through its mini-batches, one update of the surrogate
     /// objective each. The reference of a KL penalty is the policy that came in, or its latest
@@ -214,7 +216,10 @@ impl Rl<'_> {
             .iter()
             .zip(&texts)
             .map(|(group, texts)| {
-                Group::new(&group.target, &group.sids).with_hardness(group.hard).with_texts(texts)
+                let judged = Group::new(&group.target, &group.sids);
+                let judged = judged.with_hardness(group.hard).with_texts(texts);
+                let (target, items) = (group.prompt.prompt.target, group.slates.as_slice());
+                if items.is_empty() { judged } else { judged.with_slates(Slates { target, items }) }
             })
             .collect();
         self.config.advantage.judge(self.reward, &groups)
@@ -328,6 +333,7 @@ impl Rl<'_> {
             constraint: self.constraint,
             scoring: self.config.scoring,
             thinker: thinks.then(|| self.thinker(model, self.seed)).transpose()?,
+            slates: self.slates,
             pad: self.tokenizer.pad(),
             batch_size: self.batch_size,
         })
@@ -351,9 +357,18 @@ impl Rl<'_> {
         Ok(Some(ShownGroup {
             id: group.prompt.prompt.id,
             prompt: self.tokenizer.decode(&group.ids)?,
-            target: group.target.to_string(),
+            target: self.sought(group)?,
             rollouts,
         }))
+    }
+
+    /// The target as a rollout would write it.
+    fn sought(&self, group: &PromptGroup<'_>) -> Result<String, TrainError> {
+        let Some(SlateAnswers { lines, .. }) = self.slates else {
+            return Ok(group.target.to_string());
+        };
+        let title = lines.flat(group.prompt.prompt.target).unwrap_or_default();
+        Ok(self.tokenizer.decode(&lines.ids(&title))?.trim_end().to_owned())
     }
 
     /// What a step shows.
@@ -366,8 +381,7 @@ impl Rl<'_> {
         let flat = &judged.advantages.flat_groups;
         let live = groups.len() - flat.len();
         let flat_hard = flat.iter().filter(|index| groups[**index].hard).count() as f64;
-        let distinct: usize =
-            groups.iter().map(|group| group.sids.iter().collect::<BTreeSet<_>>().len()).sum();
+        let distinct: usize = groups.iter().map(PromptGroup::distinct).sum();
         let rollouts = judged.rewards.len() as f64;
         let mut record = Record::new(self.stage, number + 1, self.config.steps)
             .with("reward", judged.rewards.iter().sum::<f64>() / rollouts.max(1.0))

@@ -7,6 +7,7 @@ mod gumbel;
 mod reason;
 mod sample;
 mod sampling;
+mod slate;
 mod text;
 mod walk;
 
@@ -17,5 +18,6 @@ pub use gumbel::DistinctRollout;
 pub use reason::{Chain, ChainEnd, Reasoner, ReasoningMarkers, Thoughts, merge_chains};
 pub use sample::{Rollout, Sampler};
 pub use sampling::SamplingConfig;
+pub use slate::{Slate, SlateSampler};
 pub use text::{Drawn, Text, TextEnd, TextSampler, WrittenToken};
 pub use walk::Prefilled;

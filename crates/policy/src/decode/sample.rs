@@ -168,7 +168,7 @@ impl Sampler<'_> {
         let mut finished: Vec<Vec<(usize, Rollout)>> = vec![Vec::new(); begins.len()];
         let mut walk = Walk::new(self.model, self.constraint, start);
         loop {
-            let levels: Vec<Vec<usize>> = open.iter().map(|open| levels(open)).collect();
+            let levels: Vec<Vec<usize>> = open.iter_mut().map(|open| levels(open)).collect();
             let scores = walk.scores(self.scoring, &levels)?;
             let rule = self.rule(&scores);
             let next = open
@@ -243,29 +243,53 @@ impl Rule<'_> {
     }
 }
 
-/// Level of each branch of a prompt's rollouts.
-fn levels(open: &[Open]) -> Vec<usize> {
-    let branches = open.iter().map(|open| open.slot + 1).max().unwrap_or(0);
-    let mut levels = vec![0; branches];
+impl OnBranch for Open {
+    fn slot(&mut self) -> &mut usize {
+        &mut self.slot
+    }
+
+    fn level(&self) -> usize {
+        self.rollout.tokens.len()
+    }
+
+    fn last(&self) -> u32 {
+        self.rollout.tokens.last().copied().unwrap_or(0)
+    }
+}
+
+/// What goes on along a branch that it shares with all that agree with it so far.
+pub(super) trait OnBranch {
+    /// The branch.
+    fn slot(&mut self) -> &mut usize;
+    /// Level of the next token.
+    fn level(&self) -> usize;
+    /// Flat token that was drawn last.
+    fn last(&self) -> u32;
+}
+
+/// Level of each branch of a prompt.
+pub(super) fn levels(open: &mut [impl OnBranch]) -> Vec<usize> {
+    let mut levels = Vec::new();
     for open in open {
-        levels[open.slot] = open.rollout.tokens.len();
+        let (slot, level) = (*open.slot(), open.level());
+        if levels.len() <= slot {
+            levels.resize(slot + 1, 0);
+        }
+        levels[slot] = level;
     }
     levels
 }
 
-/// Puts rollouts that stand at one node on one branch.
-fn share_branches(open: &mut [Open]) -> Vec<Onward> {
-    let mut nodes: Vec<NodeId> = Vec::new();
-    let mut next = Vec::new();
+/// Puts what was on one branch and drew the same token on one branch.
+pub(super) fn share_branches(open: &mut [impl OnBranch]) -> Vec<Onward> {
+    let mut next: Vec<Onward> = Vec::new();
     for open in open {
-        let shared = nodes.iter().position(|node| *node == open.rollout.node);
-        let slot = shared.unwrap_or_else(|| {
-            let token = open.rollout.tokens.last().copied().unwrap_or(0);
-            next.push(Onward { parent: open.slot, token });
-            nodes.push(open.rollout.node);
-            nodes.len() - 1
+        let own = Onward { parent: *open.slot(), token: open.last() };
+        let shared = next.iter().position(|other| *other == own);
+        *open.slot() = shared.unwrap_or_else(|| {
+            next.push(own);
+            next.len() - 1
         });
-        open.slot = slot;
     }
     next
 }

@@ -233,6 +233,8 @@ pub(crate) enum Purpose {
     Words = 3,
     /// The key of the answer to a chain of thought.
     Answers = 4,
+    /// The titles of a slate.
+    Slates = 5,
 }
 
 /// The random numbers of one rollout: they depend on nothing but these four.

@@ -53,7 +53,7 @@ pub(super) struct Walk<'a> {
 }
 
 /// A branch to go on with.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Onward {
     /// Branch that it continues.
     pub(super) parent: usize,

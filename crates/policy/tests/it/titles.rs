@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sidereal_policy::{
     BeamSearch, Completions, Conditions, Constraint, Decoder, Excluded, LanguageModel, PolicyError,
-    Sampler, SamplingConfig, Scoring, SidTokenizer, completion_logp,
+    Sampler, SamplingConfig, Scoring, SidTokenizer, Slate, SlateSampler, completion_logp,
 };
 use sidereal_sid::{ItemId, TrieError};
 use tch::{Device, Kind};
@@ -149,4 +149,78 @@ fn memory_grows_with_the_trie_and_not_with_the_vocabulary() {
     let constraint = Constraint::from_sequences(&sequences, Device::Cpu).unwrap();
     let rows: usize = (0..4).map(|level| constraint.rows(level).numel()).sum();
     assert_eq!(rows, 97 + 50_000usize.div_ceil(97) + 1 + 1);
+}
+
+/// Items by their titles, a line each.
+fn lines(tokenizer: &SidTokenizer) -> Constraint {
+    let line = |title: &&str| [tokenizer.encode(title).unwrap(), tokenizer.encode("\n").unwrap()];
+    let sequences: Vec<Vec<u32>> = TITLES.iter().map(|title| line(title).concat()).collect();
+    Constraint::from_sequences(&sequences, Device::Cpu).unwrap()
+}
+
+#[test]
+fn slates_hold_answers_of_their_pool_and_none_twice() {
+    let (_, tokenizer, model) = shop();
+    let constraint = lines(&tokenizer);
+    let end = tokenizer.end_of_turn();
+    let sampler = SlateSampler {
+        model: &model,
+        constraint: &constraint,
+        slate_size: 3,
+        sampling: SamplingConfig::new(3.0).unwrap(),
+        scoring: Scoring::Full,
+        seed: 5,
+    };
+    let prompts = [vec![3u32, 9, 14], vec![8, 2]];
+    let batch = tiny::batch(&prompts);
+    // Items 0 and 3 are one title; the second pool has fewer titles than a slate.
+    let pools: [&[ItemId]; 2] = [&[0, 1, 3, 4, 6].map(ItemId), &[2, 5].map(ItemId)];
+    let groups = sampler.sample(&batch, &pools, &[70, 71], 16).unwrap();
+    let trie = constraint.trie();
+    for (group, (pool, size)) in groups.iter().zip(pools.iter().zip([3, 2])) {
+        assert_eq!(group.len(), 16);
+        for slate in group {
+            let leaves: BTreeSet<_> = slate.answers.iter().map(|answer| answer.node).collect();
+            assert_eq!((slate.answers.len(), leaves.len()), (size, size));
+            for leaf in leaves {
+                assert!(trie.items(leaf).iter().any(|item| pool.contains(item)), "{leaf:?}");
+            }
+        }
+    }
+    let orders: BTreeSet<Vec<_>> = groups[0]
+        .iter()
+        .map(|slate| slate.answers.iter().map(|answer| answer.node).collect())
+        .collect();
+    assert!(orders.len() > 4, "{orders:?}");
+
+    // Their log-probabilities are those of reading them whole, separators read and not scored.
+    let rollouts: Vec<Vec<_>> = groups
+        .iter()
+        .map(|group| group.iter().map(|slate| slate.completion(&constraint, end)).collect())
+        .collect();
+    let completions = Completions { prompts: &batch, begun: &[0, 0], rollouts: &rollouts };
+    let logp = completion_logp(&model, &constraint, &completions, Scoring::Full).unwrap();
+    let logp = Vec::<f32>::try_from(logp.logp).unwrap();
+    let words = |slate: &Slate| -> Vec<f32> {
+        let of = slate.answers.iter().map(|answer| &answer.logp[..answer.logp.len() - 1]);
+        of.flatten().copied().collect()
+    };
+    let ours: Vec<f32> = groups.iter().flatten().flat_map(words).collect();
+    assert_eq!(ours.len(), logp.len());
+    for (a, b) in ours.iter().zip(logp) {
+        assert!((a - b).abs() < 1e-4, "{a} {b}");
+    }
+
+    // What is drawn for a prompt does not depend on its neighbours.
+    let alone = sampler.sample(&tiny::batch(&prompts[1..]), &pools[1..], &[71], 16).unwrap();
+    let nodes = |group: &[Slate]| -> Vec<Vec<_>> {
+        group.iter().map(|slate| slate.answers.iter().map(|a| a.node).collect()).collect()
+    };
+    assert_eq!(nodes(&alone[0]), nodes(&groups[1]));
+
+    let none: [&[ItemId]; 2] = [&[], &[ItemId(0)]];
+    let refused = sampler.sample(&batch, &none, &[], 1);
+    assert!(matches!(refused, Err(PolicyError::Empty { what: "a pool" })));
+    let refused = sampler.sample(&batch, &pools[1..], &[], 1);
+    assert!(matches!(refused, Err(PolicyError::Size { what: "pools", found: 1, expected: 2 })));
 }

@@ -8,7 +8,7 @@ use sidereal_policy::{Constraint, Decoder, SidTokenizer};
 use sidereal_sid::Catalog;
 use tch::Device;
 
-use super::pool::{self, is_over_pool};
+use super::pool::{Titles, is_over_pool};
 use super::run::Run;
 use super::texts::Texts;
 use super::trained::TrainedPolicy;
@@ -73,7 +73,7 @@ pub(super) struct Context<'a> {
     /// Semantic IDs of the catalogue.
     pub(super) constraint: Constraint,
     /// Titles of all items, for stages that answer in them.
-    pub(super) titles: Option<Constraint>,
+    pub(super) titles: Option<Titles>,
     /// Beams of the test.
     pub(super) beam_width: usize,
     pub(super) binding: Binding,
@@ -82,7 +82,11 @@ pub(super) struct Context<'a> {
 impl Context<'_> {
     /// What may be written as the answer to a task.
     pub(super) fn answers(&self, task: Task) -> &Constraint {
-        self.titles.as_ref().filter(|_| is_over_pool(task)).unwrap_or(&self.constraint)
+        match (&self.titles, task) {
+            (Some(titles), Task::TitleChoice) => &titles.whole,
+            (Some(titles), Task::TitleSlate) => &titles.lines,
+            _ => &self.constraint,
+        }
     }
 }
 
@@ -117,7 +121,7 @@ impl Pipeline<'_> {
         ]);
         let constraint = Constraint::new(&catalog, &tokenizer, self.device)?;
         let in_titles = self.recipe.stages.iter().any(|stage| is_over_pool(stage.task));
-        let titles = in_titles.then(|| pool::titles(self.dataset, &tokenizer, self.device));
+        let titles = in_titles.then(|| Titles::new(self.dataset, &tokenizer, self.device));
         let titles = titles.transpose()?;
         let beam_width = self.recipe.evaluate.beam_width;
         let context = Context {

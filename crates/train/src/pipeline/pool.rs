@@ -9,11 +9,13 @@ use sidereal_sid::Catalog;
 use tch::Device;
 
 use super::run::hash_of;
-use super::{Pipeline, Stage, Training};
+use super::{Context, Pipeline, Stage, Training};
 use crate::TrainError;
 use crate::checkpoint::Binding;
 use crate::preference::NegativeSource;
+use crate::rl::{AdvantageConfig, RewardConfig, RlConfig, RolloutConfig};
 use crate::setting::{check_counts, of_stage};
+use crate::slate::SlateAnswers;
 
 /// The candidates that prompts show, and the test over them.
 ///
@@ -26,6 +28,9 @@ use crate::setting::{check_counts, of_stage};
 pub struct CandidatePools {
     /// Candidates of a prompt, the target among them. Range `2..`.
     pub size: usize,
+    /// Titles of a slate, for tasks that ask for one. Range `1..=size`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slate_size: Option<usize>,
     /// How the others are drawn.
     #[serde(default = "random")]
     pub negatives: NegativeKind,
@@ -39,7 +44,7 @@ const fn random() -> NegativeKind {
 
 /// Whether a task is answered out of a pool.
 pub(super) const fn is_over_pool(task: Task) -> bool {
-    matches!(task, Task::TitleChoice)
+    matches!(task, Task::TitleChoice | Task::TitleSlate)
 }
 
 /// Accepts pools that are used, and stages whose training fits what they are asked.
@@ -47,13 +52,9 @@ pub(super) fn check(pool: Option<&CandidatePools>, stages: &[Stage]) -> Result<(
     let refuse = |field: &str, found: String, needed| {
         Err(TrainError::Setting { field: field.to_owned(), found, needed })
     };
-    let learned = |stage: &Stage| match &stage.training {
-        Training::Sft(config) => {
-            config.mixture.iter().flat_map(|mix| &mix.tasks).any(|task| shows_pool(*task))
-        }
-        _ => false,
-    };
-    let used = stages.iter().any(|stage| is_over_pool(stage.task) || learned(stage));
+    let named: Vec<Task> = stages.iter().flat_map(tasks_of).collect();
+    let used = named.iter().any(|task| shows_pool(*task));
+    let slates = named.iter().any(|task| task.inputs().contains(&Variable::SlateSize));
     match pool {
         None if used => {
             let needed = "settings, for tasks that show candidates";
@@ -66,12 +67,35 @@ pub(super) fn check(pool: Option<&CandidatePools>, stages: &[Stage]) -> Result<(
         Some(pool) if pool.size < 2 => {
             return refuse("pool.size", pool.size.to_string(), "at least 2");
         }
+        Some(CandidatePools { slate_size: None, .. }) if slates => {
+            let needed = "titles of a slate, for tasks that ask for one";
+            return refuse("pool.slate_size", "missing".to_owned(), needed);
+        }
+        Some(CandidatePools { slate_size: Some(found), .. }) if !slates => {
+            let needed = "a stage that asks for slates, or learns them";
+            return refuse("pool.slate_size", found.to_string(), needed);
+        }
+        Some(CandidatePools { slate_size: Some(found), size, .. })
+            if !(1..=*size).contains(found) =>
+        {
+            return refuse("pool.slate_size", found.to_string(), "1 to `pool.size`");
+        }
         Some(pool) => check_counts(&[("pool.users", pool.users)])?,
         None => {}
     }
     stages.iter().try_for_each(|stage| {
         of_stage(&stage.name, check_stage(stage, pool.map_or(0, |pool| pool.size)))
     })
+}
+
+/// What a stage is asked, and what it learns in a mixture.
+fn tasks_of(stage: &Stage) -> impl Iterator<Item = Task> {
+    let mixture = match &stage.training {
+        Training::Sft(config) => config.mixture.as_ref(),
+        _ => None,
+    };
+    let learned = mixture.into_iter().flat_map(|mixture| &mixture.tasks);
+    std::iter::once(stage.task).chain(learned.copied())
 }
 
 /// Whether the prompts of a task show candidates.
@@ -83,26 +107,38 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), TrainError> {
     let refuse = |field: &str, found: String, needed| {
         Err(TrainError::Setting { field: field.to_owned(), found, needed })
     };
-    match stage.task {
-        Task::NextItem => return Ok(()),
-        task if is_over_pool(task) => {}
-        task => return refuse("task", format!("`{task}`"), "`next-item` or `title-choice`"),
+    match (stage.task, &stage.training) {
+        (Task::NextItem, Training::Rl { reward, .. }) => {
+            return match reward.unfit(false) {
+                Some(unfit) => {
+                    let needed = "rewards of Semantic IDs, for the task `next-item`";
+                    refuse("reward", format!("{unfit:?}"), needed)
+                }
+                None => Ok(()),
+            };
+        }
+        (Task::NextItem, _) => return Ok(()),
+        (task, _) if is_over_pool(task) => {}
+        (task, _) => {
+            let needed = "`next-item`, `title-choice` or `title-slate`";
+            return refuse("task", format!("`{task}`"), needed);
+        }
     }
     if stage.training.scoring() != Scoring::Full {
         let table = stage.training.table();
         let needed = "`full`: words are scored against the whole vocabulary";
         return refuse(&format!("{table}.scoring"), "`renormalised`".to_owned(), needed);
     }
-    match &stage.training {
-        Training::Sft(config) => {
+    match (stage.task, &stage.training) {
+        (task, Training::Sft(config)) => {
             let tasks = config.mixture.as_ref().map_or(&[][..], |mixture| &mixture.tasks);
-            if tasks.contains(&stage.task) {
+            if tasks.contains(&task) {
                 return Ok(());
             }
             let needed = "a mixture that holds the stage's task";
-            refuse("sft.mixture.tasks", format!("without `{}`", stage.task), needed)
+            refuse("sft.mixture.tasks", format!("without `{task}`"), needed)
         }
-        Training::Preference(config) => {
+        (Task::TitleChoice, Training::Preference(config)) => {
             let (count, source) = (config.num_negatives, config.negatives);
             if !matches!(source, NegativeSource::Random | NegativeSource::Beam) {
                 let needed = "`random` or `beam`: titles are rejected out of the prompt's pool";
@@ -114,9 +150,54 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), TrainError> {
             }
             Ok(())
         }
-        Training::Rl { .. } => {
-            refuse("task", format!("`{}`", stage.task), "`next-item` for reinforcement")
+        (Task::TitleSlate, Training::Rl { config, reward }) => check_slates(config, reward),
+        (task, Training::Preference(_)) => {
+            refuse("task", format!("`{task}`"), "`next-item` or `title-choice`, for preferences")
         }
+        (task, Training::Rl { .. }) => {
+            refuse("task", format!("`{task}`"), "`next-item` or `title-slate`, for reinforcement")
+        }
+    }
+}
+
+/// Accepts reinforcement of slates, which are drawn, whole, and judged as slates.
+fn check_slates(config: &RlConfig, reward: &RewardConfig) -> Result<(), TrainError> {
+    let unfit = reward.unfit(true).map(|unfit| format!("{unfit:?}"));
+    let drawn = matches!(config.rollout, RolloutConfig::Sample(_));
+    let hits = matches!(config.advantage, AdvantageConfig::Srpo(_));
+    let faults = [
+        ("reward", unfit, "`slate_ndcg`, `slate_entropy` or `objectives` of them"),
+        (
+            "rl.rollout",
+            (!drawn).then(|| format!("{:?}", config.rollout)),
+            "`sample`: slates are drawn",
+        ),
+        (
+            "rl.prefix_curriculum",
+            config.prefix_curriculum.then(|| "true".to_owned()),
+            "`false`: slates have no guides",
+        ),
+        (
+            "rl.alignment_share",
+            (config.alignment_share > 0.0).then(|| config.alignment_share.to_string()),
+            "0: all prompts ask for slates",
+        ),
+        (
+            "rl.reasoning",
+            config.reasoning.is_some().then(|| "a table".to_owned()),
+            "nothing: slates are written at once",
+        ),
+        (
+            "rl.advantage",
+            hits.then(|| "`srpo`".to_owned()),
+            "another: `srpo` counts answers that are the target",
+        ),
+    ];
+    match faults.into_iter().find_map(|(field, found, needed)| Some((field, found?, needed))) {
+        Some((field, found, needed)) => {
+            Err(TrainError::Setting { field: field.to_owned(), found, needed })
+        }
+        None => Ok(()),
     }
 }
 
@@ -129,9 +210,25 @@ impl Pipeline<'_> {
     ) -> Result<Option<Pools<'c>>, TrainError> {
         let Some(pool) = &self.recipe.pool else { return Ok(None) };
         let negatives = Negatives::new(pool.negatives, train, catalog)?;
+        let slate_size = pool.slate_size.unwrap_or(1);
         let config =
-            PoolConfig { size: pool.size, slate_size: 1, ..PoolConfig::new(self.recipe.seed) };
+            PoolConfig { size: pool.size, slate_size, ..PoolConfig::new(self.recipe.seed) };
         Ok(Some(Pools::new(config, negatives, train)?))
+    }
+
+    /// What the slates of a stage are made of; `None` for one that is asked for none.
+    pub(super) fn slates<'c>(
+        &self,
+        context: &'c Context<'_>,
+        task: Task,
+    ) -> Option<SlateAnswers<'c>> {
+        let titles = context.titles.as_ref().filter(|_| task == Task::TitleSlate)?;
+        Some(SlateAnswers {
+            lines: &titles.lines,
+            slate_size: self.recipe.pool.and_then(|pool| pool.slate_size)?,
+            end_of_turn: context.tokenizer.end_of_turn(),
+            pad: context.tokenizer.pad(),
+        })
     }
 
     /// Adds what pools depend on, besides what is bound anyway, to what a part reads.
@@ -143,23 +240,39 @@ impl Pipeline<'_> {
     }
 }
 
-/// Every item as its title and the end of the turn. An item without a title is the end alone; no pool
-/// holds one.
-pub(super) fn titles(
-    dataset: &Dataset,
-    tokenizer: &SidTokenizer,
-    device: Device,
-) -> Result<Constraint, TrainError> {
-    let sequences = dataset
-        .items()
-        .iter()
-        .map(|item| {
-            let mut ids = tokenizer.encode(&item.title)?;
-            ids.push(tokenizer.end_of_turn());
-            Ok(ids)
-        })
-        .collect::<Result<Vec<_>, TrainError>>()?;
-    Ok(Constraint::from_sequences(&sequences, device)?)
+/// Items as they are written in titles.
+pub(super) struct Titles {
+    /// A title and the end of the turn.
+    pub(super) whole: Constraint,
+    /// A title and the end of the line.
+    pub(super) lines: Constraint,
+}
+
+impl Titles {
+    /// The titles of a dataset. An item without one is an end alone; no pool holds it.
+    pub(super) fn new(
+        dataset: &Dataset,
+        tokenizer: &SidTokenizer,
+        device: Device,
+    ) -> Result<Self, TrainError> {
+        let ended = |end: &[u32]| -> Result<Constraint, TrainError> {
+            let sequences = dataset
+                .items()
+                .iter()
+                .map(|item| Ok([tokenizer.encode(&item.title)?.as_slice(), end].concat()))
+                .collect::<Result<Vec<_>, TrainError>>()?;
+            Ok(Constraint::from_sequences(&sequences, device)?)
+        };
+        let line = tokenizer.encode("\n")?;
+        if line.len() != 1 {
+            return Err(TrainError::Setting {
+                field: "tokenizer".to_owned(),
+                found: format!("a line end of {} tokens", line.len()),
+                needed: "one token, between the titles of a slate",
+            });
+        }
+        Ok(Self { whole: ended(&[tokenizer.end_of_turn()])?, lines: ended(&line)? })
+    }
 }
 
 #[cfg(test)]
@@ -207,7 +320,47 @@ mod tests {
         assert!(refusal(SFT, &POOL.replace('4', "1")).contains("`pool.size` is 1"));
         assert!(refusal(SFT, &POOL.replace('9', "0")).contains("`pool.users` is 0"));
         assert!(refusal(SFT, &format!("{POOL}sise = 4\n")).contains("not valid"));
+        assert!(
+            refusal(SFT, &format!("{POOL}slate_size = 2\n")).contains("`pool.slate_size` is 2")
+        );
         let unused = "[[stage]]\nname = 'sft'\nsft = {}\n";
         assert!(refusal(unused, POOL).contains("`pool` is without use"));
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_slates_are_named() {
+        let pool = format!("{POOL}slate_size = 3\n");
+        let sft = SFT.replace("title-choice", "title-slate");
+        let stage = |training: &str| {
+            format!(
+                "{sft}[[stage]]\nname = 'next'\nfrom = 'sft'\ntask = 'title-slate'\n{training}\n"
+            )
+        };
+        let fits = "reward = 'slate_ndcg'\n\
+            rl = { rollout = { sample = { temperature = 1.0 } }, prefix_curriculum = false }";
+        assert_eq!(refusal(&stage(fits), &pool), "");
+        for (from, to, named) in [
+            ("'slate_ndcg'", "'accuracy'", "`stage.next.reward` is Accuracy"),
+            (
+                "'slate_ndcg'",
+                "{ objectives = [{ name = 'a', weight = 1.0, reward = 'slate_ndcg' }, \
+                 { name = 'b', weight = 1.0, reward = 'stepwise' }] }",
+                "`stage.next.reward` is Stepwise",
+            ),
+            ("sample", "dynamic", "`stage.next.rl.rollout`"),
+            (", prefix_curriculum = false", "", "`stage.next.rl.prefix_curriculum` is true"),
+            ("prefix", "alignment_share = 0.5, prefix", "`stage.next.rl.alignment_share` is 0.5"),
+            ("prefix", "advantage = { srpo = { k = 1 } }, prefix", "`stage.next.rl.advantage`"),
+            ("prefix", "scoring = 'renormalised', prefix", "`stage.next.rl.scoring`"),
+        ] {
+            let found = refusal(&stage(&fits.replace(from, to)), &pool);
+            assert!(found.contains(named), "{to}: {found}");
+        }
+        let found = refusal(&stage("preference = {}"), &pool);
+        assert!(found.contains("`stage.next.task` is `title-slate`"), "{found}");
+        let found = refusal(&stage(fits).replace("task = 'title-slate'\nreward", "reward"), &pool);
+        assert!(found.contains("`stage.next.reward` is SlateNdcg"), "{found}");
+        assert!(refusal(&sft, POOL).contains("`pool.slate_size` is missing"));
+        assert!(refusal(&sft, &pool.replace('3', "5")).contains("`pool.slate_size` is 5"));
     }
 }

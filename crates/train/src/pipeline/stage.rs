@@ -25,9 +25,10 @@ pub struct Stage {
     pub label: String,
     /// The stage whose weights it starts from; without it, a model drawn at random.
     pub from: Option<String>,
-    /// What its policy is asked in preference training, validation and test:
-    /// [`Task::NextItem`], answered by a Semantic ID of the whole catalogue, or
-    /// [`Task::TitleChoice`], answered by a title of the pool that the prompt shows. What a supervised
+    /// What its policy is asked in reinforcement, preference training, validation and test:
+    /// [`Task::NextItem`], answered by a Semantic ID of the whole catalogue, or,
+    /// out of the pool that the prompt shows [`Task::TitleChoice`], answered by a title, or
+    /// [`Task::TitleSlate`], answered by several. What a supervised
     /// stage learns is said by its mixture.
     pub task: Task,
     /// What it does.

@@ -1,13 +1,17 @@
 //! Rewards, as a recipe spells them.
 
+mod slate;
+
 use serde::{Deserialize, Serialize};
 use sidereal_rl::{
-    Accuracy, Legal, Objectives, RankReward, ResidualSensitive, Reward, SidLevel, Singer, Stepwise,
+    Accuracy, Group, Legal, Objectives, RankReward, ResidualSensitive, Reward, SidLevel, Singer,
+    Stepwise,
 };
 use sidereal_sid::Catalog;
 
 use super::StepReward;
 use crate::TrainError;
+use crate::categories::Categories;
 
 /// Weight of `SIDReasoner`'s format term (its eq 8).
 const FORMAT_WEIGHT: f64 = 0.1;
@@ -30,6 +34,10 @@ pub enum RewardConfig {
     Stepwise,
     /// Shared prefix by its share of the levels (GREAM eq 14).
     ResidualSensitive(ResidualSensitive),
+    /// `NDCG` of the target in a slate: `1 / log2(rank + 1)`, 0 where the slate does not hold it.
+    SlateNdcg,
+    /// Entropy of a slate's second-level categories, nats (SAGE's diversity).
+    SlateEntropy,
     /// Several, weighted and kept apart until advantages are formed (SAGE eq 1).
     Objectives(Vec<NamedReward>),
 }
@@ -87,21 +95,54 @@ impl BuiltReward<'_> {
     }
 }
 
+/// What rewards know of the items.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownItems<'a> {
+    /// What is legal.
+    pub catalog: &'a Catalog,
+    /// What makes a slate diverse.
+    pub categories: &'a Categories,
+}
+
 impl RewardConfig {
-    /// The reward; `catalog` says what is legal.
+    /// The reward.
     ///
     /// # Errors
-    /// [`TrainError::Rl`] for a weight that is not finite.
-    pub fn build<'a>(&self, catalog: &'a Catalog) -> Result<BuiltReward<'a>, TrainError> {
+    /// [`TrainError::Rl`] for a weight that is not finite; [`TrainError::Setting`] for an entropy of
+    /// categories where no item has any.
+    pub fn build<'a>(&self, known: KnownItems<'a>) -> Result<BuiltReward<'a>, TrainError> {
         Ok(match self {
-            Self::Objectives(objectives) => BuiltReward::Several(several(objectives, catalog)?),
-            _ => BuiltReward::One(self.one(catalog)?),
+            Self::Objectives(objectives) => BuiltReward::Several(several(objectives, known)?),
+            _ => BuiltReward::One(self.one(known)?),
         })
     }
 
+    /// The reward, or the first of several objectives, that does not judge slates (`slates`), or
+    /// that judges nothing else (not `slates`).
+    pub(crate) fn unfit(&self, slates: bool) -> Option<&Self> {
+        match self {
+            Self::Objectives(all) => all.iter().find_map(|one| one.reward.unfit(slates)),
+            Self::SlateNdcg | Self::SlateEntropy => (!slates).then_some(self),
+            _ => slates.then_some(self),
+        }
+    }
+
     /// One number a rollout: several objectives as their weighted sum.
-    fn one<'a>(&self, catalog: &'a Catalog) -> Result<Box<dyn Reward + 'a>, TrainError> {
+    fn one<'a>(&self, known: KnownItems<'a>) -> Result<Box<dyn Reward + 'a>, TrainError> {
+        let KnownItems { catalog, categories } = known;
         Ok(match self {
+            Self::SlateNdcg => Box::new(slate::ndcg_of_target.named("slate_ndcg")),
+            Self::SlateEntropy if categories.is_empty() => {
+                return Err(TrainError::Setting {
+                    field: "reward.slate_entropy".to_owned(),
+                    found: "without categories".to_owned(),
+                    needed: "items with categories",
+                });
+            }
+            Self::SlateEntropy => {
+                let entropy = |group: &Group<'_>| slate::category_entropy(group, categories);
+                Box::new(entropy.named("slate_entropy"))
+            }
             Self::Singer(parts) => {
                 Box::new(Singer { rank: parts.rank, sid_level: parts.sid_level })
             }
@@ -115,18 +156,18 @@ impl RewardConfig {
                 Box::new(Stepwise.named("stepwise").plus(legal))
             }
             Self::ResidualSensitive(residual) => Box::new(residual.named("residual")),
-            Self::Objectives(objectives) => Box::new(several(objectives, catalog)?),
+            Self::Objectives(objectives) => Box::new(several(objectives, known)?),
         })
     }
 }
 
 fn several<'a>(
     objectives: &[NamedReward],
-    catalog: &'a Catalog,
+    known: KnownItems<'a>,
 ) -> Result<Objectives<'a>, TrainError> {
     let mut built = Objectives::new();
     for NamedReward { name, weight, reward } in objectives {
-        built = built.with(name.clone(), *weight, reward.one(catalog)?)?;
+        built = built.with(name.clone(), *weight, reward.one(known)?)?;
     }
     Ok(built)
 }

@@ -1,5 +1,6 @@
 //! Groups of rollouts.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
@@ -8,13 +9,14 @@ use sidereal_policy::{
     Target, TokenBatch,
 };
 use sidereal_rl::{PrefixSchedule, select_distinct};
-use sidereal_sid::SemanticId;
+use sidereal_sid::{ItemId, SemanticId};
 
 use super::{Rl, RlPrompt};
 use crate::TrainError;
-use crate::encode::{Mode, scored_codes};
+use crate::encode::{Mode, Prompt, scored_codes};
 use crate::reasoning::Thinker;
 use crate::sft::step_seed;
+use crate::slate::SlateAnswers;
 
 /// How the rollouts of a group are found, under the trie.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -25,7 +27,7 @@ pub enum RolloutConfig {
     /// not samples of the policy: they are its most probable Semantic IDs.
     #[default]
     Beam,
-    /// `G` independent draws.
+    /// `G` independent draws; of slates too, each title without those that its slate holds.
     Sample(SamplingConfig),
     /// `⌈1.5·G⌉` independent draws, of which the target, then distinct ones, then repetitions are
     /// kept (the dynamic sampling that SINGER compares with).
@@ -47,8 +49,10 @@ pub(super) struct PromptGroup<'p> {
     pub(super) hard: bool,
     /// The target.
     pub(super) target: SemanticId,
-    /// What each rollout names, the guide's codes included.
+    /// What each rollout names, the guide's codes included; nothing where it is a slate.
     pub(super) sids: Vec<SemanticId>,
+    /// What each rollout lists; empty where none is a slate.
+    pub(super) slates: Vec<Vec<ItemId>>,
     /// What each rollout wrote behind the guide, or behind the opening of its thoughts.
     pub(super) completions: Vec<Vec<CompletionToken>>,
     /// Of each rollout; empty for a prompt that is answered directly.
@@ -67,6 +71,20 @@ pub(super) struct Thoughts {
 }
 
 impl PromptGroup<'_> {
+    /// Whether no rollout is, or holds, the target.
+    fn misses(&self) -> bool {
+        let target = &self.prompt.prompt.target;
+        let held = self.slates.iter().any(|items| items.contains(target));
+        !held && !self.sids.contains(&self.target)
+    }
+
+    /// Rollouts that say different things.
+    pub(super) fn distinct(&self) -> usize {
+        let (sids, slates) = (self.sids.iter(), self.slates.iter());
+        let counts = [sids.collect::<BTreeSet<_>>().len(), slates.collect::<BTreeSet<_>>().len()];
+        counts.into_iter().max().unwrap_or(0)
+    }
+
     /// Scored tokens of each rollout.
     pub(super) fn lens(&self) -> impl Iterator<Item = usize> + '_ {
         self.completions.iter().map(|tokens| {
@@ -94,6 +112,7 @@ impl Rl<'_> {
                 hard: false,
                 target: self.semantic_id(&prompt.target),
                 sids: Vec::new(),
+                slates: Vec::new(),
                 completions: Vec::new(),
                 thoughts: Vec::new(),
             })
@@ -104,7 +123,7 @@ impl Rl<'_> {
         let schedule = PrefixSchedule::new(total);
         let mut again = Vec::new();
         for group in &mut groups {
-            group.hard = !group.sids.contains(&group.target);
+            group.hard = group.misses();
             let target = &group.prompt.target;
             let guide = schedule.guide_len(step as u64, target.len());
             let direct = group.prompt.prompt.mode == Mode::Direct;
@@ -127,6 +146,9 @@ impl Rl<'_> {
         groups: &mut [&mut PromptGroup<'_>],
         seed: i64,
     ) -> Result<(), TrainError> {
+        if let Some(slates) = &self.slates {
+            return self.draw_slates(model, slates, groups, seed);
+        }
         let direct = |group: &&mut PromptGroup<'_>| group.prompt.prompt.mode == Mode::Direct;
         let (mut direct, mut reasoned): (Vec<_>, Vec<_>) =
             groups.iter_mut().map(|group| &mut **group).partition(direct);
@@ -161,6 +183,32 @@ impl Rl<'_> {
                 Ok(Thoughts { drawn, forced, text: self.text(completion)? })
             });
             group.thoughts = thoughts.collect::<Result<_, TrainError>>()?;
+        }
+        Ok(())
+    }
+
+    /// Draws slates.
+    fn draw_slates(
+        &self,
+        model: &Decoder,
+        slates: &SlateAnswers<'_>,
+        groups: &mut [&mut PromptGroup<'_>],
+        seed: i64,
+    ) -> Result<(), TrainError> {
+        let RolloutConfig::Sample(sampling) = self.config.rollout else {
+            return Err(TrainError::Setting {
+                field: format!("stage.{}.rl.rollout", self.stage),
+                found: format!("{:?}", self.config.rollout),
+                needed: "`sample`: slates are drawn",
+            });
+        };
+        let prompts: Vec<&Prompt> = groups.iter().map(|group| &group.prompt.prompt).collect();
+        let seed = u64::from_le_bytes(seed.to_le_bytes());
+        let found = slates.draw(model, &prompts, sampling, seed, self.config.group_size)?;
+        for (group, written) in groups.iter_mut().zip(found) {
+            group.sids = vec![SemanticId::default(); written.len()];
+            (group.slates, group.completions) =
+                written.into_iter().map(|slate| (slate.items, slate.completion)).unzip();
         }
         Ok(())
     }

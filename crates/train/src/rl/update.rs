@@ -98,6 +98,12 @@ impl Rl<'_> {
         if let Some(reference) = &reference {
             batch = batch.with_reference(reference)?;
         }
+        // The log-probability of an item is the sum of its title's, and a slate's length its items.
+        let items: Vec<usize> =
+            part.iter().flat_map(|learned| &learned.group.slates).map(Vec::len).collect();
+        if !items.is_empty() {
+            batch = batch.with_lengths(&items)?;
+        }
         let entropies: Vec<f64> =
             part.iter().flat_map(|learned| &learned.entropies).copied().collect();
         if let Some(target) = entropy_target {

@@ -11,6 +11,7 @@ use sidereal_metrics::{
 };
 
 use crate::TrainError;
+use crate::categories::Categories;
 use crate::evaluate::Ranking;
 
 /// Share of items that count as cold (SAGE).
@@ -18,8 +19,7 @@ const COLD_SHARE: f64 = 0.05;
 
 /// What is known of the items.
 pub(super) struct Lists {
-    /// Second-level category of each item, or the finest it has; none at all where no item has any.
-    categories: Vec<String>,
+    categories: Categories,
     /// Items of lowest training frequency.
     cold: ColdItems,
     num_items: usize,
@@ -28,14 +28,7 @@ pub(super) struct Lists {
 impl Lists {
     /// Cold items are drawn once, ties by seed, for all systems.
     pub(super) fn new(dataset: &Dataset, train: &TrainSet, seed: u64) -> Result<Self, TrainError> {
-        let categories = if dataset.items().iter().all(|item| item.categories.is_empty()) {
-            Vec::new()
-        } else {
-            let second = |categories: &[String]| {
-                categories.get(1).or(categories.first()).cloned().unwrap_or_default()
-            };
-            dataset.items().iter().map(|item| second(&item.categories)).collect()
-        };
+        let categories = Categories::new(dataset);
         let mut frequency = vec![0; dataset.num_items()];
         for item in train.sequences().flat_map(|sequence| sequence.events) {
             frequency[item.index()] += 1;
@@ -66,7 +59,7 @@ impl Lists {
         if !self.categories.is_empty() {
             let of_user = |ranking: &Ranking| {
                 let labels: Vec<&str> =
-                    top(ranking, k).map(|item| self.categories[item.index()].as_str()).collect();
+                    top(ranking, k).map(|item| self.categories.of(item)).collect();
                 entropy(&labels, k)
             };
             mean(Metric::Entropy(k), &rankings.iter().map(of_user).collect::<Vec<_>>())?;

@@ -29,7 +29,7 @@ pub(super) fn pooled(name: &str) -> String {
 
 impl Pipeline<'_> {
     /// Every stage that is asked to choose out of a pool, by an exhaustive search over the pool's
-    /// titles, and every recommender over the same pools of the same users.
+    /// titles or by the greedy slate, and every recommender over the same pools of the same users.
     pub(super) fn test_in_pools(
         &self,
         run: &Run,
@@ -66,24 +66,26 @@ impl Pipeline<'_> {
         }
         for stage in stages {
             let asked = prompts_of(&tasks, &encoder, stage.task, &samples)?;
-            let (scoring, beam_width) = (stage.training.scoring(), pool.size);
+            let scoring = stage.training.scoring();
             let model = self.open(&run.path(&stage.name), context)?;
-            let constraint = context.answers(stage.task);
-            let search = BeamSearch { model: &model, constraint, beam_width, scoring };
             let (pad, size) = (tokenizer.pad(), self.recipe.evaluate.batch_size);
             let job = format!("test {}", stage.name);
-            let rankings = rank(&search, &asked, pad, size, &job, observer)?;
+            let how = Measured { system: &stage.label, ..how };
+            let (rankings, how) = if let Some(slates) = self.slates(context, stage.task) {
+                let rankings = slates.rank(&model, &asked, size, &job, observer)?;
+                (rankings, Measured { score: ScoreKind::Slate, ..how })
+            } else {
+                let (constraint, beam_width) = (context.answers(stage.task), pool.size);
+                let search = BeamSearch { model: &model, constraint, beam_width, scoring };
+                let (score, beam_width) = (score_kind(scoring), NonZeroUsize::new(beam_width));
+                let rankings = rank(&search, &asked, pad, size, &job, observer)?;
+                (rankings, Measured { score, beam_width, ..how })
+            };
             save(&run.path(&rankings_file(&stage.name)), &rankings)?;
             let none = BTreeSet::new();
             let placed = rankings.iter().map(|r| (r.id, r.item_placement(&none))).collect();
             let more = lists.values(&rankings, TEN, &tables.bootstrap)?;
-            let beam_width = NonZeroUsize::new(beam_width);
-            let score = score_kind(scoring);
-            tables.push(
-                Measured { system: &stage.label, beam_width, score, ..how },
-                placed,
-                more,
-            )?;
+            tables.push(how, placed, more)?;
         }
         Ok(())
     }

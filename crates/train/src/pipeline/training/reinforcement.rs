@@ -6,12 +6,15 @@ use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{Rendered, Task, Wording};
 use sidereal_policy::Decoder;
 
-use super::{Workshop, prompts_of};
+use super::{Workshop, prompts_of, rendered_of};
 use crate::TrainError;
+use crate::categories::Categories;
 use crate::encode::Prompt;
 use crate::observe::Observer;
 use crate::pipeline::Pipeline;
-use crate::rl::{RewardConfig, Rl, RlConfig, RlPrompt};
+use crate::pipeline::pool::is_over_pool;
+use crate::rl::{KnownItems, RewardConfig, Rl, RlConfig, RlPrompt};
+use crate::setting::of_stage;
 
 impl Pipeline<'_> {
     /// Reinforcement.
@@ -23,11 +26,13 @@ impl Pipeline<'_> {
         workshop: &Workshop<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Decoder, TrainError> {
-        let Workshop { context, encoder, .. } = workshop;
+        let Workshop { context, encoder, task, .. } = workshop;
         let prompts = self.rl_prompts(config, workshop)?;
         let valid = self.rl_valid(config, workshop)?;
         let markers = encoder.markers()?;
-        let reward = reward.build(&context.catalog)?;
+        let categories = Categories::new(self.dataset);
+        let known = KnownItems { catalog: &context.catalog, categories: &categories };
+        let reward = of_stage(workshop.stage, reward.build(known))?;
         let rl = Rl {
             stage: workshop.stage,
             config,
@@ -36,6 +41,7 @@ impl Pipeline<'_> {
             constraint: &context.constraint,
             tokenizer: &context.tokenizer,
             markers: markers.as_ref(),
+            slates: self.slates(context, *task),
             seed: self.recipe.seed,
             batch_size: self.recipe.evaluate.batch_size,
             checkpoints: &workshop.checkpoints,
@@ -49,8 +55,11 @@ impl Pipeline<'_> {
         config: &RlConfig,
         workshop: &Workshop<'_>,
     ) -> Result<Vec<Prompt>, TrainError> {
-        let Workshop { context, tasks, encoder, .. } = workshop;
+        let Workshop { context, tasks, encoder, task, .. } = workshop;
         let samples = self.valid_samples(context);
+        if is_over_pool(*task) {
+            return prompts_of(tasks, encoder, *task, &samples);
+        }
         let share = config.reasoning.as_ref().map_or(0.0, |reasoning| reasoning.share);
         let (thought, direct) = samples.split_at(part(samples.len(), share));
         let mut prompts = prompts_of(tasks, encoder, Task::Reasoning, thought)?;
@@ -58,18 +67,28 @@ impl Pipeline<'_> {
         Ok(prompts)
     }
 
-    /// As many prompts as the run can use: next items, those that are thought about by their share,
+    /// As many prompts as the run can use: what the stage is asked, of next items those that are thought about by their share,
     /// and titles by the share of alignment.
     fn rl_prompts(
         &self,
         config: &RlConfig,
         workshop: &Workshop<'_>,
     ) -> Result<Vec<RlPrompt>, TrainError> {
-        let Workshop { context, tasks, encoder, .. } = workshop;
+        let Workshop { context, tasks, encoder, task, .. } = workshop;
         let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
         let mut order: Vec<usize> = (0..context.split.train.num_samples()).collect();
         order.shuffle(&mut rng);
         order.truncate(config.steps * config.prompts_per_step * config.max_draws);
+        let asked = |rendered: &[Rendered]| {
+            let prompts = encoder.prompts(rendered)?.into_iter();
+            prompts
+                .map(|prompt| Ok(RlPrompt { target: encoder.flat(prompt.target)?, prompt }))
+                .collect()
+        };
+        if is_over_pool(*task) {
+            let samples = order.iter().filter_map(|index| context.split.train.sample(*index));
+            return asked(&rendered_of(tasks, *task, &samples.collect::<Vec<_>>())?);
+        }
         let titles = part(order.len(), config.alignment_share);
         let share = config.reasoning.as_ref().map_or(0.0, |reasoning| reasoning.share);
         let thought = part(order.len(), share);
@@ -88,11 +107,7 @@ impl Pipeline<'_> {
             items.shuffle(&mut rng);
             rendered.extend(items.into_iter().cycle().take(titles));
         }
-        encoder
-            .prompts(&rendered)?
-            .into_iter()
-            .map(|prompt| Ok(RlPrompt { target: encoder.flat(prompt.target)?, prompt }))
-            .collect()
+        asked(&rendered)
     }
 }
 

@@ -1,0 +1,233 @@
+//! Drawing slates: different answers of a pool, one behind the other.
+
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use sidereal_sid::{ItemId, Trie};
+
+use crate::PolicyError;
+use crate::cache::TokenBatch;
+use crate::decode::conditions::Begin;
+use crate::decode::sample::{OnBranch, Rollout, levels, share_branches};
+use crate::decode::sampling::{NOTHING_TO_DRAW, Purpose, stream};
+use crate::decode::walk::Walk;
+use crate::decode::{
+    Conditions, Constraint, Excluded, Prefilled, Sampler, SamplingConfig, Scoring,
+};
+use crate::models::language_model::LanguageModel;
+use crate::score::Target;
+use crate::score::completions::CompletionToken;
+
+/// Draws slates of a pool's items from the policy: SAGE's `TextRec`.
+///
+/// A slate's answers are drawn one behind the other, each token by token under the trie of the
+/// pool's answers that the slate does not hold yet. Every sequence of the constraint ends with one
+/// token that separates it from the next, such as a line end
+/// ([`Constraint::from_sequences`]). A prompt is read once for all its slates, and slates that agree
+/// so far are one branch. What is drawn depends on `seed`, the prompt's key and the slate's number
+/// alone, up to the rounding of logits.
+#[derive(Debug, Clone, Copy)]
+pub struct SlateSampler<'a> {
+    /// The policy.
+    pub model: &'a dyn LanguageModel,
+    /// What an answer may be.
+    pub constraint: &'a Constraint,
+    /// Answers of a slate, or all of a pool that has fewer. Range `1..`.
+    pub slate_size: usize,
+    /// How a token is drawn.
+    pub sampling: SamplingConfig,
+    /// What a token's returned log-probability is a share of.
+    pub scoring: Scoring,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+/// A slate that was drawn.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Slate {
+    /// Its answers, in the order in which they were drawn, no two the same.
+    pub answers: Vec<Rollout>,
+}
+
+impl Slate {
+    /// The slate as targets of [`completion_logp`](crate::completion_logp): the answers' tokens are
+    /// scored against the vocabulary; what separates them, and the token `end` in place of the last
+    /// separator, is read.
+    #[must_use]
+    pub fn completion(&self, constraint: &Constraint, end: u32) -> Vec<CompletionToken> {
+        let mut tokens = Vec::new();
+        for answer in &self.answers {
+            let Some((separator, words)) = answer.tokens.split_last() else { continue };
+            let word = |token: &u32| CompletionToken::Scored(Target::Word(constraint.id(*token)));
+            tokens.extend(words.iter().map(word));
+            tokens.push(CompletionToken::Read(constraint.id(*separator)));
+        }
+        if let Some(last) = tokens.last_mut() {
+            *last = CompletionToken::Read(end);
+        }
+        tokens
+    }
+}
+
+/// A slate on its way.
+#[derive(Debug)]
+struct Open {
+    answers: Vec<Rollout>,
+    /// The answer that is being drawn.
+    current: Rollout,
+    /// Items that are still to be had, and the rest of the trie.
+    left: Vec<ItemId>,
+    excluded: Excluded,
+    /// Its number in the group.
+    place: usize,
+    rng: ChaCha8Rng,
+    /// Branch that it is on.
+    slot: usize,
+    last: u32,
+}
+
+impl OnBranch for Open {
+    fn slot(&mut self) -> &mut usize {
+        &mut self.slot
+    }
+
+    fn level(&self) -> usize {
+        self.current.tokens.len()
+    }
+
+    fn last(&self) -> u32 {
+        self.last
+    }
+}
+
+impl Open {
+    /// A new answer begins at the root.
+    fn blank() -> Rollout {
+        Rollout::begin(&Begin { guide: &[], node: None, excluded: None, key: 0 }, Trie::ROOT)
+    }
+
+    /// Goes on behind a drawn token; true where the slate is whole.
+    fn go_on(&mut self, trie: &Trie, slate_size: usize) -> Result<bool, PolicyError> {
+        self.last = self.current.tokens.last().copied().unwrap_or(0);
+        if !trie.is_leaf(self.current.node) {
+            return Ok(false);
+        }
+        let whole = std::mem::replace(&mut self.current, Self::blank());
+        let items = trie.items(whole.node);
+        self.left.retain(|item| !items.contains(item));
+        self.excluded = Excluded::all_but(trie, self.left.iter().copied())?;
+        self.answers.push(whole);
+        Ok(self.answers.len() == slate_size || self.left.is_empty())
+    }
+}
+
+impl SlateSampler<'_> {
+    /// For each prompt `num_slates` independent slates of its pool, in the order of their numbers.
+    ///
+    /// `keys` name the prompts for their random numbers; without any, their places do.
+    ///
+    /// # Errors
+    /// [`PolicyError::Size`] where pools, keys and prompts differ in number; [`PolicyError::Empty`]
+    /// for no slates, a slate without answers, an empty pool, and where logits are not finite;
+    /// [`PolicyError::UnknownItem`] for an item that the constraint does not have.
+    pub fn sample(
+        &self,
+        prompts: &TokenBatch,
+        pools: &[&[ItemId]],
+        keys: &[u64],
+        num_slates: usize,
+    ) -> Result<Vec<Vec<Slate>>, PolicyError> {
+        let _guard = tch::no_grad_guard();
+        let users = prompts.rows()?;
+        for (what, size) in [("a group of slates", num_slates), ("a slate", self.slate_size)] {
+            if size == 0 {
+                return Err(PolicyError::Empty { what });
+            }
+        }
+        if pools.len() != users {
+            let (found, expected) = (pools.len(), users);
+            return Err(PolicyError::Size { what: "pools", found, expected });
+        }
+        if pools.iter().any(|pool| pool.is_empty()) {
+            return Err(PolicyError::Empty { what: "a pool" });
+        }
+        let trie = self.constraint.trie();
+        let conditions = Conditions { keys, ..Conditions::default() };
+        let begins = conditions.begin(trie, users)?;
+        let mut open = begins
+            .iter()
+            .zip(pools)
+            .map(|(begin, pool)| self.group(begin.key, pool, num_slates))
+            .collect::<Result<Vec<_>, _>>()?;
+        let start = Prefilled::read(self.model, prompts, &conditions)?;
+        let mut whole: Vec<Vec<(usize, Slate)>> = vec![Vec::new(); users];
+        let mut walk = Walk::new(self.model, self.constraint, start);
+        let Self { model, constraint, sampling, scoring, seed, slate_size } = *self;
+        let sampler = Sampler { model, constraint, sampling, scoring, seed };
+        loop {
+            let levels: Vec<Vec<usize>> = open.iter_mut().map(|open| levels(open)).collect();
+            let scores = walk.scores(scoring, &levels)?;
+            let rule = sampler.rule(&scores);
+            let next = open
+                .par_iter_mut()
+                .zip(&mut whole)
+                .enumerate()
+                .map(|(user, (open, whole))| {
+                    let mut going = Vec::with_capacity(open.len());
+                    for mut slate in open.drain(..) {
+                        let excluded = Some(&slate.excluded);
+                        let begin = Begin { guide: &[], node: None, excluded, key: 0 };
+                        let mut legal = rule.legal(&slate.current, &begin, user, slate.slot);
+                        let draw = sampling.draw(&legal.logits, &mut slate.rng);
+                        let draw = draw.ok_or(NOTHING_TO_DRAW)?;
+                        let token = &mut legal.codes[draw.index];
+                        token.draw_logp = draw.logp;
+                        slate.current.push(token);
+                        if slate.go_on(rule.trie, slate_size)? {
+                            whole.push((slate.place, Slate { answers: slate.answers }));
+                        } else {
+                            going.push(slate);
+                        }
+                    }
+                    *open = going;
+                    Ok(share_branches(open))
+                })
+                .collect::<Result<Vec<_>, PolicyError>>()?;
+            if !walk.advance(&next)? {
+                break;
+            }
+        }
+        let in_order = |mut group: Vec<(usize, Slate)>| {
+            group.sort_by_key(|(place, _)| *place);
+            group.into_iter().map(|(_, slate)| slate).collect()
+        };
+        Ok(whole.into_iter().map(in_order).collect())
+    }
+
+    /// Longest prompt that leaves room for a slate.
+    #[must_use]
+    pub fn longest_prompt(&self) -> usize {
+        self.model.longest_prompt(self.slate_size * self.constraint.max_len())
+    }
+
+    /// The slates of one prompt, before the first token.
+    fn group(
+        &self,
+        key: u64,
+        pool: &[ItemId],
+        num_slates: usize,
+    ) -> Result<Vec<Open>, PolicyError> {
+        let excluded = Excluded::all_but(self.constraint.trie(), pool.iter().copied())?;
+        let slate = |place| Open {
+            answers: Vec::new(),
+            current: Open::blank(),
+            left: pool.to_vec(),
+            excluded: excluded.clone(),
+            place,
+            rng: stream(self.seed, Purpose::Slates, key, place),
+            slot: 0,
+            last: 0,
+        };
+        Ok((0..num_slates).map(slate).collect())
+    }
+}

@@ -1,0 +1,33 @@
+//! Kinds of items, by which the diversity of a list is told.
+
+use sidereal_corpus::{Dataset, ItemId};
+
+/// Second-level category of each item, or the finest it has; none at all where no item has any.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Categories(Vec<String>);
+
+impl Categories {
+    /// The categories of a dataset's items.
+    #[must_use]
+    pub fn new(dataset: &Dataset) -> Self {
+        if dataset.items().iter().all(|item| item.categories.is_empty()) {
+            return Self::default();
+        }
+        let second = |categories: &[String]| {
+            categories.get(1).or(categories.first()).cloned().unwrap_or_default()
+        };
+        Self(dataset.items().iter().map(|item| second(&item.categories)).collect())
+    }
+
+    /// Whether no item has a category.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The category of an item; empty where it has none.
+    #[must_use]
+    pub fn of(&self, item: ItemId) -> &str {
+        self.0.get(item.index()).map_or("", String::as_str)
+    }
+}

@@ -1,0 +1,97 @@
+//! Slates of titles out of the pools that prompts show.
+
+use sidereal_corpus::ItemId;
+use sidereal_policy::{
+    CompletionToken, Constraint, LanguageModel, Rollout, SamplingConfig, Scoring, SlateSampler,
+    TokenBatch,
+};
+
+use crate::TrainError;
+use crate::encode::Prompt;
+use crate::evaluate::{Ranking, in_batches};
+use crate::observe::Observer;
+
+/// What slates are made of.
+#[derive(Debug, Clone, Copy)]
+pub struct SlateAnswers<'a> {
+    /// Items as lines of their titles.
+    pub lines: &'a Constraint,
+    /// Titles of a slate.
+    pub slate_size: usize,
+    /// What ends a slate.
+    pub end_of_turn: u32,
+    /// Id that fills short rows.
+    pub pad: u32,
+}
+
+/// A slate that was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WrittenSlate {
+    /// Best first.
+    pub(crate) items: Vec<ItemId>,
+    /// Log-probability of each title, its line end included.
+    pub(crate) scores: Vec<f32>,
+    /// Titles scored, line ends read.
+    pub(crate) completion: Vec<CompletionToken>,
+}
+
+impl SlateAnswers<'_> {
+    /// `num_slates` slates for each prompt, drawn under the trie of its pool without what a slate
+    /// already holds.
+    pub(crate) fn draw(
+        &self,
+        model: &dyn LanguageModel,
+        prompts: &[&Prompt],
+        sampling: SamplingConfig,
+        seed: u64,
+        num_slates: usize,
+    ) -> Result<Vec<Vec<WrittenSlate>>, TrainError> {
+        let Self { lines, slate_size, end_of_turn, pad } = *self;
+        let scoring = Scoring::Full;
+        let sampler =
+            SlateSampler { model, constraint: lines, slate_size, sampling, scoring, seed };
+        let rows: Vec<&[u32]> = prompts.iter().map(|prompt| prompt.ids.as_slice()).collect();
+        let tokens = TokenBatch::new(&rows, pad, sampler.longest_prompt(), model.device())?;
+        let pools: Vec<&[ItemId]> = prompts.iter().map(|prompt| prompt.pool.as_slice()).collect();
+        let keys: Vec<u64> = prompts.iter().map(|prompt| prompt.key()).collect();
+        let found = sampler.sample(&tokens, &pools, &keys, num_slates)?;
+        let written = |prompt: &Prompt, slate: &sidereal_policy::Slate| {
+            let item = |answer: &Rollout| prompt.offered(lines.trie().items(answer.node));
+            WrittenSlate {
+                items: slate
+                    .answers
+                    .iter()
+                    .filter_map(|answer| item(answer).first().copied())
+                    .collect(),
+                scores: slate.answers.iter().map(Rollout::score).collect(),
+                completion: slate.completion(lines, end_of_turn),
+            }
+        };
+        Ok(prompts
+            .iter()
+            .zip(found)
+            .map(|(prompt, slates)| slates.iter().map(|slate| written(prompt, slate)).collect())
+            .collect())
+    }
+
+    /// One slate for each prompt, every token the most probable of the legal ones; the order of
+    /// `prompts` is kept.
+    pub(crate) fn rank(
+        &self,
+        model: &dyn LanguageModel,
+        prompts: &[Prompt],
+        batch_size: usize,
+        job: &str,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<Ranking>, TrainError> {
+        in_batches(prompts, batch_size, job, observer, |batch| {
+            let drawn = self.draw(model, batch, SamplingConfig::greedy(), 0, 1)?;
+            let ranking = |(prompt, slates): (&&Prompt, Vec<WrittenSlate>)| {
+                let WrittenSlate { items, scores, .. } = slates.into_iter().next()?;
+                let found = items.into_iter().map(|item| vec![item]).collect();
+                Some(Ranking { id: prompt.id, target: prompt.target, found, scores })
+            };
+            Ok(batch.iter().zip(drawn).filter_map(ranking).collect())
+        })
+    }
+}
