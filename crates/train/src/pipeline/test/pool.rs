@@ -79,7 +79,7 @@ impl Pipeline<'_> {
                 let search = BeamSearch { model: &model, constraint, beam_width, scoring };
                 let (score, beam_width) = (score_kind(scoring), NonZeroUsize::new(beam_width));
                 let rankings = rank(&search, &asked, pad, size, &job, observer)?;
-                (rankings, Measured { score, beam_width, ..how })
+                (rankings, Measured { beam_width, score, ..how })
             };
             save(&run.path(&rankings_file(&stage.name)), &rankings)?;
             let none = BTreeSet::new();
