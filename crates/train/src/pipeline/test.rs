@@ -113,7 +113,7 @@ impl Pipeline<'_> {
     /// Stages that are tested as they think.
     fn thinking_stages(&self) -> impl Iterator<Item = &Stage> {
         let asked = self.recipe.evaluate.reasoning.is_some();
-        self.recipe.stages.iter().filter(move |stage| asked && self.thinks(stage))
+        self.stages_over_all().filter(move |stage| asked && self.thinks(stage))
     }
 
     /// Stages that answer by any item of the catalogue.
