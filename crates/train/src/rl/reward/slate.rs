@@ -36,7 +36,7 @@ fn size(len: usize) -> NonZeroUsize {
 
 #[cfg(test)]
 mod tests {
-    use sidereal_corpus::{Dataset, Item, ItemId};
+    use sidereal_corpus::{Dataset, Item, ItemId, User};
     use sidereal_rl::{RlError, Slates, score_groups};
     use sidereal_sid::SemanticId;
 
@@ -50,7 +50,8 @@ mod tests {
             item
         };
         let items = vec![item(&["a", "x"]), item(&["a", "y"]), item(&["b", "x"]), item(&["c"])];
-        let categories = Categories::new(&Dataset::new(items, Vec::new()).unwrap());
+        let users = vec![User::new("u", vec![ItemId(0)])];
+        let categories = Categories::new(&Dataset::new(items, users).unwrap());
         let slates = [[0, 2, 1], [1, 0, 3], [0, 2, 3]].map(|items| items.map(ItemId).to_vec());
         let (target, rollouts) = (SemanticId::from([1]), vec![SemanticId::default(); 3]);
         let group = Group::new(&target, &rollouts);
