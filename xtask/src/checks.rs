@@ -26,8 +26,8 @@ enum Run {
     Layers,
     /// By cargo with these arguments.
     Cargo(String),
-    /// By cargo with these arguments, and rustdoc with its own.
-    Docs(String, &'static str),
+    /// By cargo with these arguments and this variable of the environment.
+    CargoWith(String, (&'static str, &'static str)),
 }
 
 impl Run {
@@ -36,7 +36,7 @@ impl Run {
         match self {
             Self::Layers => "cargo xtask layers".to_owned(),
             Self::Cargo(args) => format!("cargo {args}"),
-            Self::Docs(args, flags) => format!("RUSTDOCFLAGS=\"{flags}\" cargo {args}"),
+            Self::CargoWith(args, (name, value)) => format!("{name}=\"{value}\" cargo {args}"),
         }
     }
 
@@ -45,7 +45,7 @@ impl Run {
         let (args, env) = match self {
             Self::Layers => return layers::check(workspace.root()).map(|()| true),
             Self::Cargo(args) => (args, None),
-            Self::Docs(args, flags) => (args, Some(("RUSTDOCFLAGS", *flags))),
+            Self::CargoWith(args, env) => (args, Some(*env)),
         };
         let args: Vec<&str> = args.split_whitespace().collect();
         Ok(workspace.cargo(&args, env)?.success())
@@ -63,11 +63,16 @@ fn steps(nextest: bool) -> Vec<Step> {
         cargo("lints of the pure crates alone", &format!("clippy {pure} -- -D warnings")),
         Step {
             name: "docs",
-            run: Run::Docs("doc --workspace --all-features --no-deps".to_owned(), "-D warnings"),
+            run: Run::CargoWith(
+                "doc --workspace --all-features --no-deps".to_owned(),
+                ("RUSTDOCFLAGS", "-D warnings"),
+            ),
         },
         cargo("doc tests", "test --workspace --all-features --doc --no-fail-fast"),
         if nextest {
-            cargo("tests", "nextest run --workspace --all-features --no-fail-fast")
+            // As many tests as cores at once: threads of libtorch's own would only be in their way.
+            let args = "nextest run --workspace --all-features --no-fail-fast".to_owned();
+            Step { name: "tests", run: Run::CargoWith(args, ("OMP_NUM_THREADS", "1")) }
         } else {
             cargo("tests", "test --workspace --all-features --lib --bins --tests --no-fail-fast")
         },
