@@ -74,7 +74,10 @@ fn steps(nextest: bool) -> Vec<Step> {
             let args = "nextest run --workspace --all-features --no-fail-fast".to_owned();
             Step { name: "tests", run: Run::CargoWith(args, ("OMP_NUM_THREADS", "1")) }
         } else {
-            cargo("tests", "test --workspace --all-features --lib --bins --tests --no-fail-fast")
+            // One test after the other: those of a process share libtorch's generator.
+            let args = "test --workspace --all-features --lib --bins --tests --no-fail-fast -- \
+                        --test-threads=1";
+            cargo("tests", args)
         },
     ]
 }
