@@ -53,8 +53,9 @@ impl PromptRegistry {
     /// The sets of this version of the library.
     ///
     /// `terse` asks in one word each, and `titles` over candidates in words: a model trained from
-    /// scratch reads the words in every sample and learns nothing from more. The others are instructions to a model that has read before,
-    /// each named after the system whose tasks it words.
+    /// scratch reads the words in every sample and learns nothing from more. The others are
+    /// instructions to a model that has read before, each named after the system whose tasks it
+    /// words.
     ///
     /// # Errors
     /// None that a released version can meet; see [`PromptSet::new`].

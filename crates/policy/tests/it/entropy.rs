@@ -2,7 +2,7 @@
 
 use sidereal_policy::{
     CompletionToken, Completions, Scoring, Target, code_targets, completion_entropy,
-    completion_logp,
+    completion_logp, completion_pass,
 };
 
 use crate::tiny;
@@ -53,6 +53,15 @@ fn entropies_equal_those_of_every_alternative() {
         let found = completion_entropy(&model, &constraint, &completions, scoring).unwrap();
         for (found, expected) in found.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-4, "{scoring:?}: {found}, needed {expected}");
+        }
+        // A pass with its way back knows the same, token by token.
+        let pass = completion_pass(&model, &constraint, &completions, scoring).unwrap();
+        let tokens = pass.entropy(&constraint).unwrap().to_kind(tch::Kind::Double);
+        let mut tokens = Vec::<f64>::try_from(tokens).unwrap().into_iter();
+        assert_eq!((tokens.len(), &pass.lens), (codes.len() + 1, &vec![codes.len(), 1, 0]));
+        for (found, len) in found.iter().zip(pass.lens) {
+            let mean = tokens.by_ref().take(len).sum::<f64>() / len.max(1) as f64;
+            assert!((found - mean).abs() < 1e-6, "{scoring:?}: {mean}, needed {found}");
         }
     }
 }

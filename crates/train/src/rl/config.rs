@@ -104,6 +104,8 @@ impl Default for RlConfig {
             passes: 1,
             sync_reference_every: 0,
             entropy_rate: 0.1,
+            // Far beyond what training ever shows: tokens the reference would not have written, and
+            // a policy that always writes the same.
             max_kl: 10.0,
             min_entropy: 1e-6,
             optim: OptimConfig { lr: 1e-5, ..OptimConfig::default() },

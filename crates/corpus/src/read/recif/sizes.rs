@@ -39,14 +39,11 @@ pub(super) fn check(
     Ok(())
 }
 
-/// First byte of a column's pages and the byte behind them, if the file has both.
+/// First byte of a column's pages and the byte behind them, if the file has both: what the decoder
+/// takes for them, wherever the two offsets lie, or it would read pages that were not walked.
 fn span(chunk: &ColumnChunkMetaData, len: u64) -> Option<(u64, u64)> {
-    let place = |offset: i64| u64::try_from(offset).ok();
-    let data = place(chunk.data_page_offset())?;
-    let start = match chunk.dictionary_page_offset() {
-        Some(dictionary) => place(dictionary)?.min(data),
-        None => data,
-    };
+    let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
+    let start = u64::try_from(start).ok()?;
     let end = start.checked_add(u64::try_from(chunk.compressed_size()).ok()?)?;
     (end <= len).then_some((start, end))
 }
@@ -104,7 +101,10 @@ impl PageHeader {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+    use std::sync::Arc;
 
+    use parquet::basic::Type;
+    use parquet::schema::types::{ColumnDescriptor, ColumnPath, Type as SchemaType};
     use thrift::protocol::{TCompactOutputProtocol, TFieldIdentifier, TOutputProtocol as _};
     use thrift::protocol::{TStructIdentifier, TType};
 
@@ -140,6 +140,26 @@ mod tests {
         let refused = |why: &str| ParquetError::General(why.to_owned());
         walk(&mut BufReader::with_capacity(HEADER, &file), span, &refused)
             .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_pages_that_are_walked_are_those_that_the_decoder_reads() {
+        let column = SchemaType::primitive_type_builder("x", Type::INT64).build().unwrap();
+        let column = ColumnDescriptor::new(Arc::new(column), 0, 0, ColumnPath::from("x"));
+        let column = Arc::new(column);
+        for (dictionary, data, size) in [(None, 4, 20), (Some(4), 10, 20), (Some(50), 4, 20)] {
+            let chunk = ColumnChunkMetaData::builder(Arc::clone(&column))
+                .set_dictionary_page_offset(dictionary)
+                .set_data_page_offset(data)
+                .set_total_compressed_size(size)
+                .build()
+                .unwrap();
+            let (start, len) = chunk.byte_range();
+            assert_eq!(span(&chunk, start + len), Some((start, start + len)));
+            assert_eq!(span(&chunk, start + len - 1), None);
+        }
+        let negative = ColumnChunkMetaData::builder(column).set_data_page_offset(-1);
+        assert_eq!(span(&negative.build().unwrap(), 100), None);
     }
 
     #[test]
