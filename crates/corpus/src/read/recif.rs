@@ -30,8 +30,10 @@ use super::policy::{RowPolicy, Skips};
 use crate::{CorpusError, Dataset, Split, Timestamp};
 
 mod cells;
+mod format;
 mod rows;
 mod sizes;
+mod walk;
 
 /// Rows held at a time.
 const BATCH: usize = 256;
@@ -152,13 +154,14 @@ pub fn read(
     let io = |source| CorpusError::io(path, source);
     let file = File::open(path).map_err(io)?;
     let headers = file.try_clone().map_err(io)?;
+    sizes::check_metadata(&headers).map_err(broken)?;
     // The types of the format itself: those of a writing program may be others for the same data.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = caught(|| ParquetRecordBatchReaderBuilder::try_new_with_options(file, options))
         .map_err(broken)?;
     let roots = find(path, builder.schema(), columns)?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-    caught(|| sizes::check(&headers, builder.metadata(), &mask)).map_err(broken)?;
+    caught(|| sizes::check_pages(&headers, builder.metadata(), &mask)).map_err(broken)?;
     let builder = builder.with_projection(mask).with_batch_size(BATCH);
     let mut batches = caught(|| builder.build()).map_err(broken)?;
     let mut rows = Rows::new(path, columns, policy);

@@ -1,8 +1,8 @@
 //! What a table's own words about its size may make the decoder do.
 //!
 //! The decoder of parquet takes memory for a page as the page's header asks, before it looks at what
-//! is there. So the headers of the columns that are read are walked first. Where the format is
-//! described: `parquet.thrift` of the project `parquet-format`, structure `PageHeader`.
+//! is there, and time for a list as its length says. So the file's metadata and the headers of the
+//! columns that are read are walked first.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek as _, SeekFrom};
@@ -10,17 +10,40 @@ use std::io::{BufReader, Read, Seek as _, SeekFrom};
 use parquet::arrow::ProjectionMask;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
-use thrift::protocol::{TCompactInputProtocol, TInputProtocol as _, TType};
+
+use super::format::{FILE_METADATA, PAGE_HEADER};
+use super::walk::walk;
 
 /// Bytes of a page once decompressed. Writers aim at one to a hundred million.
-const PAGE: i64 = 128 << 20;
+const PAGE: i32 = 128 << 20;
 
 /// Bytes read at a time: a header has tens of them, what follows it is skipped.
 const HEADER: usize = 1 << 10;
 
+/// Bytes at a file's end: how long the metadata before them are, and a mark.
+const TAIL: u64 = 8;
+
+/// Refuses metadata that the decoder would not go through in time. What is no parquet file at all
+/// passes: the decoder says so better.
+pub(super) fn check_metadata(file: &File) -> Result<(), ParquetError> {
+    let len = file.metadata()?.len();
+    let mut file = BufReader::new(file);
+    let Some(end) = len.checked_sub(TAIL) else { return Ok(()) };
+    file.seek(SeekFrom::Start(end))?;
+    let (mut size, mut mark) = ([0; 4], [0; 4]);
+    file.read_exact(&mut size)?;
+    file.read_exact(&mut mark)?;
+    let size = u64::from(u32::from_le_bytes(size));
+    let Some(start) = end.checked_sub(size).filter(|_| mark == *b"PAR1") else { return Ok(()) };
+    file.seek(SeekFrom::Start(start))?;
+    walk(file.take(size), FILE_METADATA)
+        .map_err(|source| ParquetError::General(format!("the metadata are damaged: {source}")))?;
+    Ok(())
+}
+
 /// Refuses a table of which a column that is read lies outside the file, or has a page of more than
 /// [`PAGE`] bytes.
-pub(super) fn check(
+pub(super) fn check_pages(
     file: &File,
     metadata: &ParquetMetaData,
     read: &ProjectionMask,
@@ -33,7 +56,7 @@ pub(super) fn check(
                 ParquetError::General(format!("column `{}` {why}", chunk.column_path().string()))
             };
             let pages = span(chunk, len).ok_or_else(|| refused("lies outside the file"))?;
-            walk(&mut file, pages, &refused)?;
+            check_column(&mut file, pages, &refused)?;
         }
     }
     Ok(())
@@ -49,7 +72,7 @@ fn span(chunk: &ColumnChunkMetaData, len: u64) -> Option<(u64, u64)> {
 }
 
 /// Reads the header of every page of `start..end`.
-fn walk(
+fn check_column(
     file: &mut BufReader<&File>,
     (start, end): (u64, u64),
     refused: &impl Fn(&str) -> ParquetError,
@@ -58,44 +81,21 @@ fn walk(
     while place < end {
         file.seek(SeekFrom::Start(place))?;
         let mut rest = file.take(end - place);
-        let header = PageHeader::read(&mut TCompactInputProtocol::new(&mut rest));
-        let header = header.map_err(|source| refused(&format!("has a damaged page: {source}")))?;
-        if header.decompressed > PAGE {
-            let found = header.decompressed;
-            return Err(refused(&format!("has a page of {found} bytes, at most {PAGE} are read")));
+        let numbers = walk(&mut rest, PAGE_HEADER)
+            .map_err(|source| refused(&format!("has a damaged page: {source}")))?;
+        // The decoder takes the last of several statements.
+        let stated = |field| numbers.iter().rev().find(|it| it.0 == field).map_or(0, |it| it.1);
+        let (decompressed, stored) = (stated(2), stated(3));
+        if decompressed > PAGE {
+            return Err(refused(&format!(
+                "has a page of {decompressed} bytes, at most {PAGE} are read"
+            )));
         }
-        let body = u64::try_from(header.stored).ok().filter(|body| *body <= rest.limit());
+        let body = u64::try_from(stored).ok().filter(|body| *body <= rest.limit());
         let body = body.ok_or_else(|| refused("has a page that goes on behind the column"))?;
         place = end - rest.limit() + body;
     }
     Ok(())
-}
-
-/// The sizes that a page states of itself.
-#[derive(Default)]
-struct PageHeader {
-    /// Bytes once decompressed; of several statements the largest.
-    decompressed: i64,
-    /// Bytes in the file.
-    stored: i64,
-}
-
-impl PageHeader {
-    fn read<R: Read>(input: &mut TCompactInputProtocol<R>) -> thrift::Result<Self> {
-        let mut header = Self::default();
-        input.read_struct_begin()?;
-        loop {
-            let field = input.read_field_begin()?;
-            match (field.field_type, field.id) {
-                (TType::Stop, _) => return Ok(header),
-                (TType::I32, Some(2)) => {
-                    header.decompressed = header.decompressed.max(input.read_i32()?.into());
-                }
-                (TType::I32, Some(3)) => header.stored = input.read_i32()?.into(),
-                (other, _) => input.skip(other)?,
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -121,10 +121,14 @@ mod tests {
         }
         header.write_field_begin(&TFieldIdentifier::new("", TType::Struct, 5)).unwrap();
         header.write_struct_begin(&TStructIdentifier::new("DataPageHeader")).unwrap();
+        header.write_field_begin(&TFieldIdentifier::new("", TType::Struct, 5)).unwrap();
+        header.write_struct_begin(&TStructIdentifier::new("Statistics")).unwrap();
         header.write_field_begin(&TFieldIdentifier::new("", TType::String, 1)).unwrap();
         header.write_bytes(&[9; 3000]).unwrap();
-        header.write_field_stop().unwrap();
-        header.write_struct_end().unwrap();
+        for _ in 0..2 {
+            header.write_field_stop().unwrap();
+            header.write_struct_end().unwrap();
+        }
         header.write_field_stop().unwrap();
         header.write_struct_end().unwrap();
         bytes.extend([7; 5]);
@@ -138,7 +142,7 @@ mod tests {
         file.write_all(&bytes).unwrap();
         let span = (4, 4 + bytes.len() as u64);
         let refused = |why: &str| ParquetError::General(why.to_owned());
-        walk(&mut BufReader::with_capacity(HEADER, &file), span, &refused)
+        check_column(&mut BufReader::with_capacity(HEADER, &file), span, &refused)
             .map_err(|error| error.to_string())
     }
 
@@ -164,9 +168,8 @@ mod tests {
 
     #[test]
     fn every_page_is_looked_at() {
-        let most = i32::try_from(PAGE).unwrap();
-        assert_eq!(walked(&[(most, 5), (5, 5), (0, 5)]), Ok(()));
-        let large = walked(&[(5, 5), (most + 1, 5)]).unwrap_err();
+        assert_eq!(walked(&[(PAGE, 5), (5, 5), (0, 5)]), Ok(()));
+        let large = walked(&[(5, 5), (PAGE + 1, 5)]).unwrap_err();
         assert!(large.contains("a page of 134217729 bytes, at most 134217728"), "{large}");
     }
 
