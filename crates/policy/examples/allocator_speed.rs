@@ -1,5 +1,5 @@
 //! Tokens per second of forward and backward passes of a small policy. CPU, seconds.
-//! Run: `OMP_NUM_THREADS=1 cargo run --release -p sidereal-policy --example step_speed -- tuned`
+//! Run: `OMP_NUM_THREADS=1 cargo run --release -p sidereal-policy --example allocator_speed -- tuned`
 //! (without `tuned`: with the allocator as the system sets it).
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 

@@ -10,7 +10,7 @@
 /// and does not touch values. Elsewhere than on Linux with glibc it does nothing and returns
 /// `false`.
 ///
-/// Measured with the example `step_speed` (forward and backward, D = 128, 3 layers, 64 × 40 tokens,
+/// Measured with the example `allocator_speed` (forward and backward, D = 128, 3 layers, 64 × 40 tokens,
 /// one thread of an AMD EPYC virtual machine, seven alternating runs): 9 to 14 % less CPU time per
 /// step, the system's share of it down to a third; page faults of 40 steps from 234,000 to 72,000,
 /// some 17,000 of them the start.
