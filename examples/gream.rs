@@ -25,7 +25,10 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
-    let presets = [("small", include_str!("recipes/gream/small.toml"))];
+    let presets = [
+        ("small", include_str!("recipes/gream/small.toml")),
+        ("paper", include_str!("recipes/gream/paper.toml")),
+    ];
     published::run(
         "GREAM: hybrid fine-tuning with a curriculum, then SRPO in both modes",
         &presets,

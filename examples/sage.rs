@@ -26,6 +26,7 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let presets = [
         ("small", include_str!("recipes/sage/small.toml")),
+        ("paper", include_str!("recipes/sage/paper.toml")),
         ("text", include_str!("recipes/sage/text.toml")),
     ];
     recbole::run("SAGE against GRPO and GBPO", &presets, &Args::parse().run)

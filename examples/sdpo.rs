@@ -26,6 +26,7 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let presets = [
         ("small", include_str!("recipes/sdpo/small.toml")),
+        ("paper", include_str!("recipes/sdpo/paper.toml")),
         ("titles", include_str!("recipes/sdpo/titles.toml")),
     ];
     recbole::run("S-DPO and DPO", &presets, &Args::parse().run)

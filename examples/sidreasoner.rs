@@ -25,7 +25,10 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
-    let presets = [("small", include_str!("recipes/sidreasoner/small.toml"))];
+    let presets = [
+        ("small", include_str!("recipes/sidreasoner/small.toml")),
+        ("paper", include_str!("recipes/sidreasoner/paper.toml")),
+    ];
     published::run(
         "SIDReasoner: tasks in words, then thoughts before recommendations",
         &presets,

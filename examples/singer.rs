@@ -25,7 +25,10 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
-    let presets = [("small", include_str!("recipes/singer/small.toml"))];
+    let presets = [
+        ("small", include_str!("recipes/singer/small.toml")),
+        ("paper", include_str!("recipes/singer/paper.toml")),
+    ];
     recbole::run(
         "SINGER: alignment and reinforcement with SID-level rewards",
         &presets,

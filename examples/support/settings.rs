@@ -21,6 +21,9 @@ pub(crate) struct SettingArgs {
     /// Replaces the recipe's seed.
     #[arg(long)]
     seed: Option<u64>,
+    /// Replaces the folder of the recipe's pretrained model, in HF's layout.
+    #[arg(long)]
+    base: Option<PathBuf>,
     /// `cpu`, `cuda`, `cuda:N` or `auto`.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
@@ -49,6 +52,12 @@ impl SettingArgs {
             }
         };
         recipe.seed = self.seed.unwrap_or(recipe.seed);
+        if let Some(base) = &self.base {
+            let pretrained = recipe.pretrained.as_mut();
+            let pretrained =
+                pretrained.context("`--base` goes with a recipe of a pretrained model")?;
+            pretrained.base.clone_from(base);
+        }
         Ok(recipe)
     }
 }

@@ -4,9 +4,10 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use sidereal::corpus::SampleId;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::policy::{Decoder, TextEncoder};
-use sidereal::train::{Pipeline, Record, RlConfig, Training};
+use sidereal::train::{Pipeline, Record, RlConfig, Stage, Training};
 use tempfile::TempDir;
 
 use crate::shop;
@@ -80,26 +81,45 @@ fn damaged_tensor_files_name_file_and_tensor() {
     assert_names(&words(&error), &["model_type"]);
 }
 
+/// What a run says whose first stages were changed.
+fn stopped(stages: usize, change: impl FnOnce(&mut [Stage])) -> String {
+    let dir = TempDir::new().unwrap();
+    let dataset = shop::dataset(dir.path());
+    let mut recipe = shop::recipe();
+    recipe.stages.truncate(stages);
+    change(&mut recipe.stages);
+    let (recipe, device) = (&recipe, sidereal::policy::device("cpu").unwrap());
+    let out = &dir.path().join("run");
+    Pipeline { recipe, dataset: &dataset, published: None, references: &[], out, device }
+        .run(&mut |_: &Record| {})
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn supervised_training_that_goes_astray_stops_and_names_its_step_samples_and_checkpoint() {
+    let error = stopped(1, |stages| {
+        let Training::Sft(config) = &mut stages[0].training else { unreachable!() };
+        (config.optim.lr, config.optim.warmup) = (1e30, 0.0);
+    });
+    assert_names(&error, &["sft diverged at step 2", "sft/checkpoints"]);
+    let (_, samples) = error.split_once("samples ").unwrap();
+    let samples: Vec<SampleId> = samples.split(' ').map(|id| id.parse().unwrap()).collect();
+    assert!(samples.len() >= 16, "{error}");
+}
+
 #[test]
 fn a_reinforcement_that_goes_astray_stops_and_names_its_step_samples_and_checkpoint() {
-    let run = |change: &dyn Fn(&mut RlConfig)| {
-        let dir = TempDir::new().unwrap();
-        let dataset = shop::dataset(dir.path());
-        let mut recipe = shop::recipe();
-        recipe.stages.truncate(2);
-        let Training::Rl { config, .. } = &mut recipe.stages[1].training else { unreachable!() };
-        change(config);
-        let (recipe, device) = (&recipe, sidereal::policy::device("cpu").unwrap());
-        let out = &dir.path().join("run");
-        Pipeline { recipe, dataset: &dataset, published: None, references: &[], out, device }
-            .run(&mut |_: &Record| {})
-            .unwrap_err()
-            .to_string()
+    let run = |change: fn(&mut RlConfig)| {
+        stopped(2, |stages| {
+            let Training::Rl { config, .. } = &mut stages[1].training else { unreachable!() };
+            change(config);
+        })
     };
     // The policy is its own reference until the first update.
-    let kl = run(&|config| config.max_kl = 1e-12);
+    let kl = run(|config| config.max_kl = 1e-12);
     assert_names(&kl, &["singer", "at step 2", "divergence from the reference", "samples u"]);
     assert_names(&kl, &["singer/checkpoints"]);
-    let entropy = run(&|config| config.min_entropy = 100.0);
+    let entropy = run(|config| config.min_entropy = 100.0);
     assert_names(&entropy, &["singer", "at step 1", "the entropy of a token", "samples u"]);
 }

@@ -8,3 +8,5 @@ mod reasoning;
 mod recipes;
 mod shop;
 mod titles;
+mod weights;
+mod worded;

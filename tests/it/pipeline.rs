@@ -85,6 +85,18 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
         assert!(read(&broken) == read(&whole), "{file} differs");
     }
 
+    // A test that was broken off decodes what is missing, and makes the same tables of it.
+    let rankings = |name: &str| whole.join("rankings").join(name);
+    let made = |name: &str| fs::metadata(rankings(name)).unwrap().modified().unwrap();
+    let (before, lost) = (made("sft.json"), fs::read(rankings("singer.json")).unwrap());
+    for path in [rankings("singer.json"), whole.join("evaluation.json")] {
+        fs::remove_file(path).unwrap();
+    }
+    let again = run(&recipe, &dataset, &whole, &mut |_: &Record| {}).unwrap();
+    assert_eq!(again.report.rows(), outcome.report.rows());
+    assert_eq!(made("sft.json"), before);
+    assert!(fs::read(rankings("singer.json")).unwrap() == lost);
+
     // A further start does nothing again, and other settings are refused by name.
     let mut trained = false;
     run(&recipe, &dataset, &whole, &mut |_: &Record| trained = true).unwrap();

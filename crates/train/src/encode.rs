@@ -5,7 +5,7 @@ mod framing;
 use rayon::prelude::*;
 use sidereal_corpus::{
     HeldOut, ItemId, Prompt as Asked, PromptError, PromptSet, Rendered, SampleId, SegmentKind,
-    Task, Tasks, ThoughtFrame, TrainSet, Wording,
+    Task, Tasks, ThoughtFrame, TrainSet, UserId, Wording,
 };
 use sidereal_policy::{
     CompletionToken, PolicyError, ReasoningMarkers, SidTokenizer, Target, code_targets,
@@ -153,7 +153,7 @@ impl<'a> Encoder<'a> {
             targets.push((ids.len(), Target::Word(end)));
             ids.push(end);
         }
-        Ok(Sequence { ids, targets })
+        Ok(Sequence { samples: vec![sample.id], ids, targets })
     }
 
     /// Tokens of a slate, title by title and line end by line end, as a trie writes it: some
@@ -216,13 +216,18 @@ impl<'a> Encoder<'a> {
         self.encode_all(&rendered)
     }
 
-    /// A history as one sequence, every item after the first learned: what [`train`](Self::train)
+    /// A user's history as one sequence, every item after the first learned: what [`train`](Self::train)
     /// folds a user's samples into, made without rendering each of them.
     ///
     /// # Errors
     /// [`TrainError::UnknownItem`], those of the prompt, and [`TrainError::Messages`] for a set
     /// whose prompts do not continue one another.
-    pub fn history(&self, tasks: &Tasks<'_>, items: &[ItemId]) -> Result<Sequence, TrainError> {
+    pub fn history(
+        &self,
+        tasks: &Tasks<'_>,
+        user: UserId,
+        items: &[ItemId],
+    ) -> Result<Sequence, TrainError> {
         let prompt = tasks.next_item_prompt(&[])?;
         let task = Task::NextItem;
         let text = prompt.plain().filter(|_| tasks.prompts().spec().continuation);
@@ -236,7 +241,9 @@ impl<'a> Encoder<'a> {
             }
             ids.extend(flat.iter().map(|token| self.tokenizer.sid_ids()[*token as usize]));
         }
-        Ok(Sequence { ids, targets })
+        let position = u32::try_from(items.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let samples = vec![SampleId::Event { user, position }];
+        Ok(Sequence { samples, ids, targets })
     }
 
     /// The samples of a held-out set, for its loss.

@@ -1,10 +1,13 @@
 //! Token sequences with targets, and the folding of samples that share their beginning.
 
+use sidereal_corpus::SampleId;
 use sidereal_policy::Target;
 
 /// One pass of the model: tokens, and which of them are learned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequence {
+    /// The samples that it holds, for messages; a history in one piece names its last event.
+    pub samples: Vec<SampleId>,
     /// Token ids.
     pub ids: Vec<u32>,
     /// Position of each learned token (never 0) and what it is.
@@ -12,7 +15,7 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// A prompt whose completion is learned, token by token.
+    /// A prompt whose completion is learned, token by token, of no named sample.
     #[must_use]
     pub fn new(prompt: &[u32], completion: &[(u32, Target)]) -> Self {
         let targets = completion
@@ -21,7 +24,7 @@ impl Sequence {
             .map(|(step, (_, target))| (prompt.len() + step, *target))
             .collect();
         let ids = prompt.iter().copied().chain(completion.iter().map(|(id, _)| *id)).collect();
-        Self { ids, targets }
+        Self { samples: Vec::new(), ids, targets }
     }
 
     /// The sequence up to `most` tokens; what stands behind them is neither read nor learned.
@@ -47,6 +50,7 @@ pub fn fold(samples: impl IntoIterator<Item = Sequence>) -> Vec<Sequence> {
         let first_target = sample.targets.first().map_or(sample.ids.len(), |(at, _)| *at);
         match folded.last_mut() {
             Some(last) if last.ids.len() <= first_target && sample.ids.starts_with(&last.ids) => {
+                last.samples.append(&mut sample.samples);
                 last.targets.append(&mut sample.targets);
                 last.ids = sample.ids;
             }

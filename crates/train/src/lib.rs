@@ -55,6 +55,7 @@ mod encode;
 mod error;
 mod evaluate;
 mod fold;
+mod learner;
 mod observe;
 mod optim;
 mod pipeline;
@@ -77,10 +78,10 @@ pub use fold::{Sequence, fold};
 pub use observe::{Bars, JsonLog, Observer, Record, ShownGroup, ShownRollout, TensorBoard};
 pub use optim::{AdamW, OptimConfig, Schedule};
 pub use pipeline::{
-    BucketRow, CandidatePools, EmbedConfig, EvaluateConfig, EvaluateReasoning, ModelConfig,
-    Outcome, Pipeline, PretrainedConfig, Published, Recipe, Reference, Run, Showcase, SidConfig,
-    SplitConfig, Stage, TeacherConfig, TextsConfig, ThoughtResult, TokenizerConfig, TrainedPolicy,
-    Training,
+    BucketRow, CandidatePools, Compute, EmbedConfig, EvaluateConfig, EvaluateReasoning,
+    ModelConfig, Outcome, Pipeline, PretrainedConfig, Published, Recipe, Reference, Run, Showcase,
+    SidConfig, SplitConfig, Stage, TeacherConfig, TextsConfig, ThoughtResult, TokenizerConfig,
+    TrainedPolicy, Training,
 };
 pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};
 pub use reasoning::{Thinker, Thinking, Thought, ThoughtRollout};

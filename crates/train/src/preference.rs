@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Cursor, Shuffle};
-use sidereal_policy::{CompletionPass, CompletionToken, Constraint, Decoder, Weights};
+use sidereal_policy::{CompletionPass, CompletionToken, Constraint, Decoder};
 use sidereal_rl::{PreferenceBatch, PreferenceLoss, Segments};
 use tch::Tensor;
 
@@ -15,11 +15,11 @@ pub use self::config::{NegativeSource, PreferenceConfig};
 
 use self::answers::AnswerLogp;
 use crate::TrainError;
-use crate::checkpoint::{Checkpoints, copies, copy_into, prefixed, without_prefix};
+use crate::checkpoint::Checkpoints;
 use crate::encode::Prompt;
 use crate::evaluate::Validation;
+use crate::learner::Learner;
 use crate::observe::{Observer, Record};
-use crate::optim::AdamW;
 
 /// A prompt with an answer to prefer and others to prefer it to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,27 +78,24 @@ impl PreferenceTraining<'_> {
         if pairs.is_empty() {
             return Err(TrainError::NoSamples { what: "preference training" });
         }
-        let model = model.require_grad(true);
-        let mut optim = AdamW::new(self.config.optim.clone(), model.weights());
-        let mut best = copies(model.weights());
+        let PreferenceConfig { trainable, optim, .. } = self.config;
+        let mut learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
         let mut state = PreferenceState::default();
         let segments = Segments::from_lens(pairs.iter().map(|pair| pair.rejected.len()));
         let reference = if let Some((found, tensors)) =
-            self.checkpoints.load::<PreferenceState>()?
+            learner.resume::<PreferenceState>(self.checkpoints)?
         {
-            copy_into(model.weights(), &without_prefix("weight.", &tensors))?;
-            optim.restore(&without_prefix("optim.", &tensors))?;
-            best = without_prefix("best.", &tensors);
             state = found;
             tracing::info!(stage = self.stage, step = state.step, "resumed preference training");
             AnswerLogp::from_tensors(&tensors)?
         } else {
-            let ndcg = self.validation(&model).ndcg(valid)?;
+            let ndcg = self.validation(learner.model()).ndcg(valid)?;
             tracing::info!(stage = self.stage, step = 0, ndcg, "validated");
             state.best = Some(ndcg);
             let needed = !self.config.loss.is_reference_free();
-            let reference = needed.then(|| self.reference(&model, pairs, observer)).transpose()?;
-            self.save(&state, &model, &optim, &best, reference.as_ref())?;
+            let reference =
+                needed.then(|| self.reference(learner.model(), pairs, observer)).transpose()?;
+            self.save(&state, &learner, reference.as_ref())?;
             reference
         };
         observer.on_resume(self.stage, state.step);
@@ -110,34 +107,32 @@ impl PreferenceTraining<'_> {
             let mut record = {
                 let picked: Vec<&Preference> = batch.iter().map(|index| &pairs[*index]).collect();
                 let reference = reference.as_ref().map(|all| all.of_pairs(&batch, &ranges));
-                self.step(&model, &mut optim, &picked, reference.as_ref(), state.step)?
+                self.step(&mut learner, &picked, reference.as_ref(), state.step)?
             };
             state.step += 1;
             state.cursor = order.cursor();
             let last = state.step == self.config.steps;
             if last || state.step % self.config.validate_every.max(1) == 0 {
-                let ndcg = self.validation(&model).ndcg(valid)?;
+                let ndcg = self.validation(learner.model()).ndcg(valid)?;
                 record = record.with("valid_ndcg", ndcg);
                 tracing::info!(stage = self.stage, step = state.step, ndcg, "validated");
                 if state.best.is_none_or(|best| ndcg > best) {
                     state.best = Some(ndcg);
-                    best = copies(model.weights());
+                    learner.keep();
                 }
             }
             observer.on_record(&record);
             if last || state.step % self.config.checkpoint_every.max(1) == 0 {
-                self.save(&state, &model, &optim, &best, reference.as_ref())?;
+                self.save(&state, &learner, reference.as_ref())?;
             }
         }
-        copy_into(model.weights(), &best)?;
-        Ok(model.require_grad(false))
+        learner.finish()
     }
 
     /// One update.
     fn step(
         &self,
-        model: &Decoder,
-        optim: &mut AdamW,
+        learner: &mut Learner,
         batch: &[&Preference],
         reference: Option<&AnswerLogp>,
         step: usize,
@@ -150,7 +145,7 @@ impl PreferenceTraining<'_> {
                 chosen: all.chosen[first..first + part.len()].to_vec(),
                 rejected: all.rejected[first_rejected..first_rejected + rejected].to_vec(),
             });
-            let loss = self.backward(model, part, reference.as_ref(), batch.len())?;
+            let loss = self.backward(learner.model(), part, reference.as_ref(), batch.len())?;
             value += loss.value;
             won += loss.won;
             margin += loss.margin_sum;
@@ -158,7 +153,7 @@ impl PreferenceTraining<'_> {
             first_rejected += rejected;
         }
         let lr = self.config.optim.lr_at(step, self.config.steps);
-        let grad_norm = optim.step(model.weights(), lr)?;
+        let grad_norm = learner.step(lr)?;
         if !grad_norm.is_finite() {
             let samples: Vec<String> = batch.iter().map(|p| p.prompt.id.to_string()).collect();
             return Err(TrainError::Diverged {
@@ -223,17 +218,10 @@ impl PreferenceTraining<'_> {
     fn save(
         &self,
         state: &PreferenceState,
-        model: &Decoder,
-        optim: &AdamW,
-        best: &Weights,
+        learner: &Learner,
         reference: Option<&AnswerLogp>,
     ) -> Result<(), TrainError> {
         let reference = reference.into_iter().flat_map(AnswerLogp::tensors);
-        let tensors = prefixed("weight.", model.weights())
-            .chain(prefixed("optim.", &optim.state()))
-            .chain(prefixed("best.", best))
-            .chain(reference)
-            .collect();
-        self.checkpoints.save(state.step, state, &tensors)
+        learner.save(self.checkpoints, state.step, state, reference)
     }
 }

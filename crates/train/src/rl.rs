@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Cursor, Shuffle};
-use sidereal_policy::{Constraint, Decoder, ReasoningMarkers, SidTokenizer, Weights};
+use sidereal_policy::{Constraint, Decoder, ReasoningMarkers, SidTokenizer};
 use sidereal_rl::{Group, RunningEntropy, Slates, VarianceGuidedSampling};
 use sidereal_sid::SidSpec;
 
@@ -23,11 +23,11 @@ use self::advantage::Judged;
 use self::rollout::PromptGroup;
 use self::update::{LearnedGroup, Seen};
 use crate::TrainError;
-use crate::checkpoint::{Checkpoints, copies, copy_into, prefixed, without_prefix};
+use crate::checkpoint::{Checkpoints, copy_into, prefixed, without_prefix};
 use crate::encode::Prompt;
 use crate::evaluate::Validation;
+use crate::learner::Learner;
 use crate::observe::{Observer, Record, ShownGroup, ShownRollout};
-use crate::optim::AdamW;
 use crate::slate::SlateAnswers;
 
 /// Rollouts of a group that are shown.
@@ -113,64 +113,54 @@ impl Rl<'_> {
             return Err(TrainError::NoSamples { what: "reinforcement" });
         }
         let reference = self.config.needs_reference().then(|| model.frozen_copy()).transpose()?;
-        let model = model.require_grad(true);
-        let mut optim = AdamW::new(self.config.optim.clone(), model.weights());
-        let mut best: Weights = copies(model.weights());
+        let RlConfig { trainable, optim, .. } = self.config;
+        let mut learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
         let mut state = RlState::default();
-        if let Some((found, tensors)) = self.checkpoints.load::<RlState>()? {
-            copy_into(model.weights(), &without_prefix("weight.", &tensors))?;
-            optim.restore(&without_prefix("optim.", &tensors))?;
-            best = without_prefix("best.", &tensors);
+        if let Some((found, tensors)) = learner.resume::<RlState>(self.checkpoints)? {
             if let (Some(reference), true) = (&reference, self.config.sync_reference_every > 0) {
                 copy_into(reference.weights(), &without_prefix("reference.", &tensors))?;
             }
             state = found;
             tracing::info!(stage = self.stage, step = state.step, "resumed reinforcement");
         } else {
-            let ndcg = self.validation(&model)?.ndcg(valid)?;
+            let ndcg = self.validation(learner.model())?.ndcg(valid)?;
             tracing::info!(stage = self.stage, step = 0, ndcg, "validated");
             state.best = Some(ndcg);
         }
         observer.on_resume(self.stage, state.step);
         let mut order = Shuffle::resume(prompts.len(), self.seed, state.cursor);
         while state.step < self.config.steps {
-            let step = self.draw_step(&model, prompts, &mut order, state.step)?;
-            let mut record =
-                self.learn(&model, reference.as_ref(), &mut optim, &step, &mut state)?;
+            let step = self.draw_step(learner.model(), prompts, &mut order, state.step)?;
+            let mut record = self.learn(&mut learner, reference.as_ref(), &step, &mut state)?;
             state.step += 1;
             state.cursor = order.cursor();
             if let Some(reference) = &reference
                 && self.config.sync_reference_every > 0
                 && state.step % self.config.sync_reference_every == 0
             {
-                copy_into(reference.weights(), model.weights())?;
+                copy_into(reference.weights(), &learner.model().merged_weights()?)?;
             }
             let last = state.step == self.config.steps;
             if state.step == 1 || last || state.step % self.config.validate_every.max(1) == 0 {
                 record.rollouts = self.shown(&step)?;
             }
             if last || state.step % self.config.validate_every.max(1) == 0 {
-                let ndcg = self.validation(&model)?.ndcg(valid)?;
+                let ndcg = self.validation(learner.model())?.ndcg(valid)?;
                 record = record.with("valid_ndcg", ndcg);
                 tracing::info!(stage = self.stage, step = state.step, ndcg, "validated");
                 if state.best.is_none_or(|best| ndcg > best) {
                     state.best = Some(ndcg);
-                    best = copies(model.weights());
+                    learner.keep();
                 }
             }
             observer.on_record(&record);
             if last || state.step % self.config.checkpoint_every.max(1) == 0 {
                 let synced = reference.as_ref().filter(|_| self.config.sync_reference_every > 0);
-                let tensors = prefixed("weight.", model.weights())
-                    .chain(prefixed("optim.", &optim.state()))
-                    .chain(prefixed("best.", &best))
-                    .chain(synced.iter().flat_map(|r| prefixed("reference.", r.weights())))
-                    .collect();
-                self.checkpoints.save(state.step, &state, &tensors)?;
+                let synced = synced.iter().flat_map(|r| prefixed("reference.", r.weights()));
+                learner.save(self.checkpoints, state.step, &state, synced)?;
             }
         }
-        copy_into(model.weights(), &best)?;
-        Ok(model.require_grad(false))
+        learner.finish()
     }
 
     /// Draws and judges the groups of a step.
@@ -228,12 +218,12 @@ impl Rl<'_> {
     /// All updates of a step.
     fn learn(
         &self,
-        model: &Decoder,
+        learner: &mut Learner,
         reference: Option<&Decoder>,
-        optim: &mut AdamW,
         step: &Step<'_>,
         state: &mut RlState,
     ) -> Result<Record, TrainError> {
+        let model = learner.model();
         let number = state.step;
         let Step { groups, judged, .. } = step;
         let flat = &judged.advantages.flat_groups;
@@ -245,7 +235,7 @@ impl Rl<'_> {
         } else {
             Vec::new()
         };
-        let mut learned: Vec<_> = groups
+        let mut taught: Vec<_> = groups
             .iter()
             .zip(judged.segments.iter())
             .enumerate()
@@ -268,14 +258,14 @@ impl Rl<'_> {
             None
         };
         let total = self.config.steps * updates;
-        let size = learned.len().div_ceil(self.config.mini_batches).max(1);
+        let size = taught.len().div_ceil(self.config.mini_batches).max(1);
         let (mut seen, mut norm, mut lr) = (Seen::default(), 0f64, 0.0);
         let mut done = number * updates;
         for _ in 0..self.config.passes {
-            for part in learned.chunks_mut(size) {
+            for part in taught.chunks_mut(size) {
                 lr = self.config.optim.lr_at(done, total);
                 let (found, grad_norm) =
-                    self.update(model, reference, optim, part, entropy_target, lr)?;
+                    self.update(learner, reference, part, entropy_target, lr)?;
                 if !grad_norm.is_finite() {
                     return Err(self.diverged(part, number, "the gradient's norm", grad_norm));
                 }
@@ -290,13 +280,13 @@ impl Rl<'_> {
             ("the divergence within a step", old_kl),
         ] {
             if found > self.config.max_kl || found.is_nan() {
-                return Err(self.diverged(&learned, number, what, found));
+                return Err(self.diverged(&taught, number, what, found));
             }
         }
         if let Some(entropy) = seen.entropy()
             && (entropy < self.config.min_entropy || entropy.is_nan())
         {
-            return Err(self.diverged(&learned, number, "the entropy of a token", entropy));
+            return Err(self.diverged(&taught, number, "the entropy of a token", entropy));
         }
         let record = self.record(step, number, &seen).with("lr", lr).with("grad_norm", norm);
         Ok(match entropy_target {

@@ -5,17 +5,16 @@ mod mixed;
 mod mixture;
 
 use serde::{Deserialize, Serialize};
-use sidereal_policy::{
-    Constraint, Decoder, Place, Scoring, Target, TokenBatch, Weights, target_pass,
-};
+use sidereal_policy::{Constraint, Decoder, Place, Scoring, Target, TokenBatch, target_pass};
 use tch::{Kind, Tensor};
 
 use crate::TrainError;
 use crate::augment::AugmentConfig;
-use crate::checkpoint::{Checkpoints, copies, copy_into, prefixed, without_prefix};
+use crate::checkpoint::Checkpoints;
 use crate::fold::Sequence;
+use crate::learner::Learner;
 use crate::observe::{Observer, Record};
-use crate::optim::{AdamW, OptimConfig};
+use crate::optim::OptimConfig;
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
 use crate::trainable::TrainableConfig;
 
@@ -182,16 +181,10 @@ impl Sft<'_> {
         if data.valid.is_empty() {
             return Err(TrainError::NoSamples { what: "validation" });
         }
-        let trainable = &self.config.trainable;
-        let model = trainable.prepare(model, step_seed(self.seed, 0))?;
-        let trained = model.trained();
-        let mut optim = trainable.optimiser(self.config.optim.clone(), &model, self.constraint)?;
-        let mut best = Weights::new();
+        let SftConfig { trainable, optim, .. } = self.config;
+        let mut learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
         let mut state = SftState::default();
-        if let Some((found, tensors)) = self.checkpoints.load::<SftState>()? {
-            copy_into(&trained, &without_prefix("weight.", &tensors))?;
-            optim.restore(&without_prefix("optim.", &tensors))?;
-            best = without_prefix("best.", &tensors);
+        if let Some((found, _)) = learner.resume::<SftState>(self.checkpoints)? {
             state = found;
             tracing::info!(stage = self.stage, step = state.step, "resumed supervised fine-tuning");
         }
@@ -205,7 +198,7 @@ impl Sft<'_> {
                 let rows = batch(state.batch)?;
                 let rows: Vec<&Sequence> = rows.iter().collect();
                 let lr = self.config.optim.lr_at(state.step, total);
-                let (loss, grad_norm) = self.step(&model, &mut optim, &rows, lr, state.step)?;
+                let (loss, grad_norm) = self.step(&mut learner, &rows, lr, state.step)?;
                 state.batch += 1;
                 state.step += 1;
                 let mut record = Record::new(self.stage, state.step, total)
@@ -215,12 +208,12 @@ impl Sft<'_> {
                     .with("epoch", state.epoch as f64);
                 let epoch_ends = state.batch == len;
                 if epoch_ends {
-                    let loss = self.valid_loss(&model, &data.valid)?;
+                    let loss = self.valid_loss(learner.model(), &data.valid)?;
                     record = record.with("valid_loss", loss);
                     if state.best_loss.is_none_or(|best| loss < best) {
                         state.best_loss = Some(loss);
                         state.stale_epochs = 0;
-                        best = copies(&trained);
+                        learner.keep();
                     } else {
                         state.stale_epochs += 1;
                     }
@@ -231,26 +224,20 @@ impl Sft<'_> {
                     if epoch_ends {
                         (state.epoch, state.batch) = (state.epoch + 1, 0);
                     }
-                    let tensors = prefixed("weight.", &trained)
-                        .chain(prefixed("optim.", &optim.state()))
-                        .chain(prefixed("best.", &best))
-                        .collect();
-                    self.checkpoints.save(state.step, &state, &tensors)?;
+                    learner.save(self.checkpoints, state.step, &state, [])?;
                 }
                 if epoch_ends {
                     break;
                 }
             }
         }
-        copy_into(&trained, &best)?;
-        Ok(model.require_grad(false))
+        learner.finish()
     }
 
     /// One update; returns loss and gradient norm.
     fn step(
         &self,
-        model: &Decoder,
-        optim: &mut AdamW,
+        learner: &mut Learner,
         rows: &[&Sequence],
         lr: f64,
         step: usize,
@@ -259,15 +246,16 @@ impl Sft<'_> {
         tch::manual_seed(step_seed(self.seed, step));
         let mut rows = rows.to_vec();
         rows.sort_by_key(|row| row.ids.len());
-        let learned: usize = rows.iter().map(|row| row.targets.len()).sum();
+        let num_targets: usize = rows.iter().map(|row| row.targets.len()).sum();
         let mut loss = 0.0;
+        let model = learner.model();
         for rows in rows.chunks(self.config.micro_batch.max(1)) {
             if rows.iter().all(|row| row.targets.is_empty()) {
                 continue;
             }
             let tokens = self.tokens(model, rows)?;
             let (places, targets) = learned_of(rows);
-            let slope = -1.0 / learned as f64;
+            let slope = -1.0 / num_targets as f64;
             let mut learn = |states: Tensor| -> Result<(), TrainError> {
                 let pass =
                     target_pass(model, self.constraint, states, &targets, self.config.scoring)?;
@@ -283,7 +271,7 @@ impl Sft<'_> {
                 learn(model.forward_at(&tokens, &places, self.config.dropout)?)?;
             }
         }
-        let grad_norm = optim.step(&model.trained(), lr)?;
+        let grad_norm = learner.step(lr)?;
         for (what, found) in [("the loss", loss), ("the gradient's norm", grad_norm)] {
             if !found.is_finite() {
                 return Err(TrainError::Diverged {
@@ -292,7 +280,7 @@ impl Sft<'_> {
                     what,
                     found,
                     checkpoint: self.checkpoints.dir().to_owned(),
-                    samples: format!("of {} sequences", rows.len()),
+                    samples: names_of(&rows),
                 });
             }
         }
@@ -321,6 +309,13 @@ impl Sft<'_> {
         }
         Ok(-sum / count as f64)
     }
+}
+
+/// The samples of a step, as an error names them.
+fn names_of(rows: &[&Sequence]) -> String {
+    let names: Vec<String> =
+        rows.iter().flat_map(|row| &row.samples).map(ToString::to_string).collect();
+    names.join(" ")
 }
 
 /// The places whose states predict the targets of `rows`, and the targets.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use sidereal_policy::{Constraint, Decoder, Lora, PolicyError};
+use sidereal_policy::{Constraint, Decoder, Lora, LoraConfig, PolicyError};
 
 use crate::TrainError;
 use crate::optim::{AdamW, OptimConfig};
@@ -64,6 +64,21 @@ pub struct TrainableConfig {
 }
 
 impl TrainableConfig {
+    /// Accepts adapters without dropout: it would make the policy that is learned from another one
+    /// than the policy that is asked.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`].
+    pub(crate) fn check_without_dropout(&self) -> Result<(), TrainError> {
+        let Layers::Lora(lora) = &self.layers else { return Ok(()) };
+        let dropout = LoraConfig::from(lora.clone()).dropout;
+        if dropout > 0.0 {
+            let (field, found) = ("trainable.layers.lora.dropout".to_owned(), dropout.to_string());
+            return Err(TrainError::Setting { field, found, needed: "0 outside of `sft`" });
+        }
+        Ok(())
+    }
+
     /// The model with gradients for what is trained, adapters added where they are asked for and
     /// not there yet.
     ///

@@ -1,5 +1,6 @@
 //! From a dataset to trained, evaluated and reported policies, stage by stage.
 
+mod compute;
 mod foundation;
 mod like;
 mod outcome;
@@ -18,6 +19,7 @@ use self::pipeline::Context;
 pub(crate) use self::run::read_json;
 pub(crate) use self::test::rankings_file;
 
+pub use compute::Compute;
 pub use outcome::{Outcome, Showcase};
 pub use pipeline::{Pipeline, Published, Reference};
 pub use pool::CandidatePools;

@@ -74,8 +74,6 @@ pub(super) struct Context<'a> {
     pub(super) constraint: Constraint,
     /// Titles of all items, for stages that answer in them.
     pub(super) titles: Option<Titles>,
-    /// Beams of the test.
-    pub(super) beam_width: usize,
     pub(super) binding: Binding,
 }
 
@@ -123,18 +121,8 @@ impl Pipeline<'_> {
         let in_titles = self.recipe.stages.iter().any(|stage| is_over_pool(stage.task));
         let titles = in_titles.then(|| Titles::new(self.dataset, &tokenizer, self.device));
         let titles = titles.transpose()?;
-        let beam_width = self.recipe.evaluate.beam_width;
-        let context = Context {
-            split,
-            prompts,
-            catalog,
-            texts,
-            tokenizer,
-            constraint,
-            titles,
-            beam_width,
-            binding,
-        };
+        let context =
+            Context { split, prompts, catalog, texts, tokenizer, constraint, titles, binding };
 
         for stage in &self.recipe.stages {
             self.train(stage, &mut run, &context, observer)?;
@@ -147,7 +135,7 @@ impl Pipeline<'_> {
     pub(super) fn open(&self, dir: &Path, context: &Context<'_>) -> Result<Decoder, TrainError> {
         let policy = TrainedPolicy::open(dir, self.device)?;
         policy.check(dir, &context.binding)?;
-        Ok(policy.model)
+        Ok(policy.model.computing_in(self.recipe.compute.kind()))
     }
 }
 

@@ -9,7 +9,9 @@ use sidereal_corpus::{Dataset, Shares, Split, global_time, leave_one_out};
 use sidereal_policy::{Architecture, DecoderConfig, VocabularyExtension};
 use sidereal_quantizer::Balance;
 
-use super::{CandidatePools, EvaluateReasoning, Stage, TextsConfig, Training, like, pool, stage};
+use super::{
+    CandidatePools, Compute, EvaluateReasoning, Stage, TextsConfig, Training, like, pool, stage,
+};
 use crate::TrainError;
 use crate::setting::check_counts;
 use crate::sft::SftConfig;
@@ -49,6 +51,9 @@ pub struct Recipe {
     /// A pretrained model, in place of one from scratch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<PretrainedConfig>,
+    /// What matrix products are computed in.
+    #[serde(default)]
+    pub compute: Compute,
     /// Evaluation.
     pub evaluate: EvaluateConfig,
     /// Trainings, each behind the one that it starts from.

@@ -1,23 +1,21 @@
 //! The test of all systems side by side.
 
 mod buckets;
+mod decode;
 mod lists;
 mod pool;
 mod tables;
 mod thoughts;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::num::NonZeroUsize;
-use std::path::Path;
 
-use serde::Serialize;
 use sidereal_baselines::{Case, ItemTransition, Popularity, TransitionSearch, evaluate};
-use sidereal_corpus::{HeldOut, ItemId, Sample, SampleId, Task};
+use sidereal_corpus::{HeldOut, ItemId, Sample, SampleId};
 use sidereal_metrics::{
     Bootstrap, BootstrapConfig, Candidates, Level, Metric, Report, ScoreKind, SeenItems, Split,
 };
-use sidereal_policy::{BeamSearch, Scoring};
+use sidereal_policy::Scoring;
 
 pub use self::buckets::BucketRow;
 pub use self::thoughts::{EvaluateReasoning, ThoughtResult};
@@ -28,12 +26,10 @@ use self::pool::pooled;
 use self::tables::{Measured, Tables};
 use self::thoughts::thinking;
 use super::pool::is_over_pool;
-use super::run::{Run, hash_of, write_json};
-use super::training::prompts_of;
+use super::run::{Run, hash_of, read_json, write_json};
 use super::{Context, Pipeline, Reference, SplitConfig, Stage};
 use crate::TrainError;
-use crate::encode::Encoder;
-use crate::evaluate::{placements, rank};
+use crate::evaluate::{Ranking, placements};
 use crate::observe::Observer;
 
 /// Cut-offs of the tables.
@@ -52,28 +48,32 @@ const METRICS: [Metric; 5] = [
 const TRANSITIONS: &str = "item transitions";
 
 impl Pipeline<'_> {
-    /// Test of every system, into `evaluation.json` and `rankings/`.
+    /// Test of every system: what the policies answer, into `rankings/` and `thoughts/`, and the tables
+    /// made of it, into `evaluation.json` and `buckets.json`.
     pub(super) fn test(
         &self,
         run: &mut Run,
         context: &Context<'_>,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
+        self.decode(run, context, observer)?;
         let mut inputs = context.binding.clone();
-        for stage in &self.recipe.stages {
-            let file = format!("{}/model.safetensors", stage.name);
-            inputs.insert(stage.name.clone(), run.output_hash(&stage.name, &file));
-        }
+        inputs.extend(self.recipe.stages.iter().map(|stage| {
+            (
+                stage.name.clone(),
+                run.output_hash(&rankings_part(stage), &rankings_file(&stage.name)),
+            )
+        }));
+        inputs.extend(self.thinking_stages().map(|stage| {
+            let part = thoughts_part(stage);
+            let hash = run.output_hash(&part, &thoughts_file(stage));
+            (part, hash)
+        }));
         inputs.insert("settings".to_owned(), hash_of(&self.recipe.evaluate)?);
         self.bind_pool(&mut inputs)?;
         let names: Vec<&str> = self.references.iter().map(|reference| reference.name).collect();
         inputs.insert("references".to_owned(), hash_of(&names)?);
-        let rankings: Vec<String> =
-            self.recipe.stages.iter().map(|stage| rankings_file(&stage.name)).collect();
-        let mut outputs = vec!["evaluation.json", "buckets.json"];
-        let thoughts: Vec<String> = self.thinking_stages().map(thoughts_file).collect();
-        outputs.extend(rankings.iter().chain(&thoughts).map(String::as_str));
-        run.stage("test", inputs, &outputs, |run| {
+        run.stage("test", inputs, &["evaluation.json", "buckets.json"], |run| {
             let resamples = self.recipe.evaluate.resamples;
             let bootstrap = BootstrapConfig::new(self.recipe.seed).with_resamples(resamples);
             let mut tables = Tables {
@@ -98,9 +98,9 @@ impl Pipeline<'_> {
             let mut buckets = Vec::new();
             if self.stages_over_all().next().is_some() {
                 test_recommenders(&recommenders, context, &mut tables)?;
-                buckets = self.test_policies(run, context, &mut tables, observer)?;
+                buckets = self.test_policies(run, context, &mut tables)?;
             }
-            self.test_in_pools(run, context, &recommenders, &mut tables, observer)?;
+            self.test_in_pools(run, context, &recommenders, &mut tables)?;
             for (system, against) in self.comparisons() {
                 tables.compare(&system, &against)?;
                 tables.compare(&thinking(&system), &thinking(&against))?;
@@ -112,8 +112,12 @@ impl Pipeline<'_> {
 
     /// Stages that are tested as they think.
     fn thinking_stages(&self) -> impl Iterator<Item = &Stage> {
+        self.recipe.stages.iter().filter(|stage| self.is_tested_thinking(stage))
+    }
+
+    fn is_tested_thinking(&self, stage: &Stage) -> bool {
         let asked = self.recipe.evaluate.reasoning.is_some();
-        self.stages_over_all().filter(move |stage| asked && self.thinks(stage))
+        asked && !is_over_pool(stage.task) && self.thinks(stage)
     }
 
     /// Stages that answer by any item of the catalogue.
@@ -145,53 +149,40 @@ impl Pipeline<'_> {
         pairs
     }
 
-    /// The policy of each training stage, by constrained beam search.
+    /// The rankings of each training stage.
     fn test_policies(
         &self,
         run: &Run,
         context: &Context<'_>,
         tables: &mut Tables,
-        observer: &mut dyn Observer,
     ) -> Result<Vec<BucketRow>, TrainError> {
-        let tasks = self.tasks(&context.catalog, context.prompts, &context.texts, None)?;
-        let encoder = Encoder::new(&context.tokenizer, &context.catalog, context.prompts)?;
         let samples: Vec<Sample<'_>> = context.split.test.samples().collect();
-        let prompts = prompts_of(&tasks, &encoder, Task::NextItem, &samples)?;
         let seen: BTreeMap<SampleId, &[ItemId]> =
             samples.iter().map(|sample| (sample.id, sample.seen)).collect();
         let seen = |id: SampleId| seen.get(&id).copied().unwrap_or_default();
         let lists = Lists::new(self.dataset, &context.split.train, self.recipe.seed)?;
         let buckets = Buckets::new(&samples, &context.split.train, &context.catalog);
-        let thoughts = self.thought_test(context, &tasks, &encoder, &samples)?;
         let mut by_bucket = Vec::new();
         for stage in self.stages_over_all() {
-            let scoring = stage.training.scoring();
-            let model = self.open(&run.path(&stage.name), context)?;
-            let beam_width = self.recipe.evaluate.beam_width;
-            let search =
-                BeamSearch { model: &model, constraint: &context.constraint, beam_width, scoring };
-            let (pad, size) = (context.tokenizer.pad(), self.recipe.evaluate.batch_size);
-            let job = format!("test {}", stage.name);
-            let rankings = rank(&search, &prompts, pad, size, &job, observer)?;
-            save(&run.path(&rankings_file(&stage.name)), &rankings)?;
+            let rankings: Vec<Ranking> = read_json(&run.path(&rankings_file(&stage.name)))?;
             let how = |seen_items, level| Measured {
                 system: &stage.label,
                 candidates: Candidates::All,
                 seen_items,
                 level,
-                beam_width: NonZeroUsize::new(beam_width),
+                beam_width: NonZeroUsize::new(self.recipe.evaluate.beam_width),
                 chains: None,
-                score: score_kind(scoring),
+                score: score_kind(stage.training.scoring()),
             };
             let kept = placements(&rankings, SeenItems::Kept, seen)?;
             let in_buckets = [Metric::HitRate(TEN), Metric::Ndcg(TEN)];
             by_bucket.extend(buckets.rows(&stage.label, &kept, &in_buckets, &tables.bootstrap)?);
             let more = lists.values(&rankings, TEN, &tables.bootstrap)?;
             tables.push(how(SeenItems::Kept, Level::Item), kept, more)?;
-            if let Some(test) = thoughts.as_ref().filter(|_| self.thinks(stage)) {
+            if self.is_tested_thinking(stage) {
+                let results: Vec<ThoughtResult> = read_json(&run.path(&thoughts_file(stage)))?;
                 let kept = placements(&rankings, SeenItems::Kept, seen)?;
-                let results = test.run(stage, &model, &kept, tables, observer)?;
-                save(&run.path(&thoughts_file(stage)), &results)?;
+                self.test_thoughts(stage, &results, &kept, tables)?;
             }
             let removed = placements(&rankings, SeenItems::Removed, seen)?;
             tables.push(how(SeenItems::Removed, Level::Item), removed, Vec::new())?;
@@ -247,9 +238,19 @@ pub(crate) fn rankings_file(stage: &str) -> String {
     format!("rankings/{stage}.json")
 }
 
+/// The part of the manifest that they are.
+fn rankings_part(stage: &Stage) -> String {
+    format!("rankings of {}", stage.name)
+}
+
 /// Where what a stage found by thinking is.
 fn thoughts_file(stage: &Stage) -> String {
     format!("thoughts/{}.json", stage.name)
+}
+
+/// The part of the manifest that it is.
+fn thoughts_part(stage: &Stage) -> String {
+    format!("thoughts of {}", stage.name)
 }
 
 /// A scoring as a protocol names it.
@@ -258,11 +259,4 @@ const fn score_kind(scoring: Scoring) -> ScoreKind {
         Scoring::Renormalised => ScoreKind::Renormalised,
         _ => ScoreKind::Full,
     }
-}
-
-fn save(path: &Path, results: &(impl Serialize + ?Sized)) -> Result<(), TrainError> {
-    if let Some(dir) = path.parent() {
-        fs::create_dir_all(dir).map_err(|source| TrainError::Io { path: dir.into(), source })?;
-    }
-    write_json(path, results)
 }

@@ -45,6 +45,7 @@ impl Pipeline<'_> {
             stage,
             self.recipe.evaluate.batch_size,
             self.recipe.evaluate.valid_users,
+            self.recipe.compute,
             self.recipe.seed,
         ))?;
         binding.insert("settings".to_owned(), settings);
@@ -76,6 +77,7 @@ impl Pipeline<'_> {
             } else {
                 Decoder::load(&run.path("tokenizer"), self.device)?
             };
+            let model = model.computing_in(self.recipe.compute.kind());
             tracing::info!(stage = stage.name, parameters = model.num_parameters(), "training");
             let Context { catalog, prompts, texts, split, .. } = context;
             let pools = self.pools(&split.train, catalog)?;

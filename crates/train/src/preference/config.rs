@@ -8,6 +8,7 @@ use sidereal_rl::Sdpo;
 use crate::TrainError;
 use crate::optim::OptimConfig;
 use crate::setting::{check_counts, check_optim, in_table, of_stage};
+use crate::trainable::TrainableConfig;
 
 /// Settings of preference training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub struct PreferenceConfig {
     pub loss: Sdpo,
     /// What a code's probability is a share of.
     pub scoring: Scoring,
+    /// Which weights are trained; adapters stay apart in the model that comes back.
+    pub trainable: TrainableConfig,
     /// Optimiser.
     pub optim: OptimConfig,
     /// Pairs whose gradients are computed together; the result does not depend on it.
@@ -74,6 +77,7 @@ impl Default for PreferenceConfig {
             negatives: NegativeSource::Random,
             loss: Sdpo::default(),
             scoring: Scoring::Full,
+            trainable: TrainableConfig::default(),
             optim: OptimConfig { lr: 1e-5, ..OptimConfig::default() },
             micro_batch: 64,
             validate_every: 50,
@@ -96,6 +100,7 @@ impl PreferenceConfig {
             ("preference.validate_every", self.validate_every),
             ("preference.checkpoint_every", self.checkpoint_every),
         ]);
-        of_stage(stage, counts.and(in_table("preference", check_optim(&self.optim))))
+        let learner = check_optim(&self.optim).and(self.trainable.check_without_dropout());
+        of_stage(stage, counts.and(in_table("preference", learner)))
     }
 }

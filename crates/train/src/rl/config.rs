@@ -9,6 +9,7 @@ use crate::TrainError;
 use crate::optim::OptimConfig;
 use crate::reasoning::Thinking;
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
+use crate::trainable::TrainableConfig;
 
 /// Reinforcement of thoughts with their answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +76,8 @@ pub struct RlConfig {
     pub max_kl: f64,
     /// Mean entropy of the scored tokens that are learned from below which a run stops, in nats.
     pub min_entropy: f64,
+    /// Which weights are trained; adapters stay apart in the model that comes back.
+    pub trainable: TrainableConfig,
     /// Optimiser.
     pub optim: OptimConfig,
     /// Prompts whose gradients are computed together; the result does not depend on it.
@@ -108,6 +111,7 @@ impl Default for RlConfig {
             // a policy that always writes the same.
             max_kl: 10.0,
             min_entropy: 1e-6,
+            trainable: TrainableConfig::default(),
             optim: OptimConfig { lr: 1e-5, ..OptimConfig::default() },
             micro_batch: 64,
             validate_every: 50,
@@ -154,7 +158,8 @@ impl RlConfig {
             None => Ok(()),
         };
         let checked = counts.and(rate).and(shares).and(limits).and(self.check_reasoning());
-        of_stage(stage, checked.and(in_table("rl", check_optim(&self.optim))))
+        let learner = check_optim(&self.optim).and(self.trainable.check_without_dropout());
+        of_stage(stage, checked.and(in_table("rl", learner)))
     }
 
     /// Accepts shares of prompts that fit together, and no setting of direct answers where there are

@@ -12,7 +12,7 @@ use tch::{Kind, Tensor};
 use super::Rl;
 use super::rollout::PromptGroup;
 use crate::TrainError;
-use crate::optim::AdamW;
+use crate::learner::Learner;
 
 /// A group with what the update needs to know of it.
 #[derive(Debug)]
@@ -56,9 +56,8 @@ impl Rl<'_> {
     /// One update from `groups`; returns what to watch and the gradient's norm.
     pub(super) fn update(
         &self,
-        model: &Decoder,
+        learner: &mut Learner,
         reference: Option<&Decoder>,
-        optim: &mut AdamW,
         groups: &[LearnedGroup<'_, '_>],
         entropy_target: Option<f64>,
         lr: f64,
@@ -68,9 +67,9 @@ impl Rl<'_> {
         let live: Vec<&LearnedGroup<'_, '_>> = groups.iter().filter(|group| group.live).collect();
         let mut seen = Seen::default();
         for part in live.chunks(self.config.micro_batch.max(1)) {
-            seen += self.backward(model, reference, part, whole, entropy_target)?;
+            seen += self.backward(learner.model(), reference, part, whole, entropy_target)?;
         }
-        Ok((seen, optim.step(model.weights(), lr)?))
+        Ok((seen, learner.step(lr)?))
     }
 
     /// Accumulates the gradient of some groups of an update.

@@ -6,21 +6,21 @@ use std::num::NonZeroUsize;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
-use sidereal_corpus::{HeldOut as _, Sample};
+use sidereal_corpus::{HeldOut as _, Sample, Task};
 use sidereal_metrics::{Candidates, Level, Placement, RankingRun, ScoreKind, SeenItems};
-use sidereal_policy::BeamSearch;
+use sidereal_policy::{BeamSearch, Decoder};
 
 use super::lists::Lists;
 use super::tables::{Measured, Tables};
-use super::{TEN, rankings_file, save, score_kind};
+use super::{TEN, rankings_file, score_kind};
 use crate::TrainError;
 use crate::encode::{Encoder, Prompt};
-use crate::evaluate::rank;
+use crate::evaluate::{Ranking, rank};
 use crate::observe::Observer;
 use crate::pipeline::pool::is_over_pool;
-use crate::pipeline::run::Run;
+use crate::pipeline::run::{Run, read_json};
 use crate::pipeline::training::prompts_of;
-use crate::pipeline::{Context, Pipeline, Reference};
+use crate::pipeline::{Context, Pipeline, Reference, Stage};
 
 /// The name of a recommender that ranks pools.
 pub(super) fn pooled(name: &str) -> String {
@@ -28,27 +28,42 @@ pub(super) fn pooled(name: &str) -> String {
 }
 
 impl Pipeline<'_> {
-    /// Every stage that is asked to choose out of a pool, by an exhaustive search over the pool's
-    /// titles or by the greedy slate, and every recommender over the same pools of the same users.
+    /// What a stage chooses out of the pools of the test's users, by an exhaustive search over the
+    /// pool's titles or by the greedy slate.
+    pub(super) fn rank_in_pools(
+        &self,
+        stage: &Stage,
+        model: &Decoder,
+        context: &Context<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<Ranking>, TrainError> {
+        let Some(pool) = &self.recipe.pool else { return Ok(Vec::new()) };
+        let asked = self.asked_in_pools(context, stage.task, &self.pool_users(context))?;
+        let (pad, size) = (context.tokenizer.pad(), self.recipe.evaluate.batch_size);
+        let job = format!("test {}", stage.name);
+        if let Some(slates) = self.slates(context, stage.task) {
+            return slates.rank(model, &asked, size, &job, observer);
+        }
+        let (constraint, beam_width) = (context.answers(stage.task), pool.size);
+        let search =
+            BeamSearch { model, constraint, beam_width, scoring: stage.training.scoring() };
+        rank(&search, &asked, pad, size, &job, observer)
+    }
+
+    /// The rankings of every stage that is asked to choose out of a pool, and those of every
+    /// recommender over the same pools of the same users.
     pub(super) fn test_in_pools(
         &self,
         run: &Run,
         context: &Context<'_>,
         recommenders: &[Reference<'_>],
         tables: &mut Tables,
-        observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         let mut stages =
             self.recipe.stages.iter().filter(|stage| is_over_pool(stage.task)).peekable();
         let (Some(pool), Some(first)) = (&self.recipe.pool, stages.peek()) else { return Ok(()) };
-        let Context { split, catalog, prompts, texts, tokenizer, .. } = context;
-        let pools = self.pools(&split.train, catalog)?;
-        let tasks = self.tasks(catalog, prompts, texts, pools.as_ref())?;
-        let encoder = Encoder::new(tokenizer, catalog, prompts)?;
-        let mut samples: Vec<Sample<'_>> = split.test.samples().collect();
-        samples.shuffle(&mut ChaCha8Rng::seed_from_u64(self.recipe.seed));
-        samples.truncate(pool.users);
-        let lists = Lists::new(self.dataset, &split.train, self.recipe.seed)?;
+        let samples = self.pool_users(context);
+        let lists = Lists::new(self.dataset, &context.split.train, self.recipe.seed)?;
         let how = Measured {
             system: "",
             candidates: Candidates::Pool(pool.size),
@@ -58,36 +73,47 @@ impl Pipeline<'_> {
             chains: None,
             score: ScoreKind::PerItem,
         };
-        let asked = prompts_of(&tasks, &encoder, first.task, &samples)?;
+        let asked = self.asked_in_pools(context, first.task, &samples)?;
         for reference in recommenders {
             let placed = in_pools(reference, &samples, &asked)?;
             let system = pooled(reference.name);
             tables.push(Measured { system: &system, ..how }, placed, Vec::new())?;
         }
         for stage in stages {
-            let asked = prompts_of(&tasks, &encoder, stage.task, &samples)?;
-            let scoring = stage.training.scoring();
-            let model = self.open(&run.path(&stage.name), context)?;
-            let (pad, size) = (tokenizer.pad(), self.recipe.evaluate.batch_size);
-            let job = format!("test {}", stage.name);
+            let rankings: Vec<Ranking> = read_json(&run.path(&rankings_file(&stage.name)))?;
             let how = Measured { system: &stage.label, ..how };
-            let (rankings, how) = if let Some(slates) = self.slates(context, stage.task) {
-                let rankings = slates.rank(&model, &asked, size, &job, observer)?;
-                (rankings, Measured { score: ScoreKind::Slate, ..how })
+            let how = if self.slates(context, stage.task).is_some() {
+                Measured { score: ScoreKind::Slate, ..how }
             } else {
-                let (constraint, beam_width) = (context.answers(stage.task), pool.size);
-                let search = BeamSearch { model: &model, constraint, beam_width, scoring };
-                let (score, beam_width) = (score_kind(scoring), NonZeroUsize::new(beam_width));
-                let rankings = rank(&search, &asked, pad, size, &job, observer)?;
-                (rankings, Measured { beam_width, score, ..how })
+                let score = score_kind(stage.training.scoring());
+                Measured { beam_width: NonZeroUsize::new(pool.size), score, ..how }
             };
-            save(&run.path(&rankings_file(&stage.name)), &rankings)?;
             let none = BTreeSet::new();
             let placed = rankings.iter().map(|r| (r.id, r.item_placement(&none))).collect();
             let more = lists.values(&rankings, TEN, &tables.bootstrap)?;
             tables.push(how, placed, more)?;
         }
         Ok(())
+    }
+
+    /// Users of the test who are asked with a pool, drawn by seed.
+    fn pool_users<'c>(&self, context: &'c Context<'_>) -> Vec<Sample<'c>> {
+        let mut samples: Vec<Sample<'_>> = context.split.test.samples().collect();
+        samples.shuffle(&mut ChaCha8Rng::seed_from_u64(self.recipe.seed));
+        samples.truncate(self.recipe.pool.as_ref().map_or(0, |pool| pool.users));
+        samples
+    }
+
+    fn asked_in_pools(
+        &self,
+        context: &Context<'_>,
+        task: Task,
+        samples: &[Sample<'_>],
+    ) -> Result<Vec<Prompt>, TrainError> {
+        let Context { split, catalog, prompts, texts, tokenizer, .. } = context;
+        let pools = self.pools(&split.train, catalog)?;
+        let tasks = self.tasks(catalog, prompts, texts, pools.as_ref())?;
+        prompts_of(&tasks, &Encoder::new(tokenizer, catalog, prompts)?, task, samples)
     }
 }
 

@@ -87,9 +87,6 @@ pub(super) struct ThoughtTest<'a> {
     markers: ReasoningMarkers,
     direct: Vec<Prompt>,
     thought: Vec<Prompt>,
-    users: BTreeSet<SampleId>,
-    /// Whether these are all test users.
-    all: bool,
     seed: u64,
     batch_size: usize,
 }
@@ -120,46 +117,20 @@ impl Pipeline<'_> {
             markers,
             direct: prompts_of(tasks, encoder, Task::NextItem, &drawn)?,
             thought: prompts_of(tasks, encoder, Task::Reasoning, &drawn)?,
-            users: drawn.iter().map(|sample| sample.id).collect(),
-            all: drawn.len() == samples.len(),
             seed: self.recipe.seed,
             batch_size: self.recipe.evaluate.batch_size,
         }))
     }
 
-    /// Whether a stage, or one that it comes from, has learned to think.
-    pub(super) fn thinks(&self, stage: &Stage) -> bool {
-        let own = match &stage.training {
-            Training::Sft(config) => {
-                let mixture = config.mixture.as_ref();
-                mixture.is_some_and(|mixture| mixture.tasks.contains(&Task::Reasoning))
-            }
-            Training::Rl { config, .. } => config.reasoning.is_some(),
-            Training::Preference(_) => false,
-        };
-        let stages = &self.recipe.stages;
-        let parent = stages.iter().find(|other| Some(&other.name) == stage.from.as_ref());
-        own || parent.is_some_and(|parent| self.thinks(parent))
-    }
-}
-
-/// The name of a system that thinks.
-pub(super) fn thinking(label: &str) -> String {
-    format!("{label}, thinking")
-}
-
-impl ThoughtTest<'_> {
-    /// Tests a stage; `kept` are its direct placements of all test users.
-    pub(super) fn run(
+    /// Tables of what a stage found by thinking; `kept` are its direct placements of all test users.
+    pub(super) fn test_thoughts(
         &self,
         stage: &Stage,
-        model: &Decoder,
+        results: &[ThoughtResult],
         kept: &RankingRun<SampleId>,
         tables: &mut Tables,
-        observer: &mut dyn Observer,
-    ) -> Result<Vec<ThoughtResult>, TrainError> {
-        let results = self.results(stage, model, observer)?;
-        let Self { config, .. } = self;
+    ) -> Result<(), TrainError> {
+        let Some(config) = &self.recipe.evaluate.reasoning else { return Ok(()) };
         let (count, budget) = (config.count(), config.thinking.budget);
         let chains = Some(Chains { count, budget });
         let system = thinking(&stage.label);
@@ -179,9 +150,10 @@ impl ThoughtTest<'_> {
             .collect();
         tables.push(ranked, merged, Vec::new())?;
         // The same users without thoughts, where the main table has others besides.
-        let directly = kept.filter(|id| self.users.contains(id));
-        if !self.all {
-            let width = NonZeroUsize::new(self.direct_width());
+        let users: BTreeSet<SampleId> = results.iter().map(|result| result.ranking.id).collect();
+        let directly = kept.filter(|id| users.contains(id));
+        if users.len() < kept.num_samples() {
+            let width = NonZeroUsize::new(self.recipe.evaluate.beam_width);
             let how = Measured { system: &stage.label, beam_width: width, chains: None, ..ranked };
             tables.push_part(how, &directly)?;
         }
@@ -206,14 +178,33 @@ impl ThoughtTest<'_> {
             let values = run.evaluate(&passes, &tables.bootstrap)?;
             tables.push_values(how, run.num_samples(), values)?;
         }
-        Ok(results)
+        Ok(())
     }
 
-    fn direct_width(&self) -> usize {
-        self.context.beam_width
+    /// Whether a stage, or one that it comes from, has learned to think.
+    pub(super) fn thinks(&self, stage: &Stage) -> bool {
+        let own = match &stage.training {
+            Training::Sft(config) => {
+                let mixture = config.mixture.as_ref();
+                mixture.is_some_and(|mixture| mixture.tasks.contains(&Task::Reasoning))
+            }
+            Training::Rl { config, .. } => config.reasoning.is_some(),
+            Training::Preference(_) => false,
+        };
+        let stages = &self.recipe.stages;
+        let parent = stages.iter().find(|other| Some(&other.name) == stage.from.as_ref());
+        own || parent.is_some_and(|parent| self.thinks(parent))
     }
+}
 
-    fn results(
+/// The name of a system that thinks.
+pub(super) fn thinking(label: &str) -> String {
+    format!("{label}, thinking")
+}
+
+impl ThoughtTest<'_> {
+    /// What a stage's policy finds.
+    pub(super) fn results(
         &self,
         stage: &Stage,
         model: &Decoder,

@@ -88,7 +88,7 @@ impl Pipeline<'_> {
             .map(|sequence| {
                 let window = self.recipe.max_history + 1;
                 let items = config.augment.apply(sequence.events, window, &mut rng);
-                encoder.history(tasks, &items)
+                encoder.history(tasks, sequence.user, &items)
             })
             .collect()
     }

@@ -1,0 +1,86 @@
+//! A policy while it learns: what is trained of it, its optimiser, the best weights so far.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sidereal_policy::{Constraint, Decoder, Weights};
+
+use crate::TrainError;
+use crate::checkpoint::{Checkpoints, copies, copy_into, prefixed, without_prefix};
+use crate::optim::{AdamW, OptimConfig};
+use crate::sft::step_seed;
+use crate::trainable::TrainableConfig;
+
+/// What supervised, online and preference training share.
+#[derive(Debug)]
+pub(crate) struct Learner {
+    model: Decoder,
+    trained: Weights,
+    optim: AdamW,
+    best: Weights,
+}
+
+impl Learner {
+    /// A policy that has learned nothing yet; `seed` is that of new adapters.
+    pub(crate) fn new(
+        model: Decoder,
+        trainable: &TrainableConfig,
+        optim: &OptimConfig,
+        constraint: &Constraint,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        let model = trainable.prepare(model, step_seed(seed, 0))?;
+        let trained = model.trained();
+        let optim = trainable.optimiser(optim.clone(), &model, constraint)?;
+        let best = copies(&trained);
+        Ok(Self { model, trained, optim, best })
+    }
+
+    pub(crate) const fn model(&self) -> &Decoder {
+        &self.model
+    }
+
+    /// An update by the gradients that there are; returns their norm before clipping.
+    pub(crate) fn step(&mut self, lr: f64) -> Result<f64, TrainError> {
+        Ok(self.optim.step(&self.trained, lr)?)
+    }
+
+    /// The weights of now are the best so far.
+    pub(crate) fn keep(&mut self) {
+        self.best = copies(&self.trained);
+    }
+
+    /// Goes on from the newest checkpoint, if there is one: the state of the training and the tensors
+    /// that it kept besides.
+    pub(crate) fn resume<S: DeserializeOwned>(
+        &mut self,
+        checkpoints: &Checkpoints,
+    ) -> Result<Option<(S, Weights)>, TrainError> {
+        let Some((state, tensors)) = checkpoints.load::<S>()? else { return Ok(None) };
+        copy_into(&self.trained, &without_prefix("weight.", &tensors))?;
+        self.optim.restore(&without_prefix("optim.", &tensors))?;
+        self.best = without_prefix("best.", &tensors);
+        Ok(Some((state, tensors)))
+    }
+
+    /// Writes a checkpoint, with `more` tensors of the training's own.
+    pub(crate) fn save<S: Serialize>(
+        &self,
+        checkpoints: &Checkpoints,
+        step: usize,
+        state: &S,
+        more: impl IntoIterator<Item = (String, tch::Tensor)>,
+    ) -> Result<(), TrainError> {
+        let tensors = prefixed("weight.", &self.trained)
+            .chain(prefixed("optim.", &self.optim.state()))
+            .chain(prefixed("best.", &self.best))
+            .chain(more)
+            .collect();
+        checkpoints.save(step, state, &tensors)
+    }
+
+    /// The policy with its best weights.
+    pub(crate) fn finish(self) -> Result<Decoder, TrainError> {
+        copy_into(&self.trained, &self.best)?;
+        Ok(self.model.require_grad(false))
+    }
+}

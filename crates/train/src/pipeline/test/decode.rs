@@ -1,0 +1,104 @@
+//! What the policies answer to the users of the test. Each stage's answers are a part of the run of their
+//! own: a test that was broken off decodes no stage twice.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use sidereal_corpus::{HeldOut as _, Sample, Task};
+use sidereal_policy::BeamSearch;
+
+use super::{rankings_file, rankings_part, thoughts_file, thoughts_part};
+use crate::TrainError;
+use crate::checkpoint::Binding;
+use crate::encode::{Encoder, Prompt};
+use crate::evaluate::rank;
+use crate::observe::Observer;
+use crate::pipeline::pool::is_over_pool;
+use crate::pipeline::run::{Run, hash_of, write_atomic};
+use crate::pipeline::training::prompts_of;
+use crate::pipeline::{Context, Pipeline, Recipe, Stage};
+
+impl Pipeline<'_> {
+    /// Rankings of every stage, by constrained beam search, over the catalogue or over pools, and
+    /// thoughts of the stages that think.
+    pub(super) fn decode(
+        &self,
+        run: &mut Run,
+        context: &Context<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let Context { split, catalog, prompts, texts, tokenizer, .. } = context;
+        let tasks = self.tasks(catalog, prompts, texts, None)?;
+        let encoder = Encoder::new(tokenizer, catalog, prompts)?;
+        let samples: Vec<Sample<'_>> = split.test.samples().collect();
+        let evaluate = &self.recipe.evaluate;
+        let mut asked: Option<Vec<Prompt>> = None;
+        for stage in &self.recipe.stages {
+            let file = rankings_file(&stage.name);
+            let inputs = self.decoded_from(run, context, stage, &evaluate.beam_width)?;
+            run.stage(&rankings_part(stage), inputs, &[&file], |run| {
+                let model = self.open(&run.path(&stage.name), context)?;
+                let rankings = if is_over_pool(stage.task) {
+                    self.rank_in_pools(stage, &model, context, observer)?
+                } else {
+                    let asked = match &mut asked {
+                        Some(asked) => asked,
+                        none => {
+                            none.insert(prompts_of(&tasks, &encoder, Task::NextItem, &samples)?)
+                        }
+                    };
+                    let search = BeamSearch {
+                        model: &model,
+                        constraint: &context.constraint,
+                        beam_width: evaluate.beam_width,
+                        scoring: stage.training.scoring(),
+                    };
+                    let job = format!("test {}", stage.name);
+                    rank(&search, asked, tokenizer.pad(), evaluate.batch_size, &job, observer)?
+                };
+                save(&run.path(&file), &rankings)
+            })?;
+        }
+        for stage in self.thinking_stages() {
+            let file = thoughts_file(stage);
+            let inputs = self.decoded_from(run, context, stage, &evaluate.reasoning)?;
+            run.stage(&thoughts_part(stage), inputs, &[&file], |run| {
+                let Some(test) = self.thought_test(context, &tasks, &encoder, &samples)? else {
+                    return Ok(());
+                };
+                let model = self.open(&run.path(&stage.name), context)?;
+                save(&run.path(&file), &test.results(stage, &model, observer)?)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What answers of a stage depend on; `settings` are those of the test that change them.
+    fn decoded_from(
+        &self,
+        run: &Run,
+        context: &Context<'_>,
+        stage: &Stage,
+        settings: &impl Serialize,
+    ) -> Result<Binding, TrainError> {
+        let mut inputs = context.binding.clone();
+        let file = format!("{}/model.safetensors", stage.name);
+        inputs.insert("policy".to_owned(), run.output_hash(&stage.name, &file));
+        let Recipe { evaluate, compute, seed, .. } = self.recipe;
+        let how = (stage.task, stage.training.scoring(), evaluate.batch_size, compute, seed);
+        inputs.insert("settings".to_owned(), hash_of(&(settings, how))?);
+        self.bind_pool(&mut inputs)?;
+        Ok(inputs)
+    }
+}
+
+/// Writes answers in one line: those of twenty thousand users are a million items.
+fn save(path: &Path, answers: &impl Serialize) -> Result<(), TrainError> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).map_err(|source| TrainError::Io { path: dir.into(), source })?;
+    }
+    let text = serde_json::to_vec(answers)
+        .map_err(|source| TrainError::Json { path: path.to_owned(), source })?;
+    write_atomic(path, &text)
+}
