@@ -119,21 +119,30 @@ impl KvCache {
     /// Nothing to do, hence accepted, while the branches have no tokens.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] where `parents` does not have a row for each prompt;
-    /// [`PolicyError::Torch`] where an index is outside the branches.
+    /// [`PolicyError::Size`] where `parents` does not have a row for each prompt, or an index is
+    /// outside the branches.
     pub fn gather_branches(&mut self, parents: &Tensor) -> Result<(), PolicyError> {
         let [users, width] = <[i64; 2]>::try_from(parents.size()).map_err(|_| {
             PolicyError::Size { what: "axes of parents", found: parents.dim(), expected: 2 }
         })?;
         check_prompts("rows of parents", users, self.num_prompts())?;
-        for layer in &mut self.layers {
-            if let Some((keys, values)) = &mut layer.branch {
-                let [_, heads, _, len, dim] = <[i64; 5]>::try_from(keys.size()).unwrap_or([0; 5]);
-                let index = parents
-                    .f_reshape([users, 1, width, 1, 1])?
-                    .f_expand([users, heads, width, len, dim], false)?;
-                *keys = keys.f_gather(2, &index, false)?;
-                *values = values.f_gather(2, &index, false)?;
+        let branches = self.layers.iter_mut().filter_map(|layer| layer.branch.as_mut());
+        let mut rows: Option<Tensor> = None;
+        for (keys, values) in branches {
+            let [_, heads, before, len, dim] = <[i64; 5]>::try_from(keys.size()).unwrap_or([0; 5]);
+            // Rows `[U·Hkv·W']` of the branches as `[U·Hkv·W, P·hd]`, the same in every layer.
+            let rows = match &mut rows {
+                Some(rows) => rows,
+                none => {
+                    check_parents(parents, before)?;
+                    let first = Tensor::arange(users * heads, (Kind::Int64, parents.device()));
+                    let first = (first * before).view([users, heads, 1]);
+                    none.insert((first + parents.unsqueeze(1)).view(-1))
+                }
+            };
+            for part in [keys, values] {
+                let flat = part.f_reshape([users * heads * before, len * dim])?;
+                *part = flat.f_index_select(0, rows)?.f_view([users, heads, width, len, dim])?;
             }
         }
         self.width = self.width.and(Some(width));
@@ -149,6 +158,16 @@ pub(crate) fn padding_mask(lens: &Tensor, padded: i64) -> Tensor {
         .masked_fill(&behind, f64::NEG_INFINITY)
         .unsqueeze(1)
         .unsqueeze(1)
+}
+
+/// Accepts parents that are branches.
+fn check_parents(parents: &Tensor, branches: i64) -> Result<(), PolicyError> {
+    let (least, most) = (parents.min().int64_value(&[]), parents.max().int64_value(&[]));
+    if least >= 0 && most < branches {
+        return Ok(());
+    }
+    let [found, expected] = [most.max(0) + 1, branches].map(|n| usize::try_from(n).unwrap_or(0));
+    Err(PolicyError::Size { what: "branches that parents name", found, expected })
 }
 
 /// Accepts a count of rows that is the cache's count of prompts.

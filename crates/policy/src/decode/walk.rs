@@ -98,11 +98,12 @@ impl<'a> Walk<'a> {
                 let index: Vec<i64> = rows.iter().map(|row| to_i64(*row)).collect();
                 let index = Tensor::from_slice(&index).to_device(flat.device());
                 let picked = flat.f_index_select(0, &index)?;
-                let mut logits = head.logits_of(&picked, self.constraint.rows(level))?;
-                if scoring == Scoring::Full {
-                    logits -= head.log_normaliser(&picked)?.unsqueeze(1);
-                }
-                values = Vec::<f32>::try_from(logits.to_kind(Kind::Float).contiguous().view(-1))?;
+                let codes = self.constraint.rows(level);
+                let found = match scoring {
+                    Scoring::Full => head.logp_of_rows(&picked, codes)?,
+                    Scoring::Renormalised => head.logits_of(&picked, codes)?,
+                };
+                values = Vec::<f32>::try_from(found.to_kind(Kind::Float).contiguous().view(-1))?;
             }
             rows.iter().enumerate().for_each(|(row, flat)| scores.row[*flat] = row);
             scores.levels.push(values);

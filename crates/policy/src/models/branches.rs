@@ -6,6 +6,10 @@ use crate::PolicyError;
 use crate::cache::LayerCache;
 use crate::models::linear::cast;
 
+/// Tokens of a branch up to which products with one query are elementwise: a matrix product for each
+/// branch costs more to start than to compute.
+const FEW: i64 = 8;
+
 /// What branches' new tokens bring to a layer's attention; `H` a multiple of `Hkv`.
 #[derive(Debug)]
 pub(crate) struct NewTokens<'a> {
@@ -44,16 +48,31 @@ impl NewTokens<'_> {
             .f_view([users, kv_heads, repeat, width, len, longest])?;
         let _ = prompt.f_add_(on_prompt)?;
         let q = q.view([users, kv_heads, repeat, width, len, dim]);
-        let mut branch = q.f_matmul(&k.unsqueeze(2).transpose(-1, -2))?; // [U, Hkv, rep, W, S, P + S]
+        let few = len == 1 && k.size()[3] <= FEW && k.kind() == Kind::Float;
+        // [U, Hkv, rep, W, S, P + S]
+        let mut branch = if few {
+            (&q * k.unsqueeze(2))
+                .f_sum_dim_intlist([-1i64].as_slice(), false, Kind::Float)?
+                .unsqueeze(-2)
+        } else {
+            q.f_matmul(&k.unsqueeze(2).transpose(-1, -2))?
+        };
         if let Some(bias) = on_branch {
             let _ = branch.f_add_(bias)?;
         }
         let weights = Tensor::f_cat(&[prompt, branch], -1)?.f_softmax(-1, Kind::Float)?;
         let weights = cast(&weights, v.kind())?;
-        let prompt = weights.narrow(-1, 0, longest).reshape([users, kv_heads, rows, longest]);
-        let branch = weights.narrow(-1, longest, weights.size()[5] - longest);
-        let attended = prompt.f_matmul(prompt_v)?.view(q.size().as_slice())
-            + branch.f_matmul(&v.unsqueeze(2))?;
+        let all = weights.size()[5];
+        // A view: the products take rows that stand apart.
+        let prompt = weights.f_view([users, kv_heads, rows, all])?.narrow(-1, 0, longest);
+        let branch = weights.narrow(-1, longest, all - longest);
+        let on_branch = if few {
+            let weighed = branch.transpose(-1, -2) * v.unsqueeze(2);
+            weighed.f_sum_dim_intlist([-2i64].as_slice(), true, Kind::Float)?
+        } else {
+            branch.f_matmul(&v.unsqueeze(2))?
+        };
+        let attended = prompt.f_matmul(prompt_v)?.view(q.size().as_slice()) + on_branch;
         kept.branch = Some((k, v));
         let attended = attended.permute([0, 3, 4, 1, 2, 5]); // [U, W, S, Hkv, rep, hd]
         Ok(attended.reshape([users, width, len, heads * dim]))

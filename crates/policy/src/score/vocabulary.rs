@@ -8,7 +8,7 @@
 use tch::{Kind, Tensor};
 
 use crate::PolicyError;
-use crate::models::head::Head;
+use crate::models::head::{Head, log_sum_exp};
 use crate::models::linear::cast;
 use crate::weights::to_i64;
 
@@ -79,7 +79,7 @@ pub(super) fn logp(
             let logits = block_logits(head, states, &block)?;
             let of_rows = logits.f_index(&[Some(&block.rows), Some(&block.columns)])?;
             let _ = picked.shallow_clone().f_index_copy_(0, &block.rows, &of_rows)?;
-            let sum = logits.f_logsumexp([-1i64].as_slice(), false)?;
+            let sum = log_sum_exp(&logits)?;
             normaliser = Some(match normaliser {
                 None => sum,
                 Some(before) => before.f_logaddexp(&sum)?,
