@@ -3,7 +3,8 @@
 //! Under an hour for four thousand items on two CPU cores; a second start goes on where the first
 //! stopped.
 //! Run: `cargo run --release --example sidreasoner -- --items x.item.json --index x.index.json
-//! --valid valid.csv --test test.csv --out runs/sidreasoner`
+//! --valid valid.csv --test test.csv --out runs/sidreasoner`, or `--preset cross-domain` with two
+//! domains in place of the files: `--domain source=a.inter,a.item --domain target=b.inter,b.item`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
 #[path = "support/published.rs"]
@@ -28,6 +29,7 @@ fn main() -> anyhow::Result<()> {
     let presets = [
         ("small", include_str!("recipes/sidreasoner/small.toml")),
         ("paper", include_str!("recipes/sidreasoner/paper.toml")),
+        ("cross-domain", include_str!("recipes/sidreasoner/cross-domain.toml")),
     ];
     published::run(
         "SIDReasoner: tasks in words, then thoughts before recommendations",

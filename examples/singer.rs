@@ -3,7 +3,8 @@
 //! Under an hour for twenty thousand users on two CPU cores; a second start goes on where the
 //! first stopped.
 //! Run: `cargo run --release --example singer -- --interactions beauty.inter --items beauty.item
-//! --out runs/singer`
+//! --out runs/singer`, or `--preset cross-domain` with two domains in place of the files:
+//! `--domain source=beauty.inter,beauty.item --domain target=sports.inter,sports.item`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
 #[path = "support/recbole.rs"]
@@ -28,6 +29,7 @@ fn main() -> anyhow::Result<()> {
     let presets = [
         ("small", include_str!("recipes/singer/small.toml")),
         ("paper", include_str!("recipes/singer/paper.toml")),
+        ("cross-domain", include_str!("recipes/singer/cross-domain.toml")),
     ];
     recbole::run(
         "SINGER: alignment and reinforcement with SID-level rewards",

@@ -8,6 +8,9 @@ pub(crate) fn carry_out(title: &str, pipeline: &Pipeline<'_>) -> anyhow::Result<
     let board = TensorBoard::open(&pipeline.out.join("tensorboard"))?;
     let outcome = pipeline.run(&mut (Bars::default(), board))?;
     println!("{}", outcome.report);
+    for domain in &outcome.domains {
+        println!("{domain}");
+    }
     let page = pipeline.out.join("report.html");
     outcome.write_page(title, &page).context("cannot write the report")?;
     println!("report: {}", page.display());

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod damaged;
+mod domains;
 mod kills;
 mod pipeline;
 mod reasoning;

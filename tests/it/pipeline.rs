@@ -11,7 +11,7 @@ use sidereal::train::{Observer, Outcome, Pipeline, Ranking, Recipe, Record, Trai
 
 use crate::shop::{self, Kill};
 
-fn run(
+pub(crate) fn run(
     recipe: &Recipe,
     dataset: &Dataset,
     out: &Path,

@@ -30,6 +30,7 @@
 //! | `recommender` | [`Recommender`], [`recommend`], [`top_k`] |
 //! | `evaluate` | [`Case`], [`evaluate`] into a [`RankingRun`](sidereal_metrics::RankingRun) |
 //! | `oracle` | [`Recommender`] for the law of a [synthetic shop](sidereal_corpus::synthetic) |
+//! | `per_domain` | [`PerDomain`]: a recommender for each domain of a union of datasets |
 //! | `popularity` | [`Popularity`] |
 //! | `ppmi` | [`PpmiVectors`]: collaborative item vectors, to join with text by [`concat_embeddings`] |
 //! | `transition` | [`ItemTransition`], its settings [`Transition`] |
@@ -42,6 +43,7 @@
 mod error;
 mod evaluate;
 mod oracle;
+mod per_domain;
 mod popularity;
 mod ppmi;
 mod recommender;
@@ -50,6 +52,7 @@ mod transition;
 
 pub use error::BaselineError;
 pub use evaluate::{Case, evaluate};
+pub use per_domain::PerDomain;
 pub use popularity::Popularity;
 pub use ppmi::{Ppmi, PpmiConfig, PpmiError, PpmiMatrix, PpmiVectors, concat_embeddings};
 pub use recommender::{Recommender, recommend, top_k};

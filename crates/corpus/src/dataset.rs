@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::ItemId;
 
-use crate::{CorpusError, SampleId, Timestamp};
+use crate::{CorpusError, Domains, SampleId, Timestamp};
 
 /// Dense identity of a user: its row in the dataset.
 #[derive(
@@ -110,12 +110,14 @@ impl User {
     }
 }
 
-/// Items and users of one source; every event names an item that is there.
+/// Items and users of one source, or of several [domains](Domains); every event names an item that
+/// is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawDataset", into = "RawDataset")]
 pub struct Dataset {
     items: Vec<Item>,
     users: Vec<User>,
+    domains: Option<Domains>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -123,6 +125,9 @@ pub struct Dataset {
 struct RawDataset {
     items: Vec<Item>,
     users: Vec<User>,
+    /// Names of the domains, which every key begins with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    domains: Vec<String>,
 }
 
 impl Dataset {
@@ -159,7 +164,24 @@ impl Dataset {
                 return Err(CorpusError::TimeOrder { user: user.key.clone(), position });
             }
         }
-        Ok(Self { items, users })
+        Ok(Self { items, users, domains: None })
+    }
+
+    /// The dataset as one of several domains, by the names that its keys begin with.
+    pub(crate) fn in_domains(mut self, names: Vec<String>) -> Result<Self, CorpusError> {
+        self.domains = Some(Domains::new(names, &self.items, &self.users)?);
+        Ok(self)
+    }
+
+    /// Items and users, by identity.
+    pub(crate) fn into_parts(self) -> (Vec<Item>, Vec<User>) {
+        (self.items, self.users)
+    }
+
+    /// Which domain each item and user is of; `None` for a dataset of one source.
+    #[must_use]
+    pub const fn domains(&self) -> Option<&Domains> {
+        self.domains.as_ref()
     }
 
     /// Every item, by identity.
@@ -215,7 +237,8 @@ impl Dataset {
         (0..).map(UserId).zip(&self.users)
     }
 
-    /// BLAKE3 of every key, title, category, description, brand and event in identity order, in hexadecimal.
+    /// BLAKE3 of every key, title, category, description, brand and event in identity order, and
+    /// of the domains where there are several, in hexadecimal.
     ///
     /// Times are not part of it: what they decide is the order of events, which is, and a split,
     /// which has a hash of its own.
@@ -242,6 +265,9 @@ impl Dataset {
             digest.text(&user.key);
             digest.items(&user.events);
         }
+        if let Some(domains) = &self.domains {
+            digest.text(&domains.hash());
+        }
         digest.finish()
     }
 }
@@ -250,13 +276,15 @@ impl TryFrom<RawDataset> for Dataset {
     type Error = CorpusError;
 
     fn try_from(raw: RawDataset) -> Result<Self, CorpusError> {
-        Self::new(raw.items, raw.users)
+        let dataset = Self::new(raw.items, raw.users)?;
+        if raw.domains.is_empty() { Ok(dataset) } else { dataset.in_domains(raw.domains) }
     }
 }
 
 impl From<Dataset> for RawDataset {
     fn from(dataset: Dataset) -> Self {
-        Self { items: dataset.items, users: dataset.users }
+        let domains = dataset.domains.map(|domains| domains.names().to_vec());
+        Self { items: dataset.items, users: dataset.users, domains: domains.unwrap_or_default() }
     }
 }
 

@@ -127,6 +127,23 @@ pub enum CorpusError {
     /// A split that would hold nobody out.
     #[error("leave-one-out needs a user with at least 3 events, the longest history has {longest}")]
     NothingHeldOut { longest: usize },
+    /// A name that no domain can have.
+    #[error("a domain is called `{name}`, needed a name without white space and `/`")]
+    DomainName { name: String },
+    /// Two domains of one name.
+    #[error("two domains are called `{name}`")]
+    RepeatedDomain { name: String },
+    /// A domain that is to be divided into domains itself.
+    #[error("domain `{name}` is made of several domains already: {found}")]
+    NestedDomains { name: String, found: String },
+    /// A key that begins with the name of no domain.
+    #[error(
+        "{what} `{key}` is of no domain: its key begins with none of {names}, each before a `/`"
+    )]
+    NoDomain { what: &'static str, key: String, names: String },
+    /// A user of one domain with an event of another.
+    #[error("user `{user}`, event {position}: item `{item}` is of another domain")]
+    OtherDomain { user: String, position: usize, item: String },
     /// A split by time of events without times.
     #[error("a split by time needs the time of every event, the dataset lacks some")]
     NoTimes,

@@ -29,6 +29,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `dataset` | [`Dataset`]: [`Item`]s, [`User`]s and their events, hashed |
+//! | `domains` | [`Dataset::union`]: several datasets as one, each a domain of its own; [`Domains`] |
 //! | `find` | [`Dataset::find`]: an item by what a person calls it |
 //! | [`read`] | Amazon 2014, 2018 and 2023, `MiniOneRec`, LC-Rec and LETTER, `RecBole`, `RecIF-Bench`; the policy on rows with problems |
 //! | `interactions`, `keys` | [`Interactions`]: who chose what when, before it is a dataset |
@@ -67,6 +68,7 @@ mod audit;
 mod chat;
 mod control;
 mod dataset;
+mod domains;
 mod enrichment;
 mod error;
 pub mod filter;
@@ -95,6 +97,7 @@ pub use audit::{Audit, CrossUserFuture, IdentityOrder, audit};
 pub use chat::Chat;
 pub use control::without_codes;
 pub use dataset::{Dataset, Item, User, UserId};
+pub use domains::{DomainId, Domains};
 pub use enrichment::{Enrichment, EnrichmentKind, Enrichments, LoadedEnrichments};
 pub use error::CorpusError;
 pub use interactions::{Assembly, Interaction, Interactions, Numbering};

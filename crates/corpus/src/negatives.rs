@@ -1,5 +1,6 @@
 //! Items that a user did not choose, to be preferred less than the one chosen.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use rand::Rng;
@@ -53,6 +54,8 @@ pub enum NegativeKind {
 pub struct Negatives<'a> {
     kind: NegativeKind,
     catalog: &'a Catalog,
+    /// Items that may be drawn, by Semantic ID.
+    items: Cow<'a, [ItemId]>,
     /// Of each item, for [`NegativeKind::Popularity`].
     popularity: Option<WeightedIndex<u64>>,
 }
@@ -67,15 +70,42 @@ impl<'a> Negatives<'a> {
         train: &TrainSet,
         catalog: &'a Catalog,
     ) -> Result<Self, CorpusError> {
+        Self::over(kind, train, catalog, Cow::Borrowed(catalog.items_by_sid()))
+    }
+
+    /// Negatives among the items for which `keep` holds, such as those of a domain.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn among(
+        kind: NegativeKind,
+        train: &TrainSet,
+        catalog: &'a Catalog,
+        keep: impl Fn(ItemId) -> bool,
+    ) -> Result<Self, CorpusError> {
+        let items = catalog.items_by_sid().iter().copied().filter(|item| keep(*item));
+        Self::over(kind, train, catalog, Cow::Owned(items.collect()))
+    }
+
+    fn over(
+        kind: NegativeKind,
+        train: &TrainSet,
+        catalog: &'a Catalog,
+        items: Cow<'a, [ItemId]>,
+    ) -> Result<Self, CorpusError> {
         let num_items = catalog.num_items();
-        let mut weights = vec![1u64; num_items];
+        let mut weights = vec![0u64; num_items];
+        for item in items.iter() {
+            weights[item.index()] = 1;
+        }
         for item in train.sequences().flat_map(|sequence| sequence.events) {
             let weight = weights.get_mut(item.index());
-            *weight.ok_or(CorpusError::ItemRange { item: *item, num_items })? += 1;
+            let weight = weight.ok_or(CorpusError::ItemRange { item: *item, num_items })?;
+            *weight += u64::from(*weight > 0);
         }
         let popularity = (kind == NegativeKind::Popularity).then(|| WeightedIndex::new(weights));
-        // Weights are above 0 and there is an item, so that there is a distribution.
-        Ok(Self { kind, catalog, popularity: popularity.and_then(Result::ok) })
+        // A distribution unless no item may be drawn.
+        Ok(Self { kind, catalog, items, popularity: popularity.and_then(Result::ok) })
     }
 
     pub(crate) fn num_items(&self) -> usize {
@@ -149,7 +179,7 @@ impl<'a> Negatives<'a> {
         rng: &mut impl Rng,
         accept: &mut dyn FnMut(ItemId) -> bool,
     ) {
-        let items = self.catalog.items_by_sid();
+        let items = &self.items;
         for _ in 0..(count - drawn.len()).saturating_mul(TRIES) {
             if drawn.len() == count {
                 return;
@@ -165,7 +195,7 @@ impl<'a> Negatives<'a> {
 
     /// Items whose Semantic ID begins with these codes.
     fn beginning_with(&self, codes: &[sidereal_sid::Code]) -> Vec<ItemId> {
-        let order = self.catalog.items_by_sid();
+        let order = &self.items;
         let sid = |item: &ItemId| self.catalog.sid(*item).map_or(&[][..], |sid| sid.codes());
         let start = order.partition_point(|item| sid(item) < codes);
         let siblings = order.iter().skip(start).take_while(|item| sid(item).starts_with(codes));
@@ -214,6 +244,30 @@ mod tests {
                 Err(CorpusError::TooFewItems { found: 36, needed: 37 })
             ));
         }
+    }
+
+    #[test]
+    fn negatives_among_some_items_are_drawn_as_if_there_were_no_others() {
+        let (split, catalog) = data();
+        let sample = split.test.sample(1).unwrap(); // 7, 9 -> 0
+        let keep = |item: ItemId| item.0 < 10 || item == ItemId(30);
+        for kind in [NegativeKind::Random, NegativeKind::Popularity, NegativeKind::Sibling] {
+            let negatives = Negatives::among(kind, &split.train, &catalog, keep).unwrap();
+            let mut rng = ChaCha8Rng::seed_from_u64(3);
+            let drawn = negatives.draw(&sample, 7, &mut rng).unwrap();
+            let distinct: HashSet<_> = drawn.iter().map(|item| item.0).collect();
+            // All but 7 and 9, which were chosen, 0, which is to be found, and 1, its double.
+            assert_eq!(distinct, HashSet::from([2, 3, 4, 5, 6, 8, 30]));
+            assert!(negatives.draw(&sample, 8, &mut rng).is_err());
+        }
+        let popular =
+            Negatives::among(NegativeKind::Popularity, &split.train, &catalog, keep).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let thirty = |_: &i32| popular.draw(&sample, 1, &mut rng).unwrap() == [ItemId(30)];
+        // 30 weighs 61 of 68 among those allowed: the bound is ten deviations away.
+        assert!((0..1000).filter(thirty).count() > 790);
+        let none = Negatives::among(NegativeKind::Popularity, &split.train, &catalog, |_| false);
+        assert!(none.unwrap().draw(&sample, 1, &mut ChaCha8Rng::seed_from_u64(3)).is_err());
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 
 use self::sequences::Sequences;
-use crate::Dataset;
 use crate::dataset::Digest;
+use crate::{Dataset, UserId};
 
 mod global_time;
 mod leave_one_out;
@@ -141,6 +141,18 @@ impl Split {
         }
         let (train, valid, test) = (TrainSet::new(train), ValidSet(valid), TestSet(test));
         Self { protocol, train, valid, test }
+    }
+
+    /// The part of each set that the users for which `keep` holds have, such as those of a domain.
+    /// Samples keep their identities.
+    #[must_use]
+    pub fn of_users(&self, keep: impl Fn(UserId) -> bool) -> Self {
+        Self {
+            protocol: self.protocol,
+            train: self.train.of_users(&keep),
+            valid: ValidSet(self.valid.0.of_users(&keep)),
+            test: TestSet(self.test.0.of_users(&keep)),
+        }
     }
 
     /// BLAKE3 of protocol and sets, in hexadecimal: binds a run to its split.

@@ -94,6 +94,8 @@ pub struct Tasks<'a> {
     pools: Option<&'a Pools<'a>>,
     /// Words of a description that are shown.
     description_words: usize,
+    /// Items to learn about; `None` for all.
+    items: Option<Vec<ItemId>>,
 }
 
 impl<'a> Tasks<'a> {
@@ -124,7 +126,15 @@ impl<'a> Tasks<'a> {
         }
         let sids = catalog.sids().iter().map(ToString::to_string).collect();
         let description_words = usize::MAX;
-        Ok(Self { dataset, prompts, sids, enrichments: None, pools: None, description_words })
+        Ok(Self {
+            dataset,
+            prompts,
+            sids,
+            enrichments: None,
+            pools: None,
+            description_words,
+            items: None,
+        })
     }
 
     /// The same tasks with a teacher's texts.
@@ -157,6 +167,23 @@ impl<'a> Tasks<'a> {
     pub const fn with_description_words(mut self, most: usize) -> Self {
         self.description_words = most;
         self
+    }
+
+    /// The same tasks, those about items to be learned about these alone, such as those of a domain.
+    #[must_use]
+    pub fn with_items(mut self, items: Vec<ItemId>) -> Self {
+        self.items = Some(items);
+        self
+    }
+
+    /// Items to learn about: all, or those of [`with_items`](Self::with_items).
+    pub fn items(&self) -> impl Iterator<Item = ItemId> + '_ {
+        let all = (0..).map(ItemId).take(self.dataset.num_items());
+        let (all, some) = match &self.items {
+            Some(items) => (None, Some(items.iter().copied())),
+            None => (Some(all), None),
+        };
+        all.into_iter().flatten().chain(some.into_iter().flatten())
     }
 
     /// The wording.
@@ -223,7 +250,7 @@ impl<'a> Tasks<'a> {
     }
 
     /// Everything to learn from, one task after the other in the order of `tasks`: those about
-    /// events in the order of [`TrainSet::samples`], those about items over all items by identity.
+    /// events in the order of [`TrainSet::samples`], those about items over [`items`](Self::items).
     ///
     /// Samples that lack a text are left out. Which ones these are, and the order, do not depend on
     /// the wording.
@@ -236,12 +263,12 @@ impl<'a> Tasks<'a> {
         let rendered = tasks.iter().copied().flat_map(move |task| {
             let about_items = task.is_about_an_item();
             let events = (!about_items).then(|| train.samples());
-            let items = about_items.then(|| (0..).map(ItemId).zip(self.dataset.items()));
+            let items = about_items.then(|| self.items());
             let events = events.into_iter().flatten();
             let items = items.into_iter().flatten();
             events
                 .map(move |sample| self.event(task, &sample, wording))
-                .chain(items.map(move |(item, _)| self.item(task, item, wording)))
+                .chain(items.map(move |item| self.item(task, item, wording)))
         });
         let learnable = |rendered: &Rendered| !rendered.completion.is_empty();
         rendered.filter_map(move |rendered| {

@@ -12,9 +12,9 @@ use sidereal_corpus::read::amazon::{Release, read_metadata, read_reviews};
 use sidereal_corpus::read::recbole::{ReadOptions, Ties, read};
 use sidereal_corpus::read::{RowPolicy, lcrec, literal, minionerec};
 use sidereal_corpus::{
-    Cursor, Dataset, HeldOut, Interaction, Interactions, Keys, PromptRegistry, Rendered, Sample,
-    SampleId, Shares, Shuffle, Task, Tasks, Timestamp, Wording, global_time, leave_one_out,
-    strategies, user_split, write,
+    Cursor, Dataset, HeldOut, Interaction, Interactions, ItemId, Keys, PromptRegistry, Rendered,
+    Sample, SampleId, Shares, Shuffle, Split, Task, Tasks, Timestamp, Wording, global_time,
+    leave_one_out, strategies, user_split, write,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 
@@ -139,6 +139,87 @@ proptest! {
         for (index, sample) in sets[1].iter().enumerate() {
             prop_assert_eq!(split.valid.sample(index), Some(*sample));
         }
+    }
+
+    #[test]
+    fn a_union_holds_the_events_of_each_domain_and_no_others(
+        timed in [strategies::timed_dataset(9, 6), strategies::timed_dataset(3, 3)],
+        untimed in strategies::dataset(5, 4), seed: u64,
+    ) {
+        let parts = [timed[0].clone(), untimed, timed[1].clone()];
+        let names = ["a", "b", "c"];
+        let both = Dataset::union(names.into_iter().zip(parts.clone()), seed).unwrap();
+        let domains = both.domains().unwrap();
+        let mut users = both.users_by_id();
+        for (name, part) in names.iter().zip(&parts) {
+            let domain = domains.find(name);
+            prop_assert_eq!(domains.items(domain.unwrap()).count(), part.num_items());
+            for user in part.users() {
+                let (id, found) = users.next().unwrap();
+                prop_assert_eq!(&found.key, &format!("{name}/{}", user.key));
+                prop_assert_eq!(&found.times, &user.times);
+                prop_assert_eq!(domains.of_user(id), domain);
+                prop_assert_eq!(found.events.len(), user.events.len());
+                for (now, then) in found.events.iter().zip(&user.events) {
+                    prop_assert_eq!(domains.of_item(*now), domain);
+                    let (now, then) = (both.item(*now).unwrap(), part.item(*then).unwrap());
+                    prop_assert_eq!(&now.key, &format!("{name}/{}", then.key));
+                    prop_assert_eq!((&now.title, &now.categories), (&then.title, &then.categories));
+                }
+            }
+        }
+        prop_assert_eq!(users.next(), None);
+        prop_assert_eq!(both.num_items(), parts.iter().map(Dataset::num_items).sum::<usize>());
+        let again = Dataset::union(names.into_iter().zip(parts), seed).unwrap();
+        prop_assert_eq!(again.hash(), both.hash());
+    }
+
+    #[test]
+    fn a_union_is_split_as_its_domains_are(
+        parts in [strategies::timed_dataset(9, 6), strategies::timed_dataset(5, 4)],
+        max_history in 1usize..6, seed: u64,
+    ) {
+        let window = NonZeroUsize::new(max_history).unwrap();
+        let names = ["a", "b"];
+        let both = Dataset::union(names.into_iter().zip(parts.clone()), seed).unwrap();
+        let Ok(of_both) = leave_one_out(&both, window) else { return Ok(()) };
+        // What a sample shows, by keys: users and items are numbered anew.
+        let words = |dataset: &Dataset, sample: &Sample<'_>, name: &str| {
+            let item = |item: &ItemId| format!("{name}{}", dataset.item(*item).unwrap().key);
+            let user = format!("{name}{}", dataset.user(sample.user).unwrap().key);
+            let history: Vec<String> = sample.history.iter().map(item).collect();
+            (user, history, sample.seen.len(), item(&sample.target), sample.time)
+        };
+        for (name, part) in names.iter().zip(&parts) {
+            let domain = both.domains().unwrap().find(name);
+            let own = of_both.of_users(|user| both.domains().unwrap().of_user(user) == domain);
+            let Ok(alone) = leave_one_out(part, window) else {
+                prop_assert_eq!(own.test.num_samples(), 0);
+                continue;
+            };
+            let prefix = format!("{name}/");
+            let sets = |split: &'_ Split, dataset: &Dataset, prefix: &str| -> [Vec<_>; 3] {
+                let say = |sample| words(dataset, &sample, prefix);
+                [
+                    split.train.samples().map(say).collect(),
+                    split.valid.samples().map(say).collect(),
+                    split.test.samples().map(say).collect(),
+                ]
+            };
+            prop_assert_eq!(sets(&own, &both, ""), sets(&alone, part, &prefix));
+            prop_assert_eq!(own.train.num_sequences(), alone.train.num_sequences());
+            for (index, sample) in own.train.samples().enumerate() {
+                prop_assert_eq!(own.train.sample(index), Some(sample));
+            }
+        }
+        // The parts are all there is.
+        let num = |split: &Split| [
+            split.train.num_samples(), split.valid.num_samples(), split.test.num_samples(),
+        ];
+        let nobody = of_both.of_users(|_| false);
+        prop_assert_eq!(num(&nobody), [0; 3]);
+        let everybody = of_both.of_users(|_| true);
+        prop_assert_eq!(everybody.hash(), of_both.hash());
     }
 
     #[test]

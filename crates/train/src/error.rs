@@ -46,6 +46,12 @@ pub enum TrainError {
     /// A stage that the recipe does not have.
     #[error("the recipe has no stage `{name}`; it has {found}")]
     UnknownStage { name: String, found: String },
+    /// A stage of a domain that the data do not have.
+    #[error("stage `{stage}` learns from domain `{name}`; the data have {found}")]
+    UnknownDomain { stage: String, name: String, found: String },
+    /// A stage of domains in which there is nothing to learn from or to validate on.
+    #[error("stage `{stage}`: {domains} has no {set} samples")]
+    NoDomainSamples { stage: String, domains: String, set: &'static str },
     /// The run's folder holds a run with other settings.
     #[error("`{}` holds a run with another `{part}`: choose another folder or delete it", path.display())]
     OtherRun { path: PathBuf, part: String },

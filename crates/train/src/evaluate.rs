@@ -87,6 +87,19 @@ pub fn rank(
     job: &str,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Ranking>, TrainError> {
+    rank_without(&Excluded::default(), search, prompts, pad, batch_size, job, observer)
+}
+
+/// As [`rank`], without the items of `excluded` for prompts that show no candidates.
+pub(crate) fn rank_without(
+    excluded: &Excluded,
+    search: &BeamSearch<'_>,
+    prompts: &[Prompt],
+    pad: u32,
+    batch_size: usize,
+    job: &str,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Ranking>, TrainError> {
     let limit = search.model.longest_prompt(search.constraint.max_len());
     in_batches(prompts, batch_size, job, observer, |batch| {
         let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
@@ -95,7 +108,7 @@ pub fn rank(
         let excluded = batch
             .iter()
             .map(|prompt| match prompt.pool.as_slice() {
-                [] => Ok(Excluded::default()),
+                [] => Ok(excluded.clone()),
                 pool => Excluded::all_but(trie, pool.iter().copied()),
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -262,6 +275,11 @@ impl Validation<'_> {
 mod tests {
     use super::*;
     use sidereal_corpus::UserId;
+    use sidereal_policy::Decoder;
+    use sidereal_sid::{Catalog, SemanticId, SidSpec};
+    use tch::Device;
+
+    use crate::Record;
 
     fn ranking() -> Ranking {
         Ranking {
@@ -280,6 +298,41 @@ mod tests {
         let seen = BTreeSet::from([ItemId(1), ItemId(3), ItemId(6)]);
         assert_eq!(ranking().item_placement(&seen), Placement::tied(1, NonZeroUsize::MIN));
         assert_eq!(ranking().sid_placement(), Placement::tied(2, NonZeroUsize::MIN));
+    }
+
+    #[test]
+    fn what_is_excluded_is_not_found_and_a_prompt_keeps_its_own_pool() {
+        let sids = (0..8u16).map(|item| SemanticId::from([item / 4, item % 4])).collect();
+        let catalog = Catalog::new(SidSpec::new(vec![2, 4], 0).unwrap(), sids).unwrap();
+        let constraint = Constraint::from_ids(&catalog, (0..6).collect(), Device::Cpu).unwrap();
+        let shape = "hidden_size = 8\nintermediate_size = 8\nlayers = 1\nheads = 1\n\
+                     key_value_heads = 1\nhead_dim = 8\npositions = 16";
+        let shape: crate::ModelConfig = toml::from_str(shape).unwrap();
+        let model = Decoder::random(shape.qwen3(8), 1, Device::Cpu).unwrap();
+        let search = BeamSearch {
+            model: &model,
+            constraint: &constraint,
+            beam_width: 8,
+            scoring: Scoring::Renormalised,
+        };
+        let prompt = |user, pool: &[u32]| Prompt {
+            id: SampleId::Event { user: UserId(user), position: 1 },
+            ids: vec![6, 7],
+            target: ItemId(0),
+            mode: Mode::Direct,
+            pool: pool.iter().copied().map(ItemId).collect(),
+        };
+        let prompts = [prompt(0, &[]), prompt(1, &[1, 6])];
+        let domain = [0, 1, 5].map(ItemId);
+        let excluded = Excluded::all_but(constraint.trie(), domain).unwrap();
+        let found = |rankings: Vec<Ranking>| -> Vec<BTreeSet<ItemId>> {
+            rankings.iter().map(|r| r.found.iter().flatten().copied().collect()).collect()
+        };
+        let some =
+            rank_without(&excluded, &search, &prompts, 7, 2, "", &mut |_: &Record| {}).unwrap();
+        assert_eq!(found(some), [BTreeSet::from(domain), BTreeSet::from([1, 6].map(ItemId))]);
+        let all = rank(&search, &prompts, 7, 2, "", &mut |_: &Record| {}).unwrap();
+        assert_eq!(found(all)[0].len(), 8);
     }
 
     #[test]

@@ -78,10 +78,10 @@ pub use fold::{Sequence, fold};
 pub use observe::{Bars, JsonLog, Observer, Record, ShownGroup, ShownRollout, TensorBoard};
 pub use optim::{AdamW, OptimConfig, Schedule};
 pub use pipeline::{
-    BucketRow, CandidatePools, Compute, EmbedConfig, EvaluateConfig, EvaluateReasoning,
-    ModelConfig, Outcome, Pipeline, PretrainedConfig, Published, Recipe, Reference, Run, Showcase,
-    SidConfig, SplitConfig, Stage, TeacherConfig, TextsConfig, ThoughtResult, TokenizerConfig,
-    TrainedPolicy, Training,
+    BucketRow, CandidatePools, Compute, DomainReport, EmbedConfig, EvaluateConfig,
+    EvaluateReasoning, ModelConfig, Outcome, Pipeline, PretrainedConfig, Published, Recipe,
+    Reference, Run, Showcase, SidConfig, SplitConfig, Stage, TeacherConfig, TextsConfig,
+    ThoughtResult, TokenizerConfig, TrainedPolicy, Training,
 };
 pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};
 pub use reasoning::{Thinker, Thinking, Thought, ThoughtRollout};
@@ -90,7 +90,7 @@ pub use rl::{
     RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
 };
 pub use sft::{
-    Epoch, Histories, Late, Lessons, MixedData, MixedTasks, MixtureConfig, MixtureOrder,
+    Epoch, Histories, Keep, Late, Lessons, MixedData, MixedTasks, MixtureConfig, MixtureOrder,
     MixtureStage, Sft, SftConfig, SftData, Weighted,
 };
 pub use slate::SlateAnswers;

@@ -39,7 +39,11 @@ pub struct SftConfig {
     /// Several tasks in place of next items and alignment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mixture: Option<MixtureConfig>,
-    /// Epochs without a better validation loss after which training stops; the best weights stay.
+    /// Which weights come out.
+    #[serde(skip_serializing_if = "is_best")]
+    pub keep: Keep,
+    /// Epochs without a better validation loss after which training stops, where the best weights
+    /// are kept.
     pub patience: usize,
     /// Whether each layer is computed again on the way back, so that of all but one its input alone
     /// is kept (gradient checkpointing): the same gradients for the forward arithmetic once more.
@@ -58,6 +62,23 @@ pub struct SftConfig {
     pub checkpoint_every: usize,
 }
 
+/// Which weights of supervised fine-tuning come out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Keep {
+    /// Those of the best validation loss; training stops early.
+    #[default]
+    Best,
+    /// Those of the last epoch: held-out events decide nothing.
+    Last,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_best(keep: &Keep) -> bool {
+    *keep == Keep::Best
+}
+
 impl Default for SftConfig {
     /// SINGER's schedule: AdamW at 3e-4 with a cosine, batch 128, at most 10 epochs, patience 1.
     fn default() -> Self {
@@ -67,6 +88,7 @@ impl Default for SftConfig {
             micro_batch: 128,
             alignment_share: 1.0,
             mixture: None,
+            keep: Keep::Best,
             patience: 1,
             recompute: false,
             dropout: 0.0,
@@ -162,7 +184,7 @@ pub struct Sft<'a> {
 }
 
 impl Sft<'_> {
-    /// Trains `model` and returns it with the weights of the best validation loss.
+    /// Trains `model` and returns it with the weights of the best validation loss, or the last ones.
     ///
     /// ```text
     /// loss = − mean over the learned tokens of the step of log p(token | what stands before it)
@@ -189,7 +211,10 @@ impl Sft<'_> {
             tracing::info!(stage = self.stage, step = state.step, "resumed supervised fine-tuning");
         }
         observer.on_resume(self.stage, state.step);
-        while state.epoch < self.config.epochs && state.stale_epochs <= self.config.patience {
+        let keeps_best = self.config.keep == Keep::Best;
+        while state.epoch < self.config.epochs
+            && !(keeps_best && state.stale_epochs > self.config.patience)
+        {
             let Epoch { len, total, batch } = data.lessons.epoch(state.epoch)?;
             if len == 0 {
                 return Err(TrainError::NoSamples { what: "supervised fine-tuning" });
@@ -210,12 +235,15 @@ impl Sft<'_> {
                 if epoch_ends {
                     let loss = self.valid_loss(learner.model(), &data.valid)?;
                     record = record.with("valid_loss", loss);
-                    if state.best_loss.is_none_or(|best| loss < best) {
+                    let better = state.best_loss.is_none_or(|best| loss < best);
+                    if better {
                         state.best_loss = Some(loss);
                         state.stale_epochs = 0;
-                        learner.keep();
                     } else {
                         state.stale_epochs += 1;
+                    }
+                    if better || !keeps_best {
+                        learner.keep();
                     }
                     tracing::info!(epoch = state.epoch, loss, "validated");
                 }

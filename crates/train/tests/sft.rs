@@ -6,7 +6,7 @@ use sidereal_policy::{
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Checkpoints, Embeddings, Histories, Layers, OptimConfig, Record, Sequence, Sft,
+    Binding, Checkpoints, Embeddings, Histories, Keep, Layers, OptimConfig, Record, Sequence, Sft,
     SftConfig, SftData, TrainError, TrainableConfig,
 };
 use tch::{Device, Tensor};
@@ -48,15 +48,15 @@ impl Shop {
 
     /// Two epochs over words of 17 lengths, in batches of 8.
     fn train(&self, config: SftConfig) -> Decoder {
+        self.train_judged(SftConfig { epochs: 2, ..config }, (40..44).map(|i| row(i, 0)).collect())
+    }
+
+    fn train_judged(&self, config: SftConfig, valid: Vec<Sequence>) -> Decoder {
         let optim = OptimConfig { lr: 1e-2, eps: 1e-4, ..OptimConfig::default() };
-        let config = SftConfig { epochs: 2, batch_size: 8, optim, ..config };
-        let row = |i: u32| {
-            let ids: Vec<u32> = (0..=2 + i % 17).map(|t| 10 + (i * 31 + t * 7) % 200).collect();
-            let learned: Vec<_> = ids[1..].iter().map(|id| (*id, Target::Word(*id))).collect();
-            Sequence::new(&ids[..1], &learned)
+        let config = SftConfig { batch_size: 8, optim, ..config };
+        let next_item = |_: usize| -> Result<Vec<Sequence>, TrainError> {
+            Ok((0..20).map(|i| row(i, 0)).collect())
         };
-        let next_item =
-            |_: usize| -> Result<Vec<Sequence>, TrainError> { Ok((0..20).map(row).collect()) };
         let lessons = Histories {
             next_item: &next_item,
             alignment: Vec::new(),
@@ -65,7 +65,7 @@ impl Shop {
             epochs: config.epochs,
             seed: 5,
         };
-        let data = SftData { lessons: &lessons, valid: (40..44).map(row).collect() };
+        let data = SftData { lessons: &lessons, valid };
         let dir = tempfile::tempdir().unwrap();
         let sft = Sft {
             stage: "sft",
@@ -77,6 +77,13 @@ impl Shop {
         };
         sft.run(self.model(), &data, &mut |_: &Record| {}).unwrap()
     }
+}
+
+/// Words of one of 17 lengths; what is learned is `off` by so much from what is read.
+fn row(i: u32, off: u32) -> Sequence {
+    let ids: Vec<u32> = (0..=2 + i % 17).map(|t| 10 + (i * 31 + t * 7) % 200).collect();
+    let learned: Vec<_> = ids[1..].iter().map(|id| (*id, Target::Word(*id + off))).collect();
+    Sequence::new(&ids[..1], &learned)
 }
 
 fn difference(a: &Tensor, b: &Tensor) -> f64 {
@@ -96,6 +103,25 @@ fn micro_batches_and_recomputation_change_no_result() {
             assert!(difference(weight, &start.weights()[name]) > 0.0, "{name} was trained");
         }
     }
+}
+
+#[test]
+fn the_last_weights_are_kept_whatever_the_validation_says() {
+    let shop = Shop::new();
+    // Right answers, which get better with every epoch, and wrong ones, which get worse.
+    let valid = |off| (0..20).map(|i| row(i, off)).collect::<Vec<_>>();
+    let train = |keep, off| {
+        let config = SftConfig { epochs: 3, patience: 0, keep, ..SftConfig::default() };
+        shop.train_judged(config, valid(off))
+    };
+    let apart = |a: &Decoder, b: &Decoder| {
+        let of = |name: &String| difference(&a.weights()[name], &b.weights()[name]);
+        a.weights().keys().map(of).fold(0.0, f64::max)
+    };
+    let last = train(Keep::Last, 1);
+    assert!(apart(&last, &train(Keep::Last, 0)) == 0.0);
+    assert!(apart(&last, &train(Keep::Best, 0)) == 0.0);
+    assert!(apart(&last, &train(Keep::Best, 1)) > 0.0);
 }
 
 #[test]

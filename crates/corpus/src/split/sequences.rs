@@ -53,16 +53,32 @@ impl Sequences {
     /// 1: nothing precedes the first event). A sequence without events is left out.
     pub(super) fn push(&mut self, id: UserId, user: &User, len: usize, first_target: usize) {
         let events = user.events.get(..len).unwrap_or(&user.events);
-        if events.is_empty() {
-            return;
+        if !events.is_empty() {
+            let times = if self.timed { &user.times[..] } else { &[] };
+            self.push_row(id, events, times.get(..len).unwrap_or(times), first_target.max(1));
         }
-        let first_target = first_target.max(1);
+    }
+
+    /// The sequences of the users for which `keep` holds.
+    pub(super) fn of_users(&self, keep: impl Fn(UserId) -> bool) -> Self {
+        let mut kept = Self::new(self.max_history, self.timed);
+        for (row, user) in self.users.iter().enumerate().filter(|(_, user)| keep(**user)) {
+            kept.push_row(*user, self.events(row), self.times(row), self.first_target[row]);
+        }
+        kept
+    }
+
+    fn push_row(
+        &mut self,
+        id: UserId,
+        events: &[ItemId],
+        times: &[Timestamp],
+        first_target: usize,
+    ) {
         let before = self.num_samples();
         self.users.push(id);
         self.events.extend_from_slice(events);
-        if self.timed {
-            self.times.extend(user.times.iter().take(events.len()));
-        }
+        self.times.extend_from_slice(times);
         self.starts.push(self.events.len());
         self.first_target.push(first_target);
         self.first_sample.push(before + events.len().saturating_sub(first_target));

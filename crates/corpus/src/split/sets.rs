@@ -30,6 +30,12 @@ impl TrainSet {
         Self { sequences }
     }
 
+    /// The training events of the users for which `keep` holds.
+    #[must_use]
+    pub fn of_users(&self, keep: impl Fn(UserId) -> bool) -> Self {
+        Self::new(self.sequences.of_users(keep))
+    }
+
     /// Number of users with training events.
     #[must_use]
     pub fn num_sequences(&self) -> usize {

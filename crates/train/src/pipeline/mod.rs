@@ -1,6 +1,7 @@
 //! From a dataset to trained, evaluated and reported policies, stage by stage.
 
 mod compute;
+mod domains;
 mod foundation;
 mod like;
 mod outcome;
@@ -29,6 +30,6 @@ pub use recipe::{
 };
 pub use run::Run;
 pub use stage::{Stage, Training};
-pub use test::{BucketRow, EvaluateReasoning, ThoughtResult};
+pub use test::{BucketRow, DomainReport, EvaluateReasoning, ThoughtResult};
 pub use texts::{TeacherConfig, TextsConfig};
 pub use trained::TrainedPolicy;

@@ -12,7 +12,8 @@ use sidereal_quantizer::QualityReport;
 use sidereal_sid::Catalog;
 
 use super::run::{Run, read_json};
-use super::{BucketRow, Context, Pipeline, Stage, Training};
+use super::test::DOMAINS;
+use super::{BucketRow, Context, DomainReport, Pipeline, Stage, Training};
 use crate::evaluate::Ranking;
 use crate::{JsonLog, Record, ShownGroup, TrainError};
 use sidereal_page::{Card, CardList, Cards, Line, LinePlot, Page, Series, Table};
@@ -27,6 +28,8 @@ pub struct Outcome {
     pub report: Report,
     /// The test of the stages by kind of user.
     pub buckets: Vec<BucketRow>,
+    /// The test by domain; empty where the data have none.
+    pub domains: Vec<DomainReport>,
     /// Quality of the Semantic IDs before suffixes.
     pub quality: QualityReport,
     /// Training records, in order.
@@ -62,6 +65,10 @@ impl Pipeline<'_> {
     ) -> Result<Outcome, TrainError> {
         let report: Report = read_json(&run.path("evaluation.json"))?;
         let buckets: Vec<BucketRow> = read_json(&run.path("buckets.json"))?;
+        let domains = match self.dataset.domains() {
+            Some(_) => read_json(&run.path(DOMAINS))?,
+            None => Vec::new(),
+        };
         let quality: QualityReport = read_json(&run.path("quality.json"))?;
         let last = self.recipe.stages.last().map_or_else(String::new, |stage| stage.name.clone());
         let rankings: Vec<Ranking> = read_json(&run.path(&format!("rankings/{last}.json")))?;
@@ -88,7 +95,7 @@ impl Pipeline<'_> {
         let records = JsonLog::read(log_path)?;
         let catalog = context.catalog.clone();
         let stages = self.recipe.stages.clone();
-        Ok(Outcome { stages, report, buckets, quality, records, showcases, catalog })
+        Ok(Outcome { stages, report, buckets, domains, quality, records, showcases, catalog })
     }
 }
 
@@ -129,6 +136,9 @@ impl Outcome {
             100.0 * self.quality.shared_rate,
         ));
         self.report.push_to(&mut page);
+        for domain in &self.domains {
+            domain.push_to(&mut page);
+        }
         let passes = self.best_of_n();
         if !passes.series.is_empty() {
             page.push(passes);

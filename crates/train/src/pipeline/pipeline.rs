@@ -95,6 +95,7 @@ impl Pipeline<'_> {
     /// Those of every stage; what finished stages wrote stays valid.
     pub fn run(&self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
         self.recipe.check()?;
+        self.check_domains()?;
         let registry = PromptRegistry::builtin()?;
         let prompts = registry.set(&self.recipe.prompts)?;
         let split = match (self.recipe.split, self.published) {
@@ -111,12 +112,15 @@ impl Pipeline<'_> {
         let texts = self.texts(&mut run, &split, &catalog, observer)?;
         self.vocabulary(&mut run, &catalog, &split, prompts, &texts)?;
         let tokenizer = SidTokenizer::load(&run.path("tokenizer"), catalog.spec())?;
-        let binding = Binding::from([
+        let mut binding = Binding::from([
             ("catalogue".to_owned(), catalog.hash()),
             ("tokenizer".to_owned(), run.output_hash("tokenizer", "tokenizer/tokenizer.json")),
             ("prompts".to_owned(), prompts.hash().to_owned()),
             ("split".to_owned(), split.hash()),
         ]);
+        if let Some(domains) = self.dataset.domains() {
+            binding.insert("domains".to_owned(), domains.hash());
+        }
         let constraint = Constraint::new(&catalog, &tokenizer, self.device)?;
         let in_titles = self.recipe.stages.iter().any(|stage| is_over_pool(stage.task));
         let titles = in_titles.then(|| Titles::new(self.dataset, &tokenizer, self.device));

@@ -83,6 +83,13 @@ pub(super) fn check(pool: Option<&CandidatePools>, stages: &[Stage]) -> Result<(
         Some(pool) => check_counts(&[("pool.users", pool.users)])?,
         None => {}
     }
+    let divided = |stage: &&Stage| stage.domains.is_some() && tasks_of(stage).any(shows_pool);
+    if let Some(stage) = stages.iter().find(divided) {
+        let found =
+            stage.domains.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let needed = "nothing: a pool is the same in every stage";
+        return refuse(&format!("stage.{}.domains", stage.name), found, needed);
+    }
     stages.iter().try_for_each(|stage| {
         of_stage(&stage.name, check_stage(stage, pool.map_or(0, |pool| pool.size)))
     })
@@ -314,6 +321,8 @@ mod tests {
             let found = refusal(&stage(rest), POOL);
             assert!(found.contains(named), "{rest}: {found}");
         }
+        let divided = SFT.replace("name = 'sft'", "name = 'sft'\ndomains = ['a', 'b']");
+        assert!(refusal(&divided, POOL).contains("`stage.sft.domains` is a, b"));
         let other = SFT.replace("task = 'title-choice'", "task = 'reasoning'");
         assert!(refusal(&other, POOL).contains("`stage.sft.task` is `reasoning`"));
         assert!(refusal(SFT, "").contains("`pool` is missing"));

@@ -31,6 +31,9 @@ pub struct Stage {
     /// [`Task::TitleSlate`], answered by several. What a supervised
     /// stage learns is said by its mixture.
     pub task: Task,
+    /// The domains whose samples and items it learns from, in validation too; without them all that
+    /// the data have. What may be written, and the test, are always of the whole catalogue.
+    pub domains: Option<Vec<String>>,
     /// What it does.
     pub training: Training,
 }
@@ -85,6 +88,8 @@ struct RawStage {
     #[serde(default = "next_item", skip_serializing_if = "is_next_item")]
     task: Task,
     #[serde(skip_serializing_if = "Option::is_none")]
+    domains: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sft: Option<SftConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rl: Option<RlConfig>,
@@ -107,7 +112,7 @@ impl TryFrom<RawStage> for Stage {
     type Error = String;
 
     fn try_from(raw: RawStage) -> Result<Self, String> {
-        let RawStage { name, label, from, task, sft, rl, reward, preference } = raw;
+        let RawStage { name, label, from, task, domains, sft, rl, reward, preference } = raw;
         let training = match (sft, rl, reward, preference) {
             (Some(config), None, None, None) => Training::Sft(config),
             (None, Some(config), reward, None) => {
@@ -120,16 +125,17 @@ impl TryFrom<RawStage> for Stage {
                 ));
             }
         };
-        Ok(Self { label: label.unwrap_or_else(|| name.clone()), name, from, task, training })
+        let label = label.unwrap_or_else(|| name.clone());
+        Ok(Self { name, label, from, task, domains, training })
     }
 }
 
 impl From<Stage> for RawStage {
     fn from(stage: Stage) -> Self {
-        let Stage { name, label, from, task, training } = stage;
+        let Stage { name, label, from, task, domains, training } = stage;
         let label = Some(label);
         let (sft, rl, reward, preference) = (None, None, None, None);
-        let mut raw = Self { name, label, from, task, sft, rl, reward, preference };
+        let mut raw = Self { name, label, from, task, domains, sft, rl, reward, preference };
         match training {
             Training::Sft(config) => raw.sft = Some(config),
             Training::Preference(config) => raw.preference = Some(config),
@@ -168,6 +174,12 @@ pub(super) fn check(stages: &[Stage]) -> Result<(), TrainError> {
             && !before.iter().any(|other| other.name == *from)
         {
             return refuse(stage, "from", from, "the name of an earlier stage");
+        }
+        if let Some(names) = &stage.domains
+            && (names.is_empty() || (1..names.len()).any(|at| names[..at].contains(&names[at])))
+        {
+            let needed = "at least one domain, none twice; without the key, all";
+            return refuse(stage, "domains", &names.join(", "), needed);
         }
         match &stage.training {
             Training::Sft(config) => config.check(name)?,

@@ -2,6 +2,7 @@
 
 mod buckets;
 mod decode;
+mod domains;
 mod lists;
 mod pool;
 mod tables;
@@ -10,14 +11,17 @@ mod thoughts;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use sidereal_baselines::{Case, ItemTransition, Popularity, TransitionSearch, evaluate};
-use sidereal_corpus::{HeldOut, ItemId, Sample, SampleId};
+use sidereal_baselines::{
+    Case, ItemTransition, Popularity, Transition, TransitionConfig, TransitionSearch, evaluate,
+};
+use sidereal_corpus::{HeldOut, ItemId, Sample, SampleId, Split as DataSplit};
 use sidereal_metrics::{
     Bootstrap, BootstrapConfig, Candidates, Level, Metric, Report, ScoreKind, SeenItems, Split,
 };
 use sidereal_policy::Scoring;
 
 pub use self::buckets::BucketRow;
+pub use self::domains::DomainReport;
 pub use self::thoughts::{EvaluateReasoning, ThoughtResult};
 
 use self::buckets::Buckets;
@@ -73,7 +77,9 @@ impl Pipeline<'_> {
         self.bind_pool(&mut inputs)?;
         let names: Vec<&str> = self.references.iter().map(|reference| reference.name).collect();
         inputs.insert("references".to_owned(), hash_of(&names)?);
-        run.stage("test", inputs, &["evaluation.json", "buckets.json"], |run| {
+        let mut outputs = vec!["evaluation.json", "buckets.json"];
+        outputs.extend(self.dataset.domains().map(|_| DOMAINS));
+        run.stage("test", inputs, &outputs, |run| {
             let resamples = self.recipe.evaluate.resamples;
             let bootstrap = BootstrapConfig::new(self.recipe.seed).with_resamples(resamples);
             let mut tables = Tables {
@@ -86,13 +92,13 @@ impl Pipeline<'_> {
                 },
                 kept: BTreeMap::new(),
             };
-            let sequences: Vec<&[ItemId]> =
-                context.split.train.sequences().map(|sequence| sequence.events).collect();
-            let popularity = Popularity::fit(self.dataset.num_items(), &sequences)?;
-            let transitions = self.transitions(context, &sequences)?;
+            let num_items = self.dataset.num_items();
+            let popularity =
+                self.fitted(context, |split| Ok(Popularity::fit(num_items, &events_of(split))?))?;
+            let transitions = self.fitted(context, |split| self.transitions(split))?;
             let mut recommenders = vec![
-                Reference { name: "popularity", recommender: &popularity },
-                Reference { name: TRANSITIONS, recommender: &transitions },
+                Reference { name: "popularity", recommender: &*popularity },
+                Reference { name: TRANSITIONS, recommender: &*transitions },
             ];
             recommenders.extend(self.references);
             let mut buckets = Vec::new();
@@ -101,13 +107,22 @@ impl Pipeline<'_> {
                 buckets = self.test_policies(run, context, &mut tables)?;
             }
             self.test_in_pools(run, context, &recommenders, &mut tables)?;
-            for (system, against) in self.comparisons() {
-                tables.compare(&system, &against)?;
-                tables.compare(&thinking(&system), &thinking(&against))?;
+            self.compare(&mut tables)?;
+            if self.dataset.domains().is_some() {
+                write_json(&run.path(DOMAINS), &self.by_domain(&tables)?)?;
             }
             write_json(&run.path("buckets.json"), &buckets)?;
             write_json(&run.path("evaluation.json"), &tables.report)
         })
+    }
+
+    /// The paired tests of the systems that are compared.
+    fn compare(&self, tables: &mut Tables) -> Result<(), TrainError> {
+        for (system, against) in self.comparisons() {
+            tables.compare(&system, &against)?;
+            tables.compare(&thinking(&system), &thinking(&against))?;
+        }
+        Ok(())
     }
 
     /// Stages that are tested as they think.
@@ -192,20 +207,25 @@ impl Pipeline<'_> {
         Ok(by_bucket)
     }
 
-    /// Item transitions with settings chosen on the validation set.
-    fn transitions(
-        &self,
-        context: &Context<'_>,
-        sequences: &[&[ItemId]],
-    ) -> Result<ItemTransition, TrainError> {
-        let cases: Vec<Case<'_, SampleId>> =
-            context.split.valid.samples().map(Case::from).collect();
+    /// Item transitions with settings chosen on the validation set; the usual ones without one.
+    fn transitions(&self, split: &DataSplit) -> Result<ItemTransition, TrainError> {
+        let (num_items, sequences) = (self.dataset.num_items(), events_of(split));
+        let cases: Vec<Case<'_, SampleId>> = split.valid.samples().map(Case::from).collect();
+        if cases.is_empty() {
+            let settings = Transition::try_from(TransitionConfig::default())?;
+            return Ok(ItemTransition::fit(&settings, num_items, &sequences)?);
+        }
         let search = TransitionSearch::new(Metric::Ndcg(TEN), SeenItems::Kept);
-        let selection = search.run(self.dataset.num_items(), sequences, &cases)?;
+        let selection = search.run(num_items, &sequences, &cases)?;
         tracing::info!(settings = ?selection.best.settings.config(), "item transitions");
         let settings = &selection.best.settings;
-        Ok(ItemTransition::fit(settings, self.dataset.num_items(), sequences)?)
+        Ok(ItemTransition::fit(settings, num_items, &sequences)?)
     }
+}
+
+/// Every user's training events.
+fn events_of(split: &DataSplit) -> Vec<&[ItemId]> {
+    split.train.sequences().map(|sequence| sequence.events).collect()
 }
 
 /// Popularity, item transitions and the caller's references over all items.
@@ -232,6 +252,9 @@ fn test_recommenders(
     }
     Ok(())
 }
+
+/// The tables by domain.
+pub(super) const DOMAINS: &str = "domains.json";
 
 /// Where a stage's rankings are within a run's folder.
 pub(crate) fn rankings_file(stage: &str) -> String {

@@ -25,7 +25,7 @@ pub struct TrainedPolicy {
     pub tokenizer: SidTokenizer,
     /// Items and their Semantic IDs.
     pub catalog: Catalog,
-    /// Hashes of `catalogue`, `tokenizer`, `prompts` and `split`.
+    /// Hashes of `catalogue`, `tokenizer`, `prompts` and `split`, and of `domains` where the data have several.
     pub made_for: Binding,
 }
 

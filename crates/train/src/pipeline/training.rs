@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{HeldOut as _, Rendered, Sample, Task, Tasks, Wording};
 use sidereal_policy::Decoder;
 
+use super::domains::Scope;
 use super::foundation::PRETRAINED;
 use super::pool::is_over_pool;
 use super::run::{Run, hash_of};
@@ -26,6 +27,8 @@ struct Workshop<'a> {
     /// What the stage's policy is asked.
     task: Task,
     context: &'a Context<'a>,
+    /// What it learns from.
+    scope: Scope<'a>,
     tasks: Tasks<'a>,
     encoder: Encoder<'a>,
     checkpoints: Checkpoints,
@@ -81,11 +84,13 @@ impl Pipeline<'_> {
             tracing::info!(stage = stage.name, parameters = model.num_parameters(), "training");
             let Context { catalog, prompts, texts, split, .. } = context;
             let pools = self.pools(&split.train, catalog)?;
+            let scope = self.scope(stage, context)?;
             let workshop = Workshop {
                 stage: &stage.name,
                 task: stage.task,
                 context,
-                tasks: self.tasks(catalog, prompts, texts, pools.as_ref())?,
+                tasks: scope.tasks(self.tasks(catalog, prompts, texts, pools.as_ref())?),
+                scope,
                 encoder: Encoder::new(&context.tokenizer, &context.catalog, context.prompts)?,
                 checkpoints: checkpoints.clone(),
             };
@@ -105,8 +110,8 @@ impl Pipeline<'_> {
     }
 
     /// Validation samples of the users drawn by seed.
-    fn valid_samples<'c>(&self, context: &'c Context<'_>) -> Vec<Sample<'c>> {
-        let mut samples: Vec<Sample<'c>> = context.split.valid.samples().collect();
+    fn valid_samples<'w>(&self, workshop: &'w Workshop<'_>) -> Vec<Sample<'w>> {
+        let mut samples: Vec<Sample<'w>> = workshop.scope.split.valid.samples().collect();
         samples.shuffle(&mut ChaCha8Rng::seed_from_u64(self.recipe.seed));
         samples.truncate(self.recipe.evaluate.valid_users);
         samples

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use rayon::prelude::*;
 use sidereal_corpus::{
-    Chat, Cursor, Dataset, ItemId, Mixture, Rendered, Row, Shard, Task, Tasks, TrainSet, Wording,
+    Chat, Cursor, ItemId, Mixture, Rendered, Row, Shard, Task, Tasks, TrainSet, Wording,
 };
 
 use super::lessons::{Epoch, Lessons};
@@ -32,8 +32,6 @@ pub struct MixedTasks<'a> {
 /// What a mixture of tasks is drawn from.
 #[derive(Debug, Clone, Copy)]
 pub struct MixedData<'a> {
-    /// Items.
-    pub dataset: &'a Dataset,
     /// Events to learn from.
     pub train: &'a TrainSet,
     /// Their wording, with the texts that the tasks need.
@@ -141,7 +139,7 @@ impl Lessons for MixedTasks<'_> {
 impl MixedData<'_> {
     /// The rows of a task that there is something to learn from.
     fn source(&self, task: Task) -> Result<Source, TrainError> {
-        let Self { dataset, train, tasks, encoder, .. } = self;
+        let Self { train, tasks, encoder, .. } = self;
         let learnable = |found: Result<Option<Rendered>, _>| match found {
             Ok(found) => Ok(found.is_some_and(|rendered| !rendered.completion.is_empty())),
             Err(error) => Err(TrainError::Corpus(error)),
@@ -150,7 +148,7 @@ impl MixedData<'_> {
             return Ok(Source::Folded(encoder.train(tasks, train, task)?));
         }
         if task.is_about_an_item() {
-            let items: Vec<ItemId> = (0..).map(ItemId).take(dataset.num_items()).collect();
+            let items: Vec<ItemId> = tasks.items().collect();
             let kept = items
                 .into_par_iter()
                 .map(|item| Ok(learnable(tasks.item(task, item, Wording::First))?.then_some(item)));

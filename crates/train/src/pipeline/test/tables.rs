@@ -41,6 +41,33 @@ impl Measured<'_> {
 }
 
 impl Tables {
+    /// The same protocol and intervals, and no rows yet.
+    pub(super) fn without_rows(&self) -> Self {
+        Self {
+            report: Report::default(),
+            bootstrap: self.bootstrap.clone(),
+            split: self.split.clone(),
+            kept: BTreeMap::new(),
+        }
+    }
+
+    /// Every system's run with seen items kept and how it was measured, in the order of the rows.
+    pub(super) fn kept(&self) -> impl Iterator<Item = (Measured<'_>, &RankingRun<SampleId>)> {
+        self.report.rows().iter().filter_map(|row| {
+            let (protocol, run) = self.kept.get(&row.system)?;
+            let how = Measured {
+                system: &row.system,
+                candidates: protocol.candidates,
+                seen_items: protocol.seen_items,
+                level: protocol.level,
+                beam_width: protocol.beam_width,
+                chains: protocol.chains,
+                score: protocol.score,
+            };
+            (row.protocol == *protocol).then_some((how, run))
+        })
+    }
+
     /// Adds a row, with `more` values behind those of the ranks.
     pub(super) fn push(
         &mut self,

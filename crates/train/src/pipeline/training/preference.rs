@@ -3,13 +3,13 @@
 use rand::seq::SliceRandom as _;
 use rand::{Rng, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use sidereal_corpus::{ItemId, Negatives, Sample};
+use sidereal_corpus::{ItemId, Sample};
 use sidereal_policy::{BeamSearch, CompletionToken, Decoder};
 
 use super::{Workshop, prompts_of};
 use crate::TrainError;
 use crate::encode::{Prompt, scored_codes};
-use crate::evaluate::rank;
+use crate::evaluate::rank_without;
 use crate::observe::Observer;
 use crate::pipeline::Pipeline;
 use crate::pipeline::pool::is_over_pool;
@@ -26,7 +26,7 @@ impl Pipeline<'_> {
     ) -> Result<Decoder, TrainError> {
         let Workshop { context, tasks, encoder, task, .. } = workshop;
         let pairs = self.pairs(config, &model, workshop, observer)?;
-        let valid = prompts_of(tasks, encoder, *task, &self.valid_samples(context))?;
+        let valid = prompts_of(tasks, encoder, *task, &self.valid_samples(workshop))?;
         let training = PreferenceTraining {
             stage: workshop.stage,
             config,
@@ -47,9 +47,9 @@ impl Pipeline<'_> {
         workshop: &Workshop<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Vec<Preference>, TrainError> {
-        let Workshop { context, tasks, encoder, task, .. } = workshop;
+        let Workshop { context, tasks, encoder, task, scope, .. } = workshop;
         let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
-        let train = &context.split.train;
+        let train = &scope.split.train;
         let mut order: Vec<usize> = (0..train.num_samples()).collect();
         order.shuffle(&mut rng);
         order.truncate(config.steps * config.pairs_per_step);
@@ -63,7 +63,7 @@ impl Pipeline<'_> {
                 prompts.iter().map(|prompt| of_pool(prompt, count, &mut rng)).collect()
             }
             Some(kind) => {
-                let negatives = Negatives::new(kind, train, &context.catalog)?;
+                let negatives = scope.negatives(kind, &context.catalog)?;
                 samples
                     .iter()
                     .map(|sample| Ok(negatives.draw(sample, count, &mut rng)?))
@@ -73,7 +73,8 @@ impl Pipeline<'_> {
                 let (beam_width, scoring) = (count + 1, config.scoring);
                 let search = BeamSearch { model, constraint, beam_width, scoring };
                 let (pad, size) = (context.tokenizer.pad(), self.recipe.evaluate.batch_size);
-                rank(&search, &prompts, pad, size, "negatives", observer)?
+                let excluded = scope.excluded(constraint.trie())?;
+                rank_without(&excluded, &search, &prompts, pad, size, "negatives", observer)?
                     .into_iter()
                     .map(|ranking| ranking.misses(count))
                     .collect()

@@ -55,8 +55,8 @@ impl Pipeline<'_> {
         config: &RlConfig,
         workshop: &Workshop<'_>,
     ) -> Result<Vec<Prompt>, TrainError> {
-        let Workshop { context, tasks, encoder, task, .. } = workshop;
-        let samples = self.valid_samples(context);
+        let Workshop { tasks, encoder, task, .. } = workshop;
+        let samples = self.valid_samples(workshop);
         if is_over_pool(*task) {
             return prompts_of(tasks, encoder, *task, &samples);
         }
@@ -74,9 +74,10 @@ impl Pipeline<'_> {
         config: &RlConfig,
         workshop: &Workshop<'_>,
     ) -> Result<Vec<RlPrompt>, TrainError> {
-        let Workshop { context, tasks, encoder, task, .. } = workshop;
+        let Workshop { scope, tasks, encoder, task, .. } = workshop;
+        let train = &scope.split.train;
         let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
-        let mut order: Vec<usize> = (0..context.split.train.num_samples()).collect();
+        let mut order: Vec<usize> = (0..train.num_samples()).collect();
         order.shuffle(&mut rng);
         order.truncate(config.steps * config.prompts_per_step * config.max_draws);
         let asked = |rendered: &[Rendered]| {
@@ -86,7 +87,7 @@ impl Pipeline<'_> {
                 .collect()
         };
         if is_over_pool(*task) {
-            let samples = order.iter().filter_map(|index| context.split.train.sample(*index));
+            let samples = order.iter().filter_map(|index| train.sample(*index));
             return asked(&rendered_of(tasks, *task, &samples.collect::<Vec<_>>())?);
         }
         let titles = part(order.len(), config.alignment_share);
@@ -94,7 +95,7 @@ impl Pipeline<'_> {
         let thought = part(order.len(), share);
         order.truncate(order.len() - titles);
         let rendered = |order: &[usize], task| {
-            let samples = order.iter().filter_map(|index| context.split.train.sample(*index));
+            let samples = order.iter().filter_map(|index| train.sample(*index));
             samples.map(|sample| tasks.asked(task, &sample)).collect::<Result<Vec<_>, _>>()
         };
         let (thought, direct) = order.split_at(thought.min(order.len()));
@@ -102,7 +103,7 @@ impl Pipeline<'_> {
             [rendered(thought, Task::Reasoning)?, rendered(direct, Task::NextItem)?].concat();
         if titles > 0 {
             let mut items: Vec<Rendered> = tasks
-                .train(&context.split.train, &[Task::TitleToSid], Wording::First)
+                .train(train, &[Task::TitleToSid], Wording::First)
                 .collect::<Result<_, _>>()?;
             items.shuffle(&mut rng);
             rendered.extend(items.into_iter().cycle().take(titles));

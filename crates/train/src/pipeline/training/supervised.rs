@@ -21,8 +21,9 @@ impl Pipeline<'_> {
         workshop: &Workshop<'_>,
         observer: &mut dyn Observer,
     ) -> Result<Decoder, TrainError> {
-        let Workshop { context, tasks, encoder, task, .. } = workshop;
-        let valid = rendered_of(tasks, *task, &self.valid_samples(context))?
+        let Workshop { context, tasks, encoder, task, scope, .. } = workshop;
+        let train = &scope.split.train;
+        let valid = rendered_of(tasks, *task, &self.valid_samples(workshop))?
             .iter()
             .map(|sample| encoder.sequence(sample))
             .collect::<Result<_, TrainError>>()?;
@@ -36,8 +37,7 @@ impl Pipeline<'_> {
         };
         if let Some(mixture) = &config.mixture {
             let data = MixedData {
-                dataset: self.dataset,
-                train: &context.split.train,
+                train,
                 tasks,
                 encoder,
                 chats: if mixture.chat > 0.0 { &context.texts.chats } else { &[] },
@@ -45,13 +45,13 @@ impl Pipeline<'_> {
             let lessons = MixedTasks::new(mixture, config, data, self.recipe.seed)?;
             return sft.run(model, &SftData { lessons: &lessons, valid }, observer);
         }
-        let train = |task| encoder.train(tasks, &context.split.train, task);
+        let sequences = |task| encoder.train(tasks, train, task);
         let mut alignment = Vec::new();
         if config.alignment_share > 0.0 {
-            alignment.extend(train(Task::TitleToSid)?);
-            alignment.extend(train(Task::SidToTitle)?);
+            alignment.extend(sequences(Task::TitleToSid)?);
+            alignment.extend(sequences(Task::SidToTitle)?);
         }
-        let plain = train(Task::NextItem)?;
+        let plain = sequences(Task::NextItem)?;
         let next_item = |epoch: usize| {
             if config.augment.is_off() {
                 Ok(plain.clone())
@@ -77,10 +77,10 @@ impl Pipeline<'_> {
         workshop: &Workshop<'_>,
         epoch: usize,
     ) -> Result<Vec<Sequence>, TrainError> {
-        let Workshop { context, tasks, encoder, .. } = workshop;
+        let Workshop { scope, tasks, encoder, .. } = workshop;
         let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
         rng.set_stream(epoch as u64);
-        context
+        scope
             .split
             .train
             .sequences()

@@ -1,0 +1,109 @@
+//! Stages that learn from some of the data's domains alone.
+
+use std::borrow::Cow;
+
+use sidereal_corpus::{
+    DomainId, Domains, HeldOut as _, ItemId, NegativeKind, Negatives, Split, Tasks,
+};
+use sidereal_policy::Excluded;
+use sidereal_sid::{Catalog, Trie};
+
+use super::{Context, Pipeline, Stage, Training};
+use crate::TrainError;
+
+/// What a stage learns from and validates itself on.
+pub(super) struct Scope<'a> {
+    /// Samples of its users.
+    pub(super) split: Cow<'a, Split>,
+    /// Items of its domains, by identity; `None` for all items.
+    items: Option<Vec<ItemId>>,
+}
+
+impl Pipeline<'_> {
+    /// Accepts stages whose domains the data have.
+    pub(super) fn check_domains(&self) -> Result<(), TrainError> {
+        self.recipe.stages.iter().try_for_each(|stage| self.domains_of(stage).map(drop))
+    }
+
+    /// The data's domains and those of a stage; `None` for a stage that learns from all there is.
+    fn domains_of(&self, stage: &Stage) -> Result<Option<(&Domains, Vec<DomainId>)>, TrainError> {
+        let Some(names) = &stage.domains else { return Ok(None) };
+        let Some(domains) = self.dataset.domains() else {
+            return Err(TrainError::Setting {
+                field: format!("stage.{}.domains", stage.name),
+                found: names.join(", "),
+                needed: "nothing: the data are of one source",
+            });
+        };
+        let find = |name: &String| {
+            domains.find(name).ok_or_else(|| TrainError::UnknownDomain {
+                stage: stage.name.clone(),
+                name: name.clone(),
+                found: domains.names().join(", "),
+            })
+        };
+        let found = names.iter().map(find).collect::<Result<_, _>>()?;
+        Ok(Some((domains, found)))
+    }
+
+    /// What a stage learns from: the samples and items of its domains.
+    pub(super) fn scope<'c>(
+        &self,
+        stage: &Stage,
+        context: &'c Context<'_>,
+    ) -> Result<Scope<'c>, TrainError> {
+        let Some((domains, asked)) = self.domains_of(stage)? else {
+            return Ok(Scope { split: Cow::Borrowed(&context.split), items: None });
+        };
+        let within = |domain: Option<DomainId>| domain.is_some_and(|it| asked.contains(&it));
+        let split = context.split.of_users(|user| within(domains.of_user(user)));
+        // A mixture may do without events.
+        let supervised = matches!(stage.training, Training::Sft(_));
+        let sets = [
+            ("training", supervised || split.train.num_samples() > 0),
+            ("validation", split.valid.num_samples() > 0),
+        ];
+        if let Some((set, _)) = sets.into_iter().find(|(_, enough)| !enough) {
+            let names = stage.domains.iter().flatten().map(String::as_str).collect::<Vec<_>>();
+            let (stage, domains) = (stage.name.clone(), names.join(", "));
+            return Err(TrainError::NoDomainSamples { stage, domains, set });
+        }
+        let all = (0..).map(ItemId).take(self.dataset.num_items());
+        let items = all.filter(|item| within(domains.of_item(*item))).collect();
+        Ok(Scope { split: Cow::Owned(split), items: Some(items) })
+    }
+}
+
+impl Scope<'_> {
+    /// Tasks that are about these items.
+    pub(super) fn tasks<'t>(&self, tasks: Tasks<'t>) -> Tasks<'t> {
+        match &self.items {
+            Some(items) => tasks.with_items(items.clone()),
+            None => tasks,
+        }
+    }
+
+    /// Negatives among these items.
+    pub(super) fn negatives<'c>(
+        &self,
+        kind: NegativeKind,
+        catalog: &'c Catalog,
+    ) -> Result<Negatives<'c>, TrainError> {
+        let train = &self.split.train;
+        Ok(match &self.items {
+            Some(items) => {
+                let keep = |item: ItemId| items.binary_search(&item).is_ok();
+                Negatives::among(kind, train, catalog, keep)?
+            }
+            None => Negatives::new(kind, train, catalog)?,
+        })
+    }
+
+    /// What a search among these items leaves out.
+    pub(super) fn excluded(&self, trie: &Trie) -> Result<Excluded, TrainError> {
+        Ok(match &self.items {
+            Some(items) => Excluded::all_but(trie, items.iter().copied())?,
+            None => Excluded::default(),
+        })
+    }
+}
