@@ -31,7 +31,10 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let recipe = args.settings.recipe(&[("demo", include_str!("recipes/demo.toml"))])?;
+    let recipe = args.settings.recipe(&[
+        ("demo", include_str!("recipes/demo.toml")),
+        ("fresh", include_str!("recipes/demo-fresh.toml")),
+    ])?;
     let file = |name: &str| args.shop.join(name);
     let options = ReadOptions::new(recipe.seed);
     let dataset = read(&file("shop.inter"), &file("shop.item"), &options)?.dataset;

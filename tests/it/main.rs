@@ -9,5 +9,6 @@ mod reasoning;
 mod recipes;
 mod shop;
 mod titles;
+mod users;
 mod weights;
 mod worded;

@@ -49,9 +49,9 @@ pub enum TrainError {
     /// A stage of a domain that the data do not have.
     #[error("stage `{stage}` learns from domain `{name}`; the data have {found}")]
     UnknownDomain { stage: String, name: String, found: String },
-    /// A stage of domains in which there is nothing to learn from or to validate on.
-    #[error("stage `{stage}`: {domains} has no {set} samples")]
-    NoDomainSamples { stage: String, domains: String, set: &'static str },
+    /// A stage of domains or users of whom there is nothing to learn from or to validate on.
+    #[error("stage `{stage}`: {part} has no {set} samples")]
+    NothingInScope { stage: String, part: String, set: &'static str },
     /// The run's folder holds a run with other settings.
     #[error("`{}` holds a run with another `{part}`: choose another folder or delete it", path.display())]
     OtherRun { path: PathBuf, part: String },

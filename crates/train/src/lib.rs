@@ -81,7 +81,7 @@ pub use pipeline::{
     BucketRow, CandidatePools, Compute, DomainReport, EmbedConfig, EvaluateConfig,
     EvaluateReasoning, ModelConfig, Outcome, Pipeline, PretrainedConfig, Published, Recipe,
     Reference, Run, Showcase, SidConfig, SplitConfig, Stage, TeacherConfig, TextsConfig,
-    ThoughtResult, TokenizerConfig, TrainedPolicy, Training,
+    ThoughtResult, TokenizerConfig, TrainedPolicy, Training, UserShare,
 };
 pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};
 pub use reasoning::{Thinker, Thinking, Thought, ThoughtRollout};

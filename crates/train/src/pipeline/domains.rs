@@ -1,14 +1,17 @@
-//! Stages that learn from some of the data's domains alone.
+//! Stages that learn from some of the data's domains, or of its users, alone.
 
 use std::borrow::Cow;
 
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{
-    DomainId, Domains, HeldOut as _, ItemId, NegativeKind, Negatives, Split, Tasks,
+    DomainId, Domains, HeldOut as _, ItemId, NegativeKind, Negatives, Split, Tasks, UserId,
 };
 use sidereal_policy::Excluded;
 use sidereal_sid::{Catalog, Trie};
 
-use super::{Context, Pipeline, Stage, Training};
+use super::{Context, Pipeline, Stage, Training, UserShare};
 use crate::TrainError;
 
 /// What a stage learns from and validates itself on.
@@ -46,31 +49,56 @@ impl Pipeline<'_> {
         Ok(Some((domains, found)))
     }
 
-    /// What a stage learns from: the samples and items of its domains.
+    /// What a stage learns from: the samples and items of its domains, of its users.
     pub(super) fn scope<'c>(
         &self,
         stage: &Stage,
         context: &'c Context<'_>,
     ) -> Result<Scope<'c>, TrainError> {
-        let Some((domains, asked)) = self.domains_of(stage)? else {
-            return Ok(Scope { split: Cow::Borrowed(&context.split), items: None });
-        };
-        let within = |domain: Option<DomainId>| domain.is_some_and(|it| asked.contains(&it));
-        let split = context.split.of_users(|user| within(domains.of_user(user)));
+        let mut scope = Scope { split: Cow::Borrowed(&context.split), items: None };
+        if let Some((domains, asked)) = self.domains_of(stage)? {
+            let within = |domain: Option<DomainId>| domain.is_some_and(|it| asked.contains(&it));
+            scope.split = Cow::Owned(context.split.of_users(|user| within(domains.of_user(user))));
+            let all = (0..).map(ItemId).take(self.dataset.num_items());
+            scope.items = Some(all.filter(|item| within(domains.of_item(*item))).collect());
+        }
+        if let Some(share) = stage.users {
+            let users = self.users_of(share);
+            let mut split = scope.split.into_owned();
+            split.train = split.train.of_users(|user| users.binary_search(&user).is_ok());
+            scope.split = Cow::Owned(split);
+        }
         // A mixture may do without events.
         let supervised = matches!(stage.training, Training::Sft(_));
         let sets = [
-            ("training", supervised || split.train.num_samples() > 0),
-            ("validation", split.valid.num_samples() > 0),
+            ("training", supervised || scope.split.train.num_samples() > 0),
+            ("validation", scope.split.valid.num_samples() > 0),
         ];
-        if let Some((set, _)) = sets.into_iter().find(|(_, enough)| !enough) {
-            let names = stage.domains.iter().flatten().map(String::as_str).collect::<Vec<_>>();
-            let (stage, domains) = (stage.name.clone(), names.join(", "));
-            return Err(TrainError::NoDomainSamples { stage, domains, set });
+        let limited = stage.domains.is_some() || stage.users.is_some();
+        if let Some((set, _)) = sets.into_iter().find(|(_, enough)| limited && !enough) {
+            let domains = stage.domains.as_ref().map(|names| names.join(", "));
+            let users =
+                stage.users.map(|UserShare { from, to }| format!("users from {from} to {to}"));
+            let part = domains.into_iter().chain(users).collect::<Vec<_>>().join(", ");
+            return Err(TrainError::NothingInScope { stage: stage.name.clone(), part, set });
         }
-        let all = (0..).map(ItemId).take(self.dataset.num_items());
-        let items = all.filter(|item| within(domains.of_item(*item))).collect();
-        Ok(Scope { split: Cow::Owned(split), items: Some(items) })
+        Ok(scope)
+    }
+
+    /// The users of a share, ascending.
+    fn users_of(&self, share: UserShare) -> Vec<UserId> {
+        let mut users: Vec<UserId> = (0..).map(UserId).take(self.dataset.num_users()).collect();
+        users.shuffle(&mut ChaCha8Rng::seed_from_u64(self.recipe.seed));
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a count"
+        )]
+        let at = |share: f64| (share * users.len() as f64).round() as usize;
+        let (from, to) = (at(share.from), at(share.to));
+        let mut users = users[from..to].to_vec();
+        users.sort_unstable();
+        users
     }
 }
 

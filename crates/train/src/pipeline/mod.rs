@@ -29,7 +29,7 @@ pub use recipe::{
     TokenizerConfig,
 };
 pub use run::Run;
-pub use stage::{Stage, Training};
+pub use stage::{Stage, Training, UserShare};
 pub use test::{BucketRow, DomainReport, EvaluateReasoning, ThoughtResult};
 pub use texts::{TeacherConfig, TextsConfig};
 pub use trained::TrainedPolicy;

@@ -34,8 +34,21 @@ pub struct Stage {
     /// The domains whose samples and items it learns from, in validation too; without them all that
     /// the data have. What may be written, and the test, are always of the whole catalogue.
     pub domains: Option<Vec<String>>,
+    /// The users whose events it learns from; without them all. Validation is of all users.
+    pub users: Option<UserShare>,
     /// What it does.
     pub training: Training,
+}
+
+/// A part of the users, who stand in an order drawn by the recipe's seed: shares that do not overlap have
+/// no user in common. Reinforcement may so ask what supervised training has not learned.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserShare {
+    /// Where it begins. Range `[0, 1)`.
+    pub from: f64,
+    /// Where it ends. Range `(from, 1]`.
+    pub to: f64,
 }
 
 /// What a stage does.
@@ -90,6 +103,8 @@ struct RawStage {
     #[serde(skip_serializing_if = "Option::is_none")]
     domains: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<UserShare>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sft: Option<SftConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rl: Option<RlConfig>,
@@ -112,7 +127,7 @@ impl TryFrom<RawStage> for Stage {
     type Error = String;
 
     fn try_from(raw: RawStage) -> Result<Self, String> {
-        let RawStage { name, label, from, task, domains, sft, rl, reward, preference } = raw;
+        let RawStage { name, label, from, task, domains, users, sft, rl, reward, preference } = raw;
         let training = match (sft, rl, reward, preference) {
             (Some(config), None, None, None) => Training::Sft(config),
             (None, Some(config), reward, None) => {
@@ -126,16 +141,16 @@ impl TryFrom<RawStage> for Stage {
             }
         };
         let label = label.unwrap_or_else(|| name.clone());
-        Ok(Self { name, label, from, task, domains, training })
+        Ok(Self { name, label, from, task, domains, users, training })
     }
 }
 
 impl From<Stage> for RawStage {
     fn from(stage: Stage) -> Self {
-        let Stage { name, label, from, task, domains, training } = stage;
+        let Stage { name, label, from, task, domains, users, training } = stage;
         let label = Some(label);
         let (sft, rl, reward, preference) = (None, None, None, None);
-        let mut raw = Self { name, label, from, task, domains, sft, rl, reward, preference };
+        let mut raw = Self { name, label, from, task, domains, users, sft, rl, reward, preference };
         match training {
             Training::Sft(config) => raw.sft = Some(config),
             Training::Preference(config) => raw.preference = Some(config),
@@ -180,6 +195,12 @@ pub(super) fn check(stages: &[Stage]) -> Result<(), TrainError> {
         {
             let needed = "at least one domain, none twice; without the key, all";
             return refuse(stage, "domains", &names.join(", "), needed);
+        }
+        if let Some(UserShare { from, to }) = stage.users
+            && !(0.0 <= from && from < to && to <= 1.0)
+        {
+            let needed = "a part of 0 to 1 that begins before it ends";
+            return refuse(stage, "users", &format!("{from} to {to}"), needed);
         }
         match &stage.training {
             Training::Sft(config) => config.check(name)?,
