@@ -1,12 +1,13 @@
 //! Two shops as domains of one run: stages that learn from one of them, and the test by domain.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use sidereal::corpus::{Dataset, Item, ItemId, User};
-use sidereal::metrics::Metric;
-use sidereal::train::{Outcome, Recipe, Record};
+use sidereal::corpus::{Dataset, Item, ItemId, SampleId, User};
+use sidereal::metrics::{Candidates, Metric};
+use sidereal::train::{Outcome, Ranking, Recipe, Record};
 
 use crate::pipeline::run;
 use crate::shop::{self, Kill};
@@ -59,6 +60,7 @@ fn a_stage_learns_from_its_domains_alone_and_is_tested_on_all() {
     assert!(made_for.contains(&up.domains().unwrap().hash()));
 
     by_domain(&outcome);
+    within_domains(&up, &out);
 
     // Killed, the run ends with the same files.
     let broken = dir.path().join("broken");
@@ -106,13 +108,48 @@ fn by_domain(outcome: &Outcome) {
             .iter()
             .all(|name| systems.contains(name))
     );
-    for text in outcome.domains.iter().map(ToString::to_string) {
-        for pair in ["sft − alignment: HR@10", "both − item transitions: NDCG@10"] {
+    for (part, num_items) in outcome.domains.iter().zip([40, 24]) {
+        let text = part.to_string();
+        for pair in [
+            "sft − alignment: HR@10",
+            "both − item transitions: NDCG@10",
+            "sft, in the domain − alignment, in the domain: HR@10",
+            "both, in the domain − item transitions, in the domain: NDCG@10",
+        ] {
             assert!(text.contains(pair), "{text}");
         }
+        let rows: Vec<_> = part.report.rows().iter().collect();
+        let within = |name: &str| {
+            let name = format!("{name}, in the domain");
+            *rows.iter().find(|row| row.system == name).unwrap()
+        };
+        for system in ["popularity", "item transitions", "alignment", "beams", "both"] {
+            assert_eq!(within(system).protocol.candidates, Candidates::Domain(num_items));
+        }
+        // Popularity knows the domain in either case.
+        let popular = rows.iter().find(|row| row.system == "popularity").unwrap();
+        assert_eq!(popular.values, within("popularity").values);
     }
     let page = outcome.page("two shops").render().unwrap();
     assert!(page.contains("users of hats: ") && page.contains("users of house: "));
+}
+
+/// Every user's items of the test within domains are of the user's domain, and as many as beams.
+fn within_domains(dataset: &Dataset, out: &Path) {
+    let domains = dataset.domains().unwrap();
+    for stage in OF_THE_HOUSE {
+        let path = out.join("rankings").join(format!("{stage}.domain.json"));
+        let rankings: Vec<Ranking> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        assert_eq!(rankings.len(), 90);
+        for ranking in rankings {
+            let SampleId::Event { user, .. } = ranking.id else { unreachable!() };
+            let domain = domains.of_user(user);
+            assert_eq!(domains.of_item(ranking.target), domain);
+            let found: BTreeSet<ItemId> = ranking.found.iter().flatten().copied().collect();
+            assert_eq!(found.len(), 10);
+            assert!(found.iter().all(|item| domains.of_item(*item) == domain));
+        }
+    }
 }
 
 #[test]

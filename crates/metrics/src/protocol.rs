@@ -88,6 +88,8 @@ pub enum Candidates {
     Sampled(usize),
     /// A pool of this many items that is part of the prompt.
     Pool(usize),
+    /// The items of the user's domain, this many, of a catalogue of several.
+    Domain(usize),
 }
 
 /// Whether the user's earlier items were taken out of the ranking.
@@ -172,6 +174,7 @@ impl fmt::Display for Protocol {
             Candidates::All => f.write_str(", all items"),
             Candidates::Sampled(n) => write!(f, ", {n} sampled negatives"),
             Candidates::Pool(n) => write!(f, ", pool of {n}"),
+            Candidates::Domain(n) => write!(f, ", the {n} items of the domain"),
         }?;
         f.write_str(match self.seen_items {
             SeenItems::Kept => ", seen items kept",

@@ -25,6 +25,7 @@ pub use self::domains::DomainReport;
 pub use self::thoughts::{EvaluateReasoning, ThoughtResult};
 
 use self::buckets::Buckets;
+use self::domains::{in_domain, in_domain_file, in_domain_part};
 use self::lists::Lists;
 use self::pool::pooled;
 use self::tables::{Measured, Tables};
@@ -48,6 +49,8 @@ const METRICS: [Metric; 5] = [
     Metric::Ndcg(TEN),
     Metric::Mrr(TEN),
 ];
+/// What everybody is offered.
+const POPULARITY: &str = "popularity";
 /// The heuristic that every stage is compared with.
 const TRANSITIONS: &str = "item transitions";
 
@@ -71,6 +74,12 @@ impl Pipeline<'_> {
         inputs.extend(self.thinking_stages().map(|stage| {
             let part = thoughts_part(stage);
             let hash = run.output_hash(&part, &thoughts_file(stage));
+            (part, hash)
+        }));
+        let stages = self.stages_over_all().filter(|_| self.dataset.domains().is_some());
+        inputs.extend(stages.map(|stage| {
+            let part = in_domain_part(stage);
+            let hash = run.output_hash(&part, &in_domain_file(stage));
             (part, hash)
         }));
         inputs.insert("settings".to_owned(), hash_of(&self.recipe.evaluate)?);
@@ -97,7 +106,7 @@ impl Pipeline<'_> {
                 self.fitted(context, |split| Ok(Popularity::fit(num_items, &events_of(split))?))?;
             let transitions = self.fitted(context, |split| self.transitions(split))?;
             let mut recommenders = vec![
-                Reference { name: "popularity", recommender: &*popularity },
+                Reference { name: POPULARITY, recommender: &*popularity },
                 Reference { name: TRANSITIONS, recommender: &*transitions },
             ];
             recommenders.extend(self.references);
@@ -109,7 +118,7 @@ impl Pipeline<'_> {
             self.test_in_pools(run, context, &recommenders, &mut tables)?;
             self.compare(&mut tables)?;
             if self.dataset.domains().is_some() {
-                write_json(&run.path(DOMAINS), &self.by_domain(&tables)?)?;
+                write_json(&run.path(DOMAINS), &self.by_domain(run, &tables)?)?;
             }
             write_json(&run.path("buckets.json"), &buckets)?;
             write_json(&run.path("evaluation.json"), &tables.report)
@@ -121,6 +130,7 @@ impl Pipeline<'_> {
         for (system, against) in self.comparisons() {
             tables.compare(&system, &against)?;
             tables.compare(&thinking(&system), &thinking(&against))?;
+            tables.compare(&in_domain(&system), &in_domain(&against))?;
         }
         Ok(())
     }

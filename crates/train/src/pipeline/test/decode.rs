@@ -6,8 +6,9 @@ use std::path::Path;
 
 use serde::Serialize;
 use sidereal_corpus::{HeldOut as _, Sample, Task};
-use sidereal_policy::BeamSearch;
+use sidereal_policy::{BeamSearch, Decoder};
 
+use super::domains::{in_domain_file, in_domain_part};
 use super::{rankings_file, rankings_part, thoughts_file, thoughts_part};
 use crate::TrainError;
 use crate::checkpoint::Binding;
@@ -48,16 +49,30 @@ impl Pipeline<'_> {
                             none.insert(prompts_of(&tasks, &encoder, Task::NextItem, &samples)?)
                         }
                     };
-                    let search = BeamSearch {
-                        model: &model,
-                        constraint: &context.constraint,
-                        beam_width: evaluate.beam_width,
-                        scoring: stage.training.scoring(),
-                    };
+                    let search = self.search(stage, &model, context);
                     let job = format!("test {}", stage.name);
                     rank(&search, asked, tokenizer.pad(), evaluate.batch_size, &job, observer)?
                 };
                 save(&run.path(&file), &rankings)
+            })?;
+        }
+        for stage in self.stages_over_all() {
+            let Some(domains) = self.dataset.domains() else { break };
+            let file = in_domain_file(stage);
+            let inputs = self.decoded_from(run, context, stage, &evaluate.beam_width)?;
+            run.stage(&in_domain_part(stage), inputs, &[&file], |run| {
+                let model = self.open(&run.path(&stage.name), context)?;
+                let asked = match &mut asked {
+                    Some(asked) => asked,
+                    none => none.insert(prompts_of(&tasks, &encoder, Task::NextItem, &samples)?),
+                };
+                let search = self.search(stage, &model, context);
+                let job = format!("test {} by domain", stage.name);
+                let asked = (asked.as_slice(), tokenizer.pad());
+                save(
+                    &run.path(&file),
+                    &self.rank_in_domains(domains, &search, asked, &job, observer)?,
+                )
             })?;
         }
         for stage in self.thinking_stages() {
@@ -72,6 +87,21 @@ impl Pipeline<'_> {
             })?;
         }
         Ok(())
+    }
+
+    /// The search of a stage's test over the catalogue.
+    fn search<'m>(
+        &self,
+        stage: &Stage,
+        model: &'m Decoder,
+        context: &'m Context<'_>,
+    ) -> BeamSearch<'m> {
+        BeamSearch {
+            model,
+            constraint: &context.constraint,
+            beam_width: self.recipe.evaluate.beam_width,
+            scoring: stage.training.scoring(),
+        }
     }
 
     /// What answers of a stage depend on; `settings` are those of the test that change them.

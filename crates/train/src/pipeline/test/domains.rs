@@ -1,19 +1,27 @@
 //! The test by domain, where the data have several.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use sidereal_baselines::{PerDomain, Recommender};
 use sidereal_corpus::{DomainId, Domains, SampleId, Split};
-use sidereal_metrics::Report;
+use sidereal_metrics::{Candidates, Level, RankingRun, Report, SeenItems};
 use sidereal_page::{BarPlot, Block, Page, Table};
+use sidereal_policy::{BeamSearch, Excluded};
 
-use super::tables::Tables;
+use super::tables::{Measured, Tables};
+use super::{POPULARITY, TRANSITIONS, score_kind};
 use crate::TrainError;
-use crate::pipeline::{Context, Pipeline};
+use crate::encode::Prompt;
+use crate::evaluate::{Ranking, rank_without};
+use crate::observe::Observer;
+use crate::pipeline::run::{Run, read_json};
+use crate::pipeline::{Context, Pipeline, Stage};
 
-/// The test of all systems by the users of one domain: item level, seen items kept, the items of
-/// all domains as candidates.
+/// The test of all systems by the users of one domain, item level, seen items kept: with the items of
+/// all domains as candidates, and with those of the domain alone (`NAME, in the domain`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct DomainReport {
@@ -39,18 +47,87 @@ impl Pipeline<'_> {
         Ok(Box::new(PerDomain::fit(domains, |domain| fit(&of(domain)))?))
     }
 
-    /// The rows and paired tests of `tables` by domain; none where the data have no domains. A
-    /// domain without test users is left out, and the log says so.
-    pub(super) fn by_domain(&self, tables: &Tables) -> Result<Vec<DomainReport>, TrainError> {
+    /// A ranking of the items of their own domain for every user.
+    pub(super) fn rank_in_domains(
+        &self,
+        domains: &Domains,
+        search: &BeamSearch<'_>,
+        (asked, pad): (&[Prompt], u32),
+        job: &str,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<Ranking>, TrainError> {
+        let mut rankings = Vec::with_capacity(asked.len());
+        for (domain, _) in domains.iter() {
+            let own = asked.iter().filter(|prompt| domain_of(prompt.id, domains) == Some(domain));
+            let own: Vec<Prompt> = own.cloned().collect();
+            if own.is_empty() {
+                continue;
+            }
+            let excluded = Excluded::all_but(search.constraint.trie(), domains.items(domain))?;
+            let size = self.recipe.evaluate.batch_size;
+            rankings.extend(rank_without(&excluded, search, &own, pad, size, job, observer)?);
+        }
+        // A published Semantic ID may have items of several domains.
+        for ranking in &mut rankings {
+            let domain = domains.of_item(ranking.target);
+            for items in &mut ranking.found {
+                items.retain(|item| domains.of_item(*item) == domain);
+            }
+        }
+        Ok(rankings)
+    }
+
+    /// The rows and paired tests of `tables` by domain, and those among the items of each domain;
+    /// none where the data have no domains. A domain without test users is left out, and the log
+    /// says so.
+    pub(super) fn by_domain(
+        &self,
+        run: &Run,
+        tables: &Tables,
+    ) -> Result<Vec<DomainReport>, TrainError> {
         let Some(domains) = self.dataset.domains() else { return Ok(Vec::new()) };
+        let none = BTreeSet::new();
+        let mut among: Vec<(&Stage, RankingRun<SampleId>)> = Vec::new();
+        for stage in self.stages_over_all() {
+            let rankings: Vec<Ranking> = read_json(&run.path(&in_domain_file(stage)))?;
+            let placed = rankings.iter().map(|r| (r.id, r.item_placement(&none)));
+            among.push((stage, placed.collect()));
+        }
         let mut reports = Vec::new();
         for (domain, name) in domains.iter() {
+            let of_domain = |run: &RankingRun<SampleId>| {
+                run.filter(|id| domain_of(*id, domains) == Some(domain))
+            };
             let mut part = tables.without_rows();
+            let candidates = Candidates::Domain(domains.items(domain).count());
             for (how, run) in tables.kept() {
-                let run = run.filter(|id| domain_of(*id, domains) == Some(domain));
-                if run.num_samples() > 0 {
-                    part.push(how, run, Vec::new())?;
+                let run = of_domain(run);
+                if run.num_samples() == 0 {
+                    continue;
                 }
+                // These rank items of the domain alone as it is.
+                if how.system == POPULARITY || how.system == TRANSITIONS {
+                    let system = in_domain(how.system);
+                    let how = Measured { system: &system, candidates, ..how };
+                    part.push(how, run.clone(), Vec::new())?;
+                }
+                part.push(how, run, Vec::new())?;
+            }
+            for (stage, run) in &among {
+                let run = of_domain(run);
+                if run.num_samples() == 0 {
+                    continue;
+                }
+                let how = Measured {
+                    system: &in_domain(&stage.label),
+                    candidates,
+                    seen_items: SeenItems::Kept,
+                    level: Level::Item,
+                    beam_width: NonZeroUsize::new(self.recipe.evaluate.beam_width),
+                    chains: None,
+                    score: score_kind(stage.training.scoring()),
+                };
+                part.push(how, run, Vec::new())?;
             }
             if part.report.rows().is_empty() {
                 tracing::warn!(domain = name, "no test users");
@@ -61,6 +138,21 @@ impl Pipeline<'_> {
         }
         Ok(reports)
     }
+}
+
+/// The name of a system that ranks the items of the user's domain alone.
+pub(super) fn in_domain(name: &str) -> String {
+    format!("{name}, in the domain")
+}
+
+/// Where a stage's rankings of the items of each user's domain are.
+pub(super) fn in_domain_file(stage: &Stage) -> String {
+    format!("rankings/{}.domain.json", stage.name)
+}
+
+/// The part of the manifest that they are.
+pub(super) fn in_domain_part(stage: &Stage) -> String {
+    format!("rankings of {} in the domain", stage.name)
 }
 
 /// The domain of the user whose event a sample is.

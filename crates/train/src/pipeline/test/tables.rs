@@ -36,7 +36,7 @@ pub(super) struct Measured<'a> {
 impl Measured<'_> {
     /// Metrics of the ranks: over a pool, the first place besides.
     fn metrics(&self) -> &'static [Metric] {
-        if self.candidates == Candidates::All { &METRICS[1..] } else { &METRICS }
+        if matches!(self.candidates, Candidates::Pool(_)) { &METRICS } else { &METRICS[1..] }
     }
 }
 
