@@ -32,3 +32,21 @@ macro_rules! replays {
 replays! {
     amazon_reviews amazon_metadata literal recbole minionerec lcrec recif answers enrichments
 }
+
+/// Before its metadata were walked, this file of a kilobyte kept the decoder busy for minutes.
+#[cfg(feature = "parquet")]
+#[test]
+fn a_table_that_counts_what_takes_no_bytes_is_refused_before_it_is_decoded() {
+    use std::num::NonZeroUsize;
+
+    use sidereal_corpus::read::RowPolicy;
+    use sidereal_corpus::read::recif::{Columns, read};
+
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus/recif/b5ebfb8f499f568b6b4812bd884e200a7a9aa063");
+    let columns = Columns::recif("video", None);
+    let error = read(&path, &columns, 1, NonZeroUsize::MAX, &RowPolicy::strict())
+        .expect_err("the table is damaged");
+    let source = std::error::Error::source(&error).expect("what parquet says").to_string();
+    assert!(source.contains("the metadata are damaged"), "{error}: {source}");
+}

@@ -1,7 +1,6 @@
 //! From a dataset to trained, evaluated and reported policies, stage by stage.
 
 mod compute;
-mod domains;
 mod foundation;
 mod like;
 mod outcome;
@@ -10,6 +9,7 @@ mod pipeline;
 mod pool;
 mod recipe;
 mod run;
+mod scope;
 mod stage;
 mod test;
 mod texts;

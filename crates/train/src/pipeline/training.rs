@@ -10,10 +10,10 @@ use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{HeldOut as _, Rendered, Sample, Task, Tasks, Wording};
 use sidereal_policy::Decoder;
 
-use super::domains::Scope;
 use super::foundation::PRETRAINED;
 use super::pool::is_over_pool;
 use super::run::{Run, hash_of};
+use super::scope::Scope;
 use super::trained::TrainedPolicy;
 use super::{Context, Pipeline, Stage, Training};
 use crate::TrainError;
