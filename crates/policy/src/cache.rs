@@ -162,7 +162,8 @@ pub(crate) fn padding_mask(lens: &Tensor, padded: i64) -> Tensor {
 
 /// Accepts parents that are branches.
 fn check_parents(parents: &Tensor, branches: i64) -> Result<(), PolicyError> {
-    let (least, most) = (parents.min().int64_value(&[]), parents.max().int64_value(&[]));
+    let least = parents.f_min()?.f_int64_value(&[])?;
+    let most = parents.f_max()?.f_int64_value(&[])?;
     if least >= 0 && most < branches {
         return Ok(());
     }

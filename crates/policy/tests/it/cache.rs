@@ -55,6 +55,8 @@ fn extending_by_any_number_of_tokens_equals_one_pass() {
             (vec![4], template_prompts()),
             (vec![2, 1, 3], prompts()),
             (vec![1, 5], template_prompts()),
+            // One token each, on both sides of the length from which branches take products.
+            (vec![6, 1, 1, 1, 1], prompts()),
         ] {
             let (_, mut cache) = model.prefill(&tiny::batch(&prompts), &[0; 3]).unwrap();
             let mut texts: Vec<Vec<Vec<u32>>> =
@@ -170,7 +172,13 @@ fn branches_that_do_not_fit_are_refused_by_size() {
     assert!(matches!(error, PolicyError::Size { found: 4, expected: 2, .. }), "{error}");
     let error = cache.gather_branches(&ids(&[2, 2]).zeros_like()).unwrap_err();
     assert!(matches!(error, PolicyError::Size { found: 2, expected: 3, .. }), "{error}");
-    assert!(cache.gather_branches(&(ids(&[3, 2]) * 2)).is_err(), "there are two branches");
+    for (parents, why) in [
+        (ids(&[3, 2]) * 2, "there are two branches"),
+        (ids(&[3, 2]) * -1, "there is none before the first"),
+        (ids(&[3, 0]), "no branch is left"),
+    ] {
+        assert!(cache.gather_branches(&parents).is_err(), "{why}");
+    }
 }
 
 #[test]
