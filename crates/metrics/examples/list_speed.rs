@@ -76,7 +76,7 @@ fn evaluate(
             }
             Ok((ranks, exposure))
         })
-        .try_reduce(empty, merged)?;
+        .try_reduce(empty, |all, more| merged(all, &more))?;
     let mut values = BTreeMap::new();
     for k in [1, 3, 5, 10, 20].into_iter().filter_map(NonZeroUsize::new) {
         values.insert(format!("hr@{k}"), ranks.hit_rate(k)?);
@@ -89,7 +89,7 @@ fn evaluate(
     Ok(values)
 }
 
-fn merged(mut all: Counted, more: Counted) -> Result<Counted, MetricError> {
+fn merged(mut all: Counted, more: &Counted) -> Result<Counted, MetricError> {
     all.0.merge(&more.0)?;
     all.1.merge(&more.1)?;
     Ok(all)

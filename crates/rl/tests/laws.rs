@@ -46,6 +46,16 @@ fn the_rank_reward_depends_on_the_order_and_the_law_says_so() {
 }
 
 #[test]
+fn a_rank_penalty_as_printed_turns_the_order_of_a_right_policy_around() -> Result<(), Violation> {
+    let singer = |rank| Singer { rank, ..Singer::default() };
+    RewardLaws::new(Accuracy).first_above_last()?;
+    RewardLaws::new(singer(RankReward::Normalised)).first_above_last()?;
+    let violation = RewardLaws::new(singer(RankReward::Paper)).first_above_last().unwrap_err();
+    assert_eq!(violation.law, "first_above_last");
+    Ok(())
+}
+
+#[test]
 fn a_reward_that_knows_the_catalogue_is_tested_over_it() -> Result<(), Violation> {
     let sids = [[0, 0], [0, 1], [1, 1]].map(SemanticId::from).to_vec();
     let catalog = Catalog::new(SidSpec::new(vec![2, 2], 0).unwrap(), sids).unwrap();

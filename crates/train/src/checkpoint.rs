@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -15,7 +16,7 @@ use crate::TrainError;
 /// Resuming under another binding is refused, naming the part that differs.
 pub type Binding = BTreeMap<String, String>;
 
-/// A folder of training checkpoints, of which the newest is kept.
+/// A folder of training checkpoints, of which the newest are kept; each holds the best weights so far too.
 ///
 /// Each checkpoint is a folder of its own, made under another name and renamed, so that a kill or a
 /// full disk leaves the one before it valid.
@@ -23,6 +24,7 @@ pub type Binding = BTreeMap<String, String>;
 pub struct Checkpoints {
     dir: PathBuf,
     binding: Binding,
+    last: NonZeroUsize,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,10 +37,18 @@ const TENSORS: &str = "state.safetensors";
 const HEAD: &str = "state.json";
 
 impl Checkpoints {
-    /// The checkpoints in `dir`, which is created with the first one.
+    /// The checkpoints in `dir`, which is created with the first one; one is kept.
     #[must_use]
     pub fn new(dir: &Path, binding: Binding) -> Self {
-        Self { dir: dir.to_owned(), binding }
+        Self { dir: dir.to_owned(), binding, last: NonZeroUsize::MIN }
+    }
+
+    /// Keeps so many, the newest. A run goes on from the newest that it finds: whoever wants it to go
+    /// on from an earlier one removes those behind it.
+    #[must_use]
+    pub fn keeping(mut self, last: NonZeroUsize) -> Self {
+        self.last = last;
+        self
     }
 
     /// Where the checkpoints are.
@@ -47,7 +57,7 @@ impl Checkpoints {
         &self.dir
     }
 
-    /// Writes the checkpoint of `step` and then removes older ones.
+    /// Writes the checkpoint of `step` and then removes those of steps behind it and the oldest.
     ///
     /// # Errors
     /// [`TrainError::Io`]; older checkpoints then stay.
@@ -77,10 +87,14 @@ impl Checkpoints {
             fs::remove_dir_all(&whole).map_err(io(&whole))?;
         }
         fs::rename(&partial, &whole).map_err(io(&whole))?;
-        for (older, path) in self.list()? {
-            if older != step {
-                fs::remove_dir_all(&path).map_err(io(&path))?;
-            }
+        let (earlier, later): (Vec<_>, Vec<_>) = self
+            .list()?
+            .into_iter()
+            .filter(|(other, _)| *other != step)
+            .partition(|(other, _)| *other < step);
+        let oldest = (earlier.len() + 1).saturating_sub(self.last.get());
+        for (_, path) in earlier.iter().take(oldest).chain(&later) {
+            fs::remove_dir_all(path).map_err(io(path))?;
         }
         Ok(())
     }
@@ -194,6 +208,23 @@ mod tests {
         let (state, tensors) = checkpoints.load::<usize>().unwrap().unwrap();
         assert_eq!((state, tensors["w"].double_value(&[0])), (12, 12.0));
         assert_eq!(checkpoints.list().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn so_many_checkpoints_stay_as_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(dir.path(), binding("x")).keeping(2.try_into().unwrap());
+        let kept =
+            || checkpoints.list().unwrap().into_iter().map(|(step, _)| step).collect::<Vec<_>>();
+        for step in [3, 12, 20] {
+            checkpoints.save(step, &step, &Weights::new()).unwrap();
+        }
+        assert_eq!(kept(), [12, 20]);
+        // Gone back to the earlier one, by hand: what follows replaces what followed.
+        fs::remove_dir_all(dir.path().join("00000020")).unwrap();
+        assert_eq!(checkpoints.load::<usize>().unwrap().unwrap().0, 12);
+        checkpoints.save(15, &15usize, &Weights::new()).unwrap();
+        assert_eq!(kept(), [12, 15]);
     }
 
     #[test]

@@ -374,7 +374,11 @@ impl Rl<'_> {
         let distinct: usize = groups.iter().map(PromptGroup::distinct).sum();
         let rollouts = judged.rewards.len() as f64;
         let mut record = Record::new(self.stage, number + 1, self.config.steps)
-            .with("reward", judged.rewards.iter().sum::<f64>() / rollouts.max(1.0))
+            .with("reward", judged.rewards.iter().sum::<f64>() / rollouts.max(1.0));
+        for (name, quantile) in spread_of(&judged.rewards) {
+            record = record.with(name, quantile);
+        }
+        record = record
             .with("hit", 1.0 - hard / count)
             .with("hard", hard / count)
             .with("guide", if hard > 0.0 { guided as f64 / hard } else { 0.0 })
@@ -409,4 +413,15 @@ impl Rl<'_> {
         }
         record
     }
+}
+
+/// What a tenth, half and nine tenths of the rewards lie below: their distribution, in three curves.
+fn spread_of(rewards: &[f64]) -> impl Iterator<Item = (&'static str, f64)> {
+    let mut sorted = rewards.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1);
+    let names = [("reward_p10", 1), ("reward_p50", 5), ("reward_p90", 9)];
+    names
+        .into_iter()
+        .filter_map(move |(name, tenths)| Some((name, *sorted.get(last * tenths / 10)?)))
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use sidereal_rl::{
     Clip, Gbpo, Grpo, Gspo, Kl, KlEstimator, PreferenceBatch, RolloutBatch, Sage, SageReading,
-    Sdpo, Segments, StepSize,
+    Sdpo, Segments, Srpo, StepSize,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -58,6 +58,17 @@ impl Case {
         value: f64,
         d_logp: &[f64],
     ) {
+        self.check_within(1e-10, name, on_tensors, value, d_logp);
+    }
+
+    fn check_within(
+        &self,
+        tolerance: f64,
+        name: &str,
+        on_tensors: impl Fn(&Tensor) -> Tensor,
+        value: f64,
+        d_logp: &[f64],
+    ) {
         let gradient = |objective: &Tensor| {
             objective.backward();
             let gradient = self.logits.grad().copy();
@@ -66,13 +77,13 @@ impl Case {
         };
         let by_autograd = on_tensors(&pick(&self.logits));
         let found = by_autograd.double_value(&[]);
-        assert!((found - value).abs() < 1e-10 * (1.0 + value.abs()), "{name}: {found} {value}");
+        assert!((found - value).abs() < tolerance * (1.0 + value.abs()), "{name}: {found} {value}");
         let expected = gradient(&by_autograd);
         let analytic =
             gradient(&(pick(&self.logits) * Tensor::from_slice(d_logp)).sum(Kind::Double));
         let difference = (&expected - analytic).abs().max().double_value(&[]);
         let size = expected.abs().max().double_value(&[]);
-        assert!(difference < 1e-10 * (1.0 + size), "{name}: gradients differ by {difference}");
+        assert!(difference < tolerance * (1.0 + size), "{name}: gradients differ by {difference}");
     }
 }
 
@@ -129,6 +140,53 @@ fn grpo_with_a_kl_penalty() {
         let found = grpo.objective(&batch, StepSize::of(&case.tokens)).unwrap();
         case.check("grpo", on_tensors, found.value, &found.d_logp);
     }
+}
+
+/// SRPO: its advantages by binomials as the paper writes them, in the clipped objective.
+#[test]
+fn srpo_of_a_group_with_one_hit() {
+    let (hits, rewards) = ([false, true, false, false], [0.5, 1.0, 0.0, 0.25f64.sqrt()]);
+    let mean = rewards.iter().sum::<f64>() / 4.0;
+    let spread = (rewards.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / 4.0).sqrt();
+    for k in [1usize, 2] {
+        let (of_misses, of_all) = (choose(3, k), choose(4, k));
+        let chance = 1.0 - of_misses / of_all;
+        let sigma = (chance * (1.0 - chance)).sqrt();
+        let delta = choose(2, k - 1) / choose(3, k - 1);
+        let expected: Vec<f64> = rewards
+            .iter()
+            .zip(hits)
+            .map(|(reward, hit)| {
+                let lost = if hit { 0.0 } else { delta };
+                (reward - mean) / spread + (1.0 - chance - lost) / sigma
+            })
+            .collect();
+        let srpo = Srpo { k: k.try_into().unwrap(), ..Srpo::default() };
+        let advantages = srpo.advantages(&rewards, &hits, &Segments::uniform(1, 4)).unwrap().values;
+        for seed in 0..5 {
+            let case = Case::new(seed);
+            let old = Tensor::from_slice(&case.old);
+            let on_tensors = |logp: &Tensor| {
+                let gain = |(range, advantage): (&Range<usize>, &f64)| {
+                    let ratio = (part(logp, range) - part(&old, range)).exp();
+                    clipped(&ratio, *advantage, 0.8, 1.2).mean(Kind::Double)
+                };
+                let gains: Vec<Tensor> = case.ranges().iter().zip(&expected).map(gain).collect();
+                Tensor::stack(&gains, 0).mean(Kind::Double)
+            };
+            let logp = values(&pick(&case.logits));
+            let batch = RolloutBatch::new(&case.tokens, &logp, &case.old, &advantages).unwrap();
+            let grpo = Grpo { clip: Clip::new(0.2, 0.2).unwrap(), ..Grpo::default() };
+            let found = grpo.objective(&batch, StepSize::of(&case.tokens)).unwrap();
+            // A z-score divides by its spread plus 1e-8.
+            case.check_within(1e-7, "srpo", on_tensors, found.value, &found.d_logp);
+        }
+    }
+}
+
+/// `n` over `k`.
+fn choose(n: usize, k: usize) -> f64 {
+    (0..k).map(|j| (n - j) as f64 / (j + 1) as f64).product()
 }
 
 #[test]

@@ -2,11 +2,11 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use proptest::strategy::{BoxedStrategy, Just, Strategy};
-use sidereal_sid::Catalog;
+use sidereal_sid::{Catalog, SemanticId};
 
 use super::{Violation, check};
-use crate::Reward;
 use crate::strategies::{self, GroupCase};
+use crate::{Group, Reward};
 
 /// Laws for a reward over random groups.
 ///
@@ -132,6 +132,46 @@ impl<R: Reward> RewardLaws<R> {
                 }
             }
             Ok(())
+        })
+    }
+
+    /// Under a policy that is right, the first rollout of a group has a better mean reward than the
+    /// last.
+    ///
+    /// ```text
+    /// rollout p is the target with probability q_p = P · p^-a / Σ_j j^-a,   a ∈ [0.75, 2]
+    /// none of the group is, with probability 1 - P
+    /// Σ_t q_t · R(y_1 | target t)  >  Σ_t q_t · R(y_G | target t)
+    /// ```
+    /// The group is ordered best first, as a beam is, and its Semantic IDs share no code, so that
+    /// only hits and positions can matter. A reward that breaks this law turns the order of a policy
+    /// around that was right: each penalty of a wrong rollout falls on the likelier ones more than
+    /// their hits make up for.
+    ///
+    /// # Errors
+    /// A [`Violation`] with the smallest counter-example: the shares `q`.
+    pub fn first_above_last(&self) -> Result<(), Violation> {
+        let cases = (2..=16usize, 0.75..=2.0f64, 0.01..=1.0f64).prop_map(|(len, fall, total)| {
+            let shares: Vec<f64> = (1..=len).map(|place| (place as f64).powf(-fall)).collect();
+            let unit = total / shares.iter().sum::<f64>();
+            shares.into_iter().map(|share| share * unit).collect::<Vec<f64>>()
+        });
+        check("first_above_last", &cases, |shares| {
+            let stranger =
+                |at: usize| SemanticId::from(vec![u16::try_from(at).unwrap_or(u16::MAX); 2]);
+            let rollouts: Vec<SemanticId> = (0..shares.len()).map(stranger).collect();
+            let nowhere = 1.0 - shares.iter().sum::<f64>();
+            let (mut first, mut last) = (0.0, 0.0);
+            for (at, share) in shares.iter().chain([&nowhere]).enumerate() {
+                let scores = self.reward.score(&Group::new(&stranger(at), &rollouts));
+                first += share * scores.first().copied().unwrap_or(f64::NAN);
+                last += share * scores.last().copied().unwrap_or(f64::NAN);
+            }
+            if first > last {
+                Ok(())
+            } else {
+                Err(format!("the first has a mean reward of {first}, the last of {last}"))
+            }
         })
     }
 }

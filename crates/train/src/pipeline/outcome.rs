@@ -156,7 +156,11 @@ impl Outcome {
                     ("validation", "NDCG@10", &["valid_ndcg"]),
                 ],
                 Training::Rl { .. } => &[
-                    ("reward", "mean over rollouts", &["reward"]),
+                    (
+                        "reward",
+                        "mean and deciles over rollouts",
+                        &["reward", "reward_p10", "reward_p50", "reward_p90"],
+                    ),
                     ("groups", "share of prompts", &["hit", "hard", "live", "live_hard"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),
                     ("entropy", "nats a token", &["entropy", "entropy_target"]),

@@ -54,11 +54,19 @@ pub struct Recipe {
     /// What matrix products are computed in.
     #[serde(default)]
     pub compute: Compute,
+    /// Checkpoints of a stage that are kept while it trains, the newest; the result does not depend on
+    /// it.
+    #[serde(default = "one")]
+    pub keep_checkpoints: NonZeroUsize,
     /// Evaluation.
     pub evaluate: EvaluateConfig,
     /// Trainings, each behind the one that it starts from.
     #[serde(rename = "stage")]
     pub stages: Vec<Stage>,
+}
+
+fn one() -> NonZeroUsize {
+    NonZeroUsize::MIN
 }
 
 fn terse() -> String {

@@ -67,7 +67,8 @@ impl Pipeline<'_> {
             binding.insert("model".to_owned(), model);
         }
         let folder = run.path(&stage.name);
-        let checkpoints = Checkpoints::new(&folder.join("checkpoints"), binding.clone());
+        let checkpoints = Checkpoints::new(&folder.join("checkpoints"), binding.clone())
+            .keeping(self.recipe.keep_checkpoints);
         let outputs = TrainedPolicy::FILES.map(|file| format!("{}/{file}", stage.name));
         let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
         run.stage(&stage.name, binding, &outputs, |run| {
