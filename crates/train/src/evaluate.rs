@@ -113,7 +113,7 @@ pub(crate) fn rank_without(
             })
             .collect::<Result<Vec<_>, _>>()?;
         let conditions = Conditions { excluded: &excluded, ..Conditions::default() };
-        let found = search.search_observed(&tokens, &conditions, &mut |_| {})?;
+        let found = search.search_under(&tokens, &conditions)?;
         let ranking = |(prompt, hypotheses): (&&Prompt, Vec<Hypothesis>)| Ranking {
             id: prompt.id,
             target: prompt.target,

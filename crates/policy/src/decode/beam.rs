@@ -6,6 +6,7 @@ use sidereal_sid::{NodeId, Trie};
 use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::conditions::Begin;
+use crate::decode::share_out::share_out;
 use crate::decode::walk::{LevelScores, Onward, Walk, normaliser};
 use crate::decode::{Conditions, Constraint, Prefilled, Scoring};
 use crate::models::language_model::LanguageModel;
@@ -82,13 +83,36 @@ impl BeamSearch<'_> {
             let expected = prompts.rows()?;
             return Err(PolicyError::Size { what: "guides", found: 0, expected });
         }
-        self.search_observed(prompts, &Conditions::guided(guides), &mut |_| {})
+        self.search_under(prompts, &Conditions::guided(guides))
     }
 
-    /// As [`search`](Self::search) under any conditions, telling `observe` every prefix that is
-    /// kept at each level, best first: the tree that the beam walks through.
+    /// As [`search`](Self::search) under any conditions.
     ///
-    /// A prompt for which everything is excluded has no answer.
+    /// A prompt for which everything is excluded has no answer. On a CPU the prompts are shared out
+    /// among libtorch's threads.
+    ///
+    /// # Errors
+    /// Those of [`search`](Self::search).
+    pub fn search_under(
+        &self,
+        prompts: &TokenBatch,
+        conditions: &Conditions<'_>,
+    ) -> Result<Vec<Vec<Hypothesis>>, PolicyError> {
+        let Self { beam_width, scoring, .. } = *self;
+        share_out(
+            self.model,
+            self.constraint,
+            prompts,
+            conditions,
+            |model, constraint, prompts, conditions| {
+                let part = BeamSearch { model, constraint, beam_width, scoring };
+                part.search_observed(prompts, conditions, &mut |_| {})
+            },
+        )
+    }
+
+    /// As [`search_under`](Self::search_under), all prompts together, telling `observe` every prefix
+    /// that is kept at each level, best first: the tree that the beam walks through.
     ///
     /// # Errors
     /// Those of [`search`](Self::search).

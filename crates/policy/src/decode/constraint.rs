@@ -1,6 +1,7 @@
 //! A trie of answers in the vocabulary of a tokenizer: Semantic IDs, or titles.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sidereal_sid::{Catalog, ItemId, NodeId, Trie, TrieError};
@@ -31,7 +32,7 @@ pub enum Scoring {
 /// scores Semantic IDs decodes and scores those sequences too. Memory is linear in the trie.
 #[derive(Debug)]
 pub struct Constraint {
-    trie: Trie,
+    trie: Arc<Trie>,
     ids: Vec<u32>,
     /// First flat token of each level, and the total.
     offsets: Vec<u32>,
@@ -142,12 +143,22 @@ impl Constraint {
                 Tensor::from_slice(&rows).to_device(device)
             })
             .collect();
-        Self { trie, ids, offsets, rows }
+        Self { trie: Arc::new(trie), ids, offsets, rows }
+    }
+
+    /// Another handle, for another thread.
+    pub(super) fn share(&self) -> Self {
+        Self {
+            trie: Arc::clone(&self.trie),
+            ids: self.ids.clone(),
+            offsets: self.offsets.clone(),
+            rows: self.rows.iter().map(Tensor::shallow_clone).collect(),
+        }
     }
 
     /// The trie over flat token indices.
     #[must_use]
-    pub const fn trie(&self) -> &Trie {
+    pub fn trie(&self) -> &Trie {
         &self.trie
     }
 

@@ -7,6 +7,7 @@ mod gumbel;
 mod reason;
 mod sample;
 mod sampling;
+mod share_out;
 mod slate;
 mod text;
 mod walk;

@@ -16,6 +16,7 @@ mod reason;
 mod recompute;
 mod sample;
 mod score;
+mod share_out;
 mod t5;
 mod tiny;
 mod titles;
