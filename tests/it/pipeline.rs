@@ -5,9 +5,13 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use sidereal::corpus::Dataset;
-use sidereal::sid::Catalog;
-use sidereal::train::{Observer, Outcome, Pipeline, Ranking, Recipe, Record, TrainError, Training};
+use sidereal::corpus::{Dataset, HeldOut as _};
+use sidereal::metrics::SeenItems;
+use sidereal::sid::{Catalog, ItemId};
+use sidereal::train::{
+    Explained, Observer, Outcome, Pipeline, Ranking, Recipe, Recommender, Record, TrainError,
+    Training, Wanted,
+};
 
 use crate::shop::{self, Kill};
 
@@ -19,6 +23,36 @@ pub(crate) fn run(
 ) -> Result<Outcome, TrainError> {
     let device = sidereal::policy::device("cpu")?;
     Pipeline { recipe, dataset, published: None, references: &[], out, device }.run(observer)
+}
+
+/// A trained policy that is opened to serve answers as it did in the test.
+fn recommends_what_the_test_ranked(run: &Path, dataset: &Dataset, rankings: &[Ranking]) {
+    let device = sidereal::policy::device("cpu").unwrap();
+    let recommender = Recommender::open(run, Some("sdpo"), dataset, device).unwrap();
+    let split = shop::recipe().split.split(dataset, 20).unwrap();
+    let histories: Vec<&[ItemId]> = split.test.samples().map(|sample| sample.history).collect();
+    let wanted = Wanted { num_items: 10, beam_width: 10, seen: SeenItems::Kept };
+    let served = recommender.recommend(&histories, &wanted).unwrap();
+    for (served, ranking) in served.iter().zip(rankings) {
+        let items = served.iter().map(|found| found.item);
+        assert!(items.eq(ranking.found.iter().flatten().copied()), "{served:?} {ranking:?}");
+    }
+    let wanted = Wanted { seen: SeenItems::Removed, ..wanted };
+    let history = histories[7];
+    let Explained { items, prefixes, .. } = recommender.explain(history, &wanted).unwrap();
+    assert_eq!(recommender.recommend(&[history], &wanted).unwrap()[0], items);
+    assert!(items.len() == 10 && items.iter().all(|found| !history.contains(&found.item)));
+    let catalog = recommender.catalog();
+    let whole = prefixes.iter().filter(|(prefix, _)| prefix.len() == catalog.spec().max_len());
+    assert!(whole.count() <= 10 && prefixes.iter().all(|(_, score)| *score <= 0.0));
+
+    let sid = catalog.sid(items[0].item).unwrap().to_string();
+    let title = &dataset.item(items[0].item).unwrap().title;
+    assert_eq!(recommender.find(&sid).unwrap(), items[0].item);
+    assert_eq!(recommender.find(title).unwrap(), items[0].item);
+    let nobody: [&[ItemId]; 1] = [&[]];
+    assert!(recommender.recommend(&nobody, &wanted).is_err());
+    assert!(recommender.recommend(&[[ItemId(4000)]], &wanted).is_err());
 }
 
 #[test]
@@ -55,8 +89,12 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
         assert_eq!(items.len(), 10);
     }
 
+    recommends_what_the_test_ranked(&whole, &dataset, &rankings);
+
     // Killed in the middle of both trainings, the run ends with the same curve and weights.
+    // How many checkpoints it keeps on its way changes nothing.
     let broken = dir.path().join("broken");
+    let careful = Recipe { keep_checkpoints: 2.try_into().unwrap(), ..recipe.clone() };
     for (stage, step) in [
         ("sft", 7),
         ("singer", 4),
@@ -67,8 +105,12 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
         ("mixed", 5),
     ] {
         let mut kill = Kill { stage, step };
-        let killed = catch_unwind(AssertUnwindSafe(|| run(&recipe, &dataset, &broken, &mut kill)));
+        let killed = catch_unwind(AssertUnwindSafe(|| run(&careful, &dataset, &broken, &mut kill)));
         assert!(killed.is_err());
+        if stage == "sft" {
+            let kept = fs::read_dir(broken.join("sft/checkpoints")).unwrap();
+            assert_eq!(kept.count(), 2);
+        }
     }
     run(&recipe, &dataset, &broken, &mut |_: &Record| {}).unwrap();
     for file in [

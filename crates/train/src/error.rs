@@ -64,6 +64,9 @@ pub enum TrainError {
     /// An item without a Semantic ID.
     #[error("item {item} has no semantic id in the catalogue")]
     UnknownItem { item: ItemId },
+    /// A Semantic ID that no item has.
+    #[error("no item has the semantic id {sid}")]
+    UnknownSid { sid: String },
     /// A completion that the tokenizer does not split into the target's codes.
     #[error("sample {id}: the tokenizer does not read its semantic id as one token per code")]
     Codes { id: SampleId },

@@ -54,9 +54,9 @@ pub struct Recipe {
     /// What matrix products are computed in.
     #[serde(default)]
     pub compute: Compute,
-    /// Checkpoints of a stage that are kept while it trains, the newest; the result does not depend on
-    /// it.
-    #[serde(default = "one")]
+    /// Checkpoints of a stage that are kept while it trains, the newest. The result does not depend on
+    /// it, so that it is not among the settings that bind a run.
+    #[serde(default = "one", skip_serializing)]
     pub keep_checkpoints: NonZeroUsize,
     /// Evaluation.
     pub evaluate: EvaluateConfig,
