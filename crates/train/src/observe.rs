@@ -85,7 +85,8 @@ pub trait Observer {
     /// A step of training was done.
     fn on_record(&mut self, record: &Record);
 
-    /// Training goes on behind `step` of `stage`: later records will come again.
+    /// Training goes on behind `step` of `stage`: later records will come again, and all of them where
+    /// it is 0.
     fn on_resume(&mut self, stage: &str, step: usize) {
         let _ = (stage, step);
     }

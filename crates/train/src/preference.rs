@@ -99,6 +99,10 @@ impl PreferenceTraining<'_> {
             reference
         };
         observer.on_resume(self.stage, state.step);
+        if let (0, Some(ndcg)) = (state.step, state.best) {
+            let start = Record::new(self.stage, 0, self.config.steps);
+            observer.on_record(&start.with("valid_ndcg", ndcg));
+        }
         let size = NonZeroUsize::new(self.config.pairs_per_step).unwrap_or(NonZeroUsize::MIN);
         let mut order = Shuffle::resume(pairs.len(), self.seed, state.cursor);
         let ranges: Vec<_> = segments.iter().collect();

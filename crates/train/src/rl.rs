@@ -128,6 +128,10 @@ impl Rl<'_> {
             state.best = Some(ndcg);
         }
         observer.on_resume(self.stage, state.step);
+        if let (0, Some(ndcg)) = (state.step, state.best) {
+            let start = Record::new(self.stage, 0, self.config.steps);
+            observer.on_record(&start.with("valid_ndcg", ndcg));
+        }
         let mut order = Shuffle::resume(prompts.len(), self.seed, state.cursor);
         while state.step < self.config.steps {
             let step = self.draw_step(learner.model(), prompts, &mut order, state.step)?;

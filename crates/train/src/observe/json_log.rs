@@ -48,7 +48,7 @@ impl JsonLog {
         let partial = self.path.with_extension("partial");
         let mut kept = File::create(&partial).map_err(io)?;
         for record in Self::read(&self.path)? {
-            if record.stage != stage || record.step <= step {
+            if record.stage != stage || (step > 0 && record.step <= step) {
                 write_line(&mut kept, &record).map_err(io)?;
             }
         }
@@ -104,5 +104,17 @@ mod tests {
         records(&mut resumed, &[2, 3, 4]);
         let text = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
         assert_eq!(text("b"), text("a"));
+
+        // Begun anew, the validation before the first step comes again too.
+        let mut anew = open("b");
+        anew.on_resume("sft", 0);
+        records(&mut anew, &[0]);
+        drop(anew);
+        let mut again = open("b");
+        again.on_resume("sft", 0);
+        records(&mut again, &[0, 1, 2, 3, 4]);
+        let steps: Vec<usize> =
+            JsonLog::read(&again.path).unwrap().iter().map(|record| record.step).collect();
+        assert_eq!(steps, [9, 0, 1, 2, 3, 4]);
     }
 }
