@@ -6,6 +6,7 @@
 //! "<a_1><b_7><c_2>" "a title" some_key`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -15,7 +16,7 @@ use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::metrics::SeenItems;
 use sidereal::policy::device;
 use sidereal::sid::{Catalog, ItemId};
-use sidereal::train::{Recipe, Recommender, Wanted};
+use sidereal::train::{TrainedStage, Wanted};
 
 #[derive(Parser)]
 #[command(about = "Recommends items by a trained policy")]
@@ -33,8 +34,8 @@ struct Args {
     #[arg(long)]
     items: PathBuf,
     /// Number of items.
-    #[arg(short, default_value_t = 10)]
-    k: usize,
+    #[arg(short, default_value = "10")]
+    k: NonZeroUsize,
     /// Hypotheses kept at each level; at least `k`.
     #[arg(long, default_value_t = 50)]
     beam_width: usize,
@@ -54,11 +55,11 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let options = ReadOptions::new(Recipe::load(&args.run.join("config.toml"))?.seed);
+    let stage = TrainedStage::open(&args.run, args.stage.as_deref(), device(&args.device)?)?;
+    let options = ReadOptions::new(stage.recipe().seed);
     let dataset = read(&args.interactions, &args.items, &options)?.dataset;
-    let device = device(&args.device)?;
-    let recommender = Recommender::open(&args.run, args.stage.as_deref(), &dataset, device)?;
-    let catalog = recommender.catalog();
+    let recommender = stage.recommender(&dataset, None)?;
+    let catalog = stage.catalog();
     let history =
         args.history.iter().map(|text| recommender.find(text)).collect::<Result<Vec<_>, _>>()?;
     let seen = if args.keep_seen { SeenItems::Kept } else { SeenItems::Removed };
@@ -66,7 +67,7 @@ fn main() -> anyhow::Result<()> {
     let found = recommender.explain(&history, &wanted)?;
 
     println!("after");
-    for item in &history {
+    for item in &history[history.len().saturating_sub(stage.recipe().max_history)..] {
         println!("  {}", name(*item, &dataset, catalog)?);
     }
     println!("next");

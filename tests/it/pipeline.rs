@@ -9,7 +9,7 @@ use sidereal::corpus::{Dataset, HeldOut as _};
 use sidereal::metrics::SeenItems;
 use sidereal::sid::{Catalog, ItemId};
 use sidereal::train::{
-    Explained, Observer, Outcome, Pipeline, Ranking, Recipe, Recommender, Record, TrainError,
+    Explained, Observer, Outcome, Pipeline, Ranking, Recipe, Record, TrainError, TrainedStage,
     Training, Wanted,
 };
 
@@ -28,11 +28,14 @@ pub(crate) fn run(
 /// A trained policy that is opened to serve answers as it did in the test.
 fn recommends_what_the_test_ranked(run: &Path, dataset: &Dataset, rankings: &[Ranking]) {
     let device = sidereal::policy::device("cpu").unwrap();
-    let recommender = Recommender::open(run, Some("sdpo"), dataset, device).unwrap();
+    let stage = TrainedStage::open(run, Some("sdpo"), device).unwrap();
+    let recommender = stage.recommender(dataset, None).unwrap();
     let split = shop::recipe().split.split(dataset, 20).unwrap();
     let histories: Vec<&[ItemId]> = split.test.samples().map(|sample| sample.history).collect();
-    let wanted = Wanted { num_items: 10, beam_width: 10, seen: SeenItems::Kept };
+    let wanted =
+        Wanted { num_items: 10.try_into().unwrap(), beam_width: 10, seen: SeenItems::Kept };
     let served = recommender.recommend(&histories, &wanted).unwrap();
+    assert_eq!(served.len(), rankings.len());
     for (served, ranking) in served.iter().zip(rankings) {
         let items = served.iter().map(|found| found.item);
         assert!(items.eq(ranking.found.iter().flatten().copied()), "{served:?} {ranking:?}");
@@ -42,7 +45,7 @@ fn recommends_what_the_test_ranked(run: &Path, dataset: &Dataset, rankings: &[Ra
     let Explained { items, prefixes, .. } = recommender.explain(history, &wanted).unwrap();
     assert_eq!(recommender.recommend(&[history], &wanted).unwrap()[0], items);
     assert!(items.len() == 10 && items.iter().all(|found| !history.contains(&found.item)));
-    let catalog = recommender.catalog();
+    let catalog = stage.catalog();
     let whole = prefixes.iter().filter(|(prefix, _)| prefix.len() == catalog.spec().max_len());
     assert!(whole.count() <= 10 && prefixes.iter().all(|(_, score)| *score <= 0.0));
 

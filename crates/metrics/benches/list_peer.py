@@ -38,20 +38,19 @@ def main():
         targets.tofile(folder / "targets")
         metrics.np.savez(folder / "both.npz", pred=lists, target=targets)
         size = ["--top", args.top, "--items", args.items, "--repeats", args.repeats]
-        mine = {}
-        for threads in (1, 0):
-            found = run([args.binary, "--lists", folder / "lists", "--targets", folder / "targets", *size],
-                        {"RAYON_NUM_THREADS": str(threads)})
-            mine[found["threads"]] = found
         for method in args.methods:
+            mine = {}
+            for threads in (1, 0):
+                found = run([args.binary, "--lists", folder / "lists", "--targets", folder / "targets", *size],
+                            {"RAYON_NUM_THREADS": str(threads)})
+                mine[found["threads"]] = found
             command = [sys.executable, args.peers / "metrics.py", "--method", method, "--input", folder / "both.npz"]
             peer = run([*command, "--items", args.items, "--repeats", args.repeats], {})
             seconds = peer["seconds"]
-            print(f"{method}: {seconds:.4f} s, {peer['config']['threads']} threads")
+            print(f"{method}: {seconds:.4f} s")
             for threads, found in mine.items():
                 median = statistics.median(found["seconds"])
-                off = max(abs(found["metrics"][name] - value) for name, value in peer["metrics"].items()
-                          if name in found["metrics"])
+                off = max(abs(found["metrics"][name] - value) for name, value in peer["metrics"].items())
                 print(f"  ours, {threads} thread(s): {median:.4f} s, {seconds / median:.1f}x; values within {off:.1e}")
 
 

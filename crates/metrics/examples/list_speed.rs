@@ -36,6 +36,12 @@ type Counted = (RankHistogram, ExposureCounts);
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
     let (lists, targets) = (numbers(&args.lists)?, numbers(&args.targets)?);
+    if lists.len() != targets.len() * args.top.get() {
+        let (found, users) = (lists.len(), targets.len());
+        return Err(
+            format!("{found} items in lists of {users} users, needed {} each", args.top).into()
+        );
+    }
     let mut seconds = Vec::new();
     let mut values = BTreeMap::new();
     for _ in 0..=args.repeats {
@@ -79,6 +85,9 @@ fn evaluate(
         .try_reduce(empty, |all, more| merged(all, &more))?;
     let mut values = BTreeMap::new();
     for k in [1, 3, 5, 10, 20].into_iter().filter_map(NonZeroUsize::new) {
+        if k > args.top {
+            break;
+        }
         values.insert(format!("hr@{k}"), ranks.hit_rate(k)?);
         values.insert(format!("ndcg@{k}"), ranks.ndcg(k)?);
     }

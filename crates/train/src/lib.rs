@@ -36,7 +36,7 @@
 //! | `slate` | [`SlateAnswers`]: slates of titles out of pools |
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `evaluate` | [`rank`], [`Ranking`], [`placements`]; [`think`], [`Thought`] |
-//! | `recommend` | [`Recommender`]: a trained policy that answers users |
+//! | `recommend` | [`TrainedStage`], [`Recommender`]: a trained policy that answers users |
 //! | `categories` | [`Categories`] of items |
 //! | `compare` | [`RunComparison`]: several runs side by side |
 //! | `checkpoint` | [`Checkpoints`] bound to catalogue, prompts, tokenizer, split and settings |
@@ -87,7 +87,7 @@ pub use pipeline::{
 };
 pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};
 pub use reasoning::{Thinker, Thinking, Thought, ThoughtRollout};
-pub use recommend::{Explained, Recommended, Recommender, Wanted};
+pub use recommend::{Explained, Recommended, Recommender, TrainedStage, Wanted};
 pub use rl::{
     AdvantageConfig, BuiltReward, KnownItems, NamedReward, ReasoningConfig, RewardConfig, Rl,
     RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,

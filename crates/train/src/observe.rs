@@ -20,8 +20,8 @@ pub use self::tensor_board::TensorBoard;
 /// rollouts), `hit` (share of unguided groups with the target), `hard` (share without), `guide`
 /// (codes given to hard samples), `live` (share of groups whose rewards differ), `distinct`
 /// (share of rollouts that are the first of their Semantic ID in the group), `kl` (nats a token,
-/// towards the reference), `rollouts`, `lr`, `grad_norm`, `reward_NAME` (mean of a part of the
-/// reward); with thoughts `thought` (mean tokens drawn of a chain), `forced` (share of chains that
+/// towards the reference), `rollouts`, `lr`, `grad_norm`, `rewards_p10`, `rewards_p50`, `rewards_p90` (deciles over
+/// rollouts), `reward_NAME` (mean of a part of the reward); with thoughts `thought` (mean tokens drawn of a chain), `forced` (share of chains that
 /// did not close by themselves); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
 /// `old_kl` (nats a token), `clip_low`, `clip_high` (shares); with SAGE
 /// `entropy_target` (nats a token). Preferences: `loss` (nats a pair),
@@ -31,7 +31,7 @@ pub use self::tensor_board::TensorBoard;
 pub struct Record {
     /// Stage that reports.
     pub stage: String,
-    /// 1-based step.
+    /// 1-based step; 0 is the policy that came in.
     pub step: usize,
     /// Steps of the whole stage.
     pub total: usize,
@@ -82,7 +82,7 @@ impl Record {
 
 /// Hears what a run does.
 pub trait Observer {
-    /// A step of training was done.
+    /// A step of training was done, or the policy that came in was validated.
     fn on_record(&mut self, record: &Record);
 
     /// Training goes on behind `step` of `stage`: later records will come again, and all of them where

@@ -1,37 +1,47 @@
 //! A trained policy that answers users.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
-use sidereal_corpus::{Dataset, PromptRegistry, PromptSet, Tasks};
+use sidereal_corpus::{Dataset, PromptRegistry, PromptSet, Split, Tasks};
 use sidereal_metrics::SeenItems;
 use sidereal_policy::{
-    BeamSearch, Conditions, Constraint, Excluded, Hypothesis, LanguageModel as _, Scoring,
-    TokenBatch,
+    BeamSearch, Conditions, Constraint, Excluded, Hypothesis, LanguageModel as _, TokenBatch,
 };
 use sidereal_sid::{Catalog, ItemId};
 use tch::Device;
 
 use crate::TrainError;
+use crate::checkpoint::Binding;
 use crate::encode::Encoder;
-use crate::pipeline::{Recipe, TrainedPolicy};
+use crate::pipeline::{Recipe, Stage, TrainedPolicy, is_over_pool};
 
-/// Recommends items by the policy that a stage of a finished run trained.
+/// What a stage of a finished run left behind: a policy and all that it takes to ask it.
 #[derive(Debug)]
-pub struct Recommender<'d> {
-    dataset: &'d Dataset,
+pub struct TrainedStage {
+    dir: PathBuf,
+    recipe: Recipe,
+    stage: Stage,
     policy: TrainedPolicy,
     constraint: Constraint,
     prompts: PromptSet,
-    scoring: Scoring,
-    max_history: usize,
+}
+
+/// Recommends items by the policy of a stage, which answers with Semantic IDs and without thoughts.
+#[derive(Debug)]
+pub struct Recommender<'a> {
+    trained: &'a TrainedStage,
+    dataset: &'a Dataset,
+    tasks: Tasks<'a>,
+    encoder: Encoder<'a>,
 }
 
 /// What users get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// Items of each user, at most.
-    pub num_items: usize,
+    pub num_items: NonZeroUsize,
     /// Hypotheses kept at each level; at least `num_items` are.
     pub beam_width: usize,
     /// Whether items of the history are among the answers.
@@ -59,35 +69,34 @@ pub struct Explained {
     pub prefixes: Vec<(Vec<u32>, f32)>,
 }
 
-impl<'d> Recommender<'d> {
-    /// Opens the policy of a stage, without a name that of the last one, in the folder of a run over
-    /// `dataset`.
+impl TrainedStage {
+    /// Opens a stage in the folder of a run, without a name the last one. It computes as the recipe
+    /// says.
     ///
     /// # Errors
-    /// Missing and damaged files by name; [`TrainError::UnknownStage`]; [`TrainError::Binding`] for
-    /// other data or prompts than those of the run; [`TrainError::Setting`] for a run over a
-    /// published split, which the data alone do not give.
-    pub fn open(
-        run: &Path,
-        stage: Option<&str>,
-        dataset: &'d Dataset,
-        device: Device,
-    ) -> Result<Self, TrainError> {
+    /// Missing and damaged files by name; [`TrainError::UnknownStage`]; [`TrainError::Setting`] for a
+    /// stage that answers with titles out of a pool.
+    pub fn open(run: &Path, stage: Option<&str>, device: Device) -> Result<Self, TrainError> {
         let recipe = Recipe::load(&run.join("config.toml"))?;
         let none = || TrainError::NoSamples { what: "a recipe without stages" };
         let stage = match stage {
             Some(name) => recipe.stage(name)?,
             None => recipe.stages.last().ok_or_else(none)?,
-        };
+        }
+        .clone();
+        if is_over_pool(stage.task) {
+            return Err(TrainError::Setting {
+                field: format!("stage.{}.task", stage.name),
+                found: stage.task.to_string(),
+                needed: "a stage that answers with Semantic IDs",
+            });
+        }
         let dir = run.join(&stage.name);
-        let policy = TrainedPolicy::open(&dir, device)?;
+        let mut policy = TrainedPolicy::open(&dir, device)?;
+        policy.model = policy.model.computing_in(recipe.compute.kind());
         let prompts = PromptRegistry::builtin()?.set(&recipe.prompts)?.clone();
-        let split = recipe.split.split(dataset, recipe.max_history)?.hash();
-        let parts = [("split", split), ("prompts", prompts.hash().to_owned())];
-        policy.check(&dir, &parts.map(|(part, hash)| (part.to_owned(), hash)).into())?;
         let constraint = Constraint::new(&policy.catalog, &policy.tokenizer, device)?;
-        let (scoring, max_history) = (stage.training.scoring(), recipe.max_history);
-        Ok(Self { dataset, policy, constraint, prompts, scoring, max_history })
+        Ok(Self { dir, recipe, stage, policy, constraint, prompts })
     }
 
     /// Items and their Semantic IDs.
@@ -96,35 +105,80 @@ impl<'d> Recommender<'d> {
         &self.policy.catalog
     }
 
-    /// The item that has this key, title or Semantic ID.
+    /// Settings of the run.
+    #[must_use]
+    pub const fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// A recommender over the data of the run; `published` is the split that some data come with.
     ///
     /// # Errors
-    /// [`TrainError::Corpus`] for a text that names no item or several; [`TrainError::Notation`],
-    /// [`TrainError::UnknownSid`].
-    pub fn find(&self, text: &str) -> Result<ItemId, TrainError> {
-        if !text.starts_with('<') {
-            return Ok(self.dataset.find(text)?);
+    /// [`TrainError::Binding`] for other data or prompts than those of the run; those of the split.
+    pub fn recommender<'a>(
+        &'a self,
+        dataset: &'a Dataset,
+        published: Option<&Split>,
+    ) -> Result<Recommender<'a>, TrainError> {
+        let Self { dir, recipe, policy, prompts, .. } = self;
+        let split = match published {
+            Some(split) => split.hash(),
+            None => recipe.split.split(dataset, recipe.max_history)?.hash(),
+        };
+        let mut parts = Binding::from([
+            ("split".to_owned(), split),
+            ("prompts".to_owned(), prompts.hash().to_owned()),
+        ]);
+        if let Some(domains) = dataset.domains() {
+            parts.insert("domains".to_owned(), domains.hash());
         }
-        let sid = self.catalog().spec().parse(text)?;
-        let first = self.catalog().items(&sid).first().copied();
+        policy.check(dir, &parts)?;
+        let TrainedPolicy { tokenizer, catalog, .. } = policy;
+        Ok(Recommender {
+            trained: self,
+            dataset,
+            tasks: Tasks::new(dataset, catalog, prompts)?,
+            encoder: Encoder::new(tokenizer, catalog, prompts)?,
+        })
+    }
+}
+
+impl Recommender<'_> {
+    /// The item that has this Semantic ID, key or title.
+    ///
+    /// # Errors
+    /// [`TrainError::Corpus`] for a text that names no item or several; [`TrainError::UnknownSid`].
+    pub fn find(&self, text: &str) -> Result<ItemId, TrainError> {
+        let catalog = self.trained.catalog();
+        let Ok(sid) = catalog.spec().parse(text) else { return Ok(self.dataset.find(text)?) };
+        let first = catalog.items(&sid).first().copied();
         first.ok_or_else(|| TrainError::UnknownSid { sid: sid.to_string() })
     }
 
     /// Items for the users of these histories, earliest item first; those before the latest that the
-    /// policy reads are left out. Users are searched for together.
+    /// policy reads are left out. As many users are searched for together as the recipe's test does.
     ///
     /// # Errors
-    /// [`TrainError::Corpus`] for an unknown item; [`TrainError::NoSamples`] for an empty history;
-    /// those of the search.
+    /// [`TrainError::UnknownItem`]; [`TrainError::NoSamples`] for an empty history; those of the
+    /// search.
     pub fn recommend<H: AsRef<[ItemId]>>(
         &self,
         histories: &[H],
         wanted: &Wanted,
     ) -> Result<Vec<Vec<Recommended>>, TrainError> {
-        let asked = self.ask(histories, wanted)?;
-        let found = self.search(wanted).search_under(&asked.prompts, &asked.conditions())?;
-        let users = found.iter().zip(histories);
-        Ok(users.map(|(found, history)| self.items(found, history.as_ref(), wanted)).collect())
+        let histories: Vec<&[ItemId]> = histories.iter().map(AsRef::as_ref).collect();
+        let mut order: Vec<usize> = (0..histories.len()).collect();
+        order.sort_by_key(|user| histories[*user].len());
+        let mut found = vec![Vec::new(); histories.len()];
+        for batch in order.chunks(self.trained.recipe.evaluate.batch_size.max(1)) {
+            let of_batch: Vec<&[ItemId]> = batch.iter().map(|user| histories[*user]).collect();
+            let users = self.ask(&of_batch, wanted)?;
+            let searched = self.search(wanted).search_under(&users.prompts, &users.conditions())?;
+            for (user, hypotheses) in batch.iter().zip(&searched) {
+                found[*user] = self.items(hypotheses, histories[*user], wanted);
+            }
+        }
+        Ok(found)
     }
 
     /// As [`recommend`](Self::recommend) for one user, with the prefixes that led to the items.
@@ -132,66 +186,62 @@ impl<'d> Recommender<'d> {
     /// # Errors
     /// As [`recommend`](Self::recommend).
     pub fn explain(&self, history: &[ItemId], wanted: &Wanted) -> Result<Explained, TrainError> {
-        let asked = self.ask(&[history], wanted)?;
+        let users = self.ask(&[history], wanted)?;
         let mut kept = BTreeMap::new();
-        let found = self.search(wanted).search_observed(
-            &asked.prompts,
-            &asked.conditions(),
-            &mut |prefix| {
-                kept.insert(prefix.tokens.to_vec(), prefix.score);
-            },
-        )?;
-        let items =
-            found.first().map(|found| self.items(found, history, wanted)).unwrap_or_default();
+        let mut keep = |prefix: &sidereal_policy::KeptPrefix<'_>| {
+            kept.insert(prefix.tokens.to_vec(), prefix.score);
+        };
+        let search = self.search(wanted);
+        let found = search.search_observed(&users.prompts, &users.conditions(), &mut keep)?;
+        let first = found.first();
+        let items = first.map(|found| self.items(found, history, wanted)).unwrap_or_default();
+        let constraint = &self.trained.constraint;
         let whole: Vec<Vec<u32>> =
-            items.iter().filter_map(|found| self.constraint.flat(found.item)).collect();
+            items.iter().filter_map(|found| constraint.flat(found.item)).collect();
         kept.retain(|prefix, _| whole.iter().any(|tokens| tokens.starts_with(prefix)));
         Ok(Explained { items, prefixes: kept.into_iter().collect() })
     }
 
-    fn ask<H: AsRef<[ItemId]>>(
-        &self,
-        histories: &[H],
-        wanted: &Wanted,
-    ) -> Result<Users, TrainError> {
-        let TrainedPolicy { model, tokenizer, catalog, .. } = &self.policy;
-        let tasks = Tasks::new(self.dataset, catalog, &self.prompts)?;
-        let encoder = Encoder::new(tokenizer, catalog, &self.prompts)?;
+    fn ask(&self, histories: &[&[ItemId]], wanted: &Wanted) -> Result<Users, TrainError> {
+        let TrainedStage { recipe, policy, constraint, .. } = self.trained;
         let (mut rows, mut excluded) = (Vec::new(), Vec::new());
         for history in histories {
-            let history = history.as_ref();
             if history.is_empty() {
                 return Err(TrainError::NoSamples { what: "a user without a history" });
             }
-            let recent = &history[history.len().saturating_sub(self.max_history)..];
-            rows.push(encoder.read(&tasks.next_item_prompt(recent)?)?);
+            if let Some(item) = history.iter().find(|item| policy.catalog.sid(**item).is_none()) {
+                return Err(TrainError::UnknownItem { item: *item });
+            }
+            let recent = &history[history.len().saturating_sub(recipe.max_history)..];
+            rows.push(self.encoder.read(&self.tasks.next_item_prompt(recent)?)?);
             if wanted.seen == SeenItems::Removed {
-                excluded.push(Excluded::new(self.constraint.trie(), history.iter().copied())?);
+                excluded.push(Excluded::new(constraint.trie(), history.iter().copied())?);
             }
         }
-        let limit = model.longest_prompt(self.constraint.max_len());
-        let prompts = TokenBatch::new(&rows, tokenizer.pad(), limit, model.device())?;
+        let limit = policy.model.longest_prompt(constraint.max_len());
+        let pad = policy.tokenizer.pad();
+        let prompts = TokenBatch::new(&rows, pad, limit, policy.model.device())?;
         Ok(Users { prompts, excluded })
     }
 
     fn search(&self, wanted: &Wanted) -> BeamSearch<'_> {
         BeamSearch {
-            model: &self.policy.model,
-            constraint: &self.constraint,
-            beam_width: wanted.beam_width.max(wanted.num_items),
-            scoring: self.scoring,
+            model: &self.trained.policy.model,
+            constraint: &self.trained.constraint,
+            beam_width: wanted.beam_width.max(wanted.num_items.get()),
+            scoring: self.trained.stage.training.scoring(),
         }
     }
 
     fn items(&self, found: &[Hypothesis], history: &[ItemId], wanted: &Wanted) -> Vec<Recommended> {
-        let trie = self.constraint.trie();
+        let trie = self.trained.constraint.trie();
         let items = found.iter().flat_map(|found| {
             let score = found.score;
             trie.items(found.node).iter().map(move |item| Recommended { item: *item, score })
         });
         // An item that shares its Semantic ID with one that was not seen is still found.
         let unwanted = |item: &ItemId| wanted.seen == SeenItems::Removed && history.contains(item);
-        items.filter(|found| !unwanted(&found.item)).take(wanted.num_items).collect()
+        items.filter(|found| !unwanted(&found.item)).take(wanted.num_items.get()).collect()
     }
 }
 

@@ -424,8 +424,8 @@ fn spread_of(rewards: &[f64]) -> impl Iterator<Item = (&'static str, f64)> {
     let mut sorted = rewards.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().saturating_sub(1);
-    let names = [("reward_p10", 1), ("reward_p50", 5), ("reward_p90", 9)];
+    let names = [("rewards_p10", 1), ("rewards_p50", 5), ("rewards_p90", 9)];
     names
         .into_iter()
-        .filter_map(move |(name, tenths)| Some((name, *sorted.get(last * tenths / 10)?)))
+        .filter_map(move |(name, tenths)| Some((name, *sorted.get((last * tenths + 5) / 10)?)))
 }

@@ -88,8 +88,9 @@ impl BeamSearch<'_> {
 
     /// As [`search`](Self::search) under any conditions.
     ///
-    /// A prompt for which everything is excluded has no answer. On a CPU the prompts are shared out
-    /// among libtorch's threads.
+    /// A prompt for which everything is excluded has no answer. On a CPU, eight prompts
+    /// and more of a model up to 512 wide are shared out among libtorch's threads, four at least to
+    /// each.
     ///
     /// # Errors
     /// Those of [`search`](Self::search).

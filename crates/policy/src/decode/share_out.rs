@@ -1,6 +1,9 @@
 //! Prompts shared out among threads.
 
+use std::sync::OnceLock;
+
 use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use tch::Device;
 
 use crate::PolicyError;
@@ -13,7 +16,7 @@ use crate::weights::to_i64;
 const FEWEST: usize = 4;
 
 /// Widest hidden states that are shared out. The operations of wider models keep several threads busy
-/// by themselves, and read fewer weights so: at width 896 they are a tenth faster together.
+/// by themselves, and together their prompts read the weights once.
 const WIDEST: usize = 512;
 
 /// Some of the prompts, with handles of their own to model and constraint: tensors do not go by
@@ -25,9 +28,9 @@ struct Part<'c> {
     conditions: Conditions<'c>,
 }
 
-/// What `decode` finds for every prompt. On a CPU, as many parts of the prompts as libtorch has
-/// threads are decoded side by side, each on one thread: the many small operations of a small model's
-/// step gain little from several.
+/// What `decode` finds for every prompt. On a CPU, the prompts of a small model are decoded side by
+/// side, as many parts as libtorch has threads, each on one: the many small operations of a step gain
+/// little from several.
 pub(super) fn share_out<T: Send>(
     model: &dyn LanguageModel,
     constraint: &Constraint,
@@ -42,11 +45,11 @@ pub(super) fn share_out<T: Send>(
     + Sync,
 ) -> Result<Vec<T>, PolicyError> {
     let users = prompts.rows()?;
-    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
-    let count = threads.min(rayon::current_num_threads()).min(users / FEWEST);
-    if count < 2 || model.head().width() > WIDEST || model.device() != Device::Cpu {
-        return decode(model, constraint, prompts, conditions);
-    }
+    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1).min(users / FEWEST);
+    let large = model.head().width() > WIDEST || model.device() != Device::Cpu;
+    let pool = if threads < 2 || large { None } else { workers() };
+    let Some(pool) = pool else { return decode(model, constraint, prompts, conditions) };
+    let count = threads.min(pool.current_num_threads());
     conditions.begin(constraint.trie(), users)?;
     let places: Vec<u64> = (0..users as u64).collect();
     let all = match conditions.keys {
@@ -64,25 +67,37 @@ pub(super) fn share_out<T: Send>(
             })
         })
         .collect::<Result<Vec<Part<'_>>, PolicyError>>()?;
-    let _guard = Threads(tch::get_num_threads());
-    let found: Vec<Vec<T>> = parts
-        .into_par_iter()
-        .with_max_len(1)
-        .map(|Part { model, constraint, prompts, conditions }| {
-            tch::set_num_threads(1);
-            decode(model.as_ref(), &constraint, &prompts, &conditions)
-        })
-        .collect::<Result<_, PolicyError>>()?;
+    let found: Vec<Result<Vec<T>, PolicyError>> = pool.install(|| {
+        let parts = parts.into_par_iter().with_max_len(1);
+        parts
+            .map(|Part { model, constraint, prompts, conditions }| {
+                decode(model.as_ref(), &constraint, &prompts, &conditions)
+            })
+            .collect()
+    });
+    // The first part's error, whichever thread was faster.
+    let found = found.into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok(found.into_iter().flatten().collect())
 }
 
-/// Gives libtorch its threads back.
-struct Threads(i32);
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        tch::set_num_threads(self.0);
-    }
+/// Threads of this crate's own, on each of which libtorch has one: its number of threads is a matter of
+/// the thread that asks, and nobody else's changes. As many as libtorch has at the first call; `None`
+/// where they cannot be had.
+fn workers() -> Option<&'static ThreadPool> {
+    static WORKERS: OnceLock<Option<ThreadPool>> = OnceLock::new();
+    let start = || {
+        let threads = tch::get_num_threads();
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(usize::try_from(threads).unwrap_or(1))
+            .thread_name(|index| format!("sidereal-decode-{index}"))
+            .build()
+            .ok()?;
+        pool.broadcast(|_| tch::set_num_threads(1));
+        // What threads begin with that libtorch has not seen yet.
+        tch::set_num_threads(threads);
+        Some(pool)
+    };
+    WORKERS.get_or_init(start).as_ref()
 }
 
 impl TokenBatch {

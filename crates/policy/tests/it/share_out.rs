@@ -9,16 +9,19 @@ use tch::Device;
 
 use crate::{t5, tiny};
 
-/// Runs with several threads of rayon's and libtorch's whatever the machine has.
-fn on_three_threads(check: impl FnOnce() + Send) {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-    pool.install(|| {
-        let before = tch::get_num_threads();
-        tch::set_num_threads(3);
-        check();
-        assert_eq!(tch::get_num_threads(), 3, "libtorch has its threads back");
-        tch::set_num_threads(before);
+/// Runs with several threads of libtorch's whatever the machine has, which stay what they were, here and
+/// for threads to come.
+fn on_three_threads(check: impl FnOnce()) {
+    let before = tch::get_num_threads();
+    tch::set_num_threads(3);
+    check();
+    assert_eq!(tch::get_num_threads(), 3);
+    let new = std::thread::spawn(|| {
+        let _ = tch::Tensor::from_slice(&[1f32; 8]).sum(tch::Kind::Float);
+        tch::get_num_threads()
     });
+    assert_eq!(new.join().unwrap(), 3);
+    tch::set_num_threads(before);
 }
 
 /// 27 items, and prompts of 1 to 14 tokens.

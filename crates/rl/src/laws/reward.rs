@@ -144,9 +144,9 @@ impl<R: Reward> RewardLaws<R> {
     /// Σ_t q_t · R(y_1 | target t)  >  Σ_t q_t · R(y_G | target t)
     /// ```
     /// The group is ordered best first, as a beam is, and its Semantic IDs share no code, so that
-    /// only hits and positions can matter. A reward that breaks this law turns the order of a policy
-    /// around that was right: each penalty of a wrong rollout falls on the likelier ones more than
-    /// their hits make up for.
+    /// only hits and positions can matter; they are of no catalogue, also after
+    /// [`over_catalog`](Self::over_catalog). Under a reward that breaks this law the likeliest rollout
+    /// loses more by the penalties of its misses than it gains by its hits.
     ///
     /// # Errors
     /// A [`Violation`] with the smallest counter-example: the shares `q`.

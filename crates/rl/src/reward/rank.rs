@@ -16,9 +16,10 @@ pub enum RankReward {
     /// ```text
     /// R_rank(y_p) = -1 / ln(p + 1)
     /// ```
-    /// At `p = 1` this is −1.44, more than a hit is worth: on average it takes more from the first
-    /// rollout than from the last although the first is the likelier one (the law
-    /// `first_above_last` of `laws::RewardLaws`). Range `[-1/ln 2, 0]`.
+    /// At `p = 1` this is −1.44, more than a hit is worth: unless the first rollout is the target in
+    /// about half of the groups that are penalised, its mean reward is below the last one's although
+    /// it is the likelier of the two (the law `first_above_last` of `laws::RewardLaws`).
+    /// Range `[-1/ln 2, 0]`.
     #[default]
     Paper,
     /// The penalties share one unit, and a group without a hit scores zeros:

@@ -89,7 +89,7 @@ impl Observer for TensorBoard {
     }
 
     fn on_resume(&mut self, stage: &str, step: usize) {
-        self.open_stage(stage, step + 1);
+        self.open_stage(stage, if step == 0 { 0 } else { step + 1 });
     }
 }
 

@@ -17,6 +17,7 @@ mod trained;
 mod training;
 
 use self::pipeline::Context;
+pub(crate) use self::pool::is_over_pool;
 pub(crate) use self::run::read_json;
 pub(crate) use self::test::rankings_file;
 

@@ -159,7 +159,7 @@ impl Outcome {
                     (
                         "reward",
                         "mean and deciles over rollouts",
-                        &["reward", "reward_p10", "reward_p50", "reward_p90"],
+                        &["reward", "rewards_p10", "rewards_p50", "rewards_p90"],
                     ),
                     ("groups", "share of prompts", &["hit", "hard", "live", "live_hard"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),

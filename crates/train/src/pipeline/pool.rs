@@ -43,7 +43,7 @@ const fn random() -> NegativeKind {
 }
 
 /// Whether a task is answered out of a pool.
-pub(super) const fn is_over_pool(task: Task) -> bool {
+pub(crate) const fn is_over_pool(task: Task) -> bool {
     matches!(task, Task::TitleChoice | Task::TitleSlate)
 }
 

@@ -55,8 +55,8 @@ pub struct Recipe {
     #[serde(default)]
     pub compute: Compute,
     /// Checkpoints of a stage that are kept while it trains, the newest. The result does not depend on
-    /// it, so that it is not among the settings that bind a run.
-    #[serde(default = "one", skip_serializing)]
+    /// it: a run may go on with another number.
+    #[serde(default = "one")]
     pub keep_checkpoints: NonZeroUsize,
     /// Evaluation.
     pub evaluate: EvaluateConfig,

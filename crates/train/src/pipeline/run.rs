@@ -12,6 +12,8 @@ use crate::TrainError;
 use crate::checkpoint::Binding;
 
 const CONFIG: &str = "config.toml";
+/// The setting on which no result depends.
+const FREE: &str = "keep_checkpoints";
 const MANIFEST: &str = "manifest.json";
 
 /// The folder of a run.
@@ -51,14 +53,17 @@ impl Run {
         let path = dir.join(CONFIG);
         let text = toml::to_string_pretty(recipe)?;
         if path.exists() {
-            let old: toml::Table =
+            let mut old: toml::Table =
                 fs::read_to_string(&path).map_err(io(&path))?.parse().map_err(|source| {
                     TrainError::Toml { path: path.clone(), source: Box::new(source) }
                 })?;
-            let new: toml::Table = text.parse().map_err(|source| TrainError::Toml {
+            let mut new: toml::Table = text.parse().map_err(|source| TrainError::Toml {
                 path: path.clone(),
                 source: Box::new(source),
             })?;
+            for settings in [&mut old, &mut new] {
+                settings.remove(FREE);
+            }
             if let Some(part) = first_difference(&old, &new, "") {
                 return Err(TrainError::OtherRun { path: dir.to_owned(), part });
             }
