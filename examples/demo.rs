@@ -34,6 +34,7 @@ fn main() -> anyhow::Result<()> {
     let recipe = args.settings.recipe(&[
         ("demo", include_str!("recipes/demo.toml")),
         ("fresh", include_str!("recipes/demo-fresh.toml")),
+        ("objectives", include_str!("recipes/demo-objectives.toml")),
     ])?;
     let file = |name: &str| args.shop.join(name);
     let options = ReadOptions::new(recipe.seed);

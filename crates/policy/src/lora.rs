@@ -130,12 +130,6 @@ pub(crate) struct Adapter {
 }
 
 impl Adapter {
-    /// Another handle to the same weights.
-    pub(crate) fn share(&self) -> Self {
-        let (a, b) = (self.a.shallow_clone(), self.b.shallow_clone());
-        Self { a, b, scale: self.scale, dropout: self.dropout }
-    }
-
     /// What is added to the matrix's product.
     pub(crate) fn apply(&self, x: &Tensor, kind: Kind) -> Result<Tensor, PolicyError> {
         let low = if self.dropout > 0.0 && self.recorded()? {

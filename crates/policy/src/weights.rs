@@ -206,11 +206,6 @@ pub(crate) fn share(weights: &Weights, name: &str) -> Result<Tensor, PolicyError
         .ok_or_else(|| PolicyError::MissingTensor { path: "weights".into(), name: name.to_owned() })
 }
 
-/// The same tensors under other handles.
-pub(crate) fn shared(weights: &Weights) -> Weights {
-    weights.iter().map(|(name, weight)| (name.clone(), weight.shallow_clone())).collect()
-}
-
 /// Writes a text file; an existing file is replaced whole or not at all.
 ///
 /// # Errors

@@ -6,7 +6,6 @@ use sidereal_sid::{NodeId, Trie};
 use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::conditions::Begin;
-use crate::decode::share_out::share_out;
 use crate::decode::walk::{LevelScores, Onward, Walk, normaliser};
 use crate::decode::{Conditions, Constraint, Prefilled, Scoring};
 use crate::models::language_model::LanguageModel;
@@ -88,9 +87,7 @@ impl BeamSearch<'_> {
 
     /// As [`search`](Self::search) under any conditions.
     ///
-    /// A prompt for which everything is excluded has no answer. On a CPU, eight prompts
-    /// and more of a model up to 512 wide are shared out among libtorch's threads, four at least to
-    /// each.
+    /// A prompt for which everything is excluded has no answer.
     ///
     /// # Errors
     /// Those of [`search`](Self::search).
@@ -99,20 +96,10 @@ impl BeamSearch<'_> {
         prompts: &TokenBatch,
         conditions: &Conditions<'_>,
     ) -> Result<Vec<Vec<Hypothesis>>, PolicyError> {
-        let Self { beam_width, scoring, .. } = *self;
-        share_out(
-            self.model,
-            self.constraint,
-            prompts,
-            conditions,
-            |model, constraint, prompts, conditions| {
-                let part = BeamSearch { model, constraint, beam_width, scoring };
-                part.search_observed(prompts, conditions, &mut |_| {})
-            },
-        )
+        self.search_observed(prompts, conditions, &mut |_| {})
     }
 
-    /// As [`search_under`](Self::search_under), all prompts together, telling `observe` every prefix
+    /// As [`search_under`](Self::search_under), telling `observe` every prefix
     /// that is kept at each level, best first: the tree that the beam walks through.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! A trie of answers in the vocabulary of a tokenizer: Semantic IDs, or titles.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sidereal_sid::{Catalog, ItemId, NodeId, Trie, TrieError};
@@ -32,7 +31,7 @@ pub enum Scoring {
 /// scores Semantic IDs decodes and scores those sequences too. Memory is linear in the trie.
 #[derive(Debug)]
 pub struct Constraint {
-    trie: Arc<Trie>,
+    trie: Trie,
     ids: Vec<u32>,
     /// First flat token of each level, and the total.
     offsets: Vec<u32>,
@@ -143,22 +142,12 @@ impl Constraint {
                 Tensor::from_slice(&rows).to_device(device)
             })
             .collect();
-        Self { trie: Arc::new(trie), ids, offsets, rows }
-    }
-
-    /// Another handle, for another thread.
-    pub(super) fn share(&self) -> Self {
-        Self {
-            trie: Arc::clone(&self.trie),
-            ids: self.ids.clone(),
-            offsets: self.offsets.clone(),
-            rows: self.rows.iter().map(Tensor::shallow_clone).collect(),
-        }
+        Self { trie, ids, offsets, rows }
     }
 
     /// The trie over flat token indices.
     #[must_use]
-    pub fn trie(&self) -> &Trie {
+    pub const fn trie(&self) -> &Trie {
         &self.trie
     }
 

@@ -7,7 +7,6 @@ mod gumbel;
 mod reason;
 mod sample;
 mod sampling;
-mod share_out;
 mod slate;
 mod text;
 mod walk;

@@ -8,7 +8,6 @@ use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::conditions::Begin;
 use crate::decode::sampling::{NOTHING_TO_DRAW, Purpose, stream};
-use crate::decode::share_out::share_out;
 use crate::decode::walk::{LevelScores, Onward, Walk, normaliser};
 use crate::decode::{Conditions, Constraint, Prefilled, SamplingConfig, Scoring};
 use crate::models::language_model::LanguageModel;
@@ -130,20 +129,10 @@ impl Sampler<'_> {
         conditions: &Conditions<'_>,
         num_rollouts: usize,
     ) -> Result<Vec<Vec<Rollout>>, PolicyError> {
-        let Self { sampling, scoring, seed, .. } = *self;
-        share_out(
-            self.model,
-            self.constraint,
-            prompts,
-            conditions,
-            |model, constraint, prompts, conditions| {
-                let _guard = tch::no_grad_guard();
-                conditions.begin(constraint.trie(), prompts.rows()?)?;
-                let start = Prefilled::read(model, prompts, conditions)?;
-                let part = Sampler { model, constraint, sampling, scoring, seed };
-                part.sample_from(start, conditions, num_rollouts)
-            },
-        )
+        let _guard = tch::no_grad_guard();
+        conditions.begin(self.constraint.trie(), prompts.rows()?)?;
+        let start = Prefilled::read(self.model, prompts, conditions)?;
+        self.sample_from(start, conditions, num_rollouts)
     }
 
     /// As [`sample`](Self::sample), behind prompts that were read before.
@@ -213,7 +202,7 @@ impl Sampler<'_> {
     }
 
     /// What draws in parallel ask for.
-    pub(super) fn rule<'s>(&'s self, scores: &'s LevelScores<'s>) -> Rule<'s> {
+    pub(super) const fn rule<'s>(&'s self, scores: &'s LevelScores<'s>) -> Rule<'s> {
         let Self { constraint, sampling, scoring, .. } = self;
         Rule { trie: constraint.trie(), scores, sampling: *sampling, scoring: *scoring }
     }

@@ -22,8 +22,8 @@ use crate::models::linear::{Linear, cast};
 use crate::models::rotary::rotary_table;
 use crate::tokenizer::SidTokenizer;
 use crate::weights::{
-    Fresh, Weights, checkpoint_file, random_weights, read_checkpoint, select, share, shared,
-    to_i64, write_checkpoint,
+    Fresh, Weights, checkpoint_file, random_weights, read_checkpoint, select, share, to_i64,
+    write_checkpoint,
 };
 
 /// Standard deviation of freshly drawn matrices, transformers' `initializer_range`.
@@ -88,40 +88,6 @@ impl LanguageModel for Decoder {
 
     fn longest_prompt(&self, answer_len: usize) -> usize {
         self.config.max_position_embeddings.saturating_sub(answer_len)
-    }
-
-    fn share(&self) -> Result<Box<dyn LanguageModel + Send>, PolicyError> {
-        Ok(Box::new(Self {
-            config: self.config.clone(),
-            weights: shared(&self.weights),
-            layers: self.layers.iter().map(Layer::share).collect(),
-            embedding: self.embedding.shallow_clone(),
-            norm: self.norm.shallow_clone(),
-            head: self.head.share(),
-            rotary: (self.rotary.0.shallow_clone(), self.rotary.1.shallow_clone()),
-            kind: self.kind,
-            adapters: shared(&self.adapters),
-            lora: self.lora.clone(),
-        }))
-    }
-}
-
-impl Layer {
-    /// Another handle to the same weights.
-    fn share(&self) -> Self {
-        let norms = self.head_norms.as_ref();
-        Self {
-            input_norm: self.input_norm.shallow_clone(),
-            q: self.q.share(),
-            k: self.k.share(),
-            v: self.v.share(),
-            o: self.o.share(),
-            head_norms: norms.map(|(q, k)| (q.shallow_clone(), k.shallow_clone())),
-            post_norm: self.post_norm.shallow_clone(),
-            gate: self.gate.share(),
-            up: self.up.share(),
-            down: self.down.share(),
-        }
     }
 }
 

@@ -26,11 +26,6 @@ impl Head {
         Self { weight, kind }
     }
 
-    /// Another handle to the same weights.
-    pub(crate) fn share(&self) -> Self {
-        Self { weight: self.weight.shallow_clone(), kind: self.kind }
-    }
-
     /// The same head with products computed in another element type.
     pub(crate) fn computing_in(mut self, kind: Kind) -> Self {
         self.kind = kind;
@@ -40,11 +35,6 @@ impl Head {
     /// The matrix, `[V, D]`.
     pub(crate) const fn weight(&self) -> &Tensor {
         &self.weight
-    }
-
-    /// Length of the hidden states that it reads, `D`.
-    pub(crate) fn width(&self) -> usize {
-        usize::try_from(self.weight.size()[1]).unwrap_or(0)
     }
 
     /// Element type that products are computed in.

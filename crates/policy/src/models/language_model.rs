@@ -44,12 +44,6 @@ pub trait LanguageModel: Debug {
     /// Most tokens of a prompt behind which an answer of `answer_len` tokens still fits.
     fn longest_prompt(&self, answer_len: usize) -> usize;
 
-    /// Another handle to the same weights, for another thread.
-    ///
-    /// # Errors
-    /// [`PolicyError::Torch`].
-    fn share(&self) -> Result<Box<dyn LanguageModel + Send>, PolicyError>;
-
     /// Where the weights live, and tokens must.
     fn device(&self) -> Device {
         self.head().device()

@@ -22,15 +22,6 @@ impl Linear {
         Self { weight, bias: None, adapter: None }
     }
 
-    /// Another handle to the same weights.
-    pub(crate) fn share(&self) -> Self {
-        Self {
-            weight: self.weight.shallow_clone(),
-            bias: self.bias.as_ref().map(Tensor::shallow_clone),
-            adapter: self.adapter.as_ref().map(Adapter::share),
-        }
-    }
-
     /// The product, computed in `kind` whatever the weights are stored in.
     pub(crate) fn apply(&self, x: &Tensor, kind: Kind) -> Result<Tensor, PolicyError> {
         let bias = self.bias.as_ref().map(|bias| cast(bias, kind)).transpose()?;

@@ -20,8 +20,8 @@ use crate::models::head::Head;
 use crate::models::language_model::LanguageModel;
 use crate::models::linear::cast;
 use crate::weights::{
-    Fresh, Weights, checkpoint_file, random_weights, read_checkpoint, select, share, shared,
-    to_i64, write_checkpoint,
+    Fresh, Weights, checkpoint_file, random_weights, read_checkpoint, select, share, to_i64,
+    write_checkpoint,
 };
 
 /// A T5 encoder-decoder: the encoder reads a prompt both ways, the decoder writes the answer behind
@@ -65,11 +65,6 @@ impl LanguageModel for T5 {
     /// No limit but memory: positions are relative.
     fn longest_prompt(&self, _answer_len: usize) -> usize {
         usize::MAX
-    }
-
-    fn share(&self) -> Result<Box<dyn LanguageModel + Send>, PolicyError> {
-        let shared = Self::from_weights(self.config.clone(), shared(&self.weights))?;
-        Ok(Box::new(shared.computing_in(self.kind)))
     }
 }
 

@@ -171,10 +171,6 @@ mod tests {
         fn longest_prompt(&self, _: usize) -> usize {
             0
         }
-
-        fn share(&self) -> Result<Box<dyn LanguageModel + Send>, PolicyError> {
-            Ok(Box::new(Self(self.0.share())))
-        }
     }
 
     #[test]

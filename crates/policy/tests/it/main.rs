@@ -16,7 +16,6 @@ mod reason;
 mod recompute;
 mod sample;
 mod score;
-mod share_out;
 mod t5;
 mod tiny;
 mod titles;

@@ -149,11 +149,6 @@ impl LanguageModel for Counting<'_> {
     fn longest_prompt(&self, answer_len: usize) -> usize {
         self.inner.longest_prompt(answer_len)
     }
-
-    /// Steps of other handles are not counted.
-    fn share(&self) -> Result<Box<dyn LanguageModel + Send>, PolicyError> {
-        self.inner.share()
-    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ struct Expected {
     logits: Vec<Vec<Vec<f32>>>,
 }
 
-pub(crate) fn config(vocab_size: usize, feed_forward_proj: T5FeedForward, tied: bool) -> T5Config {
+fn config(vocab_size: usize, feed_forward_proj: T5FeedForward, tied: bool) -> T5Config {
     T5Config {
         vocab_size,
         d_model: 16,
