@@ -7,7 +7,7 @@ use std::path::Path;
 
 use sidereal::corpus::{Dataset, HeldOut as _};
 use sidereal::metrics::SeenItems;
-use sidereal::sid::{Catalog, ItemId};
+use sidereal::sid::{Catalog, ItemId, SemanticId};
 use sidereal::train::{
     Explained, Observer, Outcome, Pipeline, Ranking, Recipe, Record, TrainError, TrainedStage,
     Training, Wanted,
@@ -46,8 +46,18 @@ fn recommends_what_the_test_ranked(run: &Path, dataset: &Dataset, rankings: &[Ra
     assert_eq!(recommender.recommend(&[history], &wanted).unwrap()[0], items);
     assert!(items.len() == 10 && items.iter().all(|found| !history.contains(&found.item)));
     let catalog = stage.catalog();
-    let whole = prefixes.iter().filter(|(prefix, _)| prefix.len() == catalog.spec().max_len());
-    assert!(whole.count() <= 10 && prefixes.iter().all(|(_, score)| *score <= 0.0));
+    // Each item is led to by a prefix a code, the last of which is its whole Semantic ID.
+    let codes_of = |prefix: &[u32]| -> SemanticId {
+        prefix.iter().map(|token| catalog.spec().level_and_code(*token).unwrap().1).collect()
+    };
+    for found in &items {
+        let sid = catalog.sid(found.item).unwrap();
+        let led: Vec<_> =
+            prefixes.iter().filter(|(prefix, _)| sid.starts_with(&codes_of(prefix))).collect();
+        assert_eq!(led.len(), sid.len());
+        let last = led.last().unwrap().1;
+        assert!(led.is_sorted_by(|a, b| a.1 >= b.1) && last.total_cmp(&found.score).is_eq());
+    }
 
     let sid = catalog.sid(items[0].item).unwrap().to_string();
     let title = &dataset.item(items[0].item).unwrap().title;
@@ -56,6 +66,9 @@ fn recommends_what_the_test_ranked(run: &Path, dataset: &Dataset, rankings: &[Ra
     let nobody: [&[ItemId]; 1] = [&[]];
     assert!(recommender.recommend(&nobody, &wanted).is_err());
     assert!(recommender.recommend(&[[ItemId(4000)]], &wanted).is_err());
+    for damaged in ["<a_1><b_", "<a_9999>"] {
+        assert!(matches!(recommender.find(damaged), Err(TrainError::Notation(_))), "{damaged}");
+    }
 }
 
 #[test]

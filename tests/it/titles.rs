@@ -13,7 +13,9 @@ use sidereal::corpus::{
 };
 use sidereal::metrics::{Candidates, Metric, Row};
 use sidereal::sid::Catalog;
-use sidereal::train::{Observer, Outcome, Pipeline, Ranking, Recipe, Record, TrainError};
+use sidereal::train::{
+    Observer, Outcome, Pipeline, Ranking, Recipe, Record, TrainError, TrainedStage,
+};
 
 use crate::shop::{self, Kill};
 
@@ -200,6 +202,11 @@ fn slates_hold_titles_of_their_pools_once_and_a_killed_run_walks_the_same_curve(
         assert_eq!(lines.len(), 4, "{}", rollout.text);
         assert!(lines.iter().all(|line| shown.prompt.lines().any(|other| other == *line)));
     }
+
+    // What answers with titles out of a pool is not served as if it answered with Semantic IDs.
+    let device = sidereal::policy::device("cpu").unwrap();
+    let error = TrainedStage::open(&whole, Some("sage"), device).unwrap_err();
+    assert!(error.to_string().contains("`stage.sage.task` is title-slate"), "{error}");
 
     let kills = [("sft", 4), ("sage", 2), ("sage", 3), ("grpo", 2)];
     let files = [

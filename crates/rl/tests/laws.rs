@@ -46,7 +46,8 @@ fn the_rank_reward_depends_on_the_order_and_the_law_says_so() {
 }
 
 #[test]
-fn a_rank_penalty_as_printed_turns_the_order_of_a_right_policy_around() -> Result<(), Violation> {
+fn a_rank_penalty_as_printed_puts_the_first_of_a_right_policy_below_the_last()
+-> Result<(), Violation> {
     let singer = |rank| Singer { rank, ..Singer::default() };
     RewardLaws::new(Accuracy).first_above_last()?;
     RewardLaws::new(singer(RankReward::Normalised)).first_above_last()?;

@@ -147,12 +147,20 @@ impl Recommender<'_> {
     /// The item that has this Semantic ID, key or title.
     ///
     /// # Errors
-    /// [`TrainError::Corpus`] for a text that names no item or several; [`TrainError::UnknownSid`].
+    /// [`TrainError::Corpus`] for a text that names no item or several; [`TrainError::UnknownSid`];
+    /// [`TrainError::Notation`] for what begins as a Semantic ID and names nothing.
     pub fn find(&self, text: &str) -> Result<ItemId, TrainError> {
         let catalog = self.trained.catalog();
-        let Ok(sid) = catalog.spec().parse(text) else { return Ok(self.dataset.find(text)?) };
-        let first = catalog.items(&sid).first().copied();
-        first.ok_or_else(|| TrainError::UnknownSid { sid: sid.to_string() })
+        match catalog.spec().parse(text) {
+            Ok(sid) => {
+                let first = catalog.items(&sid).first().copied();
+                first.ok_or_else(|| TrainError::UnknownSid { sid: sid.to_string() })
+            }
+            Err(wrong) => match self.dataset.find(text) {
+                Err(_) if text.starts_with('<') => Err(wrong.into()),
+                found => Ok(found?),
+            },
+        }
     }
 
     /// Items for the users of these histories, earliest item first; those before the latest that the

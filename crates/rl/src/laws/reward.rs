@@ -144,7 +144,8 @@ impl<R: Reward> RewardLaws<R> {
     /// Σ_t q_t · R(y_1 | target t)  >  Σ_t q_t · R(y_G | target t)
     /// ```
     /// The group is ordered best first, as a beam is, and its Semantic IDs share no code, so that
-    /// only hits and positions can matter; they are of no catalogue, also after
+    /// only hits and positions can matter; shares fall as ranked lists' do, from a little flatter than
+    /// `1 / p` to its square. The Semantic IDs are of no catalogue, also after
     /// [`over_catalog`](Self::over_catalog). Under a reward that breaks this law the likeliest rollout
     /// loses more by the penalties of its misses than it gains by its hits.
     ///
