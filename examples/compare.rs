@@ -18,7 +18,7 @@ struct Args {
     /// Folders of runs.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// Label of the system that the others are compared with, user by user.
+    /// Label of the system that the others are compared with, user by user: `SFT`, or `SFT, thinking`.
     #[arg(long)]
     against: Option<String>,
     /// Metrics of ranks.

@@ -4,17 +4,16 @@
 //! Run: `cargo run --release --example semantic_ids -- --items x.item.json --out sids`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
-use std::fmt::Write as _;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::Parser;
 use linfa::DatasetBase;
 use linfa::traits::Fit as _;
 use serde::de::DeserializeOwned;
 use sidereal::corpus::Item;
 use sidereal::corpus::read::{RowPolicy, items};
+use sidereal::corpus::write::sids;
 use sidereal::page::Page;
 use sidereal::policy::{TextEncoder, device};
 use sidereal::quantizer::{Balance, Collisions, QualityReport, RqKMeans, Thresholds, write_index};
@@ -87,15 +86,10 @@ fn main() -> anyhow::Result<()> {
     (limits.max_collision_rate, limits.min_usage) = (args.max_collision_rate, args.min_usage);
     limits.check(&report)?;
     let catalog = args.collisions.catalog(books, vectors.view(), codes)?;
-    std::fs::create_dir_all(&args.out).context("cannot make the folder of results")?;
     books.save(&args.out)?;
     catalog.save(&args.out.join("catalog.json"))?;
     write_index(&catalog, &args.out.join("index.json"))?;
-    let mut table = "item\tsemantic id\ttitle\n".to_owned();
-    for (item, sid) in loaded.items.iter().zip(catalog.sids()) {
-        writeln!(table, "{}\t{sid}\t{}", item.key, item.title)?;
-    }
-    std::fs::write(args.out.join("items.tsv"), table).context("cannot write the table of items")?;
+    sids::write(&args.out.join("items.tsv"), &loaded.items, &catalog)?;
     let mut page = Page::new("Semantic IDs");
     report.push_to(&mut page, &catalog);
     page.write(&args.out.join("quality.html"))?;

@@ -4,6 +4,7 @@ mod atomic;
 pub mod recbole;
 pub mod samples;
 mod seconds;
+pub mod sids;
 
 pub use atomic::write_whole;
 use seconds::Seconds;

@@ -9,15 +9,25 @@ use sidereal_page::{Bar, BarPlot, BarSeries, Block, Table};
 
 use crate::TrainError;
 use crate::evaluate::Ranking;
-use crate::pipeline::{Recipe, rankings_file, read_json};
+use crate::pipeline::{Recipe, ThoughtResult, rankings_file, read_json, thinking, thoughts_file};
 
 /// The test rankings of a finished run; item level, seen items kept.
 #[derive(Debug, Clone)]
 pub struct FinishedRun {
     /// Name of its folder.
     pub name: String,
-    /// Placements of each stage's label, in the recipe's order.
-    systems: Vec<(String, RankingRun<SampleId>)>,
+    /// In the recipe's order, what a stage answered at once before what it answered by thinking.
+    systems: Vec<System>,
+}
+
+/// Placements of one system of a run.
+#[derive(Debug, Clone)]
+struct System {
+    label: String,
+    placements: RankingRun<SampleId>,
+    /// Whether these are some of the test's users, drawn by the run's seed: those that were thought
+    /// about.
+    is_part: bool,
 }
 
 /// One system over all runs that have it.
@@ -31,7 +41,8 @@ pub struct ComparedSystem {
     /// Mean over the runs that have it.
     pub mean: f64,
     /// This system minus the one compared with, over the runs that have both: each user's values
-    /// are averaged over these runs first, so that the interval is over users.
+    /// are averaged over these runs first, so that the interval is over users. Where one of the two
+    /// thinks, the users are those that were thought about, in each run its own.
     pub difference: Option<PairedTest>,
 }
 
@@ -56,24 +67,36 @@ impl FinishedRun {
     /// Missing and damaged files by name.
     pub fn read(dir: &Path) -> Result<Self, TrainError> {
         let recipe = Recipe::load(&dir.join("config.toml"))?;
-        let systems = recipe
-            .stages
-            .into_iter()
-            .map(|stage| {
-                let rankings: Vec<Ranking> = read_json(&dir.join(rankings_file(&stage.name)))?;
-                let mut run = RankingRun::new();
-                for ranking in &rankings {
-                    run.push(ranking.id, ranking.item_placement(&BTreeSet::new()))?;
-                }
-                Ok((stage.label, run))
-            })
-            .collect::<Result<_, TrainError>>()?;
+        let mut systems = Vec::new();
+        for stage in &recipe.stages {
+            let rankings: Vec<Ranking> = read_json(&dir.join(rankings_file(&stage.name)))?;
+            systems.push(System::new(stage.label.clone(), &rankings, false)?);
+            if recipe.is_tested_thinking(stage) {
+                let results: Vec<ThoughtResult> = read_json(&dir.join(thoughts_file(stage)))?;
+                let merged = results.iter().map(|result| &result.ranking);
+                systems.push(System::new(thinking(&stage.label), merged, true)?);
+            }
+        }
         let name = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
         Ok(Self { name, systems })
     }
 
-    fn system(&self, label: &str) -> Option<&RankingRun<SampleId>> {
-        self.systems.iter().find(|(name, _)| name == label).map(|(_, run)| run)
+    fn system(&self, label: &str) -> Option<&System> {
+        self.systems.iter().find(|system| system.label == label)
+    }
+}
+
+impl System {
+    fn new<'r>(
+        label: String,
+        rankings: impl IntoIterator<Item = &'r Ranking>,
+        is_part: bool,
+    ) -> Result<Self, TrainError> {
+        let mut placements = RankingRun::new();
+        for ranking in rankings {
+            placements.push(ranking.id, ranking.item_placement(&BTreeSet::new()))?;
+        }
+        Ok(Self { label, placements, is_part })
     }
 }
 
@@ -90,7 +113,7 @@ impl RunComparison {
         bootstrap: &Bootstrap,
     ) -> Result<Self, TrainError> {
         let mut labels: Vec<&str> = Vec::new();
-        for (label, _) in runs.iter().flat_map(|run| &run.systems) {
+        for System { label, .. } in runs.iter().flat_map(|run| &run.systems) {
             if !labels.contains(&label.as_str()) {
                 labels.push(label);
             }
@@ -104,7 +127,7 @@ impl RunComparison {
             .map(|label| {
                 let values = runs
                     .iter()
-                    .map(|run| run.system(label).map(|system| mean(system, metric)).transpose())
+                    .map(|run| run.system(label).map(|s| mean(&s.placements, metric)).transpose())
                     .collect::<Result<Vec<_>, MetricError>>()?;
                 let found: Vec<f64> = values.iter().copied().flatten().collect();
                 let other = against.filter(|against| against != label);
@@ -198,32 +221,40 @@ fn difference(
     metric: Metric,
     bootstrap: &Bootstrap,
 ) -> Result<Option<PairedTest>, TrainError> {
-    let mut users: BTreeMap<SampleId, (f64, f64)> = BTreeMap::new();
-    let mut found: Option<&RankingRun<SampleId>> = None;
+    let mut users: BTreeMap<SampleId, (f64, f64, f64)> = BTreeMap::new();
+    let mut whole: Option<&RankingRun<SampleId>> = None;
     for run in runs {
         let (Some(one), Some(two)) = (run.system(label), run.system(other)) else { continue };
-        // Refuses pairs of other users, here and between the runs.
+        let shared = if one.is_part || two.is_part {
+            [shared(&one.placements, &two.placements), shared(&two.placements, &one.placements)]
+        } else {
+            if let Some(first) = whole {
+                // Refuses runs over other users.
+                one.placements.compare(first, metric, bootstrap)?;
+            }
+            whole = Some(&one.placements);
+            [one.placements.clone(), two.placements.clone()]
+        };
+        let [one, two] = &shared;
         one.compare(two, metric, bootstrap)?;
-        if let Some(first) = found {
-            one.compare(first, metric, bootstrap)?;
-        }
-        found = Some(one);
         let ids = one.placements().map(|(id, _)| *id);
         for ((id, one), two) in ids.zip(one.values(metric)?).zip(two.values(metric)?) {
             let sums = users.entry(id).or_default();
-            *sums = (sums.0 + one, sums.1 + two);
+            *sums = (sums.0 + one, sums.1 + two, sums.2 + 1.0);
         }
     }
-    if found.is_none() {
+    if users.is_empty() {
         return Ok(None);
     }
-    let count = runs
-        .iter()
-        .filter(|run| run.system(label).is_some() && run.system(other).is_some())
-        .count() as f64;
-    let (one, two): (Vec<f64>, Vec<f64>) =
-        users.values().map(|(one, two)| (one / count, two / count)).unzip();
+    let means = users.values().map(|(one, two, count)| (one / count, two / count));
+    let (one, two): (Vec<f64>, Vec<f64>) = means.unzip();
     Ok(Some(bootstrap.paired(&one, &two)?))
+}
+
+/// The samples of `run` that `other` has too.
+fn shared(run: &RankingRun<SampleId>, other: &RankingRun<SampleId>) -> RankingRun<SampleId> {
+    let ids: BTreeSet<SampleId> = other.placements().map(|(id, _)| *id).collect();
+    run.filter(|id| ids.contains(id))
 }
 
 #[cfg(test)]
@@ -242,7 +273,8 @@ mod tests {
                 0 => Placement::Absent,
                 _ => Placement::tied(rank - 1, NonZeroUsize::MIN),
             });
-            ((*label).to_owned(), ids.clone().zip(places).collect())
+            let (label, placements) = ((*label).to_owned(), ids.clone().zip(places).collect());
+            System { label, placements, is_part: false }
         });
         FinishedRun { name: name.to_owned(), systems: systems.collect() }
     }
@@ -268,6 +300,29 @@ mod tests {
         assert!((test.difference - 0.25).abs() < 1e-12 && test.num_users == 4);
         assert_eq!(found.systems[0].difference, None);
         assert_eq!(found.table().rows[0][3], "-");
+    }
+
+    #[test]
+    fn what_was_thought_is_compared_over_the_users_that_it_has_in_each_run() {
+        let mut runs = [
+            run("1", &[("sft", &[1, 0, 0, 0]), ("sft, thinking", &[0, 1, 0, 1])]),
+            run("2", &[("sft", &[1, 0, 1, 1]), ("sft, thinking", &[1, 0, 1, 1])]),
+        ];
+        let users = |system: &mut System, users: [u32; 2]| {
+            let of_user = |user| SampleId::Event { user: UserId(user), position: 3 };
+            let ids = users.map(of_user);
+            system.placements = system.placements.filter(|id| ids.contains(id));
+            system.is_part = true;
+        };
+        // Users 0 and 1 lose and gain a hit in run 1; in run 2 neither 1 nor 2 does.
+        users(&mut runs[0].systems[1], [0, 1]);
+        users(&mut runs[1].systems[1], [1, 2]);
+        let found = compare(&runs, "sft").unwrap();
+        let thinking = &found.systems[1];
+        assert_eq!(thinking.runs, [Some(0.5), Some(0.5)]);
+        let test = thinking.difference.as_ref().unwrap();
+        // −1, (1 + 0) / 2 and 0 over three users.
+        assert!((test.difference + 0.5 / 3.0).abs() < 1e-12 && test.num_users == 3, "{test:?}");
     }
 
     #[test]

@@ -68,6 +68,7 @@ mod setting;
 mod sft;
 mod slate;
 mod trainable;
+mod trainer;
 
 pub use augment::AugmentConfig;
 pub use categories::Categories;

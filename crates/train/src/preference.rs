@@ -4,10 +4,10 @@ mod answers;
 mod config;
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
-use sidereal_corpus::{Cursor, Shuffle};
-use sidereal_policy::{CompletionPass, CompletionToken, Constraint, Decoder};
+use sidereal_corpus::Shuffle;
+use sidereal_policy::{CompletionPass, CompletionToken, Constraint, Decoder, Weights};
 use sidereal_rl::{PreferenceBatch, PreferenceLoss, Segments};
 use tch::Tensor;
 
@@ -20,6 +20,7 @@ use crate::encode::Prompt;
 use crate::evaluate::Validation;
 use crate::learner::Learner;
 use crate::observe::{Observer, Record};
+use crate::trainer::{Method, Trainer};
 
 /// A prompt with an answer to prefer and others to prefer it to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,14 +31,6 @@ pub struct Preference {
     pub chosen: Vec<CompletionToken>,
     /// At least one other.
     pub rejected: Vec<Vec<CompletionToken>>,
-}
-
-/// Where training stands.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct PreferenceState {
-    step: usize,
-    cursor: Cursor,
-    best: Option<f64>,
 }
 
 /// Preference training of a policy.
@@ -79,58 +72,20 @@ impl PreferenceTraining<'_> {
             return Err(TrainError::NoSamples { what: "preference training" });
         }
         let PreferenceConfig { trainable, optim, .. } = self.config;
-        let mut learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
-        let mut state = PreferenceState::default();
-        let segments = Segments::from_lens(pairs.iter().map(|pair| pair.rejected.len()));
-        let reference = if let Some((found, tensors)) =
-            learner.resume::<PreferenceState>(self.checkpoints)?
-        {
-            state = found;
-            tracing::info!(stage = self.stage, step = state.step, "resumed preference training");
-            AnswerLogp::from_tensors(&tensors)?
-        } else {
-            let ndcg = self.validation(learner.model()).ndcg(valid)?;
-            tracing::info!(stage = self.stage, step = 0, ndcg, "validated");
-            state.best = Some(ndcg);
-            let needed = !self.config.loss.is_reference_free();
-            let reference =
-                needed.then(|| self.reference(learner.model(), pairs, observer)).transpose()?;
-            self.save(&state, &learner, reference.as_ref())?;
-            reference
+        let learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
+        let trainer = Trainer {
+            stage: self.stage,
+            steps: self.config.steps,
+            validate_every: self.config.validate_every,
+            checkpoint_every: self.config.checkpoint_every,
+            num_prompts: pairs.len(),
+            seed: self.seed,
+            checkpoints: self.checkpoints,
         };
-        observer.on_resume(self.stage, state.step);
-        if let (0, Some(ndcg)) = (state.step, state.best) {
-            let start = Record::new(self.stage, 0, self.config.steps);
-            observer.on_record(&start.with("valid_ndcg", ndcg));
-        }
-        let size = NonZeroUsize::new(self.config.pairs_per_step).unwrap_or(NonZeroUsize::MIN);
-        let mut order = Shuffle::resume(pairs.len(), self.seed, state.cursor);
-        let ranges: Vec<_> = segments.iter().collect();
-        while state.step < self.config.steps {
-            let batch = order.next_batch(size).to_vec();
-            let mut record = {
-                let picked: Vec<&Preference> = batch.iter().map(|index| &pairs[*index]).collect();
-                let reference = reference.as_ref().map(|all| all.of_pairs(&batch, &ranges));
-                self.step(&mut learner, &picked, reference.as_ref(), state.step)?
-            };
-            state.step += 1;
-            state.cursor = order.cursor();
-            let last = state.step == self.config.steps;
-            if last || state.step % self.config.validate_every.max(1) == 0 {
-                let ndcg = self.validation(learner.model()).ndcg(valid)?;
-                record = record.with("valid_ndcg", ndcg);
-                tracing::info!(stage = self.stage, step = state.step, ndcg, "validated");
-                if state.best.is_none_or(|best| ndcg > best) {
-                    state.best = Some(ndcg);
-                    learner.keep();
-                }
-            }
-            observer.on_record(&record);
-            if last || state.step % self.config.checkpoint_every.max(1) == 0 {
-                self.save(&state, &learner, reference.as_ref())?;
-            }
-        }
-        learner.finish()
+        let rejected = Segments::from_lens(pairs.iter().map(|pair| pair.rejected.len()));
+        let rejected = rejected.iter().collect();
+        let mut method = Preferring { training: self, pairs, valid, rejected, reference: None };
+        trainer.run(learner, &mut method, observer)
     }
 
     /// One update.
@@ -218,14 +173,55 @@ impl PreferenceTraining<'_> {
             batch_size: self.batch_size,
         }
     }
+}
 
-    fn save(
-        &self,
-        state: &PreferenceState,
-        learner: &Learner,
-        reference: Option<&AnswerLogp>,
-    ) -> Result<(), TrainError> {
-        let reference = reference.into_iter().flat_map(AnswerLogp::tensors);
-        learner.save(self.checkpoints, state.step, state, reference)
+/// Preference training under way.
+struct Preferring<'a> {
+    training: &'a PreferenceTraining<'a>,
+    pairs: &'a [Preference],
+    valid: &'a [Prompt],
+    /// Where each pair's rejected answers are among all.
+    rejected: Vec<Range<usize>>,
+    /// What the policy that came in gives all answers, where the loss asks for it.
+    reference: Option<AnswerLogp>,
+}
+
+impl Method for Preferring<'_> {
+    type State = ();
+
+    fn begin(&mut self, model: &Decoder, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        if !self.training.config.loss.is_reference_free() {
+            self.reference = Some(self.training.reference(model, self.pairs, observer)?);
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, (): (), tensors: &Weights) -> Result<(), TrainError> {
+        self.reference = AnswerLogp::from_tensors(tensors)?;
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        learner: &mut Learner,
+        order: &mut Shuffle,
+        done: usize,
+        _shows: bool,
+    ) -> Result<Record, TrainError> {
+        let size = self.training.config.pairs_per_step;
+        let batch = order.next_batch(NonZeroUsize::new(size).unwrap_or(NonZeroUsize::MIN));
+        let picked: Vec<&Preference> = batch.iter().map(|index| &self.pairs[*index]).collect();
+        let reference = self.reference.as_ref().map(|all| all.of_pairs(batch, &self.rejected));
+        self.training.step(learner, &picked, reference.as_ref(), done)
+    }
+
+    fn ndcg(&self, model: &Decoder) -> Result<f64, TrainError> {
+        self.training.validation(model).ndcg(self.valid)
+    }
+
+    fn state(&self) {}
+
+    fn tensors(&self) -> Vec<(String, Tensor)> {
+        self.reference.iter().flat_map(AnswerLogp::tensors).collect()
     }
 }

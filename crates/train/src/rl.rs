@@ -2,17 +2,18 @@
 
 mod advantage;
 mod config;
+mod record;
 mod reward;
 mod rollout;
 mod update;
 
 use std::num::NonZeroUsize;
 
-use serde::{Deserialize, Serialize};
-use sidereal_corpus::{Cursor, Shuffle};
-use sidereal_policy::{Constraint, Decoder, ReasoningMarkers, SidTokenizer};
+use sidereal_corpus::Shuffle;
+use sidereal_policy::{Constraint, Decoder, ReasoningMarkers, SidTokenizer, Weights};
 use sidereal_rl::{Group, RunningEntropy, Slates, VarianceGuidedSampling};
 use sidereal_sid::SidSpec;
+use tch::Tensor;
 
 pub use self::advantage::{AdvantageConfig, StepReward};
 pub use self::config::{ReasoningConfig, RlConfig};
@@ -27,11 +28,12 @@ use crate::checkpoint::{Checkpoints, copy_into, prefixed, without_prefix};
 use crate::encode::Prompt;
 use crate::evaluate::Validation;
 use crate::learner::Learner;
-use crate::observe::{Observer, Record, ShownGroup, ShownRollout};
+use crate::observe::{Observer, Record};
 use crate::slate::SlateAnswers;
+use crate::trainer::{Method, Trainer};
 
-/// Rollouts of a group that are shown.
-const SHOWN_ROLLOUTS: usize = 4;
+/// Prefix of a synced reference's weights in a checkpoint.
+const REFERENCE: &str = "reference.";
 
 /// A prompt to improve on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,16 +42,6 @@ pub struct RlPrompt {
     pub prompt: Prompt,
     /// Flat tokens of the target's Semantic ID.
     pub target: Vec<u32>,
-}
-
-/// Where training stands.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-struct RlState {
-    step: usize,
-    cursor: Cursor,
-    best: Option<f64>,
-    /// `H̄` of SAGE.
-    entropy: Option<RunningEntropy>,
 }
 
 /// Online reinforcement of a policy by a reward over Semantic IDs or slates.
@@ -114,57 +106,18 @@ impl Rl<'_> {
         }
         let reference = self.config.needs_reference().then(|| model.frozen_copy()).transpose()?;
         let RlConfig { trainable, optim, .. } = self.config;
-        let mut learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
-        let mut state = RlState::default();
-        if let Some((found, tensors)) = learner.resume::<RlState>(self.checkpoints)? {
-            if let (Some(reference), true) = (&reference, self.config.sync_reference_every > 0) {
-                copy_into(reference.weights(), &without_prefix("reference.", &tensors))?;
-            }
-            state = found;
-            tracing::info!(stage = self.stage, step = state.step, "resumed reinforcement");
-        } else {
-            let ndcg = self.validation(learner.model())?.ndcg(valid)?;
-            tracing::info!(stage = self.stage, step = 0, ndcg, "validated");
-            state.best = Some(ndcg);
-        }
-        observer.on_resume(self.stage, state.step);
-        if let (0, Some(ndcg)) = (state.step, state.best) {
-            let start = Record::new(self.stage, 0, self.config.steps);
-            observer.on_record(&start.with("valid_ndcg", ndcg));
-        }
-        let mut order = Shuffle::resume(prompts.len(), self.seed, state.cursor);
-        while state.step < self.config.steps {
-            let step = self.draw_step(learner.model(), prompts, &mut order, state.step)?;
-            let mut record = self.learn(&mut learner, reference.as_ref(), &step, &mut state)?;
-            state.step += 1;
-            state.cursor = order.cursor();
-            if let Some(reference) = &reference
-                && self.config.sync_reference_every > 0
-                && state.step % self.config.sync_reference_every == 0
-            {
-                copy_into(reference.weights(), &learner.model().merged_weights()?)?;
-            }
-            let last = state.step == self.config.steps;
-            if state.step == 1 || last || state.step % self.config.validate_every.max(1) == 0 {
-                record.rollouts = self.shown(&step)?;
-            }
-            if last || state.step % self.config.validate_every.max(1) == 0 {
-                let ndcg = self.validation(learner.model())?.ndcg(valid)?;
-                record = record.with("valid_ndcg", ndcg);
-                tracing::info!(stage = self.stage, step = state.step, ndcg, "validated");
-                if state.best.is_none_or(|best| ndcg > best) {
-                    state.best = Some(ndcg);
-                    learner.keep();
-                }
-            }
-            observer.on_record(&record);
-            if last || state.step % self.config.checkpoint_every.max(1) == 0 {
-                let synced = reference.as_ref().filter(|_| self.config.sync_reference_every > 0);
-                let synced = synced.iter().flat_map(|r| prefixed("reference.", r.weights()));
-                learner.save(self.checkpoints, state.step, &state, synced)?;
-            }
-        }
-        learner.finish()
+        let learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
+        let trainer = Trainer {
+            stage: self.stage,
+            steps: self.config.steps,
+            validate_every: self.config.validate_every,
+            checkpoint_every: self.config.checkpoint_every,
+            num_prompts: prompts.len(),
+            seed: self.seed,
+            checkpoints: self.checkpoints,
+        };
+        let mut method = Reinforcing { rl: self, prompts, valid, reference, entropy: None };
+        trainer.run(learner, &mut method, observer)
     }
 
     /// Draws and judges the groups of a step.
@@ -219,57 +172,42 @@ impl Rl<'_> {
         self.config.advantage.judge(self.reward, &groups)
     }
 
-    /// All updates of a step.
+    /// All updates of step `number`, 0-based; `running` is SAGE's entropy so far.
     fn learn(
         &self,
         learner: &mut Learner,
         reference: Option<&Decoder>,
         step: &Step<'_>,
-        state: &mut RlState,
+        number: usize,
+        running: &mut Option<RunningEntropy>,
     ) -> Result<Record, TrainError> {
         let model = learner.model();
-        let number = state.step;
-        let Step { groups, judged, .. } = step;
-        let flat = &judged.advantages.flat_groups;
         let updates = self.config.updates_per_step();
-        let all: Vec<&PromptGroup<'_>> = groups.iter().collect();
-        let old_logp = if updates > 1 { self.values_by_group(model, &all)? } else { Vec::new() };
+        let groups: Vec<&PromptGroup<'_>> = step.groups.iter().collect();
         let entropies = if self.config.needs_entropies() {
-            self.entropies_by_group(model, &all)?
+            self.entropies_by_group(model, &groups)?
         } else {
             Vec::new()
         };
-        let mut taught: Vec<_> = groups
-            .iter()
-            .zip(judged.segments.iter())
-            .enumerate()
-            .map(|(index, (group, rollouts))| LearnedGroup {
-                group,
-                advantages: &judged.advantages.values[rollouts],
-                live: !flat.contains(&index),
-                entropies: entropies.get(index).cloned().unwrap_or_default(),
-                old_logp: old_logp.get(index).cloned().unwrap_or_default(),
-            })
-            .collect();
         let entropy_target = if self.config.needs_entropies() {
             let found: Vec<f64> = entropies.concat();
-            let running = match state.entropy.take() {
-                Some(running) => running,
+            let before = match running.take() {
+                Some(before) => before,
                 None => RunningEntropy::new(self.config.entropy_rate)?,
             };
-            state.entropy.insert(running).update(&found)?
+            running.insert(before).update(&found)?
         } else {
             None
         };
+        let taught = self.taught(model, reference, step, entropies)?;
         let total = self.config.steps * updates;
         let size = taught.len().div_ceil(self.config.mini_batches).max(1);
         let (mut seen, mut norm, mut lr) = (Seen::default(), 0f64, 0.0);
         let mut done = number * updates;
         for _ in 0..self.config.passes {
-            for part in taught.chunks_mut(size) {
+            for part in taught.chunks(size) {
                 lr = self.config.optim.lr_at(done, total);
-                let (found, grad_norm) =
-                    self.update(learner, reference, part, entropy_target, lr)?;
+                let (found, grad_norm) = self.update(learner, part, entropy_target, lr)?;
                 if !grad_norm.is_finite() {
                     return Err(self.diverged(part, number, "the gradient's norm", grad_norm));
                 }
@@ -332,100 +270,71 @@ impl Rl<'_> {
             batch_size: self.batch_size,
         })
     }
+}
 
-    /// The rollouts of a step's first prompt.
-    fn shown(&self, step: &Step<'_>) -> Result<Option<ShownGroup>, TrainError> {
-        let (Some(group), Some(range)) = (step.groups.first(), step.judged.segments.iter().next())
-        else {
-            return Ok(None);
-        };
-        let rollouts = group
-            .completions
-            .iter()
-            .zip(&step.judged.rewards[range])
-            .take(SHOWN_ROLLOUTS)
-            .map(|(completion, reward)| {
-                Ok(ShownRollout { text: self.text(completion)?, reward: *reward })
-            })
-            .collect::<Result<_, TrainError>>()?;
-        Ok(Some(ShownGroup {
-            id: group.prompt.prompt.id,
-            prompt: self.tokenizer.decode(&group.ids)?,
-            target: self.sought(group)?,
-            rollouts,
-        }))
-    }
+/// Reinforcement under way.
+struct Reinforcing<'a> {
+    rl: &'a Rl<'a>,
+    prompts: &'a [RlPrompt],
+    valid: &'a [Prompt],
+    /// The policy that a KL penalty holds on to.
+    reference: Option<Decoder>,
+    /// `H̄` of SAGE.
+    entropy: Option<RunningEntropy>,
+}
 
-    /// The target as a rollout would write it.
-    fn sought(&self, group: &PromptGroup<'_>) -> Result<String, TrainError> {
-        let Some(SlateAnswers { lines, .. }) = self.slates else {
-            return Ok(group.target.to_string());
-        };
-        let title = lines.flat(group.prompt.prompt.target).unwrap_or_default();
-        Ok(self.tokenizer.decode(&lines.ids(&title))?.trim_end().to_owned())
-    }
-
-    /// What a step shows.
-    fn record(&self, step: &Step<'_>, number: usize, seen: &Seen) -> Record {
-        let (entropy, seen) = (seen.entropy(), &seen.diagnostics);
-        let Step { groups, judged, drawn } = step;
-        let count = groups.len().max(1) as f64;
-        let hard = groups.iter().filter(|group| group.hard).count() as f64;
-        let guided: usize = groups.iter().map(|group| group.guide.len()).sum();
-        let flat = &judged.advantages.flat_groups;
-        let live = groups.len() - flat.len();
-        let flat_hard = flat.iter().filter(|index| groups[**index].hard).count() as f64;
-        let distinct: usize = groups.iter().map(PromptGroup::distinct).sum();
-        let rollouts = judged.rewards.len() as f64;
-        let mut record = Record::new(self.stage, number + 1, self.config.steps)
-            .with("reward", judged.rewards.iter().sum::<f64>() / rollouts.max(1.0));
-        for (name, quantile) in spread_of(&judged.rewards) {
-            record = record.with(name, quantile);
-        }
-        record = record
-            .with("hit", 1.0 - hard / count)
-            .with("hard", hard / count)
-            .with("guide", if hard > 0.0 { guided as f64 / hard } else { 0.0 })
-            .with("live", live as f64 / count)
-            .with("live_hard", if hard > 0.0 { 1.0 - flat_hard / hard } else { 0.0 })
-            .with("kl", seen.ref_kl())
-            .with("rollouts", rollouts)
-            .with("distinct", distinct as f64 / rollouts.max(1.0));
-        if let Some(entropy) = entropy {
-            record = record.with("entropy", entropy);
-        }
-        if self.config.max_draws > 1 {
-            record = record.with("drawn", *drawn as f64);
-        }
-        if self.config.updates_per_step() > 1 {
-            record = record
-                .with("ratio", seen.mean_ratio())
-                .with("old_kl", seen.approx_kl())
-                .with("clip_low", seen.clip_fraction_low())
-                .with("clip_high", seen.clip_fraction_high());
-        }
-        let thoughts: Vec<_> = groups.iter().flat_map(|group| &group.thoughts).collect();
-        if !thoughts.is_empty() {
-            let count = thoughts.len() as f64;
-            let drawn: usize = thoughts.iter().map(|thoughts| thoughts.drawn).sum();
-            let forced = thoughts.iter().filter(|thoughts| thoughts.forced).count();
-            record =
-                record.with("thought", drawn as f64 / count).with("forced", forced as f64 / count);
-        }
-        for (name, mean) in &judged.parts {
-            record = record.with(&format!("reward_{name}"), *mean);
-        }
-        record
+impl Reinforcing<'_> {
+    /// The reference, where it changes in the course of the run.
+    fn synced(&self) -> Option<&Decoder> {
+        self.reference.as_ref().filter(|_| self.rl.config.sync_reference_every > 0)
     }
 }
 
-/// What a tenth, half and nine tenths of the rewards lie below: their distribution, in three curves.
-fn spread_of(rewards: &[f64]) -> impl Iterator<Item = (&'static str, f64)> {
-    let mut sorted = rewards.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().saturating_sub(1);
-    let names = [("rewards_p10", 1), ("rewards_p50", 5), ("rewards_p90", 9)];
-    names
-        .into_iter()
-        .filter_map(move |(name, tenths)| Some((name, *sorted.get((last * tenths + 5) / 10)?)))
+impl Method for Reinforcing<'_> {
+    type State = Option<RunningEntropy>;
+
+    fn begin(&mut self, _: &Decoder, _: &mut dyn Observer) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    fn restore(&mut self, state: Self::State, tensors: &Weights) -> Result<(), TrainError> {
+        self.entropy = state;
+        match self.synced() {
+            Some(synced) => copy_into(synced.weights(), &without_prefix(REFERENCE, tensors)),
+            None => Ok(()),
+        }
+    }
+
+    fn step(
+        &mut self,
+        learner: &mut Learner,
+        order: &mut Shuffle,
+        done: usize,
+        shows: bool,
+    ) -> Result<Record, TrainError> {
+        let step = self.rl.draw_step(learner.model(), self.prompts, order, done)?;
+        let reference = self.reference.as_ref();
+        let mut record = self.rl.learn(learner, reference, &step, done, &mut self.entropy)?;
+        if let Some(synced) = self.synced()
+            && (done + 1).is_multiple_of(self.rl.config.sync_reference_every)
+        {
+            copy_into(synced.weights(), &learner.model().merged_weights()?)?;
+        }
+        if shows {
+            record.rollouts = self.rl.shown(&step)?;
+        }
+        Ok(record)
+    }
+
+    fn ndcg(&self, model: &Decoder) -> Result<f64, TrainError> {
+        self.rl.validation(model)?.ndcg(self.valid)
+    }
+
+    fn state(&self) -> Self::State {
+        self.entropy
+    }
+
+    fn tensors(&self) -> Vec<(String, Tensor)> {
+        self.synced().into_iter().flat_map(|model| prefixed(REFERENCE, model.weights())).collect()
+    }
 }

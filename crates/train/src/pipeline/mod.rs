@@ -19,7 +19,7 @@ mod training;
 use self::pipeline::Context;
 pub(crate) use self::pool::is_over_pool;
 pub(crate) use self::run::read_json;
-pub(crate) use self::test::rankings_file;
+pub(crate) use self::test::{rankings_file, thinking, thoughts_file};
 
 pub use compute::Compute;
 pub use outcome::{Outcome, Showcase};

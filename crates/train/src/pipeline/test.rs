@@ -29,7 +29,7 @@ use self::domains::{in_domain, in_domain_file, in_domain_part};
 use self::lists::Lists;
 use self::pool::pooled;
 use self::tables::{Measured, Tables};
-use self::thoughts::thinking;
+pub(crate) use self::thoughts::thinking;
 use super::pool::is_over_pool;
 use super::run::{Run, hash_of, read_json, write_json};
 use super::{Context, Pipeline, Reference, SplitConfig, Stage};
@@ -137,12 +137,7 @@ impl Pipeline<'_> {
 
     /// Stages that are tested as they think.
     fn thinking_stages(&self) -> impl Iterator<Item = &Stage> {
-        self.recipe.stages.iter().filter(|stage| self.is_tested_thinking(stage))
-    }
-
-    fn is_tested_thinking(&self, stage: &Stage) -> bool {
-        let asked = self.recipe.evaluate.reasoning.is_some();
-        asked && !is_over_pool(stage.task) && self.thinks(stage)
+        self.recipe.stages.iter().filter(|stage| self.recipe.is_tested_thinking(stage))
     }
 
     /// Stages that answer by any item of the catalogue.
@@ -204,7 +199,7 @@ impl Pipeline<'_> {
             by_bucket.extend(buckets.rows(&stage.label, &kept, &in_buckets, &tables.bootstrap)?);
             let more = lists.values(&rankings, TEN, &tables.bootstrap)?;
             tables.push(how(SeenItems::Kept, Level::Item), kept, more)?;
-            if self.is_tested_thinking(stage) {
+            if self.recipe.is_tested_thinking(stage) {
                 let results: Vec<ThoughtResult> = read_json(&run.path(&thoughts_file(stage)))?;
                 let kept = placements(&rankings, SeenItems::Kept, seen)?;
                 self.test_thoughts(stage, &results, &kept, tables)?;
@@ -276,8 +271,8 @@ fn rankings_part(stage: &Stage) -> String {
     format!("rankings of {}", stage.name)
 }
 
-/// Where what a stage found by thinking is.
-fn thoughts_file(stage: &Stage) -> String {
+/// Where what a stage found by thinking is within a run's folder.
+pub(crate) fn thoughts_file(stage: &Stage) -> String {
     format!("thoughts/{}.json", stage.name)
 }
 

@@ -9,8 +9,8 @@ use sidereal_policy::{
 use sidereal_rl::{Diagnostics, RolloutBatch, Segments, StepSize};
 use tch::{Kind, Tensor};
 
-use super::Rl;
 use super::rollout::PromptGroup;
+use super::{Rl, Step};
 use crate::TrainError;
 use crate::learner::Learner;
 
@@ -25,8 +25,10 @@ pub(super) struct LearnedGroup<'g, 'p> {
     /// Mean entropy of each rollout under the policy that wrote it, where the objective asks for it.
     pub(super) entropies: Vec<f64>,
     /// Log-probability of each scored token under the policy that wrote it; empty while that is the one
-    /// being trained.
+    /// being trained, and where the group is not live.
     pub(super) old_logp: Vec<f64>,
+    /// The same under the reference; empty where there is none, and where the group is not live.
+    pub(super) reference_logp: Vec<f64>,
 }
 
 /// What the updates of a step let see.
@@ -53,11 +55,47 @@ impl AddAssign for Seen {
 }
 
 impl Rl<'_> {
+    /// What the updates of a step need to know of its groups, computed once for all of them.
+    pub(super) fn taught<'s, 'p>(
+        &self,
+        model: &Decoder,
+        reference: Option<&Decoder>,
+        step: &'s Step<'p>,
+        entropies: Vec<Vec<f64>>,
+    ) -> Result<Vec<LearnedGroup<'s, 'p>>, TrainError> {
+        let Step { groups, judged, .. } = step;
+        let flat = &judged.advantages.flat_groups;
+        let live: Vec<bool> = (0..groups.len()).map(|index| !flat.contains(&index)).collect();
+        let teaching: Vec<&PromptGroup<'_>> =
+            groups.iter().zip(&live).filter(|(_, live)| **live).map(|(group, _)| group).collect();
+        let values = |of: Option<&Decoder>| match of {
+            Some(policy) => self.values_by_group(policy, &teaching),
+            None => Ok(Vec::new()),
+        };
+        let several = self.config.updates_per_step() > 1;
+        let mut old = values(several.then_some(model))?.into_iter();
+        let mut of_reference = values(reference)?.into_iter();
+        let mut entropies = entropies.into_iter();
+        let learned = groups.iter().zip(judged.segments.iter()).zip(live);
+        let learned = learned.map(|((group, rollouts), live)| {
+            let (old_logp, reference_logp) =
+                if live { (old.next(), of_reference.next()) } else { (None, None) };
+            LearnedGroup {
+                group,
+                advantages: &judged.advantages.values[rollouts],
+                live,
+                entropies: entropies.next().unwrap_or_default(),
+                old_logp: old_logp.unwrap_or_default(),
+                reference_logp: reference_logp.unwrap_or_default(),
+            }
+        });
+        Ok(learned.collect())
+    }
+
     /// One update from `groups`; returns what to watch and the gradient's norm.
     pub(super) fn update(
         &self,
         learner: &mut Learner,
-        reference: Option<&Decoder>,
         groups: &[LearnedGroup<'_, '_>],
         entropy_target: Option<f64>,
         lr: f64,
@@ -67,7 +105,7 @@ impl Rl<'_> {
         let live: Vec<&LearnedGroup<'_, '_>> = groups.iter().filter(|group| group.live).collect();
         let mut seen = Seen::default();
         for part in live.chunks(self.config.micro_batch.max(1)) {
-            seen += self.backward(learner.model(), reference, part, whole, entropy_target)?;
+            seen += self.backward(learner.model(), part, whole, entropy_target)?;
         }
         Ok((seen, learner.step(lr)?))
     }
@@ -76,7 +114,6 @@ impl Rl<'_> {
     fn backward(
         &self,
         model: &Decoder,
-        reference: Option<&Decoder>,
         part: &[&LearnedGroup<'_, '_>],
         whole: StepSize,
         entropy_target: Option<f64>,
@@ -91,11 +128,12 @@ impl Rl<'_> {
             part.iter().flat_map(|learned| learned.advantages).copied().collect();
         let old: Vec<f64> = part.iter().flat_map(|learned| &learned.old_logp).copied().collect();
         let old = if old.is_empty() { &values } else { &old };
-        let reference = reference.map(|reference| self.values(reference, &groups)).transpose()?;
+        let reference: Vec<f64> =
+            part.iter().flat_map(|learned| &learned.reference_logp).copied().collect();
         let tokens = Segments::from_lens(part.iter().flat_map(|learned| learned.group.lens()));
         let mut batch = RolloutBatch::new(&tokens, &values, old, &advantages)?;
-        if let Some(reference) = &reference {
-            batch = batch.with_reference(reference)?;
+        if !reference.is_empty() {
+            batch = batch.with_reference(&reference)?;
         }
         // The log-probability of an item is the sum of its title's, and a slate's length its items.
         let items: Vec<usize> =

@@ -20,7 +20,7 @@ use crate::encode::{Encoder, Prompt};
 use crate::evaluate::{Ranking, Ways, draw, think};
 use crate::observe::Observer;
 use crate::pipeline::training::prompts_of;
-use crate::pipeline::{Context, Pipeline, Stage, Training};
+use crate::pipeline::{Context, Pipeline, Recipe, Stage, Training, is_over_pool};
 use crate::reasoning::{Thinker, Thinking, Thought};
 use crate::setting::check_counts;
 
@@ -180,9 +180,16 @@ impl Pipeline<'_> {
         }
         Ok(())
     }
+}
+
+impl Recipe {
+    /// Whether a stage's policy is tested as it thinks, too.
+    pub(crate) fn is_tested_thinking(&self, stage: &Stage) -> bool {
+        self.evaluate.reasoning.is_some() && !is_over_pool(stage.task) && self.thinks(stage)
+    }
 
     /// Whether a stage, or one that it comes from, has learned to think.
-    pub(super) fn thinks(&self, stage: &Stage) -> bool {
+    fn thinks(&self, stage: &Stage) -> bool {
         let own = match &stage.training {
             Training::Sft(config) => {
                 let mixture = config.mixture.as_ref();
@@ -191,14 +198,13 @@ impl Pipeline<'_> {
             Training::Rl { config, .. } => config.reasoning.is_some(),
             Training::Preference(_) => false,
         };
-        let stages = &self.recipe.stages;
-        let parent = stages.iter().find(|other| Some(&other.name) == stage.from.as_ref());
+        let parent = self.stages.iter().find(|other| Some(&other.name) == stage.from.as_ref());
         own || parent.is_some_and(|parent| self.thinks(parent))
     }
 }
 
 /// The name of a system that thinks.
-pub(super) fn thinking(label: &str) -> String {
+pub(crate) fn thinking(label: &str) -> String {
     format!("{label}, thinking")
 }
 

@@ -1,0 +1,109 @@
+//! What a step of reinforcement shows of itself: numbers, and rollouts with their rewards.
+
+use super::rollout::PromptGroup;
+use super::update::Seen;
+use super::{Rl, Step};
+use crate::TrainError;
+use crate::observe::{Record, ShownGroup, ShownRollout};
+use crate::slate::SlateAnswers;
+
+/// Rollouts of a group that are shown.
+const SHOWN_ROLLOUTS: usize = 4;
+
+impl Rl<'_> {
+    /// The rollouts of a step's first prompt.
+    pub(super) fn shown(&self, step: &Step<'_>) -> Result<Option<ShownGroup>, TrainError> {
+        let (Some(group), Some(range)) = (step.groups.first(), step.judged.segments.iter().next())
+        else {
+            return Ok(None);
+        };
+        let rollouts = group
+            .completions
+            .iter()
+            .zip(&step.judged.rewards[range])
+            .take(SHOWN_ROLLOUTS)
+            .map(|(completion, reward)| {
+                Ok(ShownRollout { text: self.text(completion)?, reward: *reward })
+            })
+            .collect::<Result<_, TrainError>>()?;
+        Ok(Some(ShownGroup {
+            id: group.prompt.prompt.id,
+            prompt: self.tokenizer.decode(&group.ids)?,
+            target: self.sought(group)?,
+            rollouts,
+        }))
+    }
+
+    /// The target as a rollout would write it.
+    fn sought(&self, group: &PromptGroup<'_>) -> Result<String, TrainError> {
+        let Some(SlateAnswers { lines, .. }) = self.slates else {
+            return Ok(group.target.to_string());
+        };
+        let title = lines.flat(group.prompt.prompt.target).unwrap_or_default();
+        Ok(self.tokenizer.decode(&lines.ids(&title))?.trim_end().to_owned())
+    }
+
+    /// What a step shows.
+    pub(super) fn record(&self, step: &Step<'_>, number: usize, seen: &Seen) -> Record {
+        let (entropy, seen) = (seen.entropy(), &seen.diagnostics);
+        let Step { groups, judged, drawn } = step;
+        let count = groups.len().max(1) as f64;
+        let hard = groups.iter().filter(|group| group.hard).count() as f64;
+        let guided: usize = groups.iter().map(|group| group.guide.len()).sum();
+        let flat = &judged.advantages.flat_groups;
+        let live = groups.len() - flat.len();
+        let flat_hard = flat.iter().filter(|index| groups[**index].hard).count() as f64;
+        let distinct: usize = groups.iter().map(PromptGroup::distinct).sum();
+        let rollouts = judged.rewards.len() as f64;
+        let mut record = Record::new(self.stage, number + 1, self.config.steps)
+            .with("reward", judged.rewards.iter().sum::<f64>() / rollouts.max(1.0));
+        for (name, quantile) in spread_of(&judged.rewards) {
+            record = record.with(name, quantile);
+        }
+        record = record
+            .with("hit", 1.0 - hard / count)
+            .with("hard", hard / count)
+            .with("guide", if hard > 0.0 { guided as f64 / hard } else { 0.0 })
+            .with("live", live as f64 / count)
+            .with("live_hard", if hard > 0.0 { 1.0 - flat_hard / hard } else { 0.0 })
+            .with("kl", seen.ref_kl())
+            .with("rollouts", rollouts)
+            .with("distinct", distinct as f64 / rollouts.max(1.0));
+        if let Some(entropy) = entropy {
+            record = record.with("entropy", entropy);
+        }
+        if self.config.max_draws > 1 {
+            record = record.with("drawn", *drawn as f64);
+        }
+        if self.config.updates_per_step() > 1 {
+            record = record
+                .with("ratio", seen.mean_ratio())
+                .with("old_kl", seen.approx_kl())
+                .with("clip_low", seen.clip_fraction_low())
+                .with("clip_high", seen.clip_fraction_high());
+        }
+        let thoughts: Vec<_> = groups.iter().flat_map(|group| &group.thoughts).collect();
+        if !thoughts.is_empty() {
+            let count = thoughts.len() as f64;
+            let drawn: usize = thoughts.iter().map(|thoughts| thoughts.drawn).sum();
+            let forced = thoughts.iter().filter(|thoughts| thoughts.forced).count();
+            record =
+                record.with("thought", drawn as f64 / count).with("forced", forced as f64 / count);
+        }
+        for (name, mean) in &judged.parts {
+            record = record.with(&format!("reward_{name}"), *mean);
+        }
+        record
+    }
+}
+
+/// What a tenth, half and nine tenths of the rewards lie below: their distribution, in three curves.
+fn spread_of(rewards: &[f64]) -> impl Iterator<Item = (&'static str, f64)> {
+    let mut sorted = rewards.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let last = sorted.len().saturating_sub(1);
+    let names = [("rewards_p10", 1), ("rewards_p50", 5), ("rewards_p90", 9)];
+    names
+        .into_iter()
+        .filter_map(move |(name, tenths)| Some((name, *sorted.get((last * tenths + 5) / 10)?)))
+}
