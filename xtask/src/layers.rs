@@ -10,14 +10,15 @@ use crate::workspace::cargo;
 
 /// Every crate with the crates of ours that it may depend on, lowest first. Optional, build and
 /// development dependencies count.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("sidereal-sid", &[]),
+    ("sidereal-device", &[]),
     ("sidereal-page", &[]),
     ("sidereal-metrics", &["sidereal-page"]),
-    ("sidereal-quantizer", &["sidereal-sid", "sidereal-page"]),
+    ("sidereal-quantizer", &["sidereal-sid", "sidereal-device", "sidereal-page"]),
     ("sidereal-corpus", &["sidereal-sid", "sidereal-page"]),
     ("sidereal-rl", &["sidereal-sid"]),
-    ("sidereal-policy", &["sidereal-sid"]),
+    ("sidereal-policy", &["sidereal-sid", "sidereal-device"]),
     ("sidereal-baselines", &["sidereal-sid", "sidereal-corpus", "sidereal-metrics"]),
     (
         "sidereal-train",
@@ -36,6 +37,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
         "sidereal",
         &[
             "sidereal-sid",
+            "sidereal-device",
             "sidereal-page",
             "sidereal-metrics",
             "sidereal-quantizer",

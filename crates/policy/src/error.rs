@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sidereal_device::DeviceError;
 use sidereal_sid::{ItemId, NotationError, TrieError};
 
 /// Errors of this crate.
@@ -103,8 +104,8 @@ pub enum PolicyError {
     #[error("item {item} is not in the trie")]
     UnknownItem { item: ItemId },
     /// A device that is not there, or a name that is none.
-    #[error("device `{name}`: {reason}")]
-    Device { name: String, reason: String },
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// libtorch refused an operation.
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),

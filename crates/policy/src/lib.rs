@@ -27,7 +27,6 @@
 //! | module | holds |
 //! |---|---|
 //! | `allocator` | [`tune_allocator`]: keeps the memory of freed tensors |
-//! | `device` | [`device()`]: CPU or CUDA by name, one binary for both |
 //! | `tokenizer` | [`SidTokenizer`]: text and codes ↔ token ids; [`ChatTemplate`]: conversations |
 //! | `vocabulary` | [`extend_pretrained`]: a pretrained checkpoint with a token for each code |
 //! | `config`, `models` | [`LanguageModel`]: what decoding and scoring ask of a model; [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`T5`], [`Head`], the BERT behind [`TextEncoder`] |
@@ -46,7 +45,6 @@ mod allocator;
 mod cache;
 mod config;
 mod decode;
-mod device;
 mod encoder;
 mod error;
 mod lora;
@@ -66,7 +64,6 @@ pub use decode::{
     SamplingConfig, Scoring, Slate, SlateSampler, Text, TextEnd, TextSampler, Thoughts,
     WrittenToken, merge_chains,
 };
-pub use device::device;
 pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};
 pub use error::PolicyError;
 pub use lora::{Lora, LoraConfig};
@@ -83,6 +80,7 @@ pub use score::completions::{
 };
 pub use score::pass::{LogpPass, target_pass};
 pub use score::{Target, code_targets, target_logp};
+pub use sidereal_device::{DeviceError, device};
 pub use tokenizer::{
     ChatOptions, ChatTemplate, END_OF_TURN, Message, PAD, SidTokenizer, SpecialTokens,
 };

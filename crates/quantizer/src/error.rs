@@ -142,8 +142,9 @@ pub enum QuantizerError {
     #[error("a batch needs {batch_size} rows, the matrix has {rows}: lower batch_size")]
     Batch { batch_size: usize, rows: usize },
     /// A device that cannot be used.
-    #[error("cannot use the device `{name}`: {reason}")]
-    Device { name: String, reason: String },
+    #[cfg(feature = "torch")]
+    #[error(transparent)]
+    Device(#[from] sidereal_device::DeviceError),
     /// An operation that libtorch refused.
     #[cfg(feature = "torch")]
     #[error("libtorch refused an operation")]

@@ -3,7 +3,6 @@
 mod adamw;
 mod checkpoint;
 mod convert;
-mod device;
 mod evaluation;
 mod layout;
 mod letter;

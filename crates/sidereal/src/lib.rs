@@ -19,12 +19,14 @@
 //! | [`rl`] | rewards, advantages, objectives, curricula |
 //! | [`metrics`] | ranking metrics, intervals, reports |
 //! | [`page`] | HTML reports with plots |
+//! | [`device`] | CPU or CUDA by name |
 //! | [`policy`] | language models, constrained decoding |
 //! | [`baselines`] | recommenders to compare with |
 //! | [`train`] | training loops, evaluation, whole pipelines |
 
 pub use sidereal_baselines as baselines;
 pub use sidereal_corpus as corpus;
+pub use sidereal_device as device;
 pub use sidereal_metrics as metrics;
 pub use sidereal_page as page;
 pub use sidereal_policy as policy;

@@ -6,10 +6,11 @@ use std::path::Path;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
+use sidereal_device::device;
 use tch::Tensor;
 
 use super::layout::{Layout, Parameters};
-use super::{RqVae, convert, device::device};
+use super::{RqVae, convert};
 use crate::QuantizerError;
 use crate::storage::{io, read_f32, split_header, write_atomically};
 

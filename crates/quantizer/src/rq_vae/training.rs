@@ -9,8 +9,8 @@ use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::{ArrayBase, ArrayView2, Data, Ix2};
 use run::Loop;
+use sidereal_device::device;
 
-use super::device::device;
 use super::evaluation::{RqVaeEvaluation, RqVaeObserver};
 use super::{RqVae, RqVaeValidParams};
 use crate::QuantizerError;

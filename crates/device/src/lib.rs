@@ -1,8 +1,16 @@
-//! Choosing the device that tensors live on.
+//! The device that tensors live on, by name, with one binary for machines with and without a GPU.
 
 use tch::{Cuda, Device};
 
-use crate::PolicyError;
+/// A device that is not there, or a name that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot use the device `{name}`: {reason}")]
+pub struct DeviceError {
+    /// What was asked for.
+    pub name: String,
+    /// What stands against it.
+    pub reason: String,
+}
 
 /// The device of this name: `cpu`, `cuda`, `cuda:N`, or `auto` (CUDA where there is one).
 ///
@@ -10,9 +18,9 @@ use crate::PolicyError;
 /// where a GPU is asked for, so that one binary serves both. Call this before the first tensor.
 ///
 /// # Errors
-/// [`PolicyError::Device`] for another name, or a GPU that cannot be used.
-pub fn device(name: &str) -> Result<Device, PolicyError> {
-    let refuse = |reason: &str| PolicyError::Device { name: name.into(), reason: reason.into() };
+/// [`DeviceError`] for another name, or a GPU that cannot be used.
+pub fn device(name: &str) -> Result<Device, DeviceError> {
+    let refuse = |reason: &str| DeviceError { name: name.into(), reason: reason.into() };
     if name == "cpu" {
         return Ok(Device::Cpu);
     }
@@ -55,9 +63,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_name_is_refused_with_the_choices() {
+    fn a_name_that_cannot_be_used_is_refused_with_the_choices() {
+        assert_eq!(device("cpu").unwrap(), Device::Cpu);
         let error = device("gpu").unwrap_err().to_string();
         assert!(error.contains("`gpu`") && error.contains("cuda:N"), "{error}");
-        assert_eq!(device("cpu").unwrap(), Device::Cpu);
+        // No machine has so many.
+        let error = device("cuda:4096").unwrap_err().to_string();
+        assert!(error.contains("use `cpu`"), "{error}");
     }
 }
