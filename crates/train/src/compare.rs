@@ -36,7 +36,9 @@ struct System {
 pub struct ComparedSystem {
     /// Label of the stage.
     pub label: String,
-    /// Mean over users in each run; `None` where the run lacks the system.
+    /// Whether its users are those that were thought about, fewer than the others'.
+    pub is_part: bool,
+    /// Mean over the system's users in each run; `None` where the run lacks the system.
     pub runs: Vec<Option<f64>>,
     /// Mean over the runs that have it.
     pub mean: f64,
@@ -133,6 +135,7 @@ impl RunComparison {
                 let other = against.filter(|against| against != label);
                 Ok(ComparedSystem {
                     label: (*label).to_owned(),
+                    is_part: runs.iter().filter_map(|run| run.system(label)).any(|s| s.is_part),
                     mean: found.iter().sum::<f64>() / found.len() as f64,
                     runs: values,
                     difference: match other {
@@ -178,7 +181,11 @@ impl RunComparison {
             }
             row
         });
-        let caption = format!("{}, item level, seen items kept", self.metric);
+        let mut caption = format!("{}, item level, seen items kept", self.metric);
+        if self.systems.iter().any(|system| system.is_part) {
+            caption +=
+                "; systems that think: over the users thought about, in differences on both sides";
+        }
         Table { caption, header, rows: rows.collect() }
     }
 
@@ -320,6 +327,8 @@ mod tests {
         let found = compare(&runs, "sft").unwrap();
         let thinking = &found.systems[1];
         assert_eq!(thinking.runs, [Some(0.5), Some(0.5)]);
+        assert!(thinking.is_part && !found.systems[0].is_part);
+        assert!(found.table().caption.contains("thought about"));
         let test = thinking.difference.as_ref().unwrap();
         // −1, (1 + 0) / 2 and 0 over three users.
         assert!((test.difference + 0.5 / 3.0).abs() < 1e-12 && test.num_users == 3, "{test:?}");
