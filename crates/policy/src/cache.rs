@@ -1,8 +1,12 @@
 //! Keys and values of what has been read, owned by the caller.
 
+mod branches;
 mod chains;
 
 use tch::{Kind, Tensor};
+
+use branches::branch_rows;
+pub(crate) use branches::{BranchCache, FEW};
 
 use crate::PolicyError;
 use crate::weights::to_i64;
@@ -33,8 +37,8 @@ pub struct KvCache {
 pub(crate) struct LayerCache {
     /// `[U, Hkv, T, hd]`.
     pub(crate) prompt: (Tensor, Tensor),
-    /// `[U, Hkv, W, S, hd]`, once a branch has a token.
-    pub(crate) branch: Option<(Tensor, Tensor)>,
+    /// What the branches have read, once one has a token.
+    pub(crate) branch: Option<BranchCache>,
     /// Keys and values of an encoder's states, `[U, H, T, hd]`, which all branches of a prompt read.
     pub(crate) source: Option<(Tensor, Tensor)>,
 }
@@ -126,26 +130,18 @@ impl KvCache {
             PolicyError::Size { what: "axes of parents", found: parents.dim(), expected: 2 }
         })?;
         check_prompts("rows of parents", users, self.num_prompts())?;
-        let branches = self.layers.iter_mut().filter_map(|layer| layer.branch.as_mut());
+        let Some(before) = self.width else { return Ok(()) };
+        check_parents(parents, before)?;
+        let all = Tensor::arange(users, (Kind::Int64, parents.device()));
         let mut rows: Option<Tensor> = None;
-        for (keys, values) in branches {
-            let [_, heads, before, len, dim] = <[i64; 5]>::try_from(keys.size()).unwrap_or([0; 5]);
-            // Rows `[U·Hkv·W']` of the branches as `[U·Hkv·W, P·hd]`, the same in every layer.
-            let rows = match &mut rows {
-                Some(rows) => rows,
-                none => {
-                    check_parents(parents, before)?;
-                    let first = Tensor::arange(users * heads, (Kind::Int64, parents.device()));
-                    let first = (first * before).view([users, heads, 1]);
-                    none.insert((first + parents.unsqueeze(1)).view(-1))
-                }
-            };
-            for part in [keys, values] {
-                let flat = part.f_reshape([users * heads * before, len * dim])?;
-                *part = flat.f_index_select(0, rows)?.f_view([users, heads, width, len, dim])?;
-            }
+        for layer in &mut self.layers {
+            let heads = layer.prompt.0.size()[1];
+            let Some(branch) = &mut layer.branch else { continue };
+            // The same in every layer.
+            let rows = rows.get_or_insert_with(|| branch_rows(&all, parents, heads, before));
+            *branch = branch.rows(rows, [users, heads, width])?;
         }
-        self.width = self.width.and(Some(width));
+        self.width = Some(width);
         Ok(())
     }
 }

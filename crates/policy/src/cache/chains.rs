@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::branches::branch_rows;
 use super::{KvCache, LayerCache};
 use crate::PolicyError;
 use crate::weights::to_i64;
@@ -21,23 +22,20 @@ impl KvCache {
             let rows: Vec<i64> = picks.iter().map(|pick| to_i64(of(pick))).collect();
             Tensor::from_slice(&rows).to_device(device)
         };
-        let (users, slots) = (index(|pick| pick.0), index(|pick| pick.1));
+        let (users, slots) = (index(|pick| pick.0), index(|pick| pick.1).unsqueeze(1));
+        let mut rows: Option<Tensor> = None;
         let layers = self
             .layers
             .iter()
             .map(|layer| {
                 let mut prompt = both(&layer.prompt, |x| x.f_index_select(0, &users))?;
                 if let Some(branch) = &layer.branch {
-                    // [U, Hkv, W, S, hd] -> [P, Hkv, S, hd]
-                    let own = both(branch, |x| {
-                        let x = x.f_index_select(0, &users)?;
-                        let [rows, heads, _, len, dim] =
-                            <[i64; 5]>::try_from(x.size()).unwrap_or([0; 5]);
-                        let slots = slots
-                            .view([-1, 1, 1, 1, 1])
-                            .f_expand([rows, heads, 1, len, dim], false)?;
-                        x.f_gather(2, &slots, false)?.f_squeeze_dim(2)
-                    })?;
+                    let heads = prompt.0.size()[1];
+                    let width = self.width.unwrap_or(1);
+                    let rows =
+                        rows.get_or_insert_with(|| branch_rows(&users, &slots, heads, width));
+                    let own = branch.rows(rows, [to_i64(picks.len()), heads, 1])?.read()?;
+                    let own = both(&own, |x| x.f_squeeze_dim(2))?; // [P, Hkv, S, hd]
                     prompt.0 = Tensor::f_cat(&[prompt.0, own.0], 2)?;
                     prompt.1 = Tensor::f_cat(&[prompt.1, own.1], 2)?;
                 }
@@ -78,7 +76,8 @@ impl KvCache {
         let keep = |x: &Tensor| x.f_index_select(0, &rows);
         for layer in &mut self.layers {
             layer.prompt = both(&layer.prompt, keep)?;
-            layer.branch = layer.branch.as_ref().map(|branch| both(branch, keep)).transpose()?;
+            layer.branch =
+                layer.branch.as_ref().map(|branch| branch.of_prompts(&rows)).transpose()?;
             layer.source = layer.source.as_ref().map(|source| both(source, keep)).transpose()?;
         }
         self.source_mask = self.source_mask.as_ref().map(keep).transpose()?;

@@ -152,14 +152,14 @@ impl SamplingConfig {
     /// As [`draw`](Self::draw) from all logits, without sorting them.
     fn draw_uncut(&self, logits: &[f32], uniform: f64) -> Option<Draw> {
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let weight = |x: f32| (f64::from(x - max) / self.temperature).exp();
-        let total: f64 = logits.iter().map(|x| weight(*x)).sum();
+        let weight = |x: &f32| (f64::from(*x - max) / self.temperature).exp();
+        let weights: Vec<f64> = logits.iter().map(weight).collect();
+        let total: f64 = weights.iter().sum();
         if !(max.is_finite() && total.is_finite()) {
             return None;
         }
         let (mut before, mut last) = (0.0, None);
-        for (index, x) in logits.iter().enumerate() {
-            let own = weight(*x);
+        for (index, own) in weights.into_iter().enumerate() {
             if own > 0.0 {
                 before += own;
                 last = Some(Draw { index, logp: (own / total).ln() });

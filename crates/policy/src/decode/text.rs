@@ -239,7 +239,9 @@ impl<'a> Writing<'a> {
         Ok(ended.filter_map(close).collect())
     }
 
-    /// Reads the last token of every open text; the others leave the cache.
+    /// Reads the last token of every open text. The others stay in the cache, where nothing reads
+    /// them, until their prompt has none left or every prompt can do with fewer branches: to move
+    /// texts copies all that they have read.
     pub(super) fn advance(&mut self) -> Result<(), PolicyError> {
         let mut prompts: Vec<usize> = self.open.iter().map(|open| open.at.0).collect();
         prompts.dedup();
@@ -249,27 +251,33 @@ impl<'a> Writing<'a> {
         if prompts.len() < self.cache.num_prompts() {
             self.cache.keep_prompts(&prompts)?;
         }
-        let mut branches = vec![Vec::new(); prompts.len()];
+        let mut open_of = vec![0; prompts.len()];
         for open in &mut self.open {
-            let row = prompts.partition_point(|prompt| *prompt < open.at.0);
-            let id = open.tokens.last().map_or(0, |token| token.id);
-            branches[row].push((open.at.1, id));
-            open.at = (row, branches[row].len() - 1);
+            open.at.0 = prompts.partition_point(|prompt| *prompt < open.at.0);
+            open_of[open.at.0] += 1;
         }
-        let most = branches.iter().map(Vec::len).max().unwrap_or(0);
-        // Prompts with fewer open texts repeat an existing branch; nothing reads the result.
-        let mut parents = vec![0i64; prompts.len() * most];
-        let mut ids = vec![0i64; prompts.len() * most];
-        for (row, branches) in branches.iter().enumerate() {
-            for (slot, (parent, id)) in branches.iter().enumerate() {
-                parents[row * most + slot] = to_i64(*parent);
-                ids[row * most + slot] = i64::from(*id);
-            }
-        }
+        let slots = usize::try_from(self.hidden.size()[1]).unwrap_or(0);
+        let most = open_of.iter().copied().max().unwrap_or(0);
         let shape = [to_i64(prompts.len()), to_i64(most)];
         let device = self.sampler.model.device();
         let to_tensor = |of: &[i64]| Tensor::from_slice(of).view(shape).to_device(device);
-        self.cache.gather_branches(&to_tensor(&parents))?;
+        if most != slots {
+            // Prompts with fewer open texts repeat an existing branch; nothing reads the result.
+            let mut parents = vec![0i64; prompts.len() * most];
+            let mut moved = vec![0; prompts.len()];
+            for open in &mut self.open {
+                let (row, slot) = (open.at.0, moved[open.at.0]);
+                parents[row * most + slot] = to_i64(open.at.1);
+                open.at.1 = slot;
+                moved[row] += 1;
+            }
+            self.cache.gather_branches(&to_tensor(&parents))?;
+        }
+        let mut ids = vec![0i64; prompts.len() * most];
+        for open in &self.open {
+            let id = open.tokens.last().map_or(0, |token| token.id);
+            ids[open.at.0 * most + open.at.1] = i64::from(id);
+        }
         let ids = to_tensor(&ids).unsqueeze(2);
         self.hidden = self.sampler.model.extend(&ids, &mut self.cache)?.squeeze_dim(2);
         Ok(())

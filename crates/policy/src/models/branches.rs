@@ -3,12 +3,8 @@
 use tch::{Kind, Tensor};
 
 use crate::PolicyError;
-use crate::cache::LayerCache;
+use crate::cache::{BranchCache, FEW, LayerCache};
 use crate::models::linear::cast;
-
-/// Tokens of a branch up to which products with one query are elementwise: a matrix product for each
-/// branch costs more to start than to compute.
-const FEW: i64 = 8;
 
 /// What branches' new tokens bring to a layer's attention; `H` a multiple of `Hkv`.
 #[derive(Debug)]
@@ -30,14 +26,12 @@ impl NewTokens<'_> {
     /// What the new tokens attend to, `[U, W, S, H·hd]`, in the values' element type; their keys
     /// and values join `kept`. One softmax over prompt and branch, in f32.
     pub(crate) fn attend(self, kept: &mut LayerCache) -> Result<Tensor, PolicyError> {
-        let Self { q, mut k, mut v, on_prompt, on_branch } = self;
+        let Self { q, k, v, on_prompt, on_branch } = self;
         let [users, heads, width, len, dim] = <[i64; 5]>::try_from(q.size()).unwrap_or([0; 5]);
         let kv_heads = k.size()[1];
         let repeat = heads / kv_heads;
-        if let Some((keys, values)) = kept.branch.take() {
-            k = Tensor::f_cat(&[keys, k], 3)?;
-            v = Tensor::f_cat(&[values, v], 3)?;
-        }
+        let grown = BranchCache::grown(kept.branch.take(), (k, v))?;
+        let (k, v) = kept.branch.insert(grown).read()?; // [U, Hkv, W, P + S, hd]
         // Query heads that share a key head stand next to each other.
         let rows = repeat * width * len;
         let q = q.reshape([users, kv_heads, rows, dim]);
@@ -55,7 +49,7 @@ impl NewTokens<'_> {
                 .f_sum_dim_intlist([-1i64].as_slice(), false, Kind::Float)?
                 .unsqueeze(-2)
         } else {
-            q.f_matmul(&k.unsqueeze(2).transpose(-1, -2))?
+            of_width(&per_branch(&q)?.f_matmul(&k.transpose(-1, -2))?, repeat)?
         };
         if let Some(bias) = on_branch {
             let _ = branch.f_add_(bias)?;
@@ -70,13 +64,23 @@ impl NewTokens<'_> {
             let weighed = branch.transpose(-1, -2) * v.unsqueeze(2);
             weighed.f_sum_dim_intlist([-2i64].as_slice(), true, Kind::Float)?
         } else {
-            branch.f_matmul(&v.unsqueeze(2))?
+            of_width(&per_branch(&branch)?.f_matmul(&v)?, repeat)?
         };
         let attended = prompt.f_matmul(prompt_v)?.view(q.size().as_slice()) + on_branch;
-        kept.branch = Some((k, v));
         let attended = attended.permute([0, 3, 4, 1, 2, 5]); // [U, W, S, Hkv, rep, hd]
         Ok(attended.reshape([users, width, len, heads * dim]))
     }
+}
+
+/// `[U, Hkv, rep, W, S, n]` as the rows of each branch, `[U, Hkv, W, rep·S, n]`: heads that share
+/// keys read them in one product, without a copy for each.
+fn per_branch(x: &Tensor) -> Result<Tensor, PolicyError> {
+    Ok(x.f_transpose(2, 3)?.f_flatten(3, 4)?)
+}
+
+/// The way back from [`per_branch`].
+fn of_width(x: &Tensor, repeat: i64) -> Result<Tensor, PolicyError> {
+    Ok(x.f_unflatten(3, [repeat, -1].as_slice())?.f_transpose(2, 3)?)
 }
 
 /// 0 where token `i` of `len` new ones sees key `j` of `past + len`, −∞ where it would look ahead;

@@ -57,6 +57,8 @@ fn extending_by_any_number_of_tokens_equals_one_pass() {
             (vec![1, 5], template_prompts()),
             // One token each, on both sides of the length from which branches take products.
             (vec![6, 1, 1, 1, 1], prompts()),
+            // Room for more is made twice, and filled to its end and across it.
+            ([vec![1; 24], vec![5, 9, 1]].concat(), prompts()),
         ] {
             let (_, mut cache) = model.prefill(&tiny::batch(&prompts), &[0; 3]).unwrap();
             let mut texts: Vec<Vec<Vec<u32>>> =
@@ -77,13 +79,46 @@ fn extending_by_any_number_of_tokens_equals_one_pass() {
     }
 }
 
+fn gradients(model: &Decoder) -> Vec<Tensor> {
+    model.weights().values().map(|weight| weight.shallow_clone().grad().copy()).collect()
+}
+
+#[test]
+fn gradients_through_branches_are_those_of_one_pass() {
+    let model = tiny::model(tiny::config(64, 2, true), 5).require_grad(true);
+    let (_, mut cache) = model.prefill(&tiny::batch(&prompts()), &[0; 3]).unwrap();
+    let mut texts: Vec<Vec<Vec<u32>>> = prompts().into_iter().map(|prompt| vec![prompt]).collect();
+    let probe = |step: usize| (Tensor::arange(16, (Kind::Float, Device::Cpu)) * step as f64).sin();
+    let mut total = Tensor::zeros([], (Kind::Float, Device::Cpu));
+    for step in 0..12 {
+        for (user, text) in texts.iter_mut().enumerate() {
+            text[0].push(token(user, 0, step));
+        }
+        let hidden = model.extend(&last_tokens(&texts, 1), &mut cache).unwrap();
+        total += (hidden * probe(step + 1)).sum(Kind::Float);
+    }
+    total.backward();
+    let found = gradients(&model);
+    model.weights().values().for_each(|weight| weight.shallow_clone().zero_grad());
+    let mut total = Tensor::zeros([], (Kind::Float, Device::Cpu));
+    for (text, prompt) in texts.iter().zip(prompts()) {
+        let whole = model.forward(&tiny::batch(text), 0.0).unwrap().get(0);
+        for step in 0..12 {
+            let state = whole.get(i64::try_from(prompt.len() + step).unwrap());
+            total += (state * probe(step + 1)).sum(Kind::Float);
+        }
+    }
+    total.backward();
+    for (found, expected) in found.iter().zip(&gradients(&model)) {
+        let scale = f64::try_from(expected.abs().max()).unwrap();
+        assert!(tiny::difference(found, expected) <= 1e-4 * scale.max(1.0));
+    }
+}
+
 #[test]
 fn a_common_beginning_is_read_once_with_the_same_states_and_gradients() {
     let model = tiny::model(tiny::config(64, 2, true), 5).require_grad(true);
     let prompts = template_prompts();
-    let gradients = || -> Vec<Tensor> {
-        model.weights().values().map(|weight| weight.shallow_clone().grad().copy()).collect()
-    };
     let clear = || model.weights().values().for_each(|weight| weight.shallow_clone().zero_grad());
     // A weight for every state, so that no gradient cancels.
     let probe = |row: i64, len: i64| {
@@ -96,7 +131,7 @@ fn a_common_beginning_is_read_once_with_the_same_states_and_gradients() {
         total += (together.get(row).narrow(0, 0, len) * probe(row, len)).sum(Kind::Float);
     }
     total.backward();
-    let (found, mut expected) = (gradients(), Tensor::zeros([], (Kind::Float, Device::Cpu)));
+    let (found, mut expected) = (gradients(&model), Tensor::zeros([], (Kind::Float, Device::Cpu)));
     clear();
     for (row, prompt) in (0..).zip(&prompts) {
         let len = i64::try_from(prompt.len()).unwrap();
@@ -105,7 +140,7 @@ fn a_common_beginning_is_read_once_with_the_same_states_and_gradients() {
         expected += (alone * probe(row, len)).sum(Kind::Float);
     }
     expected.backward();
-    for (found, expected) in found.iter().zip(&gradients()) {
+    for (found, expected) in found.iter().zip(&gradients(&model)) {
         let scale = f64::try_from(expected.abs().max()).unwrap();
         assert!(tiny::difference(found, expected) <= 1e-4 * scale.max(1.0));
     }
@@ -127,6 +162,13 @@ fn the_last_state_of_a_prefill_is_that_of_a_whole_pass() {
 #[test]
 fn gathered_branches_continue_their_parents() {
     let model = tiny::model(tiny::config(64, 2, false), 4);
+    // As prompts alone, and behind a beginning that is stored with room to grow.
+    for begun in [0, 11] {
+        gathered_behind(&model, begun);
+    }
+}
+
+fn gathered_behind(model: &Decoder, begun: usize) {
     let (_, mut cache) = model.prefill(&tiny::batch(&prompts()), &[0; 3]).unwrap();
     assert_eq!(cache.num_prompts(), 3);
     // Parents of each step per prompt: the number of branches grows, shrinks and permutes.
@@ -137,6 +179,13 @@ fn gathered_branches_continue_their_parents() {
         [&[3, 3], &[0, 2], &[1, 0]],
     ];
     let mut texts: Vec<Vec<Vec<u32>>> = prompts().into_iter().map(|prompt| vec![prompt]).collect();
+    for step in 0..begun {
+        for (user, text) in texts.iter_mut().enumerate() {
+            text[0].push(token(user, 0, step));
+        }
+        let hidden = model.extend(&last_tokens(&texts, 1), &mut cache).unwrap();
+        assert_equal(model, &texts, &hidden, 1);
+    }
     for (step, parents) in steps.iter().enumerate() {
         let flat: Vec<i64> = parents.concat();
         let width = i64::try_from(parents[0].len()).unwrap();
@@ -152,7 +201,7 @@ fn gathered_branches_continue_their_parents() {
             })
             .collect();
         let hidden = model.extend(&last_tokens(&texts, 1), &mut cache).unwrap();
-        assert_equal(&model, &texts, &hidden, 1);
+        assert_equal(model, &texts, &hidden, 1);
     }
 }
 
