@@ -18,24 +18,26 @@ pub(crate) struct BranchCache {
 }
 
 impl BranchCache {
-    /// `before` and behind it the new tokens' keys and values, `[U, Hkv, W, S, hd]`.
+    /// `before` and behind it the new tokens' keys and values, `[U, Hkv, W, S, hd]`; `recorded` where
+    /// autograd keeps them for the way back, so that they must stay as they are.
     pub(crate) fn grown(
         before: Option<Self>,
         (keys, values): (Tensor, Tensor),
+        recorded: bool,
     ) -> Result<Self, PolicyError> {
         let added = keys.size()[3];
         let Some(before) = before else {
             return Ok(Self { pair: (keys, values), len: added });
         };
         let len = before.len + added;
-        // What autograd has kept for the way back must stay as it was.
-        let copies = len <= FEW || keys.requires_grad();
+        let copies = recorded || len <= FEW;
         let joined = |kept: &Tensor, new: &Tensor| -> Result<Tensor, PolicyError> {
             if copies {
                 return Ok(Tensor::f_cat(&[&kept.f_narrow(3, 0, before.len)?, new], 3)?);
             }
             let mut roomy = kept.shallow_clone();
             if kept.size()[3] < len {
+                // Doubled, so that a token is copied once on average however long the text.
                 let mut shape = kept.size();
                 shape[3] = 2 * len;
                 roomy = Tensor::f_empty(shape.as_slice(), (kept.kind(), kept.device()))?;

@@ -30,7 +30,8 @@ impl NewTokens<'_> {
         let [users, heads, width, len, dim] = <[i64; 5]>::try_from(q.size()).unwrap_or([0; 5]);
         let kv_heads = k.size()[1];
         let repeat = heads / kv_heads;
-        let grown = BranchCache::grown(kept.branch.take(), (k, v))?;
+        let recorded = [&q, &k, &v].iter().any(|x| x.requires_grad());
+        let grown = BranchCache::grown(kept.branch.take(), (k, v), recorded)?;
         let (k, v) = kept.branch.insert(grown).read()?; // [U, Hkv, W, P + S, hd]
         // Query heads that share a key head stand next to each other.
         let rows = repeat * width * len;
