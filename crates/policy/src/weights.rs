@@ -125,7 +125,8 @@ impl Deref for MapOrEmpty {
     }
 }
 
-/// Writes weights as a safetensors file; an existing file is replaced whole or not at all.
+/// Writes weights as a safetensors file; an existing file is replaced whole or not at all, and a failed
+/// write leaves nothing behind.
 ///
 /// # Errors
 /// [`PolicyError::Io`] and [`PolicyError::TensorFile`].
@@ -135,12 +136,10 @@ pub fn write_safetensors(path: &Path, weights: &Weights) -> Result<(), PolicyErr
         .map(|(name, tensor)| Ok((name.as_str(), Cpu::new(tensor)?)))
         .collect::<Result<Vec<_>, PolicyError>>()?;
     let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
-    let partial = path.with_extension("partial");
-    safetensors::serialize_to_file(views, metadata, &partial)
-        .map_err(|source| PolicyError::TensorFile { path: partial.clone(), source })?;
-    let io = |source| PolicyError::Io { path: path.to_owned(), source };
-    fs::File::open(&partial).and_then(|file| file.sync_all()).map_err(io)?;
-    fs::rename(&partial, path).map_err(io)
+    write_whole(path, |partial| {
+        safetensors::serialize_to_file(views, metadata, partial)
+            .map_err(|source| PolicyError::TensorFile { path: path.to_owned(), source })
+    })
 }
 
 /// Writes `config.json` and `model.safetensors`, and `generation_config.json` where there is none:
@@ -211,10 +210,31 @@ pub(crate) fn share(weights: &Weights, name: &str) -> Result<Tensor, PolicyError
 /// # Errors
 /// [`PolicyError::Io`].
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), PolicyError> {
-    let partial = path.with_extension("partial");
-    fs::write(&partial, text)
-        .and_then(|()| fs::rename(&partial, path))
-        .map_err(|source| PolicyError::Io { path: path.to_owned(), source })
+    write_whole(path, |partial| {
+        fs::write(partial, text).map_err(|source| not_written(path, source))
+    })
+}
+
+/// Has a file written beside its place, flushes it to the disk and renames it; a failed write leaves
+/// nothing behind.
+fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&Path) -> Result<(), PolicyError>,
+) -> Result<(), PolicyError> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let place = || fs::File::open(&partial)?.sync_all().and_then(|()| fs::rename(&partial, path));
+    let written =
+        write(&partial).and_then(|()| place().map_err(|source| not_written(path, source)));
+    if written.is_err() {
+        let _ = fs::remove_file(&partial); // best effort: the write's own error is the news
+    }
+    written
+}
+
+fn not_written(path: &Path, source: io::Error) -> PolicyError {
+    PolicyError::Io { path: path.to_owned(), source }
 }
 
 /// Takes exactly the tensors of `shapes` out of `found`, onto `device`.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ndarray::Array2;
 use safetensors::tensor::{Metadata, TensorView};
@@ -97,14 +97,20 @@ pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> QuantizerError {
     move |source| QuantizerError::Io { path: path.to_owned(), source }
 }
 
-/// Replaces a file whole or not at all.
+/// Replaces a file whole or not at all; a failed write leaves nothing behind.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), QuantizerError> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let mut file = fs::File::create(&partial).map_err(io(&partial))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io(&partial))?;
-    fs::rename(&partial, path).map_err(io(path))
+    let write = || {
+        let mut file = fs::File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    };
+    write().map_err(|source| {
+        let _ = fs::remove_file(&partial); // best effort: the write's own error is the news
+        io(path)(source)
+    })
 }
 
 /// The header of a safetensors file and the bytes after it, of which all tensors must be there.
@@ -178,6 +184,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         codebooks().save(folder.path()).unwrap();
         folder
+    }
+
+    #[test]
+    fn codebooks_that_cannot_be_written_leave_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join(TENSORS);
+        fs::create_dir(&taken).unwrap();
+        let refused = codebooks().save(folder.path());
+        assert!(matches!(refused, Err(QuantizerError::Io { path, .. }) if path == taken));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -104,18 +104,26 @@ impl Catalog {
             .map_err(|source| CatalogError::Json { path: path.to_owned(), source })
     }
 
-    /// Writes the catalogue as JSON; an existing file is replaced whole or not at all.
+    /// Writes the catalogue as JSON; an existing file is replaced whole or not at all, and a failed
+    /// write leaves nothing behind.
     ///
     /// # Errors
     /// [`CatalogError::Io`] and [`CatalogError::Json`].
     pub fn save(&self, path: &Path) -> Result<(), CatalogError> {
-        let io = |source| CatalogError::Io { path: path.to_owned(), source };
         let bytes = serde_json::to_vec(self)
             .map_err(|source| CatalogError::Json { path: path.to_owned(), source })?;
-        let partial = path.with_extension("partial");
-        let mut file = fs::File::create(&partial).map_err(io)?;
-        file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(io)?;
-        fs::rename(&partial, path).map_err(io)
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
+        let write = || {
+            let mut file = fs::File::create(&partial)?;
+            file.write_all(&bytes)?;
+            file.sync_all()?;
+            fs::rename(&partial, path)
+        };
+        write().map_err(|source| {
+            let _ = fs::remove_file(&partial); // best effort: the write's own error is the news
+            CatalogError::Io { path: path.to_owned(), source }
+        })
     }
 
     /// Levels and codebook sizes.
@@ -213,6 +221,17 @@ mod tests {
             Catalog::new(spec(), sids),
             Err(CatalogError::Prefix { short: ItemId(1), long: ItemId(0), .. })
         ));
+    }
+
+    #[test]
+    fn a_catalogue_that_cannot_be_written_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = dir.path().join("catalog.json");
+        fs::create_dir(&taken).unwrap();
+        let catalog = Catalog::new(spec(), vec![SemanticId::from([1, 1])]).unwrap();
+        let refused = catalog.save(&taken);
+        assert!(matches!(refused, Err(CatalogError::Io { path, .. }) if path == taken));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

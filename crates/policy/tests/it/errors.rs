@@ -43,6 +43,17 @@ fn with_config(field: &str, value: serde_json::Value) -> PolicyError {
 }
 
 #[test]
+fn weights_that_cannot_be_written_leave_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = dir.path().join("model.safetensors");
+    fs::create_dir(&taken).unwrap();
+    let weights = Weights::from([("w".into(), Tensor::ones([2], (Kind::Float, Device::Cpu)))]);
+    let refused = write_safetensors(&taken, &weights);
+    assert!(matches!(refused, Err(PolicyError::Io { path, .. }) if path == taken));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn a_missing_tensor_is_named() {
     const NAME: &str = "model.layers.1.self_attn.q_norm.weight";
     let error = with_weights(|w| drop(w.remove(NAME)));
