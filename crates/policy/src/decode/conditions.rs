@@ -1,6 +1,7 @@
 //! What is asked of each answer besides being legal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sidereal_sid::{ItemId, NodeId, Trie};
 
@@ -81,6 +82,7 @@ impl<'a> Conditions<'a> {
 ///
 /// A Semantic ID is out where all its items are, and a prefix where all that continues it is.
 /// Scores stay what they are without an exclusion: nothing is divided anew among what is left.
+/// Clones share one set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excluded {
     nodes: Nodes,
@@ -88,15 +90,15 @@ pub struct Excluded {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Nodes {
-    Out(BTreeSet<NodeId>),
+    Out(Arc<BTreeSet<NodeId>>),
     /// All others are out.
-    In(BTreeSet<NodeId>),
+    In(Arc<BTreeSet<NodeId>>),
 }
 
 impl Default for Excluded {
     /// Nothing.
     fn default() -> Self {
-        Self { nodes: Nodes::Out(BTreeSet::new()) }
+        Self { nodes: Nodes::Out(Arc::default()) }
     }
 }
 
@@ -126,7 +128,7 @@ impl Excluded {
                 }
             }
         }
-        Ok(Self { nodes: Nodes::Out(nodes) })
+        Ok(Self { nodes: Nodes::Out(Arc::new(nodes)) })
     }
 
     /// Excludes all but `items`: what is left is the trie of a pool. A Semantic ID that one of them
@@ -145,7 +147,7 @@ impl Excluded {
                 next = trie.parent(node);
             }
         }
-        Ok(Self { nodes: Nodes::In(nodes) })
+        Ok(Self { nodes: Nodes::In(Arc::new(nodes)) })
     }
 
     /// Whether nothing that is wanted lies behind `node`.
