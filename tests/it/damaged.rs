@@ -98,11 +98,16 @@ fn stopped(stages: usize, change: impl FnOnce(&mut [Stage])) -> String {
 
 #[test]
 fn supervised_training_that_goes_astray_stops_and_names_its_step_samples_and_checkpoint() {
-    let error = stopped(1, |stages| {
-        let Training::Sft(config) = &mut stages[0].training else { unreachable!() };
-        (config.optim.lr, config.optim.warmup) = (1e30, 0.0);
-    });
-    assert_names(&error, &["sft diverged at step 2", "sft/checkpoints"]);
+    let run = |checkpoint_every| {
+        stopped(1, |stages| {
+            let Training::Sft(config) = &mut stages[0].training else { unreachable!() };
+            (config.optim.lr, config.optim.warmup) = (1e30, 0.0);
+            config.checkpoint_every = checkpoint_every;
+        })
+    };
+    assert_names(&run(2), &["sft diverged at step 2", "there is no checkpoint"]);
+    let error = run(1);
+    assert_names(&error, &["sft diverged at step 2", "sft/checkpoints/00000001`"]);
     let (_, samples) = error.split_once("samples ").unwrap();
     let samples: Vec<SampleId> = samples.split(' ').map(|id| id.parse().unwrap()).collect();
     assert!(samples.len() >= 16, "{error}");
@@ -119,7 +124,7 @@ fn a_reinforcement_that_goes_astray_stops_and_names_its_step_samples_and_checkpo
     // The policy is its own reference until the first update.
     let kl = run(|config| config.max_kl = 1e-12);
     assert_names(&kl, &["singer", "at step 2", "divergence from the reference", "samples u"]);
-    assert_names(&kl, &["singer/checkpoints"]);
+    assert_names(&kl, &["singer/checkpoints/0000000"]);
     let entropy = run(|config| config.min_entropy = 100.0);
     assert_names(&entropy, &["singer", "at step 1", "the entropy of a token", "samples u"]);
 }

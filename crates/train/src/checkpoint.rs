@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sidereal_policy::{Weights, read_safetensors, write_safetensors};
 
 use crate::TrainError;
+use crate::files::{io, write_json};
 
 /// What a checkpoint belongs to, by name: hashes of catalogue, prompts, tokenizer, data, settings.
 ///
@@ -60,28 +61,26 @@ impl Checkpoints {
     /// Writes the checkpoint of `step` and then removes those of steps behind it and the oldest.
     ///
     /// # Errors
-    /// [`TrainError::Io`]; older checkpoints then stay.
+    /// [`TrainError::Io`]; older checkpoints then stay, and nothing of this one.
     pub fn save<S: Serialize>(
         &self,
         step: usize,
         state: &S,
         tensors: &Weights,
     ) -> Result<(), TrainError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| TrainError::Io { path, source }
-        };
         let partial = self.dir.join("partial");
         if partial.exists() {
             fs::remove_dir_all(&partial).map_err(io(&partial))?;
         }
         fs::create_dir_all(&partial).map_err(io(&partial))?;
-        write_safetensors(&partial.join(TENSORS), tensors)?;
-        let head = partial.join(HEAD);
-        let text = serde_json::to_vec_pretty(&Head { binding: self.binding.clone(), state })
-            .map_err(|source| TrainError::Json { path: head.clone(), source })?;
-        fs::write(&head, text).map_err(io(&head))?;
-        fs::File::open(&head).and_then(|file| file.sync_all()).map_err(io(&head))?;
+        let head = Head { binding: self.binding.clone(), state };
+        let written = write_safetensors(&partial.join(TENSORS), tensors)
+            .map_err(TrainError::from)
+            .and_then(|()| write_json(&partial.join(HEAD), &head));
+        if let Err(error) = written {
+            let _ = fs::remove_dir_all(&partial); // best effort: the write's own error is the news
+            return Err(error);
+        }
         let whole = self.dir.join(format!("{step:08}"));
         if whole.exists() {
             fs::remove_dir_all(&whole).map_err(io(&whole))?;
@@ -104,7 +103,7 @@ impl Checkpoints {
     /// # Errors
     /// [`TrainError::Binding`] where it belongs to another run; damaged files by name.
     pub fn load<S: DeserializeOwned>(&self) -> Result<Option<(S, Weights)>, TrainError> {
-        let Some((_, path)) = self.list()?.pop() else { return Ok(None) };
+        let Some(path) = self.newest()? else { return Ok(None) };
         let head = path.join(HEAD);
         let text =
             fs::read(&head).map_err(|source| TrainError::Io { path: head.clone(), source })?;
@@ -118,6 +117,14 @@ impl Checkpoints {
             }
         }
         Ok(Some((head.state, read_safetensors(&path.join(TENSORS))?)))
+    }
+
+    /// The folder of the newest checkpoint, if there is one.
+    ///
+    /// # Errors
+    /// [`TrainError::Io`].
+    pub fn newest(&self) -> Result<Option<PathBuf>, TrainError> {
+        Ok(self.list()?.pop().map(|(_, path)| path))
     }
 
     /// Removes all checkpoints: the stage is done and its result stands elsewhere.

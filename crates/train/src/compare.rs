@@ -9,7 +9,8 @@ use sidereal_page::{Bar, BarPlot, BarSeries, Block, Table};
 
 use crate::TrainError;
 use crate::evaluate::Ranking;
-use crate::pipeline::{Recipe, ThoughtResult, rankings_file, read_json, thinking, thoughts_file};
+use crate::files::read_json;
+use crate::pipeline::{Recipe, ThoughtResult, rankings_file, thinking, thoughts_file};
 
 /// The test rankings of a finished run; item level, seen items kept.
 #[derive(Debug, Clone)]

@@ -1,6 +1,7 @@
 //! Why a run could not start or go on.
 
-use std::path::PathBuf;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
 use sidereal_baselines::{BaselineError, PpmiError};
 use sidereal_corpus::{CorpusError, SampleId, Task};
@@ -10,6 +11,8 @@ use sidereal_policy::PolicyError;
 use sidereal_quantizer::QuantizerError;
 use sidereal_rl::RlError;
 use sidereal_sid::{CatalogError, ItemId, NotationError};
+
+use crate::checkpoint::Checkpoints;
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -78,14 +81,15 @@ pub enum TrainError {
     /// A prompt to judge answers to, without an item that is the right answer.
     #[error("sample {id} has no target item")]
     NoTarget { id: SampleId },
-    /// A loss or gradient that is not a finite number.
-    #[error("{stage} diverged at step {step}: {what} is {found}; the last checkpoint is `{}`; samples {samples}", checkpoint.display())]
+    /// A loss or gradient that is not a finite number, or a divergence or entropy outside its bounds.
+    #[error("{stage} diverged at step {step}: {what} is {found}; {}; samples {samples}", last(checkpoint.as_deref()))]
     Diverged {
         stage: String,
         step: usize,
         what: &'static str,
         found: f64,
-        checkpoint: PathBuf,
+        /// The newest, from before the step.
+        checkpoint: Option<PathBuf>,
         samples: String,
     },
     /// The corpus.
@@ -127,4 +131,31 @@ pub enum TrainError {
     /// libtorch refused an operation.
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),
+}
+
+impl TrainError {
+    /// The error of step `step`, counted from 1, from which training should not go on, or why the
+    /// checkpoints before it could not be listed. `samples` are those of the update.
+    pub(crate) fn diverged(
+        stage: &str,
+        step: usize,
+        (what, found): (&'static str, f64),
+        checkpoints: &Checkpoints,
+        samples: impl IntoIterator<Item = impl Display>,
+    ) -> Self {
+        let checkpoint = match checkpoints.newest() {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => return error,
+        };
+        let samples: Vec<String> = samples.into_iter().map(|id| id.to_string()).collect();
+        let samples = samples.join(" ");
+        Self::Diverged { stage: stage.to_owned(), step, what, found, checkpoint, samples }
+    }
+}
+
+fn last(checkpoint: Option<&Path>) -> String {
+    match checkpoint {
+        Some(path) => format!("the last checkpoint is `{}`", path.display()),
+        None => "there is no checkpoint before it".to_owned(),
+    }
 }

@@ -72,22 +72,29 @@ impl Ranking {
     }
 }
 
+/// How users are decoded: together with those whose prompts are as long.
+#[derive(Debug, Clone, Copy)]
+pub struct Batching<'a> {
+    /// Id that fills short rows.
+    pub pad: u32,
+    /// Users decoded together. Range `1..`; 0 counts as 1.
+    pub batch_size: usize,
+    /// Name in progress.
+    pub job: &'a str,
+}
+
 /// Ranks items for every prompt by beam search; the order of `prompts` is kept. A prompt that shows
 /// candidates is answered by those alone: a width of at least their number ranks them all.
-///
-/// Users with prompts of equal length are decoded together, `batch_size` at a time.
 ///
 /// # Errors
 /// Those of the search; [`TrainError::NoSamples`] without prompts.
 pub fn rank(
     search: &BeamSearch<'_>,
     prompts: &[Prompt],
-    pad: u32,
-    batch_size: usize,
-    job: &str,
+    batching: Batching<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Ranking>, TrainError> {
-    rank_without(&Excluded::default(), search, prompts, pad, batch_size, job, observer)
+    rank_without(&Excluded::default(), search, prompts, batching, observer)
 }
 
 /// As [`rank`], without the items of `excluded` for prompts that show no candidates.
@@ -95,11 +102,10 @@ pub(crate) fn rank_without(
     excluded: &Excluded,
     search: &BeamSearch<'_>,
     prompts: &[Prompt],
-    pad: u32,
-    batch_size: usize,
-    job: &str,
+    batching: Batching<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Ranking>, TrainError> {
+    let Batching { pad, batch_size, job } = batching;
     let limit = search.model.longest_prompt(search.constraint.max_len());
     in_batches(prompts, batch_size, job, observer, |batch| {
         let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
@@ -131,10 +137,6 @@ pub struct Ways {
     pub num_chains: usize,
     /// Beams behind each chain, and Semantic IDs of the ranking.
     pub beam_width: usize,
-    /// Id that fills short rows.
-    pub pad: u32,
-    /// Users decoded together.
-    pub batch_size: usize,
 }
 
 /// Chains of thought, answers and a ranking for every prompt; the order of `prompts` is kept.
@@ -145,13 +147,14 @@ pub fn think(
     thinker: &Thinker<'_>,
     prompts: &[Prompt],
     ways: Ways,
-    job: &str,
+    batching: Batching<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Thought>, TrainError> {
+    let Batching { pad, batch_size, job } = batching;
     let limit = thinker.longest_prompt();
-    in_batches(prompts, ways.batch_size, job, observer, |batch| {
+    in_batches(prompts, batch_size, job, observer, |batch| {
         let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
-        let tokens = TokenBatch::new(&rows, ways.pad, limit, thinker.model.device())?;
+        let tokens = TokenBatch::new(&rows, pad, limit, thinker.model.device())?;
         thinker.think(batch, &tokens, ways.num_chains, ways.beam_width)
     })
 }
@@ -165,12 +168,12 @@ pub fn draw(
     sampler: &Sampler<'_>,
     prompts: &[Prompt],
     num_draws: usize,
-    pad: u32,
-    batch_size: usize,
+    batching: Batching<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Vec<NodeId>>, TrainError> {
+    let Batching { pad, batch_size, job } = batching;
     let limit = sampler.model.longest_prompt(sampler.constraint.max_len());
-    in_batches(prompts, batch_size, "draws", observer, |batch| {
+    in_batches(prompts, batch_size, job, observer, |batch| {
         let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
         let keys: Vec<u64> = batch.iter().map(|prompt| prompt.key()).collect();
         let conditions = Conditions { keys: &keys, ..Conditions::default() };
@@ -248,18 +251,19 @@ impl Validation<'_> {
         const BEAM_WIDTH: usize = 20;
         let Self { model, constraint, scoring, thinker, slates, pad, batch_size } = *self;
         let search = BeamSearch { model, constraint, beam_width: BEAM_WIDTH, scoring };
+        let batching = Batching { pad, batch_size, job: "validate" };
         let mut silent = |_: &crate::Record| {};
         let (direct, thought): (Vec<Prompt>, Vec<Prompt>) =
             prompts.iter().cloned().partition(|prompt| prompt.mode == Mode::Direct);
         let mut rankings = Vec::new();
         if let Some(slates) = slates {
-            rankings = slates.rank(model, &direct, batch_size, "validate", &mut silent)?;
+            rankings = slates.rank(model, &direct, batch_size, batching.job, &mut silent)?;
         } else if !direct.is_empty() || thought.is_empty() {
-            rankings = rank(&search, &direct, pad, batch_size, "validate", &mut silent)?;
+            rankings = rank(&search, &direct, batching, &mut silent)?;
         }
         if let (Some(thinker), false) = (thinker, thought.is_empty()) {
-            let ways = Ways { num_chains: 1, beam_width: BEAM_WIDTH, pad, batch_size };
-            let found = think(&thinker, &thought, ways, "validate", &mut silent)?;
+            let ways = Ways { num_chains: 1, beam_width: BEAM_WIDTH };
+            let found = think(&thinker, &thought, ways, batching, &mut silent)?;
             rankings.extend(found.into_iter().map(|thought| thought.ranking));
         }
         let mut run = RankingRun::new();
@@ -328,10 +332,11 @@ mod tests {
         let found = |rankings: Vec<Ranking>| -> Vec<BTreeSet<ItemId>> {
             rankings.iter().map(|r| r.found.iter().flatten().copied().collect()).collect()
         };
-        let some =
-            rank_without(&excluded, &search, &prompts, 7, 2, "", &mut |_: &Record| {}).unwrap();
+        let batching = Batching { pad: 7, batch_size: 2, job: "" };
+        let mut silent = |_: &Record| {};
+        let some = rank_without(&excluded, &search, &prompts, batching, &mut silent).unwrap();
         assert_eq!(found(some), [BTreeSet::from(domain), BTreeSet::from([1, 6].map(ItemId))]);
-        let all = rank(&search, &prompts, 7, 2, "", &mut |_: &Record| {}).unwrap();
+        let all = rank(&search, &prompts, batching, &mut silent).unwrap();
         assert_eq!(found(all)[0].len(), 8);
     }
 

@@ -1,4 +1,19 @@
-//! A recipe carried out over a dataset, stage by stage, into a folder.
+//! From a dataset to trained, evaluated and reported policies: a recipe carried out stage by stage, into
+//! a folder.
+
+mod compute;
+mod foundation;
+mod like;
+mod outcome;
+mod pool;
+mod recipe;
+mod run;
+mod scope;
+mod stage;
+mod test;
+mod texts;
+mod trained;
+mod training;
 
 use std::path::Path;
 
@@ -8,14 +23,27 @@ use sidereal_policy::{Constraint, Decoder, SidTokenizer};
 use sidereal_sid::Catalog;
 use tch::Device;
 
-use super::pool::{Titles, is_over_pool};
-use super::run::Run;
-use super::texts::Texts;
-use super::trained::TrainedPolicy;
-use super::{Outcome, Recipe, SplitConfig};
+use self::pool::Titles;
+use self::texts::Texts;
 use crate::TrainError;
 use crate::checkpoint::Binding;
 use crate::observe::{JsonLog, Observer};
+
+pub use compute::Compute;
+pub use outcome::{Outcome, Showcase};
+pub use pool::CandidatePools;
+pub use recipe::{
+    EmbedConfig, EvaluateConfig, ModelConfig, PretrainedConfig, Recipe, SidConfig, SplitConfig,
+    TokenizerConfig,
+};
+pub use run::Run;
+pub use stage::{Stage, Training, UserShare};
+pub use test::{BucketRow, DomainReport, EvaluateReasoning, ThoughtResult};
+pub use texts::{TeacherConfig, TextsConfig};
+pub use trained::TrainedPolicy;
+
+pub(crate) use self::pool::is_over_pool;
+pub(crate) use self::test::{rankings_file, thinking, thoughts_file};
 
 /// A further system for the tables: a bound that is known, a recommender of the caller's.
 #[derive(Clone, Copy)]
@@ -64,22 +92,22 @@ pub struct Pipeline<'a> {
 }
 
 /// What the stages share.
-pub(super) struct Context<'a> {
-    pub(super) split: Split,
-    pub(super) prompts: &'a PromptSet,
-    pub(super) catalog: Catalog,
-    pub(super) texts: Texts,
-    pub(super) tokenizer: SidTokenizer,
+struct Context<'a> {
+    split: Split,
+    prompts: &'a PromptSet,
+    catalog: Catalog,
+    texts: Texts,
+    tokenizer: SidTokenizer,
     /// Semantic IDs of the catalogue.
-    pub(super) constraint: Constraint,
+    constraint: Constraint,
     /// Titles of all items, for stages that answer in them.
-    pub(super) titles: Option<Titles>,
-    pub(super) binding: Binding,
+    titles: Option<Titles>,
+    binding: Binding,
 }
 
 impl Context<'_> {
     /// What may be written as the answer to a task.
-    pub(super) fn answers(&self, task: Task) -> &Constraint {
+    fn answers(&self, task: Task) -> &Constraint {
         match (&self.titles, task) {
             (Some(titles), Task::TitleChoice) => &titles.whole,
             (Some(titles), Task::TitleSlate) => &titles.lines,
@@ -136,7 +164,7 @@ impl Pipeline<'_> {
     }
 
     /// A policy of this run, if it was made for the same catalogue, tokenizer, prompts and split.
-    pub(super) fn open(&self, dir: &Path, context: &Context<'_>) -> Result<Decoder, TrainError> {
+    fn open(&self, dir: &Path, context: &Context<'_>) -> Result<Decoder, TrainError> {
         let policy = TrainedPolicy::open(dir, self.device)?;
         policy.check(dir, &context.binding)?;
         Ok(policy.model.computing_in(self.recipe.compute.kind()))

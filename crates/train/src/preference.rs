@@ -114,15 +114,11 @@ impl PreferenceTraining<'_> {
         let lr = self.config.optim.lr_at(step, self.config.steps);
         let grad_norm = learner.step(lr)?;
         if !grad_norm.is_finite() {
-            let samples: Vec<String> = batch.iter().map(|p| p.prompt.id.to_string()).collect();
-            return Err(TrainError::Diverged {
-                stage: self.stage.to_owned(),
-                step: step + 1,
-                what: "the gradient's norm",
-                found: grad_norm,
-                checkpoint: self.checkpoints.dir().to_owned(),
-                samples: samples.join(" "),
-            });
+            let found = ("the gradient's norm", grad_norm);
+            let samples = batch.iter().map(|pair| pair.prompt.id);
+            let error =
+                TrainError::diverged(self.stage, step + 1, found, self.checkpoints, samples);
+            return Err(error);
         }
         let count = batch.len() as f64;
         Ok(Record::new(self.stage, step + 1, self.config.steps)

@@ -245,16 +245,8 @@ impl Rl<'_> {
         what: &'static str,
         found: f64,
     ) -> TrainError {
-        let samples: Vec<String> =
-            part.iter().map(|learned| learned.group.prompt.prompt.id.to_string()).collect();
-        TrainError::Diverged {
-            stage: self.stage.to_owned(),
-            step: number + 1,
-            what,
-            found,
-            checkpoint: self.checkpoints.dir().to_owned(),
-            samples: samples.join(" "),
-        }
+        let samples = part.iter().map(|learned| learned.group.prompt.prompt.id);
+        TrainError::diverged(self.stage, number + 1, (what, found), self.checkpoints, samples)
     }
 
     /// Every validation draws its thoughts by the same numbers.

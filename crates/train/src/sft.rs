@@ -234,6 +234,10 @@ impl Sft<'_> {
                 let epoch_ends = state.batch == len;
                 if epoch_ends {
                     let loss = self.valid_loss(learner.model(), &data.valid)?;
+                    if !loss.is_finite() {
+                        let found = ("the validation loss", loss);
+                        return Err(self.diverged(state.step, found, &rows));
+                    }
                     record = record.with("valid_loss", loss);
                     let better = state.best_loss.is_none_or(|best| loss < best);
                     if better {
@@ -302,17 +306,16 @@ impl Sft<'_> {
         let grad_norm = learner.step(lr)?;
         for (what, found) in [("the loss", loss), ("the gradient's norm", grad_norm)] {
             if !found.is_finite() {
-                return Err(TrainError::Diverged {
-                    stage: self.stage.to_owned(),
-                    step: step + 1,
-                    what,
-                    found,
-                    checkpoint: self.checkpoints.dir().to_owned(),
-                    samples: names_of(&rows),
-                });
+                return Err(self.diverged(step + 1, (what, found), &rows));
             }
         }
         Ok((loss, grad_norm))
+    }
+
+    /// The error of a step from which training should not go on.
+    fn diverged(&self, step: usize, found: (&'static str, f64), rows: &[&Sequence]) -> TrainError {
+        let samples = rows.iter().flat_map(|row| &row.samples);
+        TrainError::diverged(self.stage, step, found, self.checkpoints, samples)
     }
 
     fn tokens(&self, model: &Decoder, rows: &[&Sequence]) -> Result<TokenBatch, TrainError> {
@@ -337,13 +340,6 @@ impl Sft<'_> {
         }
         Ok(-sum / count as f64)
     }
-}
-
-/// The samples of a step, as an error names them.
-fn names_of(rows: &[&Sequence]) -> String {
-    let names: Vec<String> =
-        rows.iter().flat_map(|row| &row.samples).map(ToString::to_string).collect();
-    names.join(" ")
 }
 
 /// The places whose states predict the targets of `rows`, and the targets.

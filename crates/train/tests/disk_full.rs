@@ -2,6 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -28,6 +29,7 @@ fn the_process_that_runs_out() {
     let error = checkpoints.save(2, &2, &weights(1 << 20)).unwrap_err();
     assert!(error.to_string().contains("/partial/state."), "{error}");
     assert_eq!(checkpoints.load::<usize>().unwrap().unwrap().0, 1);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing of the second stays");
 }
 
 #[test]

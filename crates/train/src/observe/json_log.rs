@@ -1,8 +1,10 @@
 //! Records as JSON lines.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
+
+use sidereal_corpus::write::write_whole;
 
 use super::{Observer, Record};
 use crate::TrainError;
@@ -45,14 +47,11 @@ impl JsonLog {
 
     fn rewind(&mut self, stage: &str, step: usize) -> Result<(), TrainError> {
         let io = |source| TrainError::Io { path: self.path.clone(), source };
-        let partial = self.path.with_extension("partial");
-        let mut kept = File::create(&partial).map_err(io)?;
-        for record in Self::read(&self.path)? {
-            if record.stage != stage || (step > 0 && record.step <= step) {
-                write_line(&mut kept, &record).map_err(io)?;
-            }
-        }
-        kept.sync_all().and_then(|()| fs::rename(&partial, &self.path)).map_err(io)?;
+        let records = Self::read(&self.path)?;
+        let stays = |record: &&Record| record.stage != stage || (step > 0 && record.step <= step);
+        write_whole(&self.path, |out| {
+            records.iter().filter(stays).try_for_each(|record| write_line(out, record))
+        })?;
         self.file = OpenOptions::new().append(true).open(&self.path).map_err(io)?;
         Ok(())
     }
@@ -72,14 +71,16 @@ impl Observer for JsonLog {
     }
 }
 
-fn write_line(file: &mut File, record: &Record) -> std::io::Result<()> {
+fn write_line(out: &mut dyn Write, record: &Record) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(record)?;
     line.push(b'\n');
-    file.write_all(&line)
+    out.write_all(&line)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

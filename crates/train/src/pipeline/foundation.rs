@@ -19,11 +19,12 @@ use sidereal_sid::Catalog;
 use tch::Tensor;
 
 use super::pool::shows_pool;
-use super::run::{Run, hash_file, hash_of, write_json};
+use super::run::Run;
 use super::texts::Texts;
 use super::{EmbedConfig, Pipeline, PretrainedConfig, Published, SidConfig, TokenizerConfig};
 use crate::TrainError;
 use crate::checkpoint::Binding;
+use crate::files::{hash_file, hash_of, write_json};
 use crate::observe::Observer;
 
 impl Pipeline<'_> {

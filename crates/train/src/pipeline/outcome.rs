@@ -11,10 +11,11 @@ use sidereal_metrics::{Metric, Report};
 use sidereal_quantizer::QualityReport;
 use sidereal_sid::Catalog;
 
-use super::run::{Run, read_json};
+use super::run::Run;
 use super::test::DOMAINS;
 use super::{BucketRow, Context, DomainReport, Pipeline, Stage, Training};
 use crate::evaluate::Ranking;
+use crate::files::read_json;
 use crate::{JsonLog, Record, ShownGroup, TrainError};
 use sidereal_page::{Card, CardList, Cards, Line, LinePlot, Page, Series, Table};
 

@@ -8,10 +8,10 @@ use sidereal_policy::{Constraint, Scoring, SidTokenizer};
 use sidereal_sid::Catalog;
 use tch::Device;
 
-use super::run::hash_of;
 use super::{Context, Pipeline, Stage, Training};
 use crate::TrainError;
 use crate::checkpoint::Binding;
+use crate::files::hash_of;
 use crate::preference::NegativeSource;
 use crate::rl::{AdvantageConfig, RewardConfig, RlConfig, RolloutConfig};
 use crate::setting::{check_counts, of_stage};

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sidereal_corpus::write::write_whole;
 
 use super::Recipe;
 use crate::TrainError;
 use crate::checkpoint::Binding;
+use crate::files::{hash_file, io, write_json};
 
 const CONFIG: &str = "config.toml";
 /// The setting on which no result depends.
@@ -68,7 +69,7 @@ impl Run {
                 return Err(TrainError::OtherRun { path: dir.to_owned(), part });
             }
         } else {
-            write_atomic(&path, text.as_bytes())?;
+            write_whole(&path, |out| out.write_all(text.as_bytes()))?;
         }
         let path = dir.join(MANIFEST);
         let manifest = match fs::read(&path) {
@@ -127,49 +128,6 @@ impl Run {
         let record = self.manifest.stages.get(stage);
         record.and_then(|record| record.outputs.get(file)).cloned().unwrap_or_default()
     }
-}
-
-/// BLAKE3 of a file, in hexadecimal.
-pub(crate) fn hash_file(path: &Path) -> Result<String, TrainError> {
-    let mut hasher = blake3::Hasher::new();
-    let file = fs::File::open(path).map_err(io(path))?;
-    hasher.update_reader(file).map_err(io(path))?;
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
-/// BLAKE3 of a value's JSON, in hexadecimal.
-pub(crate) fn hash_of(value: &impl Serialize) -> Result<String, TrainError> {
-    let text = serde_json::to_vec(value)
-        .map_err(|source| TrainError::Json { path: "settings".into(), source })?;
-    Ok(blake3::hash(&text).to_hex().to_string())
-}
-
-/// Writes a file whole or not at all.
-pub(crate) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let partial = path.with_extension("partial");
-    fs::write(&partial, bytes)
-        .and_then(|()| fs::File::open(&partial)?.sync_all())
-        .and_then(|()| fs::rename(&partial, path))
-        .map_err(io(path))
-}
-
-/// Writes a value as JSON, whole or not at all.
-pub(crate) fn write_json(path: &Path, value: &(impl Serialize + ?Sized)) -> Result<(), TrainError> {
-    let text = serde_json::to_vec_pretty(value)
-        .map_err(|source| TrainError::Json { path: path.to_owned(), source })?;
-    write_atomic(path, &text)
-}
-
-/// Reads a value back.
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, TrainError> {
-    let bytes = fs::read(path).map_err(io(path))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|source| TrainError::Json { path: path.to_owned(), source })
-}
-
-fn io(path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
-    let path = path.to_owned();
-    move |source| TrainError::Io { path, source }
 }
 
 /// Dotted name of the first setting that differs.

@@ -31,10 +31,11 @@ use self::pool::pooled;
 use self::tables::{Measured, Tables};
 pub(crate) use self::thoughts::thinking;
 use super::pool::is_over_pool;
-use super::run::{Run, hash_of, read_json, write_json};
+use super::run::Run;
 use super::{Context, Pipeline, Reference, SplitConfig, Stage};
 use crate::TrainError;
 use crate::evaluate::{Ranking, placements};
+use crate::files::{hash_of, read_json, write_json};
 use crate::observe::Observer;
 
 /// Cut-offs of the tables.

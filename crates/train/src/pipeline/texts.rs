@@ -11,10 +11,11 @@ use sidereal_corpus::{
 };
 use sidereal_sid::Catalog;
 
-use super::run::{Run, hash_file, hash_of};
+use super::run::Run;
 use super::{Pipeline, Training};
 use crate::TrainError;
 use crate::checkpoint::Binding;
+use crate::files::{hash_file, hash_of};
 use crate::observe::Observer;
 
 /// Texts beside titles.

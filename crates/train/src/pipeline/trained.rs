@@ -6,9 +6,9 @@ use sidereal_policy::{Decoder, SidTokenizer};
 use sidereal_sid::Catalog;
 use tch::Device;
 
-use super::run::{read_json, write_json};
 use crate::TrainError;
 use crate::checkpoint::Binding;
+use crate::files::{read_json, write_json};
 
 const MODEL: &str = "model.safetensors";
 const BINDING: &str = "sidereal.json";

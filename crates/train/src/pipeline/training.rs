@@ -12,13 +12,14 @@ use sidereal_policy::Decoder;
 
 use super::foundation::PRETRAINED;
 use super::pool::is_over_pool;
-use super::run::{Run, hash_of};
+use super::run::Run;
 use super::scope::Scope;
 use super::trained::TrainedPolicy;
 use super::{Context, Pipeline, Stage, Training};
 use crate::TrainError;
 use crate::checkpoint::Checkpoints;
 use crate::encode::{Encoder, Prompt};
+use crate::files::hash_of;
 use crate::observe::Observer;
 
 /// What the training of one stage has at hand.

@@ -5,18 +5,20 @@ use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
+use sidereal_corpus::write::write_whole;
 use sidereal_corpus::{HeldOut as _, Sample, Task};
 use sidereal_policy::{BeamSearch, Decoder};
 
-use super::domains::{in_domain_file, in_domain_part};
+use super::domains::{in_domain_file, in_domain_part, rank_in_domains};
 use super::{rankings_file, rankings_part, thoughts_file, thoughts_part};
 use crate::TrainError;
 use crate::checkpoint::Binding;
 use crate::encode::{Encoder, Prompt};
-use crate::evaluate::rank;
+use crate::evaluate::{Batching, rank};
+use crate::files::hash_of;
 use crate::observe::Observer;
 use crate::pipeline::pool::is_over_pool;
-use crate::pipeline::run::{Run, hash_of, write_atomic};
+use crate::pipeline::run::Run;
 use crate::pipeline::training::prompts_of;
 use crate::pipeline::{Context, Pipeline, Recipe, Stage};
 
@@ -51,7 +53,7 @@ impl Pipeline<'_> {
                     };
                     let search = self.search(stage, &model, context);
                     let job = format!("test {}", stage.name);
-                    rank(&search, asked, tokenizer.pad(), evaluate.batch_size, &job, observer)?
+                    rank(&search, asked, self.batching(context, &job), observer)?
                 };
                 save(&run.path(&file), &rankings)
             })?;
@@ -68,11 +70,9 @@ impl Pipeline<'_> {
                 };
                 let search = self.search(stage, &model, context);
                 let job = format!("test {} by domain", stage.name);
-                let asked = (asked.as_slice(), tokenizer.pad());
-                save(
-                    &run.path(&file),
-                    &self.rank_in_domains(domains, &search, asked, &job, observer)?,
-                )
+                let batching = self.batching(context, &job);
+                let rankings = rank_in_domains(domains, &search, asked, batching, observer)?;
+                save(&run.path(&file), &rankings)
             })?;
         }
         for stage in self.thinking_stages() {
@@ -87,6 +87,16 @@ impl Pipeline<'_> {
             })?;
         }
         Ok(())
+    }
+
+    /// How the users of `job` are decoded.
+    pub(in crate::pipeline) fn batching<'b>(
+        &self,
+        context: &Context<'_>,
+        job: &'b str,
+    ) -> Batching<'b> {
+        let (pad, batch_size) = (context.tokenizer.pad(), self.recipe.evaluate.batch_size);
+        Batching { pad, batch_size, job }
     }
 
     /// The search of a stage's test over the catalogue.
@@ -130,5 +140,5 @@ fn save(path: &Path, answers: &impl Serialize) -> Result<(), TrainError> {
     }
     let text = serde_json::to_vec(answers)
         .map_err(|source| TrainError::Json { path: path.to_owned(), source })?;
-    write_atomic(path, &text)
+    Ok(write_whole(path, |out| out.write_all(&text))?)
 }

@@ -15,9 +15,10 @@ use super::tables::{Measured, Tables};
 use super::{POPULARITY, TRANSITIONS, score_kind};
 use crate::TrainError;
 use crate::encode::Prompt;
-use crate::evaluate::{Ranking, rank_without};
+use crate::evaluate::{Batching, Ranking, rank_without};
+use crate::files::read_json;
 use crate::observe::Observer;
-use crate::pipeline::run::{Run, read_json};
+use crate::pipeline::run::Run;
 use crate::pipeline::{Context, Pipeline, Stage};
 
 /// The test of all systems by the users of one domain, item level, seen items kept: with the items of
@@ -45,36 +46,6 @@ impl Pipeline<'_> {
         let of =
             |domain: DomainId| context.split.of_users(|user| domains.of_user(user) == Some(domain));
         Ok(Box::new(PerDomain::fit(domains, |domain| fit(&of(domain)))?))
-    }
-
-    /// A ranking of the items of their own domain for every user.
-    pub(super) fn rank_in_domains(
-        &self,
-        domains: &Domains,
-        search: &BeamSearch<'_>,
-        (asked, pad): (&[Prompt], u32),
-        job: &str,
-        observer: &mut dyn Observer,
-    ) -> Result<Vec<Ranking>, TrainError> {
-        let mut rankings = Vec::with_capacity(asked.len());
-        for (domain, _) in domains.iter() {
-            let own = asked.iter().filter(|prompt| domain_of(prompt.id, domains) == Some(domain));
-            let own: Vec<Prompt> = own.cloned().collect();
-            if own.is_empty() {
-                continue;
-            }
-            let excluded = Excluded::all_but(search.constraint.trie(), domains.items(domain))?;
-            let size = self.recipe.evaluate.batch_size;
-            rankings.extend(rank_without(&excluded, search, &own, pad, size, job, observer)?);
-        }
-        // A published Semantic ID may have items of several domains.
-        for ranking in &mut rankings {
-            let domain = domains.of_item(ranking.target);
-            for items in &mut ranking.found {
-                items.retain(|item| domains.of_item(*item) == domain);
-            }
-        }
-        Ok(rankings)
     }
 
     /// The rows and paired tests of `tables` by domain, and those among the items of each domain;
@@ -138,6 +109,34 @@ impl Pipeline<'_> {
         }
         Ok(reports)
     }
+}
+
+/// A ranking of the items of their own domain for every user.
+pub(super) fn rank_in_domains(
+    domains: &Domains,
+    search: &BeamSearch<'_>,
+    asked: &[Prompt],
+    batching: Batching<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Ranking>, TrainError> {
+    let mut rankings = Vec::with_capacity(asked.len());
+    for (domain, _) in domains.iter() {
+        let own = asked.iter().filter(|prompt| domain_of(prompt.id, domains) == Some(domain));
+        let own: Vec<Prompt> = own.cloned().collect();
+        if own.is_empty() {
+            continue;
+        }
+        let excluded = Excluded::all_but(search.constraint.trie(), domains.items(domain))?;
+        rankings.extend(rank_without(&excluded, search, &own, batching, observer)?);
+    }
+    // A published Semantic ID may have items of several domains.
+    for ranking in &mut rankings {
+        let domain = domains.of_item(ranking.target);
+        for items in &mut ranking.found {
+            items.retain(|item| domains.of_item(*item) == domain);
+        }
+    }
+    Ok(rankings)
 }
 
 /// The name of a system that ranks the items of the user's domain alone.

@@ -16,9 +16,10 @@ use super::{TEN, rankings_file, score_kind};
 use crate::TrainError;
 use crate::encode::{Encoder, Prompt};
 use crate::evaluate::{Ranking, rank};
+use crate::files::read_json;
 use crate::observe::Observer;
 use crate::pipeline::pool::is_over_pool;
-use crate::pipeline::run::{Run, read_json};
+use crate::pipeline::run::Run;
 use crate::pipeline::training::prompts_of;
 use crate::pipeline::{Context, Pipeline, Reference, Stage};
 
@@ -39,15 +40,15 @@ impl Pipeline<'_> {
     ) -> Result<Vec<Ranking>, TrainError> {
         let Some(pool) = &self.recipe.pool else { return Ok(Vec::new()) };
         let asked = self.asked_in_pools(context, stage.task, &self.pool_users(context))?;
-        let (pad, size) = (context.tokenizer.pad(), self.recipe.evaluate.batch_size);
         let job = format!("test {}", stage.name);
+        let batching = self.batching(context, &job);
         if let Some(slates) = self.slates(context, stage.task) {
-            return slates.rank(model, &asked, size, &job, observer);
+            return slates.rank(model, &asked, batching.batch_size, &job, observer);
         }
         let (constraint, beam_width) = (context.answers(stage.task), pool.size);
         let search =
             BeamSearch { model, constraint, beam_width, scoring: stage.training.scoring() };
-        rank(&search, &asked, pad, size, &job, observer)
+        rank(&search, &asked, batching, observer)
     }
 
     /// The rankings of every stage that is asked to choose out of a pool, and those of every

@@ -17,7 +17,7 @@ use super::tables::{Measured, Tables};
 use super::{TEN, score_kind};
 use crate::TrainError;
 use crate::encode::{Encoder, Prompt};
-use crate::evaluate::{Ranking, Ways, draw, think};
+use crate::evaluate::{Batching, Ranking, Ways, draw, think};
 use crate::observe::Observer;
 use crate::pipeline::training::prompts_of;
 use crate::pipeline::{Context, Pipeline, Recipe, Stage, Training, is_over_pool};
@@ -221,13 +221,14 @@ impl ThoughtTest<'_> {
         let thinking = config.thinking;
         let thinker = Thinker { model, constraint, markers, thinking, scoring, seed: *seed };
         let (num_chains, beam_width) = (config.chains, config.beam_width);
-        let (pad, batch_size) = (context.tokenizer.pad(), *batch_size);
-        let ways = Ways { num_chains, beam_width, pad, batch_size };
+        let ways = Ways { num_chains, beam_width };
         let job = format!("thoughts {}", stage.name);
-        let thoughts = think(&thinker, &self.thought, ways, &job, observer)?;
+        let batching =
+            Batching { pad: context.tokenizer.pad(), batch_size: *batch_size, job: &job };
+        let thoughts = think(&thinker, &self.thought, ways, batching, observer)?;
         let sampling = thinking.codes;
         let sampler = Sampler { model, constraint, sampling, scoring, seed: *seed };
-        let directly = draw(&sampler, &self.direct, num_chains, pad, batch_size, observer)?;
+        let directly = draw(&sampler, &self.direct, num_chains, batching, observer)?;
         let trie = constraint.trie();
         let of_user = |(thought, directly): (Thought, Vec<_>)| {
             let target = thought.ranking.target;

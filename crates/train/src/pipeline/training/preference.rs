@@ -72,9 +72,9 @@ impl Pipeline<'_> {
             None => {
                 let (beam_width, scoring) = (count + 1, config.scoring);
                 let search = BeamSearch { model, constraint, beam_width, scoring };
-                let (pad, size) = (context.tokenizer.pad(), self.recipe.evaluate.batch_size);
+                let batching = self.batching(context, "negatives");
                 let excluded = scope.excluded(constraint.trie())?;
-                rank_without(&excluded, &search, &prompts, pad, size, "negatives", observer)?
+                rank_without(&excluded, &search, &prompts, batching, observer)?
                     .into_iter()
                     .map(|ranking| ranking.misses(count))
                     .collect()
