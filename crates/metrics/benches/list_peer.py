@@ -55,7 +55,7 @@ def main():
 
 
 def run(command, more):
-    done = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True,
+    done = subprocess.run([str(part) for part in command], check=True, stdout=subprocess.PIPE, text=True,
                           env={**os.environ, **more})
     return json.loads(done.stdout)
 

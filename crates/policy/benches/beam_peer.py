@@ -62,7 +62,7 @@ def one(args, common, model, layout, sids, beams, batch):
                        "--beams", beams, "--batch", batch, "--dtype", args.dtype, "--device", args.device,
                        "--repeats", args.repeats, "--warmup", args.warmup, "--save", folder / "saved.json"]
             command += ["--index", args.index] if args.index else []
-            out = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+            out = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout
             theirs = json.loads(out.strip().splitlines()[-1])["throughput"]
             mine = ours["renormalised" if engine == "tree-sid" else "full"]
             line = f"  {engine:9} {theirs:9.2f} users/s, ours {mine['users_per_s']:9.2f}: {mine['users_per_s'] / theirs:6.2f}x"
@@ -74,7 +74,7 @@ def one(args, common, model, layout, sids, beams, batch):
 def run_ours(args, model, path, beams, batch, scoring):
     command = [args.binary, "--model", model, "--input", path, "--beams", beams, "--batch", batch,
                "--scoring", scoring, "--dtype", args.dtype, "--device", args.device, "--warmup", args.warmup]
-    out = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(out)
 
 

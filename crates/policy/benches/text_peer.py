@@ -53,7 +53,7 @@ def one(args, common, model):
         path.write_text(json.dumps(prompts))
         command = [args.binary, "--model", model, "--input", path, "--rollouts", args.rollouts, "--budget",
                    args.budget, "--batch", args.batch, "--device", args.device, "--warmup", args.warmup]
-        out = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+        out = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout
     ours = json.loads(out)
 
     peer = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).to(args.device).eval()

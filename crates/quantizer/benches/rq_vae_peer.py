@@ -84,14 +84,14 @@ def rust_side(binary, args, seed):
     command = [binary, args.input, "--hidden", ",".join(map(str, args.hidden)), "--latent", args.latent, "--codes",
                args.codes, "--levels", args.levels, "--batch", args.batch, "--steps", args.steps, "--sinkhorn",
                args.sinkhorn, "--seed", seed, "--threads", args.threads, "--window", WINDOW]
-    out = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True)
+    out = subprocess.run([str(part) for part in command], check=True, stdout=subprocess.PIPE, text=True)
     quality = json.loads(out.stdout)
     return quality.pop("steps_per_second"), quality
 
 
 def built():
     out = subprocess.run(["cargo", "bench", "--no-run", "-p", "sidereal-quantizer", "--features", "torch", "--bench",
-                          "rq_vae", "--message-format", "json"], check=True, capture_output=True, text=True)
+                          "rq_vae", "--message-format", "json"], check=True, stdout=subprocess.PIPE, text=True)
     lines = [json.loads(line) for line in out.stdout.splitlines()]
     return next(line["executable"] for line in lines
                 if line.get("executable") and line["target"]["name"] == "rq_vae")

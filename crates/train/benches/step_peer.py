@@ -110,7 +110,7 @@ def theirs(args, script, model, extra):
 
 
 def run(command):
-    out = subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+    out = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(out.strip().splitlines()[-1])
 
 
