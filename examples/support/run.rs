@@ -5,7 +5,7 @@ use sidereal::train::{Bars, Pipeline, TensorBoard};
 
 /// Carries out a pipeline, prints its tables and writes `report.html`.
 pub(crate) fn carry_out(title: &str, pipeline: &Pipeline<'_>) -> anyhow::Result<()> {
-    let board = TensorBoard::open(&pipeline.out.join("tensorboard"))?;
+    let board = TensorBoard::new(&pipeline.out.join("tensorboard"));
     let outcome = pipeline.run(&mut (Bars::default(), board))?;
     println!("{}", outcome.report);
     for domain in &outcome.domains {

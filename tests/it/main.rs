@@ -7,6 +7,7 @@ mod kills;
 mod pipeline;
 mod reasoning;
 mod recipes;
+mod settings;
 mod shop;
 mod titles;
 mod users;

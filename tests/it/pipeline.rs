@@ -89,6 +89,7 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
         "srpo",
         "gbpo",
         "sage",
+        "gspo",
         "sdpo",
         "mixed"
     ])));
@@ -116,6 +117,9 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
         ("singer", 4),
         ("srpo", 4),
         ("sage", 3),
+        ("gspo", 2),
+        ("gspo", 3),
+        ("gspo", 4),
         ("sdpo", 2),
         ("sdpo", 4),
         ("mixed", 5),
@@ -135,6 +139,7 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
         "singer/model.safetensors",
         "srpo/model.safetensors",
         "sage/model.safetensors",
+        "gspo/model.safetensors",
         "sdpo/model.safetensors",
         "mixed/model.safetensors",
         "evaluation.json",

@@ -71,6 +71,16 @@ impl Surrogate {
             Self::Sage(sage) => sage.objective(batch, step),
         }
     }
+
+    /// Whether it looks at the log-probs of a reference policy.
+    #[must_use]
+    pub const fn needs_reference(&self) -> bool {
+        match self {
+            Self::Grpo(grpo) => grpo.kl.is_some(),
+            Self::Gspo(gspo) => gspo.kl.is_some(),
+            Self::Gbpo(_) | Self::Sage(_) => false,
+        }
+    }
 }
 
 impl Default for Surrogate {

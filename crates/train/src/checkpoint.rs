@@ -61,7 +61,7 @@ impl Checkpoints {
     /// Writes the checkpoint of `step` and then removes those of steps behind it and the oldest.
     ///
     /// # Errors
-    /// [`TrainError::Io`]; older checkpoints then stay, and nothing of this one.
+    /// Those of files, by name; older checkpoints then stay, and nothing of this one.
     pub fn save<S: Serialize>(
         &self,
         step: usize,
@@ -74,18 +74,18 @@ impl Checkpoints {
         }
         fs::create_dir_all(&partial).map_err(io(&partial))?;
         let head = Head { binding: self.binding.clone(), state };
-        let written = write_safetensors(&partial.join(TENSORS), tensors)
-            .map_err(TrainError::from)
-            .and_then(|()| write_json(&partial.join(HEAD), &head));
-        if let Err(error) = written {
-            let _ = fs::remove_dir_all(&partial); // best effort: the write's own error is the news
-            return Err(error);
-        }
         let whole = self.dir.join(format!("{step:08}"));
-        if whole.exists() {
-            fs::remove_dir_all(&whole).map_err(io(&whole))?;
-        }
-        fs::rename(&partial, &whole).map_err(io(&whole))?;
+        let write = || {
+            write_safetensors(&partial.join(TENSORS), tensors)?;
+            write_json(&partial.join(HEAD), &head)?;
+            if whole.exists() {
+                fs::remove_dir_all(&whole).map_err(io(&whole))?;
+            }
+            fs::rename(&partial, &whole).map_err(io(&whole))
+        };
+        write().inspect_err(|_| {
+            let _ = fs::remove_dir_all(&partial); // best effort: the write's own error is the news
+        })?;
         let (earlier, later): (Vec<_>, Vec<_>) = self
             .list()?
             .into_iter()

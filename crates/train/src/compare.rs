@@ -10,7 +10,9 @@ use sidereal_page::{Bar, BarPlot, BarSeries, Block, Table};
 use crate::TrainError;
 use crate::evaluate::Ranking;
 use crate::files::read_json;
-use crate::pipeline::{Recipe, ThoughtResult, rankings_file, thinking, thoughts_file};
+use crate::pipeline::{
+    Recipe, ThoughtResult, is_over_pool, rankings_file, thinking, thoughts_file,
+};
 
 /// The test rankings of a finished run; item level, seen items kept.
 #[derive(Debug, Clone)]
@@ -27,8 +29,10 @@ struct System {
     label: String,
     placements: RankingRun<SampleId>,
     /// Whether these are some of the test's users, drawn by the run's seed: those that were thought
-    /// about.
+    /// about, or asked with a pool.
     is_part: bool,
+    /// Candidates of the pools that were ranked; `None` for all items.
+    pool: Option<usize>,
 }
 
 /// One system over all runs that have it.
@@ -37,7 +41,7 @@ struct System {
 pub struct ComparedSystem {
     /// Label of the stage.
     pub label: String,
-    /// Whether its users are those that were thought about, fewer than the others'.
+    /// Whether its users are those that were thought about, or asked with a pool: in each run its own.
     pub is_part: bool,
     /// Mean over the system's users in each run; `None` where the run lacks the system.
     pub runs: Vec<Option<f64>>,
@@ -45,7 +49,8 @@ pub struct ComparedSystem {
     pub mean: f64,
     /// This system minus the one compared with, over the runs that have both: each user's values
     /// are averaged over these runs first, so that the interval is over users. Where one of the two
-    /// thinks, the users are those that were thought about, in each run its own.
+    /// thinks, or both choose out of pools, the users are those that were asked so, in each run its own. `None` where one
+    /// ranks pools and the other all items, or pools of another size.
     pub difference: Option<PairedTest>,
 }
 
@@ -73,7 +78,10 @@ impl FinishedRun {
         let mut systems = Vec::new();
         for stage in &recipe.stages {
             let rankings: Vec<Ranking> = read_json(&dir.join(rankings_file(&stage.name)))?;
-            systems.push(System::new(stage.label.clone(), &rankings, false)?);
+            let pool = recipe.pool.as_ref().filter(|_| is_over_pool(stage.task));
+            let pool = pool.map(|pool| pool.size);
+            let is_part = pool.is_some();
+            systems.push(System { pool, ..System::new(stage.label.clone(), &rankings, is_part)? });
             if recipe.is_tested_thinking(stage) {
                 let results: Vec<ThoughtResult> = read_json(&dir.join(thoughts_file(stage)))?;
                 let merged = results.iter().map(|result| &result.ranking);
@@ -99,7 +107,7 @@ impl System {
         for ranking in rankings {
             placements.push(ranking.id, ranking.item_placement(&BTreeSet::new()))?;
         }
-        Ok(Self { label, placements, is_part })
+        Ok(Self { label, placements, is_part, pool: None })
     }
 }
 
@@ -107,8 +115,9 @@ impl RunComparison {
     /// Compares runs under one metric of ranks.
     ///
     /// # Errors
-    /// [`TrainError::Metric`] where runs were tested on other users, for a metric that is none of
-    /// ranks, and for a label to compare with that no run has.
+    /// [`TrainError::Metric`] where runs were tested on other users, and for a metric that is none of
+    /// ranks; [`TrainError::UnknownStage`] for a label to compare with that no run has;
+    /// [`TrainError::Pools`] where a system ranks pools of another size, or all items, in another run.
     pub fn new(
         runs: &[FinishedRun],
         metric: Metric,
@@ -128,6 +137,7 @@ impl RunComparison {
         let systems = labels
             .iter()
             .map(|label| {
+                check_pools(runs, label)?;
                 let values = runs
                     .iter()
                     .map(|run| run.system(label).map(|s| mean(&s.placements, metric)).transpose())
@@ -184,8 +194,7 @@ impl RunComparison {
         });
         let mut caption = format!("{}, item level, seen items kept", self.metric);
         if self.systems.iter().any(|system| system.is_part) {
-            caption +=
-                "; systems that think: over the users thought about, in differences on both sides";
+            caption += "; systems that think or choose out of pools: over the users thought about or asked so, in differences on both sides";
         }
         Table { caption, header, rows: rows.collect() }
     }
@@ -221,6 +230,16 @@ fn mean(run: &RankingRun<SampleId>, metric: Metric) -> Result<f64, MetricError> 
     Ok(values.iter().sum::<f64>() / values.len() as f64)
 }
 
+/// Refuses a system that ranks other candidates in another run.
+fn check_pools(runs: &[FinishedRun], label: &str) -> Result<(), TrainError> {
+    let pools = runs.iter().filter_map(|run| Some((&run.name, run.system(label)?.pool)));
+    let pools: Vec<_> = pools.collect();
+    match pools.iter().find(|(_, pool)| *pool != pools[0].1) {
+        Some((run, _)) => Err(TrainError::Pools { system: label.to_owned(), run: (*run).clone() }),
+        None => Ok(()),
+    }
+}
+
 /// Paired test over users of values that are averaged over the runs with both systems.
 fn difference(
     runs: &[FinishedRun],
@@ -233,6 +252,9 @@ fn difference(
     let mut whole: Option<&RankingRun<SampleId>> = None;
     for run in runs {
         let (Some(one), Some(two)) = (run.system(label), run.system(other)) else { continue };
+        if one.pool != two.pool {
+            continue;
+        }
         let shared = if one.is_part || two.is_part {
             [shared(&one.placements, &two.placements), shared(&two.placements, &one.placements)]
         } else {
@@ -282,7 +304,7 @@ mod tests {
                 _ => Placement::tied(rank - 1, NonZeroUsize::MIN),
             });
             let (label, placements) = ((*label).to_owned(), ids.clone().zip(places).collect());
-            System { label, placements, is_part: false }
+            System { label, placements, is_part: false, pool: None }
         });
         FinishedRun { name: name.to_owned(), systems: systems.collect() }
     }
@@ -333,6 +355,24 @@ mod tests {
         let test = thinking.difference.as_ref().unwrap();
         // −1, (1 + 0) / 2 and 0 over three users.
         assert!((test.difference + 0.5 / 3.0).abs() < 1e-12 && test.num_users == 3, "{test:?}");
+    }
+
+    #[test]
+    fn a_number_over_a_pool_is_paired_with_none_over_all_items_nor_averaged_with_one() {
+        let mut runs = [
+            run("1", &[("sft", &[1, 0]), ("titles", &[1, 1])]),
+            run("2", &[("sft", &[1, 0]), ("titles", &[0, 1])]),
+        ];
+        assert!(compare(&runs, "sft").unwrap().systems[1].difference.is_some());
+        runs[0].systems[1].pool = Some(20);
+        let error = compare(&runs, "sft").unwrap_err();
+        assert!(
+            matches!(error, TrainError::Pools { system, run } if system == "titles" && run == "2")
+        );
+        runs[1].systems[1].pool = Some(20);
+        let found = compare(&runs, "sft").unwrap();
+        assert_eq!(found.systems[1].difference, None);
+        assert!((found.systems[1].mean - 0.75).abs() < 1e-12);
     }
 
     #[test]

@@ -81,6 +81,9 @@ pub enum TrainError {
     /// A prompt to judge answers to, without an item that is the right answer.
     #[error("sample {id} has no target item")]
     NoTarget { id: SampleId },
+    /// A system that ranks other candidates in another of several runs.
+    #[error("`{system}` ranks other candidates in run `{run}` than in the first run that has it")]
+    Pools { system: String, run: String },
     /// A loss or gradient that is not a finite number, or a divergence or entropy outside its bounds.
     #[error("{stage} diverged at step {step}: {what} is {found}; {}; samples {samples}", last(checkpoint.as_deref()))]
     Diverged {

@@ -16,9 +16,10 @@ pub use self::tensor_board::TensorBoard;
 /// What a stage did up to a step: one line of the log.
 ///
 /// Values by name. SFT: `loss` (mean −log p of the learned tokens of the step, nats), `lr`,
-/// `grad_norm` (before clipping), `epoch`, at an epoch's end `valid_loss`. RL: `reward` (mean over
-/// rollouts), `hit` (share of unguided groups with the target), `hard` (share without), `guide`
-/// (codes given to hard samples), `live` (share of groups whose rewards differ), `distinct`
+/// `grad_norm` (before clipping), `epoch`, at an epoch's end `valid_loss`. RL, over the groups that
+/// dynamic sampling kept: `reward` (mean over rollouts), `hit` (share of unguided groups with the target),
+/// `hard` (share without), `guide` (codes given to hard samples), `live` (share of groups whose rewards
+/// differ), `live_hard` (the same of hard ones), `entropy` (nats a scored token), `distinct`
 /// (share of rollouts that are the first of their Semantic ID in the group), `kl` (nats a token,
 /// towards the reference), `rollouts`, `lr`, `grad_norm`, `rewards_p10`, `rewards_p50`, `rewards_p90` (deciles over
 /// rollouts), `reward_NAME` (mean of a part of the reward); with thoughts `thought` (mean tokens drawn of a chain), `forced` (share of chains that
@@ -62,6 +63,9 @@ pub struct ShownRollout {
     pub text: String,
     /// What it was worth.
     pub reward: f64,
+    /// Whether it names the target, or lists it.
+    #[serde(default)]
+    pub hit: bool,
 }
 
 impl Record {

@@ -23,13 +23,13 @@ pub struct OptimConfig {
     pub warmup: f64,
     /// How the rate goes on from there.
     pub schedule: Schedule,
-    /// Rate at the end as a share of the highest.
+    /// Rate at the end as a share of the highest. Range `[0, 1]`.
     pub final_lr: f64,
-    /// Decay rates of the gradient's first and second moments.
+    /// Decay rates of the gradient's first and second moments. Range `[0, 1)`.
     pub betas: (f64, f64),
-    /// Added to the root of the second moment.
+    /// Added to the root of the second moment. Above 0.
     pub eps: f64,
-    /// Decoupled weight decay of matrices; vectors (norms) have none.
+    /// Decoupled weight decay of matrices; vectors (norms) have none. At least 0.
     pub weight_decay: f64,
     /// Longest gradient; longer ones are scaled to this Euclidean norm.
     pub clip_norm: f64,

@@ -124,6 +124,7 @@ impl Pipeline<'_> {
     pub fn run(&self, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
         self.recipe.check()?;
         self.check_domains()?;
+        self.check_compared()?;
         let registry = PromptRegistry::builtin()?;
         let prompts = registry.set(&self.recipe.prompts)?;
         let split = match (self.recipe.split, self.published) {
@@ -145,6 +146,7 @@ impl Pipeline<'_> {
             ("tokenizer".to_owned(), run.output_hash("tokenizer", "tokenizer/tokenizer.json")),
             ("prompts".to_owned(), prompts.hash().to_owned()),
             ("split".to_owned(), split.hash()),
+            ("dataset".to_owned(), self.dataset.hash()),
         ]);
         if let Some(domains) = self.dataset.domains() {
             binding.insert("domains".to_owned(), domains.hash());

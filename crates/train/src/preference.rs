@@ -104,7 +104,8 @@ impl PreferenceTraining<'_> {
                 chosen: all.chosen[first..first + part.len()].to_vec(),
                 rejected: all.rejected[first_rejected..first_rejected + rejected].to_vec(),
             });
-            let loss = self.backward(learner.model(), part, reference.as_ref(), batch.len())?;
+            let loss =
+                self.backward(learner.model(), part, reference.as_ref(), batch.len(), step)?;
             value += loss.value;
             won += loss.won;
             margin += loss.margin_sum;
@@ -114,11 +115,7 @@ impl PreferenceTraining<'_> {
         let lr = self.config.optim.lr_at(step, self.config.steps);
         let grad_norm = learner.step(lr)?;
         if !grad_norm.is_finite() {
-            let found = ("the gradient's norm", grad_norm);
-            let samples = batch.iter().map(|pair| pair.prompt.id);
-            let error =
-                TrainError::diverged(self.stage, step + 1, found, self.checkpoints, samples);
-            return Err(error);
+            return Err(self.diverged(batch, step, ("the gradient's norm", grad_norm)));
         }
         let count = batch.len() as f64;
         Ok(Record::new(self.stage, step + 1, self.config.steps)
@@ -129,16 +126,32 @@ impl PreferenceTraining<'_> {
             .with("grad_norm", grad_norm))
     }
 
-    /// Accumulates the gradient of some pairs of a step of `num_pairs`.
+    /// The error of step `step`, 0-based, from which training should not go on.
+    fn diverged(
+        &self,
+        pairs: &[&Preference],
+        step: usize,
+        found: (&'static str, f64),
+    ) -> TrainError {
+        let samples = pairs.iter().map(|pair| pair.prompt.id);
+        TrainError::diverged(self.stage, step + 1, found, self.checkpoints, samples)
+    }
+
+    /// Accumulates the gradient of some pairs of step `step`, 0-based, which has `num_pairs`.
     fn backward(
         &self,
         model: &Decoder,
         part: &[&Preference],
         reference: Option<&AnswerLogp>,
         num_pairs: usize,
+        step: usize,
     ) -> Result<PreferenceLoss, TrainError> {
         let CompletionPass { pass, lens, .. } = self.pass(model, part)?;
         let answers = AnswerLogp::sums(part, pass.logp(), &lens)?;
+        let mut values = answers.chosen.iter().chain(&answers.rejected);
+        if let Some(value) = values.find(|value| !value.is_finite()) {
+            return Err(self.diverged(part, step, ("the log-probability of an answer", *value)));
+        }
         let negatives = Segments::from_lens(part.iter().map(|pair| pair.rejected.len()));
         let mut batch = PreferenceBatch::new(&answers.chosen, &answers.rejected, &negatives)?;
         if let Some(reference) = reference {

@@ -207,7 +207,7 @@ impl Rl<'_> {
         for _ in 0..self.config.passes {
             for part in taught.chunks(size) {
                 lr = self.config.optim.lr_at(done, total);
-                let (found, grad_norm) = self.update(learner, part, entropy_target, lr)?;
+                let (found, grad_norm) = self.update(learner, part, entropy_target, lr, number)?;
                 if !grad_norm.is_finite() {
                     return Err(self.diverged(part, number, "the gradient's norm", grad_norm));
                 }
@@ -238,14 +238,14 @@ impl Rl<'_> {
     }
 
     /// The error of a step from which training should not go on.
-    fn diverged(
+    fn diverged<'g>(
         &self,
-        part: &[LearnedGroup<'_, '_>],
+        part: impl IntoIterator<Item = &'g LearnedGroup<'g, 'g>>,
         number: usize,
         what: &'static str,
         found: f64,
     ) -> TrainError {
-        let samples = part.iter().map(|learned| learned.group.prompt.prompt.id);
+        let samples = part.into_iter().map(|learned| learned.group.prompt.prompt.id);
         TrainError::diverged(self.stage, number + 1, (what, found), self.checkpoints, samples)
     }
 

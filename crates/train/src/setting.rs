@@ -18,8 +18,11 @@ pub(crate) fn check_counts(counts: &[(&str, usize)]) -> Result<(), TrainError> {
 /// Accepts shares from 0, those that may be 1 with 1.
 pub(crate) fn check_shares(shares: &[(&str, f64, End)]) -> Result<(), TrainError> {
     for (field, value, end) in shares {
-        let inside = (0.0..1.0).contains(value) || (*end == End::Included && *value <= 1.0);
-        if !inside || value.is_nan() {
+        let inside = match end {
+            End::Included => (0.0..=1.0).contains(value),
+            End::Excluded => (0.0..1.0).contains(value),
+        };
+        if !inside {
             return Err(TrainError::Setting {
                 field: (*field).to_owned(),
                 found: value.to_string(),
@@ -48,6 +51,22 @@ pub(crate) fn check_optim(optim: &OptimConfig) -> Result<(), TrainError> {
             let (field, found) = (field.to_owned(), value.to_string());
             return Err(TrainError::Setting { field, found, needed: "a positive number" });
         }
+    }
+    let (first, second) = optim.betas;
+    check_shares(&[
+        ("optim.final_lr", optim.final_lr, End::Included),
+        ("optim.betas", first, End::Excluded),
+        ("optim.betas", second, End::Excluded),
+    ])?;
+    let number = |field: &str, found: f64, needed| {
+        let (field, found) = (field.to_owned(), found.to_string());
+        Err(TrainError::Setting { field, found, needed })
+    };
+    if !(optim.eps > 0.0 && optim.eps.is_finite()) {
+        return number("optim.eps", optim.eps, "a positive number");
+    }
+    if !(optim.weight_decay >= 0.0 && optim.weight_decay.is_finite()) {
+        return number("optim.weight_decay", optim.weight_decay, "a number from 0");
     }
     Ok(())
 }

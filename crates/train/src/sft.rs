@@ -42,8 +42,8 @@ pub struct SftConfig {
     /// Which weights come out.
     #[serde(skip_serializing_if = "is_best")]
     pub keep: Keep,
-    /// Epochs without a better validation loss after which training stops, where the best weights
-    /// are kept.
+    /// Epochs in a row without a better validation loss after which training stops, where the best
+    /// weights are kept. Range `1..`.
     pub patience: usize,
     /// Whether each layer is computed again on the way back, so that of all but one its input alone
     /// is kept (gradient checkpointing): the same gradients for the forward arithmetic once more.
@@ -111,6 +111,7 @@ impl SftConfig {
             ("sft.epochs", self.epochs),
             ("sft.batch_size", self.batch_size),
             ("sft.micro_batch", self.micro_batch),
+            ("sft.patience", self.patience),
             ("sft.checkpoint_every", self.checkpoint_every),
         ]);
         let shares = check_shares(&[
@@ -213,7 +214,7 @@ impl Sft<'_> {
         observer.on_resume(self.stage, state.step);
         let keeps_best = self.config.keep == Keep::Best;
         while state.epoch < self.config.epochs
-            && !(keeps_best && state.stale_epochs > self.config.patience)
+            && !(keeps_best && state.stale_epochs >= self.config.patience)
         {
             let Epoch { len, total, batch } = data.lessons.epoch(state.epoch)?;
             if len == 0 {
@@ -303,7 +304,8 @@ impl Sft<'_> {
                 learn(model.forward_at(&tokens, &places, self.config.dropout)?)?;
             }
         }
-        let grad_norm = learner.step(lr)?;
+        // Without a target there is no gradient, and nothing moves.
+        let grad_norm = if num_targets == 0 { 0.0 } else { learner.step(lr)? };
         for (what, found) in [("the loss", loss), ("the gradient's norm", grad_norm)] {
             if !found.is_finite() {
                 return Err(self.diverged(step + 1, (what, found), &rows));

@@ -111,7 +111,7 @@ fn the_last_weights_are_kept_whatever_the_validation_says() {
     // Right answers, which get better with every epoch, and wrong ones, which get worse.
     let valid = |off| (0..20).map(|i| row(i, off)).collect::<Vec<_>>();
     let train = |keep, off| {
-        let config = SftConfig { epochs: 3, patience: 0, keep, ..SftConfig::default() };
+        let config = SftConfig { epochs: 3, patience: 1, keep, ..SftConfig::default() };
         shop.train_judged(config, valid(off))
     };
     let apart = |a: &Decoder, b: &Decoder| {

@@ -9,7 +9,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prost::Message as _;
 
 use super::{Observer, Record};
-use crate::TrainError;
 
 /// First event of a file.
 const FILE_VERSION: &str = "brain.Event:2";
@@ -29,14 +28,10 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// A log in `dir`, which is created where it is missing.
-    ///
-    /// # Errors
-    /// [`TrainError::Io`].
-    pub fn open(dir: &Path) -> Result<Self, TrainError> {
-        fs::create_dir_all(dir)
-            .map_err(|source| TrainError::Io { path: dir.to_owned(), source })?;
-        Ok(Self { dir: dir.to_owned(), files: BTreeMap::new() })
+    /// A log in `dir`, which is created with the first event where it is missing.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), files: BTreeMap::new() }
     }
 
     /// A new file of a stage whose next step is `step`.
@@ -190,7 +185,7 @@ mod tests {
     #[test]
     fn a_stage_that_starts_again_gets_a_further_file() {
         let dir = tempfile::tempdir().unwrap();
-        let mut board = TensorBoard::open(dir.path()).unwrap();
+        let mut board = TensorBoard::new(dir.path());
         for _ in 0..2 {
             board.on_resume("sft", 3);
             board.on_record(&Record::new("sft", 4, 9).with("loss", 0.5));

@@ -239,7 +239,7 @@ impl Outcome {
         let cards = ends.into_iter().flatten().map(|(step, group)| {
             let rollouts = group.rollouts.iter().map(|rollout| Line {
                 text: format!("{:+.3}  {}", rollout.reward, rollout.text),
-                marked: rollout.text.contains(&group.target),
+                marked: rollout.hit,
             });
             Card {
                 title: format!("Step {step}, sample {}", group.id),

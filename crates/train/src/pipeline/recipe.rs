@@ -264,6 +264,15 @@ impl Recipe {
         self.check_sids()?;
         self.check_texts()?;
         stage::check(&self.stages)?;
+        if self.evaluate.reasoning.is_some()
+            && !self.stages.iter().any(|stage| self.is_tested_thinking(stage))
+        {
+            return Err(TrainError::Setting {
+                field: "evaluate.reasoning".to_owned(),
+                found: "a test of policies that think".to_owned(),
+                needed: "a stage that learns to think",
+            });
+        }
         pool::check(self.pool.as_ref(), &self.stages)
     }
 

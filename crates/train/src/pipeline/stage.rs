@@ -7,6 +7,7 @@ use sidereal_policy::Scoring;
 use crate::TrainError;
 use crate::preference::PreferenceConfig;
 use crate::rl::{RewardConfig, RlConfig};
+use crate::setting::of_stage;
 use crate::sft::SftConfig;
 
 /// Names that a run's folder uses itself.
@@ -204,7 +205,10 @@ pub(super) fn check(stages: &[Stage]) -> Result<(), TrainError> {
         }
         match &stage.training {
             Training::Sft(config) => config.check(name)?,
-            Training::Rl { config, .. } => config.check(name)?,
+            Training::Rl { config, reward } => {
+                config.check(name)?;
+                of_stage(name, reward.check(&config.advantage))?;
+            }
             Training::Preference(config) => config.check(name)?,
         }
     }

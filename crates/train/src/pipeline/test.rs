@@ -136,6 +136,24 @@ impl Pipeline<'_> {
         Ok(())
     }
 
+    /// Accepts systems to compare with that there are.
+    pub(super) fn check_compared(&self) -> Result<(), TrainError> {
+        let known: Vec<&str> = [POPULARITY, TRANSITIONS]
+            .into_iter()
+            .chain(self.references.iter().map(|reference| reference.name))
+            .chain(self.recipe.stages.iter().map(|stage| stage.label.as_str()))
+            .collect();
+        let named = &self.recipe.evaluate.compare_with;
+        match named.iter().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(TrainError::Setting {
+                field: "evaluate.compare_with".to_owned(),
+                found: format!("`{name}`"),
+                needed: "labels of stages or names of recommenders",
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Stages that are tested as they think.
     fn thinking_stages(&self) -> impl Iterator<Item = &Stage> {
         self.recipe.stages.iter().filter(|stage| self.recipe.is_tested_thinking(stage))

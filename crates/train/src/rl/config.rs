@@ -158,8 +158,25 @@ impl RlConfig {
             None => Ok(()),
         };
         let checked = counts.and(rate).and(shares).and(limits).and(self.check_reasoning());
+        let checked = checked.and(self.check_updates());
         let learner = check_optim(&self.optim).and(self.trainable.check_without_dropout());
         of_stage(stage, checked.and(in_table("rl", learner)))
+    }
+
+    /// Accepts as many mini-batches as there are prompts, and a reference that moves where there is one.
+    fn check_updates(&self) -> Result<(), TrainError> {
+        let refuse = |field: &str, found: usize, needed| {
+            let (field, found) = (format!("rl.{field}"), found.to_string());
+            Err(TrainError::Setting { field, found, needed })
+        };
+        if self.mini_batches > self.prompts_per_step {
+            return refuse("mini_batches", self.mini_batches, "at most `prompts_per_step`");
+        }
+        if self.sync_reference_every > 0 && !self.needs_reference() {
+            let needed = "0 where the objective has no KL penalty";
+            return refuse("sync_reference_every", self.sync_reference_every, needed);
+        }
+        Ok(())
     }
 
     /// Accepts shares of prompts that fit together, and no setting of direct answers where there are
@@ -186,8 +203,8 @@ impl RlConfig {
 
     /// Whether the objective looks at a reference.
     #[must_use]
-    pub fn needs_reference(&self) -> bool {
-        matches!(&self.objective, Surrogate::Grpo(grpo) if grpo.kl.is_some())
+    pub const fn needs_reference(&self) -> bool {
+        self.objective.needs_reference()
     }
 
     /// Whether the objective looks at the rollouts' entropies.

@@ -22,8 +22,10 @@ impl Rl<'_> {
             .iter()
             .zip(&step.judged.rewards[range])
             .take(SHOWN_ROLLOUTS)
-            .map(|(completion, reward)| {
-                Ok(ShownRollout { text: self.text(completion)?, reward: *reward })
+            .enumerate()
+            .map(|(index, (completion, reward))| {
+                let (text, hit) = (self.text(completion)?, group.hits(index));
+                Ok(ShownRollout { text, reward: *reward, hit })
             })
             .collect::<Result<_, TrainError>>()?;
         Ok(Some(ShownGroup {
@@ -47,7 +49,7 @@ impl Rl<'_> {
     pub(super) fn record(&self, step: &Step<'_>, number: usize, seen: &Seen) -> Record {
         let (entropy, seen) = (seen.entropy(), &seen.diagnostics);
         let Step { groups, judged, drawn } = step;
-        let count = groups.len().max(1) as f64;
+        let count = groups.len() as f64;
         let hard = groups.iter().filter(|group| group.hard).count() as f64;
         let guided: usize = groups.iter().map(|group| group.guide.len()).sum();
         let flat = &judged.advantages.flat_groups;
@@ -60,15 +62,16 @@ impl Rl<'_> {
         for (name, quantile) in spread_of(&judged.rewards) {
             record = record.with(name, quantile);
         }
-        record = record
-            .with("hit", 1.0 - hard / count)
-            .with("hard", hard / count)
-            .with("guide", if hard > 0.0 { guided as f64 / hard } else { 0.0 })
-            .with("live", live as f64 / count)
-            .with("live_hard", if hard > 0.0 { 1.0 - flat_hard / hard } else { 0.0 })
-            .with("kl", seen.ref_kl())
-            .with("rollouts", rollouts)
-            .with("distinct", distinct as f64 / rollouts.max(1.0));
+        record = record.with("kl", seen.ref_kl()).with("rollouts", rollouts);
+        if !groups.is_empty() {
+            record = record
+                .with("hit", 1.0 - hard / count)
+                .with("hard", hard / count)
+                .with("guide", if hard > 0.0 { guided as f64 / hard } else { 0.0 })
+                .with("live", live as f64 / count)
+                .with("live_hard", if hard > 0.0 { 1.0 - flat_hard / hard } else { 0.0 })
+                .with("distinct", distinct as f64 / rollouts.max(1.0));
+        }
         if let Some(entropy) = entropy {
             record = record.with("entropy", entropy);
         }

@@ -9,7 +9,7 @@ use sidereal_rl::{
 };
 use sidereal_sid::Catalog;
 
-use super::StepReward;
+use super::{AdvantageConfig, StepReward};
 use crate::TrainError;
 use crate::categories::Categories;
 
@@ -115,6 +115,28 @@ impl RewardConfig {
             Self::Objectives(objectives) => BuiltReward::Several(several(objectives, known)?),
             _ => BuiltReward::One(self.one(known)?),
         })
+    }
+
+    /// Accepts objectives that there are, with weights that are numbers, and advantages that can be
+    /// formed of the reward.
+    pub(crate) fn check(&self, advantage: &AdvantageConfig) -> Result<(), TrainError> {
+        let refuse = |field: &str, found: String, needed| {
+            Err(TrainError::Setting { field: field.to_owned(), found, needed })
+        };
+        match self {
+            Self::Objectives(all) if all.is_empty() => {
+                refuse("reward.objectives", "none".to_owned(), "at least one")
+            }
+            Self::Objectives(all) => match all.iter().find(|one| !one.weight.is_finite()) {
+                Some(one) => refuse("reward.objectives.weight", one.weight.to_string(), "a number"),
+                None => Ok(()),
+            },
+            _ if matches!(advantage, AdvantageConfig::Decoupled(_)) => {
+                let found = "`decoupled` with one reward".to_owned();
+                refuse("rl.advantage", found, "a reward of several `objectives`")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The reward, or the first of several objectives, that does not judge slates (`slates`), or

@@ -73,9 +73,14 @@ pub(super) struct Thoughts {
 impl PromptGroup<'_> {
     /// Whether no rollout is, or holds, the target.
     fn misses(&self) -> bool {
+        !(0..self.completions.len()).any(|rollout| self.hits(rollout))
+    }
+
+    /// Whether a rollout is, or holds, the target.
+    pub(super) fn hits(&self, rollout: usize) -> bool {
         let target = &self.prompt.prompt.target;
-        let held = self.slates.iter().any(|items| items.contains(target));
-        !held && !self.sids.contains(&self.target)
+        self.sids.get(rollout) == Some(&self.target)
+            || self.slates.get(rollout).is_some_and(|items| items.contains(target))
     }
 
     /// Rollouts that say different things.

@@ -92,20 +92,25 @@ impl Rl<'_> {
         Ok(learned.collect())
     }
 
-    /// One update from `groups`; returns what to watch and the gradient's norm.
+    /// One update of step `number`, 0-based, from `groups`; returns what to watch and the gradient's norm. Where
+    /// none of them is live nothing moves, the optimiser's moments included.
     pub(super) fn update(
         &self,
         learner: &mut Learner,
         groups: &[LearnedGroup<'_, '_>],
         entropy_target: Option<f64>,
         lr: f64,
+        number: usize,
     ) -> Result<(Seen, f64), TrainError> {
         let lens = groups.iter().flat_map(|learned| learned.group.lens());
         let whole = StepSize::of(&Segments::from_lens(lens));
         let live: Vec<&LearnedGroup<'_, '_>> = groups.iter().filter(|group| group.live).collect();
         let mut seen = Seen::default();
+        if live.is_empty() {
+            return Ok((seen, 0.0));
+        }
         for part in live.chunks(self.config.micro_batch.max(1)) {
-            seen += self.backward(learner.model(), part, whole, entropy_target)?;
+            seen += self.backward(learner.model(), part, whole, entropy_target, number)?;
         }
         Ok((seen, learner.step(lr)?))
     }
@@ -117,6 +122,7 @@ impl Rl<'_> {
         part: &[&LearnedGroup<'_, '_>],
         whole: StepSize,
         entropy_target: Option<f64>,
+        number: usize,
     ) -> Result<Seen, TrainError> {
         let groups: Vec<_> = part.iter().map(|learned| learned.group).collect();
         let scored = self.pass(model, &groups)?;
@@ -124,6 +130,10 @@ impl Rl<'_> {
             scored.entropy(self.constraint)?.f_sum(Kind::Double)?.f_double_value(&[])?;
         let pass = scored.pass;
         let values = Vec::<f64>::try_from(pass.logp().to_kind(Kind::Double))?;
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            let part = part.iter().copied();
+            return Err(self.diverged(part, number, "the log-probability of a token", *value));
+        }
         let advantages: Vec<f64> =
             part.iter().flat_map(|learned| learned.advantages).copied().collect();
         let old: Vec<f64> = part.iter().flat_map(|learned| &learned.old_logp).copied().collect();
