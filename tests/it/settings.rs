@@ -2,8 +2,8 @@
 
 use sidereal::rl::{Grpo, Surrogate, ZScore};
 use sidereal::train::{
-    AdvantageConfig, NamedReward, OptimConfig, Pipeline, Recipe, Record, RewardConfig, RlConfig,
-    SftConfig, Training,
+    AdvantageConfig, EvaluateReasoning, NamedReward, OptimConfig, Pipeline, Recipe, Record,
+    RewardConfig, RlConfig, SftConfig, TeacherConfig, Thinking, Training,
 };
 
 use crate::shop;
@@ -71,6 +71,16 @@ fn settings_of_reinforcement_that_do_nothing_are_refused_by_field() {
     ] {
         assert!(error.contains(&format!("stage.singer.{field}")), "{error}");
     }
+}
+
+#[test]
+fn a_teacher_whom_nobody_reads_and_a_test_of_thinking_where_nobody_thinks_are_refused() {
+    let error = refused(|recipe| recipe.texts.teacher = Some(TeacherConfig::Metadata));
+    assert!(error.contains("texts.teacher"), "{error}");
+    let reasoning =
+        EvaluateReasoning { users: 2, chains: 2, beam_width: 2, thinking: Thinking::default() };
+    let error = refused(|recipe| recipe.evaluate.reasoning = Some(reasoning));
+    assert!(error.contains("evaluate.reasoning"), "{error}");
 }
 
 #[test]

@@ -171,7 +171,7 @@ impl Pipeline<'_> {
         prompts: &PromptSet,
         texts: &Texts,
     ) -> Result<(), TrainError> {
-        let used = self.used_tasks();
+        let used = self.recipe.used_tasks();
         let mut inputs = Binding::from([
             ("dataset".to_owned(), self.dataset.hash()),
             ("spec".to_owned(), hash_of(catalog.spec())?),

@@ -317,6 +317,13 @@ impl Recipe {
     fn check_texts(&self) -> Result<(), TrainError> {
         let TextsConfig { chat, description_words, .. } = &self.texts;
         check_counts(&[("texts.description_words", description_words.unwrap_or(1))])?;
+        if self.texts.teacher.is_some() && self.used_kinds().is_empty() {
+            return Err(TrainError::Setting {
+                field: "texts.teacher".to_owned(),
+                found: "a teacher".to_owned(),
+                needed: "a stage whose mixture learns a teacher's texts",
+            });
+        }
         let asks = |stage: &&Stage| matches!(&stage.training, Training::Sft(SftConfig { mixture: Some(mixture), .. }) if mixture.chat > 0.0);
         let asking = self.stages.iter().find(asks);
         let (field, found, needed) = match (asking, chat) {

@@ -12,7 +12,7 @@ use sidereal_corpus::{
 use sidereal_sid::Catalog;
 
 use super::run::Run;
-use super::{Pipeline, Training};
+use super::{Pipeline, Recipe, Training};
 use crate::TrainError;
 use crate::checkpoint::Binding;
 use crate::files::{hash_file, hash_of};
@@ -51,16 +51,24 @@ pub(super) struct Texts {
     pub(super) chats: Vec<Chat>,
 }
 
-impl Pipeline<'_> {
-    /// Tasks of all stages, in the order of their names.
+impl Recipe {
+    /// Tasks of all mixtures, in the order of their names.
     pub(super) fn used_tasks(&self) -> BTreeSet<Task> {
-        let mixtures = self.recipe.stages.iter().filter_map(|stage| match &stage.training {
+        let mixtures = self.stages.iter().filter_map(|stage| match &stage.training {
             Training::Sft(config) => config.mixture.as_ref(),
             _ => None,
         });
         mixtures.flat_map(|mixture| &mixture.tasks).copied().collect()
     }
 
+    /// Kinds of a teacher's texts that a stage learns.
+    pub(super) fn used_kinds(&self) -> BTreeSet<EnrichmentKind> {
+        let tasks = self.used_tasks();
+        tasks.iter().flat_map(|task| task.outputs()).copied().filter_map(kind_of).collect()
+    }
+}
+
+impl Pipeline<'_> {
     /// Lets the teacher write, where it is part of the run, and reads all texts.
     pub(super) fn texts(
         &self,
@@ -96,13 +104,7 @@ impl Pipeline<'_> {
         catalog: &Catalog,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
-        let kinds: BTreeSet<EnrichmentKind> = self
-            .used_tasks()
-            .iter()
-            .flat_map(|task| task.outputs())
-            .copied()
-            .filter_map(kind_of)
-            .collect();
+        let kinds = self.recipe.used_kinds();
         let inputs = Binding::from([
             ("dataset".to_owned(), self.dataset.hash()),
             ("catalogue".to_owned(), catalog.hash()),
