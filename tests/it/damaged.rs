@@ -7,9 +7,10 @@ use std::path::Path;
 use sidereal::corpus::SampleId;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::policy::{Decoder, TextEncoder};
-use sidereal::train::{Pipeline, Record, RlConfig, Stage, Training};
+use sidereal::train::{Record, RlConfig, Stage, Training};
 use tempfile::TempDir;
 
+use crate::pipeline::run;
 use crate::shop;
 
 /// The error and its causes, as a program prints them.
@@ -88,12 +89,8 @@ fn stopped(stages: usize, change: impl FnOnce(&mut [Stage])) -> String {
     let mut recipe = shop::recipe();
     recipe.stages.truncate(stages);
     change(&mut recipe.stages);
-    let (recipe, device) = (&recipe, sidereal::policy::device("cpu").unwrap());
-    let out = &dir.path().join("run");
-    Pipeline { recipe, dataset: &dataset, published: None, references: &[], out, device }
-        .run(&mut |_: &Record| {})
-        .unwrap_err()
-        .to_string()
+    let out = dir.path().join("run");
+    run(&recipe, &dataset, &out, &mut |_: &Record| {}).unwrap_err().to_string()
 }
 
 #[test]

@@ -5,12 +5,13 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::corpus::{Dataset, HeldOut as _};
 use sidereal::metrics::SeenItems;
 use sidereal::sid::{Catalog, ItemId, SemanticId};
 use sidereal::train::{
-    Explained, Observer, Outcome, Pipeline, Ranking, Recipe, Record, TrainError, TrainedStage,
-    Training, Wanted,
+    Explained, JsonLog, Observer, Outcome, Pipeline, Ranking, Recipe, Record, TrainError,
+    TrainedStage, Training, Wanted,
 };
 
 use crate::shop::{self, Kill};
@@ -108,6 +109,19 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
 
     recommends_what_the_test_ranked(&whole, &dataset, &rankings);
 
+    // Where accuracy alone is rewarded, a rollout that is shown hits if it is worth one.
+    let shown: Vec<_> = JsonLog::read(&whole.join("metrics.jsonl"))
+        .unwrap()
+        .into_iter()
+        .filter(|record| record.stage == "gspo")
+        .filter_map(|record| record.rollouts)
+        .flat_map(|group| group.rollouts)
+        .collect();
+    assert!(
+        !shown.is_empty() && shown.iter().all(|one| one.hit == (one.reward > 0.5)),
+        "{shown:?}"
+    );
+
     // Killed in the middle of both trainings, the run ends with the same curve and weights.
     // How many checkpoints it keeps on its way changes nothing.
     let broken = dir.path().join("broken");
@@ -169,4 +183,27 @@ fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
     config.steps += 1;
     let error = run(&other, &dataset, &whole, &mut |_: &Record| {}).unwrap_err();
     assert!(error.to_string().contains("`stage.singer.rl.steps`"), "{error}");
+}
+
+#[test]
+fn items_with_other_categories_are_trained_and_tested_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let dataset = shop::dataset(dir.path());
+    let mut recipe = shop::recipe();
+    recipe.stages.truncate(1);
+    let out = dir.path().join("run");
+    let trains = |dataset: &Dataset| {
+        let mut trained = false;
+        run(&recipe, dataset, &out, &mut |_: &Record| trained = true).unwrap();
+        trained
+    };
+    assert!(trains(&dataset) && !trains(&dataset));
+    let (inter, item) = (dir.path().join("shop.inter"), dir.path().join("shop.item"));
+    let table = fs::read_to_string(&item).unwrap();
+    let (header, rows) = table.split_once('\n').unwrap();
+    let rows = rows.lines().map(|row| format!("{row}\thome\n"));
+    let header = format!("{header}\tcategories:token_seq\n");
+    fs::write(&item, header + &rows.collect::<String>()).unwrap();
+    let sorted = read(&inter, &item, &ReadOptions::new(1)).unwrap().dataset;
+    assert!(trains(&sorted) && !trains(&sorted));
 }

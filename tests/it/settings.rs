@@ -2,10 +2,11 @@
 
 use sidereal::rl::{Grpo, Surrogate, ZScore};
 use sidereal::train::{
-    AdvantageConfig, EvaluateReasoning, NamedReward, OptimConfig, Pipeline, Recipe, Record,
-    RewardConfig, RlConfig, SftConfig, TeacherConfig, Thinking, Training,
+    AdvantageConfig, EvaluateReasoning, NamedReward, OptimConfig, Recipe, Record, RewardConfig,
+    RlConfig, SftConfig, TeacherConfig, Thinking, Training,
 };
 
+use crate::pipeline::run;
 use crate::shop;
 
 fn refused(change: impl FnOnce(&mut Recipe)) -> String {
@@ -89,13 +90,8 @@ fn a_system_to_compare_with_that_there_is_not_is_refused_before_anything_is_writ
     let dataset = shop::dataset(dir.path());
     let mut recipe = shop::recipe();
     recipe.evaluate.compare_with = vec!["popularity".to_owned(), "SINGR".to_owned()];
-    let (recipe, device) = (&recipe, sidereal::policy::device("cpu").unwrap());
-    let out = &dir.path().join("run");
-    let error =
-        Pipeline { recipe, dataset: &dataset, published: None, references: &[], out, device }
-            .run(&mut |_: &Record| {})
-            .unwrap_err()
-            .to_string();
+    let out = dir.path().join("run");
+    let error = run(&recipe, &dataset, &out, &mut |_: &Record| {}).unwrap_err().to_string();
     assert!(error.contains("evaluate.compare_with") && error.contains("SINGR"), "{error}");
     assert!(!out.exists());
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use sidereal::corpus::{SampleId, UserId};
-use sidereal::train::{Pipeline, Recipe, Record, RlConfig, Training, UserShare};
+use sidereal::train::{Recipe, Record, RlConfig, Training, UserShare};
 use tempfile::TempDir;
 
+use crate::pipeline::run;
 use crate::shop;
 
 /// The users of a stage, by the samples that the error of its second step names: with such a rate
@@ -26,13 +27,8 @@ fn users(mut recipe: Recipe, stage: usize, share: Option<UserShare>) -> BTreeSet
         }
         other => unreachable!("{other:?}"),
     }
-    let (recipe, device) = (&recipe, sidereal::policy::device("cpu").unwrap());
-    let out = &dir.path().join("run");
-    let error =
-        Pipeline { recipe, dataset: &dataset, published: None, references: &[], out, device }
-            .run(&mut |_: &Record| {})
-            .unwrap_err()
-            .to_string();
+    let out = dir.path().join("run");
+    let error = run(&recipe, &dataset, &out, &mut |_: &Record| {}).unwrap_err().to_string();
     let (_, samples) = error.split_once("samples ").unwrap();
     let user = |id: &str| match id.parse().unwrap() {
         SampleId::Event { user, .. } => user,

@@ -6,8 +6,8 @@ use sidereal_policy::{
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Checkpoints, Embeddings, Histories, Keep, Layers, OptimConfig, Record, Sequence, Sft,
-    SftConfig, SftData, TrainError, TrainableConfig,
+    Binding, Checkpoints, Embeddings, Histories, Keep, Layers, Observer, OptimConfig, Record,
+    Sequence, Sft, SftConfig, SftData, TrainError, TrainableConfig,
 };
 use tch::{Device, Tensor};
 
@@ -52,6 +52,15 @@ impl Shop {
     }
 
     fn train_judged(&self, config: SftConfig, valid: Vec<Sequence>) -> Decoder {
+        self.train_watched(config, valid, &mut |_: &Record| {})
+    }
+
+    fn train_watched(
+        &self,
+        config: SftConfig,
+        valid: Vec<Sequence>,
+        observer: &mut dyn Observer,
+    ) -> Decoder {
         let optim = OptimConfig { lr: 1e-2, eps: 1e-4, ..OptimConfig::default() };
         let config = SftConfig { batch_size: 8, optim, ..config };
         let next_item = |_: usize| -> Result<Vec<Sequence>, TrainError> {
@@ -75,7 +84,7 @@ impl Shop {
             seed: 5,
             checkpoints: &Checkpoints::new(dir.path(), Binding::new()),
         };
-        sft.run(self.model(), &data, &mut |_: &Record| {}).unwrap()
+        sft.run(self.model(), &data, observer).unwrap()
     }
 }
 
@@ -122,6 +131,21 @@ fn the_last_weights_are_kept_whatever_the_validation_says() {
     assert!(apart(&last, &train(Keep::Last, 0)) == 0.0);
     assert!(apart(&last, &train(Keep::Best, 0)) == 0.0);
     assert!(apart(&last, &train(Keep::Best, 1)) > 0.0);
+}
+
+#[test]
+fn training_stops_after_as_many_worse_epochs_as_its_patience() {
+    let shop = Shop::new();
+    // Wrong answers, which get worse with every epoch: the first is the best.
+    let valid: Vec<Sequence> = (0..20).map(|i| row(i, 1)).collect();
+    for patience in [1, 2] {
+        let config = SftConfig { epochs: 6, patience, ..SftConfig::default() };
+        let mut epochs = 0;
+        shop.train_watched(config, valid.clone(), &mut |record: &Record| {
+            epochs += usize::from(record.values.contains_key("valid_loss"));
+        });
+        assert_eq!(epochs, 1 + patience);
+    }
 }
 
 #[test]
