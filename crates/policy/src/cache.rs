@@ -2,6 +2,8 @@
 
 mod branches;
 mod chains;
+#[cfg(test)]
+mod tests;
 
 use tch::{Kind, Tensor};
 
@@ -22,7 +24,8 @@ pub struct KvCache {
     pub(crate) prompt_len: Tensor,
     /// Length of the longest prompt.
     pub(crate) longest: i64,
-    /// Added to the scores of prompt positions: 0, or −∞ behind a prompt's end, `[U, 1, 1, T]`.
+    /// Added to the scores of prompt positions: 0, or −∞ where a row has padding, `[U, 1, 1, T]`.
+    /// It cannot be made anew from `prompt_len`: padding is not always at the end.
     pub(crate) prompt_mask: Tensor,
     /// The same of an encoder's tokens, `[U, 1, 1, T]`; `None` without an encoder.
     pub(crate) source_mask: Option<Tensor>,
@@ -73,30 +76,38 @@ impl KvCache {
 
     /// What was read of these prompts (ascending), without branches; their storage is shared where
     /// they are all there are.
+    ///
+    /// The padding goes with its row: it may lie between a prompt's tokens and those of a chain
+    /// ([`branches_as_prompts`](Self::branches_as_prompts)), so lengths do not tell where it is.
     pub(crate) fn of_prompts(&self, prompts: &[usize]) -> Result<Self, PolicyError> {
         let rows: Vec<i64> = prompts.iter().map(|row| to_i64(*row)).collect();
         let rows = Tensor::from_slice(&rows).to_device(self.prompt_len.device());
         let all = prompts.len() == self.num_prompts();
-        let prompt_len = self.prompt_len.f_index_select(0, &rows)?;
-        let padded = self.prompt_mask.size().last().copied().unwrap_or(0);
-        let mut picked = Self::new(prompt_len, padded, self.layers.len())?;
-        let longest = picked.longest;
-        picked.prompt_mask = picked.prompt_mask.narrow(-1, 0, longest);
         let of_rows = |x: &Tensor| -> Result<Tensor, PolicyError> {
             Ok(if all { x.shallow_clone() } else { x.f_index_select(0, &rows)? })
         };
-        let of_pair = |(keys, values): &(Tensor, Tensor), longest: i64| {
-            let part = |x: &Tensor| of_rows(&x.f_narrow(2, 0, longest)?);
+        let prompt_len = of_rows(&self.prompt_len)?;
+        let mask = of_rows(&self.prompt_mask)?;
+        let width = read_width(&mask)?;
+        let of_pair = |(keys, values): &(Tensor, Tensor), width: i64| {
+            let part = |x: &Tensor| of_rows(&x.f_narrow(2, 0, width)?);
             Ok::<_, PolicyError>((part(keys)?, part(values)?))
         };
-        picked.source_mask = self.source_mask.as_ref().map(of_rows).transpose()?;
+        let mut layers = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
-            let prompt = of_pair(&layer.prompt, longest)?;
+            let prompt = of_pair(&layer.prompt, width)?;
             let source = layer.source.as_ref().map(|pair| of_pair(pair, pair.0.size()[2]));
-            let source = source.transpose()?;
-            picked.layers.push(LayerCache { prompt, branch: None, source });
+            layers.push(LayerCache { prompt, branch: None, source: source.transpose()? });
         }
-        Ok(picked)
+        Ok(Self {
+            layers,
+            longest: i64::try_from(prompt_len.f_max()?)?,
+            prompt_len,
+            prompt_mask: mask.f_narrow(-1, 0, width)?,
+            source_mask: self.source_mask.as_ref().map(of_rows).transpose()?,
+            branch_len: 0,
+            width: None,
+        })
     }
 
     /// Users, branches and length `[U, W, S]` of tokens that may continue the branches.
@@ -154,6 +165,13 @@ pub(crate) fn padding_mask(lens: &Tensor, padded: i64) -> Tensor {
         .masked_fill(&behind, f64::NEG_INFINITY)
         .unsqueeze(1)
         .unsqueeze(1)
+}
+
+/// Columns of a mask `[U, 1, 1, T]` up to the last that some row reads.
+fn read_width(mask: &Tensor) -> Result<i64, PolicyError> {
+    let columns = mask.f_amax([0i64, 1, 2].as_slice(), false)?; // [T]
+    let read = columns.f_isfinite()?.f_nonzero()?; // [N, 1]
+    Ok(if read.numel() == 0 { 0 } else { i64::try_from(read.f_max()?)? + 1 })
 }
 
 /// Accepts parents that are branches.

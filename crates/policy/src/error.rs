@@ -86,6 +86,12 @@ pub enum PolicyError {
     /// A batch without rows, or a row without tokens.
     #[error("{what} is empty")]
     Empty { what: &'static str },
+    /// A score that is NaN or infinite.
+    #[error(
+        "{what} of prompt {prompt} of the batch is {found}: the weights hold values that are not \
+         finite, or products overflow"
+    )]
+    NotFinite { what: &'static str, prompt: usize, found: f32 },
     /// Arguments whose sizes disagree.
     #[error("{what}: found {found}, expected {expected}")]
     Size { what: &'static str, found: usize, expected: usize },

@@ -78,6 +78,7 @@ pub use score::completions::{
     CompletionPass, CompletionToken, Completions, Groups, TokenLogp, TokenPlace,
     completion_entropy, completion_logp, completion_pass, group_logp,
 };
+pub use score::law::TokenLaw;
 pub use score::pass::{LogpPass, target_pass};
 pub use score::{Target, code_targets, target_logp};
 pub use sidereal_device::{DeviceError, device};

@@ -3,6 +3,7 @@
 pub(crate) mod branches;
 pub(crate) mod completions;
 mod entropy;
+pub(crate) mod law;
 pub(crate) mod pass;
 mod vocabulary;
 

@@ -28,6 +28,8 @@ pub struct Group<'a> {
     rollouts: &'a [SemanticId],
     texts: &'a [String],
     slates: Option<Slates<'a>>,
+    /// Most codes that count as levels.
+    levels: usize,
     /// Position of the first hit; the number of rollouts where there is none.
     first_hit: usize,
     hard: bool,
@@ -51,7 +53,17 @@ impl<'a> Group<'a> {
     pub fn new(target: &'a SemanticId, rollouts: &'a [SemanticId]) -> Self {
         let hit = rollouts.iter().position(|rollout| is_hit(target, rollout));
         let first_hit = hit.unwrap_or(rollouts.len());
-        Self { target, rollouts, texts: &[], slates: None, first_hit, hard: hit.is_none() }
+        let levels = usize::MAX;
+        Self { target, rollouts, texts: &[], slates: None, levels, first_hit, hard: hit.is_none() }
+    }
+
+    /// The same group where only the first `levels` codes of a Semantic ID are levels of the
+    /// quantizer: a suffix that tells items with the same codes apart says nothing about their
+    /// content, and rewards for a share of the levels do not count it.
+    #[must_use]
+    pub const fn with_levels(mut self, levels: usize) -> Self {
+        self.levels = levels;
+        self
     }
 
     /// The same group with the hardness that its prompt's unguided group had.
@@ -118,7 +130,22 @@ impl<'a> Group<'a> {
         self.rollouts.is_empty()
     }
 
-    /// Length `ℓ` of each rollout's longest common prefix with the target.
+    /// Levels `L` of the target: its codes without a suffix. All of them unless
+    /// [`with_levels`](Self::with_levels) says otherwise.
+    #[must_use]
+    pub fn levels(&self) -> usize {
+        self.target.len().min(self.levels)
+    }
+
+    /// Number `ℓ` of the target's levels that each rollout has right, from the first on: at most
+    /// [`levels`](Self::levels).
+    #[must_use]
+    pub fn correct_levels(&self) -> impl ExactSizeIterator<Item = usize> + 'a {
+        let levels = self.levels();
+        self.prefix_lens().map(move |len| len.min(levels))
+    }
+
+    /// Length of each rollout's longest common prefix with the target, a suffix included.
     #[must_use]
     pub fn prefix_lens(&self) -> impl ExactSizeIterator<Item = usize> + 'a {
         let target = self.target;
@@ -144,6 +171,20 @@ fn is_hit(target: &SemanticId, rollout: &SemanticId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_suffix_is_no_level_but_part_of_the_item() {
+        let target = SemanticId::from([1, 2, 3, 1]);
+        let rollouts = [[1, 2, 3, 0], [1, 2, 3, 1], [1, 2, 9, 1]].map(SemanticId::from);
+        let group = Group::new(&target, &rollouts).with_levels(3);
+        assert_eq!(group.levels(), 3);
+        assert_eq!(group.correct_levels().collect::<Vec<_>>(), [3, 3, 2]);
+        assert_eq!(group.prefix_lens().collect::<Vec<_>>(), [3, 4, 2]);
+        assert_eq!(group.hits().collect::<Vec<_>>(), [false, true, false]);
+        // Without a suffix the target has its own length.
+        let short = SemanticId::from([1, 2]);
+        assert_eq!(Group::new(&short, &rollouts).with_levels(3).levels(), 2);
+    }
 
     #[test]
     fn an_empty_rollout_hits_nothing_not_even_an_empty_target() {

@@ -173,8 +173,9 @@ fn surrogate(case: &Value, kind: &str) -> Result<Objective, RlError> {
         }
         "gbpo" => Gbpo.objective(&batch, step),
         "sage" => {
-            let [clip, boost, damping] = ["clip", "boost", "temperature"].map(|n| field(case, n));
-            let sage = Sage::new(SageReading::Algorithm1).with_bounds(clip, boost, damping)?;
+            // The cases' `clip` changes nothing and is no setting.
+            let [boost, damping] = ["boost", "temperature"].map(|name| field(case, name));
+            let sage = Sage::new(SageReading::Algorithm1).with_bounds(boost, damping)?;
             let entropies: Vec<f64> = field(case, "entropies");
             let target = field(case, "entropy_target");
             sage.objective(&batch.with_entropies(&entropies, target)?, step)

@@ -78,6 +78,12 @@ pub enum TrainError {
         "task `{task}` varies its histories, needed a set of prompts that continue one another"
     )]
     Messages { task: Task },
+    /// Prompts, or prompts with their answers, that the model cannot read.
+    #[error(
+        "{job}: sample {id} has {found} tokens where the model has room for {limit}; {count} samples \
+         are too long: shorten histories (`max_history`) or texts, or take a model with more positions"
+    )]
+    TooLong { job: String, id: SampleId, found: usize, limit: usize, count: usize },
     /// A prompt to judge answers to, without an item that is the right answer.
     #[error("sample {id} has no target item")]
     NoTarget { id: SampleId },

@@ -14,6 +14,7 @@ use sidereal_sid::NodeId;
 
 use crate::TrainError;
 use crate::encode::{Mode, Prompt};
+use crate::lengths::check_lengths;
 use crate::observe::Observer;
 use crate::reasoning::{Thinker, Thought};
 use crate::slate::SlateAnswers;
@@ -87,7 +88,8 @@ pub struct Batching<'a> {
 /// candidates is answered by those alone: a width of at least their number ranks them all.
 ///
 /// # Errors
-/// Those of the search; [`TrainError::NoSamples`] without prompts.
+/// Those of the search; [`TrainError::NoSamples`] without prompts; [`TrainError::TooLong`], before
+/// the first is read, where one leaves no room for an answer.
 pub fn rank(
     search: &BeamSearch<'_>,
     prompts: &[Prompt],
@@ -107,6 +109,7 @@ pub(crate) fn rank_without(
 ) -> Result<Vec<Ranking>, TrainError> {
     let Batching { pad, batch_size, job } = batching;
     let limit = search.model.longest_prompt(search.constraint.max_len());
+    check_room(job, prompts, limit)?;
     in_batches(prompts, batch_size, job, observer, |batch| {
         let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
         let tokens = TokenBatch::new(&rows, pad, limit, search.model.device())?;
@@ -152,6 +155,7 @@ pub fn think(
 ) -> Result<Vec<Thought>, TrainError> {
     let Batching { pad, batch_size, job } = batching;
     let limit = thinker.longest_prompt();
+    check_room(job, prompts, limit)?;
     in_batches(prompts, batch_size, job, observer, |batch| {
         let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
         let tokens = TokenBatch::new(&rows, pad, limit, thinker.model.device())?;
@@ -173,6 +177,7 @@ pub fn draw(
 ) -> Result<Vec<Vec<NodeId>>, TrainError> {
     let Batching { pad, batch_size, job } = batching;
     let limit = sampler.model.longest_prompt(sampler.constraint.max_len());
+    check_room(job, prompts, limit)?;
     in_batches(prompts, batch_size, job, observer, |batch| {
         let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
         let keys: Vec<u64> = batch.iter().map(|prompt| prompt.key()).collect();
@@ -181,6 +186,11 @@ pub fn draw(
         let drawn = sampler.sample(&tokens, &conditions, num_draws)?;
         Ok(drawn.into_iter().map(|of| of.iter().map(|rollout| rollout.node).collect()).collect())
     })
+}
+
+/// Accepts prompts of at most `limit` tokens.
+pub(crate) fn check_room(job: &str, prompts: &[Prompt], limit: usize) -> Result<(), TrainError> {
+    check_lengths(job, prompts.iter().map(|prompt| (prompt.id, prompt.ids.len(), limit)))
 }
 
 /// What `decode` finds for every prompt, those of equal length together; the order is kept.
@@ -262,9 +272,20 @@ impl Validation<'_> {
             rankings = rank(&search, &direct, batching, &mut silent)?;
         }
         if let (Some(thinker), false) = (thinker, thought.is_empty()) {
-            let ways = Ways { num_chains: 1, beam_width: BEAM_WIDTH };
-            let found = think(&thinker, &thought, ways, batching, &mut silent)?;
-            rankings.extend(found.into_iter().map(|thought| thought.ranking));
+            check_room(batching.job, &thought, thinker.longest_prompt())?;
+            let limit = thinker.longest_prompt();
+            rankings.extend(in_batches(
+                &thought,
+                batch_size,
+                batching.job,
+                &mut silent,
+                |batch| {
+                    let rows: Vec<&[u32]> =
+                        batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
+                    let tokens = TokenBatch::new(&rows, pad, limit, model.device())?;
+                    thinker.rank(batch, &tokens, 1, BEAM_WIDTH)
+                },
+            )?);
         }
         let mut run = RankingRun::new();
         for ranking in &rankings {

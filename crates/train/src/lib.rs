@@ -58,6 +58,7 @@ mod evaluate;
 mod files;
 mod fold;
 mod learner;
+mod lengths;
 mod observe;
 mod optim;
 mod pipeline;

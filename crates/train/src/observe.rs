@@ -26,8 +26,9 @@ pub use self::tensor_board::TensorBoard;
 /// did not close by themselves); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
 /// `old_kl` (nats a token), `clip_low`, `clip_high` (shares); with SAGE
 /// `entropy_target` (nats a token). Preferences: `loss` (nats a pair),
-/// `won` (share of pairs in which the chosen answer leads), `margin` (of implicit rewards), `lr`,
-/// `grad_norm`. `valid_ndcg` (NDCG@10) where it is measured.
+/// `won` (share of pairs in which the chosen answer leads), `margin` (of implicit rewards),
+/// `chosen_logp` and `rejected_logp` (mean log-probability of a chosen and of a rejected answer, nats),
+/// `lr`, `grad_norm`. `valid_ndcg` (NDCG@10) where it is measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Stage that reports.

@@ -7,7 +7,9 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use sidereal_corpus::Shuffle;
-use sidereal_policy::{CompletionPass, CompletionToken, Constraint, Decoder, Weights};
+use sidereal_policy::{
+    CompletionPass, CompletionToken, Constraint, Decoder, LanguageModel as _, Weights,
+};
 use sidereal_rl::{PreferenceBatch, PreferenceLoss, Segments};
 use tch::Tensor;
 
@@ -19,6 +21,7 @@ use crate::checkpoint::Checkpoints;
 use crate::encode::Prompt;
 use crate::evaluate::Validation;
 use crate::learner::Learner;
+use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
 use crate::trainer::{Method, Trainer};
 
@@ -71,6 +74,16 @@ impl PreferenceTraining<'_> {
         if pairs.is_empty() {
             return Err(TrainError::NoSamples { what: "preference training" });
         }
+        // A prompt with its longest answer, and a validation prompt with any answer.
+        let positions = model.config().max_position_embeddings;
+        let longest = |pair: &Preference| {
+            let rejected = pair.rejected.iter().map(Vec::len);
+            pair.prompt.ids.len() + rejected.max().unwrap_or(0).max(pair.chosen.len())
+        };
+        let pairs_read = pairs.iter().map(|pair| (pair.prompt.id, longest(pair), positions));
+        let room = model.longest_prompt(self.constraint.max_len());
+        let asked = valid.iter().map(|prompt| (prompt.id, prompt.ids.len(), room));
+        check_lengths(self.stage, pairs_read.chain(asked))?;
         let PreferenceConfig { trainable, optim, .. } = self.config;
         let learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
         let trainer = Trainer {
@@ -97,6 +110,7 @@ impl PreferenceTraining<'_> {
         step: usize,
     ) -> Result<Record, TrainError> {
         let (mut value, mut won, mut margin) = (0.0, 0, 0.0);
+        let (mut chosen_logp, mut rejected_logp, mut num_rejected) = (0.0, 0.0, 0);
         let (mut first, mut first_rejected) = (0, 0);
         for part in batch.chunks(self.config.micro_batch.max(1)) {
             let rejected: usize = part.iter().map(|pair| pair.rejected.len()).sum();
@@ -104,8 +118,11 @@ impl PreferenceTraining<'_> {
                 chosen: all.chosen[first..first + part.len()].to_vec(),
                 rejected: all.rejected[first_rejected..first_rejected + rejected].to_vec(),
             });
-            let loss =
+            let (loss, answers) =
                 self.backward(learner.model(), part, reference.as_ref(), batch.len(), step)?;
+            chosen_logp += answers.chosen.iter().sum::<f64>();
+            rejected_logp += answers.rejected.iter().sum::<f64>();
+            num_rejected += rejected;
             value += loss.value;
             won += loss.won;
             margin += loss.margin_sum;
@@ -122,6 +139,8 @@ impl PreferenceTraining<'_> {
             .with("loss", value)
             .with("won", won as f64 / count)
             .with("margin", margin / count)
+            .with("chosen_logp", chosen_logp / count)
+            .with("rejected_logp", rejected_logp / num_rejected as f64)
             .with("lr", lr)
             .with("grad_norm", grad_norm))
     }
@@ -137,7 +156,8 @@ impl PreferenceTraining<'_> {
         TrainError::diverged(self.stage, step + 1, found, self.checkpoints, samples)
     }
 
-    /// Accumulates the gradient of some pairs of step `step`, 0-based, which has `num_pairs`.
+    /// Accumulates the gradient of some pairs of step `step`, 0-based, which has `num_pairs`; returns
+    /// the loss and the log-probabilities of the answers.
     fn backward(
         &self,
         model: &Decoder,
@@ -145,7 +165,7 @@ impl PreferenceTraining<'_> {
         reference: Option<&AnswerLogp>,
         num_pairs: usize,
         step: usize,
-    ) -> Result<PreferenceLoss, TrainError> {
+    ) -> Result<(PreferenceLoss, AnswerLogp), TrainError> {
         let CompletionPass { pass, lens, .. } = self.pass(model, part)?;
         let answers = AnswerLogp::sums(part, pass.logp(), &lens)?;
         let mut values = answers.chosen.iter().chain(&answers.rejected);
@@ -168,7 +188,7 @@ impl PreferenceTraining<'_> {
             }
         }
         pass.backward(&Tensor::from_slice(&gradient))?;
-        Ok(loss)
+        Ok((loss, answers))
     }
 
     fn validation<'m>(&'m self, model: &'m Decoder) -> Validation<'m> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::ItemId;
 use sidereal_policy::{
-    BeamSearch, Chain, CompletionToken, Conditions, Constraint, LanguageModel, Reasoner,
+    BeamSearch, Chain, CompletionToken, Conditions, Constraint, LanguageModel, Prefilled, Reasoner,
     ReasoningMarkers, Rollout, Sampler, SamplingConfig, Scoring, TokenBatch, WrittenToken,
     merge_chains,
 };
@@ -115,7 +115,7 @@ impl Thinker<'_> {
         Ok(paired(thoughts.chains, answers))
     }
 
-    /// As [`rollouts`](Self::rollouts), and the ranking of a beam search behind every chain.
+    /// As [`rollouts`](Self::rollouts), and the ranking of a beam search after every chain.
     ///
     /// # Errors
     /// As [`rollouts`](Self::rollouts), and those of the search.
@@ -130,28 +130,52 @@ impl Thinker<'_> {
         let thoughts = self.reasoner().think(tokens, &keys, num_chains)?;
         let conditions = Conditions { keys: &thoughts.keys, ..Conditions::default() };
         let answers = self.sampler().sample_from(thoughts.start.again()?, &conditions, 1)?;
+        let rankings = self.after(thoughts.start, prompts, num_chains, beam_width)?;
+        let rollouts = paired(thoughts.chains, answers);
+        let thought = |(rollouts, ranking)| Thought { rollouts, ranking };
+        Ok(rollouts.into_iter().zip(rankings).map(thought).collect())
+    }
+
+    /// The rankings that [`think`](Self::think) finds, without drawn answers.
+    ///
+    /// # Errors
+    /// As [`think`](Self::think).
+    pub fn rank(
+        &self,
+        prompts: &[&Prompt],
+        tokens: &TokenBatch,
+        num_chains: usize,
+        beam_width: usize,
+    ) -> Result<Vec<Ranking>, TrainError> {
+        let keys: Vec<u64> = prompts.iter().map(|prompt| prompt.key()).collect();
+        let thoughts = self.reasoner().think(tokens, &keys, num_chains)?;
+        self.after(thoughts.start, prompts, num_chains, beam_width)
+    }
+
+    /// The ranking of each prompt by a beam search after each of its chains.
+    fn after(
+        &self,
+        start: Prefilled,
+        prompts: &[&Prompt],
+        num_chains: usize,
+        beam_width: usize,
+    ) -> Result<Vec<Ranking>, TrainError> {
         let Self { model, constraint, scoring, .. } = *self;
         let search = BeamSearch { model, constraint, beam_width, scoring };
-        let found = search.search_from(thoughts.start, &conditions, &mut |_| {})?;
-        let rollouts = paired(thoughts.chains, answers);
+        let found = search.search_from(start, &Conditions::default(), &mut |_| {})?;
         let trie = constraint.trie();
         let items = |node| -> Vec<ItemId> { trie.items(node).to_vec() };
-        Ok(prompts
-            .iter()
-            .zip(rollouts)
-            .zip(found.chunks(num_chains.max(1)))
-            .map(|((prompt, rollouts), found)| {
-                let mut merged = merge_chains(found);
-                merged.truncate(beam_width);
-                let ranking = Ranking {
-                    id: prompt.id,
-                    target: prompt.target,
-                    found: merged.iter().map(|hypothesis| items(hypothesis.node)).collect(),
-                    scores: merged.iter().map(|hypothesis| hypothesis.score).collect(),
-                };
-                Thought { rollouts, ranking }
-            })
-            .collect())
+        let ranking = |(prompt, found): (&&Prompt, &[_])| {
+            let mut merged = merge_chains(found);
+            merged.truncate(beam_width);
+            Ranking {
+                id: prompt.id,
+                target: prompt.target,
+                found: merged.iter().map(|hypothesis| items(hypothesis.node)).collect(),
+                scores: merged.iter().map(|hypothesis| hypothesis.score).collect(),
+            }
+        };
+        Ok(prompts.iter().zip(found.chunks(num_chains.max(1))).map(ranking).collect())
     }
 
     /// Longest prompt that leaves room for thoughts and answer.

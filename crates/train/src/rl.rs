@@ -7,10 +7,13 @@ mod reward;
 mod rollout;
 mod update;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use sidereal_corpus::Shuffle;
-use sidereal_policy::{Constraint, Decoder, ReasoningMarkers, SidTokenizer, Weights};
+use sidereal_policy::{
+    Constraint, Decoder, LanguageModel as _, ReasoningMarkers, SidTokenizer, Weights,
+};
 use sidereal_rl::{Group, RunningEntropy, Slates, VarianceGuidedSampling};
 use sidereal_sid::SidSpec;
 use tch::Tensor;
@@ -25,9 +28,10 @@ use self::rollout::PromptGroup;
 use self::update::{LearnedGroup, Seen};
 use crate::TrainError;
 use crate::checkpoint::{Checkpoints, copy_into, prefixed, without_prefix};
-use crate::encode::Prompt;
+use crate::encode::{Mode, Prompt};
 use crate::evaluate::Validation;
 use crate::learner::Learner;
+use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
 use crate::slate::SlateAnswers;
 use crate::trainer::{Method, Trainer};
@@ -87,9 +91,12 @@ impl Rl<'_> {
     /// prompt without a hit is hard and, under the curriculum, rolled out again behind its guide;
     /// rewards, advantages within groups; `passes` times through its mini-batches, one update of the surrogate
     /// objective each. The reference of a KL penalty is the policy that came in, or its latest
-    /// copy. Groups whose rewards are all equal carry no signal: with `max_draws` above 1 they are
-    /// replaced while the step may draw more; those that stay count in the denominators and are
-    /// left out of the passes, KL penalty included.
+    /// copy. Groups whose rewards are all equal have no advantages: with `max_draws` above 1 they are
+    /// replaced while the step may draw more. Those that stay count in the denominators; only a KL
+    /// penalty acts on them, and without one they are left out of the passes.
+    ///
+    /// The first update of a step compares the policy with itself: its ratios are 1 exactly. Later
+    /// ones are held against the log-probabilities that the policy had before the first.
     ///
     /// # Errors
     /// [`TrainError::NoSamples`], [`TrainError::Diverged`], and those of files, rewards and
@@ -104,6 +111,7 @@ impl Rl<'_> {
         if prompts.is_empty() {
             return Err(TrainError::NoSamples { what: "reinforcement" });
         }
+        self.check_lengths(&model, prompts, valid)?;
         let reference = self.config.needs_reference().then(|| model.frozen_copy()).transpose()?;
         let RlConfig { trainable, optim, .. } = self.config;
         let learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
@@ -130,26 +138,30 @@ impl Rl<'_> {
     ) -> Result<Step<'p>, TrainError> {
         let wanted = self.config.prompts_per_step;
         let mut sampling = VarianceGuidedSampling::new(wanted, wanted * self.config.max_draws);
-        let (mut groups, mut drawn) = (Vec::new(), 0);
+        let (mut groups, mut rejected, mut drawn) = (Vec::new(), Vec::new(), 0);
+        let mut times = BTreeMap::new();
         while let Some(size) = NonZeroUsize::new(sampling.needed()) {
             let batch: Vec<&RlPrompt> =
                 order.next_batch(size).iter().map(|index| &prompts[*index]).collect();
             drawn += batch.len();
-            let found = self.groups(model, &batch, step)?;
+            let found = self.groups(model, &batch, step, &mut times)?;
             if self.config.max_draws == 1 {
                 groups = found;
                 break;
             }
             let judged = self.judge(&found)?;
-            let kept = sampling.offer(&judged.rewards, &judged.segments)?;
-            groups.extend(
-                found
-                    .into_iter()
-                    .enumerate()
-                    .filter(|(index, _)| kept.binary_search(index).is_ok())
-                    .map(|(_, group)| group),
-            );
+            let kept = sampling.offer_advantages(&judged.advantages, &judged.segments)?;
+            for (index, group) in found.into_iter().enumerate() {
+                if kept.binary_search(&index).is_ok() {
+                    groups.push(group);
+                } else {
+                    rejected.push(group);
+                }
+            }
         }
+        // A prompt weighs the same in every step, however many groups of the step teach.
+        let missing = wanted.saturating_sub(groups.len());
+        groups.extend(rejected.into_iter().take(missing));
         let judged = self.judge(&groups)?;
         Ok(Step { groups, judged, drawn })
     }
@@ -164,12 +176,32 @@ impl Rl<'_> {
             .zip(&texts)
             .map(|(group, texts)| {
                 let judged = Group::new(&group.target, &group.sids);
+                let judged = judged.with_levels(self.spec.num_levels());
                 let judged = judged.with_hardness(group.hard).with_texts(texts);
                 let (target, items) = (group.prompt.prompt.target, group.slates.as_slice());
                 if items.is_empty() { judged } else { judged.with_slates(Slates { target, items }) }
             })
             .collect();
         self.config.advantage.judge(self.reward, &groups)
+    }
+
+    /// Accepts prompts that leave room for their answers, before anything is computed.
+    fn check_lengths(
+        &self,
+        model: &Decoder,
+        prompts: &[RlPrompt],
+        valid: &[Prompt],
+    ) -> Result<(), TrainError> {
+        let direct = match &self.slates {
+            Some(slates) => slates.longest_prompt(model),
+            None => model.longest_prompt(self.constraint.max_len()),
+        };
+        let thinks = self.config.reasoning.is_some();
+        let thinker = thinks.then(|| self.thinker(model, self.seed)).transpose()?;
+        let thought = thinker.map_or(direct, |thinker| thinker.longest_prompt());
+        let of_mode = |mode| if mode == Mode::Direct { direct } else { thought };
+        let all = prompts.iter().map(|prompt| &prompt.prompt).chain(valid);
+        check_lengths(self.stage, all.map(|p| (p.id, p.ids.len(), of_mode(p.mode))))
     }
 
     /// All updates of step `number`, 0-based; `running` is SAGE's entropy so far.
@@ -189,27 +221,21 @@ impl Rl<'_> {
         } else {
             Vec::new()
         };
-        let entropy_target = if self.config.needs_entropies() {
-            let found: Vec<f64> = entropies.concat();
-            let before = match running.take() {
-                Some(before) => before,
-                None => RunningEntropy::new(self.config.entropy_rate)?,
-            };
-            running.insert(before).update(&found)?
-        } else {
-            None
-        };
-        let taught = self.taught(model, reference, step, entropies)?;
+        // Algorithm 1 of SAGE moves the target after the step, which is held against the one before.
+        let entropy_target = running.and_then(|running| running.value());
+        let step_entropies: Vec<f64> = entropies.concat();
+        let mut taught = self.taught(reference, step, entropies)?;
         let total = self.config.steps * updates;
         let size = taught.len().div_ceil(self.config.mini_batches).max(1);
+        self.remember_policy(model, &mut taught, size)?;
         let (mut seen, mut norm, mut lr) = (Seen::default(), 0f64, 0.0);
         let mut done = number * updates;
         for _ in 0..self.config.passes {
-            for part in taught.chunks(size) {
+            for part in taught.chunks_mut(size) {
                 lr = self.config.optim.lr_at(done, total);
                 let (found, grad_norm) = self.update(learner, part, entropy_target, lr, number)?;
                 if !grad_norm.is_finite() {
-                    return Err(self.diverged(part, number, "the gradient's norm", grad_norm));
+                    return Err(self.diverged(&*part, number, "the gradient's norm", grad_norm));
                 }
                 seen += found;
                 norm = norm.max(grad_norm);
@@ -229,6 +255,13 @@ impl Rl<'_> {
             && (entropy < self.config.min_entropy || entropy.is_nan())
         {
             return Err(self.diverged(&taught, number, "the entropy of a token", entropy));
+        }
+        if self.config.needs_entropies() {
+            let before = match running.take() {
+                Some(before) => before,
+                None => RunningEntropy::new(self.config.entropy_rate)?,
+            };
+            running.insert(before).update(&step_entropies)?;
         }
         let record = self.record(step, number, &seen).with("lr", lr).with("grad_norm", norm);
         Ok(match entropy_target {

@@ -13,6 +13,7 @@ use crate::augment::AugmentConfig;
 use crate::checkpoint::Checkpoints;
 use crate::fold::Sequence;
 use crate::learner::Learner;
+use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
 use crate::optim::OptimConfig;
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
@@ -204,6 +205,9 @@ impl Sft<'_> {
         if data.valid.is_empty() {
             return Err(TrainError::NoSamples { what: "validation" });
         }
+        let positions = model.config().max_position_embeddings;
+        let named = data.valid.iter().filter_map(|row| Some((*row.samples.last()?, row)));
+        check_lengths(self.stage, named.map(|(id, row)| (id, row.ids.len(), positions)))?;
         let SftConfig { trainable, optim, .. } = self.config;
         let mut learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
         let mut state = SftState::default();
@@ -322,6 +326,8 @@ impl Sft<'_> {
 
     fn tokens(&self, model: &Decoder, rows: &[&Sequence]) -> Result<TokenBatch, TrainError> {
         let limit = model.config().max_position_embeddings;
+        let named = rows.iter().filter_map(|row| Some((*row.samples.last()?, row)));
+        check_lengths(self.stage, named.map(|(id, row)| (id, row.ids.len(), limit)))?;
         let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
         Ok(TokenBatch::new(&ids, self.pad, limit, model.device())?)
     }

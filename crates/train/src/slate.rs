@@ -8,7 +8,7 @@ use sidereal_policy::{
 
 use crate::TrainError;
 use crate::encode::Prompt;
-use crate::evaluate::{Ranking, in_batches};
+use crate::evaluate::{Ranking, check_room, in_batches};
 use crate::observe::Observer;
 
 /// What slates are made of.
@@ -37,11 +37,12 @@ pub(crate) struct WrittenSlate {
 
 impl SlateAnswers<'_> {
     /// `num_slates` slates for each prompt, drawn under the trie of its pool without what a slate
-    /// already holds.
+    /// already holds. `keys` name the prompts for their random numbers.
     pub(crate) fn draw(
         &self,
         model: &dyn LanguageModel,
         prompts: &[&Prompt],
+        keys: &[u64],
         sampling: SamplingConfig,
         seed: u64,
         num_slates: usize,
@@ -53,8 +54,7 @@ impl SlateAnswers<'_> {
         let rows: Vec<&[u32]> = prompts.iter().map(|prompt| prompt.ids.as_slice()).collect();
         let tokens = TokenBatch::new(&rows, pad, sampler.longest_prompt(), model.device())?;
         let pools: Vec<&[ItemId]> = prompts.iter().map(|prompt| prompt.pool.as_slice()).collect();
-        let keys: Vec<u64> = prompts.iter().map(|prompt| prompt.key()).collect();
-        let found = sampler.sample(&tokens, &pools, &keys, num_slates)?;
+        let found = sampler.sample(&tokens, &pools, keys, num_slates)?;
         let written = |prompt: &Prompt, slate: &sidereal_policy::Slate| {
             let item = |answer: &Rollout| prompt.offered(lines.trie().items(answer.node));
             WrittenSlate {
@@ -74,6 +74,11 @@ impl SlateAnswers<'_> {
             .collect())
     }
 
+    /// Longest prompt that leaves room for a slate.
+    pub(crate) fn longest_prompt(&self, model: &dyn LanguageModel) -> usize {
+        model.longest_prompt(self.slate_size * self.lines.max_len())
+    }
+
     /// One slate for each prompt, every token the most probable of the legal ones; the order of
     /// `prompts` is kept.
     pub(crate) fn rank(
@@ -84,8 +89,10 @@ impl SlateAnswers<'_> {
         job: &str,
         observer: &mut dyn Observer,
     ) -> Result<Vec<Ranking>, TrainError> {
+        check_room(job, prompts, self.longest_prompt(model))?;
         in_batches(prompts, batch_size, job, observer, |batch| {
-            let drawn = self.draw(model, batch, SamplingConfig::greedy(), 0, 1)?;
+            let keys: Vec<u64> = batch.iter().map(|prompt| prompt.key()).collect();
+            let drawn = self.draw(model, batch, &keys, SamplingConfig::greedy(), 0, 1)?;
             let ranking = |(prompt, slates): (&&Prompt, Vec<WrittenSlate>)| {
                 let WrittenSlate { items, scores, .. } = slates.into_iter().next()?;
                 let found = items.into_iter().map(|item| vec![item]).collect();

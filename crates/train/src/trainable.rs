@@ -144,8 +144,10 @@ fn code_rows(constraint: &Constraint) -> Result<Range<i64>, TrainError> {
         }
         _ => Err(TrainError::from(PolicyError::Unsupported {
             field: "embeddings",
-            found: "codes whose vocabulary ids do not follow each other".into(),
-            expected: "one range of ids",
+            found: "\"codes\" in a stage whose answers are not Semantic IDs, or whose codes' \
+                    vocabulary ids do not follow each other"
+                .into(),
+            expected: "\"all\" or \"frozen\" there",
         })),
     }
 }

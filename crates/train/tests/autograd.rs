@@ -221,9 +221,11 @@ fn sequence_ratios_gspo_and_both_readings_of_sage() {
 
         let target = 1.0;
         let batch = plain.with_entropies(&case.entropies, target).unwrap();
-        let (clip, boost, damping) = (0.2, 0.3, 0.5);
+        // The formula as printed, whose ε_clip the minimum never lets act.
+        let clip = if seed % 2 == 0 { 0.2 } else { 0.9 };
+        let (boost, damping) = (if seed % 3 == 0 { 0.0 } else { 0.3 }, 0.5);
         let lambda = |entropy: f64| 1.0 + damping * (target - entropy).max(0.0).tanh();
-        let sage = |reading| Sage::new(reading).with_bounds(clip, boost, damping).unwrap();
+        let sage = |reading| Sage::new(reading).with_bounds(boost, damping).unwrap();
         let found = sage(SageReading::Algorithm1).objective(&batch, step).unwrap();
         let on_tensors = |logp: &Tensor| {
             over_rollouts(&|range, advantage, entropy| {

@@ -71,7 +71,8 @@ impl BeamSearch<'_> {
     ///
     /// # Errors
     /// [`PolicyError::Size`] where guides and prompts differ in number, [`PolicyError::Empty`]
-    /// where no Semantic ID begins with a guide, or the width is 0.
+    /// where no Semantic ID begins with a guide, or the width is 0, [`PolicyError::NotFinite`]
+    /// where a score is NaN or infinite.
     pub fn search(
         &self,
         prompts: &TokenBatch,
@@ -149,9 +150,9 @@ impl BeamSearch<'_> {
                 beam_width: self.beam_width,
                 scoring: self.scoring,
             };
-            beams.par_iter_mut().zip(&mut finished).zip(&begins).enumerate().for_each(
+            beams.par_iter_mut().zip(&mut finished).zip(&begins).enumerate().try_for_each(
                 |(user, ((beams, finished), begin))| expansion.apply(user, begin, beams, finished),
-            );
+            )?;
             for (prompt, (beams, finished)) in beams.iter().zip(&finished).enumerate() {
                 let whole = finished.iter().map(|found| (&found.tokens, found.score));
                 let partial = beams.iter().map(|beam| (&beam.tokens, beam.score));
@@ -194,14 +195,15 @@ struct Expansion<'a> {
 
 impl Expansion<'_> {
     /// Replaces a user's beams by the best of their continuations; whole Semantic IDs move to
-    /// `finished` while they are among the best.
+    /// `finished` while they are among the best. A score that is not finite has no place in a
+    /// ranking and is an error.
     fn apply(
         &self,
         user: usize,
         begin: &Begin<'_>,
         beams: &mut Vec<Beam>,
         finished: &mut Vec<Hypothesis>,
-    ) {
+    ) -> Result<(), PolicyError> {
         let mut candidates: Vec<(f32, usize, u32, NodeId)> = Vec::new();
         for (slot, beam) in beams.iter().enumerate() {
             let children = self.trie.children(beam.node);
@@ -218,11 +220,17 @@ impl Expansion<'_> {
         let best_first = |a: &(f32, usize, u32, NodeId), b: &(f32, usize, u32, NodeId)| {
             b.0.total_cmp(&a.0).then(a.3.cmp(&b.3))
         };
+        let wrong = candidates.iter().map(|candidate| candidate.0).find(|score| score.is_nan());
         if candidates.len() > self.beam_width {
             candidates.select_nth_unstable_by(self.beam_width - 1, best_first);
             candidates.truncate(self.beam_width);
         }
         candidates.sort_unstable_by(best_first);
+        if let Some(found) =
+            wrong.or(candidates.last().map(|last| last.0)).filter(|s| !s.is_finite())
+        {
+            return Err(PolicyError::NotFinite { what: "a beam's score", prompt: user, found });
+        }
         let mut next = Vec::with_capacity(candidates.len());
         for (score, slot, token, node) in candidates {
             let mut tokens = beams[slot].tokens.clone();
@@ -241,5 +249,6 @@ impl Expansion<'_> {
             better < self.beam_width
         });
         *beams = next;
+        Ok(())
     }
 }

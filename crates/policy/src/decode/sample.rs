@@ -46,8 +46,9 @@ pub struct Rollout {
     /// Log-probability of each code behind the guide under the model and the scoring, nats, at
     /// temperature 1: what [`group_logp`](crate::group_logp) computes.
     pub logp: Vec<f32>,
-    /// Log-probability of each code behind the guide in what it was drawn from: legal codes that
-    /// are not excluded, temperature and cuts applied.
+    /// Log-probability of each code after the guide in what it was drawn from: legal codes that
+    /// are not excluded, temperature and cuts applied. Without cuts and exclusions, what a
+    /// renormalised [`TokenLaw::of_draws`](crate::TokenLaw::of_draws) gives it.
     pub draw_logp: Vec<f64>,
 }
 

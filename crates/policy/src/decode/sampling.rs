@@ -96,6 +96,18 @@ impl SamplingConfig {
         self.temperature
     }
 
+    /// Number of the largest logits that are left; `None` for all of them.
+    #[must_use]
+    pub const fn top_k(&self) -> Option<NonZeroUsize> {
+        self.top_k
+    }
+
+    /// The probability that the tokens that are left must reach together; `None` for all of them.
+    #[must_use]
+    pub const fn top_p(&self) -> Option<f64> {
+        self.top_p
+    }
+
     /// Places of the tokens that can be drawn and their log-probabilities in nats, the most
     /// probable first, equal ones in their order; empty where no logit is above −∞ or one is not
     /// a number.

@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::branches::{Grid, grids};
 use super::entropy::target_entropy;
+use super::law::TokenLaw;
 use super::pass::{LogpPass, target_pass};
 use super::{Target, check_codes, code_targets, target_logp};
 use crate::PolicyError;
@@ -81,7 +82,7 @@ pub struct CompletionPass<'a> {
     pub lens: Vec<usize>,
     model: &'a dyn LanguageModel,
     scoring: Scoring,
-    /// `[N, D]`, without a graph.
+    /// `[N, D]`, tempered, without a graph.
     states: Tensor,
     targets: Vec<Target>,
 }
@@ -119,10 +120,11 @@ pub fn completion_logp(
     model: &dyn LanguageModel,
     constraint: &Constraint,
     completions: &Completions<'_>,
-    scoring: Scoring,
+    law: impl Into<TokenLaw>,
 ) -> Result<TokenLogp, PolicyError> {
-    let Scored { states, targets, places, lens } = scored(model, constraint, completions)?;
-    let logp = target_logp(model, constraint, &states, &targets, scoring)?;
+    let law = law.into();
+    let Scored { states, targets, places, lens } = scored(model, constraint, completions, law)?;
+    let logp = target_logp(model, constraint, &states, &targets, law.scoring)?;
     Ok(TokenLogp { logp, places, lens })
 }
 
@@ -135,9 +137,11 @@ pub fn completion_pass<'a>(
     model: &'a dyn LanguageModel,
     constraint: &Constraint,
     completions: &Completions<'_>,
-    scoring: Scoring,
+    law: impl Into<TokenLaw>,
 ) -> Result<CompletionPass<'a>, PolicyError> {
-    let Scored { states, targets, places, lens } = scored(model, constraint, completions)?;
+    let law = law.into();
+    let scoring = law.scoring;
+    let Scored { states, targets, places, lens } = scored(model, constraint, completions, law)?;
     let kept = states.detach();
     let pass = target_pass(model, constraint, states, &targets, scoring)?;
     Ok(CompletionPass { pass, places, lens, model, scoring, states: kept, targets })
@@ -146,7 +150,7 @@ pub fn completion_pass<'a>(
 /// Mean entropy of each completion's scored tokens, in the order prompt, rollout; in nats a token,
 /// 0 for a completion without any.
 ///
-/// The entropy of a token is that of the distribution which its log-probability under `scoring` is
+/// The entropy of a token is that of the distribution which its log-probability under `law` is
 /// taken from: what the policy might have written instead. Without a graph.
 ///
 /// # Errors
@@ -155,11 +159,12 @@ pub fn completion_entropy(
     model: &dyn LanguageModel,
     constraint: &Constraint,
     completions: &Completions<'_>,
-    scoring: Scoring,
+    law: impl Into<TokenLaw>,
 ) -> Result<Vec<f64>, PolicyError> {
     let _guard = tch::no_grad_guard();
-    let Scored { states, targets, lens, .. } = scored(model, constraint, completions)?;
-    let entropy = target_entropy(model, constraint, &states, &targets, scoring)?;
+    let law = law.into();
+    let Scored { states, targets, lens, .. } = scored(model, constraint, completions, law)?;
+    let entropy = target_entropy(model, constraint, &states, &targets, law.scoring)?;
     let entropy = Vec::<f64>::try_from(entropy.to_kind(tch::Kind::Double))?;
     let mut tokens = entropy.into_iter();
     Ok(lens
@@ -170,7 +175,7 @@ pub fn completion_entropy(
 
 /// What a completion's log-probabilities are made of.
 struct Scored {
-    /// `[N, D]`, each before its target.
+    /// `[N, D]`, each before its target, such that the head's logits are the law's.
     states: Tensor,
     targets: Vec<Target>,
     places: Vec<TokenPlace>,
@@ -182,6 +187,7 @@ fn scored(
     model: &dyn LanguageModel,
     constraint: &Constraint,
     completions: &Completions<'_>,
+    law: TokenLaw,
 ) -> Result<Scored, PolicyError> {
     let prompts = completions.prompts.rows()?;
     check_rows("groups of completions", completions.rollouts.len(), prompts)?;
@@ -237,6 +243,7 @@ fn scored(
     }
     let index = Tensor::from_slice(&states).to_device(model.device());
     let states = Tensor::f_cat(&parts, 0)?.f_index_select(0, &index)?; // [N, D]
+    let states = law.tempered(states, &targets)?;
     Ok(Scored { states, targets, places, lens })
 }
 

@@ -179,3 +179,27 @@ fn requests_that_lead_nowhere_are_errors() {
     assert!(matches!(run(4, &[&[0, 6]]), PolicyError::Empty { .. }), "nothing follows an item");
     assert!(matches!(run(4, &[&[u32::MAX]]), PolicyError::Empty { .. }));
 }
+
+#[test]
+fn a_score_that_is_not_finite_is_an_error_and_no_ranking() {
+    let catalog = tiny::catalog();
+    let (constraint, tokenizer) = tiny::constraint(&catalog);
+    for value in [f64::NAN, f64::INFINITY] {
+        let model = tiny::model(tiny::config(tokenizer.vocab_size(), 2, true), 7);
+        {
+            let _guard = tch::no_grad_guard();
+            let table = model.weights()["model.embed_tokens.weight"].shallow_clone();
+            let mut row = table.get(i64::from(constraint.id(1)));
+            let _ = row.fill_(value);
+        }
+        for scoring in [Scoring::Full, Scoring::Renormalised] {
+            for beam_width in [1, 3, 9] {
+                let search =
+                    BeamSearch { model: &model, constraint: &constraint, beam_width, scoring };
+                let prompts = tiny::batch(&[vec![5, 9, 2], vec![7]]);
+                let error = search.search(&prompts, &[&[], &[]]).unwrap_err();
+                assert!(matches!(error, PolicyError::NotFinite { .. }), "{value}: {error}");
+            }
+        }
+    }
+}

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use sidereal_policy::{
-    BeamSearch, Chain, ChainEnd, Completions, Conditions, Constraint, Decoder, Head, KvCache,
-    LanguageModel, PolicyError, Reasoner, ReasoningMarkers, Sampler, SamplingConfig, Scoring,
-    SidTokenizer, Text, TextEnd, TextSampler, TokenBatch, WrittenToken, completion_logp,
+    BeamSearch, Chain, ChainEnd, Completions, Conditions, Constraint, Decoder, Head, Hypothesis,
+    KvCache, LanguageModel, PolicyError, Reasoner, ReasoningMarkers, Sampler, SamplingConfig,
+    Scoring, SidTokenizer, Text, TextEnd, TextSampler, TokenBatch, WrittenToken, completion_logp,
     merge_chains,
 };
 use tch::{Kind, Tensor};
@@ -222,6 +222,14 @@ fn check_chain(thinker: &Thinker, close: &[u32], bridge: &[u32], chain: &Chain) 
     }
 }
 
+/// The same Semantic IDs with the same scores, up to rounding.
+fn assert_same(found: &[Vec<Hypothesis>], again: &[Vec<Hypothesis>]) {
+    assert_eq!(found.len(), again.len());
+    for (found, again) in found.iter().flatten().zip(again.iter().flatten()) {
+        assert!((found.score - again.score).abs() < 1e-4, "{found:?} {again:?}");
+    }
+}
+
 #[test]
 fn answers_behind_chains_are_those_of_reading_everything_again() {
     let thinker = thinker();
@@ -242,8 +250,11 @@ fn answers_behind_chains_are_those_of_reading_everything_again() {
         let chains = thoughts.chains.clone();
         let counts: Vec<usize> = chains.iter().map(Vec::len).collect();
         assert_eq!(counts, [5; 3]);
-        let start = thoughts.start;
-        let found = search.search_from(start, &Conditions::default(), &mut |_| {}).unwrap();
+        let conditions = Conditions::default();
+        let second = thoughts.start.again().unwrap();
+        let found = search.search_from(thoughts.start, &conditions, &mut |_| {}).unwrap();
+        let second = search.search_from(second, &conditions, &mut |_| {}).unwrap();
+        assert_same(&found, &second);
         let mut found = found.into_iter();
         for (prompt, chains) in prompts().iter().zip(&chains) {
             let mut of_prompt = Vec::new();

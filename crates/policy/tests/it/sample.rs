@@ -6,8 +6,9 @@ use std::fs;
 use proptest::prelude::*;
 use serde::Deserialize;
 use sidereal_policy::{
-    BeamSearch, Completions, Conditions, Excluded, Groups, PolicyError, Rollout, Sampler,
-    SamplingConfig, Scoring, completion_logp, group_logp,
+    BeamSearch, CompletionToken, Completions, Conditions, Excluded, Groups, LanguageModel as _,
+    PolicyError, Rollout, Sampler, SamplingConfig, Scoring, Target, TokenLaw, code_targets,
+    completion_logp, group_logp,
 };
 use sidereal_sid::{Catalog, Code, ItemId, SemanticId, SidSpec, strategies};
 
@@ -353,6 +354,73 @@ fn returned_log_probabilities_are_those_that_training_computes() {
             }
         }
     }
+}
+
+#[test]
+fn draws_at_a_temperature_are_scored_by_the_law_that_drew_them() {
+    let shop = Shop::new(tiny::catalog(), 8);
+    let batch = tiny::batch(&[vec![5, 9, 2], vec![7, 1]]);
+    let (model, constraint) = (&shop.model, &shop.constraint);
+    for temperature in [0.4, 1.0, 2.5] {
+        let sampling = SamplingConfig::new(temperature).unwrap();
+        let words = SamplingConfig::default();
+        let law = TokenLaw::of_draws(Scoring::Renormalised, words, sampling).unwrap();
+        let groups = shop.sampler(sampling, 2).sample(&batch, &Conditions::default(), 4).unwrap();
+        let rollouts: Vec<Vec<_>> = groups
+            .iter()
+            .map(|group| group.iter().map(|r| r.completion(constraint)).collect())
+            .collect();
+        let completions = Completions { prompts: &batch, begun: &[0, 0], rollouts: &rollouts };
+        let scored = completion_logp(model, constraint, &completions, law).unwrap().logp;
+        let scored = Vec::<f64>::try_from(scored.to_kind(tch::Kind::Double)).unwrap();
+        let drawn: Vec<f64> = groups.iter().flatten().flat_map(|r| r.draw_logp.clone()).collect();
+        assert_eq!(scored.len(), drawn.len());
+        for (scored, drawn) in scored.iter().zip(drawn) {
+            assert!((scored - drawn).abs() < 1e-4, "at {temperature}: {scored} {drawn}");
+        }
+    }
+}
+
+#[test]
+fn words_and_codes_have_temperatures_of_their_own() {
+    let shop = Shop::new(tiny::catalog(), 8);
+    let batch = tiny::batch(&[vec![5, 9, 2]]);
+    let (model, constraint) = (&shop.model, &shop.constraint);
+    let law = |words, codes| {
+        let [words, codes] = [words, codes].map(|t| SamplingConfig::new(t).unwrap());
+        TokenLaw::of_draws(Scoring::Full, words, codes).unwrap()
+    };
+    let code = code_targets(constraint.trie(), &[], &[0]).unwrap()[0];
+    let targets = [Target::Word(7), code];
+    let rollouts = [targets.map(|target| vec![CompletionToken::Scored(target)]).to_vec()];
+    let completions = Completions { prompts: &batch, begun: &[0], rollouts: &rollouts };
+    let hidden = model.forward(&batch, 0.0).unwrap().get(0).get(2);
+    let logits = model.head().logits(&hidden.unsqueeze(0)).unwrap().get(0);
+    for (words, codes) in [(0.5, 2.0), (1.0, 0.5), (3.0, 1.0)] {
+        let found = completion_logp(model, constraint, &completions, law(words, codes)).unwrap();
+        let ids = [7, i64::from(constraint.id(0))];
+        for ((row, id), temperature) in (0..).zip(ids).zip([words, codes]) {
+            let all = (&logits / temperature).log_softmax(-1, tch::Kind::Float);
+            let expected = f64::try_from(all.get(id)).unwrap();
+            let found = f64::try_from(found.logp.get(row)).unwrap();
+            assert!((found - expected).abs() < 1e-4, "{words}, {codes}: {found} {expected}");
+        }
+    }
+}
+
+#[test]
+fn draws_that_cannot_be_scored_are_refused_by_name() {
+    let plain = SamplingConfig::default();
+    let field = |words, codes| match TokenLaw::of_draws(Scoring::Full, words, codes) {
+        Err(PolicyError::Unsupported { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    let one = std::num::NonZeroUsize::MIN;
+    assert_eq!(field(plain.with_top_k(one), plain), "top_k");
+    assert_eq!(field(plain, plain.with_top_p(0.9).unwrap()), "top_p");
+    assert_eq!(field(plain, SamplingConfig::greedy()), "temperature");
+    // A cut that leaves everything is none.
+    assert!(TokenLaw::of_draws(Scoring::Full, plain.with_top_p(1.0).unwrap(), plain).is_ok());
 }
 
 #[test]

@@ -7,7 +7,9 @@ use crate::RlError;
 /// ```text
 /// H̄ <- (1 - rate)·H̄ + rate·mean(H of the step's rollouts)        the first step sets H̄
 /// ```
-/// SAGE calls it an exponential moving average and gives no rate, so it has none by default.
+/// SAGE calls it an exponential moving average and gives no rate, so it has none by default. Its
+/// algorithm 1 updates `H̄` at the end of a step (line 35): a step is judged by the mean of those
+/// before it.
 /// Serialisable: it belongs in a checkpoint.
 ///
 /// ```

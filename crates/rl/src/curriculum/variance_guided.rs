@@ -1,10 +1,10 @@
-use crate::{RlError, Segments, is_flat};
+use crate::{Advantages, RlError, Segments, is_flat};
 
 /// Keeps groups that teach: rejects those without spread, asks for more, and stops at a bound.
 ///
 /// GREAM's variance-guided dynamic sampling, and DAPO's: a group whose rewards are all equal has
 /// advantages of zero, so another prompt's group takes its place. Settled here, where the papers are
-/// silent: a bound on the groups drawn, after which the step goes on with fewer.
+/// silent: a bound on the groups drawn, after which the step goes on with fewer live ones.
 ///
 /// ```
 /// use sidereal_rl::{Segments, VarianceGuidedSampling};
@@ -51,19 +51,41 @@ impl VarianceGuidedSampling {
     /// [`RlError::Length`] and [`RlError::Reward`] on NaN or infinity; nothing is counted then.
     pub fn offer(&mut self, rewards: &[f64], groups: &Segments) -> Result<Vec<usize>, RlError> {
         crate::advantage::check("rewards", rewards, groups)?;
+        Ok(self.accept(groups.iter().map(|range| is_flat(&rewards[range]))))
+    }
+
+    /// As [`offer`](Self::offer), judged by the advantages: by each objective of
+    /// [`decoupled_advantages`](crate::decoupled_advantages) apart, whose weighted sum may be flat
+    /// where they are not.
+    ///
+    /// # Errors
+    /// [`RlError::Length`] where advantages and groups are of different rollouts.
+    pub fn offer_advantages(
+        &mut self,
+        advantages: &Advantages,
+        groups: &Segments,
+    ) -> Result<Vec<usize>, RlError> {
+        let rollouts = advantages.values.len();
+        RlError::length("advantages", rollouts, groups.total(), "rollout of the groups")?;
+        let flat = &advantages.flat_groups;
+        Ok(self.accept((0..groups.len()).map(|group| flat.binary_search(&group).is_ok())))
+    }
+
+    /// Counts groups of which is told whether they are flat; returns those to keep.
+    fn accept(&mut self, flat: impl Iterator<Item = bool>) -> Vec<usize> {
         let mut keep = Vec::new();
-        for (group, range) in groups.iter().enumerate() {
+        for (group, flat) in flat.enumerate() {
             if self.accepted >= self.wanted {
                 break;
             }
-            if is_flat(&rewards[range]) {
+            if flat {
                 self.rejected += 1;
             } else {
                 self.accepted += 1;
                 keep.push(group);
             }
         }
-        Ok(keep)
+        keep
     }
 
     /// Groups kept so far.

@@ -5,9 +5,9 @@ use crate::{Group, Reward, RlError};
 /// Partial credit by the correct share of the levels, the first ones worth most.
 ///
 /// ```text
-/// R_res(y) = (ℓ / L)^β        L = number of codes of y*
+/// R_res(y) = (ℓ / L)^β        ℓ of the L levels of y* are right, from the first on
 /// ```
-/// GREAM eq 14. `β = 1` is linear; a smaller `β` favours the coarse levels. Range `[0, 1]`; an
+/// GREAM eq 14. A suffix is no level ([`Group::with_levels`]). `β = 1` is linear; a smaller `β` favours the coarse levels. Range `[0, 1]`; an
 /// empty target gives 0.
 ///
 /// ```
@@ -64,7 +64,7 @@ impl From<ResidualSensitive> for f64 {
 
 impl Reward for ResidualSensitive {
     fn score(&self, group: &Group<'_>) -> Vec<f64> {
-        let levels = group.target().len().max(1) as f64;
-        group.prefix_lens().map(|len| (len as f64 / levels).powf(self.exponent)).collect()
+        let levels = group.levels().max(1) as f64;
+        group.correct_levels().map(|len| (len as f64 / levels).powf(self.exponent)).collect()
     }
 }

@@ -5,10 +5,11 @@ use crate::{Group, Reward, RlError};
 /// Partial credit for a correct prefix, each further level worth `λ` times the one before.
 ///
 /// ```text
-/// R_sid(y) = 1 - λ^ℓ        ℓ = length of the common prefix with y*
+/// R_sid(y) = 1 - λ^ℓ        ℓ levels of y* are right, from the first on
 /// ```
 /// SINGER eq 8; the paper gives no `λ`, the default here is 0.5. A miss at the first level scores 0,
-/// the target `1 - λ^L`, below 1. Range `[0, 1)`.
+/// the target `1 - λ^L`, below 1. Range `[0, 1)`. A suffix is no level
+/// ([`Group::with_levels`]).
 ///
 /// ```
 /// use sidereal_rl::{Group, Reward, SidLevel};
@@ -66,6 +67,6 @@ impl From<SidLevel> for f64 {
 impl Reward for SidLevel {
     fn score(&self, group: &Group<'_>) -> Vec<f64> {
         let power = |len| self.decay.powi(i32::try_from(len).unwrap_or(i32::MAX));
-        group.prefix_lens().map(|len| 1.0 - power(len)).collect()
+        group.correct_levels().map(|len| 1.0 - power(len)).collect()
     }
 }

@@ -3,9 +3,9 @@ use crate::{Group, Reward};
 /// Partial credit that doubles with every further correct level.
 ///
 /// ```text
-/// R_step(y) = 0 for ℓ = 0, else 2^(ℓ - L)        L = number of codes of y*
+/// R_step(y) = 0 for ℓ = 0, else 2^(ℓ - L)        ℓ of the L levels of y* are right, from the first on
 /// ```
-/// SIDReasoner eqs 6-7: 0, ¼, ½, 1 for `L = 3`. Range `[0, 1]`. Eq 8 adds a format term of weight
+/// SIDReasoner eqs 6-7: 0, ¼, ½, 1 for `L = 3`. A suffix is no level ([`Group::with_levels`]). Range `[0, 1]`. Eq 8 adds a format term of weight
 /// 0.1, here a reward of its own:
 ///
 /// ```
@@ -25,11 +25,11 @@ pub struct Stepwise;
 
 impl Reward for Stepwise {
     fn score(&self, group: &Group<'_>) -> Vec<f64> {
-        let levels = group.target().len();
+        let levels = group.levels();
         let credit = |len: usize| match len {
             0 => 0.0,
             _ => 0.5f64.powi(i32::try_from(levels - len).unwrap_or(i32::MAX)),
         };
-        group.prefix_lens().map(credit).collect()
+        group.correct_levels().map(credit).collect()
     }
 }

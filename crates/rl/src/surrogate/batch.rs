@@ -85,14 +85,17 @@ impl<'a> RolloutBatch<'a> {
     }
 
     /// The same batch with the entropy of the policy over each rollout, `[R]`, and the running
-    /// target that SAGE holds it against ([`RunningEntropy`](crate::RunningEntropy)), in nats.
+    /// target that SAGE holds it against ([`RunningEntropy`](crate::RunningEntropy)), in nats; −∞
+    /// before there is one, which no entropy lies below.
     ///
     /// # Errors
     /// [`RlError::Length`] on a wrong number of entropies; [`RlError::Rollout`] and
-    /// [`RlError::Setting`] on NaN or infinity.
+    /// [`RlError::Setting`] on NaN or, but for that target, infinity.
     pub fn with_entropies(mut self, entropies: &'a [f64], target: f64) -> Result<Self, RlError> {
         check_rollouts("entropies", entropies, self.tokens)?;
-        let target = RlError::setting("entropy target", target, "a finite value", f64::is_finite)?;
+        let accept = |v: f64| v.is_finite() || v == f64::NEG_INFINITY;
+        let range = "a finite value, or -inf before the first step";
+        let target = RlError::setting("entropy target", target, range, accept)?;
         self.entropies = Some(Entropies { values: entropies, target });
         Ok(self)
     }

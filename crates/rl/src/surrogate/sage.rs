@@ -24,8 +24,8 @@ pub enum SageReading {
 ///
 /// ```text
 /// Algorithm1            J = 1/R · Σ_i min(r·A, clip(r, lo, hi)·A)
-///                       A >= 0: lo = 1 - ε_clip, hi = 1 + ε_boost
-///                       A <  0: lo = 2 - λ,      hi = 1 + ε_clip
+///                       A >= 0: hi = 1 + ε_boost
+///                       A <  0: lo = 2 - λ
 ///
 /// GradientCoefficient   dJ/d new[t] = 1/(R·len) · A · c
 ///                       A >= 0: c = min(r, 1 + ε_boost)
@@ -34,7 +34,12 @@ pub enum SageReading {
 /// The value of `GradientCoefficient` is the primitive of its gradient: `A·r` up to the cap
 /// `h = 1 + ε_boost`, `A·h·(1 + ln(r/h))` beyond, and `A·λ·r` for negative advantages. Open in the
 /// paper: its equation 4 with the printed `Φ` does not cap, and equation 5's `Φ` is 1 for every
-/// `r >= 0`.
+/// `r >= 0`. Algorithm 1 also names `ε_clip`, as `lo = 1 - ε_clip` for positive advantages and
+/// `hi = 1 + ε_clip` for negative ones. There the minimum takes `r·A` whatever `ε_clip` is, so it
+/// changes neither value nor gradient and is no setting here.
+///
+/// Before the first step there is no `H̄`; a target of −∞ makes every `λ` 1. `ε_boost = 0` is the
+/// paper's ablation "w/o positive boost", `β = 0` the one without the entropy penalty.
 ///
 /// Needs [`RolloutBatch::with_entropies`]. For slates give the number of items with
 /// [`RolloutBatch::with_lengths`].
@@ -55,7 +60,6 @@ pub enum SageReading {
 #[serde(try_from = "RawSage", into = "RawSage")]
 pub struct Sage {
     reading: SageReading,
-    clip: f64,
     boost: f64,
     damping: f64,
 }
@@ -64,16 +68,10 @@ pub struct Sage {
 #[serde(deny_unknown_fields)]
 struct RawSage {
     reading: SageReading,
-    #[serde(default = "default_clip")]
-    clip: f64,
     #[serde(default = "default_boost")]
     boost: f64,
     #[serde(default = "default_damping")]
     damping: f64,
-}
-
-const fn default_clip() -> f64 {
-    0.2
 }
 
 const fn default_boost() -> f64 {
@@ -85,22 +83,19 @@ const fn default_damping() -> f64 {
 }
 
 impl Sage {
-    /// SAGE in one of its readings, `ε_clip` 0.2, `ε_boost` 0.3, `β` 0.5.
+    /// SAGE in one of its readings, `ε_boost` 0.3, `β` 0.5.
     #[must_use]
     pub const fn new(reading: SageReading) -> Self {
-        let (clip, boost, damping) = (default_clip(), default_boost(), default_damping());
-        Self { reading, clip, boost, damping }
+        Self { reading, boost: default_boost(), damping: default_damping() }
     }
 
-    /// The same with another `ε_clip` in `(0, 1]`, `ε_boost` above 0 and `β` in `[0, 1]`.
+    /// The same with another `ε_boost` from 0 on and `β` in `[0, 1]`.
     ///
     /// # Errors
     /// [`RlError::Setting`] outside those ranges.
-    pub fn with_bounds(mut self, clip: f64, boost: f64, damping: f64) -> Result<Self, RlError> {
-        let in_unit = |v: f64| v > 0.0 && v <= 1.0;
-        self.clip = RlError::setting("clip", clip, "a value in (0, 1]", in_unit)?;
-        let positive = |v: f64| v > 0.0 && v.is_finite();
-        self.boost = RlError::setting("boost", boost, "a finite value above 0", positive)?;
+    pub fn with_bounds(mut self, boost: f64, damping: f64) -> Result<Self, RlError> {
+        let accept = |v: f64| v >= 0.0 && v.is_finite();
+        self.boost = RlError::setting("boost", boost, "a finite value from 0 on", accept)?;
         let range = "a value in [0, 1]";
         self.damping = RlError::setting("damping", damping, range, |v| (0.0..=1.0).contains(&v))?;
         Ok(self)
@@ -175,13 +170,48 @@ impl TryFrom<RawSage> for Sage {
     type Error = RlError;
 
     fn try_from(raw: RawSage) -> Result<Self, RlError> {
-        Self::new(raw.reading).with_bounds(raw.clip, raw.boost, raw.damping)
+        Self::new(raw.reading).with_bounds(raw.boost, raw.damping)
     }
 }
 
 impl From<Sage> for RawSage {
     fn from(sage: Sage) -> Self {
-        let Sage { reading, clip, boost, damping } = sage;
-        Self { reading, clip, boost, damping }
+        let Sage { reading, boost, damping } = sage;
+        Self { reading, boost, damping }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Segments;
+
+    /// Gradient of one rollout of one token with this ratio, advantage and entropy.
+    fn slope(sage: Sage, ratio: f64, advantage: f64, entropy: f64, target: f64) -> f64 {
+        let tokens = Segments::uniform(1, 1);
+        let (new, old, advantages) = ([ratio.ln() - 1.0], [-1.0], [advantage]);
+        let batch = RolloutBatch::new(&tokens, &new, &old, &advantages).unwrap();
+        let entropies = [entropy];
+        let batch = batch.with_entropies(&entropies, target).unwrap();
+        sage.objective(&batch, StepSize::of(&tokens)).unwrap().d_logp[0]
+    }
+
+    #[test]
+    fn without_a_boost_positives_stop_at_the_old_policy() {
+        let sage = Sage::new(SageReading::Algorithm1).with_bounds(0.0, 0.5).unwrap();
+        assert!((slope(sage, 1.0, 2.0, 1.0, 1.0) - 2.0).abs() < 1e-12);
+        assert!(slope(sage, 1.01, 2.0, 1.0, 1.0).abs() < 1e-12);
+        assert!(Sage::new(SageReading::Algorithm1).with_bounds(-0.1, 0.5).is_err());
+        assert!(Sage::new(SageReading::Algorithm1).with_bounds(f64::NAN, 0.5).is_err());
+    }
+
+    #[test]
+    fn before_the_first_step_no_entropy_is_too_low() {
+        let sage = Sage::new(SageReading::Algorithm1);
+        // λ = 1 bounds negatives at a ratio of 1; a target above the entropy moves the bound down.
+        for (target, expected) in [(f64::NEG_INFINITY, 0.0), (5.0, -0.9)] {
+            let found = slope(sage, 0.9, -1.0, 0.1, target);
+            assert!((found - expected).abs() < 1e-12, "target {target}: {found}");
+        }
     }
 }

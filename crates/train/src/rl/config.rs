@@ -1,7 +1,7 @@
 //! Settings of online reinforcement.
 
 use serde::{Deserialize, Serialize};
-use sidereal_policy::Scoring;
+use sidereal_policy::{PolicyError, SamplingConfig, Scoring, TokenLaw};
 use sidereal_rl::Surrogate;
 
 use super::{AdvantageConfig, RolloutConfig};
@@ -41,7 +41,9 @@ pub struct RlConfig {
     pub alignment_share: f64,
     /// Rollouts of a prompt, `G`.
     pub group_size: usize,
-    /// How those of a prompt that is answered directly are found.
+    /// How those of a prompt that is answered directly are found. What is drawn at a temperature is
+    /// also scored at it, by the policy in training and by the reference; cuts (`top_k`, `top_p`)
+    /// and a temperature of 0 cannot be scored and are refused.
     pub rollout: RolloutConfig,
     /// Prompts that are thought about before they are answered; all are answered directly where it
     /// is left out.
@@ -49,12 +51,14 @@ pub struct RlConfig {
     pub reasoning: Option<ReasoningConfig>,
     /// Most groups drawn in a step, as a multiple of `prompts_per_step`. Above 1, groups whose
     /// rewards have no spread are replaced by those of further prompts (DAPO's and GREAM's dynamic
-    /// sampling); at 1 they stay and teach nothing.
+    /// sampling) as long as there are draws left; those that stay count in the denominators.
     pub max_draws: usize,
     /// Whether hard prompts that are answered directly are drawn again behind a prefix of the target
     /// that shrinks over the run (SINGER eqs 3-5).
     pub prefix_curriculum: bool,
-    /// What a code's probability is a share of.
+    /// What a code's probability is a share of. Rollouts come from the legal codes alone: under
+    /// `renormalised` they are scored by the law that drew them; under `full`, as in the papers'
+    /// public code, the share that illegal tokens hold is learned away besides.
     pub scoring: Scoring,
     /// From rewards to advantages.
     pub advantage: AdvantageConfig,
@@ -158,7 +162,7 @@ impl RlConfig {
             None => Ok(()),
         };
         let checked = counts.and(rate).and(shares).and(limits).and(self.check_reasoning());
-        let checked = checked.and(self.check_updates());
+        let checked = checked.and(self.check_updates()).and(self.law().map(|_| ()));
         let learner = check_optim(&self.optim).and(self.trainable.check_without_dropout());
         of_stage(stage, checked.and(in_table("rl", learner)))
     }
@@ -199,6 +203,42 @@ impl RlConfig {
             return refuse("rollout", format!("{:?}", self.rollout), needed);
         }
         Ok(())
+    }
+
+    /// The law that rollouts are drawn from and scored under.
+    ///
+    /// Slates are words, drawn by `rollout`; chains of thought are words and their answers codes,
+    /// drawn by `reasoning.thinking`; all else is codes, drawn by `rollout`, where beams count as
+    /// drawn at temperature 1.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] for draws that cannot be scored, and where direct answers and those
+    /// after thoughts have different temperatures.
+    pub fn law(&self) -> Result<TokenLaw, TrainError> {
+        let plain = SamplingConfig::default();
+        let law = |table: &str, words, codes| {
+            TokenLaw::of_draws(self.scoring, words, codes).map_err(|error| match error {
+                PolicyError::Unsupported { field, found, expected } => TrainError::Setting {
+                    field: format!("rl.{table}.{field}"),
+                    found,
+                    needed: expected,
+                },
+                other => other.into(),
+            })
+        };
+        let rollout = self.rollout.sampling();
+        let direct = law("rollout", rollout, rollout)?;
+        let Some(ReasoningConfig { share, thinking }) = &self.reasoning else { return Ok(direct) };
+        law("reasoning.thinking.words", thinking.words, plain)?;
+        let law = law("reasoning.thinking.codes", thinking.words, thinking.codes)?;
+        if *share < 1.0 && (law.codes - direct.codes).abs() > f64::EPSILON {
+            return Err(TrainError::Setting {
+                field: "rl.reasoning.thinking.codes.temperature".to_owned(),
+                found: law.codes.to_string(),
+                needed: "the temperature of `rl.rollout` (1 for beams), since one law scores both",
+            });
+        }
+        Ok(law)
     }
 
     /// Whether the objective looks at a reference.

@@ -1,6 +1,6 @@
 //! Groups of rollouts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
@@ -36,11 +36,25 @@ pub enum RolloutConfig {
     GumbelTopK(SamplingConfig),
 }
 
+impl RolloutConfig {
+    /// How tokens are drawn; temperature 1 for beams, which are found by their probabilities.
+    pub(super) fn sampling(&self) -> SamplingConfig {
+        match self {
+            Self::Beam => SamplingConfig::default(),
+            Self::Sample(sampling) | Self::Dynamic(sampling) | Self::GumbelTopK(sampling) => {
+                *sampling
+            }
+        }
+    }
+}
+
 /// The rollouts of one prompt.
 #[derive(Debug)]
 pub(super) struct PromptGroup<'p> {
     /// What was asked.
     pub(super) prompt: &'p RlPrompt,
+    /// The group's name for random numbers: a prompt that comes twice in a step is drawn twice.
+    pub(super) key: u64,
     /// The prompt's tokens and the guide's.
     pub(super) ids: Vec<u32>,
     /// Codes of the target that were given away, flat.
@@ -99,19 +113,28 @@ impl PromptGroup<'_> {
 }
 
 impl Rl<'_> {
-    /// Draws a group for each prompt, hard prompts a second time behind their guides.
+    /// Draws a group for each prompt, hard prompts a second time after their guides.
     ///
-    /// The guide shrinks with `step`, from 0, of all.
+    /// The guide shrinks with `step`, from 0, of all. `times` counts how often each prompt was
+    /// drawn in this step.
     pub(super) fn groups<'p>(
         &self,
         model: &Decoder,
         prompts: &[&'p RlPrompt],
         step: usize,
+        times: &mut BTreeMap<u64, u64>,
     ) -> Result<Vec<PromptGroup<'p>>, TrainError> {
+        let mut key = |prompt: &Prompt| {
+            let times = times.entry(prompt.key()).or_default();
+            let key = prompt.key() ^ times.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17);
+            *times += 1;
+            key
+        };
         let mut groups: Vec<PromptGroup<'p>> = prompts
             .iter()
             .map(|prompt| PromptGroup {
                 prompt,
+                key: key(&prompt.prompt),
                 ids: prompt.prompt.ids.clone(),
                 guide: Vec::new(),
                 hard: false,
@@ -130,7 +153,9 @@ impl Rl<'_> {
         for group in &mut groups {
             group.hard = group.misses();
             let target = &group.prompt.target;
-            let guide = schedule.guide_len(step as u64, target.len());
+            // A suffix is no level.
+            let levels = target.len().min(self.spec.num_levels());
+            let guide = schedule.guide_len(step as u64, levels);
             let direct = group.prompt.prompt.mode == Mode::Direct;
             if direct && self.config.prefix_curriculum && group.hard && guide > 0 {
                 group.guide = target[..guide].to_vec();
@@ -177,7 +202,7 @@ impl Rl<'_> {
         let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
         let limit = thinker.longest_prompt();
         let prompts = TokenBatch::new(&ids, self.tokenizer.pad(), limit, model.device())?;
-        let keys: Vec<u64> = groups.iter().map(|group| group.prompt.prompt.key()).collect();
+        let keys: Vec<u64> = groups.iter().map(|group| group.key).collect();
         let found = thinker.rollouts(&prompts, &keys, self.config.group_size)?;
         for (group, rollouts) in groups.iter_mut().zip(found) {
             self.take(group, rollouts.iter().map(|rollout| &rollout.answer));
@@ -208,8 +233,9 @@ impl Rl<'_> {
             });
         };
         let prompts: Vec<&Prompt> = groups.iter().map(|group| &group.prompt.prompt).collect();
+        let keys: Vec<u64> = groups.iter().map(|group| group.key).collect();
         let seed = u64::from_le_bytes(seed.to_le_bytes());
-        let found = slates.draw(model, &prompts, sampling, seed, self.config.group_size)?;
+        let found = slates.draw(model, &prompts, &keys, sampling, seed, self.config.group_size)?;
         for (group, written) in groups.iter_mut().zip(found) {
             group.sids = vec![SemanticId::default(); written.len()];
             (group.slates, group.completions) =
@@ -265,7 +291,7 @@ impl Rl<'_> {
         let prompts = TokenBatch::new(&ids, self.tokenizer.pad(), limit, model.device())?;
         let guides: Vec<Vec<u32>> = groups.iter().map(|group| group.guide.clone()).collect();
         let guides: Vec<&[u32]> = guides.iter().map(Vec::as_slice).collect();
-        let keys: Vec<u64> = groups.iter().map(|group| group.prompt.prompt.key()).collect();
+        let keys: Vec<u64> = groups.iter().map(|group| group.key).collect();
         let conditions = Conditions { keys: &keys, ..Conditions::guided(&guides) };
         let size = self.config.group_size;
         let sampler = |sampling| Sampler {

@@ -20,12 +20,13 @@ pub(super) struct LearnedGroup<'g, 'p> {
     pub(super) group: &'g PromptGroup<'p>,
     /// Of each rollout.
     pub(super) advantages: &'g [f64],
-    /// Whether its rewards differ; others count in the denominators and are left out of the passes.
+    /// Whether the update acts on it: its rewards differ, or there is a KL penalty. Others count in the
+    /// denominators and are left out of the passes.
     pub(super) live: bool,
     /// Mean entropy of each rollout under the policy that wrote it, where the objective asks for it.
     pub(super) entropies: Vec<f64>,
     /// Log-probability of each scored token under the policy that wrote it; empty while that is the one
-    /// being trained, and where the group is not live.
+    /// being trained and where the group is not live. The first update that reads the group fills it.
     pub(super) old_logp: Vec<f64>,
     /// The same under the reference; empty where there is none, and where the group is not live.
     pub(super) reference_logp: Vec<f64>,
@@ -58,38 +59,59 @@ impl Rl<'_> {
     /// What the updates of a step need to know of its groups, computed once for all of them.
     pub(super) fn taught<'s, 'p>(
         &self,
-        model: &Decoder,
         reference: Option<&Decoder>,
         step: &'s Step<'p>,
         entropies: Vec<Vec<f64>>,
     ) -> Result<Vec<LearnedGroup<'s, 'p>>, TrainError> {
         let Step { groups, judged, .. } = step;
         let flat = &judged.advantages.flat_groups;
-        let live: Vec<bool> = (0..groups.len()).map(|index| !flat.contains(&index)).collect();
+        let penalised = self.config.needs_reference();
+        let live: Vec<bool> =
+            (0..groups.len()).map(|index| penalised || !flat.contains(&index)).collect();
         let teaching: Vec<&PromptGroup<'_>> =
             groups.iter().zip(&live).filter(|(_, live)| **live).map(|(group, _)| group).collect();
         let values = |of: Option<&Decoder>| match of {
             Some(policy) => self.values_by_group(policy, &teaching),
             None => Ok(Vec::new()),
         };
-        let several = self.config.updates_per_step() > 1;
-        let mut old = values(several.then_some(model))?.into_iter();
         let mut of_reference = values(reference)?.into_iter();
         let mut entropies = entropies.into_iter();
         let learned = groups.iter().zip(judged.segments.iter()).zip(live);
         let learned = learned.map(|((group, rollouts), live)| {
-            let (old_logp, reference_logp) =
-                if live { (old.next(), of_reference.next()) } else { (None, None) };
+            let reference_logp = if live { of_reference.next() } else { None };
             LearnedGroup {
                 group,
                 advantages: &judged.advantages.values[rollouts],
                 live,
                 entropies: entropies.next().unwrap_or_default(),
-                old_logp: old_logp.unwrap_or_default(),
+                old_logp: Vec::new(),
                 reference_logp: reference_logp.unwrap_or_default(),
             }
         });
         Ok(learned.collect())
+    }
+
+    /// Fills in the log-probabilities under the policy that wrote the rollouts, for the mini-batches
+    /// of `size` groups that are learned from after the policy has moved.
+    ///
+    /// The first update that moves it takes its own values instead, in [`update`](Self::update):
+    /// others, computed in other batches, differ by their rounding, which would decide what a bound
+    /// at a ratio of exactly 1 clips. These here are computed in the batches of the later updates.
+    pub(super) fn remember_policy(
+        &self,
+        model: &Decoder,
+        taught: &mut [LearnedGroup<'_, '_>],
+        size: usize,
+    ) -> Result<(), TrainError> {
+        let moves = |part: &&mut [LearnedGroup<'_, '_>]| part.iter().any(|group| group.live);
+        for part in taught.chunks_mut(size).filter(moves).skip(1) {
+            let live = part.iter().filter(|group| group.live).map(|learned| learned.group);
+            let mut old = self.values_by_group(model, &live.collect::<Vec<_>>())?.into_iter();
+            for (learned, old) in part.iter_mut().filter(|group| group.live).zip(old.by_ref()) {
+                learned.old_logp = old;
+            }
+        }
+        Ok(())
     }
 
     /// One update of step `number`, 0-based, from `groups`; returns what to watch and the gradient's norm. Where
@@ -97,19 +119,19 @@ impl Rl<'_> {
     pub(super) fn update(
         &self,
         learner: &mut Learner,
-        groups: &[LearnedGroup<'_, '_>],
+        groups: &mut [LearnedGroup<'_, '_>],
         entropy_target: Option<f64>,
         lr: f64,
         number: usize,
     ) -> Result<(Seen, f64), TrainError> {
         let lens = groups.iter().flat_map(|learned| learned.group.lens());
         let whole = StepSize::of(&Segments::from_lens(lens));
-        let live: Vec<&LearnedGroup<'_, '_>> = groups.iter().filter(|group| group.live).collect();
+        let mut live: Vec<_> = groups.iter_mut().filter(|group| group.live).collect();
         let mut seen = Seen::default();
         if live.is_empty() {
             return Ok((seen, 0.0));
         }
-        for part in live.chunks(self.config.micro_batch.max(1)) {
+        for part in live.chunks_mut(self.config.micro_batch.max(1)) {
             seen += self.backward(learner.model(), part, whole, entropy_target, number)?;
         }
         Ok((seen, learner.step(lr)?))
@@ -119,7 +141,7 @@ impl Rl<'_> {
     fn backward(
         &self,
         model: &Decoder,
-        part: &[&LearnedGroup<'_, '_>],
+        part: &mut [&mut LearnedGroup<'_, '_>],
         whole: StepSize,
         entropy_target: Option<f64>,
         number: usize,
@@ -131,17 +153,24 @@ impl Rl<'_> {
         let pass = scored.pass;
         let values = Vec::<f64>::try_from(pass.logp().to_kind(Kind::Double))?;
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
-            let part = part.iter().copied();
+            let part = part.iter().map(|learned| &**learned);
             return Err(self.diverged(part, number, "the log-probability of a token", *value));
+        }
+        // Before the policy has moved it is the one that wrote the rollouts.
+        let mut own = values.iter().copied();
+        for learned in part.iter_mut() {
+            let own: Vec<f64> = own.by_ref().take(learned.group.lens().sum()).collect();
+            if learned.old_logp.is_empty() {
+                learned.old_logp = own;
+            }
         }
         let advantages: Vec<f64> =
             part.iter().flat_map(|learned| learned.advantages).copied().collect();
         let old: Vec<f64> = part.iter().flat_map(|learned| &learned.old_logp).copied().collect();
-        let old = if old.is_empty() { &values } else { &old };
         let reference: Vec<f64> =
             part.iter().flat_map(|learned| &learned.reference_logp).copied().collect();
         let tokens = Segments::from_lens(part.iter().flat_map(|learned| learned.group.lens()));
-        let mut batch = RolloutBatch::new(&tokens, &values, old, &advantages)?;
+        let mut batch = RolloutBatch::new(&tokens, &values, &old, &advantages)?;
         if !reference.is_empty() {
             batch = batch.with_reference(&reference)?;
         }
@@ -153,7 +182,8 @@ impl Rl<'_> {
         }
         let entropies: Vec<f64> =
             part.iter().flat_map(|learned| &learned.entropies).copied().collect();
-        if let Some(target) = entropy_target {
+        if self.config.needs_entropies() {
+            let target = entropy_target.unwrap_or(f64::NEG_INFINITY);
             batch = batch.with_entropies(&entropies, target)?;
         }
         let objective = self.config.objective.objective(&batch, whole)?;
@@ -170,7 +200,7 @@ impl Rl<'_> {
     ) -> Result<CompletionPass<'m>, TrainError> {
         let batch = CompletionBatch::new(groups, self.tokenizer.pad(), model)?;
         let completions = batch.completions();
-        Ok(completion_pass(model, self.constraint, &completions, self.config.scoring)?)
+        Ok(completion_pass(model, self.constraint, &completions, self.config.law()?)?)
     }
 
     /// Mean entropy of each rollout, group by group.
@@ -216,7 +246,7 @@ impl Rl<'_> {
     ) -> Result<Vec<f64>, TrainError> {
         let batch = CompletionBatch::new(groups, self.tokenizer.pad(), model)?;
         let completions = batch.completions();
-        Ok(completion_entropy(model, self.constraint, &completions, self.config.scoring)?)
+        Ok(completion_entropy(model, self.constraint, &completions, self.config.law()?)?)
     }
 
     /// The same as numbers, without a graph.

@@ -1,10 +1,12 @@
 //! The samples of several tasks, in the words of each epoch.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use rayon::prelude::*;
 use sidereal_corpus::{
-    Chat, Cursor, ItemId, Mixture, Rendered, Row, Shard, Task, Tasks, TrainSet, Wording,
+    Chat, Cursor, ItemId, Mixture, Rendered, Row, Sample, Shard, Task, Tasks, TrainSet, Wording,
 };
 
 use super::lessons::{Epoch, Lessons};
@@ -13,6 +15,9 @@ use super::{MixtureConfig, SftConfig};
 use crate::TrainError;
 use crate::encode::Encoder;
 use crate::fold::Sequence;
+
+/// What could be rendered in one paraphrase can be in all, so this is met only where it cannot.
+const UNRENDERED: TrainError = TrainError::NoSamples { what: "a mixture of tasks" };
 
 /// Samples of several tasks, mixed as configured; each is rendered when its batch is asked for, in
 /// the paraphrase of its epoch.
@@ -24,9 +29,41 @@ pub struct MixedTasks<'a> {
     sources: Vec<Source>,
     mixture: Mixture,
     max_tokens: usize,
+    cuts: Cuts,
     size: NonZeroUsize,
     total: usize,
     seed: u64,
+}
+
+/// What became of the samples that were too long, in the epochs so far.
+#[derive(Debug, Default)]
+struct Cuts {
+    /// Without their earliest items.
+    shortened: AtomicUsize,
+    /// With a part of their answer left.
+    parts: AtomicUsize,
+    /// With nothing to learn left.
+    lost: AtomicUsize,
+}
+
+impl Cuts {
+    fn report(&self, epoch: usize, max_tokens: usize) {
+        let [shortened, parts, lost] =
+            [&self.shortened, &self.parts, &self.lost].map(|count| count.load(Relaxed));
+        if parts + lost > 0 {
+            tracing::warn!(
+                epoch,
+                max_tokens,
+                shortened,
+                parts,
+                lost,
+                "samples so far that were too long: shortened by their earliest items, cut within \
+                 their answer, without an answer left to learn; raise `mixture.max_tokens`"
+            );
+        } else if shortened > 0 {
+            tracing::info!(epoch, max_tokens, shortened, "samples lost their earliest items");
+        }
+    }
 }
 
 /// What a mixture of tasks is drawn from.
@@ -89,7 +126,8 @@ impl<'a> MixedTasks<'a> {
         sources.push(Source::Chats(data.chats.len()));
         let size = NonZeroUsize::new(sft.batch_size).unwrap_or(NonZeroUsize::MIN);
         let max_tokens = config.max_tokens;
-        let mut mixed = Self { data, sources, mixture, max_tokens, size, total: 0, seed };
+        let cuts = Cuts::default();
+        let mut mixed = Self { data, sources, mixture, max_tokens, cuts, size, total: 0, seed };
         for epoch in 0..sft.epochs {
             mixed.total += mixed.plan(epoch)?.len();
         }
@@ -107,9 +145,9 @@ impl<'a> MixedTasks<'a> {
         let MixedData { train, tasks, encoder, chats, .. } = self.data;
         let wording = Wording::Varied { seed: self.seed, epoch: epoch as u64 };
         let rendered = match &self.sources[row.source] {
-            Source::Folded(rows) => return Ok(rows[row.index].clone().cut(self.max_tokens)),
+            Source::Folded(rows) => return Ok(self.cut(rows[row.index].clone())),
             Source::Events(task, rows) => match train.sample(rows[row.index]) {
-                Some(sample) => tasks.event(*task, &sample, wording)?,
+                Some(sample) => return self.event(*task, sample, wording),
                 None => None,
             },
             Source::Items(task, rows) => tasks.item(*task, rows[row.index], wording)?,
@@ -118,9 +156,44 @@ impl<'a> MixedTasks<'a> {
                 chats.get(row.index).map(|chat| chat.render(number))
             }
         };
-        // What could be rendered in one paraphrase can be in all.
-        let sample = rendered.ok_or(TrainError::NoSamples { what: "a mixture of tasks" })?;
-        Ok(encoder.sequence(&sample)?.cut(self.max_tokens))
+        let sample = rendered.ok_or(UNRENDERED)?;
+        Ok(self.cut(encoder.sequence(&sample)?))
+    }
+
+    /// A sample of an event, with as many of its latest items as fit.
+    fn event(
+        &self,
+        task: Task,
+        mut sample: Sample<'_>,
+        wording: Wording,
+    ) -> Result<Sequence, TrainError> {
+        let MixedData { tasks, encoder, .. } = self.data;
+        let whole = sample.history.len();
+        loop {
+            let rendered = tasks.event(task, &sample, wording)?.ok_or(UNRENDERED)?;
+            let sequence = encoder.sequence(&rendered)?;
+            let (found, items) = (sequence.ids.len(), sample.history.len());
+            if found <= self.max_tokens || items <= 1 {
+                if items < whole {
+                    self.cuts.shortened.fetch_add(1, Relaxed);
+                }
+                return Ok(self.cut(sequence));
+            }
+            let keep = (items * self.max_tokens / found).clamp(1, items - 1);
+            sample.history = &sample.history[items - keep..];
+        }
+    }
+
+    /// The sequence up to the most tokens of a sample.
+    fn cut(&self, sequence: Sequence) -> Sequence {
+        let before = sequence.targets.len();
+        let cut = sequence.cut(self.max_tokens);
+        match cut.targets.len() {
+            0 if before > 0 => self.cuts.lost.fetch_add(1, Relaxed),
+            left if left < before => self.cuts.parts.fetch_add(1, Relaxed),
+            _ => 0,
+        };
+        cut
     }
 }
 
@@ -130,7 +203,11 @@ impl Lessons for MixedTasks<'_> {
         let len = plan.len();
         let batch = move |number: usize| {
             let rows = plan.get(number).map(Vec::as_slice).unwrap_or_default();
-            rows.par_iter().map(|row| self.sequence(*row, epoch)).collect()
+            let sequences = rows.par_iter().map(|row| self.sequence(*row, epoch)).collect();
+            if number + 1 == plan.len() {
+                self.cuts.report(epoch, self.max_tokens);
+            }
+            sequences
         };
         Ok(Epoch { len, total: self.total, batch: Box::new(batch) })
     }

@@ -36,8 +36,10 @@ pub struct MixtureConfig {
     /// from epoch to epoch. Range `0..`.
     #[serde(default)]
     pub chat: f64,
-    /// Tokens of a sample, at most: longer ones are cut at their end, and what is cut is not
-    /// learned. Range `2..`.
+    /// Tokens of a sample, at most. Samples of events that are longer lose their earliest items until
+    /// they fit; what is then still too long is cut at its end, and what is cut is not learned. The
+    /// log says how many samples of an epoch were shortened and how many lost a part of their answer.
+    /// Range `2..`.
     #[serde(default = "most_tokens")]
     pub max_tokens: usize,
 }

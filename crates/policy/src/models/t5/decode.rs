@@ -125,7 +125,8 @@ impl T5 {
         let own = Tensor::arange(past + len, (Kind::Int64, device)) - new.unsqueeze(1);
         let own = self.decoder.bias.of(&own)?.permute([2, 0, 1]).unsqueeze(1); // [H, 1, S, P + S]
         let on_branch = (own + causal_bias(past, len, device)).unsqueeze(1); // [H, 1, 1, S, P + S]
-        let before = Tensor::arange(cache.longest, (Kind::Int64, device)); // [T]
+        let padded = cache.prompt_mask.size().last().copied().unwrap_or(0);
+        let before = Tensor::arange(padded, (Kind::Int64, device)); // [T]
         let at = (cache.prompt_len.unsqueeze(1) + new).unsqueeze(2); // [U, S, 1]
         let distance = before - at; // [U, S, T]
         let on_prompt = self.decoder.bias.of(&distance)?.permute([0, 3, 1, 2]) + &cache.prompt_mask;

@@ -8,9 +8,10 @@ use sidereal_policy::Decoder;
 use super::{Workshop, rendered_of};
 use crate::TrainError;
 use crate::fold::Sequence;
+use crate::lengths::check_lengths;
 use crate::observe::Observer;
 use crate::pipeline::Pipeline;
-use crate::sft::{Histories, MixedData, MixedTasks, Sft, SftConfig, SftData};
+use crate::sft::{Histories, MixedData, MixedTasks, MixtureConfig, Sft, SftConfig, SftData};
 
 impl Pipeline<'_> {
     /// Supervised fine-tuning.
@@ -35,7 +36,11 @@ impl Pipeline<'_> {
             seed: self.recipe.seed,
             checkpoints: &workshop.checkpoints,
         };
+        let positions = model.config().max_position_embeddings;
         if let Some(mixture) = &config.mixture {
+            // Rows are shortened to what the model can read.
+            let max_tokens = mixture.max_tokens.min(positions);
+            let mixture = &MixtureConfig { max_tokens, ..mixture.clone() };
             let data = MixedData {
                 train,
                 tasks,
@@ -52,6 +57,9 @@ impl Pipeline<'_> {
             alignment.extend(sequences(Task::SidToTitle)?);
         }
         let plain = sequences(Task::NextItem)?;
+        let named = plain.iter().chain(&alignment);
+        let named = named.filter_map(|row| Some((*row.samples.last()?, row.ids.len(), positions)));
+        check_lengths(workshop.stage, named)?;
         let next_item = |epoch: usize| {
             if config.augment.is_off() {
                 Ok(plain.clone())

@@ -1,0 +1,98 @@
+//! The law that the tokens of completions are scored under.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::Target;
+use crate::PolicyError;
+use crate::decode::{SamplingConfig, Scoring};
+
+/// The distribution that the log-probabilities of completions are taken from.
+///
+/// ```text
+/// log p(t) = z[t]/T − log Σ_v exp(z[v]/T)        T of words or of codes; v as `scoring` says
+/// ```
+/// Gradients of a policy's expected reward need the law that drew the rollouts: what is drawn at a
+/// temperature must be scored at it. Cuts (top-k, top-p) cannot be scored:
+/// [`TokenLaw::of_draws`] refuses them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TokenLaw {
+    /// What a code's probability is a share of.
+    pub scoring: Scoring,
+    /// Divisor of the logits of [words](Target::Word). Above 0.
+    pub words: f64,
+    /// Divisor of the logits of [codes](Target::Code). Above 0.
+    pub codes: f64,
+}
+
+impl From<Scoring> for TokenLaw {
+    /// The model's own law: temperature 1.
+    fn from(scoring: Scoring) -> Self {
+        Self { scoring, words: 1.0, codes: 1.0 }
+    }
+}
+
+impl TokenLaw {
+    /// The law of words drawn by `words` and codes drawn by `codes`.
+    ///
+    /// Under [`Scoring::Renormalised`] it is the law of a [`Sampler`](crate::Sampler)'s draws. Under
+    /// [`Scoring::Full`] the draws come from the legal codes alone and the probabilities are shares
+    /// of the whole vocabulary, as in the code that the papers of this field publish.
+    ///
+    /// # Errors
+    /// [`PolicyError::Unsupported`] for a temperature of 0 and for cuts: what they leave out has no
+    /// log-probability, and what they keep would be scored by another law than the one it was drawn
+    /// from.
+    pub fn of_draws(
+        scoring: Scoring,
+        words: SamplingConfig,
+        codes: SamplingConfig,
+    ) -> Result<Self, PolicyError> {
+        Ok(Self { scoring, words: scored_temperature(words)?, codes: scored_temperature(codes)? })
+    }
+
+    /// States `[N, D]` whose logits are those of `states` over each target's temperature.
+    pub(super) fn tempered(
+        &self,
+        states: Tensor,
+        targets: &[Target],
+    ) -> Result<Tensor, PolicyError> {
+        let one = |temperature: f64| (temperature - 1.0).abs() < f64::EPSILON;
+        if one(self.words) && one(self.codes) {
+            return Ok(states);
+        }
+        // Logits are linear in the states.
+        let inverse: Vec<f64> = targets
+            .iter()
+            .map(|target| match target {
+                Target::Word(_) => 1.0 / self.words,
+                Target::Code { .. } => 1.0 / self.codes,
+            })
+            .collect();
+        let inverse = Tensor::from_slice(&inverse).to_device(states.device());
+        Ok(states.f_mul(&inverse.to_kind(states.kind()).unsqueeze(1))?)
+    }
+}
+
+/// The temperature of draws that can be scored.
+fn scored_temperature(sampling: SamplingConfig) -> Result<f64, PolicyError> {
+    let refuse = |field, found, expected| Err(PolicyError::Unsupported { field, found, expected });
+    if let Some(k) = sampling.top_k() {
+        let expected = "no top_k: draws that are learned from must come from a law that can be \
+                        scored, and a cut cannot";
+        return refuse("top_k", k.to_string(), expected);
+    }
+    // A cut at 1 leaves everything.
+    if let Some(p) = sampling.top_p().filter(|p| *p < 1.0) {
+        let expected = "no top_p below 1: draws that are learned from must come from a law that \
+                        can be scored, and a cut cannot";
+        return refuse("top_p", p.to_string(), expected);
+    }
+    let temperature = sampling.temperature();
+    if temperature > 0.0 {
+        return Ok(temperature);
+    }
+    let expected = "a temperature above 0: the most probable answer alone teaches nothing";
+    refuse("temperature", temperature.to_string(), expected)
+}

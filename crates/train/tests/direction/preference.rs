@@ -1,0 +1,73 @@
+//! Preferences: the chosen answer gains on the rejected ones.
+
+use sidereal_corpus::ItemId;
+use sidereal_policy::{CompletionToken, Scoring, code_targets};
+use sidereal_rl::Sdpo;
+use sidereal_train::{
+    Binding, Checkpoints, Mode, Preference, PreferenceConfig, PreferenceTraining,
+};
+
+use crate::shop::{Log, Shop, constant};
+
+#[test]
+fn margins_rise_and_the_likelihoods_of_both_sides_are_logged() {
+    let shop = Shop::new();
+    let answer = |item: ItemId| -> Vec<CompletionToken> {
+        let flat = shop.catalog.spec().tokens(shop.catalog.sid(item).unwrap()).unwrap();
+        let targets = code_targets(shop.constraint.trie(), &[], &flat).unwrap();
+        targets.into_iter().map(CompletionToken::Scored).collect()
+    };
+    let target = shop.least(&shop.model(3), &Shop::prompt(0, ItemId(0), Mode::Direct));
+    let prompt = Shop::prompt(0, target, Mode::Direct);
+    let others = (0..9).map(ItemId).filter(|item| *item != target);
+    let before = shop.probabilities(&shop.model(3), &prompt);
+    for reference_free in [false, true] {
+        for negatives in [1, 3, 8] {
+            let rejected = others.clone().take(negatives).map(answer).collect();
+            let pair = Preference { prompt: prompt.clone(), chosen: answer(target), rejected };
+            let loss = Sdpo::new(0.3).unwrap();
+            let loss = if reference_free { loss.reference_free() } else { loss };
+            let config = PreferenceConfig {
+                steps: 20,
+                pairs_per_step: 1,
+                loss,
+                scoring: Scoring::Renormalised,
+                optim: constant(2e-3),
+                validate_every: 20,
+                ..PreferenceConfig::default()
+            };
+            let dir = tempfile::tempdir().unwrap();
+            let training = PreferenceTraining {
+                stage: "sdpo",
+                config: &config,
+                constraint: &shop.constraint,
+                pad: 0,
+                seed: 1,
+                batch_size: 8,
+                checkpoints: &Checkpoints::new(dir.path(), Binding::new()),
+            };
+            let mut log = Log::default();
+            let valid = [prompt.clone()];
+            let model = training.run(shop.model(3), &[pair], &valid, &mut log).unwrap();
+            let what = format!("{negatives} negatives, reference-free {reference_free}");
+            let ends = |name: &str| {
+                let values = log.values(name);
+                assert_eq!(values.len(), 20, "{what}: {name}");
+                (values[0], values[19])
+            };
+            let (first, last) = ends("margin");
+            assert!(last > first + 0.3, "{what}: margin {first} to {last}");
+            let (first, last) = ends("loss");
+            assert!(last < first, "{what}: loss {first} to {last}");
+            let (chosen, rejected) = (ends("chosen_logp"), ends("rejected_logp"));
+            assert!(
+                chosen.1 - chosen.0 > rejected.1 - rejected.0,
+                "{what}: {chosen:?} {rejected:?}"
+            );
+            // The log tells the probabilities: that of the chosen answer before the first step.
+            assert!((chosen.0.exp() - before[&target]).abs() < 1e-4, "{what}: {chosen:?}");
+            let after = shop.probabilities(&model, &prompt)[&target];
+            assert!(after > 1.5 * before[&target], "{what}: {before:?} to {after}");
+        }
+    }
+}
