@@ -58,6 +58,7 @@ mod evaluate;
 mod files;
 mod fold;
 mod learner;
+mod number;
 mod observe;
 mod optim;
 mod pipeline;
