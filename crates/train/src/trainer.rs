@@ -48,6 +48,9 @@ struct Progress<S> {
     cursor: Cursor,
     /// NDCG@10 of the best weights so far.
     best: f64,
+    /// After which step they stood so; 0 is the policy that came in. Older checkpoints do not say.
+    #[serde(default)]
+    best_step: Option<usize>,
     method: S,
 }
 
@@ -79,18 +82,19 @@ impl Trainer<'_> {
         let (mut step, cursor, mut best) = if let Some((found, tensors)) = resumed {
             method.restore(found.method, &tensors)?;
             tracing::info!(stage = self.stage, step = found.step, "resumed");
-            (found.step, found.cursor, found.best)
+            (found.step, found.cursor, (found.best, found.best_step))
         } else {
             let ndcg = method.ndcg(learner.model())?;
             tracing::info!(stage = self.stage, step = 0, ndcg, "validated");
             method.begin(learner.model(), observer)?;
-            self.save(&learner, method, 0, Cursor::default(), ndcg)?;
-            (0, Cursor::default(), ndcg)
+            let best = (ndcg, Some(0));
+            self.save(&learner, method, 0, Cursor::default(), best)?;
+            (0, Cursor::default(), best)
         };
         observer.on_resume(self.stage, step);
         if step == 0 {
             let start = Record::new(self.stage, 0, self.steps);
-            observer.on_record(&start.with("valid_ndcg", best));
+            observer.on_record(&start.with("valid_ndcg", best.0));
         }
         let mut order = Shuffle::resume(self.num_prompts, self.seed, cursor);
         while step < self.steps {
@@ -104,8 +108,8 @@ impl Trainer<'_> {
                 let ndcg = method.ndcg(learner.model())?;
                 record = record.with("valid_ndcg", ndcg);
                 tracing::info!(stage = self.stage, step, ndcg, "validated");
-                if ndcg > best {
-                    best = ndcg;
+                if ndcg > best.0 {
+                    best = (ndcg, Some(step));
                     learner.keep();
                 }
             }
@@ -123,9 +127,9 @@ impl Trainer<'_> {
         method: &M,
         step: usize,
         cursor: Cursor,
-        best: f64,
+        (best, best_step): (f64, Option<usize>),
     ) -> Result<(), TrainError> {
-        let state = Progress { step, cursor, best, method: method.state() };
+        let state = Progress { step, cursor, best, best_step, method: method.state() };
         learner.save(self.checkpoints, step, &state, method.tensors())
     }
 }
