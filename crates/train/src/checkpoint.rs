@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use sidereal_files::{FolderLock, move_folder};
-use sidereal_policy::{Weights, read_safetensors, write_safetensors};
+use sidereal_policy::{PolicyError, Weights, read_safetensors, write_safetensors};
+use tch::Tensor;
 
 use crate::TrainError;
 use crate::files::{io, read_json, write_json};
@@ -204,7 +205,7 @@ impl Checkpoints {
 pub(crate) fn prefixed<'a>(
     prefix: &'a str,
     weights: &'a Weights,
-) -> impl Iterator<Item = (String, tch::Tensor)> + 'a {
+) -> impl Iterator<Item = (String, Tensor)> + 'a {
     weights.iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor.detach()))
 }
 
@@ -223,23 +224,38 @@ pub(crate) fn copies(weights: &Weights) -> Weights {
     prefixed("", weights).map(|(name, weight)| (name, weight.copy())).collect()
 }
 
-/// Overwrites weights in place.
+/// Overwrites weights in place by those of a checkpoint, which has all of them in the same shapes.
 pub(crate) fn copy_into(weights: &Weights, from: &Weights) -> Result<(), TrainError> {
     let _guard = tch::no_grad_guard();
     for (name, weight) in weights {
-        let source = from.get(name).ok_or_else(|| sidereal_policy::PolicyError::MissingTensor {
+        let source = from.get(name).ok_or_else(|| PolicyError::MissingTensor {
             path: "checkpoint".into(),
             name: name.clone(),
         })?;
+        same_shape(name, source, weight)?;
         weight.detach().f_copy_(source)?;
     }
     Ok(())
 }
 
+/// Accepts a tensor of a checkpoint that has the shape of the one that it overwrites: a smaller one would
+/// be repeated to fill it.
+pub(crate) fn same_shape(name: &str, found: &Tensor, needed: &Tensor) -> Result<(), PolicyError> {
+    let (found, expected) = (found.size(), needed.size());
+    if found == expected {
+        return Ok(());
+    }
+    Err(PolicyError::TensorShape {
+        path: "checkpoint".into(),
+        name: name.to_owned(),
+        found,
+        expected,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Tensor;
 
     fn binding(catalog: &str) -> Binding {
         Binding::from([("catalogue".to_owned(), catalog.to_owned())])
@@ -302,6 +318,17 @@ mod tests {
         }
         drop(first);
         assert_eq!(second.load::<usize>().unwrap().unwrap().0, 1);
+    }
+
+    #[test]
+    fn a_weight_of_another_shape_is_refused_by_name_and_not_repeated() {
+        let of = |values: &[f32]| Weights::from([("w".to_owned(), Tensor::from_slice(values))]);
+        let weights = of(&[1.0, 2.0, 3.0]);
+        let error = copy_into(&weights, &of(&[7.0])).unwrap_err().to_string();
+        assert!(error.contains("`w` has shape [1]"), "{error}");
+        assert!(copy_into(&weights, &Weights::new()).unwrap_err().to_string().contains("`w`"));
+        copy_into(&weights, &of(&[7.0, 8.0, 9.0])).unwrap();
+        assert_eq!(Vec::<f32>::try_from(&weights["w"]).unwrap(), [7.0, 8.0, 9.0]);
     }
 
     #[test]

@@ -87,6 +87,12 @@ pub enum TrainError {
     /// A checkpoint that was written for something else.
     #[error("checkpoint `{}` belongs to another {part}: found {found}, needed {needed}", path.display())]
     Binding { path: PathBuf, part: String, found: String, needed: String },
+    /// The state of an optimiser with a number of steps that is none.
+    #[error(
+        "the optimiser's state has {found:?} in place of a number of steps: it is damaged; go on from an \
+         earlier checkpoint, or delete them all to train the stage anew"
+    )]
+    OptimiserSteps { found: Vec<i64> },
     /// A stage without anything to learn from or to evaluate.
     #[error("{what} has no samples")]
     NoSamples { what: &'static str },
