@@ -43,7 +43,9 @@ fn main() -> anyhow::Result<()> {
         let mut text = Table::new();
         text.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(&table.header);
         text.add_rows(&table.rows);
-        println!("{}\n{text}\n", table.caption);
+        println!("{}\n{text}", table.caption);
+        table.notes.iter().for_each(|note| println!("{note}"));
+        println!();
         found.blocks().into_iter().for_each(|block| page.push(block));
     }
     if let Some(path) = args.page {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use sidereal::corpus::SampleId;
@@ -124,4 +125,40 @@ fn a_reinforcement_that_goes_astray_stops_and_names_its_step_samples_and_checkpo
     assert_names(&kl, &["singer/checkpoints/0000000"]);
     let entropy = run(|config| config.min_entropy = 100.0);
     assert_names(&entropy, &["singer", "at step 1", "the entropy of a token", "samples u"]);
+}
+
+/// Puts a NaN into the first number of a tensor of a file.
+fn spoil(path: &Path, tensor: &str) {
+    let mut bytes = fs::read(path).unwrap();
+    let len = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + len]).unwrap();
+    let at = header[tensor]["data_offsets"][0].as_u64().unwrap();
+    let at = 8 + len + usize::try_from(at).unwrap();
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_weight_that_is_not_a_number_stops_every_kind_of_training_by_stage_and_step() {
+    let dir = TempDir::new().unwrap();
+    let dataset = shop::dataset(dir.path());
+    let mut recipe = shop::recipe();
+    recipe.stages.retain(|stage| ["sft", "singer", "sdpo"].contains(&stage.name.as_str()));
+    recipe.stages[2].from = Some("sft".to_owned());
+    let out = dir.path().join("run");
+    for (stage, found) in [
+        ("sft", "sft diverged at step 3: the loss is NaN"),
+        ("singer", "singer diverged at step 2: a weight is NaN"),
+        ("sdpo", "sdpo diverged at step 2: a weight is NaN"),
+    ] {
+        let mut kill = shop::Kill { stage, step: 3 };
+        let killed = AssertUnwindSafe(|| run(&recipe, &dataset, &out, &mut kill));
+        assert!(catch_unwind(killed).is_err());
+        let state = out.join(stage).join("checkpoints/00000002/state.safetensors");
+        let whole = fs::read(&state).unwrap();
+        spoil(&state, "weight.model.norm.weight");
+        let error = run(&recipe, &dataset, &out, &mut |_: &Record| {}).unwrap_err();
+        assert_names(&words(&error), &[found]);
+        fs::write(&state, whole).unwrap();
+    }
 }

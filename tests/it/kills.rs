@@ -2,6 +2,7 @@
 //! had been.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use sidereal::train::{Pipeline, Recipe, Record, Training};
 
+use crate::pipeline::run;
 use crate::shop;
 
 const OUT: &str = "SIDEREAL_TEST_RUN";
@@ -96,4 +98,25 @@ fn twenty_kills_leave_no_trace() {
         let read = |out: &Path| fs::read(out.join(file)).unwrap();
         assert!(read(&broken) == read(&whole), "{file} differs");
     }
+}
+
+#[test]
+fn a_second_start_is_refused_while_the_first_is_under_way_and_goes_on_after_its_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let mut first = start(&out);
+    while logged(&out) == 0 {
+        assert!(first.try_wait().unwrap().is_none(), "ended before the first step");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let dataset = shop::dataset(dir.path());
+    let recipe = recipe();
+    let error = run(&recipe, &dataset, &out, &mut |_: &Record| {}).unwrap_err().to_string();
+    let named = format!("the folder `{}` is in use by another process", out.display());
+    assert!(error.contains(&named), "{error}");
+    first.kill().unwrap(); // SIGKILL
+    first.wait().unwrap();
+    let mut kill = shop::Kill { stage: "singer", step: 1 };
+    let again = AssertUnwindSafe(|| run(&recipe, &dataset, &out, &mut kill));
+    assert!(catch_unwind(again).is_err(), "the second start reaches the second stage");
 }

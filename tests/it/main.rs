@@ -3,6 +3,7 @@
 
 mod damaged;
 mod domains;
+mod folders;
 mod kills;
 mod pipeline;
 mod reasoning;

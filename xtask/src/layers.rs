@@ -10,19 +10,21 @@ use crate::workspace::cargo;
 
 /// Every crate with the crates of ours that it may depend on, lowest first. Optional, build and
 /// development dependencies count.
-const ALLOWED: [(&str, &[&str]); 12] = [
-    ("sidereal-sid", &[]),
+const ALLOWED: [(&str, &[&str]); 13] = [
+    ("sidereal-files", &[]),
+    ("sidereal-sid", &["sidereal-files"]),
     ("sidereal-device", &[]),
-    ("sidereal-page", &[]),
+    ("sidereal-page", &["sidereal-files"]),
     ("sidereal-metrics", &["sidereal-page"]),
-    ("sidereal-quantizer", &["sidereal-sid", "sidereal-device", "sidereal-page"]),
-    ("sidereal-corpus", &["sidereal-sid", "sidereal-page"]),
+    ("sidereal-quantizer", &["sidereal-files", "sidereal-sid", "sidereal-device", "sidereal-page"]),
+    ("sidereal-corpus", &["sidereal-files", "sidereal-sid", "sidereal-page"]),
     ("sidereal-rl", &["sidereal-sid"]),
-    ("sidereal-policy", &["sidereal-sid", "sidereal-device"]),
+    ("sidereal-policy", &["sidereal-files", "sidereal-sid", "sidereal-device"]),
     ("sidereal-baselines", &["sidereal-sid", "sidereal-corpus", "sidereal-metrics"]),
     (
         "sidereal-train",
         &[
+            "sidereal-files",
             "sidereal-sid",
             "sidereal-page",
             "sidereal-metrics",
@@ -36,6 +38,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     (
         "sidereal",
         &[
+            "sidereal-files",
             "sidereal-sid",
             "sidereal-device",
             "sidereal-page",
@@ -52,7 +55,8 @@ const ALLOWED: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates that build, with default features, and test without libtorch.
-pub(crate) const PURE: [&str; 7] = [
+pub(crate) const PURE: [&str; 8] = [
+    "sidereal-files",
     "sidereal-sid",
     "sidereal-page",
     "sidereal-metrics",

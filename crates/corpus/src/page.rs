@@ -35,6 +35,7 @@ impl Prepared {
                     .iter()
                     .map(|(kind, count)| vec![kind.to_string(), count.to_string()])
                     .collect(),
+                ..Table::default()
             });
         }
         page.push(lengths(&self.dataset));
@@ -54,6 +55,7 @@ fn pairs(caption: &str, text: &str) -> Table {
         caption: caption.to_owned(),
         header: ["", "value"].map(str::to_owned).to_vec(),
         rows: text.lines().map(cells).collect(),
+        ..Table::default()
     }
 }
 
@@ -63,6 +65,7 @@ fn samples(report: &Report) -> Table {
         caption: "Samples".to_owned(),
         header: ["set", "samples"].map(str::to_owned).to_vec(),
         rows: sets.map(|(set, count)| vec![(*set).to_owned(), count.to_string()]).collect(),
+        ..Table::default()
     }
 }
 
@@ -75,6 +78,7 @@ fn steps(report: &Report) -> Table {
         caption: "Taken away".to_owned(),
         header: ["filter", "interactions", "users", "items"].map(str::to_owned).to_vec(),
         rows: report.steps.iter().map(row).collect(),
+        ..Table::default()
     }
 }
 

@@ -78,6 +78,6 @@ pub use metric::Metric;
 pub use placement::{Placement, rank_of};
 pub use protocol::{Candidates, Chains, Level, Protocol, ScoreKind, SeenItems, Split};
 pub use ranking::{RankHistogram, hit_rate, mrr, ndcg};
-pub use report::{MetricValue, Report, Row};
+pub use report::{MetricValue, Note, Report, Row};
 pub use run::{Outcome, RankingRun, Run, SamplingRun};
 pub use sampling::{Draws, best_of_k, pass_at_k};

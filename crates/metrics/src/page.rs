@@ -23,24 +23,26 @@ impl Report {
                     .into_iter()
                     .chain(names.clone())
                     .collect(),
-                rows: group.iter().map(|row| table_row(row, &metrics)).collect(),
+                rows: group.iter().map(|row| self.table_row(row, &metrics)).collect(),
+                notes: self.footnotes(&group),
             });
             let series = group.iter().map(|row| BarSeries {
-                name: row.system.clone(),
+                name: self.shown(&row.system),
                 bars: metrics.iter().map(|metric| row.get(*metric).map(bar)).collect(),
             });
             let series = series.collect();
             page.push(BarPlot { caption, y_axis: String::new(), groups: names, series });
         }
     }
-}
 
-fn table_row(row: &Row, metrics: &[Metric]) -> Vec<String> {
-    let cell = |metric: &Metric| row.get(*metric).map(MetricValue::to_string).unwrap_or_default();
-    [row.system.clone(), row.protocol.decoding()]
-        .into_iter()
-        .chain(metrics.iter().map(cell))
-        .collect()
+    fn table_row(&self, row: &Row, metrics: &[Metric]) -> Vec<String> {
+        let cell =
+            |metric: &Metric| row.get(*metric).map(MetricValue::to_string).unwrap_or_default();
+        [self.shown(&row.system), row.protocol.decoding()]
+            .into_iter()
+            .chain(metrics.iter().map(cell))
+            .collect()
+    }
 }
 
 fn bar(entry: &MetricValue) -> Bar {
@@ -52,7 +54,7 @@ mod tests {
     use sidereal_page::Block;
 
     use super::*;
-    use crate::{Candidates, Interval, Level, Protocol, ScoreKind, SeenItems, Split};
+    use crate::{Candidates, Interval, Level, Note, Protocol, ScoreKind, SeenItems, Split};
 
     fn row(system: &str, seen_items: SeenItems) -> Row {
         let protocol = Protocol {
@@ -76,15 +78,20 @@ mod tests {
         report.push(row("one", SeenItems::Kept)).unwrap();
         report.push(row("two", SeenItems::Removed)).unwrap();
         report.push(row("three", SeenItems::Kept)).unwrap();
+        let (mark, text) = ("= one".to_owned(), "Nothing was better.".to_owned());
+        report.push_note(Note { system: "three".to_owned(), mark, text });
         let mut page = Page::new("metrics");
         report.push_to(&mut page);
-        let [Block::Table(table), Block::Bars(bars), Block::Table(_), Block::Bars(_)] =
+        let [Block::Table(table), Block::Bars(bars), Block::Table(other), Block::Bars(_)] =
             page.blocks.as_slice()
         else {
             panic!("{:?}", page.blocks)
         };
         assert_eq!(table.header, ["system", "decoding", "HR@5"]);
-        assert_eq!(table.rows[1], ["three", "score per item", "0.5000 [0.2500, 0.7500]"]);
+        assert_eq!(table.notes, ["(= one): Nothing was better."]);
+        assert_eq!(bars.series[1].name, "three (= one)");
+        assert_eq!(table.rows[1], ["three (= one)", "score per item", "0.5000 [0.2500, 0.7500]"]);
+        assert!(other.notes.is_empty());
         assert_eq!(bars.series[0].bars, [Some(Bar { value: 0.5, interval: Some((0.25, 0.75)) })]);
     }
 }

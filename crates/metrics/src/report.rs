@@ -35,9 +35,22 @@ pub struct Row {
     pub values: Vec<MetricValue>,
 }
 
+/// What a reader of a system's numbers has to know besides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// The system's name in the rows.
+    pub system: String,
+    /// What is put after the name wherever it is shown, in parentheses.
+    pub mark: String,
+    /// What the mark means: one sentence, under each table that shows it.
+    pub text: String,
+}
+
 /// Rows of systems, none of them impossible.
 ///
-/// Displays as text: one table for each group of comparable protocols, then the paired tests.
+/// Displays as text: one table for each group of comparable protocols, the notes on its systems under
+/// it, then the paired tests.
 /// Reading a report from JSON repeats every check of [`push`](Self::push).
 ///
 /// ```
@@ -68,6 +81,7 @@ pub struct Row {
 pub struct Report {
     rows: Vec<Row>,
     comparisons: Vec<Comparison>,
+    notes: Vec<Note>,
 }
 
 /// A paired test between two of a report's systems.
@@ -86,6 +100,8 @@ struct RawReport {
     rows: Vec<Row>,
     #[serde(default)]
     comparisons: Vec<Comparison>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<Note>,
 }
 
 impl Report {
@@ -119,6 +135,36 @@ impl Report {
         self.comparisons.push(Comparison { system, against, metric, test });
     }
 
+    /// Adds a note on a system, which may have several.
+    pub fn push_note(&mut self, note: Note) {
+        self.notes.push(note);
+    }
+
+    /// The notes, in the order they were added.
+    #[must_use]
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// A system's name with the marks of its notes: `NAME (MARK)`.
+    #[must_use]
+    pub fn shown(&self, system: &str) -> String {
+        let notes = self.notes.iter().filter(|note| note.system == system);
+        notes.fold(system.to_owned(), |name, note| format!("{name} ({})", note.mark))
+    }
+
+    /// What the marks of these rows mean, each once.
+    pub(crate) fn footnotes(&self, rows: &[&Row]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for note in &self.notes {
+            let line = format!("({}): {}", note.mark, note.text);
+            if rows.iter().any(|row| row.system == note.system) && !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        lines
+    }
+
     /// The rows, in the order they were added.
     #[must_use]
     pub fn rows(&self) -> &[Row] {
@@ -139,6 +185,30 @@ impl Report {
             }
         }
         groups
+    }
+
+    /// Rows of comparable protocols as text.
+    fn table(&self, group: &[&Row]) -> Table {
+        let mut metrics: Vec<Metric> = Vec::new();
+        for entry in group.iter().flat_map(|row| &row.values) {
+            if !metrics.contains(&entry.metric) {
+                metrics.push(entry.metric);
+            }
+        }
+        let mut table = Table::new();
+        table.load_preset(presets::ASCII_MARKDOWN);
+        let head = ["system".to_owned(), "decoding".to_owned()];
+        table.set_header(head.into_iter().chain(metrics.iter().map(Metric::to_string)));
+        for row in group {
+            let head = [self.shown(&row.system), row.protocol.decoding()];
+            let cell = |metric: &Metric| row.get(*metric).map(MetricValue::to_string);
+            let cells = metrics.iter().map(|metric| cell(metric).unwrap_or_default());
+            table.add_row(head.into_iter().chain(cells));
+        }
+        for column in table.column_iter_mut().skip(2) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
     }
 }
 
@@ -165,11 +235,13 @@ impl fmt::Display for Report {
         for (i, group) in self.groups().into_iter().enumerate() {
             if let Some(first) = group.first() {
                 writeln!(f, "{}{}", if i == 0 { "" } else { "\n" }, first.protocol)?;
-                writeln!(f, "{}", table(&group))?;
+                writeln!(f, "{}", self.table(&group))?;
+                self.footnotes(&group).iter().try_for_each(|line| writeln!(f, "{line}"))?;
             }
         }
         for (i, Comparison { system, against, metric, test }) in self.comparisons.iter().enumerate()
         {
+            let (system, against) = (self.shown(system), self.shown(against));
             writeln!(
                 f,
                 "{}{system} − {against}: {metric} {:+.4} [{:+.4}, {:+.4}], p = {:.3}, {} users",
@@ -185,42 +257,21 @@ impl fmt::Display for Report {
     }
 }
 
-fn table(group: &[&Row]) -> Table {
-    let mut metrics: Vec<Metric> = Vec::new();
-    for entry in group.iter().flat_map(|row| &row.values) {
-        if !metrics.contains(&entry.metric) {
-            metrics.push(entry.metric);
-        }
-    }
-    let mut table = Table::new();
-    table.load_preset(presets::ASCII_MARKDOWN);
-    let head = ["system".to_owned(), "decoding".to_owned()];
-    table.set_header(head.into_iter().chain(metrics.iter().map(Metric::to_string)));
-    for row in group {
-        let head = [row.system.clone(), row.protocol.decoding()];
-        let cell = |metric: &Metric| row.get(*metric).map(MetricValue::to_string);
-        let cells = metrics.iter().map(|metric| cell(metric).unwrap_or_default());
-        table.add_row(head.into_iter().chain(cells));
-    }
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
 impl TryFrom<RawReport> for Report {
     type Error = MetricError;
 
     fn try_from(raw: RawReport) -> Result<Self, MetricError> {
-        let mut report = Self { rows: Vec::new(), comparisons: raw.comparisons };
-        raw.rows.into_iter().try_for_each(|row| report.push(row))?;
+        let RawReport { rows, comparisons, notes } = raw;
+        let mut report = Self { rows: Vec::new(), comparisons, notes };
+        rows.into_iter().try_for_each(|row| report.push(row))?;
         Ok(report)
     }
 }
 
 impl From<Report> for RawReport {
     fn from(report: Report) -> Self {
-        Self { rows: report.rows, comparisons: report.comparisons }
+        let Report { rows, comparisons, notes } = report;
+        Self { rows, comparisons, notes }
     }
 }
 
@@ -270,6 +321,39 @@ leave-one-out test, all items, seen items removed, item level, 10 users
 | two    | score per item | 0.2000 [0.1900, 0.2100] |
 ";
         assert_eq!(report.to_string(), expected);
+    }
+
+    #[test]
+    fn a_note_marks_its_system_and_is_told_under_each_table_that_has_it() {
+        let mut report = Report::default();
+        report.push(row("one", SeenItems::Kept, &[("HR@10", 0.1)])).unwrap();
+        report.push(row("two", SeenItems::Kept, &[("HR@10", 0.1)])).unwrap();
+        report.push(row("one", SeenItems::Removed, &[("HR@10", 0.2)])).unwrap();
+        let plain = serde_json::to_string(&report).unwrap();
+        assert!(!plain.contains("notes"), "{plain}");
+        let interval = Interval { low: 0.0, high: 0.0, level: 0.95 };
+        let test = PairedTest { difference: 0.0, interval, p_value: 1.0, num_users: 10 };
+        report.push_comparison("two", "one", "HR@10".parse().unwrap(), test);
+        let (mark, text) = ("= one".to_owned(), "Nothing was better.".to_owned());
+        report.push_note(Note { system: "two".to_owned(), mark, text });
+        let expected = "\
+leave-one-out test, all items, seen items kept, item level, 10 users
+| system      | decoding       |                   HR@10 |
+|-------------|----------------|-------------------------|
+| one         | score per item | 0.1000 [0.0900, 0.1100] |
+| two (= one) | score per item | 0.1000 [0.0900, 0.1100] |
+(= one): Nothing was better.
+
+leave-one-out test, all items, seen items removed, item level, 10 users
+| system | decoding       |                   HR@10 |
+|--------|----------------|-------------------------|
+| one    | score per item | 0.2000 [0.1900, 0.2100] |
+
+two (= one) − one: HR@10 +0.0000 [+0.0000, +0.0000], p = 1.000, 10 users
+";
+        assert_eq!(report.to_string(), expected);
+        let json = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
     }
 
     #[test]

@@ -18,6 +18,7 @@ fn main() -> Result<(), PageError> {
             ["blue", "0.6"].map(String::from).into(),
             ["red", "0.4"].map(String::from).into(),
         ],
+        notes: vec!["Shares of what was counted.".into()],
     });
     let waves = [("sine", 0.0), ("cosine", 1.57)].map(|(name, phase)| Series {
         name: name.into(),

@@ -59,6 +59,9 @@ pub struct Table {
     pub header: Vec<String>,
     /// Cells, each row as long as the header.
     pub rows: Vec<Vec<String>>,
+    /// Lines under the table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Curves over a common axis.

@@ -1,11 +1,11 @@
 //! Blocks to HTML, and HTML to a file.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
+use sidereal_files::write_whole;
 
 use crate::plot::{self, PlotError};
 use crate::{Block, Card, Page, Table};
@@ -93,18 +93,9 @@ impl Page {
     /// Those of [`render`](Self::render), and [`PageError::Io`].
     pub fn write(&self, path: &Path) -> Result<(), PageError> {
         let html = self.render()?;
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.partial", std::process::id()));
-        let partial = path.with_file_name(name);
-        let save = || {
-            let mut file = File::create(&partial)?;
-            file.write_all(html.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&partial, path)
-        };
-        save().map_err(|source| {
-            let _ = fs::remove_file(&partial); // the first error is the one to report
-            PageError::Io { path: path.to_owned(), source }
+        write_whole(path, |out| out.write_all(html.as_bytes())).map_err(|error| {
+            let (path, source) = error.into_parts();
+            PageError::Io { path, source }
         })
     }
 }
@@ -161,6 +152,8 @@ fn legend<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Entry<'a>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::{BarPlot, BarSeries, CardList, Cards, LinePlot, Series};
 
@@ -173,6 +166,7 @@ mod tests {
             caption: EVIL.into(),
             header: vec![EVIL.into()],
             rows: vec![vec![EVIL.into()]],
+            notes: vec![EVIL.into()],
         });
         page.push(LinePlot {
             caption: EVIL.into(),
@@ -214,6 +208,7 @@ mod tests {
             caption: "metrics".into(),
             header: vec!["a".into(), "b".into()],
             rows: vec![vec!["1".into()]],
+            ..Table::default()
         });
         let error = page.render().unwrap_err();
         assert_eq!(error.to_string(), "table `metrics`: row 0 has 1 cells, the header has 2");

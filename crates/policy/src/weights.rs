@@ -10,6 +10,7 @@ use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, View};
 use serde::Deserialize;
 use serde_json::Value;
+use sidereal_files::{FileError, write_whole, write_whole_by};
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
@@ -136,10 +137,11 @@ pub fn write_safetensors(path: &Path, weights: &Weights) -> Result<(), PolicyErr
         .map(|(name, tensor)| Ok((name.as_str(), Cpu::new(tensor)?)))
         .collect::<Result<Vec<_>, PolicyError>>()?;
     let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
-    write_whole(path, |partial| {
+    write_whole_by(path, |partial| {
         safetensors::serialize_to_file(views, metadata, partial)
-            .map_err(|source| PolicyError::TensorFile { path: path.to_owned(), source })
+            .map_err(|source| NotWritten(PolicyError::TensorFile { path: path.to_owned(), source }))
     })
+    .map_err(|NotWritten(error)| error)
 }
 
 /// Writes `config.json` and `model.safetensors`, and `generation_config.json` where there is none:
@@ -210,31 +212,18 @@ pub(crate) fn share(weights: &Weights, name: &str) -> Result<Tensor, PolicyError
 /// # Errors
 /// [`PolicyError::Io`].
 pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), PolicyError> {
-    write_whole(path, |partial| {
-        fs::write(partial, text).map_err(|source| not_written(path, source))
-    })
+    write_whole(path, |out| out.write_all(text.as_bytes()))
+        .map_err(|error| NotWritten::from(error).0)
 }
 
-/// Has a file written beside its place, flushes it to the disk and renames it; a failed write leaves
-/// nothing behind.
-fn write_whole(
-    path: &Path,
-    write: impl FnOnce(&Path) -> Result<(), PolicyError>,
-) -> Result<(), PolicyError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let place = || fs::File::open(&partial)?.sync_all().and_then(|()| fs::rename(&partial, path));
-    let written =
-        write(&partial).and_then(|()| place().map_err(|source| not_written(path, source)));
-    if written.is_err() {
-        let _ = fs::remove_file(&partial); // best effort: the write's own error is the news
+/// Why a file was not written.
+struct NotWritten(PolicyError);
+
+impl From<FileError> for NotWritten {
+    fn from(error: FileError) -> Self {
+        let (path, source) = error.into_parts();
+        Self(PolicyError::Io { path, source })
     }
-    written
-}
-
-fn not_written(path: &Path, source: io::Error) -> PolicyError {
-    PolicyError::Io { path: path.to_owned(), source }
 }
 
 /// Takes exactly the tensors of `shapes` out of `found`, onto `device`.

@@ -48,6 +48,7 @@ impl QualityReport {
             caption: "Semantic IDs".to_owned(),
             header: ["", "value"].map(str::to_owned).to_vec(),
             rows: rows.map(|(name, value)| vec![name.to_owned(), value]).to_vec(),
+            ..Table::default()
         }
     }
 
@@ -82,6 +83,7 @@ impl QualityReport {
             caption: "Levels; entropy in nats, error as a share of variance".to_owned(),
             header: header.map(str::to_owned).to_vec(),
             rows: rows.collect(),
+            ..Table::default()
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Codebooks on disk: a safetensors file and a JSON spec beside it.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use ndarray::Array2;
 use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{Dtype, SafeTensorError};
 use serde::{Deserialize, Serialize};
+use sidereal_files::write_whole;
 
 use crate::{Codebooks, QuantizerError};
 
@@ -99,17 +99,9 @@ pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> QuantizerError {
 
 /// Replaces a file whole or not at all; a failed write leaves nothing behind.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), QuantizerError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let write = || {
-        let mut file = fs::File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().map_err(|source| {
-        let _ = fs::remove_file(&partial); // best effort: the write's own error is the news
-        io(path)(source)
+    write_whole(path, |out| out.write_all(bytes)).map_err(|error| {
+        let (path, source) = error.into_parts();
+        QuantizerError::Io { path, source }
     })
 }
 

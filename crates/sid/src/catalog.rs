@@ -1,10 +1,10 @@
 //! The assignment of Semantic IDs to items.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sidereal_files::write_whole;
 
 use crate::{ItemId, NotationError, SemanticId, SidSpec};
 
@@ -112,17 +112,9 @@ impl Catalog {
     pub fn save(&self, path: &Path) -> Result<(), CatalogError> {
         let bytes = serde_json::to_vec(self)
             .map_err(|source| CatalogError::Json { path: path.to_owned(), source })?;
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        let write = || {
-            let mut file = fs::File::create(&partial)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            fs::rename(&partial, path)
-        };
-        write().map_err(|source| {
-            let _ = fs::remove_file(&partial); // best effort: the write's own error is the news
-            CatalogError::Io { path: path.to_owned(), source }
+        write_whole(path, |out| out.write_all(&bytes)).map_err(|error| {
+            let (path, source) = error.into_parts();
+            CatalogError::Io { path, source }
         })
     }
 

@@ -16,6 +16,7 @@
 //! | [`sid`] | codes, Semantic IDs, catalogue, trie |
 //! | [`quantizer`] | item vectors → Semantic IDs |
 //! | [`corpus`] | datasets, splits, prompts, tasks |
+//! | [`files`] | files that appear whole, locks on folders |
 //! | [`rl`] | rewards, advantages, objectives, curricula |
 //! | [`metrics`] | ranking metrics, intervals, reports |
 //! | [`page`] | HTML reports with plots |
@@ -27,6 +28,7 @@
 pub use sidereal_baselines as baselines;
 pub use sidereal_corpus as corpus;
 pub use sidereal_device as device;
+pub use sidereal_files as files;
 pub use sidereal_metrics as metrics;
 pub use sidereal_page as page;
 pub use sidereal_policy as policy;

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
-use sidereal_policy::{Weights, read_safetensors, write_safetensors};
+use sidereal_files::{FolderLock, move_folder};
+use sidereal_policy::{PolicyError, Weights, read_safetensors, write_safetensors};
+use tch::Tensor;
 
 use crate::TrainError;
-use crate::files::{io, write_json};
+use crate::files::{io, read_json, write_json};
 
 /// What a checkpoint belongs to, by name: hashes of catalogue, prompts, tokenizer, data, settings.
 ///
@@ -19,13 +22,16 @@ pub type Binding = BTreeMap<String, String>;
 
 /// A folder of training checkpoints, of which the newest are kept; each holds the best weights so far too.
 ///
-/// Each checkpoint is a folder of its own, made under another name and renamed, so that a kill or a
-/// full disk leaves the one before it valid.
+/// Each checkpoint is a folder of its own, made under another name and renamed, so that a kill, a
+/// full disk or a power cut leaves the one before it valid: that one is removed once the new name is on
+/// the disk. The first use that reads or writes takes the folder for this value and its clones, and
+/// another process that comes to it is refused.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     dir: PathBuf,
     binding: Binding,
     last: NonZeroUsize,
+    lock: Arc<Mutex<Option<FolderLock>>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,7 +47,8 @@ impl Checkpoints {
     /// The checkpoints in `dir`, which is created with the first one; one is kept.
     #[must_use]
     pub fn new(dir: &Path, binding: Binding) -> Self {
-        Self { dir: dir.to_owned(), binding, last: NonZeroUsize::MIN }
+        let lock = Arc::default();
+        Self { dir: dir.to_owned(), binding, last: NonZeroUsize::MIN, lock }
     }
 
     /// Keeps so many, the newest. A run goes on from the newest that it finds: whoever wants it to go
@@ -61,13 +68,15 @@ impl Checkpoints {
     /// Writes the checkpoint of `step` and then removes those of steps behind it and the oldest.
     ///
     /// # Errors
-    /// Those of files, by name; older checkpoints then stay, and nothing of this one.
+    /// Those of files, by name; older checkpoints then stay, and nothing of this one. [`TrainError::File`]
+    /// where another process works in the folder.
     pub fn save<S: Serialize>(
         &self,
         step: usize,
         state: &S,
         tensors: &Weights,
     ) -> Result<(), TrainError> {
+        self.acquire()?;
         let partial = self.dir.join("partial");
         if partial.exists() {
             fs::remove_dir_all(&partial).map_err(io(&partial))?;
@@ -81,9 +90,9 @@ impl Checkpoints {
             if whole.exists() {
                 fs::remove_dir_all(&whole).map_err(io(&whole))?;
             }
-            fs::rename(&partial, &whole).map_err(io(&whole))
+            Ok(move_folder(&partial, &whole)?)
         };
-        write().inspect_err(|_| {
+        write().inspect_err(|_: &TrainError| {
             let _ = fs::remove_dir_all(&partial); // best effort: the write's own error is the news
         })?;
         let (earlier, later): (Vec<_>, Vec<_>) = self
@@ -101,14 +110,14 @@ impl Checkpoints {
     /// The newest checkpoint, if there is one.
     ///
     /// # Errors
-    /// [`TrainError::Binding`] where it belongs to another run; damaged files by name.
+    /// [`TrainError::Binding`] where it belongs to another run; damaged files by name;
+    /// [`TrainError::File`] where another process works in the folder.
     pub fn load<S: DeserializeOwned>(&self) -> Result<Option<(S, Weights)>, TrainError> {
+        if self.dir.exists() {
+            self.acquire()?;
+        }
         let Some(path) = self.newest()? else { return Ok(None) };
-        let head = path.join(HEAD);
-        let text =
-            fs::read(&head).map_err(|source| TrainError::Io { path: head.clone(), source })?;
-        let head: Head<S> = serde_json::from_slice(&text)
-            .map_err(|source| TrainError::Json { path: head, source })?;
+        let head: Head<S> = read_json(&path.join(HEAD))?;
         for (part, needed) in &self.binding {
             let found = head.binding.get(part).cloned().unwrap_or_default();
             if found != *needed {
@@ -127,6 +136,28 @@ impl Checkpoints {
         Ok(self.list()?.pop().map(|(_, path)| path))
     }
 
+    /// What the newest checkpoint has for a part of its binding; `None` without one.
+    pub(crate) fn bound_to(&self, part: &str) -> Result<Option<String>, TrainError> {
+        let head = self.head::<IgnoredAny>()?;
+        Ok(head.and_then(|head| head.binding.get(part).cloned()))
+    }
+
+    /// The step whose weights are the best of the newest checkpoint, where its state counts them so.
+    pub(crate) fn best_step(&self) -> Result<Option<usize>, TrainError> {
+        #[derive(Deserialize)]
+        struct Best {
+            #[serde(default)]
+            best_step: Option<usize>,
+        }
+        Ok(self.head::<Best>()?.and_then(|head| head.state.best_step))
+    }
+
+    /// The newest checkpoint without its tensors.
+    fn head<S: DeserializeOwned>(&self) -> Result<Option<Head<S>>, TrainError> {
+        let Some(path) = self.newest()? else { return Ok(None) };
+        read_json(&path.join(HEAD)).map(Some)
+    }
+
     /// Removes all checkpoints: the stage is done and its result stands elsewhere.
     ///
     /// # Errors
@@ -135,8 +166,20 @@ impl Checkpoints {
         if !self.dir.exists() {
             return Ok(());
         }
-        fs::remove_dir_all(&self.dir)
-            .map_err(|source| TrainError::Io { path: self.dir.clone(), source })
+        self.acquire()?;
+        fs::remove_dir_all(&self.dir).map_err(io(&self.dir))?;
+        // The lock's file is gone with the folder.
+        *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(())
+    }
+
+    /// Takes the folder for this value and its clones.
+    fn acquire(&self) -> Result<(), TrainError> {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_none() {
+            *lock = Some(FolderLock::acquire(&self.dir)?);
+        }
+        Ok(())
     }
 
     /// Whole checkpoints by step, ascending.
@@ -162,7 +205,7 @@ impl Checkpoints {
 pub(crate) fn prefixed<'a>(
     prefix: &'a str,
     weights: &'a Weights,
-) -> impl Iterator<Item = (String, tch::Tensor)> + 'a {
+) -> impl Iterator<Item = (String, Tensor)> + 'a {
     weights.iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor.detach()))
 }
 
@@ -181,23 +224,38 @@ pub(crate) fn copies(weights: &Weights) -> Weights {
     prefixed("", weights).map(|(name, weight)| (name, weight.copy())).collect()
 }
 
-/// Overwrites weights in place.
+/// Overwrites weights in place by those of a checkpoint, which has all of them in the same shapes.
 pub(crate) fn copy_into(weights: &Weights, from: &Weights) -> Result<(), TrainError> {
     let _guard = tch::no_grad_guard();
     for (name, weight) in weights {
-        let source = from.get(name).ok_or_else(|| sidereal_policy::PolicyError::MissingTensor {
+        let source = from.get(name).ok_or_else(|| PolicyError::MissingTensor {
             path: "checkpoint".into(),
             name: name.clone(),
         })?;
+        same_shape(name, source, weight)?;
         weight.detach().f_copy_(source)?;
     }
     Ok(())
 }
 
+/// Accepts a tensor of a checkpoint that has the shape of the one that it overwrites: a smaller one would
+/// be repeated to fill it.
+pub(crate) fn same_shape(name: &str, found: &Tensor, needed: &Tensor) -> Result<(), PolicyError> {
+    let (found, expected) = (found.size(), needed.size());
+    if found == expected {
+        return Ok(());
+    }
+    Err(PolicyError::TensorShape {
+        path: "checkpoint".into(),
+        name: name.to_owned(),
+        found,
+        expected,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Tensor;
 
     fn binding(catalog: &str) -> Binding {
         Binding::from([("catalogue".to_owned(), catalog.to_owned())])
@@ -240,6 +298,37 @@ mod tests {
         Checkpoints::new(dir.path(), binding("x")).save(1, &1usize, &Weights::new()).unwrap();
         let error = Checkpoints::new(dir.path(), binding("y")).load::<usize>().unwrap_err();
         assert!(error.to_string().contains("another catalogue"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_somebody_else_trains_into_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Checkpoints::new(dir.path(), binding("x"));
+        first.save(1, &1usize, &Weights::new()).unwrap();
+        first.clone().load::<usize>().unwrap();
+        let second = Checkpoints::new(dir.path(), binding("x"));
+        let refused = [
+            second.load::<usize>().map(drop),
+            second.save(2, &2usize, &Weights::new()),
+            second.clear(),
+        ];
+        for error in refused.map(Result::unwrap_err) {
+            let named = format!("the folder `{}` is in use", dir.path().display());
+            assert!(error.to_string().contains(&named), "{error}");
+        }
+        drop(first);
+        assert_eq!(second.load::<usize>().unwrap().unwrap().0, 1);
+    }
+
+    #[test]
+    fn a_weight_of_another_shape_is_refused_by_name_and_not_repeated() {
+        let of = |values: &[f32]| Weights::from([("w".to_owned(), Tensor::from_slice(values))]);
+        let weights = of(&[1.0, 2.0, 3.0]);
+        let error = copy_into(&weights, &of(&[7.0])).unwrap_err().to_string();
+        assert!(error.contains("`w` has shape [1]"), "{error}");
+        assert!(copy_into(&weights, &Weights::new()).unwrap_err().to_string().contains("`w`"));
+        copy_into(&weights, &of(&[7.0, 8.0, 9.0])).unwrap();
+        assert_eq!(Vec::<f32>::try_from(&weights["w"]).unwrap(), [7.0, 8.0, 9.0]);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::TrainError;
 use crate::evaluate::Ranking;
 use crate::files::read_json;
 use crate::pipeline::{
-    Recipe, ThoughtResult, is_over_pool, rankings_file, thinking, thoughts_file,
+    AT_START, Recipe, ThoughtResult, WHY_AT_START, is_over_pool, rankings_file,
+    returned_their_start, thinking, thoughts_file,
 };
 
 /// The test rankings of a finished run; item level, seen items kept.
@@ -33,6 +34,8 @@ struct System {
     is_part: bool,
     /// Candidates of the pools that were ranked; `None` for all items.
     pool: Option<usize>,
+    /// Whether it is the policy that its stage started from.
+    at_start: bool,
 }
 
 /// One system over all runs that have it.
@@ -45,6 +48,9 @@ pub struct ComparedSystem {
     pub is_part: bool,
     /// Mean over the system's users in each run; `None` where the run lacks the system.
     pub runs: Vec<Option<f64>>,
+    /// Whether the stage returned the policy that it started from, no step having been better on
+    /// validation; by run.
+    pub at_start: Vec<bool>,
     /// Mean over the runs that have it.
     pub mean: f64,
     /// This system minus the one compared with, over the runs that have both: each user's values
@@ -75,17 +81,21 @@ impl FinishedRun {
     /// Missing and damaged files by name.
     pub fn read(dir: &Path) -> Result<Self, TrainError> {
         let recipe = Recipe::load(&dir.join("config.toml"))?;
+        let at_start = returned_their_start(dir, &recipe.stages)?;
         let mut systems = Vec::new();
         for stage in &recipe.stages {
+            let at_start = at_start.contains(&stage.name);
             let rankings: Vec<Ranking> = read_json(&dir.join(rankings_file(&stage.name)))?;
             let pool = recipe.pool.as_ref().filter(|_| is_over_pool(stage.task));
             let pool = pool.map(|pool| pool.size);
             let is_part = pool.is_some();
-            systems.push(System { pool, ..System::new(stage.label.clone(), &rankings, is_part)? });
+            let system = System::new(stage.label.clone(), &rankings, is_part)?;
+            systems.push(System { pool, at_start, ..system });
             if recipe.is_tested_thinking(stage) {
                 let results: Vec<ThoughtResult> = read_json(&dir.join(thoughts_file(stage)))?;
                 let merged = results.iter().map(|result| &result.ranking);
-                systems.push(System::new(thinking(&stage.label), merged, true)?);
+                let system = System::new(thinking(&stage.label), merged, true)?;
+                systems.push(System { at_start, ..system });
             }
         }
         let name = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
@@ -107,7 +117,7 @@ impl System {
         for ranking in rankings {
             placements.push(ranking.id, ranking.item_placement(&BTreeSet::new()))?;
         }
-        Ok(Self { label, placements, is_part, pool: None })
+        Ok(Self { label, placements, is_part, pool: None, at_start: false })
     }
 }
 
@@ -143,12 +153,14 @@ impl RunComparison {
                     .map(|run| run.system(label).map(|s| mean(&s.placements, metric)).transpose())
                     .collect::<Result<Vec<_>, MetricError>>()?;
                 let found: Vec<f64> = values.iter().copied().flatten().collect();
+                let at_start = runs.iter().map(|run| run.system(label).is_some_and(|s| s.at_start));
                 let other = against.filter(|against| against != label);
                 Ok(ComparedSystem {
                     label: (*label).to_owned(),
                     is_part: runs.iter().filter_map(|run| run.system(label)).any(|s| s.is_part),
                     mean: found.iter().sum::<f64>() / found.len() as f64,
                     runs: values,
+                    at_start: at_start.collect(),
                     difference: match other {
                         Some(other) => difference(runs, label, other, metric, bootstrap)?,
                         None => None,
@@ -176,8 +188,12 @@ impl RunComparison {
         }
         let rows = self.systems.iter().map(|system| {
             let mut row = vec![system.label.clone()];
-            let number = |value: &Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
-            row.extend(system.runs.iter().map(number));
+            let number = |(value, at_start): (&Option<f64>, &bool)| match value {
+                Some(value) if *at_start => format!("{value:.4} ({AT_START})"),
+                Some(value) => format!("{value:.4}"),
+                None => "-".to_owned(),
+            };
+            row.extend(system.runs.iter().zip(&system.at_start).map(number));
             row.push(format!("{:.4}", system.mean));
             if self.against.is_some() {
                 let (difference, p) = system.difference.as_ref().map_or_else(
@@ -196,7 +212,9 @@ impl RunComparison {
         if self.systems.iter().any(|system| system.is_part) {
             caption += "; systems that think or choose out of pools: over the users thought about or asked so, in differences on both sides";
         }
-        Table { caption, header, rows: rows.collect() }
+        let marked = self.systems.iter().any(|system| system.at_start.contains(&true));
+        let notes = marked.then(|| format!("({AT_START}): {WHY_AT_START}"));
+        Table { caption, header, rows: rows.collect(), notes: notes.into_iter().collect() }
     }
 
     /// A bar a run for every system.
@@ -304,7 +322,7 @@ mod tests {
                 _ => Placement::tied(rank - 1, NonZeroUsize::MIN),
             });
             let (label, placements) = ((*label).to_owned(), ids.clone().zip(places).collect());
-            System { label, placements, is_part: false, pool: None }
+            System { label, placements, is_part: false, pool: None, at_start: false }
         });
         FinishedRun { name: name.to_owned(), systems: systems.collect() }
     }
@@ -373,6 +391,20 @@ mod tests {
         let found = compare(&runs, "sft").unwrap();
         assert_eq!(found.systems[1].difference, None);
         assert!((found.systems[1].mean - 0.75).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_system_that_is_its_start_is_marked_in_the_runs_where_it_is() {
+        let mut runs = [
+            run("1", &[("sft", &[1, 0]), ("rl", &[1, 1])]),
+            run("2", &[("sft", &[1, 0]), ("rl", &[1, 0])]),
+        ];
+        runs[1].systems[1].at_start = true;
+        let table = compare(&runs, "sft").unwrap().table();
+        assert_eq!(table.rows[1][1..3], ["1.0000", "0.5000 (= its start)"]);
+        assert_eq!(table.rows[0][1..3], ["0.5000", "0.5000"]);
+        assert!(table.notes[0].starts_with("(= its start): no step of the training was better"));
+        assert!(compare(&runs[..1], "sft").unwrap().table().notes.is_empty());
     }
 
     #[test]

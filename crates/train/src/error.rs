@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sidereal_baselines::{BaselineError, PpmiError};
 use sidereal_corpus::{CorpusError, SampleId, Task};
+use sidereal_files::FileError;
 use sidereal_metrics::MetricError;
 use sidereal_page::PageError;
 use sidereal_policy::PolicyError;
@@ -33,6 +34,18 @@ pub enum TrainError {
         #[source]
         source: serde_json::Error,
     },
+    /// A line of a log that is no record.
+    #[error(
+        "`{}`, line {line}, is not a record of a training: repair the line or remove it, and start again",
+        path.display()
+    )]
+    LogLine {
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        #[source]
+        source: serde_json::Error,
+    },
     /// A configuration file that is not what it should be.
     #[error("configuration `{}` is not valid", path.display())]
     Toml {
@@ -58,9 +71,28 @@ pub enum TrainError {
     /// The run's folder holds a run with other settings.
     #[error("`{}` holds a run with another `{part}`: choose another folder or delete it", path.display())]
     OtherRun { path: PathBuf, part: String },
+    /// A stage of the run's folder was trained with another setting.
+    #[error(
+        "`{}` was trained with another `{part}`: give the run another folder or the stage another name, or \
+         delete this folder to have the stage trained anew",
+        path.display()
+    )]
+    OtherSetting { path: PathBuf, part: String },
+    /// Rankings without an order.
+    #[error(
+        "the policy of stage `{stage}` gives answers to sample {id} a score that is not a number: its \
+         weights are damaged; delete the folder of the stage to have it trained anew"
+    )]
+    Scores { stage: String, id: SampleId },
     /// A checkpoint that was written for something else.
     #[error("checkpoint `{}` belongs to another {part}: found {found}, needed {needed}", path.display())]
     Binding { path: PathBuf, part: String, found: String, needed: String },
+    /// The state of an optimiser with a number of steps that is none.
+    #[error(
+        "the optimiser's state has {found:?} in place of a number of steps: it is damaged; go on from an \
+         earlier checkpoint, or delete them all to train the stage anew"
+    )]
+    OptimiserSteps { found: Vec<i64> },
     /// A stage without anything to learn from or to evaluate.
     #[error("{what} has no samples")]
     NoSamples { what: &'static str },
@@ -101,6 +133,9 @@ pub enum TrainError {
         checkpoint: Option<PathBuf>,
         samples: String,
     },
+    /// A file that could not be read or written whole, or a folder that another process works in.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The corpus.
     #[error(transparent)]
     Corpus(#[from] CorpusError),

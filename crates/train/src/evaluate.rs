@@ -31,6 +31,7 @@ pub struct Ranking {
     /// Items by Semantic ID, best first.
     pub found: Vec<Vec<ItemId>>,
     /// Log-probability of each Semantic ID, nats.
+    #[serde(with = "crate::number::list")]
     pub scores: Vec<f32>,
 }
 

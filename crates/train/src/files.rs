@@ -5,16 +5,13 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sidereal_corpus::write::write_whole;
+use sidereal_files::write_whole;
 
 use crate::TrainError;
 
 /// BLAKE3 of a file, in hexadecimal.
 pub(crate) fn hash_file(path: &Path) -> Result<String, TrainError> {
-    let mut hasher = blake3::Hasher::new();
-    let file = fs::File::open(path).map_err(io(path))?;
-    hasher.update_reader(file).map_err(io(path))?;
-    Ok(hasher.finalize().to_hex().to_string())
+    Ok(sidereal_files::hash_file(path)?)
 }
 
 /// BLAKE3 of a value's JSON, in hexadecimal.

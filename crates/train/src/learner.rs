@@ -44,6 +44,19 @@ impl Learner {
         Ok(self.optim.step(&self.trained, lr)?)
     }
 
+    /// Name and value of a trained weight that holds a number that is not finite.
+    pub(crate) fn not_finite(&self) -> Result<Option<(&str, f64)>, TrainError> {
+        for (name, weight) in &self.trained {
+            let weight = weight.detach();
+            let finite = weight.f_isfinite()?;
+            if !bool::try_from(finite.f_all()?)? {
+                let found = weight.f_masked_select(&finite.f_logical_not()?)?;
+                return Ok(Some((name, found.f_double_value(&[0])?)));
+            }
+        }
+        Ok(None)
+    }
+
     /// The weights of now are the best so far.
     pub(crate) fn keep(&mut self) {
         self.best = copies(&self.trained);
@@ -58,7 +71,7 @@ impl Learner {
         let Some((state, tensors)) = checkpoints.load::<S>()? else { return Ok(None) };
         copy_into(&self.trained, &without_prefix("weight.", &tensors))?;
         self.optim.restore(&without_prefix("optim.", &tensors))?;
-        self.best = without_prefix("best.", &tensors);
+        copy_into(&self.best, &without_prefix("best.", &tensors))?;
         Ok(Some((state, tensors)))
     }
 

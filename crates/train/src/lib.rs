@@ -59,6 +59,7 @@ mod files;
 mod fold;
 mod learner;
 mod lengths;
+mod number;
 mod observe;
 mod optim;
 mod pipeline;

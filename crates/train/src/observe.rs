@@ -38,6 +38,7 @@ pub struct Record {
     /// Steps of the whole stage.
     pub total: usize,
     /// Named values.
+    #[serde(with = "crate::number::map")]
     pub values: BTreeMap<String, f64>,
     /// In RL, now and then, what was written for a prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,6 +64,7 @@ pub struct ShownRollout {
     /// Thoughts, if any, and answer.
     pub text: String,
     /// What it was worth.
+    #[serde(with = "crate::number")]
     pub reward: f64,
     /// Whether it names the target, or lists it.
     #[serde(default)]

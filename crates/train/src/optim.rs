@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use sidereal_policy::{PolicyError, Weights};
 use tch::{Kind, Tensor};
 
+use crate::TrainError;
+use crate::checkpoint::same_shape;
+
 use self::fused::{Factors, Part, Pieces};
 pub use self::schedule::Schedule;
 
@@ -223,20 +226,33 @@ impl AdamW {
     /// Takes over a state of the same weights.
     ///
     /// # Errors
-    /// [`PolicyError::MissingTensor`] names what `state` lacks; [`PolicyError::Torch`] for another
-    /// shape.
-    pub fn restore(&mut self, state: &Weights) -> Result<(), PolicyError> {
+    /// [`PolicyError::MissingTensor`] names what `state` lacks, [`PolicyError::TensorShape`] what it has in
+    /// another shape; [`TrainError::OptimiserSteps`] for steps that nobody can have counted. Nothing changes
+    /// then.
+    pub fn restore(&mut self, state: &Weights) -> Result<(), TrainError> {
         let get = |name: String| {
             state
                 .get(&name)
                 .ok_or(PolicyError::MissingTensor { path: "optimiser state".into(), name })
         };
-        let steps = Vec::<i64>::try_from(get("steps".into())?)?;
-        self.steps = steps.first().and_then(|n| i32::try_from(*n).ok()).unwrap_or(0);
-        for (name, Moments { first, second, .. }) in &mut self.moments {
-            first.f_copy_(get(format!("m.{name}"))?)?;
-            second.f_copy_(get(format!("v.{name}"))?)?;
+        let found = Vec::<i64>::try_from(get("steps".into())?)?;
+        let steps = match *found.as_slice() {
+            [steps] => i32::try_from(steps).ok().filter(|steps| *steps >= 0),
+            _ => None,
+        };
+        let Some(steps) = steps else { return Err(TrainError::OptimiserSteps { found }) };
+        let mut copies = Vec::new();
+        for (name, Moments { first, second, .. }) in &self.moments {
+            for (moment, name) in [(first, format!("m.{name}")), (second, format!("v.{name}"))] {
+                let source = get(name.clone())?;
+                same_shape(&name, source, moment)?;
+                copies.push((moment.shallow_clone(), source));
+            }
         }
+        for (mut moment, source) in copies {
+            moment.f_copy_(source)?;
+        }
+        self.steps = steps;
         Ok(())
     }
 }
@@ -342,6 +358,36 @@ mod tests {
             })
         });
         assert!(one.iter().zip(&three).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+
+    #[test]
+    fn a_state_that_no_optimiser_left_is_refused_and_changes_nothing() {
+        let weights = Weights::from([(
+            "p".to_owned(),
+            Tensor::from_slice(&[1f32, 2.0]).set_requires_grad(true),
+        )]);
+        let mut optim = AdamW::new(OptimConfig::default(), &weights);
+        (&weights["p"] * 2.0).sum(Kind::Float).backward();
+        optim.step(&weights, 0.1).unwrap();
+        let good: Weights =
+            optim.state().iter().map(|(name, t)| (name.clone(), t.copy())).collect();
+        let with = |name: &str, tensor: Tensor| {
+            let mut state: Weights = good.iter().map(|(n, t)| (n.clone(), t.copy())).collect();
+            state.insert(name.to_owned(), tensor);
+            state
+        };
+        let long = i64::from(i32::MAX) + 1;
+        for steps in [&[-1][..], &[long], &[], &[1, 2]] {
+            let error = optim.restore(&with("steps", Tensor::from_slice(steps))).unwrap_err();
+            assert!(error.to_string().contains(&format!("{steps:?}")), "{error}");
+        }
+        let error = optim.restore(&with("v.p", Tensor::from_slice(&[9f32]))).unwrap_err();
+        assert!(error.to_string().contains("`v.p` has shape [1]"), "{error}");
+        for (name, tensor) in &good {
+            assert!(optim.state()[name].equal(tensor), "{name}");
+        }
+        optim.restore(&with("steps", Tensor::from_slice(&[7i64]))).unwrap();
+        assert_eq!(optim.steps, 7);
     }
 
     #[test]

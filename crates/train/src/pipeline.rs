@@ -2,6 +2,7 @@
 //! a folder.
 
 mod compute;
+mod environment;
 mod foundation;
 mod like;
 mod outcome;
@@ -9,6 +10,7 @@ mod pool;
 mod recipe;
 mod run;
 mod scope;
+mod settings;
 mod stage;
 mod test;
 mod texts;
@@ -42,8 +44,11 @@ pub use test::{BucketRow, DomainReport, EvaluateReasoning, ThoughtResult};
 pub use texts::{TeacherConfig, TextsConfig};
 pub use trained::TrainedPolicy;
 
+use self::run::LOG;
+
 pub(crate) use self::pool::is_over_pool;
-pub(crate) use self::test::{rankings_file, thinking, thoughts_file};
+pub(crate) use self::run::returned_their_start;
+pub(crate) use self::test::{AT_START, WHY_AT_START, rankings_file, thinking, thoughts_file};
 
 /// A further system for the tables: a bound that is known, a recommender of the caller's.
 #[derive(Clone, Copy)]
@@ -131,8 +136,8 @@ impl Pipeline<'_> {
             (SplitConfig::Published, Some(published)) => published.split.clone(),
             (own, _) => own.split(self.dataset, self.recipe.max_history)?,
         };
-        let mut run = Run::open(self.out, self.recipe)?;
-        let log_path = run.path("metrics.jsonl");
+        let mut run = Run::open(self.out, self.recipe, self.device)?;
+        let log_path = run.path(LOG);
         let mut observer = Logged { log: JsonLog::open(&log_path)?, inner: observer };
         let observer: &mut dyn Observer = &mut observer;
 

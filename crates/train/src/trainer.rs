@@ -48,6 +48,9 @@ struct Progress<S> {
     cursor: Cursor,
     /// NDCG@10 of the best weights so far.
     best: f64,
+    /// After which step they stood so; 0 is the policy that came in. Older checkpoints do not say.
+    #[serde(default)]
+    best_step: Option<usize>,
     method: S,
 }
 
@@ -79,19 +82,21 @@ impl Trainer<'_> {
         let (mut step, cursor, mut best) = if let Some((found, tensors)) = resumed {
             method.restore(found.method, &tensors)?;
             tracing::info!(stage = self.stage, step = found.step, "resumed");
-            (found.step, found.cursor, found.best)
+            (found.step, found.cursor, (found.best, found.best_step))
         } else {
             let ndcg = method.ndcg(learner.model())?;
             tracing::info!(stage = self.stage, step = 0, ndcg, "validated");
             method.begin(learner.model(), observer)?;
-            self.save(&learner, method, 0, Cursor::default(), ndcg)?;
-            (0, Cursor::default(), ndcg)
+            let best = (ndcg, Some(0));
+            self.save(&learner, method, 0, Cursor::default(), best)?;
+            (0, Cursor::default(), best)
         };
         observer.on_resume(self.stage, step);
         if step == 0 {
             let start = Record::new(self.stage, 0, self.steps);
-            observer.on_record(&start.with("valid_ndcg", best));
+            observer.on_record(&start.with("valid_ndcg", best.0));
         }
+        self.check_weights(&learner, step)?;
         let mut order = Shuffle::resume(self.num_prompts, self.seed, cursor);
         while step < self.steps {
             let last = step + 1 == self.steps;
@@ -100,12 +105,13 @@ impl Trainer<'_> {
                 (falls_on(self.validate_every), falls_on(self.checkpoint_every));
             let mut record = method.step(&mut learner, &mut order, step, validates || step == 0)?;
             step += 1;
+            self.check_weights(&learner, step)?;
             if validates {
                 let ndcg = method.ndcg(learner.model())?;
                 record = record.with("valid_ndcg", ndcg);
                 tracing::info!(stage = self.stage, step, ndcg, "validated");
-                if ndcg > best {
-                    best = ndcg;
+                if ndcg > best.0 {
+                    best = (ndcg, Some(step));
                     learner.keep();
                 }
             }
@@ -117,15 +123,152 @@ impl Trainer<'_> {
         learner.finish()
     }
 
+    /// Accepts weights that are numbers: rollouts and rankings of others mean nothing.
+    fn check_weights(&self, learner: &Learner, step: usize) -> Result<(), TrainError> {
+        let Some((name, found)) = learner.not_finite()? else { return Ok(()) };
+        let samples = [format!("unknown (it is the weight `{name}`)")];
+        let found = ("a weight", found);
+        Err(TrainError::diverged(self.stage, step, found, self.checkpoints, samples))
+    }
+
     fn save<M: Method>(
         &self,
         learner: &Learner,
         method: &M,
         step: usize,
         cursor: Cursor,
-        best: f64,
+        (best, best_step): (f64, Option<usize>),
     ) -> Result<(), TrainError> {
-        let state = Progress { step, cursor, best, method: method.state() };
+        let state = Progress { step, cursor, best, best_step, method: method.state() };
         learner.save(self.checkpoints, step, &state, method.tensors())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use sidereal_policy::Constraint;
+    use sidereal_sid::{Catalog, SemanticId, SidSpec};
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::checkpoint::Binding;
+    use crate::optim::OptimConfig;
+    use crate::trainable::TrainableConfig;
+
+    const WEIGHT: &str = "model.norm.weight";
+
+    /// Adds a number to a weight in every step; its validations come from a list, by that weight.
+    struct Adding {
+        number: f64,
+        /// NDCG after 0, 1, … steps.
+        ndcg: Vec<f64>,
+    }
+
+    fn weight(model: &Decoder) -> f64 {
+        model.weights()[WEIGHT].double_value(&[0])
+    }
+
+    impl Method for Adding {
+        type State = ();
+
+        fn begin(&mut self, _: &Decoder, _: &mut dyn Observer) -> Result<(), TrainError> {
+            Ok(())
+        }
+
+        fn restore(&mut self, (): (), _: &Weights) -> Result<(), TrainError> {
+            Ok(())
+        }
+
+        fn step(
+            &mut self,
+            learner: &mut Learner,
+            _: &mut Shuffle,
+            done: usize,
+            _: bool,
+        ) -> Result<Record, TrainError> {
+            let _guard = tch::no_grad_guard();
+            let _ = learner.model().weights()[WEIGHT].detach().f_add_scalar_(self.number)?;
+            Ok(Record::new("rl", done + 1, self.ndcg.len() - 1))
+        }
+
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
+        fn ndcg(&self, model: &Decoder) -> Result<f64, TrainError> {
+            Ok(self.ndcg[(weight(model) - 1.0).round() as usize])
+        }
+
+        fn state(&self) {}
+
+        fn tensors(&self) -> Vec<(String, tch::Tensor)> {
+            Vec::new()
+        }
+    }
+
+    /// The weight of the policy that comes out, and the step that the last checkpoint says it is of.
+    fn trained(
+        number: f64,
+        ndcg: &[f64],
+        checkpoints: &Checkpoints,
+        observer: &mut dyn Observer,
+    ) -> Result<(f64, Option<usize>), TrainError> {
+        let sids = (0..4u16).map(|item| SemanticId::from([item])).collect();
+        let catalog = Catalog::new(SidSpec::new(vec![4], 0).unwrap(), sids).unwrap();
+        let constraint = Constraint::from_ids(&catalog, (0..4).collect(), Device::Cpu).unwrap();
+        let shape = "hidden_size = 8\nintermediate_size = 8\nlayers = 1\nheads = 1\n\
+                     key_value_heads = 1\nhead_dim = 8\npositions = 16";
+        let shape: crate::ModelConfig = toml::from_str(shape).unwrap();
+        let model = Decoder::random(shape.qwen3(6), 1, Device::Cpu).unwrap();
+        let all = TrainableConfig::default();
+        let learner = Learner::new(model, &all, &OptimConfig::default(), &constraint, 1)?;
+        let trainer = Trainer {
+            stage: "rl",
+            steps: ndcg.len() - 1,
+            validate_every: 1,
+            checkpoint_every: 1,
+            num_prompts: 5,
+            seed: 1,
+            checkpoints,
+        };
+        let model = trainer.run(learner, &mut Adding { number, ndcg: ndcg.to_vec() }, observer)?;
+        assert_eq!(model.weights()[WEIGHT].kind(), Kind::Float);
+        Ok((weight(&model), checkpoints.best_step()?))
+    }
+
+    #[test]
+    fn the_weights_of_the_best_validation_come_back_the_first_of_equals_and_the_start_among_them() {
+        for (ndcg, best) in [
+            (&[0.2, 0.1, 0.2, 0.0][..], 0),
+            (&[0.1, 0.3, 0.3, 0.2], 1),
+            (&[0.1, 0.2, 0.1, 0.3], 3),
+            (&[0.0, 0.0, 0.0], 0),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let checkpoints = Checkpoints::new(dir.path(), Binding::new());
+            let found = trained(1.0, ndcg, &checkpoints, &mut |_: &Record| {}).unwrap();
+            assert_eq!(found.1, Some(best), "{ndcg:?}");
+            assert!((found.0 - 1.0 - best as f64).abs() < 1e-9, "{ndcg:?}: {found:?}");
+            // Killed after each step and resumed, it is the same.
+            for step in 1..ndcg.len() {
+                let dir = tempfile::tempdir().unwrap();
+                let checkpoints = Checkpoints::new(dir.path(), Binding::new());
+                let mut kill = |record: &Record| assert!(record.step != step, "killed");
+                let run = AssertUnwindSafe(|| trained(1.0, ndcg, &checkpoints, &mut kill));
+                assert!(catch_unwind(run).is_err());
+                let resumed = trained(1.0, ndcg, &checkpoints, &mut |_: &Record| {}).unwrap();
+                assert!(resumed.1 == found.1 && (resumed.0 - found.0).abs() < 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn a_weight_that_is_not_a_number_ends_the_training_by_stage_step_and_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(dir.path(), Binding::new());
+        let error = trained(f64::NAN, &[0.1, 0.2], &checkpoints, &mut |_: &Record| {}).unwrap_err();
+        let error = error.to_string();
+        for part in ["rl diverged at step 1: a weight is NaN", WEIGHT, "00000000`"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
     }
 }

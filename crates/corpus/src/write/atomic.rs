@@ -1,7 +1,6 @@
 //! Files that are there whole or not at all.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::CorpusError;
@@ -15,22 +14,14 @@ pub fn write_whole(
     path: &Path,
     contents: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), CorpusError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let write = || {
-        let mut file = BufWriter::new(File::create(&partial)?);
-        contents(&mut file)?;
-        file.into_inner()?.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().map_err(|source| {
-        let _ = fs::remove_file(&partial); // best effort: the write's own error is the news
-        CorpusError::io(path, source)
-    })
+    sidereal_files::write_whole(path, contents)
+        .map_err(|error| CorpusError::io(path, error.into_parts().1))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -19,7 +19,7 @@ use sidereal_sid::Catalog;
 use tch::Tensor;
 
 use super::pool::shows_pool;
-use super::run::Run;
+use super::run::{Outputs, Run, SETTINGS};
 use super::texts::Texts;
 use super::{EmbedConfig, Pipeline, PretrainedConfig, Published, SidConfig, TokenizerConfig};
 use crate::TrainError;
@@ -58,10 +58,11 @@ impl Pipeline<'_> {
         run: &mut Run,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
-        let inputs = Binding::from([
+        let mut inputs = Binding::from([
             ("dataset".to_owned(), self.dataset.hash()),
             ("encoder".to_owned(), hash_file(&config.encoder.join("model.safetensors"))?),
         ]);
+        inputs.extend(encoder_settings(&config.encoder)?);
         run.stage("embed", inputs, &["embeddings.safetensors"], |run| {
             let encoder = TextEncoder::load(&config.encoder, self.device)?;
             let texts: Vec<&str> =
@@ -83,12 +84,15 @@ impl Pipeline<'_> {
         split: &Split,
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
+        let settings = run.settings("quantize", &self.recipe.for_semantic_ids())?;
         let inputs = Binding::from([
             ("embeddings".to_owned(), run.output_hash("embed", "embeddings.safetensors")),
             ("train".to_owned(), split.train.hash()),
-            ("settings".to_owned(), hash_of(&(embed, sids))?),
+            (SETTINGS.to_owned(), settings),
         ]);
-        run.stage("quantize", inputs, &["catalog.json", "quality.json"], |run| {
+        let codebooks = ["codebooks/codebooks.safetensors", "codebooks/codebooks.json"];
+        let outputs = [&["catalog.json", "quality.json"], &codebooks[..]].concat();
+        run.stage("quantize", inputs, &outputs, |run| {
             let vectors = self.item_vectors(embed, &run.path("embeddings.safetensors"), split)?;
             let per_level = sids.iterations * sids.restarts;
             let total = per_level * sids.codebook_sizes.len();
@@ -152,7 +156,7 @@ impl Pipeline<'_> {
         texts: &Texts,
     ) -> Result<(), TrainError> {
         match (&self.recipe.pretrained, &self.recipe.tokenizer) {
-            (Some(pretrained), _) => extend(pretrained, run, catalog),
+            (Some(pretrained), _) => self.extend(pretrained, run, catalog),
             (None, Some(tokenizer)) => {
                 self.train_tokenizer(tokenizer, run, catalog, split, prompts, texts)
             }
@@ -172,10 +176,11 @@ impl Pipeline<'_> {
         texts: &Texts,
     ) -> Result<(), TrainError> {
         let used = self.recipe.used_tasks();
+        let settings = run.settings("tokenizer", &self.recipe.for_tokenizer())?;
         let mut inputs = Binding::from([
             ("dataset".to_owned(), self.dataset.hash()),
             ("spec".to_owned(), hash_of(catalog.spec())?),
-            ("settings".to_owned(), hash_of(config)?),
+            (SETTINGS.to_owned(), settings),
         ]);
         if !used.is_empty() {
             inputs.insert("train".to_owned(), split.train.hash());
@@ -183,7 +188,8 @@ impl Pipeline<'_> {
             inputs.insert("texts".to_owned(), self.texts_hash(texts)?);
             self.bind_pool(&mut inputs)?;
         }
-        run.stage("tokenizer", inputs, &["tokenizer/tokenizer.json"], |run| {
+        let outputs = Outputs { always: &TOKENIZER, perhaps: &[TEMPLATE] };
+        let made = run.part("tokenizer", inputs, outputs, |run| {
             let dir = run.path("tokenizer");
             fs::create_dir_all(&dir)
                 .map_err(|source| TrainError::Io { path: dir.clone(), source })?;
@@ -200,31 +206,63 @@ impl Pipeline<'_> {
             let pieces = config.pieces;
             let lines: Vec<String> = lines.collect();
             Ok(SidTokenizer::train(lines.iter(), pieces, catalog.spec())?.save(&dir)?)
-        })
+        });
+        made.map(drop)
+    }
+
+    /// A pretrained model with a token for each code, into the folder of the tokenizer.
+    fn extend(
+        &self,
+        config: &PretrainedConfig,
+        run: &mut Run,
+        catalog: &Catalog,
+    ) -> Result<(), TrainError> {
+        let io = |source| TrainError::Io { path: config.base.clone(), source };
+        let mut inputs = Binding::from([
+            ("spec".to_owned(), hash_of(catalog.spec())?),
+            (SETTINGS.to_owned(), run.settings("tokenizer", &self.recipe.for_tokenizer())?),
+        ]);
+        for entry in fs::read_dir(&config.base).map_err(io)? {
+            let path = entry.map_err(io)?.path();
+            if path.is_file() {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                inputs.insert(format!("base/{name}"), hash_file(&path)?);
+            }
+        }
+        let always = [&TOKENIZER[..], &["tokenizer/config.json", PRETRAINED]].concat();
+        let outputs = Outputs { always: &always, perhaps: &[TEMPLATE] };
+        let made = run.part("tokenizer", inputs, outputs, |run| {
+            let out = run.path("tokenizer");
+            extend_pretrained(&config.base, catalog.spec(), &config.vocabulary, &out)?;
+            Ok(())
+        });
+        made.map(drop)
     }
 }
 
-/// A pretrained model with a token for each code, into the folder of the tokenizer.
-fn extend(config: &PretrainedConfig, run: &mut Run, catalog: &Catalog) -> Result<(), TrainError> {
-    let io = |source| TrainError::Io { path: config.base.clone(), source };
-    let mut inputs = Binding::from([
-        ("spec".to_owned(), hash_of(catalog.spec())?),
-        ("settings".to_owned(), hash_of(&config.vocabulary)?),
-    ]);
-    for entry in fs::read_dir(&config.base).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        if path.is_file() {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            inputs.insert(format!("base/{name}"), hash_file(&path)?);
-        }
-    }
-    let outputs = ["tokenizer/tokenizer.json", PRETRAINED];
-    run.stage("tokenizer", inputs, &outputs, |run| {
-        let out = run.path("tokenizer");
-        extend_pretrained(&config.base, catalog.spec(), &config.vocabulary, &out)?;
-        Ok(())
-    })
+/// Hashes of the files beside its weights that say how an encoder reads texts.
+pub(super) fn encoder_settings(encoder: &Path) -> Result<Binding, TrainError> {
+    let names = [
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "modules.json",
+        "1_Pooling/config.json",
+        "sentence_bert_config.json",
+        "config_sentence_transformers.json",
+    ];
+    let there = names.into_iter().filter(|name| encoder.join(name).exists());
+    there.map(|name| Ok((format!("encoder/{name}"), hash_file(&encoder.join(name))?))).collect()
 }
+
+/// What a tokenizer is on the disk.
+const TOKENIZER: [&str; 3] = [
+    "tokenizer/tokenizer.json",
+    "tokenizer/tokenizer_config.json",
+    "tokenizer/generation_config.json",
+];
+/// Besides, where it has a chat template.
+const TEMPLATE: &str = "tokenizer/chat_template.jinja";
 
 /// Weights of a pretrained model within a run's folder.
 pub(super) const PRETRAINED: &str = "tokenizer/model.safetensors";

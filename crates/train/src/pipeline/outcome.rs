@@ -1,5 +1,6 @@
 //! What a finished run shows.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
@@ -217,7 +218,7 @@ impl Outcome {
                     _ => None,
                 })
                 .collect();
-            (!points.is_empty()).then(|| Series { name: row.system.clone(), points })
+            (!points.is_empty()).then(|| Series { name: self.report.shown(&row.system), points })
         });
         LinePlot {
             caption: "Best of N".to_owned(),
@@ -276,7 +277,7 @@ impl Outcome {
             let of_stages = self.in_buckets().map(|s| value(bucket, &s.label).unwrap_or_default());
             [(*bucket).to_owned(), num_users.to_string()].into_iter().chain(of_stages).collect()
         });
-        let labels = self.in_buckets().map(|stage| stage.label.clone());
+        let labels = self.in_buckets().map(|stage| self.report.shown(&stage.label));
         Table {
             caption: "HR@10 by kind of user, seen items kept, item level".to_owned(),
             header: ["users with".to_owned(), "users".to_owned()]
@@ -284,7 +285,18 @@ impl Outcome {
                 .chain(labels)
                 .collect(),
             rows: rows.collect(),
+            notes: self.notes_on(self.in_buckets()),
         }
+    }
+
+    /// What the marks of these stages mean, each once.
+    fn notes_on<'s>(&self, stages: impl Iterator<Item = &'s Stage>) -> Vec<String> {
+        let labels: Vec<&str> = stages.map(|stage| stage.label.as_str()).collect();
+        let notes = self.report.notes().iter();
+        let notes = notes.filter(|note| labels.contains(&note.system.as_str()));
+        let lines: BTreeSet<String> =
+            notes.map(|note| format!("({}): {}", note.mark, note.text)).collect();
+        lines.into_iter().collect()
     }
 
     /// Stages that were tested over all items.

@@ -8,15 +8,17 @@ mod pool;
 mod tables;
 mod thoughts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use sidereal_baselines::{
-    Case, ItemTransition, Popularity, Transition, TransitionConfig, TransitionSearch, evaluate,
+    Case, ItemTransition, Popularity, Recommender, Transition, TransitionConfig, TransitionSearch,
+    evaluate,
 };
 use sidereal_corpus::{HeldOut, ItemId, Sample, SampleId, Split as DataSplit};
 use sidereal_metrics::{
-    Bootstrap, BootstrapConfig, Candidates, Level, Metric, Report, ScoreKind, SeenItems, Split,
+    Bootstrap, BootstrapConfig, Candidates, Level, Metric, Note, Report, ScoreKind, SeenItems,
+    Split,
 };
 use sidereal_policy::Scoring;
 
@@ -25,13 +27,14 @@ pub use self::domains::DomainReport;
 pub use self::thoughts::{EvaluateReasoning, ThoughtResult};
 
 use self::buckets::Buckets;
-use self::domains::{in_domain, in_domain_file, in_domain_part};
+pub(super) use self::domains::in_domain_part;
+use self::domains::{in_domain, in_domain_file};
 use self::lists::Lists;
 use self::pool::pooled;
 use self::tables::{Measured, Tables};
 pub(crate) use self::thoughts::thinking;
 use super::pool::is_over_pool;
-use super::run::Run;
+use super::run::{Run, SETTINGS, returned_their_start};
 use super::{Context, Pipeline, Reference, SplitConfig, Stage};
 use crate::TrainError;
 use crate::evaluate::{Ranking, placements};
@@ -52,6 +55,11 @@ const METRICS: [Metric; 5] = [
 ];
 /// What everybody is offered.
 const POPULARITY: &str = "popularity";
+/// The mark of a stage that returned the policy that it started from.
+pub(crate) const AT_START: &str = "= its start";
+/// What the mark means.
+pub(crate) const WHY_AT_START: &str = "no step of the training was better on validation than the policy \
+     that it started from, so the stage returned that policy.";
 /// The heuristic that every stage is compared with.
 const TRANSITIONS: &str = "item transitions";
 
@@ -83,10 +91,17 @@ impl Pipeline<'_> {
             let hash = run.output_hash(&part, &in_domain_file(stage));
             (part, hash)
         }));
-        inputs.insert("settings".to_owned(), hash_of(&self.recipe.evaluate)?);
+        inputs.insert(SETTINGS.to_owned(), run.settings("test", &self.recipe.for_tables())?);
         self.bind_pool(&mut inputs)?;
-        let names: Vec<&str> = self.references.iter().map(|reference| reference.name).collect();
-        inputs.insert("references".to_owned(), hash_of(&names)?);
+        let references = self.references.iter().map(|reference| {
+            Ok((reference.name, fingerprint(reference.recommender, &context.split)?))
+        });
+        let references = references.collect::<Result<Vec<_>, TrainError>>()?;
+        inputs.insert("references".to_owned(), hash_of(&references)?);
+        let at_start = returned_their_start(&run.path(""), &self.recipe.stages)?;
+        if !at_start.is_empty() {
+            inputs.insert("returned their start".to_owned(), hash_of(&at_start)?);
+        }
         let mut outputs = vec!["evaluation.json", "buckets.json"];
         outputs.extend(self.dataset.domains().map(|_| DOMAINS));
         run.stage("test", inputs, &outputs, |run| {
@@ -118,8 +133,9 @@ impl Pipeline<'_> {
             }
             self.test_in_pools(run, context, &recommenders, &mut tables)?;
             self.compare(&mut tables)?;
+            self.note_starts(&at_start, &mut tables);
             if self.dataset.domains().is_some() {
-                write_json(&run.path(DOMAINS), &self.by_domain(run, &tables)?)?;
+                write_json(&run.path(DOMAINS), &self.by_domain(run, &tables, &at_start)?)?;
             }
             write_json(&run.path("buckets.json"), &buckets)?;
             write_json(&run.path("evaluation.json"), &tables.report)
@@ -134,6 +150,19 @@ impl Pipeline<'_> {
             tables.compare(&in_domain(&system), &in_domain(&against))?;
         }
         Ok(())
+    }
+
+    /// Marks the rows of stages that returned their start.
+    fn note_starts(&self, names: &BTreeSet<String>, tables: &mut Tables) {
+        for stage in self.recipe.stages.iter().filter(|stage| names.contains(&stage.name)) {
+            let label = &stage.label;
+            for system in [label.clone(), thinking(label), in_domain(label)] {
+                if tables.report.rows().iter().any(|row| row.system == system) {
+                    let (mark, text) = (AT_START.to_owned(), WHY_AT_START.to_owned());
+                    tables.report.push_note(Note { system, mark, text });
+                }
+            }
+        }
     }
 
     /// Accepts systems to compare with that there are.
@@ -277,6 +306,24 @@ fn test_recommenders(
     Ok(())
 }
 
+/// Test users, at most, by whose scores a recommender is told from another.
+const ASKED_USERS: usize = 1000;
+
+/// A hash of the scores that a recommender gives some users of the test, all where there are no more than
+/// [`ASKED_USERS`], else so many at equal distances.
+fn fingerprint(recommender: &dyn Recommender, split: &DataSplit) -> Result<String, TrainError> {
+    let samples: Vec<Sample<'_>> = split.test.samples().collect();
+    let mut scores = vec![0.0; recommender.num_items()];
+    let mut hasher = blake3::Hasher::new();
+    for sample in samples.iter().step_by(samples.len().div_ceil(ASKED_USERS).max(1)) {
+        recommender.score(sample.history, &mut scores)?;
+        scores.iter().for_each(|score| {
+            hasher.update(&score.to_le_bytes());
+        });
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
 /// The tables by domain.
 pub(super) const DOMAINS: &str = "domains.json";
 
@@ -286,7 +333,7 @@ pub(crate) fn rankings_file(stage: &str) -> String {
 }
 
 /// The part of the manifest that they are.
-fn rankings_part(stage: &Stage) -> String {
+pub(super) fn rankings_part(stage: &Stage) -> String {
     format!("rankings of {}", stage.name)
 }
 
@@ -296,7 +343,7 @@ pub(crate) fn thoughts_file(stage: &Stage) -> String {
 }
 
 /// The part of the manifest that it is.
-fn thoughts_part(stage: &Stage) -> String {
+pub(super) fn thoughts_part(stage: &Stage) -> String {
     format!("thoughts of {}", stage.name)
 }
 

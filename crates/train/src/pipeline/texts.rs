@@ -11,7 +11,7 @@ use sidereal_corpus::{
 };
 use sidereal_sid::Catalog;
 
-use super::run::Run;
+use super::run::{Run, SETTINGS};
 use super::{Pipeline, Recipe, Training};
 use crate::TrainError;
 use crate::checkpoint::Binding;
@@ -110,6 +110,7 @@ impl Pipeline<'_> {
             ("catalogue".to_owned(), catalog.hash()),
             ("train".to_owned(), split.train.hash()),
             ("kinds".to_owned(), hash_of(&kinds)?),
+            (SETTINGS.to_owned(), run.settings("enrich", &self.recipe.for_texts())?),
         ]);
         run.stage("enrich", inputs, &[ENRICHED], |run| {
             let config = EnrichConfig::new(self.recipe.seed);

@@ -30,8 +30,18 @@ pub struct TrainedPolicy {
 }
 
 impl TrainedPolicy {
-    /// Files by which a stage is known to be done.
-    pub(super) const FILES: [&str; 2] = [MODEL, BINDING];
+    /// The files that [`save`](Self::save) writes.
+    pub(super) const FILES: [&str; 7] = [
+        MODEL,
+        BINDING,
+        CATALOG,
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ];
+    /// The file that it writes where the tokenizer has a chat template.
+    pub(super) const CHAT_TEMPLATE: &str = "chat_template.jinja";
 
     /// Opens the folder of a stage.
     ///

@@ -12,7 +12,7 @@ use sidereal_policy::Decoder;
 
 use super::foundation::PRETRAINED;
 use super::pool::is_over_pool;
-use super::run::Run;
+use super::run::{Outputs, Run, SETTINGS};
 use super::scope::Scope;
 use super::trained::TrainedPolicy;
 use super::{Context, Pipeline, Stage, Training};
@@ -45,14 +45,8 @@ impl Pipeline<'_> {
         observer: &mut dyn Observer,
     ) -> Result<(), TrainError> {
         let mut binding = context.binding.clone();
-        let settings = hash_of(&(
-            stage,
-            self.recipe.evaluate.batch_size,
-            self.recipe.evaluate.valid_users,
-            self.recipe.compute,
-            self.recipe.seed,
-        ))?;
-        binding.insert("settings".to_owned(), settings);
+        let settings = run.settings(&stage.name, &self.recipe.for_training(stage))?;
+        binding.insert(SETTINGS.to_owned(), settings);
         if matches!(&stage.training, Training::Sft(config) if config.mixture.is_some()) {
             binding.insert("texts".to_owned(), self.texts_hash(&context.texts)?);
         }
@@ -72,7 +66,10 @@ impl Pipeline<'_> {
             .keeping(self.recipe.keep_checkpoints);
         let outputs = TrainedPolicy::FILES.map(|file| format!("{}/{file}", stage.name));
         let outputs: Vec<&str> = outputs.iter().map(String::as_str).collect();
-        run.stage(&stage.name, binding, &outputs, |run| {
+        let template = format!("{}/{}", stage.name, TrainedPolicy::CHAT_TEMPLATE);
+        let outputs = Outputs { always: &outputs, perhaps: &[&template] };
+        let mut best_step = None;
+        let trained = run.part(&stage.name, binding, outputs, |run| {
             let model = if let Some(from) = &stage.from {
                 self.open(&run.path(from), context)?
             } else if let Some(model) = &self.recipe.model {
@@ -105,9 +102,13 @@ impl Pipeline<'_> {
                     self.preference(config, model, &workshop, observer)?
                 }
             };
+            best_step = checkpoints.best_step()?;
             let Context { catalog, tokenizer, binding, .. } = context;
             TrainedPolicy::save(&folder, &model, tokenizer, catalog, binding)
         })?;
+        if trained {
+            run.record_best_step(&stage.name, best_step)?;
+        }
         checkpoints.clear()
     }
 

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
-use sidereal_corpus::write::write_whole;
 use sidereal_corpus::{HeldOut as _, Sample, Task};
+use sidereal_files::write_whole;
 use sidereal_policy::{BeamSearch, Decoder};
 
 use super::domains::{in_domain_file, in_domain_part, rank_in_domains};
@@ -14,13 +14,12 @@ use super::{rankings_file, rankings_part, thoughts_file, thoughts_part};
 use crate::TrainError;
 use crate::checkpoint::Binding;
 use crate::encode::{Encoder, Prompt};
-use crate::evaluate::{Batching, rank};
-use crate::files::hash_of;
+use crate::evaluate::{Batching, Ranking, rank};
 use crate::observe::Observer;
 use crate::pipeline::pool::is_over_pool;
-use crate::pipeline::run::Run;
+use crate::pipeline::run::{Run, SETTINGS};
 use crate::pipeline::training::prompts_of;
-use crate::pipeline::{Context, Pipeline, Recipe, Stage};
+use crate::pipeline::{Context, Pipeline, Stage};
 
 impl Pipeline<'_> {
     /// Rankings of every stage, by constrained beam search, over the catalogue or over pools, and
@@ -35,12 +34,13 @@ impl Pipeline<'_> {
         let tasks = self.tasks(catalog, prompts, texts, None)?;
         let encoder = Encoder::new(tokenizer, catalog, prompts)?;
         let samples: Vec<Sample<'_>> = split.test.samples().collect();
-        let evaluate = &self.recipe.evaluate;
         let mut asked: Option<Vec<Prompt>> = None;
         for stage in &self.recipe.stages {
             let file = rankings_file(&stage.name);
-            let inputs = self.decoded_from(run, context, stage, &evaluate.beam_width)?;
-            run.stage(&rankings_part(stage), inputs, &[&file], |run| {
+            let part = rankings_part(stage);
+            let settings = run.settings(&part, &self.recipe.for_answers(stage))?;
+            let inputs = self.decoded_from(run, context, stage, settings)?;
+            run.stage(&part, inputs, &[&file], |run| {
                 let model = self.open(&run.path(&stage.name), context)?;
                 let rankings = if is_over_pool(stage.task) {
                     self.rank_in_pools(stage, &model, context, observer)?
@@ -55,14 +55,17 @@ impl Pipeline<'_> {
                     let job = format!("test {}", stage.name);
                     rank(&search, asked, self.batching(context, &job), observer)?
                 };
+                check_scores(stage, &rankings)?;
                 save(&run.path(&file), &rankings)
             })?;
         }
         for stage in self.stages_over_all() {
             let Some(domains) = self.dataset.domains() else { break };
             let file = in_domain_file(stage);
-            let inputs = self.decoded_from(run, context, stage, &evaluate.beam_width)?;
-            run.stage(&in_domain_part(stage), inputs, &[&file], |run| {
+            let part = in_domain_part(stage);
+            let settings = run.settings(&part, &self.recipe.for_answers(stage))?;
+            let inputs = self.decoded_from(run, context, stage, settings)?;
+            run.stage(&part, inputs, &[&file], |run| {
                 let model = self.open(&run.path(&stage.name), context)?;
                 let asked = match &mut asked {
                     Some(asked) => asked,
@@ -72,18 +75,23 @@ impl Pipeline<'_> {
                 let job = format!("test {} by domain", stage.name);
                 let batching = self.batching(context, &job);
                 let rankings = rank_in_domains(domains, &search, asked, batching, observer)?;
+                check_scores(stage, &rankings)?;
                 save(&run.path(&file), &rankings)
             })?;
         }
         for stage in self.thinking_stages() {
             let file = thoughts_file(stage);
-            let inputs = self.decoded_from(run, context, stage, &evaluate.reasoning)?;
-            run.stage(&thoughts_part(stage), inputs, &[&file], |run| {
+            let part = thoughts_part(stage);
+            let settings = run.settings(&part, &self.recipe.for_thoughts(stage))?;
+            let inputs = self.decoded_from(run, context, stage, settings)?;
+            run.stage(&part, inputs, &[&file], |run| {
                 let Some(test) = self.thought_test(context, &tasks, &encoder, &samples)? else {
                     return Ok(());
                 };
                 let model = self.open(&run.path(&stage.name), context)?;
-                save(&run.path(&file), &test.results(stage, &model, observer)?)
+                let results = test.results(stage, &model, observer)?;
+                check_scores(stage, results.iter().map(|result| &result.ranking))?;
+                save(&run.path(&file), &results)
             })?;
         }
         Ok(())
@@ -114,22 +122,32 @@ impl Pipeline<'_> {
         }
     }
 
-    /// What answers of a stage depend on; `settings` are those of the test that change them.
+    /// What answers of a stage depend on; `settings` stands for those of the test that change them.
     fn decoded_from(
         &self,
         run: &Run,
         context: &Context<'_>,
         stage: &Stage,
-        settings: &impl Serialize,
+        settings: String,
     ) -> Result<Binding, TrainError> {
         let mut inputs = context.binding.clone();
         let file = format!("{}/model.safetensors", stage.name);
         inputs.insert("policy".to_owned(), run.output_hash(&stage.name, &file));
-        let Recipe { evaluate, compute, seed, .. } = self.recipe;
-        let how = (stage.task, stage.training.scoring(), evaluate.batch_size, compute, seed);
-        inputs.insert("settings".to_owned(), hash_of(&(settings, how))?);
+        inputs.insert(SETTINGS.to_owned(), settings);
         self.bind_pool(&mut inputs)?;
         Ok(inputs)
+    }
+}
+
+/// Accepts rankings that have an order.
+fn check_scores<'r>(
+    stage: &Stage,
+    rankings: impl IntoIterator<Item = &'r Ranking>,
+) -> Result<(), TrainError> {
+    let mut rankings = rankings.into_iter();
+    match rankings.find(|ranking| ranking.scores.iter().any(|score| score.is_nan())) {
+        Some(ranking) => Err(TrainError::Scores { stage: stage.name.clone(), id: ranking.id }),
+        None => Ok(()),
     }
 }
 

@@ -55,6 +55,7 @@ impl Pipeline<'_> {
         &self,
         run: &Run,
         tables: &Tables,
+        at_start: &BTreeSet<String>,
     ) -> Result<Vec<DomainReport>, TrainError> {
         let Some(domains) = self.dataset.domains() else { return Ok(Vec::new()) };
         let none = BTreeSet::new();
@@ -105,6 +106,7 @@ impl Pipeline<'_> {
                 continue;
             }
             self.compare(&mut part)?;
+            self.note_starts(at_start, &mut part);
             reports.push(DomainReport { domain: name.to_owned(), report: part.report });
         }
         Ok(reports)
@@ -150,7 +152,7 @@ pub(super) fn in_domain_file(stage: &Stage) -> String {
 }
 
 /// The part of the manifest that they are.
-pub(super) fn in_domain_part(stage: &Stage) -> String {
+pub(in crate::pipeline) fn in_domain_part(stage: &Stage) -> String {
     format!("rankings of {} in the domain", stage.name)
 }
 
