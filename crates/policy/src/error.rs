@@ -31,6 +31,13 @@ pub enum PolicyError {
         #[source]
         source: safetensors::SafeTensorError,
     },
+    /// A directory without weights in a format that is read.
+    #[error(
+        "`{}` has neither `model.safetensors` nor `model.safetensors.index.json`, only `{found}`, which is not \
+         read: save the whole model with transformers' `save_pretrained`",
+        dir.display()
+    )]
+    NoSafetensors { dir: PathBuf, found: String },
     /// A tensor that the configuration asks for is not in the file.
     #[error("`{}` has no tensor `{name}`", path.display())]
     MissingTensor { path: PathBuf, name: String },
@@ -40,6 +47,13 @@ pub enum PolicyError {
     /// A tensor in the file that nothing asks for.
     #[error("`{}`: tensor `{name}` is not part of this architecture", path.display())]
     UnknownTensor { path: PathBuf, name: String },
+    /// An encoder-decoder whose halves have embeddings of their own.
+    #[error(
+        "`{}`: tensor `{name}` differs from `shared.weight`; an embedding that encoder and decoder share \
+         is read alone",
+        path.display()
+    )]
+    OtherEmbedding { path: PathBuf, name: String },
     /// A tensor of an element type that is not read.
     #[error("`{}`: tensor `{name}` has element type {found}, expected F32, F16 or BF16", path.display())]
     TensorType { path: PathBuf, name: String, found: String },

@@ -9,15 +9,17 @@ use sidereal_sid::SidSpec;
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
+use crate::models::foreign::{HEAD, decoder_names, settle_head};
+use crate::models::t5::names;
 use crate::tokenizer::SidTokenizer;
 use crate::weights::{
     Weights, checkpoint_file, read_checkpoint, to_i64, write_safetensors, write_text,
 };
 
 /// Matrices with a row for each token, by their names in HF checkpoints.
-const ROWS_OF_TOKENS: [&str; 3] = ["model.embed_tokens.weight", "shared.weight", "lm_head.weight"];
-/// Copies of a matrix that some checkpoints hold besides.
-const COPIES_OF_SHARED: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
+const ROWS_OF_TOKENS: [&str; 3] = [EMBEDDING, names::SHARED, HEAD];
+/// A decoder's embedding.
+const EMBEDDING: &str = "model.embed_tokens.weight";
 /// Settings of generation that old configurations hold, from which readers still take them.
 const GENERATION: [&str; 24] = [
     "bad_words_ids",
@@ -138,7 +140,7 @@ pub fn extend_pretrained(
     let mut config: Map<String, Value> =
         serde_json::from_str(&text).map_err(|source| PolicyError::Json { path, source })?;
     let tokenizer = SidTokenizer::extend(base, spec, how.end_of_turn.as_deref())?;
-    let mut weights = read_checkpoint(base, None)?;
+    let mut weights = decoder_names(read_checkpoint(base, None)?);
     let sigma = sigma(&config);
     let known = tokenizer.vocab_size() - spec.num_tokens();
     let rows = Rows {
@@ -148,7 +150,7 @@ pub fn extend_pretrained(
         init: how.init,
         sigma,
     };
-    drop_copies(&config, &mut weights);
+    settle(&mut config, &mut weights, &checkpoint_file(base))?;
     tch::manual_seed(how.seed);
     let mut vocab_size = None;
     for name in ROWS_OF_TOKENS {
@@ -185,17 +187,31 @@ fn sigma(config: &Map<String, Value>) -> f64 {
     }
 }
 
-/// Takes out what readers make from another matrix anyway.
-fn drop_copies(config: &Map<String, Value>, weights: &mut Weights) {
-    if weights.contains_key("shared.weight") {
-        weights.retain(|name, _| !COPIES_OF_SHARED.contains(&name.as_str()));
-    }
-    // T5's configuration leaves the default out.
+/// Takes out what readers make from another matrix anyway, and has the configuration say whether the
+/// head is the embedding.
+fn settle(
+    config: &mut Map<String, Value>,
+    weights: &mut Weights,
+    path: &Path,
+) -> Result<(), PolicyError> {
+    const TIED: &str = "tie_word_embeddings";
     let t5 = config.get("model_type").is_some_and(|kind| kind == "t5");
-    let tied = config.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(t5);
-    if tied {
-        weights.remove("lm_head.weight");
+    let stated = config.get(TIED).and_then(Value::as_bool);
+    // T5's configuration leaves the default out.
+    let says_tied = stated.unwrap_or(t5);
+    let tied = if t5 {
+        names::settle(weights, says_tied, path)?
+    } else {
+        settle_head(weights, EMBEDDING, says_tied, path)?
+    };
+    if says_tied && !tied {
+        if t5 {
+            // What the old value says besides: whether states are scaled before the head.
+            config.entry("scale_decoder_outputs").or_insert(json!(true));
+        }
+        config.insert(TIED.to_owned(), json!(false));
     }
+    Ok(())
 }
 
 /// How a matrix with a row for each token grows.

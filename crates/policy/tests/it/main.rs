@@ -8,6 +8,8 @@ mod completions;
 mod encoder;
 mod entropy;
 mod errors;
+mod folders;
+mod foreign_tensors;
 mod generate;
 mod lora;
 mod naive;
