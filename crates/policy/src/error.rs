@@ -70,9 +70,18 @@ pub enum PolicyError {
     /// A token that the tokenizer must know and does not.
     #[error("tokenizer lacks the token `{token}`")]
     MissingToken { token: String },
-    /// A token that was to be added and is there already.
-    #[error("tokenizer has the token `{token}` already, with the id {id}")]
+    /// A code that the vocabulary holds as a piece of text.
+    #[error(
+        "tokenizer has the token `{token}` already, with the id {id}, but not as an added token, \
+         so that no text is read as it"
+    )]
     TakenToken { token: String, id: u32 },
+    /// A tokenizer that spells the codes of Semantic IDs in a notation that is not read.
+    #[error(
+        "the base spells Semantic IDs as `{token}`, and those of the run are spelled `<a_0>`, `<b_0>`, \
+         …: a base with codes of its own must spell them so, as MiniOneRec's and LC-Rec's do"
+    )]
+    OtherNotation { token: String },
     /// A token that the tokenizer knows and does not read as one.
     #[error("tokenizer reads `{token}` as the ids {found:?}, expected its own alone")]
     SplitToken { token: String, found: Vec<u32> },

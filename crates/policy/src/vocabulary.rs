@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 use crate::PolicyError;
 use crate::models::foreign::{HEAD, decoder_names, settle_head};
 use crate::models::t5::names;
-use crate::tokenizer::SidTokenizer;
+use crate::tokenizer::{Codes, SidTokenizer};
 use crate::weights::{
     Weights, checkpoint_file, read_checkpoint, to_i64, write_safetensors, write_text,
 };
@@ -108,7 +108,8 @@ impl VocabularyExtension {
 /// embedding and, where it is not tied, output head.
 ///
 /// Works on any decoder or T5 in HF form, whole or sharded, with `tokenizer.json`; element types
-/// stay. New tokens take the ids behind the tokenizer's last, first those rows that the base was
+/// stay. Codes that the base has already, as checkpoints trained on Semantic IDs have, keep their ids
+/// and their rows. New tokens take the ids behind the tokenizer's last, first those rows that the base was
 /// padded with, which are initialised anew. The number of rows never shrinks. No setting of
 /// generation is inherited; `generation_config.json` names special tokens and nothing else. The
 /// weights are written last, so that a directory cut short does not load.
@@ -139,10 +140,11 @@ pub fn extend_pretrained(
     let text = fs::read_to_string(&path).map_err(io(&path))?;
     let mut config: Map<String, Value> =
         serde_json::from_str(&text).map_err(|source| PolicyError::Json { path, source })?;
-    let tokenizer = SidTokenizer::extend(base, spec, how.end_of_turn.as_deref())?;
+    let (tokenizer, codes) = SidTokenizer::extend_counted(base, spec, how.end_of_turn.as_deref())?;
+    report(&codes, spec, base);
     let mut weights = decoder_names(read_checkpoint(base, None)?);
     let sigma = sigma(&config);
-    let known = tokenizer.vocab_size() - spec.num_tokens();
+    let known = codes.known;
     let rows = Rows {
         known: to_i64(known),
         used: to_i64(tokenizer.vocab_size()),
@@ -212,6 +214,24 @@ fn settle(
         config.insert(TIED.to_owned(), json!(false));
     }
     Ok(())
+}
+
+/// Says what a base that has codes already gives to the run.
+fn report(codes: &Codes, spec: &SidSpec, base: &Path) {
+    let (Codes { kept, added, .. }, base) = (codes, base.display());
+    if *kept > 0 {
+        tracing::info!(
+            "`{base}` has {kept} of {} codes already: they keep their ids and rows, so that the Semantic \
+             IDs of the run are to be those that it was trained on",
+            spec.num_tokens()
+        );
+        if let Some(first) = added.first() {
+            let missing = added.len();
+            tracing::warn!(
+                "`{base}` lacks {missing} codes, of which `{first}` is the first: they are new"
+            );
+        }
+    }
 }
 
 /// How a matrix with a row for each token grows.

@@ -10,6 +10,7 @@ mod entropy;
 mod errors;
 mod folders;
 mod foreign_tensors;
+mod foreign_tokenizers;
 mod generate;
 mod lora;
 mod naive;
