@@ -275,14 +275,17 @@ fn architecture(value: &Value) -> Result<Architecture, PolicyError> {
 
 /// Refuses what the implementation would otherwise silently compute differently.
 fn refuse_unsupported(value: &Value) -> Result<(), PolicyError> {
-    let supported: [(&'static str, &[Value], &'static str); 4] = [
+    let whole = [Value::Null, json!(1.0), json!(1)];
+    let supported: [(&'static str, &[Value], &'static str); 5] = [
         ("hidden_act", &["silu".into(), Value::Null], "silu"),
+        ("partial_rotary_factor", &whole, "1"),
         ("mlp_bias", &[Value::Bool(false), Value::Null], "false"),
         ("use_sliding_window", &[Value::Bool(false), Value::Null], "false"),
         ("quantization_config", &[Value::Null], "null"),
     ];
     for (field, accepted, expected) in supported {
-        let found = value.get(field).unwrap_or(&Value::Null);
+        let nested = || value.get("rope_parameters")?.get(field);
+        let found = value.get(field).or_else(nested).unwrap_or(&Value::Null);
         if !accepted.contains(found) {
             return Err(unsupported(field, found.to_string(), expected));
         }

@@ -13,6 +13,7 @@ use self::settings::Settings;
 pub use self::settings::{EncoderOptions, Pooling, Prefix};
 use crate::PolicyError;
 use crate::cache::TokenBatch;
+use crate::config::unsupported;
 use crate::models::bert::Bert;
 use crate::models::decoder::Decoder;
 
@@ -62,10 +63,15 @@ impl TextEncoder {
             .map_err(|source| PolicyError::Io { path: path.clone(), source })?;
         let ModelType { model_type } =
             serde_json::from_str(&text).map_err(|source| PolicyError::Json { path, source })?;
-        let body = if model_type == "bert" {
-            Body::Bert(Bert::load(dir, device)?)
-        } else {
-            Body::Decoder(Box::new(Decoder::load_body(dir, device)?))
+        let body = match model_type.as_str() {
+            "bert" => Body::Bert(Bert::load(dir, device)?),
+            "qwen2" | "qwen3" | "llama" => {
+                Body::Decoder(Box::new(Decoder::load_body(dir, device)?))
+            }
+            _ => {
+                let expected = "bert, qwen2, qwen3 or llama";
+                return Err(unsupported("model_type", model_type, expected));
+            }
         };
         let usual = match &body {
             Body::Bert(_) => Pooling::Mean,

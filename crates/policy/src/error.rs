@@ -31,6 +31,13 @@ pub enum PolicyError {
         #[source]
         source: safetensors::SafeTensorError,
     },
+    /// A directory without weights in a format that is read.
+    #[error(
+        "`{}` has neither `model.safetensors` nor `model.safetensors.index.json`, only `{found}`, which is not \
+         read: save the whole model with transformers' `save_pretrained`",
+        dir.display()
+    )]
+    NoSafetensors { dir: PathBuf, found: String },
     /// A tensor that the configuration asks for is not in the file.
     #[error("`{}` has no tensor `{name}`", path.display())]
     MissingTensor { path: PathBuf, name: String },
@@ -40,6 +47,13 @@ pub enum PolicyError {
     /// A tensor in the file that nothing asks for.
     #[error("`{}`: tensor `{name}` is not part of this architecture", path.display())]
     UnknownTensor { path: PathBuf, name: String },
+    /// An encoder-decoder whose halves have embeddings of their own.
+    #[error(
+        "`{}`: tensor `{name}` differs from `shared.weight`; an embedding that encoder and decoder share \
+         is read alone",
+        path.display()
+    )]
+    OtherEmbedding { path: PathBuf, name: String },
     /// A tensor of an element type that is not read.
     #[error("`{}`: tensor `{name}` has element type {found}, expected F32, F16 or BF16", path.display())]
     TensorType { path: PathBuf, name: String, found: String },
@@ -56,9 +70,18 @@ pub enum PolicyError {
     /// A token that the tokenizer must know and does not.
     #[error("tokenizer lacks the token `{token}`")]
     MissingToken { token: String },
-    /// A token that was to be added and is there already.
-    #[error("tokenizer has the token `{token}` already, with the id {id}")]
+    /// A code that the vocabulary holds as a piece of text.
+    #[error(
+        "tokenizer has the token `{token}` already, with the id {id}, but not as an added token, \
+         so that no text is read as it"
+    )]
     TakenToken { token: String, id: u32 },
+    /// A tokenizer that spells the codes of Semantic IDs in a notation that is not read.
+    #[error(
+        "the base spells Semantic IDs as `{token}`, and those of the run are spelled `<a_0>`, `<b_0>`, \
+         …: a base with codes of its own must spell them so, as MiniOneRec's and LC-Rec's do"
+    )]
+    OtherNotation { token: String },
     /// A token that the tokenizer knows and does not read as one.
     #[error("tokenizer reads `{token}` as the ids {found:?}, expected its own alone")]
     SplitToken { token: String, found: Vec<u32> },

@@ -14,7 +14,7 @@
 //! let tokenizer = SidTokenizer::load(dir, catalog.spec())?;
 //! let model = Decoder::load(dir, device("auto")?)?;
 //! let constraint = Constraint::new(&catalog, &tokenizer, model.device())?;
-//! let prompt = tokenizer.encode("next:<a_1><b_7><c_2>")?;
+//! let prompt = tokenizer.encode_prompt("next:<a_1><b_7><c_2>")?;
 //! let prompts = TokenBatch::new(&[prompt], tokenizer.pad(), 64, model.device())?;
 //! let search =
 //!     BeamSearch { model: &model, constraint: &constraint, beam_width: 10, scoring: Scoring::Full };

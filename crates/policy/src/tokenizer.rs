@@ -1,7 +1,9 @@
 //! Text ↔ token ids, with one token for each code of a Semantic ID.
 
 mod chat;
+mod codes;
 mod files;
+mod frame;
 mod special;
 
 use std::path::Path;
@@ -17,7 +19,10 @@ use tokenizers::{
 };
 
 pub use self::chat::{ChatOptions, ChatTemplate, Message};
+pub(crate) use self::codes::Codes;
+use self::codes::num_ids;
 use self::files::{CHAT_TEMPLATE, Files, SETTINGS, read_object, remove_if_there};
+use self::frame::Frame;
 pub use self::special::SpecialTokens;
 use crate::PolicyError;
 use crate::weights::write_text;
@@ -40,6 +45,8 @@ pub struct SidTokenizer {
     pad: u32,
     end_of_turn: u32,
     bos: Option<u32>,
+    /// What stands around every text.
+    frame: Frame,
     /// `tokenizer_config.json`, kept for those who read the directory after us.
     settings: Map<String, Value>,
     /// Source of the chat template, wherever it stood.
@@ -86,54 +93,68 @@ impl SidTokenizer {
         let mut inner = Tokenizer::from(bpe);
         let special = [PAD, END_OF_TURN].map(|text| AddedToken::from(text, true));
         inner.add_special_tokens(&special);
-        add_codes(&mut inner, spec)?;
-        Self::new(inner, spec, SpecialTokens::default(), Map::from_iter([no_class()]), None)
+        Codes::add(&mut inner, spec)?;
+        let settings = Map::from_iter([no_class()]);
+        let special = SpecialTokens::default();
+        let files =
+            Files { inner, settings, special: special.clone(), chat: None, has_encoder: false };
+        Self::new(files, spec, special)
     }
 
-    /// Reads the tokenizer of a pretrained model's directory and adds the tokens of `spec`.
+    /// Reads the tokenizer of a pretrained model's directory and adds the tokens of `spec` that it
+    /// lacks; those that it has keep their ids.
     ///
     /// `end_of_turn` says what a completion in words ends with where that is not the `eos_token`
     /// of `tokenizer_config.json`, as in base models that know the end of a turn too.
     ///
     /// # Errors
     /// [`PolicyError::Io`], [`PolicyError::Json`] and [`PolicyError::Tokenizer`];
-    /// [`PolicyError::TakenToken`] where the tokenizer has a token of `spec` already;
+    /// [`PolicyError::TakenToken`] where a code is a piece of text in the vocabulary;
+    /// [`PolicyError::OtherNotation`] where the tokenizer spells codes otherwise;
     /// [`PolicyError::MissingToken`] where it lacks a special token that its settings name.
     pub fn extend(
         base: &Path,
         spec: &SidSpec,
         end_of_turn: Option<&str>,
     ) -> Result<Self, PolicyError> {
-        let Files { mut inner, mut settings, chat } = Files::read(base)?;
-        settings.extend([no_class()]);
-        let mut special = SpecialTokens::of(&settings);
+        Self::extend_counted(base, spec, end_of_turn).map(|(tokenizer, _)| tokenizer)
+    }
+
+    /// As [`extend`](Self::extend), with what became of the codes.
+    pub(crate) fn extend_counted(
+        base: &Path,
+        spec: &SidSpec,
+        end_of_turn: Option<&str>,
+    ) -> Result<(Self, Codes), PolicyError> {
+        let mut files = Files::read(base)?;
+        files.settings.extend([no_class()]);
+        let mut special = files.special.clone();
         if let Some(end) = end_of_turn {
             end.clone_into(&mut special.end_of_turn);
         }
-        add_codes(&mut inner, spec)?;
-        Self::new(inner, spec, special, settings, chat)
+        let codes = Codes::add(&mut files.inner, spec)?;
+        Ok((Self::new(files, spec, special)?, codes))
     }
 
     /// Reads the tokenizer of a checkpoint directory: `tokenizer.json`, and where they are there
-    /// `tokenizer_config.json` for the special tokens and `chat_template.jinja`.
+    /// `tokenizer_config.json` and `special_tokens_map.json` for the special tokens,
+    /// `chat_template.jinja`, and `config.json` for whether an encoder reads the prompts.
+    ///
+    /// Ids are those of the text alone, whatever a training script left in `tokenizer.json`: its
+    /// `truncation`, `padding` and the `dropout` of its merges are neither followed nor saved.
     ///
     /// # Errors
     /// [`PolicyError::Io`], [`PolicyError::Json`] and [`PolicyError::Tokenizer`];
     /// [`PolicyError::MissingToken`] where a code of `spec` or a special token is missing;
     /// [`PolicyError::SplitToken`] where a code is not read as its one token.
     pub fn load(dir: &Path, spec: &SidSpec) -> Result<Self, PolicyError> {
-        let Files { inner, settings, chat } = Files::read(dir)?;
-        let special = SpecialTokens::of(&settings);
-        Self::new(inner, spec, special, settings, chat)
+        let files = Files::read(dir)?;
+        let special = files.special.clone();
+        Self::new(files, spec, special)
     }
 
-    fn new(
-        inner: Tokenizer,
-        spec: &SidSpec,
-        special: SpecialTokens,
-        mut settings: Map<String, Value>,
-        chat: Option<String>,
-    ) -> Result<Self, PolicyError> {
+    fn new(files: Files, spec: &SidSpec, special: SpecialTokens) -> Result<Self, PolicyError> {
+        let Files { inner, mut settings, chat, has_encoder, .. } = files;
         let id = |token: &str| {
             inner
                 .token_to_id(token)
@@ -143,21 +164,23 @@ impl SidTokenizer {
         let (pad, end_of_turn) = (id(&special.pad)?, id(&special.end_of_turn)?);
         let bos = special.bos.as_deref().map(id).transpose()?;
         special.write(&mut settings);
-        let highest = inner.get_vocab(true).into_values().max();
-        let num_ids = highest.map_or(0, |id| id as usize + 1);
-        let tokenizer = Self {
+        let mut tokenizer = Self {
+            num_ids: num_ids(&inner),
             inner,
             spec: spec.clone(),
             sid_ids,
-            num_ids,
             special,
             pad,
             end_of_turn,
             bos,
+            frame: Frame::default(),
             settings,
             chat,
         };
         tokenizer.check_codes()?;
+        if let (Some(code), Some(id)) = (spec.vocabulary().first(), tokenizer.sid_ids.first()) {
+            tokenizer.frame = Frame::of(&tokenizer.inner, (code, *id), has_encoder)?;
+        }
         Ok(tokenizer)
     }
 
@@ -238,13 +261,34 @@ impl SidTokenizer {
         self.encode_as(text, false)
     }
 
-    /// As [`encode`](Self::encode), framed as the tokenizer frames a whole text: behind the
+    /// As [`encode`](Self::encode), framed as the tokenizer frames a whole text: after the
     /// beginning of Llama's, before the end of T5's.
     ///
     /// # Errors
     /// [`PolicyError::Tokenizer`].
     pub fn encode_framed(&self, text: &str) -> Result<Vec<u32>, PolicyError> {
         self.encode_as(text, true)
+    }
+
+    /// Token ids of a plain prompt, as the model saw the beginnings of texts: after the beginning
+    /// that a tokenizer such as Llama's puts before every text, and before the end that T5's puts
+    /// after it where an encoder reads the prompt. A decoder continues its prompt, so none gets an
+    /// end.
+    ///
+    /// The text of a chat template is not plain: it holds its beginning already where the model
+    /// saw one, and is read by [`encode`](Self::encode).
+    ///
+    /// # Errors
+    /// [`PolicyError::Tokenizer`].
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, PolicyError> {
+        Ok(self.frame.prompt(self.encode(text)?))
+    }
+
+    /// Whether a plain prompt ends with a token of its own, as for an encoder of T5's, so that no
+    /// prompt is the beginning of a longer one.
+    #[must_use]
+    pub const fn ends_prompts(&self) -> bool {
+        self.frame.ends()
     }
 
     /// As [`encode`](Self::encode), for a text that the tokenizer must be able to write.
@@ -267,12 +311,18 @@ impl SidTokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// Text of token ids, special tokens left out.
+    /// Text of token ids, special tokens left out; codes stay, also where a base calls them special.
     ///
     /// # Errors
     /// [`PolicyError::Tokenizer`].
     pub fn decode(&self, ids: &[u32]) -> Result<String, PolicyError> {
-        self.inner.decode(ids, true).map_err(|source| PolicyError::Tokenizer {
+        let added = self.inner.get_added_vocabulary();
+        let special = |id: &u32| {
+            added.simple_id_to_token(*id).is_some_and(|text| added.is_special_token(&text))
+        };
+        let read = |id: &u32| !special(id) || self.sid_ids.contains(id);
+        let ids: Vec<u32> = ids.iter().copied().filter(read).collect();
+        self.inner.decode(&ids, false).map_err(|source| PolicyError::Tokenizer {
             action: "cannot decode tokens".into(),
             source,
         })
@@ -332,19 +382,6 @@ impl SidTokenizer {
 /// build another pipeline around its vocabulary.
 fn no_class() -> (String, Value) {
     ("tokenizer_class".to_owned(), json!("PreTrainedTokenizerFast"))
-}
-
-/// Adds the tokens of `spec`, each found whole wherever its text stands.
-fn add_codes(inner: &mut Tokenizer, spec: &SidSpec) -> Result<(), PolicyError> {
-    let codes = spec.vocabulary();
-    if let Some((token, id)) = codes.iter().find_map(|code| Some((code, inner.token_to_id(code)?)))
-    {
-        return Err(PolicyError::TakenToken { token: token.clone(), id });
-    }
-    let codes: Vec<AddedToken> =
-        codes.into_iter().map(|text| AddedToken::from(text, false).normalized(false)).collect();
-    inner.add_tokens(&codes);
-    Ok(())
 }
 
 #[cfg(test)]

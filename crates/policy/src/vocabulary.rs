@@ -9,15 +9,17 @@ use sidereal_sid::SidSpec;
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
-use crate::tokenizer::SidTokenizer;
+use crate::models::foreign::{HEAD, decoder_names, settle_head};
+use crate::models::t5::names;
+use crate::tokenizer::{Codes, SidTokenizer};
 use crate::weights::{
     Weights, checkpoint_file, read_checkpoint, to_i64, write_safetensors, write_text,
 };
 
 /// Matrices with a row for each token, by their names in HF checkpoints.
-const ROWS_OF_TOKENS: [&str; 3] = ["model.embed_tokens.weight", "shared.weight", "lm_head.weight"];
-/// Copies of a matrix that some checkpoints hold besides.
-const COPIES_OF_SHARED: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
+const ROWS_OF_TOKENS: [&str; 3] = [EMBEDDING, names::SHARED, HEAD];
+/// A decoder's embedding.
+const EMBEDDING: &str = "model.embed_tokens.weight";
 /// Settings of generation that old configurations hold, from which readers still take them.
 const GENERATION: [&str; 24] = [
     "bad_words_ids",
@@ -106,7 +108,8 @@ impl VocabularyExtension {
 /// embedding and, where it is not tied, output head.
 ///
 /// Works on any decoder or T5 in HF form, whole or sharded, with `tokenizer.json`; element types
-/// stay. New tokens take the ids behind the tokenizer's last, first those rows that the base was
+/// stay. Codes that the base has already, as checkpoints trained on Semantic IDs have, keep their ids
+/// and their rows. New tokens take the ids behind the tokenizer's last, first those rows that the base was
 /// padded with, which are initialised anew. The number of rows never shrinks. No setting of
 /// generation is inherited; `generation_config.json` names special tokens and nothing else. The
 /// weights are written last, so that a directory cut short does not load.
@@ -137,10 +140,11 @@ pub fn extend_pretrained(
     let text = fs::read_to_string(&path).map_err(io(&path))?;
     let mut config: Map<String, Value> =
         serde_json::from_str(&text).map_err(|source| PolicyError::Json { path, source })?;
-    let tokenizer = SidTokenizer::extend(base, spec, how.end_of_turn.as_deref())?;
-    let mut weights = read_checkpoint(base, None)?;
+    let (tokenizer, codes) = SidTokenizer::extend_counted(base, spec, how.end_of_turn.as_deref())?;
+    report(&codes, spec, base);
+    let mut weights = decoder_names(read_checkpoint(base, None)?);
     let sigma = sigma(&config);
-    let known = tokenizer.vocab_size() - spec.num_tokens();
+    let known = codes.known;
     let rows = Rows {
         known: to_i64(known),
         used: to_i64(tokenizer.vocab_size()),
@@ -148,7 +152,7 @@ pub fn extend_pretrained(
         init: how.init,
         sigma,
     };
-    drop_copies(&config, &mut weights);
+    settle(&mut config, &mut weights, &checkpoint_file(base))?;
     tch::manual_seed(how.seed);
     let mut vocab_size = None;
     for name in ROWS_OF_TOKENS {
@@ -185,16 +189,48 @@ fn sigma(config: &Map<String, Value>) -> f64 {
     }
 }
 
-/// Takes out what readers make from another matrix anyway.
-fn drop_copies(config: &Map<String, Value>, weights: &mut Weights) {
-    if weights.contains_key("shared.weight") {
-        weights.retain(|name, _| !COPIES_OF_SHARED.contains(&name.as_str()));
-    }
-    // T5's configuration leaves the default out.
+/// Takes out what readers make from another matrix anyway, and has the configuration say whether the
+/// head is the embedding.
+fn settle(
+    config: &mut Map<String, Value>,
+    weights: &mut Weights,
+    path: &Path,
+) -> Result<(), PolicyError> {
+    const TIED: &str = "tie_word_embeddings";
     let t5 = config.get("model_type").is_some_and(|kind| kind == "t5");
-    let tied = config.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(t5);
-    if tied {
-        weights.remove("lm_head.weight");
+    let stated = config.get(TIED).and_then(Value::as_bool);
+    // T5's configuration leaves the default out.
+    let says_tied = stated.unwrap_or(t5);
+    let tied = if t5 {
+        names::settle(weights, says_tied, path)?
+    } else {
+        settle_head(weights, EMBEDDING, says_tied, path)?
+    };
+    if says_tied && !tied {
+        if t5 {
+            // What the old value says besides: whether states are scaled before the head.
+            config.entry("scale_decoder_outputs").or_insert(json!(true));
+        }
+        config.insert(TIED.to_owned(), json!(false));
+    }
+    Ok(())
+}
+
+/// Says what a base that has codes already gives to the run.
+fn report(codes: &Codes, spec: &SidSpec, base: &Path) {
+    let (Codes { kept, added, .. }, base) = (codes, base.display());
+    if *kept > 0 {
+        tracing::info!(
+            "`{base}` has {kept} of {} codes already: they keep their ids and rows, so that the Semantic \
+             IDs of the run are to be those that it was trained on",
+            spec.num_tokens()
+        );
+        if let Some(first) = added.first() {
+            let missing = added.len();
+            tracing::warn!(
+                "`{base}` lacks {missing} codes, of which `{first}` is the first: they are new"
+            );
+        }
     }
 }
 

@@ -35,10 +35,16 @@ pub fn read_safetensors(path: &Path) -> Result<Weights, PolicyError> {
 /// what they are.
 ///
 /// # Errors
-/// Those of [`read_safetensors`]; [`PolicyError::Json`] for a damaged index;
+/// Those of [`read_safetensors`]; [`PolicyError::NoSafetensors`] where the weights have another
+/// format; [`PolicyError::Json`] for a damaged index;
 /// [`PolicyError::MissingTensor`] where a shard lacks what the index says it has.
 pub(crate) fn read_checkpoint(dir: &Path, kind: Option<Kind>) -> Result<Weights, PolicyError> {
     let index = checkpoint_file(dir);
+    if !index.exists()
+        && let Some(found) = other_weights(dir)
+    {
+        return Err(PolicyError::NoSafetensors { dir: dir.to_owned(), found });
+    }
     if index.extension().is_some_and(|extension| extension == "safetensors") {
         return read_file(&index, kind);
     }
@@ -65,6 +71,17 @@ pub(crate) fn read_checkpoint(dir: &Path, kind: Option<Kind>) -> Result<Weights,
 pub(crate) fn checkpoint_file(dir: &Path) -> PathBuf {
     let (whole, index) = (dir.join("model.safetensors"), dir.join("model.safetensors.index.json"));
     if whole.exists() || !index.exists() { whole } else { index }
+}
+
+/// The first file of a directory that looks like weights in another format or of adapters alone.
+fn other_weights(dir: &Path) -> Option<String> {
+    let formats = ["bin", "pt", "pth", "safetensors", "gguf", "h5", "msgpack", "onnx"];
+    let files = fs::read_dir(dir).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let looks = |path: &PathBuf| {
+        path.extension().is_some_and(|end| formats.iter().any(|format| end == *format))
+    };
+    let name = |path: PathBuf| Some(path.file_name()?.to_string_lossy().into_owned());
+    files.filter(looks).filter_map(name).min()
 }
 
 /// Which shard holds which tensor.

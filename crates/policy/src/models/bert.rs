@@ -7,7 +7,8 @@ use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
-use crate::weights::{Shapes, Weights, read_safetensors, select, to_i64};
+use crate::models::foreign::bert_names;
+use crate::weights::{Shapes, Weights, checkpoint_file, read_checkpoint, select, to_i64};
 
 /// Settings of a BERT encoder, with the names of its `config.json`.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,6 +21,9 @@ pub(crate) struct BertConfig {
     pub(crate) max_position_embeddings: usize,
     num_attention_heads: usize,
     num_hidden_layers: usize,
+    position_embedding_type: Option<String>,
+    #[serde(default)]
+    is_decoder: bool,
     type_vocab_size: usize,
     vocab_size: usize,
 }
@@ -39,6 +43,13 @@ impl BertConfig {
         }
         if config.hidden_act != "gelu" {
             return refuse("hidden_act", &config.hidden_act, "gelu");
+        }
+        if let Some(found) = config.position_embedding_type.as_deref().filter(|t| *t != "absolute")
+        {
+            return refuse("position_embedding_type", found, "absolute");
+        }
+        if config.is_decoder {
+            return refuse("is_decoder", "true", "false");
         }
         if config.num_attention_heads == 0
             || !config.hidden_size.is_multiple_of(config.num_attention_heads)
@@ -92,10 +103,11 @@ pub(crate) struct Bert {
 }
 
 impl Bert {
+    /// Reads a BERT, with or without a head, under the names of its first or its later versions.
     pub(crate) fn load(dir: &Path, device: Device) -> Result<Self, PolicyError> {
         let config = BertConfig::load(dir)?;
-        let path = dir.join("model.safetensors");
-        let mut found = read_safetensors(&path)?;
+        let path = checkpoint_file(dir);
+        let mut found = bert_names(read_checkpoint(dir, Some(Kind::Float))?, &path);
         // The pooling head and stored position numbers take no part in token states.
         found.retain(|name, _| !name.starts_with("pooler.") && !name.ends_with("position_ids"));
         let weights = select(found, &config.shapes(), device, &path)?;

@@ -16,6 +16,7 @@ use crate::PolicyError;
 use crate::cache::{KvCache, TokenBatch, check_prompts};
 use crate::config::DecoderConfig;
 use crate::lora::Lora;
+use crate::models::foreign::{HEAD, decoder_names, settle_head};
 use crate::models::head::Head;
 use crate::models::language_model::LanguageModel;
 use crate::models::linear::{Linear, cast};
@@ -25,6 +26,9 @@ use crate::weights::{
     Fresh, Weights, checkpoint_file, random_weights, read_checkpoint, select, share, to_i64,
     write_checkpoint,
 };
+
+/// Name of the embedding.
+const EMBEDDING: &str = "model.embed_tokens.weight";
 
 /// Standard deviation of freshly drawn matrices, transformers' `initializer_range`.
 const INITIALIZER_RANGE: f64 = 0.02;
@@ -112,7 +116,11 @@ impl Decoder {
     }
 
     /// Reads `config.json` and `model.safetensors`, or the shards that
-    /// `model.safetensors.index.json` names, of a checkpoint directory; weights become f32.
+    /// `model.safetensors.index.json` names, of a checkpoint directory; weights become f32. Names
+    /// may lack `model.`, as those of checkpoints of the body do.
+    ///
+    /// The head is the embedding where the configuration ties them, unless the checkpoint has one
+    /// that differs: that one is used then, with a warning.
     ///
     /// # Errors
     /// Damaged or missing files, and tensors that the configuration does not expect, by name.
@@ -134,31 +142,27 @@ impl Decoder {
         )
     }
 
-    /// As [`load`](Self::load), without an output head: for states alone. Names may lack `model.`,
-    /// as those of checkpoints of the body do.
+    /// As [`load`](Self::load), without an output head: for states alone.
     pub(crate) fn load_body(dir: &Path, device: Device) -> Result<Self, PolicyError> {
         let config = DecoderConfig { tie_word_embeddings: true, ..DecoderConfig::load(dir)? };
-        let found = read_checkpoint(dir, Some(Kind::Float))?;
-        let whole = |name: String| {
-            let named = name.starts_with("model.") || name.starts_with("lm_head.");
-            if named { name } else { format!("model.{name}") }
-        };
-        let found = found.into_iter().map(|(name, tensor)| (whole(name), tensor)).collect();
+        let mut found = read_checkpoint(dir, Some(Kind::Float))?;
+        found.remove(HEAD);
         Self::from_checkpoint(config, found, dir, device)
     }
 
     fn from_checkpoint(
-        config: DecoderConfig,
-        mut found: Weights,
+        mut config: DecoderConfig,
+        found: Weights,
         dir: &Path,
         device: Device,
     ) -> Result<Self, PolicyError> {
-        if config.tie_word_embeddings {
-            found.remove("lm_head.weight");
-        }
+        let path = checkpoint_file(dir);
+        let mut found = decoder_names(found);
+        let tied = config.tie_word_embeddings;
+        config.tie_word_embeddings = settle_head(&mut found, EMBEDDING, tied, &path)?;
         // A table of frequencies that old checkpoints hold and every reader computes anew.
         found.retain(|name, _| !name.ends_with("rotary_emb.inv_freq"));
-        let weights = select(found, &shapes(&config), device, &checkpoint_file(dir))?;
+        let weights = select(found, &shapes(&config), device, &path)?;
         Self::from_weights(config, weights)
     }
 

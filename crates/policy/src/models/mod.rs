@@ -3,6 +3,7 @@
 pub(crate) mod bert;
 pub(crate) mod branches;
 pub(crate) mod decoder;
+pub(crate) mod foreign;
 pub(crate) mod head;
 pub(crate) mod language_model;
 pub(crate) mod linear;

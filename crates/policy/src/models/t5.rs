@@ -3,6 +3,7 @@
 pub(crate) mod config;
 mod decode;
 mod encode;
+pub(crate) mod names;
 mod relative;
 mod shapes;
 mod stack;
@@ -85,7 +86,8 @@ impl T5 {
     /// `model.safetensors.index.json` names, of a `T5ForConditionalGeneration`; weights become f32.
     ///
     /// The head is the embedding unless the checkpoint has one that differs, or one that
-    /// `tie_word_embeddings: false` speaks of.
+    /// `tie_word_embeddings: false` speaks of. An embedding that stands in the file under the name
+    /// of the encoder's or the decoder's alone is read.
     ///
     /// # Errors
     /// Damaged or missing files, and tensors that the configuration does not expect, by name.
@@ -99,21 +101,10 @@ impl T5 {
     /// As [`load`](Self::load).
     pub fn load_as(dir: &Path, device: Device, kind: Kind) -> Result<Self, PolicyError> {
         let mut config = T5Config::load(dir)?;
+        let path = checkpoint_file(dir);
         let mut found = read_checkpoint(dir, Some(kind))?;
-        // Copies of the embedding, and a table that no decoder layer reads, in old checkpoints.
-        found.retain(|name, _| {
-            !name.ends_with(".embed_tokens.weight")
-                && !name.ends_with("EncDecAttention.relative_attention_bias.weight")
-        });
-        let same = |head: &Tensor| found.get("shared.weight").is_some_and(|table| table == head);
-        config.tie_word_embeddings = match found.get("lm_head.weight") {
-            None => true,
-            Some(head) => config.tie_word_embeddings && same(head),
-        };
-        if config.tie_word_embeddings {
-            found.remove("lm_head.weight");
-        }
-        let weights = select(found, &shapes(&config), device, &checkpoint_file(dir))?;
+        config.tie_word_embeddings = names::settle(&mut found, config.tie_word_embeddings, &path)?;
+        let weights = select(found, &shapes(&config), device, &path)?;
         Self::from_weights(config, weights)
     }
 

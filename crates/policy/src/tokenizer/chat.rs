@@ -14,6 +14,7 @@ use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 use super::SpecialTokens;
 use crate::PolicyError;
+use crate::config::unsupported;
 
 const NAME: &str = "chat";
 
@@ -102,11 +103,24 @@ impl ChatTemplate {
 }
 
 /// The template in the settings of a tokenizer: a text, or the one named `default` of a list.
-pub(super) fn in_settings(settings: &Map<String, serde_json::Value>) -> Option<String> {
-    let value = settings.get("chat_template")?;
+///
+/// # Errors
+/// [`PolicyError::Unsupported`] for a list without a default, and for what is neither.
+pub(super) fn in_settings(
+    settings: &Map<String, serde_json::Value>,
+) -> Result<Option<String>, PolicyError> {
+    let Some(value) = settings.get("chat_template").filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
     let named = |entry: &&serde_json::Value| entry.get("name").is_some_and(|n| n == "default");
     let of_list = || value.as_array()?.iter().find(named)?.get("template")?.as_str();
-    value.as_str().or_else(of_list).map(str::to_owned)
+    let found = value.as_str().or_else(of_list).map(str::to_owned);
+    found.map(Some).ok_or_else(|| {
+        let names = value.as_array().into_iter().flatten().filter_map(|entry| entry.get("name"));
+        let names: Vec<String> = names.map(ToString::to_string).collect();
+        let found = format!("a list of [{}]", names.join(", "));
+        unsupported("chat_template", found, "a text, or a list with a template named \"default\"")
+    })
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "the engine's signature of a function")]
@@ -232,7 +246,11 @@ mod tests {
             { "name": "tool_use", "template": "tools" },
             { "name": "default", "template": "plain" },
         ] });
-        assert_eq!(in_settings(settings.as_object().unwrap()).as_deref(), Some("plain"));
-        assert_eq!(in_settings(&Map::new()), None);
+        let of = |settings: &serde_json::Value| in_settings(settings.as_object().unwrap());
+        assert_eq!(of(&settings).unwrap().as_deref(), Some("plain"));
+        assert_eq!(of(&serde_json::json!({ "chat_template": null })).unwrap(), None);
+        assert_eq!(in_settings(&Map::new()).unwrap(), None);
+        let other = serde_json::json!({ "chat_template": [{ "name": "rag", "template": "r" }] });
+        assert!(of(&other).unwrap_err().to_string().contains("rag"), "no default");
     }
 }

@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use tokenizers::Tokenizer;
+use tokenizers::{ModelWrapper, Tokenizer};
 
-use super::chat;
+use super::{SpecialTokens, chat, frame};
 use crate::PolicyError;
 
 /// File of the settings beside `tokenizer.json`.
@@ -15,26 +15,61 @@ pub(super) const SETTINGS: &str = "tokenizer_config.json";
 /// File of a chat template that does not stand in the settings.
 pub(super) const CHAT_TEMPLATE: &str = "chat_template.jinja";
 
+/// File of the special tokens in folders of older versions.
+const SPECIAL_TOKENS: &str = "special_tokens_map.json";
+
 /// What a directory says about its tokenizer.
 #[derive(Debug)]
 pub(super) struct Files {
     pub(super) inner: Tokenizer,
     pub(super) settings: Map<String, Value>,
+    pub(super) special: SpecialTokens,
     /// Source of the chat template.
     pub(super) chat: Option<String>,
+    /// Whether the directory's model reads prompts in an encoder.
+    pub(super) has_encoder: bool,
 }
 
 impl Files {
     pub(super) fn read(dir: &Path) -> Result<Self, PolicyError> {
         let path = dir.join("tokenizer.json");
-        let inner = Tokenizer::from_file(&path).map_err(|source| PolicyError::Tokenizer {
+        let fail = |source| PolicyError::Tokenizer {
             action: format!("cannot read `{}`", path.display()),
             source,
-        })?;
-        let settings = read_object(&dir.join(SETTINGS))?;
+        };
+        let mut inner = Tokenizer::from_file(&path).map_err(fail)?;
+        // Left there by whoever saved it after a call that cut or padded its batch; transformers does
+        // not follow them either.
+        inner.with_truncation(None).map_err(fail)?;
+        inner.with_padding(None);
+        without_dropout(&mut inner, &path);
+        let mut settings = read_object(&dir.join(SETTINGS))?;
+        if settings.remove("split_special_tokens") == Some(Value::Bool(true)) {
+            let path = path.display();
+            tracing::warn!(
+                "`{path}`: `split_special_tokens` is left out, chat templates need them"
+            );
+        }
+        let special = SpecialTokens::of(&settings, &read_object(&dir.join(SPECIAL_TOKENS))?);
         let chat = read_if_there(&dir.join(CHAT_TEMPLATE))?;
-        let chat = chat.or_else(|| chat::in_settings(&settings));
-        Ok(Self { inner, settings, chat })
+        let chat = match chat {
+            Some(source) => Some(source),
+            None => chat::in_settings(&settings)?,
+        };
+        let has_encoder = frame::has_encoder(&read_object(&dir.join("config.json"))?, &settings);
+        Ok(Self { inner, settings, special, chat, has_encoder })
+    }
+}
+
+/// Takes out what makes the pieces of a text random: a setting for the training of its base.
+fn without_dropout(inner: &mut Tokenizer, path: &Path) {
+    let ModelWrapper::BPE(bpe) = inner.get_model() else { return };
+    if let Some(dropout) = bpe.dropout.filter(|dropout| *dropout > 0.0) {
+        let path = path.display();
+        tracing::warn!("`{path}`: `dropout` of {dropout} is left out, a text has one reading");
+        let mut bpe = bpe.clone();
+        bpe.dropout = None;
+        inner.with_model(bpe);
     }
 }
 

@@ -23,14 +23,21 @@ impl Default for SpecialTokens {
 }
 
 impl SpecialTokens {
-    /// The tokens that the settings of a tokenizer name. A tokenizer that names an end and no
-    /// padding is padded with its end; one that names no end has the default tokens.
-    pub(super) fn of(settings: &Map<String, Value>) -> Self {
+    /// The tokens that the settings of a tokenizer name, or where those are silent the map of
+    /// special tokens that older versions write beside them. Settings without
+    /// `added_tokens_decoder` are of such a version, and there the map wins, as in transformers.
+    ///
+    /// A tokenizer that names an end and no padding is padded with its end; one that names no end
+    /// has the default tokens.
+    pub(super) fn of(settings: &Map<String, Value>, map: &Map<String, Value>) -> Self {
         // A plain text, or an object that says how the token is found too.
-        let named = |key: &str| {
-            let value = settings.get(key)?;
+        let text = |from: &Map<String, Value>, key: &str| {
+            let value = from.get(key)?;
             value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
         };
+        let older = !settings.contains_key("added_tokens_decoder");
+        let (first, second) = if older { (map, settings) } else { (settings, map) };
+        let named = |key: &str| text(first, key).or_else(|| text(second, key));
         let default = Self::default();
         let (end_of_turn, pad) = match (named("eos_token"), named("pad_token")) {
             (Some(end), pad) => (end.clone(), pad.unwrap_or(end)),
@@ -54,7 +61,7 @@ mod tests {
     use super::*;
 
     fn of(settings: &Value) -> SpecialTokens {
-        SpecialTokens::of(settings.as_object().unwrap())
+        SpecialTokens::of(settings.as_object().unwrap(), &Map::new())
     }
 
     #[test]
@@ -64,5 +71,17 @@ mod tests {
         let found = of(&json!({ "bos_token": "<s>", "eos_token": "</s>", "pad_token": null }));
         assert_eq!((found.bos.as_deref(), found.pad.as_str()), (Some("<s>"), "</s>"));
         assert_eq!(of(&json!({ "bos_token": null })), SpecialTokens::default());
+    }
+    #[test]
+    fn an_older_map_of_special_tokens_wins_and_a_newer_one_fills_gaps() {
+        let map = json!({ "eos_token": { "content": "</s>" }, "pad_token": "<pad>" });
+        let of = |settings: Value| {
+            SpecialTokens::of(settings.as_object().unwrap(), map.as_object().unwrap())
+        };
+        let found = of(json!({ "eos_token": "<end>", "bos_token": "<s>" }));
+        assert_eq!((found.end_of_turn.as_str(), found.pad.as_str()), ("</s>", "<pad>"));
+        assert_eq!(found.bos.as_deref(), Some("<s>"));
+        let found = of(json!({ "eos_token": "<end>", "added_tokens_decoder": {} }));
+        assert_eq!((found.end_of_turn.as_str(), found.pad.as_str()), ("<end>", "<pad>"));
     }
 }

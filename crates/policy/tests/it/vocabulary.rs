@@ -199,11 +199,7 @@ fn the_end_of_a_turn_can_be_another_than_the_end_of_a_text() {
 fn bases_that_cannot_be_extended_are_refused_by_name() {
     let how = VocabularyExtension::default();
     let base = parity::fixture("base_qwen");
-    let out = tempfile::tempdir().unwrap();
-    extend_pretrained(&base, &spec(), &how, out.path()).unwrap();
     let again = tempfile::tempdir().unwrap();
-    let error = extend_pretrained(out.path(), &spec(), &how, again.path()).unwrap_err();
-    assert!(matches!(&error, PolicyError::TakenToken { token, .. } if token == "<a_0>"), "{error}");
     assert!(extend_pretrained(&base, &spec(), &how, &base).is_err(), "the base stays");
     for how in [
         VocabularyExtension { pad_to_multiple_of: 0, ..how.clone() },
