@@ -7,7 +7,7 @@ use sidereal_policy::{Constraint, Decoder, Weights};
 use crate::TrainError;
 use crate::checkpoint::{Checkpoints, copies, copy_into, prefixed, without_prefix};
 use crate::optim::{AdamW, OptimConfig};
-use crate::sft::step_seed;
+use crate::seed::step_seed;
 use crate::trainable::TrainableConfig;
 
 /// What supervised, online and preference training share.

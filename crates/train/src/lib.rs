@@ -67,6 +67,7 @@ mod preference;
 mod reasoning;
 mod recommend;
 mod rl;
+mod seed;
 mod setting;
 mod sft;
 mod slate;

@@ -16,6 +16,7 @@ use crate::learner::Learner;
 use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
 use crate::optim::OptimConfig;
+use crate::seed::step_seed;
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
 use crate::trainable::TrainableConfig;
 
@@ -371,10 +372,4 @@ fn at_places(states: &Tensor, places: &[Place]) -> Result<Tensor, TrainError> {
     let index: Vec<i64> = places.iter().map(index).collect();
     let index = Tensor::from_slice(&index).to_device(states.device());
     Ok(states.flatten(0, 1).f_index_select(0, &index)?)
-}
-
-/// A seed for libtorch's generator that depends on run and step alone.
-pub(crate) fn step_seed(seed: u64, step: usize) -> i64 {
-    let mixed = (seed ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    i64::from_le_bytes(mixed.wrapping_add(step as u64).to_le_bytes())
 }

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
-use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{HeldOut as _, ItemId, Sample};
 use sidereal_metrics::{Metric, Report};
 use sidereal_quantizer::QualityReport;
@@ -17,6 +15,7 @@ use super::test::DOMAINS;
 use super::{BucketRow, Context, DomainReport, Pipeline, Stage, Training};
 use crate::evaluate::Ranking;
 use crate::files::read_json;
+use crate::seed::{Purpose, stream};
 use crate::{JsonLog, Record, ShownGroup, TrainError};
 use sidereal_page::{Card, CardList, Cards, Line, LinePlot, Page, Series, Table};
 
@@ -75,7 +74,7 @@ impl Pipeline<'_> {
         let last = self.recipe.stages.last().map_or_else(String::new, |stage| stage.name.clone());
         let rankings: Vec<Ranking> = read_json(&run.path(&format!("rankings/{last}.json")))?;
         let mut samples: Vec<Sample<'_>> = context.split.test.samples().collect();
-        samples.shuffle(&mut ChaCha8Rng::seed_from_u64(self.recipe.seed));
+        samples.shuffle(&mut stream(self.recipe.seed, Purpose::Showcase, 0));
         let title = |item: ItemId| {
             self.dataset.item(item).map_or_else(|| item.to_string(), |item| item.title.clone())
         };

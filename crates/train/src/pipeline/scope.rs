@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
-use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{
     DomainId, Domains, HeldOut as _, ItemId, NegativeKind, Negatives, Split, Tasks, UserId,
 };
@@ -13,6 +11,7 @@ use sidereal_sid::{Catalog, Trie};
 
 use super::{Context, Pipeline, Stage, Training, UserShare};
 use crate::TrainError;
+use crate::seed::{Purpose, stream};
 
 /// What a stage learns from and validates itself on.
 pub(super) struct Scope<'a> {
@@ -88,7 +87,7 @@ impl Pipeline<'_> {
     /// The users of a share, ascending.
     fn users_of(&self, share: UserShare) -> Vec<UserId> {
         let mut users: Vec<UserId> = (0..).map(UserId).take(self.dataset.num_users()).collect();
-        users.shuffle(&mut ChaCha8Rng::seed_from_u64(self.recipe.seed));
+        users.shuffle(&mut stream(self.recipe.seed, Purpose::UserShare, 0));
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

@@ -4,9 +4,7 @@ mod preference;
 mod reinforcement;
 mod supervised;
 
-use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
-use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{HeldOut as _, Rendered, Sample, Task, Tasks, Wording};
 use sidereal_policy::Decoder;
 
@@ -21,6 +19,7 @@ use crate::checkpoint::Checkpoints;
 use crate::encode::{Encoder, Prompt};
 use crate::files::hash_of;
 use crate::observe::Observer;
+use crate::seed::{Purpose, stream};
 
 /// What the training of one stage has at hand.
 struct Workshop<'a> {
@@ -74,7 +73,7 @@ impl Pipeline<'_> {
                 self.open(&run.path(from), context)?
             } else if let Some(model) = &self.recipe.model {
                 let config = model.qwen3(context.tokenizer.vocab_size());
-                let seed = crate::sft::step_seed(self.recipe.seed, 0);
+                let seed = crate::seed::step_seed(self.recipe.seed, 0);
                 Decoder::random(config, seed, self.device)?
             } else {
                 Decoder::load(&run.path("tokenizer"), self.device)?
@@ -115,7 +114,7 @@ impl Pipeline<'_> {
     /// Validation samples of the users drawn by seed.
     fn valid_samples<'w>(&self, workshop: &'w Workshop<'_>) -> Vec<Sample<'w>> {
         let mut samples: Vec<Sample<'w>> = workshop.scope.split.valid.samples().collect();
-        samples.shuffle(&mut ChaCha8Rng::seed_from_u64(self.recipe.seed));
+        samples.shuffle(&mut stream(self.recipe.seed, Purpose::Validation, 0));
         samples.truncate(self.recipe.evaluate.valid_users);
         samples
     }

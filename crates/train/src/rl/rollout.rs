@@ -15,7 +15,7 @@ use super::{Rl, RlPrompt};
 use crate::TrainError;
 use crate::encode::{Mode, Prompt, scored_codes};
 use crate::reasoning::Thinker;
-use crate::sft::step_seed;
+use crate::seed::step_seed;
 use crate::slate::SlateAnswers;
 
 /// How the rollouts of a group are found, under the trie.

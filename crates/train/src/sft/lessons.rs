@@ -1,11 +1,10 @@
 //! What supervised fine-tuning learns, epoch by epoch.
 
-use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
-use rand_chacha::ChaCha8Rng;
 
 use crate::TrainError;
 use crate::fold::Sequence;
+use crate::seed::{Purpose, stream};
 
 /// Batches whose rows are sorted by length together: little padding, yet random company.
 const POOL: usize = 32;
@@ -79,7 +78,7 @@ impl Histories<'_> {
     fn sequences(&self, epoch: usize) -> Result<Vec<Sequence>, TrainError> {
         let mut rows = (self.next_item)(epoch)?;
         let mut turns: Vec<&Sequence> = self.alignment.iter().collect();
-        turns.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
+        turns.shuffle(&mut stream(self.seed, Purpose::Alignment, 0));
         let share = (self.alignment_share.clamp(0.0, 1.0) * turns.len() as f64).round();
         #[allow(
             clippy::cast_possible_truncation,
@@ -93,8 +92,7 @@ impl Histories<'_> {
 
     /// The batches of an epoch: rows of similar length together, batches in random order.
     fn plan(&self, rows: &[Sequence], epoch: usize) -> Vec<Vec<usize>> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream(epoch as u64 + 1);
+        let mut rng = stream(self.seed, Purpose::Batches, epoch as u64);
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.shuffle(&mut rng);
         let batch = self.batch_size.max(1);

@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
-use rand::SeedableRng as _;
-use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{Dataset, ItemId, TrainSet};
 use sidereal_metrics::{
     Bootstrap, ColdItems, ExposureCounts, Metric, MetricValue, RankingRun, entropy, hit_rate,
@@ -13,6 +11,7 @@ use sidereal_metrics::{
 use crate::TrainError;
 use crate::categories::Categories;
 use crate::evaluate::Ranking;
+use crate::seed::{Purpose, stream};
 
 /// Share of items that count as cold (SAGE).
 const COLD_SHARE: f64 = 0.05;
@@ -33,7 +32,7 @@ impl Lists {
         for item in train.sequences().flat_map(|sequence| sequence.events) {
             frequency[item.index()] += 1;
         }
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = stream(seed, Purpose::ColdItems, 0);
         let cold = ColdItems::least_frequent(&frequency, COLD_SHARE, &mut rng)?;
         Ok(Self { categories, cold, num_items: dataset.num_items() })
     }

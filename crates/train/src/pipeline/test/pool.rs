@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
-use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
-use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{HeldOut as _, Sample, Task};
 use sidereal_metrics::{Candidates, Level, Placement, RankingRun, ScoreKind, SeenItems};
 use sidereal_policy::{BeamSearch, Decoder};
@@ -22,6 +20,7 @@ use crate::pipeline::pool::is_over_pool;
 use crate::pipeline::run::Run;
 use crate::pipeline::training::prompts_of;
 use crate::pipeline::{Context, Pipeline, Reference, Stage};
+use crate::seed::{Purpose, stream};
 
 /// The name of a recommender that ranks pools.
 pub(super) fn pooled(name: &str) -> String {
@@ -100,7 +99,7 @@ impl Pipeline<'_> {
     /// Users of the test who are asked with a pool, drawn by seed.
     fn pool_users<'c>(&self, context: &'c Context<'_>) -> Vec<Sample<'c>> {
         let mut samples: Vec<Sample<'_>> = context.split.test.samples().collect();
-        samples.shuffle(&mut ChaCha8Rng::seed_from_u64(self.recipe.seed));
+        samples.shuffle(&mut stream(self.recipe.seed, Purpose::Pools, 0));
         samples.truncate(self.recipe.pool.as_ref().map_or(0, |pool| pool.users));
         samples
     }

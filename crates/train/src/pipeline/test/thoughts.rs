@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
-use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use sidereal_corpus::{Sample, SampleId, Task, Tasks};
 use sidereal_metrics::{
@@ -22,6 +20,7 @@ use crate::observe::Observer;
 use crate::pipeline::training::prompts_of;
 use crate::pipeline::{Context, Pipeline, Recipe, Stage, Training, is_over_pool};
 use crate::reasoning::{Thinker, Thinking, Thought};
+use crate::seed::{Purpose, stream};
 use crate::setting::check_counts;
 
 /// The test of policies that think before they answer.
@@ -109,7 +108,7 @@ impl Pipeline<'_> {
             });
         };
         let mut drawn = samples.to_vec();
-        drawn.shuffle(&mut ChaCha8Rng::seed_from_u64(self.recipe.seed));
+        drawn.shuffle(&mut stream(self.recipe.seed, Purpose::Reasoning, 0));
         drawn.truncate(config.users);
         Ok(Some(ThoughtTest {
             config,

@@ -1,8 +1,7 @@
 //! The pairs of a preference stage.
 
+use rand::Rng;
 use rand::seq::SliceRandom as _;
-use rand::{Rng, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{ItemId, Sample};
 use sidereal_policy::{BeamSearch, CompletionToken, Decoder};
 
@@ -14,6 +13,7 @@ use crate::observe::Observer;
 use crate::pipeline::Pipeline;
 use crate::pipeline::pool::is_over_pool;
 use crate::preference::{Preference, PreferenceConfig, PreferenceTraining};
+use crate::seed::{Purpose, stream};
 
 impl Pipeline<'_> {
     /// Preference training.
@@ -48,7 +48,7 @@ impl Pipeline<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Vec<Preference>, TrainError> {
         let Workshop { context, tasks, encoder, task, scope, .. } = workshop;
-        let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
+        let mut rng = stream(self.recipe.seed, Purpose::Pairs, 0);
         let train = &scope.split.train;
         let mut order: Vec<usize> = (0..train.num_samples()).collect();
         order.shuffle(&mut rng);

@@ -1,8 +1,6 @@
 //! What a reinforcement stage improves on.
 
-use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
-use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::{Rendered, Task, Wording};
 use sidereal_policy::Decoder;
 
@@ -14,6 +12,7 @@ use crate::observe::Observer;
 use crate::pipeline::Pipeline;
 use crate::pipeline::pool::is_over_pool;
 use crate::rl::{KnownItems, RewardConfig, Rl, RlConfig, RlPrompt};
+use crate::seed::{Purpose, stream};
 use crate::setting::of_stage;
 
 impl Pipeline<'_> {
@@ -76,7 +75,7 @@ impl Pipeline<'_> {
     ) -> Result<Vec<RlPrompt>, TrainError> {
         let Workshop { scope, tasks, encoder, task, .. } = workshop;
         let train = &scope.split.train;
-        let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
+        let mut rng = stream(self.recipe.seed, Purpose::Prompts, 0);
         let mut order: Vec<usize> = (0..train.num_samples()).collect();
         order.shuffle(&mut rng);
         order.truncate(config.steps * config.prompts_per_step * config.max_draws);

@@ -1,7 +1,5 @@
 //! What a supervised stage learns.
 
-use rand::SeedableRng as _;
-use rand_chacha::ChaCha8Rng;
 use sidereal_corpus::Task;
 use sidereal_policy::Decoder;
 
@@ -11,6 +9,7 @@ use crate::fold::Sequence;
 use crate::lengths::check_lengths;
 use crate::observe::Observer;
 use crate::pipeline::Pipeline;
+use crate::seed::{Purpose, stream};
 use crate::sft::{Histories, MixedData, MixedTasks, MixtureConfig, Sft, SftConfig, SftData};
 
 impl Pipeline<'_> {
@@ -86,8 +85,7 @@ impl Pipeline<'_> {
         epoch: usize,
     ) -> Result<Vec<Sequence>, TrainError> {
         let Workshop { scope, tasks, encoder, .. } = workshop;
-        let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed);
-        rng.set_stream(epoch as u64);
+        let mut rng = stream(self.recipe.seed, Purpose::Variation, epoch as u64);
         scope
             .split
             .train
