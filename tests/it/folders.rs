@@ -90,7 +90,7 @@ fn a_run_grows_and_refuses_by_name_only_what_its_stages_were_not_trained_with() 
         (refusal(&|other| other.max_history = 3), "`max_history`"),
         (refusal(&|other| other.evaluate.valid_users = 9), "`evaluate.valid_users`"),
         (refusal(&|other| other.sids.as_mut().unwrap().iterations = 7), "`sids.iterations`"),
-        (refusal(&|other| other.stages = shop::recipe().stages), "stages learn tasks"),
+        (refusal(&|other| other.stages = shop::recipe().stages), "set of tasks"),
     ] {
         assert!(error.contains(setting), "{setting}: {error}");
     }

@@ -1,6 +1,6 @@
 //! Files and folders that appear whole or not at all.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,7 @@ pub fn write_whole_by<E: From<FileError>>(
     partial.push(".partial");
     let partial = PathBuf::from(partial);
     let place = || {
-        File::open(&partial)?.sync_all()?;
+        OpenOptions::new().write(true).open(&partial)?.sync_all()?;
         fs::rename(&partial, path)?;
         sync_folder(parent(path))
     };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Lora, LoraConfig};
 use crate::PolicyError;
-use crate::weights::{Weights, read_safetensors, write_safetensors};
+use crate::weights::{Weights, read_safetensors, write_safetensors, write_text};
 
 /// What PEFT puts before the names of a causal language model's weights.
 const PREFIX: &str = "base_model.model.";
@@ -39,8 +39,7 @@ impl Lora {
             "use_rslora": false,
             "use_dora": false,
         });
-        let path = dir.join(CONFIG);
-        fs::write(&path, format!("{config:#}\n")).map_err(io(&path))?;
+        write_text(&dir.join(CONFIG), &format!("{config:#}\n"))?;
         let named = adapters
             .iter()
             .map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor.shallow_clone()))

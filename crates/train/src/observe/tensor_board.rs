@@ -183,6 +183,23 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_are_not_finite_stand_as_they_are() {
+        let values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300];
+        let mut record = Record::new("rl", 1, 4);
+        for (name, value) in ["a", "b", "c", "d"].into_iter().zip(values) {
+            record = record.with(name, value);
+        }
+        let event = Event::of_record(&record, 0.0);
+        let read = Event::decode(event.encode_to_vec().as_slice()).unwrap();
+        let scalars = read.summary.unwrap().value;
+        let found: Vec<f32> = scalars.iter().map(|scalar| scalar.simple_value.unwrap()).collect();
+        // The format holds f32, in which the largest f64 are infinite.
+        assert!(
+            found[0].is_nan() && found[1..] == [f32::INFINITY, f32::NEG_INFINITY, f32::INFINITY]
+        );
+    }
+
+    #[test]
     fn a_stage_that_starts_again_gets_a_further_file() {
         let dir = tempfile::tempdir().unwrap();
         let mut board = TensorBoard::new(dir.path());

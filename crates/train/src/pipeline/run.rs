@@ -88,7 +88,7 @@ impl Run {
                 Err(_) => {
                     return Err(TrainError::OtherRun {
                         path: dir.to_owned(),
-                        part: CONFIG.to_owned(),
+                        part: format!("{CONFIG}, which this version does not read"),
                     });
                 }
             }
@@ -258,7 +258,8 @@ impl Run {
         }
         let gathered = old.is_some_and(|old| old.gathered() != recipe.gathered());
         if trained && gathered {
-            let part = "tokenizer or text: stages learn tasks that they did not".to_owned();
+            let part =
+                "set of tasks, on which its tokenizer or its teacher's texts depend".to_owned();
             return Err(TrainError::OtherRun { path: self.dir.clone(), part });
         }
         Ok(())

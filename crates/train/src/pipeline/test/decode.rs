@@ -160,3 +160,35 @@ fn save(path: &Path, answers: &impl Serialize) -> Result<(), TrainError> {
         .map_err(|source| TrainError::Json { path: path.to_owned(), source })?;
     Ok(write_whole(path, |out| out.write_all(&text))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use sidereal_corpus::{ItemId, SampleId, UserId};
+
+    use super::*;
+
+    #[test]
+    fn a_ranking_without_an_order_is_refused_by_stage_and_sample() {
+        let ranking = |user, scores: &[f32]| Ranking {
+            id: SampleId::Event { user: UserId(user), position: 3 },
+            target: ItemId(0),
+            found: scores.iter().map(|_| vec![ItemId(0)]).collect(),
+            scores: scores.to_vec(),
+        };
+        let stage = "name = 'rl'\nrl = {}";
+        let stage: Stage = toml::from_str(stage).unwrap();
+        let found = [ranking(1, &[-1.0, f32::NEG_INFINITY]), ranking(2, &[-1.0, f32::NAN])];
+        check_scores(&stage, &found[..1]).unwrap();
+        let error = check_scores(&stage, &found).unwrap_err().to_string();
+        let named = format!("stage `rl` gives answers to sample {} a score", found[1].id);
+        assert!(error.contains(&named), "{error}");
+        // What older versions wrote can be read, and what is written reads back.
+        let text = serde_json::to_string(&found).unwrap();
+        assert!(text.contains(r#"[-1.0,"-inf"]"#), "{text}");
+        let old = text.replace("\"NaN\"", "null").replace("\"-inf\"", "null");
+        for text in [text, old] {
+            let read: Vec<Ranking> = serde_json::from_str(&text).unwrap();
+            assert!(read[1].scores[1].is_nan() && read[1].found == found[1].found);
+        }
+    }
+}
