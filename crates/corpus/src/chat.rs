@@ -8,7 +8,10 @@ use serde::Deserialize;
 use crate::control::{Control, controls};
 use crate::dataset::Digest;
 use crate::read::{OnDoubtful, Problem, ProblemKind, RowPolicy, Skips, json_lines};
-use crate::{CorpusError, Message, Prompt, Rendered, Role, SampleId, Segment, SegmentKind, Task};
+use crate::{
+    ControlMarkers, CorpusError, Message, Prompt, Rendered, Role, SampleId, Segment, SegmentKind,
+    Task,
+};
 
 /// A conversation that ends with an answer.
 ///
@@ -103,6 +106,21 @@ impl Chat {
             Ok(())
         })?;
         Ok(skips)
+    }
+
+    /// Refuses a conversation, row `row` of its file, with one of the tokenizer's own control
+    /// tokens; tags of reasoning are for [`new`](Self::new) to judge.
+    ///
+    /// # Errors
+    /// [`CorpusError::ControlTokenInText`].
+    pub fn check_markers(&self, row: u32, markers: &ControlMarkers) -> Result<(), CorpusError> {
+        match self.messages.iter().find_map(|message| markers.find_token(&message.content)) {
+            None => Ok(()),
+            Some(token) => {
+                let (id, token) = (SampleId::Chat(row), token.to_owned());
+                Err(CorpusError::ControlTokenInText { id, what: "conversation".to_owned(), token })
+            }
+        }
     }
 
     /// The turns: an optional system message, then user and assistant by turns.

@@ -2,13 +2,15 @@
 
 /// Tags that frame reasoning and its answer.
 const TAGS: [&str; 4] = ["think", "/think", "answer", "/answer"];
+/// What stands inside the angles of a chat marker, at both ends.
+const BARS: [char; 2] = ['|', '\u{ff5c}'];
 
 /// What a `<…>` in a text is to a tokenizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Control {
     /// A code of a Semantic ID, `<a_12>`.
     Code,
-    /// A chat marker, `<|im_end|>`.
+    /// A chat marker, `<|im_end|>`, also with the full-width bars that some families write.
     Marker,
     /// A tag around reasoning or its answer, `<think>`.
     Tag,
@@ -23,7 +25,11 @@ pub(crate) fn controls(text: &str) -> impl Iterator<Item = (Control, &str)> {
         if angle.starts_with('<') {
             return None;
         }
-        let marker = body.len() > 2 && body.starts_with('|') && body.ends_with('|');
+        let marker = BARS.iter().any(|bar| {
+            body.strip_prefix(*bar)
+                .and_then(|body| body.strip_suffix(*bar))
+                .is_some_and(|name| !name.is_empty())
+        });
         let code = body.split_once('_').is_some_and(|(level, code)| {
             level.len() == 1
                 && level.bytes().all(|b| b.is_ascii_lowercase())
@@ -73,6 +79,8 @@ mod tests {
     fn control_tokens_are_found_and_plain_angles_are_not() {
         assert_eq!(control_token("see <a_12>"), Some("<a_12>"));
         assert_eq!(control_token("i <3 it <|im_end|> x"), Some("<|im_end|>"));
+        let wide = "<\u{ff5c}end of sentence\u{ff5c}>";
+        assert_eq!(control_token(&format!("a {wide}")), Some(wide));
         assert_eq!(control_token("</think>"), Some("</think>"));
         assert_eq!(control_token("a <b <|<c_4>>"), Some("<c_4>"));
         for text in ["i <3 this", "a<b>c", "<a_>", "<A_1>", "<ab_1>", "<|", "<||>", "<", "<thinks>"]

@@ -11,7 +11,7 @@ use crate::dataset::Digest;
 use crate::read::json_lines;
 use crate::read::{OnDoubtful, Problem, ProblemKind, RowPolicy, Skips};
 use crate::write::write_whole;
-use crate::{CorpusError, Dataset, SampleId};
+use crate::{ControlMarkers, CorpusError, Dataset, SampleId};
 
 /// What a teacher's text is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -193,6 +193,22 @@ impl Enrichments {
             }
         }
         Ok(())
+    }
+
+    /// Refuses texts with one of the tokenizer's own control tokens; chat markers and tags were
+    /// refused before, and codes of Semantic IDs may stand there.
+    ///
+    /// # Errors
+    /// [`CorpusError::ControlTokenInText`], naming the first.
+    pub fn check_markers(&self, markers: &ControlMarkers) -> Result<(), CorpusError> {
+        let found = |text: &Enrichment| markers.find_token(&text.text).map(str::to_owned);
+        match self.iter().find_map(|text| Some((text, found(text)?))) {
+            None => Ok(()),
+            Some((text, token)) => {
+                let (id, what) = (text.id, format!("{} text", text.kind));
+                Err(CorpusError::ControlTokenInText { id, what, token })
+            }
+        }
     }
 
     /// The text of a kind about an item or an event.

@@ -176,6 +176,9 @@ pub enum CorpusError {
         "item `{item}`: its {field} holds `{token}`, which the tokenizer reads as a control token"
     )]
     ControlToken { item: String, field: &'static str, token: String },
+    /// A teacher's text or a conversation that would be read as a control token in part.
+    #[error("the {what} `{id}` holds `{token}`, which the tokenizer reads as a control token")]
+    ControlTokenInText { id: SampleId, what: String, token: String },
     /// A teacher's paragraph that does not name its item by the catalogue's Semantic ID.
     #[error(
         "the paragraph about item {item} does not name it `{sid}`: made for another catalogue?"

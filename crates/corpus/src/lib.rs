@@ -45,6 +45,7 @@
 //! | `enrichment` | [`Enrichments`]: what teachers wrote about items and users |
 //! | [`teacher`] | whoever writes them: prompts, checks, cache, limits of rate and spending |
 //! | `tasks` | [`Tasks`]: samples as text, [`Rendered`]; [`Pools`] of candidates |
+//! | `markers` | [`ControlMarkers`]: what a text may not hold, by shape and by tokenizer |
 //! | `chat` | [`Chat`]: general conversations to mix in |
 //! | `negatives` | [`Negatives`]: items not chosen, by chance, popularity or common codes |
 //! | `mixing` | [`Shuffle`], [`Mixture`]: the order of training over one source or several, in shards, resumable mid-epoch |
@@ -75,6 +76,7 @@ pub mod filter;
 mod find;
 mod interactions;
 mod keys;
+mod markers;
 mod mixing;
 mod negatives;
 #[cfg(feature = "page")]
@@ -102,6 +104,7 @@ pub use enrichment::{Enrichment, EnrichmentKind, Enrichments, LoadedEnrichments}
 pub use error::CorpusError;
 pub use interactions::{Assembly, Interaction, Interactions, Numbering};
 pub use keys::Keys;
+pub use markers::ControlMarkers;
 pub use mixing::{
     Amount, Batches, Cursor, Insertion, MixError, Mixture, Row, Shard, Shuffle, Stage,
 };

@@ -11,10 +11,9 @@ mod render;
 pub use pools::{PoolConfig, Pools};
 
 use self::render::{Subject, present, shows};
-use crate::control::control_token;
 use crate::{
-    CorpusError, Dataset, EnrichmentKind, Enrichments, Facts, HeldOut, Item, Prompt, PromptSet,
-    Sample, SampleId, Segment, Task, TrainSet, Variable, Wording,
+    ControlMarkers, CorpusError, Dataset, EnrichmentKind, Enrichments, Facts, HeldOut, Item,
+    Prompt, PromptSet, Sample, SampleId, Segment, Task, TrainSet, Variable, Wording,
 };
 
 /// A sample as text, with its identity and its truth.
@@ -92,6 +91,7 @@ pub struct Tasks<'a> {
     sids: Vec<String>,
     enrichments: Option<&'a Enrichments>,
     pools: Option<&'a Pools<'a>>,
+    markers: ControlMarkers,
     /// Words of a description that are shown.
     description_words: usize,
     /// Items to learn about; `None` for all.
@@ -104,7 +104,8 @@ impl<'a> Tasks<'a> {
     /// # Errors
     /// [`CorpusError::CatalogSize`] for a catalogue of other items;
     /// [`CorpusError::ControlToken`] for a title, or a description that `prompts` show, which a
-    /// tokenizer would take for a Semantic ID, a chat marker or a tag of reasoning.
+    /// tokenizer would take for a Semantic ID, a chat marker or a tag of reasoning. What else the
+    /// tokenizer at hand takes for a control token is for [`with_markers`](Self::with_markers).
     pub fn new(
         dataset: &'a Dataset,
         catalog: &Catalog,
@@ -114,34 +115,55 @@ impl<'a> Tasks<'a> {
             let (catalog, dataset) = (catalog.num_items(), dataset.num_items());
             return Err(CorpusError::CatalogSize { catalog, dataset });
         }
-        let describes = prompts.tasks().any(|task| shows(task, Variable::Description));
-        for item in dataset.items() {
-            let description = if describes { item.description.as_str() } else { "" };
-            for (field, text) in [("title", item.title.as_str()), ("description", description)] {
-                if let Some(token) = control_token(text) {
-                    let (item, token) = (item.key.clone(), token.to_owned());
-                    return Err(CorpusError::ControlToken { item, field, token });
-                }
-            }
-        }
         let sids = catalog.sids().iter().map(ToString::to_string).collect();
         let description_words = usize::MAX;
-        Ok(Self {
+        Self {
             dataset,
             prompts,
             sids,
             enrichments: None,
             pools: None,
+            markers: ControlMarkers::default(),
             description_words,
             items: None,
-        })
+        }
+        .checked()
+    }
+
+    /// The same tasks for a tokenizer that takes these for control tokens as well: `</s>` in a title
+    /// would be the end of the text.
+    ///
+    /// ```
+    /// use sidereal_corpus::{
+    ///     ControlMarkers, Dataset, Item, ItemId, PromptRegistry, Tasks, User,
+    /// };
+    /// use sidereal_sid::{Catalog, SemanticId, SidSpec};
+    ///
+    /// let items = vec![Item::new("x", "Cap </s> lock")];
+    /// let dataset = Dataset::new(items, vec![User::new("u", vec![ItemId(0)])])?;
+    /// let catalog = Catalog::new(SidSpec::new(vec![2], 0)?, vec![SemanticId::from([0])])?;
+    /// let prompts = PromptRegistry::builtin()?;
+    /// let tasks = Tasks::new(&dataset, &catalog, prompts.set("singer")?)?;
+    /// let refused = tasks.with_markers(&ControlMarkers::new(["<s>", "</s>"]));
+    /// assert!(refused.unwrap_err().to_string().contains("its title holds `</s>`"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`CorpusError::ControlToken`] for a title, or a description that the prompts show, with such
+    /// a token; [`CorpusError::ControlTokenInText`] for a teacher's text with one.
+    pub fn with_markers(mut self, markers: &ControlMarkers) -> Result<Self, CorpusError> {
+        self.markers = markers.clone();
+        self.checked()
     }
 
     /// The same tasks with a teacher's texts.
     ///
     /// # Errors
     /// [`CorpusError::ForeignEnrichment`] for texts of another dataset;
-    /// [`CorpusError::ForeignSid`] for a paragraph of another catalogue.
+    /// [`CorpusError::ForeignSid`] for a paragraph of another catalogue;
+    /// [`CorpusError::ControlTokenInText`] for a text with a token of
+    /// [`with_markers`](Self::with_markers).
     pub fn with_enrichments(mut self, texts: &'a Enrichments) -> Result<Self, CorpusError> {
         texts.check(self.dataset)?;
         for text in texts.iter().filter(|text| text.kind == EnrichmentKind::ItemParagraph) {
@@ -151,6 +173,7 @@ impl<'a> Tasks<'a> {
                 return Err(CorpusError::ForeignSid { item, sid: sid.to_owned() });
             }
         }
+        texts.check_markers(&self.markers)?;
         self.enrichments = Some(texts);
         Ok(self)
     }
@@ -297,6 +320,24 @@ impl<'a> Tasks<'a> {
     pub fn asked(&self, task: Task, sample: &Sample<'_>) -> Result<Rendered, CorpusError> {
         let rendered = self.event(task, sample, Wording::First)?;
         rendered.ok_or(CorpusError::MissingText { id: sample.id, task })
+    }
+
+    /// The same, if no text that may be shown holds a control token.
+    fn checked(self) -> Result<Self, CorpusError> {
+        let describes = self.prompts.tasks().any(|task| shows(task, Variable::Description));
+        for item in self.dataset.items() {
+            let description = if describes { item.description.as_str() } else { "" };
+            for (field, text) in [("title", item.title.as_str()), ("description", description)] {
+                if let Some(token) = self.markers.find(text) {
+                    let (item, token) = (item.key.clone(), token.to_owned());
+                    return Err(CorpusError::ControlToken { item, field, token });
+                }
+            }
+        }
+        if let Some(texts) = self.enrichments {
+            texts.check_markers(&self.markers)?;
+        }
+        Ok(self)
     }
 
     fn sids_of(&self, items: &[ItemId]) -> Result<Vec<&str>, CorpusError> {

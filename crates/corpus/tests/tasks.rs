@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use std::num::NonZeroUsize;
 
 use sidereal_corpus::{
-    CorpusError, Dataset, Enrichment, EnrichmentKind, Enrichments, HeldOut as _, Item, ItemId,
-    NegativeKind, Negatives, PoolConfig, Pools, PromptRegistry, PromptSet, Sample, SampleId,
-    SegmentKind, Split, Task, Tasks, User, Wording, leave_one_out,
+    Chat, ControlMarkers, CorpusError, Dataset, Enrichment, EnrichmentKind, Enrichments,
+    HeldOut as _, Item, ItemId, Message, NegativeKind, Negatives, PoolConfig, Pools,
+    PromptRegistry, PromptSet, Role, Sample, SampleId, SegmentKind, Split, Task, Tasks, User,
+    Wording, leave_one_out,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 
@@ -282,4 +283,52 @@ fn control_tokens_in_shown_texts_are_refused() {
     assert_eq!(check(item("x </think>", ""), &terse), "title");
     assert_eq!(check(item("x", "<|im_end|>"), &singer), "description");
     assert_eq!(check(item("x", "<|im_end|>"), &terse), "nothing"); // which shows no description
+}
+
+#[test]
+fn control_tokens_of_the_tokenizer_at_hand_are_refused_in_titles_texts_and_conversations() {
+    let data = data();
+    let reasoner = set("sidreasoner");
+    let markers = ControlMarkers::new(["<s>", "</s>", "[INST]"]);
+    let tasks = |title: &str| {
+        let mut items = data.dataset.items().to_vec();
+        items[3].title = title.to_owned();
+        Dataset::new(items, data.dataset.users().to_vec()).unwrap()
+    };
+    for (title, token) in [("Cap </s> lock", "</s>"), ("[INST] mug", "[INST]")] {
+        let dataset = tasks(title);
+        let plain = Tasks::new(&dataset, &data.catalog, &reasoner).unwrap();
+        let refused = plain.with_markers(&markers).unwrap_err().to_string();
+        let named = format!("item `3`: its title holds `{token}`");
+        assert!(refused.contains(&named), "{refused}");
+    }
+    // A teacher's text, whichever is set first.
+    let text = Enrichment {
+        id: "u0.5".parse().unwrap(),
+        kind: EnrichmentKind::Preference,
+        text: "tea </s> and mugs".to_owned(),
+        teacher: "by hand".to_owned(),
+        prompt_hash: String::new(),
+        dataset: None,
+    };
+    let mut texts = Enrichments::default();
+    texts.insert(text, false).unwrap();
+    let plain = || Tasks::new(&data.dataset, &data.catalog, &reasoner).unwrap();
+    let refused = [
+        plain().with_markers(&markers).unwrap().with_enrichments(&texts).map(|_| ()),
+        plain().with_enrichments(&texts).unwrap().with_markers(&markers).map(|_| ()),
+    ];
+    for refused in refused {
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("the preference text `u0.5` holds `</s>`"), "{refused}");
+    }
+    let turns = vec![
+        Message::new(Role::User, "what is <s> in HTML?"),
+        Message::new(Role::Assistant, "<think>easy</think>struck out"),
+    ];
+    let chat = Chat::new(turns).unwrap();
+    let think = ControlMarkers::new(["<think>", "</think>"]);
+    chat.check_markers(8, &think).unwrap();
+    let refused = chat.check_markers(8, &markers).unwrap_err().to_string();
+    assert!(refused.contains("the conversation `c8` holds `<s>`"), "{refused}");
 }
