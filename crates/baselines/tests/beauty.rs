@@ -1,6 +1,18 @@
 //! The heuristic on real data, against an independent program.
 //!
-//! Skipped where the shared data is not beside the checkout.
+//! The data are not in this repository: `SIDEREAL_DATA` names the folder that holds
+//! `beauty/beauty.inter`, and the test fails without it.
+//!
+//! ```text
+//! SIDEREAL_DATA=data cargo test -p sidereal-baselines --test beauty -- --ignored
+//! ```
+//! What a clone can check without them is in `transition.rs`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed test may panic"
+)]
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -11,17 +23,21 @@ use sidereal_metrics::{RankHistogram, SeenItems};
 use sidereal_sid::ItemId;
 
 /// Users' sequences in file order, which is time order in this file, and the number of items.
-fn beauty() -> Option<(Vec<Vec<ItemId>>, usize)> {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/beauty/beauty.inter");
-    let text = std::fs::read_to_string(path).ok()?;
+fn beauty() -> (Vec<Vec<ItemId>>, usize) {
+    let folder = std::env::var_os("SIDEREAL_DATA")
+        .expect("SIDEREAL_DATA must name the folder that holds beauty/beauty.inter");
+    // Relative to the root of the workspace, where cargo was started.
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let path = root.join(folder).join("beauty/beauty.inter");
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("cannot read `{}`: {error}", path.display()));
     let mut items = BTreeMap::new();
     let mut users: BTreeMap<&str, Vec<(u32, ItemId)>> = BTreeMap::new();
     for line in text.lines().skip(1) {
         let mut fields = line.split('\t');
-        let (user, item) = (fields.next()?, fields.next()?);
-        let position = fields.next()?.parse().ok()?;
-        let next = ItemId(u32::try_from(items.len()).ok()?);
+        let (user, item) = (fields.next().unwrap(), fields.next().unwrap());
+        let position = fields.next().unwrap().parse().unwrap();
+        let next = ItemId(u32::try_from(items.len()).unwrap());
         users.entry(user).or_default().push((position, *items.entry(item).or_insert(next)));
     }
     let sequences = users
@@ -31,12 +47,13 @@ fn beauty() -> Option<(Vec<Vec<ItemId>>, usize)> {
             events.into_iter().map(|(_, item)| item).collect()
         })
         .collect();
-    Some((sequences, items.len()))
+    (sequences, items.len())
 }
 
 #[test]
+#[ignore = "needs SIDEREAL_DATA, a folder with beauty/beauty.inter"]
 fn the_default_settings_reach_the_reference_on_beauty() {
-    let Some((sequences, num_items)) = beauty() else { return };
+    let (sequences, num_items) = beauty();
     let train: Vec<&[ItemId]> = sequences.iter().map(|s| &s[..s.len() - 2]).collect();
     let cases: Vec<Case<'_, usize>> = sequences
         .iter()

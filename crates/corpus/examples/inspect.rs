@@ -29,6 +29,12 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let loaded = read(&args.interactions, &args.items, &ReadOptions::new(args.seed))?;
+    for note in loaded.notes() {
+        println!("note          {note}");
+    }
+    if let Some(separator) = loaded.category_separator {
+        println!("categories    separated by {}", serde_json::to_string(&separator)?);
+    }
     let dataset = loaded.dataset;
     println!("users         {}", dataset.num_users());
     println!("items         {}", dataset.num_items());

@@ -70,6 +70,8 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
+    // What was left out is told even where nothing comes of the rest.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let args = Args::parse();
     let mut policy = if args.lenient { RowPolicy::lenient() } else { RowPolicy::strict() };
     let mut assembly = Assembly::new(args.seed);

@@ -87,7 +87,7 @@ impl Chat {
     /// # Errors
     /// [`CorpusError::Io`]; [`CorpusError::Row`] for the first problem that `policy` calls an
     /// error: no such object, what [`new`](Self::new) refuses, a conversation that was there
-    /// before.
+    /// before; [`CorpusError::AllSkipped`] where no line is left.
     pub fn read(
         path: &Path,
         policy: &RowPolicy,
@@ -105,6 +105,7 @@ impl Chat {
             take(chat);
             Ok(())
         })?;
+        skips.tell();
         Ok(skips)
     }
 

@@ -129,13 +129,14 @@ impl Enrichments {
     /// # Errors
     /// [`CorpusError::Io`]; [`CorpusError::Row`] for the first problem that `policy` calls an
     /// error: no such object, an identity that does not fit the kind, an empty text, a control
-    /// token.
+    /// token; [`CorpusError::AllSkipped`] where no line is left.
     pub fn read(path: &Path, policy: &RowPolicy) -> Result<LoadedEnrichments, CorpusError> {
         let mut enrichments = Self::default();
         let mut skips = Skips::new(path);
         json_lines::read(path, policy, &mut skips, Enrichment::checked, |row| {
             enrichments.add(row, policy.duplicates == OnDoubtful::Keep)
         })?;
+        skips.tell();
         Ok(LoadedEnrichments { enrichments, skips })
     }
 

@@ -40,15 +40,29 @@ pub enum CorpusError {
     /// A row with more or fewer fields than the header.
     #[error("`{}`, line {line}: found {found} fields, the header has {expected}", path.display())]
     Ragged { path: PathBuf, line: u64, found: usize, expected: usize },
+    /// A field that begins with a quote which is not closed before what looks like the next row.
+    #[error(
+        "`{}`, line {line}: a field begins with `\"` and no quote closes it in its row: put the \
+         whole field in quotes and write `\"\"` for each quote in it",
+        path.display()
+    )]
+    OpenQuote { path: PathBuf, line: u64 },
+    /// A list of categories in another notation than the file's.
+    #[error(
+        "`{}`, line {line}, column `categories`: expected {expected}, found `{found}`; the options \
+         of the reader can name the separator",
+        path.display()
+    )]
+    Categories { path: PathBuf, line: u64, found: String, expected: &'static str },
     /// A line that is longer than any row can be.
     #[error("`{}`, line {line}: longer than {max} bytes", path.display())]
     LongLine { path: PathBuf, line: u64, max: usize },
     /// A field that is not UTF-8.
     #[error("`{}`, line {line}, column `{column}`: not valid UTF-8", path.display())]
     NotUtf8 { path: PathBuf, line: u64, column: String },
-    /// An empty field where a value is needed.
-    #[error("`{}`, line {line}, column `{column}`: expected a value, found nothing", path.display())]
-    EmptyField { path: PathBuf, line: u64, column: String },
+    /// An empty field where a value is needed, or a word for none.
+    #[error("`{}`, line {line}, column `{column}`: expected a value, found {found}", path.display())]
+    EmptyField { path: PathBuf, line: u64, column: String, found: String },
     /// A field that is not a finite number.
     #[error(
         "`{}`, line {line}, column `{column}`: expected a finite number, found `{found}`",
@@ -73,8 +87,37 @@ pub enum CorpusError {
         source: csv::Error,
     },
     /// An item without a Semantic ID.
-    #[error("`{}`: no semantic id for item `{item}`", path.display())]
-    MissingSid { path: PathBuf, item: String },
+    #[error(
+        "`{}`: no semantic id for item `{item}`{}",
+        path.display(),
+        if *skipped > 0 { format!(", {skipped} of its entries were skipped") } else { String::new() }
+    )]
+    MissingSid { path: PathBuf, item: String, skipped: u64 },
+    /// A Semantic ID that does not fit the others, or the codebooks.
+    #[error("`{}`: the semantic id of item `{item}` does not fit", path.display())]
+    ItemSid {
+        path: PathBuf,
+        item: String,
+        #[source]
+        source: sidereal_sid::NotationError,
+    },
+    /// One Semantic ID is the beginning of another.
+    #[error(
+        "`{}`: the semantic id {sid} of item `{short}` is the beginning of that of item `{long}`: \
+         where a suffix tells items apart, each of them needs one",
+        path.display()
+    )]
+    SidPrefix { path: PathBuf, short: String, long: String, sid: String },
+    /// Codebooks that cannot be.
+    #[error("`{}`: its codebooks cannot be", path.display())]
+    IndexSizes {
+        path: PathBuf,
+        #[source]
+        source: sidereal_sid::NotationError,
+    },
+    /// A file of which no row was left.
+    #[error("`{}`: every row was skipped, {count} of them; the first: {first}", path.display())]
+    AllSkipped { path: PathBuf, count: u64, first: Problem },
     /// Semantic IDs that make no catalogue.
     #[error("`{}`: its semantic ids make no catalogue", path.display())]
     Catalog {

@@ -1,6 +1,7 @@
 //! Readers of published formats. Files may be plain, gzip or zstd, told by their first bytes.
 
 pub mod amazon;
+mod categories;
 mod indexed;
 mod item;
 pub mod items;
@@ -10,7 +11,9 @@ pub mod lcrec;
 mod lines;
 pub mod literal;
 pub mod minionerec;
+mod placeholder;
 mod policy;
+mod quoting;
 pub mod recbole;
 #[cfg(feature = "parquet")]
 pub mod recif;
@@ -18,4 +21,7 @@ mod source;
 mod table;
 mod title;
 
+pub use categories::CategorySeparator;
+pub(crate) use categories::is_told_from_others_by_space;
+pub use placeholder::{OnPlaceholder, Placeholders};
 pub use policy::{OnBroken, OnDoubtful, OnMarkup, Problem, ProblemKind, RowPolicy, Skips};

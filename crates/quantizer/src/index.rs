@@ -7,12 +7,13 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
-use sidereal_sid::{Catalog, Code, SemanticId, SidSpec};
+use sidereal_sid::{Catalog, SemanticId, SidSpec, sid_of_tokens};
 
 use crate::QuantizerError;
 use crate::storage::{io, write_atomically};
 
-/// Reads an index file as a catalogue: the item with key `i` becomes item `i`.
+/// Reads an index file as a catalogue: the item with key `i` becomes item `i`. Tokens are in one of
+/// the notations of [`sid_of_tokens`].
 ///
 /// The file does not say how large the codebooks are: `sizes` does, suffix included where items
 /// have one, or else the highest code of each level. Semantic IDs that are one code longer than
@@ -38,8 +39,12 @@ pub fn read_index(path: &Path, sizes: Option<&[usize]>) -> Result<Catalog, Quant
         }
     }
     // As many keys as slots, each filled at most once: all are filled.
-    let tokens: Vec<Vec<String>> = tokens.into_iter().flatten().collect();
-    let sids = parse(path, &tokens)?;
+    let read = |(item, tokens): (usize, Vec<String>)| {
+        let bad = |source| QuantizerError::IndexSid { path: path.to_owned(), item, source };
+        sid_of_tokens(&tokens).map_err(bad)
+    };
+    let sids: Vec<SemanticId> =
+        tokens.into_iter().flatten().enumerate().map(read).collect::<Result<_, _>>()?;
     let shortest = sids.iter().map(|sid| sid.len()).min().unwrap_or(0);
     let mut longest = shortest;
     let mut found: Vec<usize> = Vec::new();
@@ -75,23 +80,6 @@ pub fn write_index(catalog: &Catalog, path: &Path) -> Result<(), QuantizerError>
 /// `["<a_1>", "<b_2>"]`, cut from the notation of the whole.
 fn token_texts(sid: &SemanticId) -> Vec<String> {
     sid.to_string().split_inclusive('>').map(str::to_owned).collect()
-}
-
-fn parse(path: &Path, tokens: &[Vec<String>]) -> Result<Vec<SemanticId>, QuantizerError> {
-    let mut specs: BTreeMap<usize, SidSpec> = BTreeMap::new();
-    let mut sids = Vec::with_capacity(tokens.len());
-    for (item, tokens) in tokens.iter().enumerate() {
-        let bad = |source| QuantizerError::IndexSid { path: path.to_owned(), item, source };
-        let spec = match specs.entry(tokens.len()) {
-            std::collections::btree_map::Entry::Occupied(spec) => spec.into_mut(),
-            std::collections::btree_map::Entry::Vacant(slot) => {
-                let widest = vec![usize::from(Code::MAX) + 1; tokens.len()];
-                slot.insert(SidSpec::new(widest, 0).map_err(bad)?)
-            }
-        };
-        sids.push(spec.parse(&tokens.concat()).map_err(bad)?);
-    }
-    Ok(sids)
 }
 
 /// The entries of the JSON object in their order, repeated keys included.
@@ -151,6 +139,17 @@ mod tests {
         let catalog = read(text, None).unwrap();
         assert_eq!(catalog.spec(), &SidSpec::new(vec![2, 2], 2).unwrap());
         assert_eq!(catalog.num_sids(), 3);
+    }
+
+    #[test]
+    fn the_notation_of_openonerec_is_read_and_others_are_quoted() {
+        let text = r#"{"0": ["<|sid_begin|>", "<s_a_0>", "<s_b_7>", "<|sid_end|>"],
+                       "1": ["<|sid_begin|>", "<s_a_1>", "<s_b_7>", "<|sid_end|>"]}"#;
+        let catalog = read(text, None).unwrap();
+        assert_eq!(catalog.sid(ItemId(1)), Some(&SemanticId::from([1, 7])));
+        let error = read(r#"{"0": ["<C1_0>"]}"#, None).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("`<C1_0>` is no semantic id"), "{source}");
     }
 
     #[test]

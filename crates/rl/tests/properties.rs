@@ -5,7 +5,9 @@ use std::num::NonZeroU64;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sidereal_rl::strategies::{any_float, any_logp_case, any_rewards, group_case, logp_case, trie};
+use sidereal_rl::strategies::{
+    any_float, any_logp_case, any_rewards, group_case, group_in, logp_case, trie,
+};
 use sidereal_rl::{
     Gbpo, Group, Legal, Normalise, PreferenceBatch, PrefixCap, PrefixSchedule, Reward,
     RunningEntropy, Scores, Sdpo, Segments, SidLevel, Singer, StepSize, Stepwise,
@@ -222,13 +224,26 @@ proptest! {
     }
 
     #[test]
-    fn legal_agrees_with_the_trie((catalog, trie) in trie(20), case in group_case(8)) {
-        let legal = Legal::new(&catalog).score(&case.group());
-        for (sid, score) in case.rollouts.iter().zip(legal) {
+    fn legal_agrees_with_the_trie(
+        ((catalog, trie), drawn, foreign) in trie(20).prop_flat_map(|(catalog, trie)| {
+            let drawn = group_in(&catalog, 8);
+            (Just((catalog, trie)), drawn, group_case(8))
+        }),
+    ) {
+        // Semantic IDs of the catalogue, the same one code short, and others, legal by chance alone.
+        let short = |sid: &SemanticId| sid.codes()[..sid.len() - 1].to_vec().into();
+        let cut: Vec<SemanticId> = drawn.rollouts.iter().map(short).collect();
+        let all = [drawn.rollouts.clone(), cut, foreign.rollouts].concat();
+        let legal = Legal::new(&catalog).score(&Group::new(&drawn.target, &all));
+        prop_assert_eq!(legal.len(), all.len());
+        for (sid, score) in all.iter().zip(&legal) {
             let tokens = catalog.spec().tokens(sid).ok();
             let leaf = tokens.and_then(|tokens| trie.walk(&tokens)).is_some_and(|n| trie.is_leaf(n));
-            prop_assert_eq!(leaf, score > 0.5);
+            prop_assert_eq!(leaf, *score > 0.5);
         }
+        let known = drawn.rollouts.len();
+        prop_assert!(legal[..known].iter().all(|score| *score > 0.5));
+        prop_assert!(legal[known..2 * known].iter().all(|score| *score < 0.5));
     }
 }
 

@@ -22,6 +22,7 @@
 //! |---|---|
 //! | `semantic_id` | [`Code`], [`SemanticId`], [`ItemId`], the common-prefix length |
 //! | `notation` | [`SidSpec`]: levels, codebook sizes, token text ↔ codes, flat token indices |
+//! | `tokens` | [`sid_of_tokens`]: the lists of index files, in the notations of several projects |
 //! | `catalog` | [`Catalog`]: items ↔ Semantic IDs, collisions explicit, JSON file, hash |
 //! | `trie` | [`Trie`]: compressed sparse rows over flat token indices |
 //! | `strategies` | property-test strategies (feature `proptest`) |
@@ -38,9 +39,11 @@ mod notation;
 mod semantic_id;
 #[cfg(feature = "proptest")]
 pub mod strategies;
+mod tokens;
 mod trie;
 
 pub use catalog::{Catalog, CatalogError};
 pub use notation::{NotationError, SidSpec};
 pub use semantic_id::{Code, ItemId, SemanticId};
+pub use tokens::sid_of_tokens;
 pub use trie::{Children, NodeId, Trie, TrieError};

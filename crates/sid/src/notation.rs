@@ -42,6 +42,12 @@ pub enum NotationError {
     /// Text that is not a sequence of tokens like `<a_12>`.
     #[error("`{text}` is not a semantic id: expected tokens like `<a_12>`, stopped at byte {at}")]
     Syntax { text: String, at: usize },
+    /// A list of tokens in no notation that is read.
+    #[error(
+        "`{text}` is no semantic id: expected tokens like `<a_12>`, level by level, or those of \
+         OpenOneRec, like `<s_a_12>` between `<|sid_begin|>` and `<|sid_end|>`"
+    )]
+    Tokens { text: String },
     /// A token's letter is not that of its position.
     #[error("`{text}`: level {level} is written `{expected}`, found `{found}`")]
     Letter { text: String, level: usize, expected: char, found: char },

@@ -74,6 +74,10 @@ pub fn recbole(bytes: &[u8]) {
         if let Ok(loaded) = recbole::read(files.path(0), files.path(1), &options) {
             check(&loaded.dataset);
             assert!(loaded.dataset.has_times());
+            for item in loaded.dataset.items() {
+                assert!(!item.title.contains(['\t', '\n', '\r']));
+                assert!(item.categories.iter().all(|category| !category.is_empty()));
+            }
         }
     }
 }

@@ -4,7 +4,9 @@
 //! x.item.json    {"0": {"title": "…", "description": "…", "brand": "…", "categories": "…"}, …}
 //! x.index.json   {"0": ["<a_236>", "<b_231>", "<c_226>"], …}
 //! ```
-//! Keys are the items' numbers in the interaction files.
+//! Categories are a list, or names that commas join; where one of the file's commas has no space after
+//! it, those that have belong to a name (`Arts, Crafts & Sewing,Painting`). Tokens may also be `OpenOneRec`'s, `<s_a_236>` between `<|sid_begin|>` and `<|sid_end|>`. Items
+//! that would share a Semantic ID may have one code more, a suffix. Keys are the items' numbers in the interaction files.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -13,16 +15,16 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use sidereal_sid::{Catalog, ItemId, SemanticId, SidSpec};
+use sidereal_sid::{
+    Catalog, CatalogError, ItemId, NotationError, SemanticId, SidSpec, sid_of_tokens,
+};
 
-use super::item::{Described, describe};
+use super::categories::split_joined;
+use super::item::describe;
 use super::json_map;
 use super::literal;
 use super::policy::{OnDoubtful, Problem, ProblemKind, RowPolicy, Skips};
 use crate::{CorpusError, Item};
-
-/// Codes that a level can have at most, until the file has told how many it has.
-const ANY: usize = 1 << 16;
 
 /// Items by number of the source, in the shuffled order that is their identity.
 #[derive(Debug)]
@@ -50,7 +52,9 @@ pub(super) fn read_items(
     policy: &RowPolicy,
     skips: &mut Skips,
 ) -> Result<Vec<Item>, CorpusError> {
-    let (mut items, mut seen) = (Vec::new(), HashMap::new());
+    let (mut items, mut seen): (Vec<Item>, HashMap<String, usize>) = (Vec::new(), HashMap::new());
+    // Whether the categories of an item were one text.
+    let mut joined: Vec<bool> = Vec::new();
     json_map::read(path, policy.max_line, |number, key, value| {
         let Value::Object(mut fields) = value else {
             let found = format!("{key}: {value}");
@@ -59,27 +63,24 @@ pub(super) fn read_items(
         };
         let mut take = |name: &str| fields.remove(name);
         let (title, brand, categories) = (take("title"), take("brand"), take("categories"));
-        let description = take("description").map(|description| match description {
-            // `MiniOneRec` stores the list as Python prints it.
-            Value::String(text) => literal::parse(text.trim())
-                .ok()
-                .filter(Value::is_array)
-                .unwrap_or(Value::String(text)),
-            other => other,
-        });
+        let description = take("description").map(printed_list);
+        let categories = categories.map(printed_list);
+        let is_joined = matches!(categories, Some(Value::String(_)));
         match describe(key, title, description, brand, categories, policy) {
-            Ok(Described { item, cleaned }) => {
-                if let Some(problem) = cleaned {
-                    skips.add(problem.at(number), policy)?;
-                }
+            Ok(described) => {
+                let item = described.told(number, skips, policy)?;
                 match seen.get(&item.key) {
                     None => {
                         seen.insert(item.key.clone(), items.len());
                         items.push(item);
+                        joined.push(is_joined);
                     }
                     // Two entries of one key cannot both be kept: the later one counts, as in
                     // every JSON library.
-                    Some(first) if policy.duplicates == OnDoubtful::Keep => items[*first] = item,
+                    Some(first) if policy.duplicates == OnDoubtful::Keep => {
+                        items[*first] = item;
+                        joined[*first] = is_joined;
+                    }
                     Some(_) => {
                         let needed = "one entry an item";
                         let problem = Problem::new(ProblemKind::Duplicate, "", &item.key, needed);
@@ -91,7 +92,20 @@ pub(super) fn read_items(
             Err(problem) => skips.add(problem.at(number), policy),
         }
     })?;
+    skips.left_some(items.len())?;
+    let texts = items.iter_mut().zip(joined).filter(|(_, joined)| *joined);
+    split_joined(texts.map(|(item, _)| &mut item.categories).collect());
     Ok(items)
+}
+
+/// The list that a text is as Python prints it, as `MiniOneRec` stores descriptions; else the value.
+fn printed_list(value: Value) -> Value {
+    match value {
+        Value::String(text) => {
+            literal::parse(text.trim()).ok().filter(Value::is_array).unwrap_or(Value::String(text))
+        }
+        other => other,
+    }
 }
 
 /// Reads the Semantic IDs of `x.index.json` by the items' keys.
@@ -103,45 +117,95 @@ pub(super) fn read_index(
     let mut sids = BTreeMap::new();
     json_map::read(path, policy.max_line, |number, key, value| {
         if let Some(sid) = sid(&value) {
+            if policy.duplicates != OnDoubtful::Keep && sids.contains_key(&key) {
+                let problem = Problem::new(ProblemKind::Duplicate, "", &key, "one entry an item");
+                return skips.add(problem.at(number), policy);
+            }
             sids.insert(key, sid);
-        } else {
-            let needed = "a list of tokens like `<a_12>`, level by level";
-            let found = format!("{key}: {value}");
-            let problem = Problem::new(ProblemKind::Malformed, "", &found, needed);
-            skips.add(problem.at(number), policy)?;
+            return Ok(());
         }
-        Ok(())
+        let needed = "a list of tokens like `<a_12>`, level by level, or like `<s_a_12>` between \
+                      `<|sid_begin|>` and `<|sid_end|>`";
+        let found = format!("{key}: {value}");
+        let problem = Problem::new(ProblemKind::Malformed, "", &found, needed);
+        skips.add(problem.at(number), policy)
     })?;
+    skips.left_some(sids.len())?;
     Ok(sids)
 }
 
 fn sid(value: &Value) -> Option<SemanticId> {
-    let tokens = value.as_array()?;
-    let text: String = tokens.iter().map(Value::as_str).collect::<Option<_>>()?;
-    let sid = SidSpec::new(vec![ANY; tokens.len()], 0).ok()?.parse(&text).ok()?;
-    (sid.len() == tokens.len()).then_some(sid)
+    let tokens: Vec<&str> = match value {
+        Value::Array(tokens) => tokens.iter().map(Value::as_str).collect::<Option<_>>()?,
+        Value::String(text) => text.split_inclusive('>').map(str::trim).collect(),
+        _ => return None,
+    };
+    sid_of_tokens(&tokens).ok()
 }
 
 /// The catalogue of `items`, in their order. `codebook_sizes` of a source that says nothing are the
-/// largest code of each level and one more.
+/// largest code of each level and one more. Semantic IDs with one code more than the shortest end
+/// with a suffix, whose size is the last of `codebook_sizes` if that names one more than the shortest
+/// has.
 pub(super) fn catalog(
     path: &Path,
     items: &[Item],
     sids: &BTreeMap<String, SemanticId>,
     codebook_sizes: Option<&[usize]>,
+    skips: &Skips,
 ) -> Result<Catalog, CorpusError> {
-    let missing =
-        |item: &Item| CorpusError::MissingSid { path: path.to_owned(), item: item.key.clone() };
+    let known = sids.len();
+    let missing = |item: &Item| CorpusError::MissingSid {
+        path: path.to_owned(),
+        item: item.key.clone(),
+        skipped: skips.total(),
+    };
     let sids: Vec<SemanticId> = items
         .iter()
         .map(|item| sids.get(&item.key).cloned().ok_or_else(|| missing(item)))
         .collect::<Result<_, _>>()?;
-    let sizes = codebook_sizes.map_or_else(|| largest(&sids), <[usize]>::to_vec);
+    if known > items.len() {
+        let unused = known - items.len();
+        tracing::warn!("{}: entries without an item in the item file: {unused}", path.display());
+    }
+    let levels = sids.iter().map(|sid| sid.len()).min().unwrap_or(0);
+    // Errors name items by their keys: their numbers are shuffled.
+    let of = |item: &Item, source| {
+        let (path, item) = (path.to_owned(), item.key.clone());
+        CorpusError::ItemSid { path, item, source }
+    };
+    if let Some((item, sid)) = items.iter().zip(&sids).find(|(_, sid)| sid.len() > levels + 1) {
+        let expected = format!("{levels} or {}", levels + 1);
+        let (sid, found) = (sid.to_string(), sid.len());
+        return Err(of(item, NotationError::Length { sid, found, expected }));
+    }
+    let found = largest(&sids);
+    let sizes = codebook_sizes.unwrap_or(&found);
+    let (sizes, suffix) = sizes.split_at_checked(levels).unwrap_or((sizes, &[]));
+    let suffix = match (suffix, found.get(levels)) {
+        ([], Some(found)) => *found,
+        ([], None) => 0,
+        ([size, ..], _) => *size,
+    };
     let refused = |source| CorpusError::Catalog { path: path.to_owned(), source };
-    let first = ItemId(0);
-    let spec = SidSpec::new(sizes, 0)
-        .map_err(|source| refused(sidereal_sid::CatalogError::Sid { item: first, source }))?;
-    Catalog::new(spec, sids).map_err(refused)
+    let spec = SidSpec::new(sizes.to_vec(), suffix)
+        .map_err(|source| CorpusError::IndexSizes { path: path.to_owned(), source })?;
+    let by_key = |error| {
+        let item = |id: ItemId| items.get(id.index());
+        match error {
+            CatalogError::Sid { item: id, source } => match item(id) {
+                Some(item) => of(item, source),
+                None => refused(CatalogError::Sid { item: id, source }),
+            },
+            CatalogError::Prefix { short, long, sid } => {
+                let key = |id| item(id).map_or_else(String::new, |item| item.key.clone());
+                let (path, sid) = (path.to_owned(), sid.to_string());
+                CorpusError::SidPrefix { path, short: key(short), long: key(long), sid }
+            }
+            other => refused(other),
+        }
+    };
+    Catalog::new(spec, sids).map_err(by_key)
 }
 
 fn largest(sids: &[SemanticId]) -> Vec<usize> {

@@ -4,7 +4,8 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
 use super::policy::{RowPolicy, Skips};
-use super::{indexed, recbole, source};
+use super::recbole::{self, ReadOptions};
+use super::{indexed, source};
 use crate::{CorpusError, Item};
 
 /// What was read.
@@ -44,11 +45,15 @@ pub fn read(path: &Path, policy: &RowPolicy) -> Result<Loaded, CorpusError> {
     let items = if begins_with_brace(path)? {
         indexed::read_items(path, policy, &mut skips)?
     } else {
-        recbole::items_in_order(path)?
+        let options = ReadOptions::new(0).with_placeholders(policy.placeholders);
+        let read = recbole::read_items(path, &options)?;
+        skips.placeholders = read.placeholders;
+        read.items
     };
     if items.is_empty() {
         return Err(CorpusError::NoRows { path: path.to_owned() });
     }
+    skips.tell();
     Ok(Loaded { items, skips })
 }
 

@@ -13,7 +13,7 @@ use crate::CorpusError;
 ///
 /// # Errors
 /// [`CorpusError::Io`]; [`CorpusError::Row`] for the first problem, of a line, of `check` or of
-/// `take`, that `policy` calls an error.
+/// `take`, that `policy` calls an error; [`CorpusError::AllSkipped`] where no line is left.
 pub(crate) fn read<R: DeserializeOwned, T: Send>(
     path: &Path,
     policy: &RowPolicy,
@@ -36,12 +36,15 @@ pub(crate) fn read<R: DeserializeOwned, T: Send>(
             })
             .collect()
     };
+    let mut left = 0;
     lines::read(path, policy.max_line, parse, |first_line, block| {
         for (line, row) in block {
-            if let Err(problem) = row.and_then(&mut take) {
-                skips.add(problem.at(first_line + line), policy)?;
+            match row.and_then(&mut take) {
+                Ok(()) => left += 1,
+                Err(problem) => skips.add(problem.at(first_line + line), policy)?,
             }
         }
         Ok(())
-    })
+    })?;
+    skips.left_some(left)
 }

@@ -47,8 +47,9 @@ pub struct Loaded {
 ///
 /// # Errors
 /// [`CorpusError::Io`], [`CorpusError::Json`]; [`CorpusError::Row`] for the first problem that
-/// `policy` calls an error; [`CorpusError::MissingSid`], [`CorpusError::Catalog`] and what
-/// [`Dataset::new`] refuses.
+/// `policy` calls an error, [`CorpusError::AllSkipped`] where it lets none of a file's entries stay;
+/// [`CorpusError::MissingSid`], [`CorpusError::ItemSid`], [`CorpusError::SidPrefix`],
+/// [`CorpusError::Catalog`] and what [`Dataset::new`] refuses.
 ///
 /// # Examples
 /// ```
@@ -76,6 +77,7 @@ pub fn read(files: &Files<'_>, seed: u64, policy: &RowPolicy) -> Result<Loaded, 
         }
         Ok(())
     })?;
+    skips[0].left_some(sequences.len())?;
     let items = if let Some(path) = files.items {
         let mut skipped = Skips::new(path);
         let items = indexed::read_items(path, policy, &mut skipped)?;
@@ -98,13 +100,15 @@ pub fn read(files: &Files<'_>, seed: u64, policy: &RowPolicy) -> Result<Loaded, 
         let events: Vec<ItemId> = keys.iter().filter_map(|key| items.id(key)).collect();
         users.push(User::new(user, events));
     }
+    skips[0].left_some(users.len())?;
     let mut catalog = None;
     if let Some(path) = files.index {
         let mut skipped = Skips::new(path);
         let sids = indexed::read_index(path, policy, &mut skipped)?;
-        catalog = Some(indexed::catalog(path, &items.items, &sids, None)?);
+        catalog = Some(indexed::catalog(path, &items.items, &sids, None, &skipped)?);
         skips.push(skipped);
     }
+    skips.iter().for_each(Skips::tell);
     Ok(Loaded { dataset: Dataset::new(items.items, users)?, catalog, skips })
 }
 

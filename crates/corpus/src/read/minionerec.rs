@@ -24,7 +24,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use serde_json::Value;
-use sidereal_sid::{Catalog, ItemId};
+use sidereal_sid::{Catalog, ItemId, sid_of_tokens};
 
 use super::indexed::{self, Numbered};
 use super::literal;
@@ -65,13 +65,15 @@ pub struct Loaded {
 /// Reads a dataset with its Semantic IDs and its published split.
 ///
 /// `seed` shuffles item identities, `max_history` cuts what a sample shows, `codebook_sizes` of
-/// `None` are taken from the largest codes. Memory is that of the dataset.
+/// `None` are taken from the largest codes; one more than the shortest Semantic ID has codes is the
+/// size of the suffix, which is taken from the largest one if it is not named. Memory is that of the dataset.
 ///
 /// # Errors
 /// [`CorpusError::Io`], [`CorpusError::Json`], [`CorpusError::Csv`],
 /// [`CorpusError::MissingColumn`]; [`CorpusError::Row`] for the first problem that `policy` calls
-/// an error; [`CorpusError::MissingSid`], [`CorpusError::Catalog`] and what [`Dataset::new`]
-/// refuses.
+/// an error, [`CorpusError::AllSkipped`] where it lets no entry of a file, or no row at all, stay;
+/// [`CorpusError::MissingSid`], [`CorpusError::ItemSid`], [`CorpusError::SidPrefix`],
+/// [`CorpusError::Catalog`] and what [`Dataset::new`] refuses.
 pub fn read(
     files: &Files<'_>,
     seed: u64,
@@ -83,7 +85,7 @@ pub fn read(
     let items = indexed::read_items(files.items, policy, &mut skips[0])?;
     let sids = indexed::read_index(files.index, policy, &mut skips[1])?;
     let items = Numbered::shuffled(items, seed);
-    let catalog = indexed::catalog(files.index, &items.items, &sids, codebook_sizes)?;
+    let catalog = indexed::catalog(files.index, &items.items, &sids, codebook_sizes, &skips[1])?;
     let mut histories =
         Histories { catalog: &catalog, items: &items, rows: HashMap::new(), users: Vec::new() };
     let sets =
@@ -92,6 +94,9 @@ pub fn read(
         if let Some(path) = path {
             skips.push(histories.read(path, set, policy)?);
         }
+    }
+    for skipped in skips.iter().skip(2) {
+        skipped.left_some(histories.users.len())?;
     }
     let (users, cuts): (Vec<User>, Vec<Cut>) = histories
         .users
@@ -105,6 +110,7 @@ pub fn read(
         .unzip();
     let dataset = Dataset::new(items.items, users)?;
     let split = Split::cut(Protocol::Published, &dataset, max_history, cuts.into_iter());
+    skips.iter().for_each(Skips::tell);
     Ok(Loaded { dataset, catalog, split, skips })
 }
 
@@ -197,7 +203,8 @@ impl Histories<'_> {
             .collect::<Result<Vec<ItemId>, _>>()?;
         if let Some(column) = columns.sid {
             let (found, known) = (field(column, "item_sid")?, self.catalog.sid(target));
-            if known.is_none_or(|known| known.to_string() != found) {
+            let read = sid_of_tokens(&found.split_inclusive('>').collect::<Vec<_>>()).ok();
+            if known.is_none() || known != read.as_ref() {
                 return Err(Problem::new(
                     ProblemKind::Field,
                     "item_sid",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::placeholder::{OnPlaceholder, Placeholders};
 use crate::CorpusError;
 
 /// Longest piece of a row that a message repeats, in characters.
@@ -33,6 +34,8 @@ pub enum ProblemKind {
     Duplicate,
     /// No title, or none after its markup was removed.
     MissingTitle,
+    /// A page's script or style sheet in place of a title.
+    Script,
     /// HTML tags or entities in a title.
     Markup,
 }
@@ -47,6 +50,7 @@ impl fmt::Display for ProblemKind {
             Self::Rating => "bad rating",
             Self::Duplicate => "duplicate",
             Self::MissingTitle => "missing title",
+            Self::Script => "script",
             Self::Markup => "markup",
         })
     }
@@ -157,10 +161,15 @@ pub struct RowPolicy {
     pub bad_ratings: OnBroken,
     /// A user, item and time that were there before; of items, a second row.
     pub duplicates: OnDoubtful,
-    /// Items without a title.
+    /// Items without a title: none at all, a word for none ([`placeholders`](Self::placeholders)) or
+    /// a page's script. [`OnDoubtful::Keep`] leaves their title empty, and counts those that were
+    /// not.
     pub missing_titles: OnDoubtful,
     /// Titles with HTML.
     pub markup: OnMarkup,
+    /// Fields that hold a word for no value, such as `nan`.
+    #[serde(default)]
+    pub placeholders: OnPlaceholder,
     /// Times that can be right, milliseconds since 1970 in UTC, ends included.
     pub times: (crate::Timestamp, crate::Timestamp),
     /// Longest line in bytes.
@@ -179,6 +188,7 @@ impl RowPolicy {
             duplicates: OnDoubtful::Error,
             missing_titles: OnDoubtful::Error,
             markup: OnMarkup::Error,
+            placeholders: OnPlaceholder::Missing,
             times: (crate::Timestamp(788_918_400_000), crate::Timestamp(4_102_444_799_999)),
             max_line: 16 << 20,
         }
@@ -207,7 +217,9 @@ impl RowPolicy {
             ProblemKind::Time => self.bad_times == OnBroken::Error,
             ProblemKind::Rating => self.bad_ratings == OnBroken::Error,
             ProblemKind::Duplicate => self.duplicates == OnDoubtful::Error,
-            ProblemKind::MissingTitle => self.missing_titles == OnDoubtful::Error,
+            ProblemKind::MissingTitle | ProblemKind::Script => {
+                self.missing_titles == OnDoubtful::Error
+            }
             ProblemKind::Markup => self.markup == OnMarkup::Error,
         }
     }
@@ -219,7 +231,8 @@ impl Default for RowPolicy {
     }
 }
 
-/// The rows of one file that were left out, or changed ([`OnMarkup::Clean`]).
+/// The rows of one file that were left out, or changed ([`OnMarkup::Clean`]). Readers also emit their
+/// counts as a `tracing` warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Skips {
@@ -229,17 +242,40 @@ pub struct Skips {
     pub counts: BTreeMap<ProblemKind, u64>,
     /// The first 20 of each kind, in the order of lines.
     pub listed: Vec<Problem>,
+    /// Words for no value that were taken so, in rows that were used.
+    #[serde(skip_serializing_if = "Placeholders::is_empty")]
+    pub placeholders: Placeholders,
 }
 
 impl Skips {
     pub(crate) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), counts: BTreeMap::new(), listed: Vec::new() }
+        let placeholders = Placeholders::default();
+        Self { path: path.to_owned(), counts: BTreeMap::new(), listed: Vec::new(), placeholders }
     }
 
     /// Rows with problems.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.values().sum()
+    }
+
+    /// Warns of what was left out or changed, if anything was.
+    pub(crate) fn tell(&self) {
+        if self.total() > 0 || !self.placeholders.is_empty() {
+            tracing::warn!("{}", Summary(self));
+        }
+    }
+
+    /// Refuses a file of which nothing is left and rows were skipped.
+    pub(crate) fn left_some(&self, left: usize) -> Result<(), CorpusError> {
+        match self.listed.first() {
+            Some(first) if left == 0 => Err(CorpusError::AllSkipped {
+                path: self.path.clone(),
+                count: self.total(),
+                first: first.clone(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Counts the problem, or refuses to.
@@ -256,12 +292,31 @@ impl Skips {
     }
 }
 
-/// A line a kind, then the listed rows.
+/// The counts alone, on one line.
+struct Summary<'a>(&'a Skips);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Skips { path, counts, placeholders, .. } = self.0;
+        write!(f, "{}: rows left out or changed: {}", path.display(), self.0.total())?;
+        counts.iter().try_for_each(|(kind, count)| write!(f, ", {kind} {count}"))?;
+        if placeholders.is_empty() {
+            Ok(())
+        } else {
+            write!(f, "; taken for no value: {placeholders}")
+        }
+    }
+}
+
+/// A line a kind, one for words taken for no value, then the listed rows.
 impl fmt::Display for Skips {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} rows with problems", self.path.display(), self.total())?;
         for (kind, count) in &self.counts {
             write!(f, "\n  {kind}: {count}")?;
+        }
+        if !self.placeholders.is_empty() {
+            write!(f, "\n  taken for no value: {}", self.placeholders)?;
         }
         self.listed.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }
@@ -285,6 +340,17 @@ mod tests {
         assert!(
             skips.to_string().contains("line 1, field `t`: duplicate: expected less, found `ü")
         );
+    }
+
+    #[test]
+    fn a_summary_is_one_line_of_counts() {
+        let mut skips = Skips::new(Path::new("x.json"));
+        let problem = Problem::new(ProblemKind::Script, "title", "var x = 1;", "a title").at(3);
+        skips.add(problem, &RowPolicy::lenient()).unwrap();
+        skips.placeholders.add("brand", "nan");
+        let expected = "x.json: rows left out or changed: 1, script 1; taken for no value: brand: \
+                        1 time `nan`";
+        assert_eq!(Summary(&skips).to_string(), expected);
     }
 
     #[test]

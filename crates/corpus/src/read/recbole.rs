@@ -5,8 +5,22 @@
 //! x.item    item_id:token   title:token_seq    categories:token_seq   (categories optional)
 //! ```
 //! Columns stand in any order and others are ignored. `timestamp` counts seconds since 1970 in UTC;
-//! a file that gives positions in its place is read the same way. Categories are separated by spaces. Nothing
-//! is quoted. Format: <https://recbole.io/docs/user_guide/data/atomic_files.html>.
+//! a file that gives positions in its place is read the same way. Format:
+//! <https://recbole.io/docs/user_guide/data/atomic_files.html>.
+//!
+//! `RecBole` reads its files with pandas, and many were written by it. Therefore
+//! - a field that begins with `"` is quoted: tabs and line ends in it belong to it, `""` is a quote,
+//!   and text after the closing quote is added as it stands. A quote elsewhere is plain text. Where a
+//!   quoted field would hold nothing but whole rows, or is never closed, pandas takes the rows along
+//!   or gives up; here it is [`CorpusError::OpenQuote`]. A title is put on one line.
+//! - a title or category that is nothing but `nan`, `None`, `null`, `N/A` or another of pandas' words
+//!   for a missing value is none ([`OnPlaceholder`]); how many were is in [`Loaded::placeholders`].
+//!   In a key such a word is an error.
+//! - categories are separated as [`CategorySeparator`] says, which the file tells if nobody does.
+//!   `RecBole`'s Amazon files hold `str(set)[1:-1]`: `'Locks', 'Sports & Outdoors'`. A set of Python
+//!   has no order, so which category is the first or second of such a list means nothing, and
+//!   neither does a diversity over second-level categories; [`Loaded::unordered_categories`] counts
+//!   the items that this may concern.
 //!
 //! Public files number items by first appearance, so a ranking that breaks ties by number knows
 //! what comes next. Identities are therefore shuffled by seed, and so are events of equal time.
@@ -19,8 +33,15 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use super::categories::CategorySeparator;
+use super::placeholder::{OnPlaceholder, Placeholders};
 use super::table::{Column, Table};
-use crate::{CorpusError, Dataset, Item, ItemId, Timestamp, User};
+use crate::{CorpusError, Dataset, ItemId, Timestamp, User};
+
+mod items;
+
+pub(super) use items::read_items;
+use items::{Described, named};
 
 const USER: Column = Column { name: "user_id", types: &["token"] };
 const ITEM: Column = Column { name: "item_id", types: &["token"] };
@@ -65,13 +86,26 @@ pub struct ReadOptions {
     /// What happens to a user with a single interaction.
     #[serde(default)]
     pub short_histories: ShortHistories,
+    /// How categories are separated.
+    #[serde(default)]
+    pub category_separator: CategorySeparator,
+    /// What becomes of titles, categories and keys that are words for no value.
+    #[serde(default)]
+    pub placeholders: OnPlaceholder,
 }
 
 impl ReadOptions {
-    /// Ties shuffled by `seed` as identities are, short histories refused.
+    /// Ties shuffled by `seed` as identities are, short histories refused, the separator of categories
+    /// told from the file, words for no value taken for none.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { seed, ties: Ties::default(), short_histories: ShortHistories::default() }
+        Self {
+            seed,
+            ties: Ties::default(),
+            short_histories: ShortHistories::default(),
+            category_separator: CategorySeparator::default(),
+            placeholders: OnPlaceholder::default(),
+        }
     }
 
     /// With this order of events of equal time.
@@ -87,6 +121,20 @@ impl ReadOptions {
         self.short_histories = short_histories;
         self
     }
+
+    /// With this separator of categories.
+    #[must_use]
+    pub const fn with_category_separator(mut self, separator: CategorySeparator) -> Self {
+        self.category_separator = separator;
+        self
+    }
+
+    /// With this meaning of words for no value.
+    #[must_use]
+    pub const fn with_placeholders(mut self, placeholders: OnPlaceholder) -> Self {
+        self.placeholders = placeholders;
+        self
+    }
 }
 
 /// What was read.
@@ -97,6 +145,34 @@ pub struct Loaded {
     pub dataset: Dataset,
     /// Users left out for a single interaction.
     pub skipped_users: usize,
+    /// Titles and categories that were a word for no value, and so none.
+    pub placeholders: Placeholders,
+    /// How categories were separated; `None` without a column of them.
+    pub category_separator: Option<CategorySeparator>,
+    /// Items with two categories or more in an order that may be that of a set, which has none.
+    pub unordered_categories: usize,
+}
+
+impl Loaded {
+    /// What a reader of the data should know of how they were read, a sentence each; [`read`] emits
+    /// them as `tracing` warnings too.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.skipped_users > 0 {
+            notes.push(format!("users left out for a single interaction: {}", self.skipped_users));
+        }
+        if !self.placeholders.is_empty() {
+            notes.push(format!("words taken for no value: {}", self.placeholders));
+        }
+        if self.unordered_categories > 0 {
+            let count = self.unordered_categories;
+            notes.push(format!(
+                "the categories of {count} items may be a set, in whose order the second is of no level"
+            ));
+        }
+        notes
+    }
 }
 
 /// Reads a dataset from a file of interactions and one of items.
@@ -107,7 +183,7 @@ pub struct Loaded {
 /// Each names the file, and the line and column where there is one: [`CorpusError::Io`],
 /// [`CorpusError::EmptyFile`], [`CorpusError::NoRows`], [`CorpusError::MissingColumn`],
 /// [`CorpusError::RepeatedColumn`], [`CorpusError::ColumnType`], [`CorpusError::LongLine`],
-/// [`CorpusError::Ragged`],
+/// [`CorpusError::Ragged`], [`CorpusError::OpenQuote`], [`CorpusError::Categories`],
 /// [`CorpusError::NotUtf8`], [`CorpusError::EmptyField`], [`CorpusError::Number`],
 /// [`CorpusError::Time`],
 /// [`CorpusError::UnknownItem`], [`CorpusError::RepeatedItem`], [`CorpusError::ShortHistory`] and,
@@ -133,8 +209,13 @@ pub fn read(
     options: &ReadOptions,
 ) -> Result<Loaded, CorpusError> {
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    let (catalogue, ids) = read_items(items, &mut rng)?;
-    let histories = read_interactions(interactions, items, &ids)?;
+    let described = read_items(items, options)?;
+    let Described { placeholders, category_separator, unordered_categories, .. } = described;
+    let mut catalogue = described.items;
+    catalogue.shuffle(&mut rng);
+    let keys = catalogue.iter().map(|item| item.key.clone());
+    let ids: HashMap<String, ItemId> = keys.zip((0..).map(ItemId)).collect();
+    let histories = read_interactions(interactions, items, &ids, options)?;
     let mut users = Vec::with_capacity(histories.len());
     let mut skipped_users = 0;
     for mut history in histories {
@@ -160,46 +241,17 @@ pub fn read(
     if users.is_empty() {
         return Err(CorpusError::NoHistories { path: interactions.to_owned() });
     }
-    Ok(Loaded { dataset: Dataset::new(catalogue, users)?, skipped_users })
-}
-
-/// Items in shuffled order, and the identity of each key.
-fn read_items(
-    path: &Path,
-    rng: &mut ChaCha8Rng,
-) -> Result<(Vec<Item>, HashMap<String, ItemId>), CorpusError> {
-    let mut items = items_in_order(path)?;
-    items.shuffle(rng);
-    let ids = items.iter().map(|item| item.key.clone()).zip((0..).map(ItemId)).collect();
-    Ok((items, ids))
-}
-
-/// Items as they stand in the file: at least one, no key twice.
-pub(super) fn items_in_order(path: &Path) -> Result<Vec<Item>, CorpusError> {
-    let mut table = Table::open(path, ITEM)?;
-    let (key, title) = (table.require(ITEM)?, table.require(TITLE)?);
-    let categories = table.find(CATEGORIES)?;
-    let mut items: Vec<Item> = Vec::new();
-    let mut lines: HashMap<String, u64> = HashMap::new();
-    while table.next_row()? {
-        let (key, line) = (table.key(key)?, table.line());
-        if let Some(first) = lines.insert(key.to_owned(), line) {
-            let (path, item) = (path.to_owned(), key.to_owned());
-            return Err(CorpusError::RepeatedItem { path, line, item, first });
-        }
-        let categories = match categories {
-            Some(column) => table.field(column)?.split_whitespace().map(str::to_owned).collect(),
-            None => Vec::new(),
-        };
-        items.push(Item::new(key, table.field(title)?.trim()).with_categories(categories));
+    let loaded = Loaded {
+        dataset: Dataset::new(catalogue, users)?,
+        skipped_users,
+        placeholders,
+        category_separator,
+        unordered_categories,
+    };
+    for note in loaded.notes() {
+        tracing::warn!("{}: {note}", items.display());
     }
-    if items.is_empty() {
-        return Err(CorpusError::NoRows { path: path.to_owned() });
-    }
-    if u32::try_from(items.len()).is_err() {
-        return Err(CorpusError::TooMany { what: "items", found: items.len() });
-    }
-    Ok(items)
+    Ok(loaded)
 }
 
 /// A user's interactions in file order.
@@ -214,14 +266,15 @@ fn read_interactions(
     path: &Path,
     items: &Path,
     ids: &HashMap<String, ItemId>,
+    options: &ReadOptions,
 ) -> Result<Vec<History>, CorpusError> {
     let mut table = Table::open(path, USER)?;
     let columns = (table.require(USER)?, table.require(ITEM)?, table.require(TIME)?);
     let mut rows: HashMap<String, usize> = HashMap::new();
     let mut histories: Vec<History> = Vec::new();
     while table.next_row()? {
-        let (user, item, time) =
-            (table.key(columns.0)?, table.key(columns.1)?, table.number(columns.2)?);
+        let user = named(&table, columns.0, options)?;
+        let (item, time) = (named(&table, columns.1, options)?, table.number(columns.2)?);
         let line = table.line();
         if Timestamp::from_seconds(time).is_none() {
             let (path, column) = (path.to_owned(), TIME.name.to_owned());

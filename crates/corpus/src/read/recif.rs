@@ -142,7 +142,8 @@ pub struct Loaded {
 /// # Errors
 /// [`CorpusError::Io`]; [`CorpusError::Parquet`]; [`CorpusError::NoColumn`],
 /// [`CorpusError::RepeatedColumn`] and [`CorpusError::ColumnKind`]; [`CorpusError::Row`] for the
-/// first problem that `policy` calls an error; what [`Dataset::new`] refuses.
+/// first problem that `policy` calls an error; [`CorpusError::AllSkipped`] where no row is left; what
+/// [`Dataset::new`] refuses.
 pub fn read(
     path: &Path,
     columns: &Columns,

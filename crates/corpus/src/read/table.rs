@@ -1,16 +1,18 @@
 //! Tab-separated files with a typed header, row by row.
 
 use std::io::{BufRead, BufReader, Read};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use memchr::memchr_iter;
+
+use super::quoting::{self, Field, Scan};
 use super::source;
 use crate::CorpusError;
 
 /// Longest line in bytes: a file without line ends must not be taken for one row.
 const MAX_LINE: usize = 16 << 20;
 /// What some editors write before a file's first character.
-const BYTE_ORDER_MARK: char = '\u{feff}';
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A column that a reader wants: its name and the types it can use.
 #[derive(Debug, Clone, Copy)]
@@ -20,15 +22,18 @@ pub(super) struct Column {
 }
 
 /// Streams the rows of one file. Columns are found by the header, others are ignored; blank lines
-/// are skipped, quotes are plain text, `\r\n` ends a line as `\n` does.
+/// are skipped, fields that begin with a quote are read as [`quoting`] says, `\r\n` ends a line as
+/// `\n` does.
 pub(super) struct Table {
     path: PathBuf,
     reader: BufReader<Box<dyn Read + Send>>,
     /// Name and type of each column as the header spells them.
     header: Vec<(String, String)>,
-    /// Bytes of the current row and where its fields lie in them.
+    /// Bytes of the current row, of several lines where a quoted field holds line ends.
     row: Vec<u8>,
-    fields: Vec<Range<usize>>,
+    fields: Vec<Field>,
+    /// Lines read so far, and the one that the current row begins with.
+    read: u64,
     line: u64,
 }
 
@@ -40,6 +45,7 @@ impl Table {
             header: Vec::new(),
             row: Vec::new(),
             fields: Vec::new(),
+            read: 0,
             line: 0,
         };
         if !table.advance()? {
@@ -48,7 +54,6 @@ impl Table {
         }
         for index in 0..table.fields.len() {
             let text = table.text(index, "header")?;
-            let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
             let (name, kind) = text.split_once(':').unwrap_or((text, ""));
             table.header.push((name.to_owned(), kind.to_owned()));
         }
@@ -105,7 +110,7 @@ impl Table {
         Ok(more)
     }
 
-    /// Line of the current row, from 1.
+    /// Line that the current row begins with, from 1.
     pub(super) fn line(&self) -> u64 {
         self.line
     }
@@ -118,11 +123,15 @@ impl Table {
     /// A field of the current row that must not be empty.
     pub(super) fn key(&self, index: usize) -> Result<&str, CorpusError> {
         let text = self.field(index)?;
-        if text.is_empty() {
-            let (path, column) = (self.path.clone(), self.name(index).to_owned());
-            return Err(CorpusError::EmptyField { path, line: self.line, column });
-        }
-        Ok(text)
+        if text.is_empty() { Err(self.no_value(index)) } else { Ok(text) }
+    }
+
+    /// That a field holds no value.
+    pub(super) fn no_value(&self, index: usize) -> CorpusError {
+        let found = self.field(index).unwrap_or_default();
+        let found = if found.is_empty() { "nothing".to_owned() } else { format!("`{found}`") };
+        let (path, column) = (self.path.clone(), self.name(index).to_owned());
+        CorpusError::EmptyField { path, line: self.line, column, found }
     }
 
     /// A field of the current row that must be a finite number.
@@ -138,34 +147,81 @@ impl Table {
         })
     }
 
-    /// Moves to the next line that is not blank; `false` at the end of the file.
+    /// A field of the current row as the file spells it, where it has text after its closing quote:
+    /// `"Women's wear", 'Hats'` is a list and not a quoted field.
+    pub(super) fn list(&self, index: usize) -> Result<&str, CorpusError> {
+        match self.fields.get(index) {
+            Some(Field::Quoted { raw, loose: true, .. }) => {
+                self.utf8(self.row.get(raw.clone()).unwrap_or_default(), self.name(index))
+            }
+            _ => self.field(index),
+        }
+    }
+
+    /// Moves to the next row that is not a blank line; `false` at the end of the file.
     fn advance(&mut self) -> Result<bool, CorpusError> {
+        self.row.clear();
         loop {
-            self.row.clear();
-            let mut limited = self.reader.by_ref().take(MAX_LINE as u64 + 1);
-            let read = limited.read_until(b'\n', &mut self.row);
-            if read.map_err(|source| CorpusError::io(&self.path, source))? == 0 {
+            if !self.read_line()? {
                 return Ok(false);
             }
-            self.line += 1;
-            if self.row.len() > MAX_LINE {
-                let (path, line) = (self.path.clone(), self.line);
-                return Err(CorpusError::LongLine { path, line, max: MAX_LINE });
+            if self.read == 1 && self.row.starts_with(BYTE_ORDER_MARK) {
+                self.row.drain(..BYTE_ORDER_MARK.len());
             }
-            for end in [b'\n', b'\r'] {
-                self.row.pop_if(|last| *last == end);
+            self.trim_line_end();
+            if self.row.len() > MAX_LINE {
+                let (path, line) = (self.path.clone(), self.read);
+                return Err(CorpusError::LongLine { path, line, max: MAX_LINE });
             }
             if !self.row.is_empty() {
                 break;
             }
         }
-        self.fields.clear();
-        let mut start = 0;
-        for field in self.row.split(|byte| *byte == b'\t') {
-            self.fields.push(start..start + field.len());
-            start += field.len() + 1;
+        self.line = self.read;
+        let mut scan = Scan::default();
+        let mut scanned = 0;
+        while scan.is_open_after(self.row.get(scanned..).unwrap_or_default()) {
+            scanned = self.row.len();
+            self.row.push(b'\n');
+            if !self.read_line()? || self.row.len() > MAX_LINE {
+                return Err(self.open_quote());
+            }
+            self.trim_line_end();
+        }
+        // A title that begins with a quote and never closes it would take whole rows along, up to
+        // a quote that happens to come before a tab.
+        let tabs = self.header.len().saturating_sub(1);
+        let is_row = |line: &[u8]| memchr_iter(b'\t', line).count() == tabs;
+        quoting::split(&self.row, &mut self.fields);
+        if self.read > self.line {
+            let rows = tabs > 0 && self.row.split(|byte| *byte == b'\n').all(is_row);
+            let loose = |field: &Field| matches!(field, Field::Quoted { loose: true, .. });
+            if rows || self.fields.iter().any(loose) {
+                return Err(self.open_quote());
+            }
         }
         Ok(true)
+    }
+
+    fn open_quote(&self) -> CorpusError {
+        CorpusError::OpenQuote { path: self.path.clone(), line: self.line }
+    }
+
+    /// Adds the next line to the row, its end included; `false` at the end of the file. A row that
+    /// is too long ends somewhere after `MAX_LINE`.
+    fn read_line(&mut self) -> Result<bool, CorpusError> {
+        let left = (MAX_LINE + 2).saturating_sub(self.row.len());
+        let mut limited = self.reader.by_ref().take(left as u64);
+        let read = limited.read_until(b'\n', &mut self.row);
+        let read = read.map_err(|source| CorpusError::io(&self.path, source))?;
+        self.read += u64::from(read > 0);
+        Ok(read > 0)
+    }
+
+    fn trim_line_end(&mut self) {
+        for end in [b'\n', b'\r'] {
+            self.row.pop_if(|last| *last == end);
+        }
     }
 
     fn name(&self, index: usize) -> &str {
@@ -173,8 +229,16 @@ impl Table {
     }
 
     fn text(&self, index: usize, column: &str) -> Result<&str, CorpusError> {
-        let field = self.fields.get(index).and_then(|range| self.row.get(range.clone()));
-        std::str::from_utf8(field.unwrap_or_default()).map_err(|_| CorpusError::NotUtf8 {
+        let bytes = match self.fields.get(index) {
+            Some(Field::Plain(range)) => self.row.get(range.clone()).unwrap_or_default(),
+            Some(Field::Quoted { text, .. }) => text,
+            None => &[],
+        };
+        self.utf8(bytes, column)
+    }
+
+    fn utf8<'t>(&self, bytes: &'t [u8], column: &str) -> Result<&'t str, CorpusError> {
+        std::str::from_utf8(bytes).map_err(|_| CorpusError::NotUtf8 {
             path: self.path.clone(),
             line: self.line,
             column: column.to_owned(),

@@ -15,8 +15,67 @@ pub(super) fn markup(title: &str) -> Option<&str> {
     })
 }
 
-/// A title on one line, without tags, its entities as the characters that they name.
+/// Whether a title, or a piece of a description, is a page's script or style sheet: nothing else is
+/// left of it (`cleaned`), or what is left is program text. The metadata of 2018 hold many.
+pub(super) fn is_script(raw: &str, cleaned: &str) -> bool {
+    (cleaned.is_empty() && element(&raw.to_ascii_lowercase(), 0).is_some()) || is_code(cleaned)
+}
+
+/// Whether a text holds what stands in programs and style sheets and in no title.
+fn is_code(text: &str) -> bool {
+    // `(new Date()).getTime()` begins the scripts that were taken for titles.
+    let calls = ["getTime()", "document.getElementById(", "P.when(", "window.ue"];
+    let function = text.split_once("function").is_some_and(|(_, rest)| {
+        let name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ' ';
+        let parameters = rest.trim_start_matches(name).strip_prefix('(');
+        let body = parameters.and_then(|rest| rest.split_once(')'));
+        body.is_some_and(|(_, body)| body.trim_start().starts_with('{'))
+    });
+    let assigns = ["var ", "let ", "const "].iter().any(|word| {
+        let name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$';
+        let rest = text.strip_prefix(word).unwrap_or_default();
+        let value = rest.trim_start_matches(name);
+        value.len() < rest.len() && value.trim_start().starts_with('=') && value.contains(';')
+    });
+    // A rule of a style sheet, `.a { b: c; }`.
+    let rule =
+        text.split_once('{').and_then(|(_, rest)| rest.split_once('}')).is_some_and(|(body, _)| {
+            body.split_once(':').is_some_and(|(_, value)| value.contains(';'))
+        });
+    calls.iter().any(|call| text.contains(call)) || function || assigns || rule
+}
+
+/// A text without its scripts and style sheets, a space in the place of each. One that is not
+/// closed goes on to the end.
+fn without_elements(text: &str) -> Cow<'_, str> {
+    let lower = text.to_ascii_lowercase();
+    let (mut left, mut at) = (String::new(), 0);
+    while let Some((start, name)) = element(&lower, at) {
+        let close = lower[start..].find(&format!("</{name}")).map(|found| start + found);
+        let end = close.and_then(|close| Some(close + lower[close..].find('>')? + 1));
+        left.push_str(&text[at..start]);
+        left.push(' ');
+        at = end.unwrap_or(text.len());
+    }
+    if at == 0 { Cow::Borrowed(text) } else { Cow::Owned(left + &text[at..]) }
+}
+
+/// The first element from `at` on whose content is no text, in a lower-case text.
+fn element(lower: &str, at: usize) -> Option<(usize, &'static str)> {
+    lower[at..].match_indices('<').map(|(start, _)| at + start).find_map(|start| {
+        let name = ["script", "style"].into_iter().find(|name| {
+            let after = lower[start + 1..].strip_prefix(name);
+            after.is_some_and(|rest| rest.starts_with(|c: char| c == '>' || c.is_whitespace()))
+        });
+        name.map(|name| (start, name))
+    })
+}
+
+/// A title on one line, without scripts, style sheets and tags, its entities as the characters that
+/// they name.
 pub(super) fn clean(title: &str) -> String {
+    let shown = without_elements(title);
+    let title: &str = &shown;
     let mut plain = String::with_capacity(title.len());
     let mut rest = title;
     while let Some(at) = rest.find('<') {
@@ -91,5 +150,38 @@ mod tests {
         assert_eq!(clean("&amp;lt;b&gt;"), "&lt;b>");
         assert_eq!(clean("a <3 b <i>c"), "a <3 b c");
         assert_eq!(clean("<br/>"), "");
+        assert_eq!(clean("<b>Salt</b><SCRIPT a=\"b\">x = '<i>';</script> mill"), "Salt mill");
+        assert_eq!(clean("Salt <style>.a { b: c; }"), "Salt");
+    }
+
+    #[test]
+    fn scripts_and_style_sheets_are_told_from_titles() {
+        let script = |text: &str| is_script(text, &clean(text));
+        for text in [
+            "var aPageStart = (new Date()).getTime();\nvar ue_t0=window.ue_t0||+new Date();",
+            "<span id=\"p\"><script type=\"text/javascript\">var a = 1;</script>",
+            "<script>P.when('A').execute(function(A) { A.on(); });",
+            "(function(f) { var g = 1; })(window)",
+            "function load(a) { return a; }",
+            ".a-section { margin: 0; }",
+            "<style>.a { b: c }</style>",
+            "var x = 1;",
+        ] {
+            assert!(script(text), "{text}");
+        }
+        for text in [
+            "",
+            "Time function: a watch (blue) {2 pack}",
+            "Multi-function tool (12 in 1)",
+            "var = let; a poster",
+            "Functions (volume 2)",
+            "Let it be; let = go",
+            "{Brand}: case; blue",
+            "<b>Script</b> font; cards",
+            "JavaScript: the good parts",
+            "get time() back",
+        ] {
+            assert!(!script(text), "{text}");
+        }
     }
 }

@@ -30,7 +30,8 @@ pub struct Catalogue {
 ///
 /// # Errors
 /// [`CorpusError::Io`]; [`CorpusError::Row`] for the first problem of a wanted item, or of a line
-/// whose item cannot be told, that `policy` calls an error.
+/// whose item cannot be told, that `policy` calls an error; [`CorpusError::AllSkipped`] where lines
+/// were skipped and no item is left.
 ///
 /// # Examples
 /// ```
@@ -75,20 +76,19 @@ pub fn read_metadata(
                     continue;
                 }
             };
-            let Described { item, cleaned } = described;
-            if policy.duplicates != OnDoubtful::Keep && items.contains_key(&item.key) {
-                let problem =
-                    Problem::new(ProblemKind::Duplicate, "", &item.key, "one line an item");
+            let key = &described.item.key;
+            if policy.duplicates != OnDoubtful::Keep && items.contains_key(key) {
+                let problem = Problem::new(ProblemKind::Duplicate, "", key, "one line an item");
                 skips.add(problem.at(line), policy)?;
                 continue;
             }
-            if let Some(problem) = cleaned {
-                skips.add(problem.at(line), policy)?;
-            }
+            let item = described.told(line, &mut skips, policy)?;
             items.insert(item.key.clone(), item);
         }
         Ok(())
     })?;
+    skips.left_some(items.len())?;
+    skips.tell();
     Ok(Catalogue { items, skips })
 }
 

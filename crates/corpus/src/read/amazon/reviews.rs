@@ -59,7 +59,8 @@ pub struct LoadedReviews {
 ///
 /// # Errors
 /// [`CorpusError::Io`]; [`CorpusError::Row`] for the first problem that `policy` calls an error,
-/// with file, line and field; [`CorpusError::TooMany`].
+/// with file, line and field; [`CorpusError::AllSkipped`] where no review is left;
+/// [`CorpusError::TooMany`].
 ///
 /// # Examples
 /// ```
@@ -118,6 +119,8 @@ pub fn read_reviews(
         }
         Ok(())
     })?;
+    skips.left_some(interactions.rows().len())?;
+    skips.tell();
     Ok(LoadedReviews { interactions, skips })
 }
 

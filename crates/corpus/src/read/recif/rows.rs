@@ -226,6 +226,7 @@ impl<'a> Rows<'a> {
         seed: u64,
         max_history: NonZeroUsize,
     ) -> Result<Loaded, CorpusError> {
+        self.skips.left_some(self.users.len())?;
         let timed = self.is_timed();
         // Events of several rows.
         for known in &mut self.users {
@@ -261,6 +262,13 @@ impl<'a> Rows<'a> {
             .split
             .is_some()
             .then(|| Split::cut(Protocol::Published, &dataset, max_history, cuts.into_iter()));
+        self.skips.tell();
+        if without_events > 0 {
+            let path = self.skips.path.display();
+            tracing::warn!(
+                "{path}: users left out for want of an event that counts: {without_events}"
+            );
+        }
         Ok(Loaded { dataset, split, without_events, skips: self.skips })
     }
 }
