@@ -1,10 +1,13 @@
 //! Text ↔ token ids, with one token for each code of a Semantic ID.
 
+mod added;
 mod chat;
 mod codes;
+mod control;
 mod files;
 mod frame;
 mod special;
+mod text;
 
 use std::path::Path;
 
@@ -249,81 +252,6 @@ impl SidTokenizer {
     pub fn to_json(&self) -> Result<String, PolicyError> {
         self.inner.to_string(true).map_err(|source| PolicyError::Tokenizer {
             action: "cannot be written as JSON".into(),
-            source,
-        })
-    }
-
-    /// Token ids of a text; codes in their notation become their own tokens.
-    ///
-    /// # Errors
-    /// [`PolicyError::Tokenizer`].
-    pub fn encode(&self, text: &str) -> Result<Vec<u32>, PolicyError> {
-        self.encode_as(text, false)
-    }
-
-    /// As [`encode`](Self::encode), framed as the tokenizer frames a whole text: after the
-    /// beginning of Llama's, before the end of T5's.
-    ///
-    /// # Errors
-    /// [`PolicyError::Tokenizer`].
-    pub fn encode_framed(&self, text: &str) -> Result<Vec<u32>, PolicyError> {
-        self.encode_as(text, true)
-    }
-
-    /// Token ids of a plain prompt, as the model saw the beginnings of texts: after the beginning
-    /// that a tokenizer such as Llama's puts before every text, and before the end that T5's puts
-    /// after it where an encoder reads the prompt. A decoder continues its prompt, so none gets an
-    /// end.
-    ///
-    /// The text of a chat template is not plain: it holds its beginning already where the model
-    /// saw one, and is read by [`encode`](Self::encode).
-    ///
-    /// # Errors
-    /// [`PolicyError::Tokenizer`].
-    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, PolicyError> {
-        Ok(self.frame.prompt(self.encode(text)?))
-    }
-
-    /// Whether a plain prompt ends with a token of its own, as for an encoder of T5's, so that no
-    /// prompt is the beginning of a longer one.
-    #[must_use]
-    pub const fn ends_prompts(&self) -> bool {
-        self.frame.ends()
-    }
-
-    /// As [`encode`](Self::encode), for a text that the tokenizer must be able to write.
-    ///
-    /// # Errors
-    /// [`PolicyError::MissingToken`] where the ids say another text.
-    pub(crate) fn encode_exact(&self, text: &str) -> Result<Vec<u32>, PolicyError> {
-        let ids = self.encode(text)?;
-        let back = self.inner.decode(&ids, false).map_err(|source| PolicyError::Tokenizer {
-            action: "cannot decode tokens".into(),
-            source,
-        })?;
-        if back == text { Ok(ids) } else { Err(PolicyError::MissingToken { token: text.into() }) }
-    }
-
-    fn encode_as(&self, text: &str, framed: bool) -> Result<Vec<u32>, PolicyError> {
-        let encoding = self.inner.encode_fast(text, framed).map_err(|source| {
-            PolicyError::Tokenizer { action: "cannot encode a text".into(), source }
-        })?;
-        Ok(encoding.get_ids().to_vec())
-    }
-
-    /// Text of token ids, special tokens left out; codes stay, also where a base calls them special.
-    ///
-    /// # Errors
-    /// [`PolicyError::Tokenizer`].
-    pub fn decode(&self, ids: &[u32]) -> Result<String, PolicyError> {
-        let added = self.inner.get_added_vocabulary();
-        let special = |id: &u32| {
-            added.simple_id_to_token(*id).is_some_and(|text| added.is_special_token(&text))
-        };
-        let read = |id: &u32| !special(id) || self.sid_ids.contains(id);
-        let ids: Vec<u32> = ids.iter().copied().filter(read).collect();
-        self.inner.decode(&ids, false).map_err(|source| PolicyError::Tokenizer {
-            action: "cannot decode tokens".into(),
             source,
         })
     }

@@ -8,7 +8,7 @@ use sidereal_corpus::{
     Task, Tasks, ThoughtFrame, TrainSet, UserId, Wording,
 };
 use sidereal_policy::{
-    CompletionToken, PolicyError, ReasoningMarkers, SidTokenizer, Target, code_targets,
+    CompletionToken, END_OF_TURN, PolicyError, ReasoningMarkers, SidTokenizer, Target, code_targets,
 };
 use sidereal_sid::{Catalog, Trie};
 
@@ -19,7 +19,7 @@ use crate::fold::{Sequence, fold};
 /// Turns rendered samples into what a model reads and learns.
 ///
 /// Messages are framed by the chat template of the tokenizer's folder, or, where it has none, one a
-/// line behind the speaker's name:
+/// line after the speaker's name:
 ///
 /// ```text
 /// system: You recommend.
@@ -137,7 +137,7 @@ impl<'a> Encoder<'a> {
             let piece = if sample.task == Task::TitleSlate {
                 self.lines(&segment.text)?
             } else {
-                self.tokenizer.encode(&segment.text)?
+                self.written(&segment.text)?
             };
             let learned: Vec<Target> = match segment.kind {
                 _ if !segment.loss => Vec::new(),
@@ -156,6 +156,17 @@ impl<'a> Encoder<'a> {
         Ok(Sequence { samples: vec![sample.id], ids, targets })
     }
 
+    /// Tokens of a piece of a completion. Sets of prompts write the end of a turn as it is called in
+    /// tokenizers that are trained here; a base's own is what its answers end with.
+    fn written(&self, text: &str) -> Result<Vec<u32>, TrainError> {
+        let Some(text) = text.strip_suffix(END_OF_TURN) else {
+            return Ok(self.tokenizer.encode(text)?);
+        };
+        let mut ids = self.tokenizer.encode(text)?;
+        ids.push(self.tokenizer.end_of_turn());
+        Ok(ids)
+    }
+
     /// Tokens of a slate, title by title and line end by line end, as a trie writes it: some
     /// tokenizers have tokens that reach across.
     fn lines(&self, text: &str) -> Result<Vec<u32>, TrainError> {
@@ -163,20 +174,21 @@ impl<'a> Encoder<'a> {
         for line in text.split_inclusive('\n') {
             let (title, end) = line.strip_suffix('\n').map_or((line, ""), |title| (title, "\n"));
             for part in [title, end].into_iter().filter(|part| !part.is_empty()) {
-                ids.extend(self.tokenizer.encode(part)?);
+                ids.extend(self.written(part)?);
             }
         }
         Ok(ids)
     }
 
-    /// Tokens of a prompt, up to where the answer begins.
+    /// Tokens of a prompt, up to where the answer begins: of a plain one as the tokenizer frames every
+    /// text ([`SidTokenizer::encode_prompt`]), of messages as the chat template writes them.
     ///
     /// # Errors
     /// Those of tokenizer and chat template.
     pub fn read(&self, prompt: &Asked) -> Result<Vec<u32>, TrainError> {
         Ok(match prompt {
-            Asked::Plain(text) => self.tokenizer.encode(text)?,
-            Asked::Chat(messages) => self.tokenizer.encode(&self.framing.text(messages)?)?,
+            Asked::Plain(text) => self.tokenizer.encode_prompt(text)?,
+            Asked::Chat(messages) => self.framing.read(self.tokenizer, messages)?,
         })
     }
 
@@ -230,8 +242,9 @@ impl<'a> Encoder<'a> {
     ) -> Result<Sequence, TrainError> {
         let prompt = tasks.next_item_prompt(&[])?;
         let task = Task::NextItem;
-        let text = prompt.plain().filter(|_| tasks.prompts().spec().continuation);
-        let mut ids = self.tokenizer.encode(text.ok_or(TrainError::Messages { task })?)?;
+        let continues = tasks.prompts().spec().continuation && !self.tokenizer.ends_prompts();
+        let text = prompt.plain().filter(|_| continues);
+        let mut ids = self.tokenizer.encode_prompt(text.ok_or(TrainError::Messages { task })?)?;
         let mut targets = Vec::new();
         for (position, item) in items.iter().enumerate() {
             let flat = self.flat(*item)?;

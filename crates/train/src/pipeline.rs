@@ -146,6 +146,7 @@ impl Pipeline<'_> {
         let texts = self.texts(&mut run, &split, &catalog, observer)?;
         self.vocabulary(&mut run, &catalog, &split, prompts, &texts)?;
         let tokenizer = SidTokenizer::load(&run.path("tokenizer"), catalog.spec())?;
+        self.check_texts(&tokenizer, &catalog, prompts, &texts)?;
         let mut binding = Binding::from([
             ("catalogue".to_owned(), catalog.hash()),
             ("tokenizer".to_owned(), run.output_hash("tokenizer", "tokenizer/tokenizer.json")),

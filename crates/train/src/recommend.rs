@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use sidereal_corpus::{Dataset, PromptRegistry, PromptSet, Split, Tasks};
+use sidereal_corpus::{ControlMarkers, Dataset, PromptRegistry, PromptSet, Split, Tasks};
 use sidereal_metrics::SeenItems;
 use sidereal_policy::{
     BeamSearch, Conditions, Constraint, Excluded, Hypothesis, LanguageModel as _, TokenBatch,
@@ -114,7 +114,8 @@ impl TrainedStage {
     /// A recommender over the data of the run; `published` is the split that some data come with.
     ///
     /// # Errors
-    /// [`TrainError::Binding`] for other data or prompts than those of the run; those of the split.
+    /// [`TrainError::Binding`] for other data or prompts than those of the run; [`TrainError::Corpus`]
+    /// for a title that holds a control token of the tokenizer; those of the split.
     pub fn recommender<'a>(
         &'a self,
         dataset: &'a Dataset,
@@ -137,7 +138,8 @@ impl TrainedStage {
         Ok(Recommender {
             trained: self,
             dataset,
-            tasks: Tasks::new(dataset, catalog, prompts)?,
+            tasks: Tasks::new(dataset, catalog, prompts)?
+                .with_markers(&ControlMarkers::new(tokenizer.control_tokens()))?,
             encoder: Encoder::new(tokenizer, catalog, prompts)?,
         })
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use tokenizers::{ModelWrapper, Tokenizer};
 
-use super::{SpecialTokens, chat, frame};
+use super::{SpecialTokens, added, chat, frame};
 use crate::PolicyError;
 
 /// File of the settings beside `tokenizer.json`.
@@ -50,6 +50,7 @@ impl Files {
                 "`{path}`: `split_special_tokens` is left out, chat templates need them"
             );
         }
+        added::add_stated(&mut inner, &settings)?;
         let special = SpecialTokens::of(&settings, &read_object(&dir.join(SPECIAL_TOKENS))?);
         let chat = read_if_there(&dir.join(CHAT_TEMPLATE))?;
         let chat = match chat {

@@ -163,6 +163,30 @@ fn special_tokens_are_found_in_the_map_that_older_versions_write() {
 }
 
 #[test]
+fn added_tokens_are_those_that_the_settings_state() {
+    let stated = |id: u32, content: &str, strips: bool| {
+        let mut token = special(content, id);
+        (token["lstrip"], token["rstrip"]) = (json!(strips), json!(strips));
+        edited("base_qwen", "tokenizer_config.json", |file| {
+            file["added_tokens_decoder"] = json!({ id.to_string(): token });
+        })
+    };
+    let plain = extended(&fixture("base_qwen"));
+    let (the, end) = (plain.encode("the").unwrap(), plain.end_of_turn());
+    // transformers 5.24: with and without the spaces around it.
+    let strips = extended(stated(302, "<|im_end|>", true).path());
+    let expected = [the.as_slice(), &[end], &the].concat();
+    assert_eq!(strips.encode("the <|im_end|> the").unwrap(), expected);
+    assert_ne!(plain.encode("the <|im_end|> the").unwrap(), expected);
+    // One that `tokenizer.json` lacks takes the next id, and the codes come after it.
+    let new = extended(stated(303, "<new>", false).path());
+    assert_eq!(new.encode("<new><a_0>").unwrap(), [303, 304]);
+    let far = stated(400, "<new>", false);
+    let error = SidTokenizer::extend(far.path(), &spec(), None).unwrap_err();
+    assert!(error.to_string().contains("`<new>` with the id 400"), "{error}");
+}
+
+#[test]
 fn a_base_that_has_the_codes_keeps_their_ids_and_rows() {
     for base in BASES {
         let (once, twice) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -245,4 +269,36 @@ fn named_templates_without_a_default_are_an_error() {
     });
     let error = SidTokenizer::extend(dir.path(), &spec(), None).unwrap_err();
     assert!(error.to_string().contains("rag"), "{error}");
+}
+
+#[test]
+fn control_tokens_are_the_special_ones_and_markers_but_no_ordinary_text_and_no_codes() {
+    let plain = |text: &str, id: u32| {
+        let mut token = special(text, id);
+        token["special"] = json!(false);
+        token
+    };
+    let dir = edited("base_qwen", "tokenizer.json", |file| {
+        let added = file["added_tokens"].as_array_mut().unwrap();
+        let ordinary = ["  ", "\n\n", "\u{2581}\u{2581}", "shampoo", "õ", "<b>", "</table>"];
+        let markers = ["<tool_call>", "[INST]", "<start_of_turn>"];
+        added.extend((303..).zip(ordinary.iter().chain(&markers)).map(|(id, t)| plain(t, id)));
+        added.extend((313..).zip(["<s>", "</s>", "\t"]).map(|(id, t)| special(t, id)));
+    });
+    let expected = [
+        "<|endoftext|>",
+        "<|im_start|>",
+        "<|im_end|>",
+        "<tool_call>",
+        "[INST]",
+        "<start_of_turn>",
+        "<s>",
+        "</s>",
+    ];
+    assert_eq!(extended(dir.path()).control_tokens(), expected);
+    let of_t5 = extended(&fixture("base_t5")).control_tokens();
+    let expected = ["<pad>", "</s>", "<unk>", "<extra_id_0>", "<extra_id_1>", "<extra_id_2>"];
+    assert_eq!(of_t5, expected);
+    let own = SidTokenizer::train(["a b"].iter(), 260, &spec()).unwrap();
+    assert_eq!(own.control_tokens(), ["<|endoftext|>", "<|im_end|>"]);
 }

@@ -1,6 +1,6 @@
 //! What all stages of a run stand on: item vectors, Semantic IDs, tokenizer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,7 +8,8 @@ use std::path::Path;
 use ndarray::Array2;
 use sidereal_baselines::{Ppmi, PpmiConfig, PpmiVectors, concat_embeddings};
 use sidereal_corpus::{
-    Chat, ItemId, Message, Prompt, PromptSet, Rendered, Split, Task, Tasks, Wording, without_codes,
+    Chat, ControlMarkers, ItemId, Message, Prompt, PromptSet, Rendered, Split, Task, Tasks,
+    Wording, without_codes,
 };
 use sidereal_policy::{
     PolicyError, SidTokenizer, TextEncoder, Weights, extend_pretrained, read_safetensors,
@@ -60,7 +61,7 @@ impl Pipeline<'_> {
     ) -> Result<(), TrainError> {
         let mut inputs = Binding::from([
             ("dataset".to_owned(), self.dataset.hash()),
-            ("encoder".to_owned(), hash_file(&config.encoder.join("model.safetensors"))?),
+            ("encoder".to_owned(), encoder_hash(&config.encoder)?),
         ]);
         inputs.extend(encoder_settings(&config.encoder)?);
         run.stage("embed", inputs, &["embeddings.safetensors"], |run| {
@@ -165,6 +166,25 @@ impl Pipeline<'_> {
         }
     }
 
+    /// Accepts texts without the control tokens of the tokenizer at hand.
+    ///
+    /// # Errors
+    /// [`TrainError::Corpus`] for a title, a text or a conversation with such a token, by name.
+    pub(super) fn check_texts(
+        &self,
+        tokenizer: &SidTokenizer,
+        catalog: &Catalog,
+        prompts: &PromptSet,
+        texts: &Texts,
+    ) -> Result<(), TrainError> {
+        let markers = ControlMarkers::new(tokenizer.control_tokens());
+        self.tasks(catalog, prompts, texts, None)?.with_markers(&markers)?;
+        for (row, chat) in (0..).zip(&texts.chats) {
+            chat.check_markers(row, &markers)?;
+        }
+        Ok(())
+    }
+
     /// Text pieces of all that is read and written, and a token for each code.
     fn train_tokenizer(
         &self,
@@ -263,6 +283,24 @@ const TOKENIZER: [&str; 3] = [
 ];
 /// Besides, where it has a chat template.
 const TEMPLATE: &str = "tokenizer/chat_template.jinja";
+
+/// Hash of an encoder's weights, whole or in shards.
+fn encoder_hash(dir: &Path) -> Result<String, TrainError> {
+    let whole = dir.join("model.safetensors");
+    if whole.exists() {
+        return hash_file(&whole);
+    }
+    let io = |source| TrainError::Io { path: dir.to_owned(), source };
+    let mut hashes = BTreeMap::new();
+    for entry in fs::read_dir(dir).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path.extension().is_some_and(|extension| extension == "safetensors") {
+            hashes.insert(path.clone(), hash_file(&path)?);
+        }
+    }
+    // Of a folder without any, the encoder itself says what it lacks.
+    hash_of(&hashes.into_values().collect::<Vec<_>>())
+}
 
 /// Weights of a pretrained model within a run's folder.
 pub(super) const PRETRAINED: &str = "tokenizer/model.safetensors";
