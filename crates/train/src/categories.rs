@@ -3,6 +3,10 @@
 use sidereal_corpus::{Dataset, ItemId};
 
 /// Second-level category of each item, or the finest it has; none at all where no item has any.
+///
+/// The second of a list is of the second level only where the source keeps the order. `RecBole`'s
+/// Amazon files hold sets, which have none; their reader counts and warns of it
+/// (`unordered_categories`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Categories(Vec<String>);
 

@@ -12,8 +12,9 @@ use super::placeholder::is_placeholder;
 #[non_exhaustive]
 pub enum CategorySeparator {
     /// Told from all fields of the file together: [`Quoted`](Self::Quoted) where one is a list as
-    /// Python prints it, else [`Comma`](Self::Comma) where one has a comma (`,_` is part of a
-    /// name), else [`Bar`](Self::Bar) where one has a bar, else [`Space`](Self::Space).
+    /// Python prints it, else [`Path`](Self::Path) where one has ` > `, else [`Comma`](Self::Comma)
+    /// where one has a comma (`,_` is part of a name), else [`Bar`](Self::Bar) where one has a bar,
+    /// else [`Space`](Self::Space).
     #[default]
     Auto,
     /// White space: `fruit red`, `RecBole`'s own default.
@@ -22,6 +23,8 @@ pub enum CategorySeparator {
     Comma,
     /// Bars: `Adventure|Comedy`.
     Bar,
+    /// Angles between spaces: `Home & Kitchen > Mugs`.
+    Path,
     /// Texts in quotes as Python prints a list, a tuple or a set, with its brackets or without:
     /// `'Sports & Outdoors', "Women's Clothing"`.
     Quoted,
@@ -33,6 +36,9 @@ pub(super) fn detect<'a>(
 ) -> Option<CategorySeparator> {
     if fields.clone().any(|field| quoted(field).is_some()) {
         return Some(CategorySeparator::Quoted);
+    }
+    if fields.clone().any(|field| field.contains(" > ")) {
+        return Some(CategorySeparator::Path);
     }
     let comma =
         |field: &str| field.match_indices(',').any(|(at, _)| !field[at + 1..].starts_with('_'));
@@ -75,6 +81,7 @@ pub(super) fn split(field: &str, separator: CategorySeparator) -> Result<List, &
             Ok(List::of(field.split_whitespace()))
         }
         CategorySeparator::Comma => Ok(List::of(field.split(','))),
+        CategorySeparator::Path => Ok(List::of(field.split(" > "))),
         CategorySeparator::Bar => Ok(List::of(field.split('|'))),
         CategorySeparator::Quoted => match quoted(field) {
             Some(list) => Ok(list),
@@ -96,6 +103,15 @@ fn quoted(field: &str) -> Option<List> {
     if ["set()", "et("].contains(&field) {
         return Some(List::default());
     }
+    let named = ["set(", "frozenset("].iter().find_map(|name| field.strip_prefix(name));
+    if let Some(inside) = named.and_then(|rest| rest.strip_suffix(')')) {
+        let list = printed(inside.trim())?;
+        return Some(List { unordered: list.texts.len() > 1, ..list });
+    }
+    printed(field)
+}
+
+fn printed(field: &str) -> Option<List> {
     if !opens(field) {
         return None;
     }
@@ -173,6 +189,8 @@ mod tests {
         for (field, unordered) in [
             (r#"'Sports & Outdoors', "Women's Clothing", 'a, b'"#, true),
             (r#"{'Sports & Outdoors', "Women's Clothing", 'a, b'}"#, true),
+            (r#"frozenset({'Sports & Outdoors', "Women's Clothing", 'a, b'})"#, true),
+            (r#"set(['Sports & Outdoors', "Women's Clothing", 'a, b'])"#, true),
             (r#"['Sports & Outdoors', "Women's Clothing", 'a, b']"#, false),
             (r#"('Sports & Outdoors', "Women's Clothing", 'a, b')"#, false),
             (r#"['Sports & Outdoors', 'Women\'s Clothing', "a, b"]"#, false),
@@ -199,6 +217,7 @@ mod tests {
         let told = |fields: &[&str]| detect(&fields.iter().copied());
         assert_eq!(told(&["Shopping", "Food, Coffee & Tea"]), Some(CategorySeparator::Comma));
         assert_eq!(told(&["Shopping,Hair Care"]), Some(CategorySeparator::Comma));
+        assert_eq!(told(&["Mugs", "Arts, Crafts > Glue"]), Some(CategorySeparator::Path));
         assert_eq!(told(&["Adventure|Comedy", "Film-Noir"]), Some(CategorySeparator::Bar));
         assert_eq!(told(&["fruit red", "Children's", "Tools,_Parts"]), None);
         assert_eq!(told(&["Food, Tea", "'Sports', 'Locks'"]), Some(CategorySeparator::Quoted));
@@ -207,6 +226,7 @@ mod tests {
             texts("Food, Coffee & Tea,", CategorySeparator::Comma),
             ["Food", "Coffee & Tea"]
         );
+        assert_eq!(texts("A, B & C > D", CategorySeparator::Path), ["A, B & C", "D"]);
         assert_eq!(texts(" fruit  red ", CategorySeparator::Space), ["fruit", "red"]);
     }
 

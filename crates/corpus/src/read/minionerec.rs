@@ -28,6 +28,7 @@ use sidereal_sid::{Catalog, ItemId, sid_of_tokens};
 
 use super::indexed::{self, Numbered};
 use super::literal;
+use super::placeholder::{OnPlaceholder, is_placeholder};
 use super::policy::{Problem, ProblemKind, RowPolicy, Skips};
 use super::source::{self, Limited};
 use crate::split::Cut;
@@ -167,13 +168,19 @@ impl Histories<'_> {
                 return Ok(skips);
             }
             let line = row.position().map_or(0, csv::Position::line);
-            if let Err(problem) = self.add(&row, &columns, set) {
+            if let Err(problem) = self.add(&row, &columns, set, policy.placeholders) {
                 skips.add(problem.at(line), policy)?;
             }
         }
     }
 
-    fn add(&mut self, row: &csv::ByteRecord, columns: &Columns, set: Set) -> Result<(), Problem> {
+    fn add(
+        &mut self,
+        row: &csv::ByteRecord,
+        columns: &Columns,
+        set: Set,
+        placeholders: OnPlaceholder,
+    ) -> Result<(), Problem> {
         let field = |column: usize, name: &'static str| {
             let bytes = row.get(column).unwrap_or_default();
             match std::str::from_utf8(bytes) {
@@ -191,6 +198,9 @@ impl Histories<'_> {
             self.items.id(text).ok_or_else(unknown)
         };
         let user = field(columns.user, "user_id")?;
+        if placeholders == OnPlaceholder::Missing && is_placeholder(user) {
+            return Err(Problem::new(ProblemKind::Field, "user_id", user, "who the user is"));
+        }
         let target = number(field(columns.item, "item_id")?, "item_id")?;
         let text = field(columns.history, "history_item_id")?;
         let list = literal::parse(text).ok();
@@ -305,6 +315,7 @@ mod tests {
             (row("u", "[0]", 1) + &row("u", "[0]", 2), "line 3, field `history_item_id`"),
             (row("u", "[0]", 1).replace("<a_1>", "<a_2>"), "line 2, field `item_sid`"),
             (row("", "[0]", 1), "line 2, field `user_id`"),
+            (row("nan", "[0]", 1), "line 2, field `user_id`"),
             ("u\n".to_owned(), "line 2, field `item_id`"),
         ];
         for (rows, needed) in cases {
