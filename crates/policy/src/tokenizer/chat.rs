@@ -109,15 +109,15 @@ impl ChatTemplate {
 pub(super) fn in_settings(
     settings: &Map<String, serde_json::Value>,
 ) -> Result<Option<String>, PolicyError> {
-    let Some(value) = settings.get("chat_template").filter(|value| !value.is_null()) else {
+    let Some(stated) = settings.get("chat_template").filter(|stated| !stated.is_null()) else {
         return Ok(None);
     };
-    let named = |entry: &&serde_json::Value| entry.get("name").is_some_and(|n| n == "default");
-    let of_list = || value.as_array()?.iter().find(named)?.get("template")?.as_str();
-    let found = value.as_str().or_else(of_list).map(str::to_owned);
+    let is_default = |entry: &&serde_json::Value| entry.get("name").is_some_and(|n| n == "default");
+    let of_list = || stated.as_array()?.iter().find(is_default)?.get("template")?.as_str();
+    let found = stated.as_str().or_else(of_list).map(str::to_owned);
     found.map(Some).ok_or_else(|| {
-        let names = value.as_array().into_iter().flatten().filter_map(|entry| entry.get("name"));
-        let names: Vec<String> = names.map(ToString::to_string).collect();
+        let entries = stated.as_array().into_iter().flatten().filter_map(|entry| entry.get("name"));
+        let names: Vec<String> = entries.map(ToString::to_string).collect();
         let found = format!("a list of [{}]", names.join(", "));
         unsupported("chat_template", found, "a text, or a list with a template named \"default\"")
     })

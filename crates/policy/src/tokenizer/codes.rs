@@ -67,7 +67,7 @@ pub(super) fn num_ids(inner: &Tokenizer) -> usize {
     inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
 }
 
-/// A token that is a code as OpenOneRec writes it, `<s_a_12>`.
+/// A token that is a code as `OpenOneRec` writes it, `<s_a_12>`.
 fn other_notation(inner: &Tokenizer) -> Option<String> {
     let is_code = |text: &str| {
         let inside = text.strip_prefix("<s_").and_then(|rest| rest.strip_suffix('>'));

@@ -71,7 +71,7 @@ impl SidTokenizer {
     }
 }
 
-/// White space alone, also as SentencePiece writes it.
+/// White space alone, also as `SentencePiece` writes it.
 fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || c == '\u{2581}')
 }

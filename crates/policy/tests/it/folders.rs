@@ -25,8 +25,11 @@ pub(crate) fn json(dir: &Path, file: &str) -> Value {
 
 /// Changes a JSON file of a folder, or begins one.
 pub(crate) fn edit(dir: &Path, file: &str, change: impl FnOnce(&mut Value)) {
-    let mut value =
-        if dir.join(file).exists() { json(dir, file) } else { Value::Object(Default::default()) };
+    let mut value = if dir.join(file).exists() {
+        json(dir, file)
+    } else {
+        Value::Object(serde_json::Map::default())
+    };
     change(&mut value);
     fs::write(dir.join(file), value.to_string()).unwrap();
 }

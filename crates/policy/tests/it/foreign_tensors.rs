@@ -259,6 +259,8 @@ fn vector(dir: &Path) -> Vec<f32> {
     encoder.encode(&["a red lipstick"], 1, |_| ()).unwrap().into_raw_vec_and_offset().0
 }
 
+type Naming = fn(&str) -> String;
+
 fn old_norms(name: &str) -> String {
     name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
 }
@@ -266,7 +268,7 @@ fn old_norms(name: &str) -> String {
 #[test]
 fn a_bert_is_read_under_each_of_its_names() {
     let expected = vector(bert().path());
-    let renamings: [(&str, fn(&str) -> String); 5] = [
+    let renamings: [(&str, Naming); 5] = [
         ("prefix", |name| format!("bert.{name}")),
         ("old norms", old_norms),
         ("both", |name| format!("bert.{}", old_norms(name))),

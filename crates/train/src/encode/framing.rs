@@ -178,7 +178,7 @@ mod tests {
         // Histories in one piece are still what samples fold into.
         let folded = encoder.train(&tasks, &shop.split.train, Task::NextItem).unwrap();
         let events = &shop.dataset.users()[0].events;
-        let history = &events[..shop.split.train.num_samples() + 1];
+        let history = &events[..=shop.split.train.num_samples()];
         let whole = encoder.history(&tasks, UserId(0), history).unwrap();
         assert_eq!((folded.len(), &folded[0].ids), (1, &whole.ids));
         assert_eq!(whole.ids.iter().filter(|id| **id == begin).count(), 1);
