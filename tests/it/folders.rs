@@ -197,6 +197,34 @@ fn a_part_that_lost_a_file_is_done_again() {
     }
 }
 
+#[test]
+fn rankings_of_an_earlier_version_without_an_order_are_refused_by_stage_and_sample() {
+    let dir = TempDir::new().unwrap();
+    let dataset = shop::dataset(dir.path());
+    let out = dir.path().join("run");
+    let recipe = of_stages(1);
+    start(&recipe, &dataset, &out);
+    let [rankings, manifest] = ["rankings/sft.json", "manifest.json"].map(|file| out.join(file));
+    let mut answers: Value = serde_json::from_slice(&fs::read(&rankings).unwrap()).unwrap();
+    answers[3]["scores"][0] = Value::Null;
+    let sample = answers[3]["id"].as_str().unwrap().to_owned();
+    fs::write(&rankings, answers.to_string()).unwrap();
+    let mut parts: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    let hash = sidereal::files::hash_file(&rankings).unwrap();
+    parts["stages"]["rankings of sft"]["outputs"]["rankings/sft.json"] = hash.into();
+    fs::write(&manifest, parts.to_string()).unwrap();
+    fs::remove_file(out.join("evaluation.json")).unwrap();
+    let errors = [
+        run(&recipe, &dataset, &out, &mut |_: &Record| {}).map(drop),
+        sidereal::train::FinishedRun::read(&out).map(drop),
+    ];
+    for error in errors.map(|result| result.unwrap_err().to_string()) {
+        assert!(error.contains(&format!("stage `sft` to sample {sample} has a score")), "{error}");
+    }
+    fs::remove_file(&rankings).unwrap();
+    start(&recipe, &dataset, &out);
+}
+
 /// Likes items with large, or small, identities.
 struct ByIdentity(f32);
 
@@ -297,7 +325,7 @@ fn finished_folders_are_compared_by_the_numbers_of_their_own_tests() {
         for (value, rate) in system.runs.iter().zip(rates) {
             assert!((value.unwrap() - rate).abs() < 1e-12, "{label}");
         }
-        means.push((rates[0] + rates[1]) / 2.0);
+        means.push(f64::midpoint(rates[0], rates[1]));
         assert!((system.mean - means[means.len() - 1]).abs() < 1e-12);
     }
     let test = found.systems[1].difference.as_ref().unwrap();

@@ -332,8 +332,8 @@ leave-one-out test, all items, seen items removed, item level, 10 users
         let plain = serde_json::to_string(&report).unwrap();
         assert!(!plain.contains("notes"), "{plain}");
         let interval = Interval { low: 0.0, high: 0.0, level: 0.95 };
-        let test = PairedTest { difference: 0.0, interval, p_value: 1.0, num_users: 10 };
-        report.push_comparison("two", "one", "HR@10".parse().unwrap(), test);
+        let paired = PairedTest { difference: 0.0, interval, p_value: 1.0, num_users: 10 };
+        report.push_comparison("two", "one", "HR@10".parse().unwrap(), paired);
         let (mark, text) = ("= one".to_owned(), "Nothing was better.".to_owned());
         report.push_note(Note { system: "two".to_owned(), mark, text });
         let expected = "\

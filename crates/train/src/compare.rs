@@ -11,7 +11,7 @@ use crate::TrainError;
 use crate::evaluate::Ranking;
 use crate::files::read_json;
 use crate::pipeline::{
-    AT_START, Recipe, ThoughtResult, WHY_AT_START, is_over_pool, rankings_file,
+    AT_START, Recipe, ThoughtResult, WHY_AT_START, check_scores, is_over_pool, rankings_file,
     returned_their_start, thinking, thoughts_file,
 };
 
@@ -86,6 +86,7 @@ impl FinishedRun {
         for stage in &recipe.stages {
             let at_start = at_start.contains(&stage.name);
             let rankings: Vec<Ranking> = read_json(&dir.join(rankings_file(&stage.name)))?;
+            check_scores(stage, &rankings)?;
             let pool = recipe.pool.as_ref().filter(|_| is_over_pool(stage.task));
             let pool = pool.map(|pool| pool.size);
             let is_part = pool.is_some();
@@ -94,6 +95,7 @@ impl FinishedRun {
             if recipe.is_tested_thinking(stage) {
                 let results: Vec<ThoughtResult> = read_json(&dir.join(thoughts_file(stage)))?;
                 let merged = results.iter().map(|result| &result.ranking);
+                check_scores(stage, merged.clone())?;
                 let system = System::new(thinking(&stage.label), merged, true)?;
                 systems.push(System { at_start, ..system });
             }

@@ -80,8 +80,9 @@ pub enum TrainError {
     OtherSetting { path: PathBuf, part: String },
     /// Rankings without an order.
     #[error(
-        "the policy of stage `{stage}` gives answers to sample {id} a score that is not a number: its \
-         weights are damaged; delete the folder of the stage to have it trained anew"
+        "an answer of stage `{stage}` to sample {id} has a score that is not a number: delete the stage's \
+         file in `rankings` or `thoughts` to have it answer again, or, where its weights are damaged, \
+         its folder to have it trained anew"
     )]
     Scores { stage: String, id: SampleId },
     /// A checkpoint that was written for something else.

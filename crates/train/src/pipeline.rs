@@ -48,7 +48,9 @@ use self::run::LOG;
 
 pub(crate) use self::pool::is_over_pool;
 pub(crate) use self::run::returned_their_start;
-pub(crate) use self::test::{AT_START, WHY_AT_START, rankings_file, thinking, thoughts_file};
+pub(crate) use self::test::{
+    AT_START, WHY_AT_START, check_scores, rankings_file, thinking, thoughts_file,
+};
 
 /// A further system for the tables: a bound that is known, a recommender of the caller's.
 #[derive(Clone, Copy)]

@@ -108,7 +108,7 @@ impl Recipe {
     /// What a stage's answers to the test depend on, besides its policy.
     pub(super) fn for_answers(&self, stage: &Stage) -> Self {
         let EvaluateConfig { batch_size, beam_width, .. } = self.evaluate;
-        let evaluate = EvaluateConfig { batch_size, beam_width, ..blank().evaluate };
+        let evaluate = EvaluateConfig { beam_width, batch_size, ..blank().evaluate };
         let stages = vec![without_label(stage)];
         Self { seed: self.seed, compute: self.compute, evaluate, stages, ..blank() }
     }

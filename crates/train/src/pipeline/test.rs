@@ -27,6 +27,7 @@ pub use self::domains::DomainReport;
 pub use self::thoughts::{EvaluateReasoning, ThoughtResult};
 
 use self::buckets::Buckets;
+pub(crate) use self::decode::check_scores;
 pub(super) use self::domains::in_domain_part;
 use self::domains::{in_domain, in_domain_file};
 use self::lists::Lists;
@@ -232,7 +233,7 @@ impl Pipeline<'_> {
         let buckets = Buckets::new(&samples, &context.split.train, &context.catalog);
         let mut by_bucket = Vec::new();
         for stage in self.stages_over_all() {
-            let rankings: Vec<Ranking> = read_json(&run.path(&rankings_file(&stage.name)))?;
+            let rankings = read_rankings(run, stage, &rankings_file(&stage.name))?;
             let how = |seen_items, level| Measured {
                 system: &stage.label,
                 candidates: Candidates::All,
@@ -249,6 +250,7 @@ impl Pipeline<'_> {
             tables.push(how(SeenItems::Kept, Level::Item), kept, more)?;
             if self.recipe.is_tested_thinking(stage) {
                 let results: Vec<ThoughtResult> = read_json(&run.path(&thoughts_file(stage)))?;
+                check_scores(stage, results.iter().map(|result| &result.ranking))?;
                 let kept = placements(&rankings, SeenItems::Kept, seen)?;
                 self.test_thoughts(stage, &results, &kept, tables)?;
             }
@@ -279,6 +281,14 @@ impl Pipeline<'_> {
 /// Every user's training events.
 fn events_of(split: &DataSplit) -> Vec<&[ItemId]> {
     split.train.sequences().map(|sequence| sequence.events).collect()
+}
+
+/// The rankings of a stage in a file of the run. Those of earlier versions were not checked when they were
+/// written.
+fn read_rankings(run: &Run, stage: &Stage, file: &str) -> Result<Vec<Ranking>, TrainError> {
+    let rankings = read_json(&run.path(file))?;
+    check_scores(stage, &rankings)?;
+    Ok(rankings)
 }
 
 /// Popularity, item transitions and the caller's references over all items.
@@ -317,9 +327,9 @@ fn fingerprint(recommender: &dyn Recommender, split: &DataSplit) -> Result<Strin
     let mut hasher = blake3::Hasher::new();
     for sample in samples.iter().step_by(samples.len().div_ceil(ASKED_USERS).max(1)) {
         recommender.score(sample.history, &mut scores)?;
-        scores.iter().for_each(|score| {
+        for score in &scores {
             hasher.update(&score.to_le_bytes());
-        });
+        }
     }
     Ok(hasher.finalize().to_hex().to_string())
 }

@@ -140,7 +140,7 @@ impl Pipeline<'_> {
 }
 
 /// Accepts rankings that have an order.
-fn check_scores<'r>(
+pub(crate) fn check_scores<'r>(
     stage: &Stage,
     rankings: impl IntoIterator<Item = &'r Ranking>,
 ) -> Result<(), TrainError> {
@@ -180,7 +180,7 @@ mod tests {
         let found = [ranking(1, &[-1.0, f32::NEG_INFINITY]), ranking(2, &[-1.0, f32::NAN])];
         check_scores(&stage, &found[..1]).unwrap();
         let error = check_scores(&stage, &found).unwrap_err().to_string();
-        let named = format!("stage `rl` gives answers to sample {} a score", found[1].id);
+        let named = format!("stage `rl` to sample {} has a score that is not", found[1].id);
         assert!(error.contains(&named), "{error}");
         // What older versions wrote can be read, and what is written reads back.
         let text = serde_json::to_string(&found).unwrap();

@@ -12,11 +12,10 @@ use sidereal_page::{BarPlot, Block, Page, Table};
 use sidereal_policy::{BeamSearch, Excluded};
 
 use super::tables::{Measured, Tables};
-use super::{POPULARITY, TRANSITIONS, score_kind};
+use super::{POPULARITY, TRANSITIONS, read_rankings, score_kind};
 use crate::TrainError;
 use crate::encode::Prompt;
 use crate::evaluate::{Batching, Ranking, rank_without};
-use crate::files::read_json;
 use crate::observe::Observer;
 use crate::pipeline::run::Run;
 use crate::pipeline::{Context, Pipeline, Stage};
@@ -61,7 +60,7 @@ impl Pipeline<'_> {
         let none = BTreeSet::new();
         let mut among: Vec<(&Stage, RankingRun<SampleId>)> = Vec::new();
         for stage in self.stages_over_all() {
-            let rankings: Vec<Ranking> = read_json(&run.path(&in_domain_file(stage)))?;
+            let rankings = read_rankings(run, stage, &in_domain_file(stage))?;
             let placed = rankings.iter().map(|r| (r.id, r.item_placement(&none)));
             among.push((stage, placed.collect()));
         }

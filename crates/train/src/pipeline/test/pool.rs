@@ -10,11 +10,10 @@ use sidereal_policy::{BeamSearch, Decoder};
 
 use super::lists::Lists;
 use super::tables::{Measured, Tables};
-use super::{TEN, rankings_file, score_kind};
+use super::{TEN, rankings_file, read_rankings, score_kind};
 use crate::TrainError;
 use crate::encode::{Encoder, Prompt};
 use crate::evaluate::{Ranking, rank};
-use crate::files::read_json;
 use crate::observe::Observer;
 use crate::pipeline::pool::is_over_pool;
 use crate::pipeline::run::Run;
@@ -80,7 +79,7 @@ impl Pipeline<'_> {
             tables.push(Measured { system: &system, ..how }, placed, Vec::new())?;
         }
         for stage in stages {
-            let rankings: Vec<Ranking> = read_json(&run.path(&rankings_file(&stage.name)))?;
+            let rankings = read_rankings(run, stage, &rankings_file(&stage.name))?;
             let how = Measured { system: &stage.label, ..how };
             let how = if self.slates(context, stage.task).is_some() {
                 Measured { score: ScoreKind::Slate, ..how }
