@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use sidereal::policy::tune_allocator;
+use sidereal::policy::{share_cores, tune_allocator};
 use sidereal::train::Recipe;
 
 /// A recipe that comes with an example: its name and its text.
@@ -35,10 +35,11 @@ pub(crate) struct SettingArgs {
 impl SettingArgs {
     /// Sets up logging and returns the recipe that was asked for.
     pub(crate) fn recipe(&self, presets: &[Preset]) -> anyhow::Result<Recipe> {
+        let shares = share_cores();
         let level = ["warn", "info", "debug"][usize::from(self.verbose.min(2))];
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(level).init();
         let tuned = tune_allocator();
-        tracing::info!(tuned, "allocator");
+        tracing::info!(tuned, shares, "allocator and waiting threads");
         let mut recipe = match (&self.recipe, &self.preset) {
             (Some(path), _) => Recipe::load(path)?,
             (None, asked) => {

@@ -1,6 +1,10 @@
 //! The device that tensors live on, by name, with one binary for machines with and without a GPU.
 
+mod waiting;
+
 use tch::{Cuda, Device};
+
+pub use waiting::share_cores;
 
 /// A device that is not there, or a name that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

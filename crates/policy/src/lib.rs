@@ -81,7 +81,7 @@ pub use score::completions::{
 pub use score::law::TokenLaw;
 pub use score::pass::{LogpPass, target_pass};
 pub use score::{Target, code_targets, target_logp};
-pub use sidereal_device::{DeviceError, device};
+pub use sidereal_device::{DeviceError, device, share_cores};
 pub use tokenizer::{
     ChatOptions, ChatTemplate, END_OF_TURN, Message, PAD, SidTokenizer, SpecialTokens,
 };

@@ -8,3 +8,4 @@ mod invariance;
 mod penalty;
 mod preference;
 mod shop;
+mod step;

@@ -10,7 +10,7 @@ use sidereal_policy::{
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
     Binding, Checkpoints, Mode, Observer, OptimConfig, Prompt, Record, Rl, RlConfig, RlPrompt,
-    Schedule, StepReward,
+    Schedule, StepReward, TrainError,
 };
 use tch::Device;
 
@@ -135,6 +135,17 @@ impl Shop {
         reward: StepReward<'_>,
         observer: &mut dyn Observer,
     ) -> Decoder {
+        self.try_reinforce(model, prompts, config, reward, observer).unwrap()
+    }
+
+    pub(crate) fn try_reinforce(
+        &self,
+        model: Decoder,
+        prompts: &[Prompt],
+        config: &RlConfig,
+        reward: StepReward<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Decoder, TrainError> {
         let dir = tempfile::tempdir().unwrap();
         let markers = ReasoningMarkers::new(&self.tokenizer, "e", "\n").unwrap();
         let rl = Rl {
@@ -158,7 +169,7 @@ impl Shop {
                 RlPrompt { prompt: prompt.clone(), target }
             })
             .collect();
-        rl.run(model, &asked, prompts, observer).unwrap()
+        rl.run(model, &asked, prompts, observer)
     }
 }
 
