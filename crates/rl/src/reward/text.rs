@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(error, RlError::ScoreCount { group: 0, found: 0, needed: 1 });
     }
 
-    fn scores(reward: impl Reward, texts: &[&str]) -> Vec<f64> {
+    fn scores(reward: &impl Reward, texts: &[&str]) -> Vec<f64> {
         let target = SemanticId::from([1]);
         let rollouts = vec![SemanticId::default(); texts.len()];
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_function_of_the_text_scores_each_rollouts_own() {
         let words = TextReward::new(|text: &str| text.split(' ').count() as f64);
-        assert_eq!(scores(words, &["one", "one two", "one two three"]), [1.0, 2.0, 3.0]);
+        assert_eq!(scores(&words, &["one", "one two", "one two three"]), [1.0, 2.0, 3.0]);
     }
 
     #[test]
@@ -231,14 +231,14 @@ mod tests {
             ("<think>cold</think><answer>x", 0.0),
         ];
         let texts = expected.map(|(text, _)| text);
-        assert_eq!(scores(format, &texts), expected.map(|(_, score)| score));
+        assert_eq!(scores(&format, &texts), expected.map(|(_, score)| score));
     }
 
     #[test]
     fn the_penalty_falls_linearly_between_its_two_lengths() {
         let penalty = OverlongPenalty::new(2, 6, str::len).unwrap();
         let texts = ["", "12", "123", "1234", "123456", "123456789"];
-        assert_eq!(scores(penalty, &texts), [0.0, 0.0, -0.25, -0.5, -1.0, -1.0]);
+        assert_eq!(scores(&penalty, &texts), [0.0, 0.0, -0.25, -0.5, -1.0, -1.0]);
         assert!(OverlongPenalty::new(6, 6, str::len).is_err());
         assert!(OverlongPenalty::new(7, 6, str::len).is_err());
     }
