@@ -260,6 +260,11 @@ mod tests {
         let rollouts = [[7, 8], [7, 0], [0, 0], [7, 8]].map(SemanticId::from);
         let group = Group::new(&target, &rollouts);
         assert_eq!(reward.score(&group), [1.5, 0.5, 0.0, 1.5]);
+        assert_eq!(Accuracy.named("accuracy").score(&group), [1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(Accuracy.weighted(0.5).score(&group), [0.5, 0.0, 0.0, 0.5]);
+        let by_hardness = Accuracy.weighted(2.0).on_hard_else(Accuracy);
+        assert_eq!(by_hardness.score(&group), [1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(by_hardness.score(&group.with_hardness(true)), [2.0, 0.0, 0.0, 2.0]);
         assert_eq!(reward.clipped(0.25, 1.0).score(&group), [1.0, 0.5, 0.25, 1.0]);
         let boxed: Box<dyn Reward> =
             Box::new(Accuracy.named("accuracy").plus(first_code.named("first")));

@@ -207,6 +207,11 @@ fn estimators_that_break_a_law_are_found() {
     // Equal advantages for unequal rewards are no change of order, falling ones are.
     assert_eq!(laws(|rewards, _| Ok(vec![0.0; rewards.len()])).keeps_order(), Ok(()));
     assert!(laws(|rewards, _| Ok(rewards.iter().map(|r| -r).collect())).keeps_order().is_err());
+    // Rewards lie on a grid of eighths; among equal ones any order is kept.
+    let earlier_first = laws(|rewards, _| {
+        Ok((0u8..).zip(rewards).map(|(at, r)| r - f64::from(at) * 1e-6).collect())
+    });
+    assert_eq!(earlier_first.keeps_order(), Ok(()));
     let over_the_batch = laws(|rewards, _| {
         let mean = rewards.iter().sum::<f64>() / rewards.len().max(1) as f64;
         Ok(rewards.iter().map(|reward| reward - mean).collect())
