@@ -148,4 +148,46 @@ mod tests {
             Err(MetricError::DuplicateMetric { .. })
         ));
     }
+
+    #[test]
+    fn values_at_their_very_bounds_pass_without_tolerance() {
+        // All hits at rank 2, then all at rank 1; between the two nothing new is hit.
+        let at = |first: f64, mrr: f64| {
+            let table = [("HR@1", first), ("HR@2", 0.5), ("MRR@1", first), ("MRR@2", mrr)];
+            let values = table.map(|(name, value)| (name.parse().unwrap(), value));
+            check_consistency(&values, 0.0)
+        };
+        assert_eq!(at(0.0, 0.25), Ok(()));
+        assert_eq!(at(0.5, 0.5), Ok(()));
+        assert!(at(0.0, 0.26).is_err() && at(0.5, 0.49).is_err());
+    }
+
+    #[test]
+    fn a_tolerance_widens_the_bounds_by_what_both_ends_may_be_off() {
+        // HR 1/2 within 2 bounds MRR by 1/4 and 1/2. Each step is off by up to 2 · 0.01, and so is
+        // that of the hits, which counts by its gain: 1/2 at rank 2, 1 at rank 1.
+        let mrr = |value| {
+            let values = [("HR@2", 0.5), ("MRR@2", value)];
+            check_consistency(&values.map(|(name, value)| (name.parse().unwrap(), value)), 0.01)
+        };
+        assert!(mrr(0.225).is_ok() && mrr(0.535).is_ok());
+        assert!(matches!(mrr(0.215), Err(MetricError::Inconsistent { from: 0, to: 2, .. })));
+        assert!(matches!(mrr(0.545), Err(MetricError::Inconsistent { from: 0, to: 2, .. })));
+        let hits = |first, then| {
+            let values = [("HR@1", first), ("HR@2", then)];
+            check_consistency(&values.map(|(name, value)| (name.parse().unwrap(), value)), 0.01)
+        };
+        assert!(hits(0.5, 0.485).is_ok() && hits(0.5, 0.475).is_err());
+        assert!(hits(0.5, 1.005).is_ok() && hits(0.5, 1.015).is_err());
+        assert!(hits(-0.005, 0.5).is_ok() && hits(-0.015, 0.5).is_err());
+    }
+
+    #[test]
+    fn a_tolerance_is_finite_and_not_below_zero() {
+        for tolerance in [-1e-9, f64::NAN, f64::INFINITY] {
+            let refused = check_consistency(&[], tolerance);
+            assert!(matches!(refused, Err(MetricError::Setting { .. })), "{tolerance}");
+        }
+        assert_eq!(check_consistency(&[], 0.0), Ok(()));
+    }
 }

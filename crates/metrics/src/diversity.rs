@@ -155,4 +155,35 @@ mod tests {
         let error = ExposureCounts::new(2).push([1, 2]).unwrap_err();
         assert_eq!(error, MetricError::Item { item: 2, num_items: 2 });
     }
+
+    #[test]
+    fn coverage_and_entropy_count_what_was_shown() {
+        let mut exposure = ExposureCounts::new(5);
+        exposure.push([0, 2]).unwrap();
+        exposure.push([2, 3]).unwrap();
+        assert_eq!(exposure.counts(), [1, 0, 2, 1, 0]);
+        assert_relative_eq!(exposure.coverage(), 0.6);
+        // Shares 1/4, 1/2, 1/4: 2 · 1/4 · ln 4 + 1/2 · ln 2
+        assert_relative_eq!(exposure.entropy().unwrap(), 1.5 * 2f64.ln(), epsilon = 1e-12);
+        // Sorted 0 0 1 1 2 with weights -4 -2 0 2 4, over 5 · 4
+        assert_relative_eq!(exposure.gini().unwrap(), 0.5, epsilon = 1e-12);
+    }
+
+    #[test]
+    fn shards_over_different_catalogues_do_not_merge() {
+        let refused = ExposureCounts::new(2).merge(&ExposureCounts::new(3));
+        assert_eq!(refused, Err(MetricError::Length { what: "items", found: 3, expected: 2 }));
+    }
+
+    #[test]
+    fn entropy_looks_at_the_first_k_labels() {
+        let labels = ["tea", "pen", "tea", "pen", "ink"];
+        let k = |k| NonZeroUsize::new(k).unwrap();
+        assert_relative_eq!(entropy(&labels, k(1)), 0.0);
+        assert_relative_eq!(entropy(&labels, k(4)), 2f64.ln(), epsilon = 1e-12);
+        // Shares 2/5, 2/5, 1/5
+        let five = 0.8 * 2.5f64.ln() + 0.2 * 5f64.ln();
+        assert_relative_eq!(entropy(&labels, k(9)), five, epsilon = 1e-12);
+        assert_relative_eq!(entropy::<u8>(&[], k(9)), 0.0);
+    }
 }

@@ -303,4 +303,49 @@ mod tests {
         assert!(serde_json::from_str::<Bootstrap>(r#"{"level":0.9}"#).is_err(), "no seed");
         assert!(serde_json::from_str::<Bootstrap>(r#"{"seed":1}"#).is_ok());
     }
+
+    #[test]
+    fn a_seed_alone_means_a_thousand_resamples_at_95_percent() {
+        let config = BootstrapConfig::new(7);
+        assert_eq!((config.seed, config.resamples), (7, 1000));
+        assert_relative_eq!(config.level, 0.95);
+        let read: Bootstrap = serde_json::from_str(r#"{"seed":7}"#).unwrap();
+        assert_eq!(BootstrapConfig::from(read), config);
+        let set = config.with_resamples(9).with_level(0.5);
+        assert_eq!(set.resamples, 9);
+        assert_relative_eq!(set.level, 0.5);
+    }
+
+    #[test]
+    fn a_difference_in_every_user_has_the_smallest_p_value() {
+        // All resampled differences are 1: p = 2 · (1 + 0) / (99 + 1).
+        let test = bootstrap(99).paired(&[1.0; 5], &[0.0; 5]).unwrap();
+        assert_relative_eq!(test.p_value, 0.02, epsilon = 1e-12);
+        assert_relative_eq!(test.difference, 1.0);
+        assert_relative_eq!(test.interval.low, 1.0);
+        assert_relative_eq!(test.interval.high, 1.0);
+        assert_relative_eq!(test.interval.level, 0.95);
+        assert_eq!(test.num_users, 5);
+    }
+
+    #[test]
+    fn values_that_have_no_mean_are_refused() {
+        let bootstrap = bootstrap(9);
+        assert_eq!(bootstrap.interval(&[]), Err(MetricError::NoUsers));
+        let nan = bootstrap.interval(&[0.0, f64::NAN]);
+        assert!(matches!(nan, Err(MetricError::NotFinite { index: 1, .. })));
+        assert!(bootstrap.paired(&[0.0], &[f64::INFINITY]).is_err());
+        assert!(bootstrap.paired(&[f64::INFINITY], &[0.0]).is_err());
+        assert!(bootstrap.intervals(&[&[0.0], &[f64::NAN]]).is_err());
+        let lengths = bootstrap.paired(&[0.0, 1.0], &[0.0]);
+        assert_eq!(lengths, Err(MetricError::Length { what: "values", found: 1, expected: 2 }));
+    }
+
+    #[test]
+    fn columns_over_the_same_users_have_the_intervals_they_have_alone() {
+        let (one, two) = ([0.0, 1.0, 0.5, 0.25], [3.0, 1.0, 4.0, 1.5]);
+        let bootstrap = bootstrap(50);
+        let both = bootstrap.intervals(&[&one, &two]).unwrap();
+        assert_eq!(both, [bootstrap.interval(&one).unwrap(), bootstrap.interval(&two).unwrap()]);
+    }
 }

@@ -59,3 +59,18 @@ impl FromIterator<f64> for Mean {
         mean
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_divides_once_whatever_the_shards() {
+        let mut mean: Mean = [1.0, 0.0].into_iter().collect();
+        mean.merge(&[0.5, 1.5, 2.0].into_iter().collect());
+        mean.push(3.0);
+        mean.extend([4.0, 4.0]);
+        assert_eq!((mean.count(), mean.value()), (8, Some(2.0)));
+        assert_eq!((Mean::default().count(), Mean::default().value()), (0, None));
+    }
+}

@@ -134,4 +134,22 @@ mod tests {
             assert!(name.parse::<Metric>().is_err(), "{name}");
         }
     }
+
+    #[test]
+    fn only_an_entropy_exceeds_one() {
+        let max = |name: &str| name.parse::<Metric>().unwrap().max();
+        assert!((max("Entropy@8") - 3.0 * 2f64.ln()).abs() < 1e-12);
+        for name in ["HR@8", "NDCG@8", "Gini@8", "AUC"] {
+            assert!((max(name) - 1.0).abs() < f64::EPSILON, "{name}");
+        }
+    }
+
+    #[test]
+    fn other_spellings_are_read_and_json_holds_the_name() {
+        for (text, name) in [("Recall@5", "HR@5"), ("R@5", "HR@5"), ("N@5", "NDCG@5")] {
+            let json = format!("\"{text}\"");
+            let metric: Metric = serde_json::from_str(&json).unwrap();
+            assert_eq!(serde_json::to_string(&metric).unwrap(), format!("\"{name}\""));
+        }
+    }
 }

@@ -137,4 +137,37 @@ mod tests {
         let placement = Placement::Tied { first: n(usize::MAX), count: n(usize::MAX) };
         assert!(placement.expected(n(10), |_| 1.0).abs() < 1e-12);
     }
+
+    #[test]
+    fn a_place_in_a_list_counts_from_one_and_takes_the_best() {
+        let list = ["pen", "cup", "ink", "cup"];
+        assert_eq!(rank_of(&list, &"cup"), Some(n(2)));
+        assert_eq!(rank_of(&list, &"pen"), Some(n(1)));
+        assert_eq!(rank_of(&list, &"tea"), None);
+    }
+
+    #[test]
+    fn gains_are_expected_over_what_is_undecided() {
+        let gain = |rank: usize| 10.0 / rank as f64;
+        let expected = |placement: Placement, k| placement.expected(n(k), gain);
+        for (placement, k, value) in [
+            (Placement::Absent, 5, 0.0),
+            (Placement::At(n(2)), 2, 5.0),
+            (Placement::At(n(2)), 1, 0.0),
+            (Placement::Drawn { rank: n(2), count: n(4) }, 2, 1.25),
+            (Placement::Drawn { rank: n(2), count: n(4) }, 1, 0.0),
+            // Ranks 1 and 2 of a block of two, then only the first.
+            (Placement::Tied { first: n(1), count: n(2) }, 9, 7.5),
+            (Placement::Tied { first: n(1), count: n(2) }, 1, 5.0),
+            (Placement::Tied { first: n(5), count: n(2) }, 4, 0.0),
+        ] {
+            assert!((expected(placement, k) - value).abs() < 1e-12, "{placement:?} at {k}");
+        }
+        assert_eq!(Placement::tied(3, n(1)), Placement::At(n(4)));
+        assert_eq!(Placement::tied(0, n(2)), Placement::Tied { first: n(1), count: n(2) });
+        assert_eq!(
+            [None, Some(n(2))].map(Placement::from),
+            [Placement::Absent, Placement::At(n(2))]
+        );
+    }
 }

@@ -212,4 +212,66 @@ mod tests {
         let json = serde_json::to_string(&drawn).unwrap();
         assert_eq!(serde_json::from_str::<Protocol>(&json).unwrap(), drawn);
     }
+
+    fn protocol() -> Protocol {
+        Protocol {
+            split: Split::LeaveOneOutTest,
+            candidates: Candidates::All,
+            seen_items: SeenItems::Kept,
+            level: Level::Item,
+            score: ScoreKind::PerItem,
+            beam_width: None,
+            chains: None,
+            num_users: 100,
+        }
+    }
+
+    #[test]
+    fn numbers_compare_where_all_but_the_system_is_equal() {
+        let ours = protocol();
+        for other in [
+            Protocol { split: Split::LeaveOneOutValid, ..ours.clone() },
+            Protocol { candidates: Candidates::Sampled(99), ..ours.clone() },
+            Protocol { seen_items: SeenItems::Removed, ..ours.clone() },
+            Protocol { level: Level::Sid, ..ours.clone() },
+            Protocol { num_users: 99, ..ours.clone() },
+        ] {
+            assert!(!ours.is_comparable(&other) && !other.is_comparable(&ours), "{other}");
+        }
+        let (score, width) = (ScoreKind::Full, Some(NonZeroUsize::MIN));
+        let chains = Some(Chains { count: NonZeroUsize::MIN, budget: 8 });
+        let system = Protocol { score, beam_width: width, chains, ..ours.clone() };
+        assert!(ours.is_comparable(&system));
+        assert_eq!(system.decoding(), "1 chain of at most 8 tokens, beam 1, full");
+        assert_eq!(ours.decoding(), "score per item");
+        let decoding = |score| Protocol { score, ..ours.clone() }.decoding();
+        assert_eq!(decoding(ScoreKind::Renormalised), "renormalised");
+        assert_eq!(decoding(ScoreKind::Slate), "greedy slate");
+    }
+
+    #[test]
+    fn a_protocol_is_one_line() {
+        let ours = protocol();
+        let line = |split, candidates| Protocol { split, candidates, ..ours.clone() }.to_string();
+        let rest = "seen items kept, item level, 100 users";
+        for (split, candidates, expected) in [
+            (Split::LeaveOneOutTest, Candidates::All, "leave-one-out test, all items"),
+            (
+                Split::LeaveOneOutValid,
+                Candidates::Sampled(99),
+                "leave-one-out validation, 99 sampled negatives",
+            ),
+            (Split::GlobalTimeValid, Candidates::Pool(20), "global time validation, pool of 20"),
+            (
+                Split::GlobalTimeTest,
+                Candidates::Domain(7),
+                "global time test, the 7 items of the domain",
+            ),
+            (Split::Given("b".into()), Candidates::All, "given split `b`, all items"),
+        ] {
+            assert_eq!(line(split, candidates), format!("{expected}, {rest}"));
+        }
+        let other = Protocol { seen_items: SeenItems::Removed, level: Level::Sid, ..ours };
+        assert!(other.to_string().ends_with(", seen items removed, SID level, 100 users"));
+    }
 }

@@ -207,4 +207,28 @@ mod tests {
         ranks.push(n(1));
         assert_eq!(ranks.hit_rate(n(6)), Err(MetricError::CutOff { k: 6, kept: 5 }));
     }
+
+    #[test]
+    fn a_histogram_is_the_mean_of_its_users() {
+        let mut ranks = RankHistogram::new(n(4));
+        ranks.push(n(1));
+        ranks.push(Placement::Drawn { rank: n(3), count: n(2) });
+        ranks.push(None);
+        let mut shard = RankHistogram::new(n(4));
+        shard.push(Placement::Tied { first: n(3), count: n(4) });
+        ranks.merge(&shard).unwrap();
+        assert_eq!(ranks.num_users(), 4);
+        // 1, 1/2 at rank 3, none, 1/4 at rank 3 and 1/4 at rank 4
+        assert_relative_eq!(ranks.hit_rate(n(1)).unwrap(), 0.25);
+        assert_relative_eq!(ranks.hit_rate(n(3)).unwrap(), 1.75 / 4.0);
+        assert_relative_eq!(ranks.hit_rate(n(4)).unwrap(), 0.5);
+        assert_relative_eq!(ranks.ndcg(n(3)).unwrap(), 1.375 / 4.0);
+        assert_relative_eq!(ranks.mrr(n(4)).unwrap(), (1.0 + 0.25 + 0.0625) / 4.0);
+    }
+
+    #[test]
+    fn histograms_of_different_depth_do_not_merge() {
+        let refused = RankHistogram::new(n(5)).merge(&RankHistogram::new(n(4)));
+        assert_eq!(refused, Err(MetricError::Length { what: "ranks", found: 4, expected: 5 }));
+    }
 }

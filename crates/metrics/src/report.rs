@@ -380,4 +380,38 @@ two (= one) − one: HR@10 +0.0000 [+0.0000, +0.0000], p = 1.000, 10 users
                 .ends_with("one − two: HR@10 +0.1000 [+0.0000, +0.2000], p = 0.040, 10 users\n")
         );
     }
+
+    #[test]
+    fn an_interval_that_ends_before_it_begins_is_refused() {
+        let push = |low, high| {
+            let mut row = row("one", SeenItems::Kept, &[("HR@10", 0.1)]);
+            row.values[0].interval = Some(Interval { low, high, level: 0.95 });
+            Report::default().push(row)
+        };
+        assert_eq!(push(0.1, 0.1), Ok(()));
+        assert!(matches!(push(0.2, 0.1), Err(MetricError::IntervalOrder { .. })));
+        assert!(matches!(push(f64::NAN, 0.1), Err(MetricError::IntervalOrder { .. })));
+    }
+
+    #[test]
+    fn a_report_returns_its_rows_and_notes_in_order() {
+        let mut report = Report::default();
+        let one = row("one", SeenItems::Kept, &[("HR@10", 0.1)]);
+        let two = row("two", SeenItems::Kept, &[("HR@10", 0.2)]);
+        report.push(one.clone()).unwrap();
+        report.push(two.clone()).unwrap();
+        let note = |system: &str, mark: &str| Note {
+            system: system.into(),
+            mark: mark.into(),
+            text: "Told once.".into(),
+        };
+        let notes = [note("one", "a"), note("two", "a"), note("two", "b"), note("three", "c")];
+        notes.iter().cloned().for_each(|note| report.push_note(note));
+        assert_eq!((report.rows(), report.notes()), (&[one, two][..], &notes[..]));
+        assert_eq!(report.shown("two"), "two (a) (b)");
+        // A mark that two systems share is told once, one of no system in the table not at all.
+        let text = report.to_string();
+        assert_eq!(text.matches("(a): Told once.\n").count(), 1);
+        assert!(text.contains("(b): Told once.\n") && !text.contains("(c)"), "{text}");
+    }
 }

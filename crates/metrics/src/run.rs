@@ -247,4 +247,32 @@ mod tests {
         assert_eq!(json, r#"{"1":{"at":2},"2":"absent","3":{"tied":{"first":2,"count":2}}}"#);
         assert_eq!(serde_json::from_str::<RankingRun>(&json).unwrap(), run);
     }
+
+    #[test]
+    fn a_run_returns_its_samples_by_identity() {
+        let mut run = RankingRun::default();
+        assert_eq!(run.num_samples(), 0);
+        run.push(7, Some(TWO)).unwrap();
+        run.push(3, None).unwrap();
+        let shard: RankingRun = [(5, TWO)].into_iter().collect();
+        run.merge(shard).unwrap();
+        assert_eq!(run.num_samples(), 3);
+        let at = Placement::At(TWO);
+        let all = [(&3, Placement::Absent), (&5, at), (&7, at)];
+        assert_eq!(run.placements().collect::<Vec<_>>(), all);
+        assert_eq!(run.outcomes().collect::<Vec<_>>(), all);
+        assert_eq!(run.values(Metric::Mrr(TWO)), Ok(vec![0.0, 0.5, 0.5]));
+        let odd = run.filter(|sample| *sample > 3);
+        assert_eq!(odd.outcomes().collect::<Vec<_>>(), all[1..]);
+    }
+
+    #[test]
+    fn a_sample_of_the_first_run_alone_is_named_too() {
+        let one: RankingRun = [(1, TWO), (2, TWO)].into_iter().collect();
+        let two: RankingRun = [(1, TWO)].into_iter().collect();
+        let error = one.compare(&two, Metric::HitRate(TWO), &bootstrap()).unwrap_err();
+        assert_eq!(error, MetricError::Unpaired { sample: "2".into(), side: "first" });
+        let none = RankingRun::<u64>::new().evaluate(&[Metric::HitRate(TWO)], &bootstrap());
+        assert_eq!(none, Err(MetricError::NoUsers));
+    }
 }

@@ -178,4 +178,18 @@ mod tests {
         assert_eq!(best_of_k(&[true; 4], k), error);
         assert_eq!(pass_at_k(5, 6, k), Err(MetricError::TooManyCorrect { correct: 6, samples: 5 }));
     }
+
+    #[test]
+    fn draws_tell_how_many_there_are_and_how_many_are_right() {
+        let draws = Draws::new(&[false, true, false, true]).unwrap();
+        assert_eq!((draws.count(), draws.right()), (4, 2));
+        let [one, two, three] = [1, 2, 3].map(|k| NonZeroUsize::new(k).unwrap());
+        // Of six pairs one has neither right one; of four triples none.
+        assert!((pass_at_k(4, 2, two).unwrap() - 5.0 / 6.0).abs() < 1e-12);
+        assert!((pass_at_k(4, 2, three).unwrap() - 1.0).abs() < 1e-12);
+        assert!((pass_at_k(4, 1, one).unwrap() - 0.25).abs() < 1e-12);
+        assert_eq!([one, two].map(|k| draws.value(Metric::Best(k))), [Ok(0.0), Ok(1.0)]);
+        let json = r#"{"count":4,"right":2,"first":1}"#;
+        assert_eq!(serde_json::to_string(&draws).unwrap(), json);
+    }
 }

@@ -79,3 +79,28 @@ fn per_group(
     }
     Ok(Advantages { values, flat_groups })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rewards_whose_sum_overflows_still_have_a_mean() {
+        // mean = 3/4 MAX
+        let rewards = [f64::MAX, f64::MAX / 2.0];
+        let values = mean_only_advantages(&rewards, &Segments::uniform(1, 2)).unwrap().values;
+        for (value, expected) in values.iter().zip([f64::MAX / 4.0, -f64::MAX / 4.0]) {
+            assert!((value / expected - 1.0).abs() < 1e-12, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn flatness_is_relative_to_the_largest_reward_of_either_sign() {
+        for flat in [&[][..], &[7.0], &[0.0, 0.0], &[1.0, 1.0 + 1e-13], &[-1e6, -1e6 - 1e-7]] {
+            assert!(is_flat(flat), "{flat:?}");
+        }
+        for live in [&[1.0, 1.0 + 1e-11][..], &[0.0, 1e-300], &[-1.0, 1.0], &[1e-20, 2e-20]] {
+            assert!(!is_flat(live), "{live:?}");
+        }
+    }
+}

@@ -193,4 +193,22 @@ mod tests {
         assert!(Group::new(&nothing, &rollouts).is_hard());
         assert!(Group::new(&nothing, &[]).is_hard());
     }
+
+    #[test]
+    fn a_group_tells_what_it_was_given() {
+        let target = SemanticId::from([1, 2]);
+        let rollouts = [[1, 2], [1, 0], [1, 2]].map(SemanticId::from);
+        let texts = ["a", "b", "c"].map(str::to_owned);
+        let items = vec![vec![ItemId(3)], vec![], vec![ItemId(4)]];
+        let slates = Slates { target: ItemId(4), items: &items };
+        let group = Group::new(&target, &rollouts);
+        assert!(group.texts().is_empty() && group.slates().is_none() && !group.is_hard());
+        assert_eq!((group.len(), group.is_empty()), (3, false));
+        assert_eq!(group.hits().collect::<Vec<_>>(), [true, false, true]);
+        let group = group.with_texts(&texts).with_slates(slates).with_hardness(true);
+        assert_eq!((group.texts(), group.slates()), (&texts[..], Some(slates)));
+        assert!(group.is_hard());
+        assert_eq!((group.target(), group.rollouts()), (&target, &rollouts[..]));
+        assert!(Group::new(&target, &[]).is_empty());
+    }
 }

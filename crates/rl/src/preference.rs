@@ -252,4 +252,41 @@ mod tests {
         let loss = Sdpo::new(1.0).unwrap().reference_free().loss(&batch, 1).unwrap();
         assert!((loss.value - 1e6).abs() < 1e-6 && (loss.d_chosen[0] + 1.0).abs() < 1e-12);
     }
+
+    #[test]
+    fn a_tie_is_not_won_and_margins_add_up() {
+        // Gaps β·(best rejected - chosen): 1/2 · (-1 - -1) = 0, 1/2 · (-5 - -1) = -2, 1/2 · (0 - -4) = 2.
+        let negatives = Segments::from_lens([1, 2, 1]);
+        let (chosen, rejected) = ([-1.0, -1.0, -4.0], [-1.0, -9.0, -5.0, 0.0]);
+        let batch = PreferenceBatch::new(&chosen, &rejected, &negatives).unwrap();
+        let loss = Sdpo::new(0.5).unwrap().reference_free().loss(&batch, 3).unwrap();
+        assert_eq!(loss.won, 1);
+        assert!(loss.margin_sum.abs() < 1e-12);
+        let first_two = Segments::from_lens([1, 2]);
+        let two = PreferenceBatch::new(&chosen[..2], &rejected[..3], &first_two).unwrap();
+        let loss = Sdpo::new(0.5).unwrap().reference_free().loss(&two, 2).unwrap();
+        assert!((loss.margin_sum - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_loss_tells_whether_it_reads_a_reference_and_keeps_it_in_json() {
+        let with = Sdpo::new(0.5).unwrap();
+        let without = with.reference_free();
+        assert_eq!([with, without].map(|loss| loss.is_reference_free()), [false, true]);
+        for loss in [with, without] {
+            let text = serde_json::to_string(&loss).unwrap();
+            assert_eq!(serde_json::from_str::<Sdpo>(&text).unwrap(), loss);
+        }
+        for beta in [0.0, -1.0, f64::INFINITY, f64::NAN] {
+            assert!(Sdpo::new(beta).is_err(), "{beta}");
+        }
+    }
+
+    #[test]
+    fn a_step_of_fewer_pairs_than_the_batch_is_refused() {
+        let negatives = Segments::uniform(2, 1);
+        let batch = PreferenceBatch::new(&[-1.0, -1.0], &[-2.0, -2.0], &negatives).unwrap();
+        let refused = Sdpo::default().reference_free().loss(&batch, 1);
+        assert_eq!(refused, Err(RlError::Step { unit: "pairs", found: 1, needed: 2 }));
+    }
 }

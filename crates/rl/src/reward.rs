@@ -249,4 +249,62 @@ mod tests {
             boxed.iter().map(|r| r.score(&Group::new(&target, &rollouts))[0]).collect();
         assert_eq!(scores, [1.0, 0.5]);
     }
+
+    #[test]
+    fn weights_sums_and_names_combine_rollout_by_rollout() {
+        let first_code = |group: &Group<'_>| -> Vec<f64> {
+            group.prefix_lens().map(|len| f64::from(u8::from(len >= 1))).collect()
+        };
+        let reward = Accuracy.named("accuracy").plus(first_code.named("first").weighted(0.5));
+        let target = SemanticId::from([7, 8]);
+        let rollouts = [[7, 8], [7, 0], [0, 0], [7, 8]].map(SemanticId::from);
+        let group = Group::new(&target, &rollouts);
+        assert_eq!(reward.score(&group), [1.5, 0.5, 0.0, 1.5]);
+        assert_eq!(Accuracy.named("accuracy").score(&group), [1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(Accuracy.weighted(0.5).score(&group), [0.5, 0.0, 0.0, 0.5]);
+        let by_hardness = Accuracy.weighted(2.0).on_hard_else(Accuracy);
+        assert_eq!(by_hardness.score(&group), [1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(by_hardness.score(&group.with_hardness(true)), [2.0, 0.0, 0.0, 2.0]);
+        assert_eq!(reward.clipped(0.25, 1.0).score(&group), [1.0, 0.5, 0.25, 1.0]);
+        let boxed: Box<dyn Reward> =
+            Box::new(Accuracy.named("accuracy").plus(first_code.named("first")));
+        let scores = score_groups(&boxed, [group, group]).unwrap();
+        assert_eq!(scores.rewards, [2.0, 1.0, 0.0, 2.0, 2.0, 1.0, 0.0, 2.0]);
+        let seen: Vec<_> =
+            scores.parts.iter().map(|p| (p.name.as_str(), p.count, p.mean())).collect();
+        assert_eq!(seen, [("accuracy", 8, 0.5), ("first", 8, 0.75)]);
+        assert!(Part { name: String::new(), sum: 0.0, count: 0 }.mean().abs() < f64::MIN_POSITIVE);
+    }
+
+    #[test]
+    fn levels_of_three_earn_by_the_papers_tables() {
+        let target = SemanticId::from([1, 2, 3]);
+        let rollouts = [[0, 2, 3], [1, 0, 3], [1, 2, 0], [1, 2, 3]].map(SemanticId::from);
+        let group = Group::new(&target, &rollouts);
+        assert_eq!(Stepwise.score(&group), [0.0, 0.25, 0.5, 1.0]);
+        assert_eq!(SidLevel::default().score(&group), [0.0, 0.5, 0.75, 0.875]);
+        assert_eq!(SidLevel::new(0.25).unwrap().score(&group)[1..3], [0.75, 0.9375]);
+        let linear = ResidualSensitive::new(1.0).unwrap().score(&group);
+        assert_eq!(linear, [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0]);
+        // Easy, so accuracy and the rank penalty -1/ln(p + 1) of each miss.
+        let singer = Singer::default().score(&group);
+        let expected = [2.0, 3.0, 4.0].map(|p: f64| -1.0 / p.ln());
+        for (score, expected) in singer.iter().zip(expected.into_iter().chain([1.0])) {
+            assert!((score - expected).abs() < 1e-15, "{singer:?}");
+        }
+        let hard = Singer::default().score(&group.with_hardness(true));
+        assert_eq!(hard, [0.0, 0.5, 0.75, 0.875]);
+    }
+
+    #[test]
+    fn settings_of_level_rewards_are_told_and_refused_out_of_range() {
+        assert!((SidLevel::new(0.25).unwrap().decay() - 0.25).abs() < f64::EPSILON);
+        assert!((ResidualSensitive::new(1.0).unwrap().exponent() - 1.0).abs() < f64::EPSILON);
+        for refused in [0.0, -0.5, 1.5, f64::NAN] {
+            assert!(SidLevel::new(refused).is_err() && ResidualSensitive::new(refused).is_err());
+        }
+        assert!(SidLevel::new(1.0).is_err(), "a decay of 1 rewards nothing");
+        assert_eq!(serde_json::to_string(&SidLevel::default()).unwrap(), "0.5");
+        assert_eq!(serde_json::to_string(&ResidualSensitive::new(0.25).unwrap()).unwrap(), "0.25");
+    }
 }

@@ -117,4 +117,16 @@ mod tests {
         assert_eq!(segments.locate(2), (2, 0));
         assert_eq!(segments.locate(4), (2, 2));
     }
+
+    #[test]
+    fn segments_of_lengths_tell_offsets_ranges_and_totals() {
+        let segments = Segments::from_lens([2, 0, 3]);
+        assert_eq!(segments.offsets(), [0, 2, 2, 5]);
+        assert_eq!(segments.iter().collect::<Vec<_>>(), [0..2, 2..2, 2..5]);
+        assert_eq!((segments.len(), segments.total(), segments.is_empty()), (3, 5, false));
+        assert_eq!(Segments::uniform(2, 3), Segments::from_lens([3, 3]));
+        assert!(Segments::from_lens([]).is_empty());
+        let falls = Segments::new(vec![0, 3, 2]).unwrap_err();
+        assert_eq!(falls, RlError::Offsets { index: 2, found: 2, needed: "at least 3".into() });
+    }
 }

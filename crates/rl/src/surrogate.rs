@@ -162,3 +162,106 @@ fn mean_log_ratio(
     }
     sum / length
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Segments;
+
+    /// Rollouts of two, one and one tokens with ratios 1.5 and 1, ½, 1; the last has no advantage.
+    fn seen(surrogate: &Surrogate) -> Diagnostics {
+        let tokens = Segments::from_lens([2, 1, 1]);
+        let old = [-2.0; 4];
+        let new = [1.5f64, 1.0, 0.5, 1.0].map(|ratio| ratio.ln() - 2.0);
+        let reference = new.map(|logp| logp - 0.25);
+        let advantages = [1.0, -1.0, 0.0];
+        let batch = RolloutBatch::new(&tokens, &new, &old, &advantages).unwrap();
+        let batch = batch.with_reference(&reference).unwrap();
+        surrogate.objective(&batch, StepSize::of(&tokens)).unwrap().diagnostics
+    }
+
+    #[test]
+    fn diagnostics_of_token_ratios_are_those_by_hand() {
+        let kl = Some(Kl::new(0.1, KlEstimator::K1).unwrap());
+        let seen = seen(&Surrogate::Grpo(Grpo { kl, ..Grpo::default() }));
+        assert_eq!((seen.units, seen.tokens, seen.rollouts, seen.effective_rollouts), (4, 4, 3, 2));
+        assert_eq!((seen.clipped_low, seen.clipped_high), (1, 1));
+        let close = |found: f64, expected: f64| (found - expected).abs() < 1e-12;
+        assert!(close(seen.clip_fraction_low(), 0.25) && close(seen.clip_fraction_high(), 0.25));
+        assert!(close(seen.mean_ratio(), 1.0) && close(seen.max_ratio, 1.5), "{seen:?}");
+        // (½ - ln 1.5 - ½ + ln 2) / 4
+        assert!(close(seen.approx_kl(), (2f64 / 1.5).ln() / 4.0), "{seen:?}");
+        assert!(close(seen.ref_kl(), 0.25) && close(seen.effective_batch(), 2.0 / 3.0), "{seen:?}");
+    }
+
+    #[test]
+    fn diagnostics_of_rollout_ratios_count_rollouts() {
+        // Ratios √1.5, ½ and 1: the square root of a product of two tokens.
+        let seen = seen(&Surrogate::Gspo(Gspo::default()));
+        assert_eq!((seen.units, seen.tokens, seen.rollouts), (3, 4, 3));
+        assert_eq!((seen.clipped_low, seen.clipped_high), (1, 1));
+        assert!((seen.ratio_sum - (1.5f64.sqrt() + 1.5)).abs() < 1e-12, "{seen:?}");
+        assert!((seen.max_ratio - 1.5f64.sqrt()).abs() < 1e-12, "{seen:?}");
+        assert!((seen.old_kl_sum - (2f64 / 1.5).ln()).abs() < 1e-12, "{seen:?}");
+    }
+
+    #[test]
+    fn nothing_seen_has_shares_of_zero() {
+        let none = Diagnostics::default();
+        for share in [
+            none.clip_fraction_low(),
+            none.clip_fraction_high(),
+            none.mean_ratio(),
+            none.approx_kl(),
+            none.ref_kl(),
+            none.effective_batch(),
+        ] {
+            assert!(share.abs() < f64::MIN_POSITIVE, "{share}");
+        }
+    }
+
+    #[test]
+    fn only_a_kl_penalty_needs_a_reference() {
+        let kl = Some(Kl::new(0.1, KlEstimator::K3).unwrap());
+        let token = |kl| Surrogate::Grpo(Grpo { kl, ..Grpo::default() });
+        let sequence = |kl| Surrogate::Gspo(Gspo { kl, ..Gspo::default() });
+        for needs in [token(kl), sequence(kl)] {
+            assert!(needs.needs_reference(), "{needs:?}");
+            let tokens = Segments::uniform(1, 1);
+            let batch = RolloutBatch::new(&tokens, &[-1.0], &[-1.0], &[1.0]).unwrap();
+            let refused = needs.objective(&batch, StepSize::of(&tokens));
+            assert!(matches!(refused, Err(RlError::Missing { what: "ref_logp", .. })));
+        }
+        let sage = Surrogate::Sage(Sage::new(SageReading::Algorithm1));
+        for free in [token(None), sequence(None), Surrogate::Gbpo(Gbpo), sage] {
+            assert!(!free.needs_reference(), "{free:?}");
+        }
+    }
+
+    #[test]
+    fn a_step_smaller_than_its_batch_is_refused() {
+        let tokens = Segments::from_lens([2, 1]);
+        let logp = [-1.0; 3];
+        let batch = RolloutBatch::new(&tokens, &logp, &logp, &[1.0, -1.0]).unwrap();
+        let batch = batch.with_entropies(&[0.0, 0.0], 0.0).unwrap();
+        let sage = Surrogate::Sage(Sage::new(SageReading::Algorithm1));
+        for surrogate in
+            [Surrogate::default(), Surrogate::Gspo(Gspo::default()), Surrogate::Gbpo(Gbpo), sage]
+        {
+            let of = |rollouts, tokens| surrogate.objective(&batch, StepSize { rollouts, tokens });
+            assert_eq!(of(1, 3), Err(RlError::Step { unit: "rollouts", found: 1, needed: 2 }));
+            assert_eq!(of(2, 2), Err(RlError::Step { unit: "tokens", found: 2, needed: 3 }));
+            assert!(of(2, 3).is_ok() && of(3, 4).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_value_out_of_range_names_its_rollout() {
+        let tokens = Segments::from_lens([1, 0, 2]);
+        let (new, old) = ([-1.0, 700.0, -1.0], [-1.0, -9.0, -1.0]);
+        let batch = RolloutBatch::new(&tokens, &new, &old, &[1.0, 1.0, -9.0]).unwrap();
+        let refused = Grpo::default().objective(&batch, StepSize::of(&tokens));
+        let overflow = RlError::Overflow { what: "objective", unit: "rollout", index: 2 };
+        assert_eq!(refused, Err(overflow));
+    }
+}

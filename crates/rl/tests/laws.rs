@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 use sidereal_rl::laws::{AdvantageLaws, RewardLaws, SurrogateLaws, Violation};
 use sidereal_rl::{
     Accuracy, Gbpo, Group, Grpo, Gspo, Kl, KlEstimator, Legal, Normalise, Objective, Objectives,
-    RankReward, ResidualSensitive, Reward, RlError, RolloutBatch, Sage, SageReading, SidLevel,
-    Singer, Srpo, StepSize, Stepwise, Surrogate, ZScore, leave_one_out_advantages,
+    RankReward, ResidualSensitive, Reward, RlError, RolloutBatch, Sage, SageReading, Segments,
+    SidLevel, Singer, Srpo, StepSize, Stepwise, Surrogate, ZScore, leave_one_out_advantages,
     mean_only_advantages,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
@@ -191,4 +191,89 @@ fn a_wrong_gradient_is_found() {
         Grpo::default().objective(batch, StepSize::of(batch.tokens()))
     };
     assert!(SurrogateLaws::new(mean_of_means).additive_over_micro_batches().is_err());
+}
+
+#[test]
+fn estimators_that_break_a_law_are_found() {
+    type Estimate = fn(&[f64], &Segments) -> Result<Vec<f64>, RlError>;
+    let laws = |estimate: Estimate| AdvantageLaws::new(estimate);
+    let raw = || laws(|rewards, _| Ok(rewards.to_vec()));
+    assert!(raw().finite_or_refused().is_err());
+    assert!(raw().shift_invariant().is_err());
+    assert!(raw().flat_groups_are_zero().is_err());
+    assert!(raw().group_sums_are_zero().is_err());
+    assert_eq!(raw().keeps_order(), Ok(()));
+    assert_eq!(raw().groups_are_independent(), Ok(()));
+    // Equal advantages for unequal rewards are no change of order, falling ones are.
+    assert_eq!(laws(|rewards, _| Ok(vec![0.0; rewards.len()])).keeps_order(), Ok(()));
+    assert!(laws(|rewards, _| Ok(rewards.iter().map(|r| -r).collect())).keeps_order().is_err());
+    // Rewards lie on a grid of eighths; among equal ones any order is kept.
+    let earlier_first = laws(|rewards, _| {
+        Ok((0u8..).zip(rewards).map(|(at, r)| r - f64::from(at) * 1e-6).collect())
+    });
+    assert_eq!(earlier_first.keeps_order(), Ok(()));
+    let over_the_batch = laws(|rewards, _| {
+        let mean = rewards.iter().sum::<f64>() / rewards.len().max(1) as f64;
+        Ok(rewards.iter().map(|reward| reward - mean).collect())
+    });
+    assert!(over_the_batch.groups_are_independent().is_err());
+    let violation = laws(|_, _| Ok(vec![])).shift_invariant().unwrap_err();
+    assert!(violation.found.starts_with("0 advantages for"), "{violation}");
+    let refusing = laws(|_, _| Err(RlError::ZeroLength { rollout: 0 }));
+    assert_eq!(refusing.finite_or_refused(), Ok(()));
+    assert!(refusing.keeps_order().unwrap_err().found.starts_with("refused: "));
+}
+
+#[test]
+fn objectives_that_break_a_law_are_found() {
+    let changed = |change: fn(&mut Objective)| {
+        SurrogateLaws::new(move |batch: &RolloutBatch<'_>, step| {
+            let mut objective = Grpo::default().objective(batch, step)?;
+            change(&mut objective);
+            Ok::<_, RlError>(objective)
+        })
+    };
+    assert!(changed(|o| o.value = f64::NAN).finite_or_refused().is_err());
+    assert!(changed(|o| o.d_logp.fill(f64::INFINITY)).finite_or_refused().is_err());
+    let negated = changed(|o| o.d_logp.iter_mut().for_each(|d| *d = -*d));
+    assert!(negated.on_policy_gradient_follows_advantage().is_err());
+    // A value that every part has whole, and gradients that depend on the part's size.
+    assert!(changed(|o| o.value += 1.0).additive_over_micro_batches().is_err());
+    let by_size = changed(|o| {
+        let tokens = o.d_logp.len() as f64;
+        o.d_logp.iter_mut().for_each(|d| *d += tokens);
+    });
+    assert!(by_size.additive_over_micro_batches().is_err());
+    let violation = changed(|o| o.d_logp.push(0.0)).additive_over_micro_batches().unwrap_err();
+    assert!(violation.found.ends_with("tokens"), "{violation}");
+}
+
+#[test]
+fn rewards_that_break_a_law_are_found() {
+    let constant = |group: &Group<'_>| vec![0.5; group.len()];
+    let laws = RewardLaws::new(constant);
+    assert_eq!(laws.monotone_in_prefix(), Ok(()));
+    assert_eq!(laws.order_invariant(), Ok(()));
+    assert_eq!(laws.bounded(0.5..=0.5), Ok(()));
+    assert!(laws.maximal_only_at_target().is_err());
+    assert!(laws.first_above_last().is_err());
+    let misses =
+        |group: &Group<'_>| -> Vec<f64> { group.prefix_lens().map(|len| -(len as f64)).collect() };
+    assert!(RewardLaws::new(misses).monotone_in_prefix().is_err());
+    let only_hard =
+        |group: &Group<'_>| if group.is_hard() { vec![] } else { vec![0.0; group.len()] };
+    assert!(RewardLaws::new(only_hard).complete().is_err());
+    // Its own target is legal in a catalogue, whose groups hold nothing else.
+    let sids = [[0, 0], [0, 1]].map(SemanticId::from).to_vec();
+    let catalog = Catalog::new(SidSpec::new(vec![2, 2], 0).unwrap(), sids).unwrap();
+    let legal = || Legal::new(&catalog);
+    assert!(RewardLaws::new(legal()).bounded(1.0..=1.0).is_err());
+    assert_eq!(RewardLaws::new(legal()).over_catalog(&catalog).bounded(1.0..=1.0), Ok(()));
+}
+
+#[test]
+fn a_violation_shows_alike_in_a_failing_test_and_in_a_log() {
+    let violation = RewardLaws::new(|_: &Group<'_>| Vec::new()).complete().unwrap_err();
+    assert_eq!(format!("{violation:?}"), violation.to_string());
+    assert!(violation.to_string().starts_with("law `complete`: 0 scores for 1 rollouts"));
 }

@@ -1,17 +1,22 @@
 //! Properties of what the laws do not cover: curricula, preference losses, GBPO, odd inputs.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test panics")]
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use sidereal_rl::strategies::{
-    any_float, any_logp_case, any_rewards, group_case, group_in, logp_case, trie,
+    GroupCase, LogpCase, any_float, any_logp_case, any_rewards, group_case, group_in, ladder,
+    logp_case, trie,
 };
 use sidereal_rl::{
-    Gbpo, Group, Legal, Normalise, PreferenceBatch, PrefixCap, PrefixSchedule, Reward,
-    RunningEntropy, Scores, Sdpo, Segments, SidLevel, Singer, StepSize, Stepwise,
-    VarianceGuidedSampling, entropy_bonus, is_flat, score_groups, select_distinct,
+    Diagnostics, Gbpo, Group, Grpo, Gspo, Kl, KlEstimator, Legal, Normalise, PreferenceBatch,
+    PrefixCap, PrefixSchedule, Reward, RunningEntropy, Sage, SageReading, Scores, Sdpo, Segments,
+    SidLevel, Singer, StepSize, Stepwise, Surrogate, VarianceGuidedSampling, entropy_bonus,
+    is_flat, score_groups, select_distinct,
 };
 use sidereal_sid::SemanticId;
 
@@ -249,7 +254,7 @@ proptest! {
 
 #[test]
 fn settings_out_of_range_are_refused_when_read() {
-    use sidereal_rl::{Clip, Kl, Sage, Surrogate, ZScore};
+    use sidereal_rl::{Clip, ZScore};
     assert!(serde_json::from_str::<SidLevel>("1.0").is_err());
     assert!(serde_json::from_str::<Clip>(r#"{"low": 0.0, "high": 0.2}"#).is_err());
     assert!(serde_json::from_str::<Kl>(r#"{"coef": 0.0}"#).is_err());
@@ -261,5 +266,91 @@ fn settings_out_of_range_are_refused_when_read() {
     for surrogate in [Surrogate::default(), Surrogate::Gbpo(Gbpo)] {
         let text = serde_json::to_string(&surrogate).unwrap();
         assert_eq!(serde_json::from_str::<Surrogate>(&text).unwrap(), surrogate);
+    }
+}
+
+/// The first `count` cases of a strategy, the same at every run.
+fn drawn<S: Strategy>(strategy: S, count: usize) -> Vec<S::Value> {
+    let mut runner = TestRunner::deterministic();
+    (0..count).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect()
+}
+
+#[test]
+fn generated_groups_hold_every_prefix_length_and_rollouts_that_name_nothing() {
+    let mut seen = BTreeSet::new();
+    for case in drawn(group_case(6), 300) {
+        let levels = case.target.len();
+        assert!((1..=4).contains(&levels) && case.rollouts.len() <= 6);
+        for (rollout, len) in case.rollouts.iter().zip(case.group().prefix_lens()) {
+            assert!(rollout.is_empty() || rollout.len() == levels, "{case}");
+            seen.insert((levels, (!rollout.is_empty()).then_some(len)));
+        }
+    }
+    for levels in 1..=4 {
+        assert!((0..=levels).all(|len| seen.contains(&(levels, Some(len)))), "{seen:?}");
+        assert!(seen.contains(&(levels, None)), "{seen:?}");
+    }
+}
+
+#[test]
+fn generated_ladders_hold_every_prefix_length_once_in_changing_order() {
+    let ladders = drawn(ladder(), 100);
+    for case in &ladders {
+        let mut lens: Vec<usize> = case.group().prefix_lens().collect();
+        lens.sort_unstable();
+        assert_eq!(lens, (0..=case.target.len()).collect::<Vec<_>>(), "{case}");
+    }
+    let first = |case: &GroupCase| case.group().prefix_lens().next();
+    assert!(ladders.iter().map(first).collect::<BTreeSet<_>>().len() > 2);
+}
+
+#[test]
+fn generated_groups_print_in_notation() {
+    let case = |rollouts: &[SemanticId]| GroupCase {
+        target: SemanticId::from([1, 2]),
+        rollouts: rollouts.to_vec(),
+    };
+    let text = case(&[SemanticId::from([1, 0]), SemanticId::default()]).to_string();
+    assert_eq!(text, "target <a_1><b_2>, rollouts <a_1><b_0>, (no semantic id)");
+    assert_eq!(format!("{:?}", case(&[])), "target <a_1><b_2>, rollouts none");
+}
+
+#[test]
+fn half_of_any_log_probs_are_finite_and_anything_at_all() {
+    // A case of many floats is all finite by intent only: one float in fifty or so is not.
+    let large: Vec<_> =
+        drawn(any_logp_case(6), 600).into_iter().filter(|case| case.logp.len() >= 20).collect();
+    let varied = |case: &&LogpCase| case.batch().is_ok() && case.logp.iter().any(|v| v.abs() > 1e9);
+    let accepted = large.iter().filter(varied).count();
+    assert!(3 * accepted > large.len() && accepted < large.len(), "{accepted} of {}", large.len());
+}
+
+#[test]
+fn diagnostics_of_micro_batches_add_up_to_the_steps() {
+    let kl = Some(Kl::new(0.1, KlEstimator::K2).unwrap());
+    for surrogate in [
+        Surrogate::Grpo(Grpo { kl, ..Grpo::default() }),
+        Surrogate::Gspo(Gspo { kl, ..Gspo::default() }),
+        Surrogate::Gbpo(Gbpo),
+        Surrogate::Sage(Sage::new(SageReading::Algorithm1)),
+    ] {
+        for case in drawn(logp_case(8), 100) {
+            let step = StepSize::of(&case.tokens);
+            let of = |part: &LogpCase| {
+                surrogate.objective(&part.batch().unwrap(), step).unwrap().diagnostics
+            };
+            let (rollouts, whole) = (case.advantages.len(), of(&case));
+            let mut sum = of(&case.part(0..rollouts / 2));
+            sum += of(&case.part(rollouts / 2..rollouts));
+            let counts = |d: &Diagnostics| {
+                let clipped = (d.clipped_low, d.clipped_high);
+                (d.units, d.tokens, d.rollouts, d.effective_rollouts, clipped)
+            };
+            assert_eq!(counts(&sum), counts(&whole), "{surrogate:?}");
+            let sums = |d: &Diagnostics| [d.ratio_sum, d.max_ratio, d.old_kl_sum, d.ref_kl_sum];
+            for (a, b) in sums(&sum).into_iter().zip(sums(&whole)) {
+                assert!((a - b).abs() <= 1e-9 * b.abs().max(1.0), "{sum:?} {whole:?}");
+            }
+        }
     }
 }

@@ -201,6 +201,7 @@ impl From<Catalog> for RawCatalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Code;
 
     fn spec() -> SidSpec {
         SidSpec::new(vec![4, 4], 2).unwrap()
@@ -216,6 +217,36 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_names_the_items_and_the_semantic_id() {
+        let sids = vec![SemanticId::from([1, 1, 0]), SemanticId::from([1, 1])];
+        let refused = Catalog::new(spec(), sids).unwrap_err().to_string();
+        let expected = "item 1: its semantic id <a_1><b_1> is the beginning of that of item 0";
+        assert_eq!(refused, expected);
+    }
+
+    #[test]
+    fn the_hash_changes_with_every_part_of_spec_and_assignment() {
+        let hash = |sizes: [usize; 2], suffix_size: usize, sids: [&[Code]; 2]| {
+            let spec = SidSpec::new(sizes.to_vec(), suffix_size).unwrap();
+            Catalog::new(spec, sids.map(|sid| SemanticId::from(sid.to_vec())).to_vec())
+                .unwrap()
+                .hash()
+        };
+        let hashes = [
+            hash([4, 4], 2, [&[0, 1], &[1, 1]]),
+            hash([4, 5], 2, [&[0, 1], &[1, 1]]),
+            hash([4, 4], 3, [&[0, 1], &[1, 1]]),
+            hash([4, 4], 2, [&[1, 1], &[0, 1]]),
+            hash([4, 4], 2, [&[0, 1], &[1, 2]]),
+            hash([4, 4], 2, [&[0, 1], &[1, 1, 0]]),
+        ];
+        let distinct: std::collections::BTreeSet<_> = hashes.iter().collect();
+        assert_eq!(distinct.len(), hashes.len());
+        // 256 bits in hexadecimal
+        assert!(hashes.iter().all(|hash| hash.len() == 64));
+    }
+
+    #[test]
     fn a_catalogue_that_cannot_be_written_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
         let taken = dir.path().join("catalog.json");
@@ -228,10 +259,9 @@ mod tests {
 
     #[test]
     fn shared_semantic_ids_keep_all_their_items() {
-        let sids =
-            vec![SemanticId::from([1, 1]), SemanticId::from([0, 1]), SemanticId::from([1, 1])];
+        let sids = [[1, 1], [0, 1], [1, 1], [1, 1]].map(SemanticId::from).to_vec();
         let catalog = Catalog::new(spec(), sids).unwrap();
-        assert_eq!(catalog.items(&SemanticId::from([1, 1])), [ItemId(0), ItemId(2)]);
+        assert_eq!(catalog.items(&SemanticId::from([1, 1])), [0, 2, 3].map(ItemId));
         assert_eq!(catalog.items(&SemanticId::from([3, 3])), []);
         assert_eq!(catalog.num_sids(), 2);
     }

@@ -268,6 +268,41 @@ mod tests {
     }
 
     #[test]
+    fn a_suffix_is_one_more_level() {
+        let with = SidSpec::new(vec![4, 8], 2).unwrap();
+        assert_eq!((with.num_levels(), with.max_len(), with.suffix_size()), (2, 3, 2));
+        let without = SidSpec::new(vec![4, 8], 0).unwrap();
+        assert_eq!((without.num_levels(), without.max_len(), without.suffix_size()), (2, 2, 0));
+    }
+
+    #[test]
+    fn a_wrong_length_is_refused_with_those_that_fit() {
+        let refusal = |suffix_size, text| {
+            SidSpec::new(vec![4, 8], suffix_size).unwrap().parse(text).unwrap_err().to_string()
+        };
+        for (suffix_size, text, expected) in [
+            (0, "<a_1>", "semantic id <a_1> has 1 codes, the spec asks for 2"),
+            (2, "<a_1>", "semantic id <a_1> has 1 codes, the spec asks for 2 or 3"),
+            (
+                0,
+                "<a_1><b_2><c_0>",
+                "semantic id <a_1><b_2><c_0> has 3 codes, the spec asks for at most 2",
+            ),
+        ] {
+            assert_eq!(refusal(suffix_size, text), expected);
+        }
+    }
+
+    #[test]
+    fn a_number_that_no_code_can_be_is_refused_with_the_size_of_its_codebook() {
+        let spec = SidSpec::new(vec![4, 8], 0).unwrap();
+        assert_eq!(
+            spec.parse("<a_1><b_99999>"),
+            Err(NotationError::Range { level: 1, code: 99999, size: 8 })
+        );
+    }
+
+    #[test]
     fn parse_names_what_is_wrong() {
         let spec = SidSpec::new(vec![4, 8], 0).unwrap();
         assert!(matches!(spec.parse("<a_1>"), Err(NotationError::Length { found: 1, .. })));

@@ -115,6 +115,19 @@ mod tests {
 
     #[test]
     fn display_is_the_token_notation() {
-        assert_eq!(SemanticId::from([0, 255, 3, 1]).to_string(), "<a_0><b_255><c_3><d_1>");
+        let sid = SemanticId::from([0, 255, 3, 1]);
+        assert_eq!(sid.to_string(), "<a_0><b_255><c_3><d_1>");
+        assert_eq!(format!("{sid:?}"), "<a_0><b_255><c_3><d_1>");
+    }
+
+    #[test]
+    fn a_level_beyond_the_alphabet_shows_as_a_question_mark() {
+        let text = SemanticId::new(vec![5; 27]).to_string();
+        assert!(text.ends_with("<y_5><z_5><?_5>"), "{text}");
+    }
+
+    #[test]
+    fn collected_codes_are_the_semantic_ids_codes() {
+        assert_eq!(SemanticId::from_iter([7, 0, 9]).codes(), [7, 0, 9]);
     }
 }

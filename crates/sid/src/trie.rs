@@ -256,6 +256,7 @@ mod tests {
         let inner = trie.walk(&[1, 4 + 2]).unwrap();
         assert!(trie.items(inner).is_empty());
         assert_eq!(trie.children(inner).tokens, [8, 9]);
+        assert_eq!([Trie::ROOT, inner, leaf].map(|node| trie.children(node).len()), [2, 2, 0]);
         assert_eq!(trie.items(trie.walk(&[1, 6, 8]).unwrap()), [ItemId(2)]);
         assert_eq!(trie.walk(&[3]), None);
     }

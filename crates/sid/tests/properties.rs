@@ -1,7 +1,9 @@
 //! Laws of notation, catalogue and trie.
 
 use proptest::prelude::*;
-use sidereal_sid::{Catalog, NodeId, SidSpec, Trie, strategies};
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+use sidereal_sid::{Catalog, NodeId, SemanticId, SidSpec, Trie, strategies};
 
 proptest! {
     #[test]
@@ -30,12 +32,16 @@ proptest! {
             prop_assert_eq!(trie.leaf(*item), Some(leaf));
         }
         let nodes = (0..u32::try_from(trie.num_nodes()).unwrap()).map(NodeId);
+        prop_assert_eq!(trie.rows().len(), trie.num_nodes() + 1);
         let at_leaves: usize = nodes.clone().map(|n| trie.items(n).len()).sum();
         prop_assert_eq!(at_leaves, catalog.num_items());
         for node in nodes {
             prop_assert_eq!(trie.is_leaf(node), !trie.items(node).is_empty());
             let children = trie.children(node);
             prop_assert!(children.tokens.is_sorted());
+            let row = trie.rows()[node.index()] as usize..trie.rows()[node.index() + 1] as usize;
+            prop_assert_eq!((children.first.index(), children.len()), (row.start, row.len()));
+            prop_assert_eq!(children.tokens, &trie.tokens()[row]);
             for (k, token) in children.tokens.iter().enumerate() {
                 prop_assert_eq!(children.find(*token), Some(children.node(k)));
                 prop_assert_eq!(trie.parent(children.node(k)), Some(node));
@@ -51,6 +57,26 @@ proptest! {
     }
 
     #[test]
+    fn generated_items_that_would_collide_are_numbered_by_their_suffix(
+        catalog in strategies::catalog(60)
+    ) {
+        let num_levels = catalog.spec().num_levels();
+        let mut largest = 0;
+        for (item, sid) in catalog.sids().iter().enumerate() {
+            let alike = |other: &&SemanticId| other[..num_levels] == sid[..num_levels];
+            let (all, earlier) = (
+                catalog.sids().iter().filter(alike).count(),
+                catalog.sids()[..item].iter().filter(alike).count(),
+            );
+            let suffix: Vec<usize> = sid[num_levels..].iter().copied().map(usize::from).collect();
+            prop_assert_eq!(suffix, if all > 1 { vec![earlier] } else { vec![] });
+            largest = largest.max(if all > 1 { all } else { 0 });
+        }
+        prop_assert_eq!(catalog.spec().suffix_size(), largest);
+        prop_assert_eq!(catalog.num_sids(), catalog.num_items());
+    }
+
+    #[test]
     fn text_never_panics(text in "[<>a-c_0-9x ]{0,24}") {
         let spec = SidSpec::new(vec![9, 9], 2).unwrap();
         if let Ok(sid) = spec.parse(&text) {
@@ -62,4 +88,13 @@ proptest! {
     fn json_never_panics(text in r#"\{"spec":\{"codebook_sizes":\[[0-9,]{0,6}\],"suffix_size":[0-9]\},"sids":\[(\[[0-9,]{0,5}\],?){0,3}\]\}"#) {
         let _ = serde_json::from_str::<Catalog>(&text);
     }
+}
+
+#[test]
+fn generated_catalogues_hold_items_with_and_without_a_suffix() {
+    let mut runner = TestRunner::deterministic();
+    let catalogs: Vec<Catalog> =
+        (0..50).map(|_| strategies::catalog(60).new_tree(&mut runner).unwrap().current()).collect();
+    assert!(catalogs.iter().any(|catalog| catalog.spec().suffix_size() == 0));
+    assert!(catalogs.iter().any(|catalog| catalog.spec().suffix_size() > 1));
 }

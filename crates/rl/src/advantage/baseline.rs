@@ -61,3 +61,20 @@ pub fn leave_one_out_advantages(rewards: &[f64], groups: &Segments) -> Result<Ad
         true
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_baseline_of_the_others_stretches_one_of_all_by_the_groups_size() {
+        // Means 1 and 2; of the others (0 and 1.5 and 1.5), (3 and 1).
+        let groups = Segments::from_lens([3, 2]);
+        let rewards = [3.0, 0.0, 0.0, 1.0, 3.0];
+        let of_all = mean_only_advantages(&rewards, &groups).unwrap();
+        assert_eq!(of_all.values, [2.0, -1.0, -1.0, -1.0, 1.0]);
+        let of_others = leave_one_out_advantages(&rewards, &groups).unwrap();
+        assert_eq!(of_others.values, [3.0, -1.5, -1.5, -2.0, 2.0]);
+        assert!(of_all.flat_groups.is_empty() && of_others.flat_groups.is_empty());
+    }
+}

@@ -49,3 +49,52 @@ pub fn decoupled_advantages(
     }
     Ok(Advantages { values, flat_groups })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Segments;
+
+    #[test]
+    fn a_group_is_flat_where_it_is_flat_under_every_objective() {
+        // z of the first objective: ±1, 0, ∓1; the second is flat throughout. Sums 2, -2, 0, 0, -2, 2
+        // with mean 0 and variance 16/6.
+        let pairs = Segments::uniform(3, 2);
+        let rewards = vec![vec![1.0, 0.0, 1.0, 1.0, 0.0, 1.0], vec![0.5; 6]];
+        let names = vec!["one".to_owned(), "two".to_owned()];
+        let scores = ObjectiveScores::new(names, vec![2.0, 1.0], rewards, pairs).unwrap();
+        let z = ZScore::new(0, 0.0).unwrap();
+        let advantages = decoupled_advantages(&scores, z).unwrap();
+        let one = 1.5f64.sqrt();
+        for (value, expected) in advantages.values.iter().zip([one, -one, 0.0, 0.0, -one, one]) {
+            assert!((value - expected).abs() < 1e-12, "{advantages:?}");
+        }
+        assert_eq!(advantages.flat_groups, [1]);
+    }
+
+    #[test]
+    fn a_batch_without_spread_teaches_nothing() {
+        let scores = ObjectiveScores::new(
+            vec!["one".to_owned()],
+            vec![1.0],
+            vec![vec![0.5; 4]],
+            Segments::uniform(2, 2),
+        );
+        let advantages = decoupled_advantages(&scores.unwrap(), ZScore::TRL).unwrap();
+        assert_eq!(advantages.values, [0.0; 4]);
+        assert_eq!(advantages.flat_groups, [0, 1]);
+    }
+
+    #[test]
+    fn a_weight_that_leads_out_of_range_names_the_group() {
+        let rewards = vec![vec![0.5, 0.5, 1.0, 0.0]; 2];
+        let names = vec!["one".to_owned(), "two".to_owned()];
+        let weights = vec![f64::MAX; 2];
+        let scores =
+            ObjectiveScores::new(names, weights, rewards, Segments::uniform(2, 2)).unwrap();
+        assert_eq!(
+            decoupled_advantages(&scores, ZScore::new(0, 0.0).unwrap()),
+            Err(RlError::Overflow { what: "advantage", unit: "group", index: 1 })
+        );
+    }
+}

@@ -157,4 +157,14 @@ mod tests {
         let error = ZScore::TRL.advantages(&[0.0, 1.0, f64::NAN], &groups).unwrap_err();
         assert!(matches!(error, RlError::Reward { group: 2, position: 1, .. }), "{error}");
     }
+
+    #[test]
+    fn settings_are_told_and_refused_out_of_range() {
+        let z = ZScore::new(3, 0.25).unwrap();
+        assert_eq!((z.ddof(), z.eps()), (3, 0.25));
+        assert!(ZScore::new(0, 0.0).is_ok());
+        for eps in [-1e-9, f64::NAN, f64::INFINITY] {
+            assert!(ZScore::new(0, eps).is_err(), "{eps}");
+        }
+    }
 }

@@ -85,3 +85,29 @@ impl From<RunningEntropy> for RawRunningEntropy {
         Self { rate: running.rate, value: running.value }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_moves_by_the_rate_and_survives_a_checkpoint() {
+        let mut running = RunningEntropy::new(0.25).unwrap();
+        assert_eq!(running.update(&[]).unwrap(), None);
+        assert_eq!(running.update(&[2.0, 4.0]).unwrap(), Some(3.0));
+        // 3/4 · 3 + 1/4 · 7
+        assert_eq!(running.update(&[7.0]).unwrap(), Some(4.0));
+        assert_eq!(running.update(&[]).unwrap(), Some(4.0));
+        let text = serde_json::to_string(&running).unwrap();
+        assert_eq!(serde_json::from_str::<RunningEntropy>(&text).unwrap(), running);
+        assert_eq!(running.value(), Some(4.0));
+    }
+
+    #[test]
+    fn a_rate_is_above_zero_and_at_most_one() {
+        assert!(RunningEntropy::new(1.0).is_ok());
+        for rate in [0.0, -0.5, 1.5, f64::NAN] {
+            assert!(RunningEntropy::new(rate).is_err(), "{rate}");
+        }
+    }
+}

@@ -88,4 +88,15 @@ mod tests {
         assert_eq!(schedule.guide_len(u64::MAX, 3), 0);
         assert_eq!(PrefixSchedule::new(NonZeroU64::MIN).guide_len(0, 0), 0);
     }
+
+    #[test]
+    fn guides_shrink_level_by_level_and_leave_a_code_unless_told_otherwise() {
+        // floor((1 - t/6) · 3), capped at 2
+        let schedule = PrefixSchedule::new(NonZeroU64::new(6).unwrap());
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5, 6, 9].map(|t| schedule.guide_len(t, 3)),
+            [2, 2, 2, 1, 1, 0, 0, 0]
+        );
+        assert_eq!(schedule.with_cap(PrefixCap::Whole).guide_len(0, 3), 3);
+    }
 }

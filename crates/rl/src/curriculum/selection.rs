@@ -27,3 +27,16 @@ pub fn select_distinct(target: &SemanticId, drawn: &[SemanticId], keep: usize) -
     let others = first.iter().copied().filter(|index| !is_target(index));
     hit.into_iter().chain(others).chain(again).take(keep).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hit_comes_first_then_distinct_rollouts_then_repetitions() {
+        let target = SemanticId::from([9]);
+        let drawn = [[1], [1], [2], [9], [3], [9]].map(SemanticId::from);
+        assert_eq!(select_distinct(&target, &drawn, 9), [3, 0, 2, 4, 1, 5]);
+        assert_eq!(select_distinct(&target, &drawn, 2), [3, 0]);
+    }
+}

@@ -106,3 +106,45 @@ impl VarianceGuidedSampling {
         self.needed() == 0 && self.accepted < self.wanted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_takes_live_groups_until_it_is_full() {
+        let mut sampling = VarianceGuidedSampling::new(2, 9);
+        assert_eq!(sampling.needed(), 2);
+        let (flat, live) = ([1.0, 1.0], [1.0, 0.0]);
+        let pairs = Segments::uniform(2, 2);
+        assert_eq!(sampling.offer(&[flat, live].concat(), &pairs).unwrap(), [1]);
+        assert_eq!((sampling.needed(), sampling.accepted(), sampling.rejected()), (1, 1, 1));
+        assert!(!sampling.is_exhausted());
+        // The second is not wanted any more: counted neither way.
+        assert_eq!(sampling.offer(&[live, live].concat(), &pairs).unwrap(), [0]);
+        assert_eq!((sampling.needed(), sampling.accepted(), sampling.rejected()), (0, 2, 1));
+        assert!(!sampling.is_exhausted());
+    }
+
+    #[test]
+    fn a_step_stops_at_its_bound_with_fewer_live_groups() {
+        let mut sampling = VarianceGuidedSampling::new(2, 3);
+        let pairs = Segments::uniform(2, 2);
+        assert_eq!(sampling.offer(&[0.0, 0.0, 1.0, 0.0], &pairs).unwrap(), [1]);
+        assert_eq!((sampling.needed(), sampling.is_exhausted()), (1, false));
+        assert!(sampling.offer(&[0.0, 0.0], &Segments::uniform(1, 2)).unwrap().is_empty());
+        assert_eq!((sampling.needed(), sampling.is_exhausted()), (0, true));
+    }
+
+    #[test]
+    fn advantages_judge_by_the_groups_they_report_as_flat() {
+        let advantages = Advantages { values: vec![0.0, 0.0, 1.0, -1.0], flat_groups: vec![0] };
+        let mut sampling = VarianceGuidedSampling::new(2, 4);
+        let pairs = Segments::uniform(2, 2);
+        assert_eq!(sampling.offer_advantages(&advantages, &pairs).unwrap(), [1]);
+        assert_eq!((sampling.accepted(), sampling.rejected()), (1, 1));
+        let refused = sampling.offer_advantages(&advantages, &Segments::uniform(1, 2));
+        assert!(matches!(refused, Err(RlError::Length { found: 4, needed: 2, .. })));
+        assert_eq!((sampling.accepted(), sampling.rejected()), (1, 1));
+    }
+}

@@ -151,3 +151,78 @@ impl fmt::Debug for Objectives<'_> {
         f.debug_map().entries(self.terms.iter().map(|term| (&term.name, term.weight))).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sidereal_sid::SemanticId;
+
+    use super::*;
+    use crate::{Accuracy, SidLevel};
+
+    fn objectives() -> Objectives<'static> {
+        let objectives = Objectives::new().with("hit", 2.0, Accuracy).unwrap();
+        objectives.with("prefix", -0.5, SidLevel::default()).unwrap()
+    }
+
+    #[test]
+    fn as_one_reward_objectives_are_their_weighted_sum() {
+        let target = SemanticId::from([1, 2]);
+        let rollouts = [[1, 2], [1, 0], [0, 0]].map(SemanticId::from);
+        let group = Group::new(&target, &rollouts);
+        // 2 · hit - 1/2 · (1 - 2^-ℓ)
+        assert_eq!(objectives().score(&group), [2.0 - 0.375, -0.25, 0.0]);
+        let scores =
+            objectives().score_groups([group, Group::new(&target, &rollouts[..1])]).unwrap();
+        assert_eq!(scores.rewards, [[1.0, 0.0, 0.0, 1.0], [0.75, 0.5, 0.0, 0.75]]);
+        assert_eq!(
+            (scores.weights, scores.names),
+            (vec![2.0, -0.5], vec!["hit".to_owned(), "prefix".to_owned()])
+        );
+        assert_eq!(scores.groups, Segments::from_lens([3, 1]));
+        let logged = crate::score_groups(&objectives(), [group]).unwrap().parts;
+        assert_eq!(
+            logged.iter().map(|part| (part.name.as_str(), part.sum)).collect::<Vec<_>>(),
+            [("hit", 1.0), ("prefix", 1.25)]
+        );
+        assert_eq!(format!("{:?}", objectives()), r#"{"hit": 2.0, "prefix": -0.5}"#);
+    }
+
+    #[test]
+    fn objectives_that_do_not_fit_together_are_refused() {
+        assert!(Objectives::new().with("nan", f64::NAN, Accuracy).is_err());
+        let new = |names: &[&str], weights: &[f64], rewards: Vec<Vec<f64>>| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            ObjectiveScores::new(names, weights.to_vec(), rewards, Segments::uniform(1, 2))
+        };
+        assert!(new(&["a"], &[1.0], vec![vec![0.0, 1.0]]).is_ok());
+        assert!(matches!(
+            new(&[], &[1.0], vec![vec![0.0, 1.0]]),
+            Err(RlError::Length { what: "names", .. })
+        ));
+        assert!(matches!(
+            new(&["a"], &[], vec![vec![0.0, 1.0]]),
+            Err(RlError::Length { what: "weights", .. })
+        ));
+        assert!(matches!(
+            new(&["a"], &[f64::NAN], vec![vec![0.0, 1.0]]),
+            Err(RlError::Setting { .. })
+        ));
+        assert!(matches!(new(&["a"], &[1.0], vec![vec![0.0]]), Err(RlError::Length { .. })));
+        assert!(matches!(
+            new(&["a"], &[1.0], vec![vec![0.0, f64::NAN]]),
+            Err(RlError::Reward { position: 1, .. })
+        ));
+    }
+
+    #[test]
+    fn a_short_answer_of_one_objective_is_refused_not_filled() {
+        let short = |_: &Group<'_>| vec![1.0];
+        let both = objectives().with("short", 1.0, short).unwrap();
+        let target = SemanticId::from([1]);
+        let rollouts = vec![SemanticId::from([1]); 2];
+        let group = Group::new(&target, &rollouts);
+        let expected = RlError::ScoreCount { group: 0, found: 1, needed: 2 };
+        assert_eq!(crate::score_groups(&both, [group]), Err(expected.clone()));
+        assert_eq!(both.score_groups([group]), Err(expected));
+    }
+}

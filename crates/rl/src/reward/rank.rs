@@ -72,4 +72,16 @@ mod tests {
         }
         assert_eq!(RankReward::Normalised.score(&Group::new(&target, &rollouts[..1])), [0.0]);
     }
+
+    #[test]
+    fn the_papers_penalty_is_its_formula_at_any_position() {
+        let target = SemanticId::from([1]);
+        let rollouts = vec![SemanticId::from([2]); 70];
+        let scores = RankReward::Paper.score(&Group::new(&target, &rollouts));
+        for (score, p) in scores.iter().zip(1u8..) {
+            let expected = -1.0 / (f64::from(p) + 1.0).ln();
+            assert!((score - expected).abs() < 1e-15, "position {p}: {score}");
+        }
+        assert_eq!(scores.len(), 70);
+    }
 }

@@ -202,4 +202,44 @@ mod tests {
         let error = crate::score_groups(&TaggedFormat::new(["answer"]), [group]).unwrap_err();
         assert_eq!(error, RlError::ScoreCount { group: 0, found: 0, needed: 1 });
     }
+
+    fn scores(reward: &impl Reward, texts: &[&str]) -> Vec<f64> {
+        let target = SemanticId::from([1]);
+        let rollouts = vec![SemanticId::default(); texts.len()];
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        reward.score(&Group::new(&target, &rollouts).with_texts(&texts))
+    }
+
+    #[test]
+    fn a_function_of_the_text_scores_each_rollouts_own() {
+        let words = TextReward::new(|text: &str| text.split(' ').count() as f64);
+        assert_eq!(scores(&words, &["one", "one two", "one two three"]), [1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn tagged_sections_stand_in_order_once_and_alone() {
+        let format = TaggedFormat::new(["think", "answer"]);
+        let expected = [
+            ("<think>cold</think><answer>x</answer>", 1.0),
+            (" <think></think>\n <answer>x</answer>\n", 1.0),
+            ("<answer>x</answer><think>cold</think>", 0.0),
+            ("<think>cold</think>", 0.0),
+            ("<think>cold</think> so: <answer>x</answer>", 0.0),
+            ("<think>cold</think><answer>x</answer> and more", 0.0),
+            ("<think>cold <think>days</think><answer>x</answer>", 0.0),
+            ("<think>cold </answer>days</think><answer>x</answer>", 0.0),
+            ("<think>cold</think><answer>x", 0.0),
+        ];
+        let texts = expected.map(|(text, _)| text);
+        assert_eq!(scores(&format, &texts), expected.map(|(_, score)| score));
+    }
+
+    #[test]
+    fn the_penalty_falls_linearly_between_its_two_lengths() {
+        let penalty = OverlongPenalty::new(2, 6, str::len).unwrap();
+        let texts = ["", "12", "123", "1234", "123456", "123456789"];
+        assert_eq!(scores(&penalty, &texts), [0.0, 0.0, -0.25, -0.5, -1.0, -1.0]);
+        assert!(OverlongPenalty::new(6, 6, str::len).is_err());
+        assert!(OverlongPenalty::new(7, 6, str::len).is_err());
+    }
 }

@@ -177,3 +177,53 @@ pub(crate) fn check_rollouts(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_tells_what_it_was_given() {
+        let tokens = Segments::from_lens([2, 1]);
+        let (new, old, reference) = ([-1.0, -0.5, -2.0], [-1.0, -0.4, -2.0], [-3.0, -4.0, -5.0]);
+        let batch = RolloutBatch::new(&tokens, &new, &old, &[1.0, -1.0]).unwrap();
+        assert_eq!((batch.num_rollouts(), batch.num_tokens()), (2, 3));
+        assert_eq!((batch.logp(), batch.old_logp()), (&new[..], &old[..]));
+        assert_eq!((batch.tokens(), batch.advantages()), (&tokens, &[1.0, -1.0][..]));
+        assert_eq!(batch.ref_logp(), None);
+        assert_eq!(batch.with_reference(&reference).unwrap().ref_logp(), Some(&reference[..]));
+    }
+
+    #[test]
+    fn what_does_not_fit_the_rollouts_is_refused_by_name() {
+        let tokens = Segments::from_lens([2, 1]);
+        let (logp, advantages) = ([-1.0; 3], [1.0, -1.0]);
+        let new = RolloutBatch::new;
+        let length =
+            |what, found| matches!(what, Err(RlError::Length { found: f, .. }) if f == found);
+        assert!(length(new(&tokens, &logp[..2], &logp, &advantages).map(|_| ()), 2));
+        assert!(length(new(&tokens, &logp, &logp[..1], &advantages).map(|_| ()), 1));
+        assert!(length(new(&tokens, &logp, &logp, &advantages[..1]).map(|_| ()), 1));
+        let infinite = new(&tokens, &logp, &logp, &[1.0, f64::INFINITY]).unwrap_err();
+        assert!(matches!(infinite, RlError::Rollout { what: "advantages", rollout: 1, .. }));
+        let nan = new(&tokens, &logp, &[-1.0, -1.0, f64::NAN], &advantages).unwrap_err();
+        assert!(matches!(nan, RlError::Token { what: "old_logp", rollout: 1, position: 0, .. }));
+        let batch = new(&tokens, &logp, &logp, &advantages).unwrap();
+        assert!(length(batch.with_reference(&logp[..2]).map(|_| ()), 2));
+        assert!(length(batch.with_lengths(&[1]).map(|_| ()), 1));
+        let zero = batch.with_lengths(&[1, 0]).unwrap_err();
+        assert_eq!(zero, RlError::ZeroLength { rollout: 1 });
+    }
+
+    #[test]
+    fn an_entropy_target_is_finite_or_not_there_yet() {
+        let tokens = Segments::uniform(1, 1);
+        let batch = RolloutBatch::new(&tokens, &[-1.0], &[-1.0], &[1.0]).unwrap();
+        assert!(batch.with_entropies(&[0.5], 0.0).is_ok());
+        assert!(batch.with_entropies(&[0.5], f64::NEG_INFINITY).is_ok());
+        for target in [f64::INFINITY, f64::NAN] {
+            assert!(batch.with_entropies(&[0.5], target).is_err(), "{target}");
+        }
+        assert!(batch.with_entropies(&[f64::NAN], 0.0).is_err());
+    }
+}

@@ -56,3 +56,41 @@ pub fn entropy_bonus(
     }
     Ok(EntropyBonus { value, d_entropy })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bonus_weighs_entropies_as_the_objective_weighs_tokens() {
+        let tokens = Segments::from_lens([2, 0, 1]);
+        let step = StepSize::of(&tokens);
+        let bonus =
+            |normalise| entropy_bonus(&[1.0, 3.0, 4.0], &tokens, 0.5, normalise, step).unwrap();
+        let by_rollout = bonus(Normalise::Sequence);
+        // ½ · (2 + 0 + 4) / 3, and 8 / 3 · ½
+        assert!((by_rollout.value - 1.0).abs() < 1e-12);
+        for (found, expected) in by_rollout.d_entropy.iter().zip([1.0, 1.0, 2.0]) {
+            assert!((found - expected / 12.0).abs() < 1e-12, "{by_rollout:?}");
+        }
+        let by_token = bonus(Normalise::Token);
+        assert!((by_token.value - 4.0 / 3.0).abs() < 1e-12);
+        assert!(by_token.d_entropy.iter().all(|slope| (slope - 1.0 / 6.0).abs() < 1e-12));
+    }
+
+    #[test]
+    fn a_bonus_that_cannot_be_computed_is_refused() {
+        let tokens = Segments::from_lens([1, 1]);
+        let step = StepSize::of(&tokens);
+        let of = |entropies: &[f64], coef, step| {
+            entropy_bonus(entropies, &tokens, coef, Normalise::Sequence, step).unwrap_err()
+        };
+        assert!(matches!(of(&[1.0, 1.0], f64::NAN, step), RlError::Setting { .. }));
+        assert!(matches!(of(&[1.0, f64::NAN], 1.0, step), RlError::Token { rollout: 1, .. }));
+        assert!(matches!(of(&[1.0], 1.0, step), RlError::Length { .. }));
+        let small = StepSize { rollouts: 1, tokens: 1 };
+        assert!(matches!(of(&[1.0, 1.0], 1.0, small), RlError::Step { .. }));
+        let huge = of(&[1.0, f64::MAX], f64::MAX, step);
+        assert!(matches!(huge, RlError::Overflow { index: 1, .. }), "{huge}");
+    }
+}

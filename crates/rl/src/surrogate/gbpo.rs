@@ -103,3 +103,41 @@ fn ln_one_minus_exp(x: f64) -> f64 {
         (-x.exp()).ln_1p()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Segments;
+
+    #[test]
+    fn a_bound_that_replaces_the_old_probability_counts_as_clipping() {
+        // π and π_old of each rollout; the bound is π for positives, 1 - π for negatives.
+        let cases = [
+            (0.4, 0.1, 1.0, 1.0, (0, 1)),
+            (0.1, 0.4, 1.0, 0.25, (0, 0)),
+            (0.4, 0.1, -1.0, 0.4 / 0.6, (1, 0)),
+            (0.4, 0.8, -1.0, 0.5, (0, 0)),
+            (0.9, 0.05, -1.0, 9.0, (1, 0)),
+            (0.4, 0.1, 0.0, 1.0, (0, 0)),
+        ];
+        for (new, old, advantage, ratio, clipped) in cases {
+            let tokens = Segments::uniform(1, 1);
+            let (new, old, advantages) = ([f64::ln(new)], [f64::ln(old)], [advantage]);
+            let batch = RolloutBatch::new(&tokens, &new, &old, &advantages).unwrap();
+            let objective = Gbpo.objective(&batch, StepSize::of(&tokens)).unwrap();
+            let seen = objective.diagnostics;
+            assert!((seen.ratio_sum - ratio).abs() < 1e-12, "{new:?} {old:?}: {seen:?}");
+            assert!((objective.value - ratio * advantage).abs() < 1e-12);
+            assert_eq!((seen.clipped_low, seen.clipped_high), clipped, "{new:?} {old:?}");
+        }
+    }
+
+    #[test]
+    fn one_minus_a_probability_keeps_its_digits_at_both_ends() {
+        // 1 - e^-1e-10 = 1e-10 - 5e-21; ln(1 - e^-40) = -e^-40 to first order.
+        assert!((ln_one_minus_exp(-1e-10) - (1e-10f64.ln() - 5e-11)).abs() < 1e-14);
+        assert!((ln_one_minus_exp(-40.0) / -(-40f64).exp() - 1.0).abs() < 1e-14);
+        assert!((ln_one_minus_exp(0.5f64.ln()) - 0.5f64.ln()).abs() < 1e-15);
+        assert!([0.0, 1.0].map(ln_one_minus_exp).iter().all(|ln| ln.is_infinite() && *ln < 0.0));
+    }
+}

@@ -180,3 +180,53 @@ impl Grpo {
         Ok(Objective { value, d_logp, diagnostics: seen })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_are_the_papers() {
+        let four = NonZeroUsize::new(4).unwrap();
+        let dr_grpo = Grpo::dr_grpo(four);
+        assert_eq!((dr_grpo.normalise, dr_grpo.kl), (Normalise::Constant(four), None));
+        assert_eq!((dr_grpo.clip.low(), dr_grpo.clip.high()), (0.2, 0.2));
+        let dapo = Grpo::dapo();
+        assert_eq!((dapo.clip.low(), dapo.clip.high()), (0.2, 0.28));
+        assert_eq!((dapo.normalise, dapo.kl), (Normalise::Token, None));
+        assert_eq!((Clip::GSPO.low(), Clip::GSPO.high()), (3e-4, 4e-4));
+    }
+
+    #[test]
+    fn a_ratio_at_a_bound_is_not_clipped_yet() {
+        let clip = Clip::new(0.5, 0.5).unwrap();
+        // ratio, advantage: gain, slope, clipped below or above
+        for (ratio, advantage, value, slope, clipped) in [
+            (1.5, 2.0, 3.0, 3.0, (false, false)),
+            (1.75, 2.0, 3.0, 0.0, (false, true)),
+            (1.75, -2.0, -3.5, -3.5, (false, false)),
+            (0.5, -2.0, -1.0, -1.0, (false, false)),
+            (0.25, -2.0, -1.0, 0.0, (true, false)),
+            (0.25, 2.0, 0.5, 0.5, (false, false)),
+            (0.25, 0.0, 0.0, 0.0, (false, false)),
+            (f64::INFINITY, 0.0, 0.0, 0.0, (false, false)),
+        ] {
+            let (gain, at) = clip.gain(ratio, advantage);
+            assert_eq!((gain.value, gain.slope), (value, slope), "{ratio} {advantage}");
+            assert_eq!((at.low, at.high), clipped, "{ratio} {advantage}");
+        }
+    }
+
+    #[test]
+    fn clip_bounds_outside_their_range_are_refused() {
+        assert!(Clip::new(1.0, 1e9).is_ok());
+        for (low, high) in
+            [(0.0, 0.2), (1.5, 0.2), (f64::NAN, 0.2), (0.2, 0.0), (0.2, f64::INFINITY)]
+        {
+            assert!(Clip::new(low, high).is_err(), "{low} {high}");
+        }
+        let clip = Clip::new(0.25, 0.5).unwrap();
+        let text = serde_json::to_string(&clip).unwrap();
+        assert_eq!(serde_json::from_str::<Clip>(&text).unwrap(), clip);
+    }
+}

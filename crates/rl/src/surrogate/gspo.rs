@@ -83,3 +83,24 @@ impl Gspo {
         Ok(Objective { value, d_logp, diagnostics: seen })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Segments;
+
+    #[test]
+    fn given_lengths_divide_the_log_ratio_and_the_gradient() {
+        let tokens = Segments::uniform(1, 2);
+        let (new, old) = ([-1.0, -1.0], [-1.1, -1.3]);
+        let batch = RolloutBatch::new(&tokens, &new, &old, &[1.0]).unwrap();
+        let gspo = Gspo { clip: Clip::new(1.0, 9.0).unwrap(), kl: None };
+        // Log-ratios 0.1 and 0.3: over two tokens their mean, over four items half of it.
+        for (batch, length) in [(batch, 2.0), (batch.with_lengths(&[4]).unwrap(), 4.0)] {
+            let objective = gspo.objective(&batch, StepSize::of(&tokens)).unwrap();
+            let ratio = f64::exp(0.4 / length);
+            assert!((objective.value - ratio).abs() < 1e-12);
+            assert!(objective.d_logp.iter().all(|d| (d - ratio / length).abs() < 1e-12));
+        }
+    }
+}

@@ -168,3 +168,31 @@ fn k3(x: f64) -> (f64, f64) {
     let rise = exp_m1(x);
     (rise - x, -rise)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn estimates_of_a_reference_below_the_policy_are_those_by_hand() {
+        // x = ref - new = -½
+        let of = |estimator: KlEstimator| estimator.value_and_derivative(-1.0, -1.5);
+        assert_eq!(of(KlEstimator::K1), (0.5, 1.0));
+        assert_eq!(of(KlEstimator::K2), (0.125, 0.5));
+        let (value, derivative) = of(KlEstimator::K3);
+        let shrink = (-0.5f64).exp();
+        assert!((value - (shrink - 1.0 + 0.5)).abs() < 1e-15);
+        assert!((derivative - (1.0 - shrink)).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_penalty_tells_its_settings_and_is_k3_unless_told_otherwise() {
+        let kl: Kl = serde_json::from_str(r#"{"coef": 0.25}"#).unwrap();
+        assert_eq!((kl.coef(), kl.estimator()), (0.25, KlEstimator::K3));
+        let text = serde_json::to_string(&Kl::new(0.5, KlEstimator::K1).unwrap()).unwrap();
+        assert_eq!(text, r#"{"coef":0.5,"estimator":"k1"}"#);
+        for coef in [0.0, -0.1, f64::NAN, f64::INFINITY] {
+            assert!(Kl::new(coef, KlEstimator::K3).is_err(), "{coef}");
+        }
+    }
+}

@@ -92,3 +92,30 @@ impl AddAssign for StepSize {
         *self = *self + other;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_weigh_by_their_rollout_by_the_step_or_by_a_constant() {
+        let step = StepSize { rollouts: 4, tokens: 10 };
+        let weight = |normalise: Normalise, len| normalise.token_weight(len, step);
+        assert!((weight(Normalise::Sequence, 5) - 0.05).abs() < 1e-15);
+        assert!((weight(Normalise::Sequence, 0) - 0.25).abs() < 1e-15);
+        assert!((weight(Normalise::Token, 5) - 0.1).abs() < 1e-15);
+        let eight = NonZeroUsize::new(8).unwrap();
+        assert!((weight(Normalise::Constant(eight), 5) - 1.0 / 32.0).abs() < 1e-15);
+        assert!((step.rollout_weight() - 0.25).abs() < 1e-15);
+    }
+
+    #[test]
+    fn steps_add_up_and_saturate() {
+        let mut step = StepSize::of(&Segments::from_lens([2, 3]));
+        assert_eq!(step, StepSize { rollouts: 2, tokens: 5 });
+        step += StepSize { rollouts: 1, tokens: 4 };
+        assert_eq!(step, StepSize { rollouts: 3, tokens: 9 });
+        let most = StepSize { rollouts: usize::MAX, tokens: usize::MAX };
+        assert_eq!(step + most, most);
+    }
+}

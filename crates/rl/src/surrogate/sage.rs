@@ -214,4 +214,68 @@ mod tests {
             assert!((found - expected).abs() < 1e-12, "target {target}: {found}");
         }
     }
+
+    /// Value, clipped below, clipped above of a rollout of one token; the entropy lacks nothing.
+    fn seen(sage: Sage, ratio: f64, advantage: f64) -> (f64, usize, usize) {
+        let tokens = Segments::uniform(1, 1);
+        let (new, old, advantages) = ([ratio.ln() - 1.0], [-1.0], [advantage]);
+        let batch = RolloutBatch::new(&tokens, &new, &old, &advantages).unwrap();
+        let batch = batch.with_entropies(&[1.0], 1.0).unwrap();
+        let objective = sage.objective(&batch, StepSize::of(&tokens)).unwrap();
+        let seen = objective.diagnostics;
+        assert!((seen.ratio_sum - ratio).abs() < 1e-12 && seen.units == 1);
+        (objective.value, seen.clipped_low, seen.clipped_high)
+    }
+
+    #[test]
+    fn bounds_act_above_positives_and_below_negatives() {
+        let sage = |reading| Sage::new(reading).with_bounds(0.5, 0.5).unwrap();
+        let algorithm = sage(SageReading::Algorithm1);
+        let coefficient = sage(SageReading::GradientCoefficient);
+        for (sage, ratio, advantage, value, low, high) in [
+            (algorithm, 2.0, 2.0, 3.0, 0, 1),
+            (algorithm, 0.5, 2.0, 1.0, 0, 0),
+            (algorithm, 2.0, -2.0, -4.0, 0, 0),
+            (algorithm, 0.5, -2.0, -2.0, 1, 0),
+            (algorithm, 2.0, 0.0, 0.0, 0, 0),
+            // 1.5 · 2 · (1 + ln 2 - ln 1.5)
+            (coefficient, 2.0, 2.0, 3.0 * (1.0 + (2f64 / 1.5).ln()), 0, 1),
+            (coefficient, 0.5, -2.0, -1.0, 0, 0),
+        ] {
+            let found = seen(sage, ratio, advantage);
+            assert!((found.0 - value).abs() < 1e-12, "{ratio} {advantage}: {found:?}");
+            assert_eq!((found.1, found.2), (low, high), "{ratio} {advantage}");
+        }
+    }
+
+    #[test]
+    fn an_entropy_below_its_target_pulls_negatives_harder() {
+        // λ = 1 + ½ · tanh(1): the coefficient of negatives under the second reading.
+        let sage = Sage::new(SageReading::GradientCoefficient);
+        let lambda = 1.0 + 0.5 * 1f64.tanh();
+        assert!((slope(sage, 0.75, -2.0, 1.0, 2.0) + 1.5 * lambda).abs() < 1e-12);
+        assert!((slope(sage, 0.75, -2.0, 2.0, 1.0) + 1.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_reading_has_the_papers_bounds_unless_told_otherwise() {
+        let sage: Sage = serde_json::from_str(r#"{"reading": "algorithm1"}"#).unwrap();
+        assert_eq!(sage, Sage::new(SageReading::Algorithm1).with_bounds(0.3, 0.5).unwrap());
+        assert_eq!(sage.reading(), SageReading::Algorithm1);
+        let other = Sage::new(SageReading::GradientCoefficient).with_bounds(0.0, 1.0).unwrap();
+        let text = serde_json::to_string(&other).unwrap();
+        assert_eq!(text, r#"{"reading":"gradient_coefficient","boost":0.0,"damping":1.0}"#);
+        for damping in [-0.1, 1.1, f64::NAN] {
+            assert!(Sage::new(SageReading::Algorithm1).with_bounds(0.3, damping).is_err());
+        }
+        assert!(Sage::new(SageReading::Algorithm1).with_bounds(f64::INFINITY, 0.5).is_err());
+    }
+
+    #[test]
+    fn a_batch_without_entropies_is_refused() {
+        let tokens = Segments::uniform(1, 1);
+        let batch = RolloutBatch::new(&tokens, &[-1.0], &[-1.0], &[1.0]).unwrap();
+        let refused = Sage::new(SageReading::Algorithm1).objective(&batch, StepSize::of(&tokens));
+        assert!(matches!(refused, Err(RlError::Missing { what: "entropies", .. })));
+    }
 }
