@@ -41,7 +41,8 @@ fn taught(config: &RlConfig, mode: Mode, reward: StepReward<'_>) -> (f64, f64) {
     let target = shop.ranked(&model, &asked, 5);
     let prompt = Shop::prompt(0, target, mode);
     let before = shop.probabilities(&model, &prompt)[&target];
-    let model = shop.reinforce(model, &[prompt.clone()], config, reward, &mut |_: &Record| {});
+    let model =
+        shop.reinforce(model, std::slice::from_ref(&prompt), config, reward, &mut |_: &Record| {});
     (before, shop.probabilities(&model, &prompt)[&target])
 }
 

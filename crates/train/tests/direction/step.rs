@@ -54,18 +54,18 @@ fn the_entropy_target_of_sage_is_that_of_the_steps_before() {
 #[test]
 fn a_prompt_without_room_for_an_answer_ends_a_run_before_its_first_step() {
     let shop = Shop::new();
-    let mut long = Shop::prompt(1, ItemId(4), Mode::Direct);
-    long.ids = vec![7; 62]; // 64 positions, an answer of up to three codes
+    let mut lengthy = Shop::prompt(1, ItemId(4), Mode::Direct);
+    lengthy.ids = vec![7; 62]; // 64 positions, an answer of up to three codes
     for place in [0, 1] {
         let mut prompts = vec![Shop::prompt(0, ItemId(4), Mode::Direct); 2];
-        prompts[place] = long.clone();
+        prompts[place] = lengthy.clone();
         let mut log = Log::default();
         let reward = SidLevel::default();
         let reward = StepReward::One(&reward);
         let error = shop.try_reinforce(shop.model(3), &prompts, &short(), reward, &mut log);
         let named = matches!(
             &error,
-            Err(TrainError::TooLong { id, found: 62, limit: 61, .. }) if *id == long.id
+            Err(TrainError::TooLong { id, found: 62, limit: 61, .. }) if *id == lengthy.id
         );
         assert!(named, "{error:?}");
         assert!(log.0.is_empty(), "nothing was computed");
