@@ -14,7 +14,7 @@ use clap::Parser;
 use sidereal::corpus::Dataset;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::metrics::SeenItems;
-use sidereal::policy::device;
+use sidereal::policy::{device, share_cores};
 use sidereal::sid::{Catalog, ItemId};
 use sidereal::train::{TrainedStage, Wanted};
 
@@ -54,6 +54,7 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
+    let _shares = share_cores();
     let args = Args::parse();
     let stage = TrainedStage::open(&args.run, args.stage.as_deref(), device(&args.device)?)?;
     let options = ReadOptions::new(stage.recipe().seed);
