@@ -50,7 +50,7 @@ fn a_run_grows_and_refuses_by_name_only_what_its_stages_were_not_trained_with() 
     let dir = TempDir::new().unwrap();
     let dataset = shop::dataset(dir.path());
     let out = dir.path().join("run");
-    let (steps, first) = start(&of_stages(1), &dataset, &out);
+    let (steps, _) = start(&of_stages(1), &dataset, &out);
     assert_eq!(steps.keys().collect::<Vec<_>>(), ["sft"]);
     let weights = || fs::metadata(out.join("sft/model.safetensors")).unwrap().modified().unwrap();
     let trained = weights();
@@ -65,8 +65,6 @@ fn a_run_grows_and_refuses_by_name_only_what_its_stages_were_not_trained_with() 
     let (steps, second) = start(&grown, &dataset, &out);
     assert_eq!(steps.keys().collect::<Vec<_>>(), ["singer"]);
     assert_eq!(weights(), trained);
-    // At other widths the same items lead.
-    assert!(hit_rate(&second, "fine-tuned") >= hit_rate(&first, "SFT"));
     let of_sft = second.report.rows().iter().filter(|row| row.system == "fine-tuned");
     assert!(
         of_sft.clone().all(|row| row.protocol.beam_width.is_none_or(|width| width.get() == 15))
