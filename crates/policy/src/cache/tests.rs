@@ -53,7 +53,7 @@ enum Change {
     Keep(Vec<Index>),
     /// Some prompts stay without their branches.
     Pick(Vec<Index>),
-    /// Prompts that were read apart come before or after these; branches are left behind.
+    /// Prompts that were read apart come before or after these; branches are dropped.
     Stack { texts: Vec<Vec<u32>>, before: bool },
 }
 
