@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use comfy_table::{Table, presets};
+use sidereal::lab::{FinishedRun, RunComparison};
 use sidereal::metrics::{Bootstrap, BootstrapConfig, Metric};
 use sidereal::page::Page;
-use sidereal::train::{FinishedRun, RunComparison};
 
 #[derive(Parser)]
 #[command(about = "Prints and plots several finished runs side by side")]

@@ -13,8 +13,9 @@ use anyhow::Context as _;
 use clap::Parser;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::corpus::synthetic::{Shop, ShopRecord};
+use sidereal::lab::{Pipeline, Reference};
 use sidereal::policy::device;
-use sidereal::train::{Bars, Pipeline, Reference};
+use sidereal::train::Bars;
 
 #[derive(Parser)]
 #[command(about = "Makes a recommender from nothing on the shipped shop")]

@@ -13,10 +13,10 @@ use anyhow::Context as _;
 use clap::Parser;
 use sidereal::corpus::Dataset;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
+use sidereal::lab::{TrainedStage, Wanted};
 use sidereal::metrics::SeenItems;
 use sidereal::policy::{device, share_cores};
 use sidereal::sid::{Catalog, ItemId};
-use sidereal::train::{TrainedStage, Wanted};
 
 #[derive(Parser)]
 #[command(about = "Recommends items by a trained policy")]

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use sidereal::corpus::read::{RowPolicy, minionerec};
+use sidereal::lab::{Pipeline, Published, TeacherConfig};
 use sidereal::policy::device;
-use sidereal::train::{Pipeline, Published, TeacherConfig};
 
 use self::domains::{DomainFiles, read_domains};
 use crate::run::carry_out;

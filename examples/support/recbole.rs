@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
+use sidereal::lab::Pipeline;
 use sidereal::policy::device;
-use sidereal::train::Pipeline;
 
 use self::domains::{DomainFiles, read_domains};
 use crate::run::carry_out;

@@ -1,7 +1,8 @@
 //! How the examples of the published systems carry out a recipe.
 
 use anyhow::Context as _;
-use sidereal::train::{Bars, Pipeline, TensorBoard};
+use sidereal::lab::Pipeline;
+use sidereal::train::{Bars, TensorBoard};
 
 /// Carries out a pipeline, prints its tables and writes `report.html`.
 pub(crate) fn carry_out(title: &str, pipeline: &Pipeline<'_>) -> anyhow::Result<()> {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use sidereal::lab::Recipe;
 use sidereal::policy::{share_cores, tune_allocator};
-use sidereal::train::Recipe;
 
 /// A recipe that comes with an example: its name and its text.
 pub(crate) type Preset = (&'static str, &'static str);

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use sidereal::corpus::{Dataset, Item};
+use sidereal::lab::{PretrainedConfig, Training};
 use sidereal::policy::{PAD, VocabularyExtension, extend_pretrained, read_safetensors};
-use sidereal::train::{PretrainedConfig, Record, Training};
+use sidereal::train::Record;
 
 use crate::worded::{Shop, base};
 

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use sidereal::corpus::SampleId;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
+use sidereal::lab::{Stage, Training};
 use sidereal::policy::{Decoder, TextEncoder};
-use sidereal::train::{Record, RlConfig, Stage, Training};
+use sidereal::train::{Record, RlConfig};
 use tempfile::TempDir;
 
 use crate::pipeline::run;

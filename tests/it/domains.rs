@@ -6,8 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use sidereal::corpus::{Dataset, Item, ItemId, SampleId, User};
+use sidereal::lab::{Outcome, Recipe};
 use sidereal::metrics::{Candidates, Metric};
-use sidereal::train::{Outcome, Ranking, Recipe, Record};
+use sidereal::train::{Ranking, Record};
 
 use crate::pipeline::run;
 use crate::shop::{self, Kill};

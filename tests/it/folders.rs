@@ -9,9 +9,10 @@ use std::path::Path;
 use serde_json::Value;
 use sidereal::baselines::{BaselineError, Recommender};
 use sidereal::corpus::Dataset;
+use sidereal::lab::{LabError, Outcome, Pipeline, Recipe, Reference, Stage, Training};
 use sidereal::metrics::{Metric, Row};
 use sidereal::sid::ItemId;
-use sidereal::train::{Outcome, Pipeline, Recipe, Record, Reference, Stage, TrainError, Training};
+use sidereal::train::Record;
 use tempfile::TempDir;
 
 use crate::pipeline::run;
@@ -214,7 +215,7 @@ fn rankings_of_an_earlier_version_without_an_order_are_refused_by_stage_and_samp
     fs::remove_file(out.join("evaluation.json")).unwrap();
     let errors = [
         run(&recipe, &dataset, &out, &mut |_: &Record| {}).map(drop),
-        sidereal::train::FinishedRun::read(&out).map(drop),
+        sidereal::lab::FinishedRun::read(&out).map(drop),
     ];
     for error in errors.map(|result| result.unwrap_err().to_string()) {
         assert!(error.contains(&format!("stage `sft` to sample {sample} has a score")), "{error}");
@@ -244,7 +245,7 @@ fn another_recommender_of_the_same_name_is_tested_anew() {
     let out = dir.path().join("run");
     let recipe = of_stages(1);
     let device = sidereal::policy::device("cpu").unwrap();
-    let tested = |recommender: &ByIdentity| -> Result<Outcome, TrainError> {
+    let tested = |recommender: &ByIdentity| -> Result<Outcome, LabError> {
         let references = &[Reference { name: "mine", recommender }];
         let (recipe, dataset, out) = (&recipe, &dataset, out.as_path());
         Pipeline { recipe, dataset, published: None, references, out, device }
@@ -288,11 +289,11 @@ fn a_stage_that_returns_its_start_is_marked_wherever_its_row_is_shown() {
     let manifest = out.join("manifest.json");
     let silent = read("manifest.json").replace(r#""best_step": 0,"#, "");
     fs::write(&manifest, silent).unwrap();
-    let finished = sidereal::train::FinishedRun::read(&out).unwrap();
+    let finished = sidereal::lab::FinishedRun::read(&out).unwrap();
     let bootstrap = sidereal::metrics::BootstrapConfig::new(1).try_into().unwrap();
     let metric = "HR@10".parse().unwrap();
     let compared =
-        sidereal::train::RunComparison::new(&[finished], metric, Some("SFT"), &bootstrap).unwrap();
+        sidereal::lab::RunComparison::new(&[finished], metric, Some("SFT"), &bootstrap).unwrap();
     let table = compared.table();
     assert!(table.rows[1][1].ends_with("(= its start)") && table.notes[0].starts_with(sentence));
     assert!(!table.rows[0][1].contains('='));
@@ -310,11 +311,11 @@ fn finished_folders_are_compared_by_the_numbers_of_their_own_tests() {
         (out, outcome)
     });
     let finished: Vec<_> =
-        runs.iter().map(|(out, _)| sidereal::train::FinishedRun::read(out).unwrap()).collect();
+        runs.iter().map(|(out, _)| sidereal::lab::FinishedRun::read(out).unwrap()).collect();
     let bootstrap = sidereal::metrics::BootstrapConfig::new(1).try_into().unwrap();
     let metric = "HR@10".parse().unwrap();
     let found =
-        sidereal::train::RunComparison::new(&finished, metric, Some("SFT"), &bootstrap).unwrap();
+        sidereal::lab::RunComparison::new(&finished, metric, Some("SFT"), &bootstrap).unwrap();
     assert_eq!(found.runs, ["run-1", "run-2"]);
     let mut means = Vec::new();
     for (system, label) in found.systems.iter().zip(["SFT", "SINGER"]) {
@@ -330,6 +331,6 @@ fn finished_folders_are_compared_by_the_numbers_of_their_own_tests() {
     assert!((test.difference - (means[1] - means[0])).abs() < 1e-12 && test.num_users == 60);
 
     fs::remove_file(runs[1].0.join("rankings/singer.json")).unwrap();
-    let error = sidereal::train::FinishedRun::read(&runs[1].0).unwrap_err().to_string();
+    let error = sidereal::lab::FinishedRun::read(&runs[1].0).unwrap_err().to_string();
     assert!(error.contains("rankings/singer.json"), "{error}");
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use sidereal::train::{Pipeline, Recipe, Record, Training};
+use sidereal::lab::{Pipeline, Recipe, Training};
+use sidereal::train::Record;
 
 use crate::pipeline::run;
 use crate::shop;

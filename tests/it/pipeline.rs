@@ -7,12 +7,12 @@ use std::path::Path;
 
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::corpus::{Dataset, HeldOut as _};
+use sidereal::lab::{
+    Explained, LabError, Outcome, Pipeline, Recipe, TrainedStage, Training, Wanted,
+};
 use sidereal::metrics::SeenItems;
 use sidereal::sid::{Catalog, ItemId, SemanticId};
-use sidereal::train::{
-    Explained, JsonLog, Observer, Outcome, Pipeline, Ranking, Recipe, Record, TrainError,
-    TrainedStage, Training, Wanted,
-};
+use sidereal::train::{JsonLog, Observer, Ranking, Record};
 
 use crate::shop::{self, Kill};
 
@@ -21,7 +21,7 @@ pub(crate) fn run(
     dataset: &Dataset,
     out: &Path,
     observer: &mut dyn Observer,
-) -> Result<Outcome, TrainError> {
+) -> Result<Outcome, LabError> {
     let device = sidereal::policy::device("cpu").unwrap();
     Pipeline { recipe, dataset, published: None, references: &[], out, device }.run(observer)
 }
@@ -68,7 +68,7 @@ fn recommends_what_the_test_ranked(run: &Path, dataset: &Dataset, rankings: &[Ra
     assert!(recommender.recommend(&nobody, &wanted).is_err());
     assert!(recommender.recommend(&[[ItemId(4000)]], &wanted).is_err());
     for damaged in ["<a_1><b_", "<a_9999>"] {
-        assert!(matches!(recommender.find(damaged), Err(TrainError::Notation(_))), "{damaged}");
+        assert!(matches!(recommender.find(damaged), Err(LabError::Notation(_))), "{damaged}");
     }
 }
 

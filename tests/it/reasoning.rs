@@ -4,8 +4,9 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use sidereal::lab::{PretrainedConfig, ThoughtResult, Training};
 use sidereal::policy::VocabularyExtension;
-use sidereal::train::{PretrainedConfig, Record, ThoughtResult, Training};
+use sidereal::train::Record;
 
 use crate::shop::Kill;
 use crate::worded::{Shop, base, every_stage_is_tested};

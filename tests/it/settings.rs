@@ -1,9 +1,9 @@
 //! Settings that cannot work, or would do nothing, are refused by name before a run writes anything.
 
+use sidereal::lab::{EvaluateReasoning, Recipe, TeacherConfig, Training};
 use sidereal::rl::{Grpo, Surrogate, ZScore};
 use sidereal::train::{
-    AdvantageConfig, EvaluateReasoning, NamedReward, OptimConfig, Recipe, Record, RewardConfig,
-    RlConfig, SftConfig, TeacherConfig, Thinking, Training,
+    AdvantageConfig, NamedReward, OptimConfig, Record, RewardConfig, RlConfig, SftConfig, Thinking,
 };
 
 use crate::pipeline::run;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sidereal::corpus::Dataset;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
-use sidereal::train::{Observer, Recipe, Record};
+use sidereal::lab::Recipe;
+use sidereal::train::{Observer, Record};
 
 /// The sentence encoder that the project's set-up fetches.
 pub(crate) fn encoder() -> PathBuf {

@@ -11,11 +11,10 @@ use sidereal::corpus::{
     Dataset, HeldOut as _, Item, ItemId, NegativeKind, Negatives, PoolConfig, Pools,
     PromptRegistry, Task, Tasks, Wording, leave_one_out,
 };
+use sidereal::lab::{LabError, Outcome, Pipeline, Recipe, TrainedStage};
 use sidereal::metrics::{Candidates, Metric, Row};
 use sidereal::sid::Catalog;
-use sidereal::train::{
-    Observer, Outcome, Pipeline, Ranking, Recipe, Record, TrainError, TrainedStage,
-};
+use sidereal::train::{Observer, Ranking, Record};
 
 use crate::shop::{self, Kill};
 
@@ -40,7 +39,7 @@ fn run(
     (recipe, dataset): (&Recipe, &Dataset),
     out: &Path,
     observer: &mut dyn Observer,
-) -> Result<Outcome, TrainError> {
+) -> Result<Outcome, LabError> {
     let device = sidereal::policy::device("cpu").unwrap();
     Pipeline { recipe, dataset, published: None, references: &[], out, device }.run(observer)
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use sidereal::corpus::{SampleId, UserId};
-use sidereal::train::{Recipe, Record, RlConfig, Training, UserShare};
+use sidereal::lab::{Recipe, Training, UserShare};
+use sidereal::train::{Record, RlConfig};
 use tempfile::TempDir;
 
 use crate::pipeline::run;

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use sidereal::lab::{Compute, LabError, Pipeline, Recipe, Training};
 use sidereal::policy::LoraConfig;
-use sidereal::train::{
-    Compute, Embeddings, Layers, Pipeline, Recipe, Record, TrainError, TrainableConfig, Training,
-};
+use sidereal::train::{Embeddings, Layers, Record, TrainableConfig};
 use tempfile::TempDir;
 
 use crate::shop::{self, Kill};
 
-fn run(recipe: &Recipe, dir: &Path, out: &str) -> Result<Vec<Record>, TrainError> {
+fn run(recipe: &Recipe, dir: &Path, out: &str) -> Result<Vec<Record>, LabError> {
     let dataset = shop::dataset(dir);
     let (out, device) = (&dir.join(out), sidereal::policy::device("cpu").unwrap());
     let mut records = Vec::new();

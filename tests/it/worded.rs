@@ -8,12 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sidereal::corpus::{Amount, Dataset, Item, Split, leave_one_out};
+use sidereal::lab::{LabError, ModelConfig, Outcome, Pipeline, Published, Recipe, Stage, Training};
 use sidereal::policy::{Decoder, SidTokenizer};
 use sidereal::sid::{Catalog, SemanticId, SidSpec};
-use sidereal::train::{
-    MixtureOrder, ModelConfig, Observer, Outcome, Pipeline, Published, Recipe, Record, Stage,
-    TrainError, Training,
-};
+use sidereal::train::{MixtureOrder, Observer, Record};
 
 use crate::shop;
 
@@ -105,11 +103,7 @@ impl Shop {
         self
     }
 
-    pub(crate) fn run(
-        &self,
-        out: &Path,
-        observer: &mut dyn Observer,
-    ) -> Result<Outcome, TrainError> {
+    pub(crate) fn run(&self, out: &Path, observer: &mut dyn Observer) -> Result<Outcome, LabError> {
         let Self { dataset, catalog, split, recipe } = self;
         let published = Some(Published { catalog, split });
         let device = sidereal::policy::device("cpu").unwrap();

@@ -10,7 +10,7 @@ use crate::workspace::cargo;
 
 /// Every crate with the crates of ours that it may depend on, lowest first. Optional, build and
 /// development dependencies count.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("sidereal-files", &[]),
     ("sidereal-sid", &["sidereal-files"]),
     ("sidereal-device", &[]),
@@ -26,6 +26,17 @@ const ALLOWED: [(&str, &[&str]); 13] = [
         &[
             "sidereal-files",
             "sidereal-sid",
+            "sidereal-metrics",
+            "sidereal-corpus",
+            "sidereal-rl",
+            "sidereal-policy",
+        ],
+    ),
+    (
+        "sidereal-lab",
+        &[
+            "sidereal-files",
+            "sidereal-sid",
             "sidereal-page",
             "sidereal-metrics",
             "sidereal-quantizer",
@@ -33,6 +44,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "sidereal-rl",
             "sidereal-policy",
             "sidereal-baselines",
+            "sidereal-train",
         ],
     ),
     (
@@ -49,6 +61,7 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "sidereal-policy",
             "sidereal-baselines",
             "sidereal-train",
+            "sidereal-lab",
         ],
     ),
     ("xtask", &[]),

@@ -26,11 +26,24 @@ pub enum FileError {
         /// The folder.
         path: PathBuf,
     },
+    /// A file of JSON that does not hold what it should, or a value that JSON cannot hold.
+    #[error("`{}` is not valid", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        #[source]
+        source: serde_json::Error,
+    },
 }
 
 impl FileError {
     pub(crate) fn io(path: &Path) -> impl Fn(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn json(path: &Path) -> impl Fn(serde_json::Error) -> Self {
+        move |source| Self::Json { path: path.to_owned(), source }
     }
 
     /// The file or folder, and what the system says of it, for a crate whose own error has both.
@@ -42,6 +55,7 @@ impl FileError {
                 let text = "it is in use by another process";
                 (path, io::Error::new(io::ErrorKind::WouldBlock, text))
             }
+            Self::Json { path, source } => (path, source.into()),
         }
     }
 }

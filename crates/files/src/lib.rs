@@ -19,14 +19,17 @@
 //! |---|---|
 //! | `whole` | [`write_whole`], [`write_whole_by`], [`move_folder`] |
 //! | `hash` | [`hash_file`] |
+//! | `json` | [`write_json`], [`write_json_line`], [`read_json`], [`hash_json`] |
 //! | `lock` | [`FolderLock`] |
 
 mod error;
 mod hash;
+mod json;
 mod lock;
 mod whole;
 
 pub use error::FileError;
 pub use hash::hash_file;
+pub use json::{hash_json, read_json, write_json, write_json_line};
 pub use lock::FolderLock;
 pub use whole::{move_folder, write_whole, write_whole_by};

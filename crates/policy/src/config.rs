@@ -121,6 +121,27 @@ struct Plain {
 }
 
 impl DecoderConfig {
+    /// A Qwen3 decoder of two layers of width 16 that reads up to 64 tokens: small enough for a test.
+    #[must_use]
+    pub const fn tiny(vocab_size: usize) -> Self {
+        Self {
+            architecture: Architecture::Qwen3,
+            vocab_size,
+            hidden_size: 16,
+            intermediate_size: 24,
+            num_hidden_layers: 2,
+            num_attention_heads: 4,
+            num_key_value_heads: 2,
+            head_dim: 8,
+            max_position_embeddings: 64,
+            rms_norm_eps: 1e-6,
+            rope_theta: 10_000.0,
+            rope_scaling: None,
+            attention_bias: false,
+            tie_word_embeddings: true,
+        }
+    }
+
     /// Reads the `config.json` of a checkpoint directory.
     ///
     /// # Errors

@@ -23,12 +23,14 @@
 //! | [`device`] | CPU or CUDA by name |
 //! | [`policy`] | language models, constrained decoding |
 //! | [`baselines`] | recommenders to compare with |
-//! | [`train`] | training loops, evaluation, whole pipelines |
+//! | [`train`] | training loops, checkpoints, ranking |
+//! | [`lab`] | recipes, whole runs, evaluation, reports |
 
 pub use sidereal_baselines as baselines;
 pub use sidereal_corpus as corpus;
 pub use sidereal_device as device;
 pub use sidereal_files as files;
+pub use sidereal_lab as lab;
 pub use sidereal_metrics as metrics;
 pub use sidereal_page as page;
 pub use sidereal_policy as policy;

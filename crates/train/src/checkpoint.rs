@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
-use sidereal_files::{FolderLock, move_folder};
+use sidereal_files::{FolderLock, move_folder, read_json, write_json};
 use sidereal_policy::{PolicyError, Weights, read_safetensors, write_safetensors};
 use tch::Tensor;
 
 use crate::TrainError;
-use crate::files::{io, read_json, write_json};
+use crate::error::io;
 
 /// What a checkpoint belongs to, by name: hashes of catalogue, prompts, tokenizer, data, settings.
 ///
@@ -137,13 +137,19 @@ impl Checkpoints {
     }
 
     /// What the newest checkpoint has for a part of its binding; `None` without one.
-    pub(crate) fn bound_to(&self, part: &str) -> Result<Option<String>, TrainError> {
+    ///
+    /// # Errors
+    /// Those of files, by name.
+    pub fn bound_to(&self, part: &str) -> Result<Option<String>, TrainError> {
         let head = self.head::<IgnoredAny>()?;
         Ok(head.and_then(|head| head.binding.get(part).cloned()))
     }
 
     /// The step whose weights are the best of the newest checkpoint, where its state counts them so.
-    pub(crate) fn best_step(&self) -> Result<Option<usize>, TrainError> {
+    ///
+    /// # Errors
+    /// Those of files, by name.
+    pub fn best_step(&self) -> Result<Option<usize>, TrainError> {
         #[derive(Deserialize)]
         struct Best {
             #[serde(default)]
@@ -155,7 +161,7 @@ impl Checkpoints {
     /// The newest checkpoint without its tensors.
     fn head<S: DeserializeOwned>(&self) -> Result<Option<Head<S>>, TrainError> {
         let Some(path) = self.newest()? else { return Ok(None) };
-        read_json(&path.join(HEAD)).map(Some)
+        Ok(Some(read_json(&path.join(HEAD))?))
     }
 
     /// Removes all checkpoints: the stage is done and its result stands elsewhere.

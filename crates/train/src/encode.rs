@@ -81,8 +81,11 @@ impl Prompt {
     }
 }
 
-/// The codes behind `guide` as tokens that are scored.
-pub(crate) fn scored_codes(
+/// The codes after `guide` as tokens that are scored.
+///
+/// # Errors
+/// [`PolicyError`] for codes that are no path of the trie.
+pub fn scored_codes(
     trie: &Trie,
     guide: &[u32],
     codes: &[u32],

@@ -3,15 +3,12 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use sidereal_baselines::{BaselineError, PpmiError};
 use sidereal_corpus::{CorpusError, SampleId, Task};
 use sidereal_files::FileError;
 use sidereal_metrics::MetricError;
-use sidereal_page::PageError;
 use sidereal_policy::PolicyError;
-use sidereal_quantizer::QuantizerError;
 use sidereal_rl::RlError;
-use sidereal_sid::{CatalogError, ItemId, NotationError};
+use sidereal_sid::{ItemId, NotationError};
 
 use crate::checkpoint::Checkpoints;
 
@@ -46,45 +43,9 @@ pub enum TrainError {
         #[source]
         source: serde_json::Error,
     },
-    /// A configuration file that is not what it should be.
-    #[error("configuration `{}` is not valid", path.display())]
-    Toml {
-        path: PathBuf,
-        #[source]
-        source: Box<toml::de::Error>,
-    },
-    /// A configuration that cannot be written.
-    #[error("configuration cannot be written")]
-    TomlOut(#[from] toml::ser::Error),
     /// A setting outside its range.
     #[error("configuration: `{field}` is {found}, needed {needed}")]
     Setting { field: String, found: String, needed: &'static str },
-    /// A stage that the recipe does not have.
-    #[error("the recipe has no stage `{name}`; it has {found}")]
-    UnknownStage { name: String, found: String },
-    /// A stage of a domain that the data do not have.
-    #[error("stage `{stage}` learns from domain `{name}`; the data have {found}")]
-    UnknownDomain { stage: String, name: String, found: String },
-    /// A stage of domains or users of whom there is nothing to learn from or to validate on.
-    #[error("stage `{stage}`: {part} has no {set} samples")]
-    NothingInScope { stage: String, part: String, set: &'static str },
-    /// The run's folder holds a run with other settings.
-    #[error("`{}` holds a run with another `{part}`: choose another folder or delete it", path.display())]
-    OtherRun { path: PathBuf, part: String },
-    /// A stage of the run's folder was trained with another setting.
-    #[error(
-        "`{}` was trained with another `{part}`: give the run another folder or the stage another name, or \
-         delete this folder to have the stage trained anew",
-        path.display()
-    )]
-    OtherSetting { path: PathBuf, part: String },
-    /// Rankings without an order.
-    #[error(
-        "an answer of stage `{stage}` to sample {id} has a score that is not a number: delete the stage's \
-         file in `rankings` or `thoughts` to have it answer again, or, where its weights are damaged, \
-         its folder to have it trained anew"
-    )]
-    Scores { stage: String, id: SampleId },
     /// A checkpoint that was written for something else.
     #[error("checkpoint `{}` belongs to another {part}: found {found}, needed {needed}", path.display())]
     Binding { path: PathBuf, part: String, found: String, needed: String },
@@ -100,9 +61,6 @@ pub enum TrainError {
     /// An item without a Semantic ID.
     #[error("item {item} has no semantic id in the catalogue")]
     UnknownItem { item: ItemId },
-    /// A Semantic ID that no item has.
-    #[error("no item has the semantic id {sid}")]
-    UnknownSid { sid: String },
     /// A completion that the tokenizer does not split into the target's codes.
     #[error("sample {id}: the tokenizer does not read its semantic id as one token per code")]
     Codes { id: SampleId },
@@ -120,9 +78,6 @@ pub enum TrainError {
     /// A prompt to judge answers to, without an item that is the right answer.
     #[error("sample {id} has no target item")]
     NoTarget { id: SampleId },
-    /// A system that ranks other candidates in another of several runs.
-    #[error("`{system}` ranks other candidates in run `{run}` than in the first run that has it")]
-    Pools { system: String, run: String },
     /// A loss or gradient that is not a finite number, or a divergence or entropy outside its bounds.
     #[error("{stage} diverged at step {step}: {what} is {found}; {}; samples {samples}", last(checkpoint.as_deref()))]
     Diverged {
@@ -146,12 +101,6 @@ pub enum TrainError {
     /// A mixture of tasks.
     #[error(transparent)]
     Mix(#[from] sidereal_corpus::MixError),
-    /// The quantiser.
-    #[error(transparent)]
-    Quantizer(#[from] QuantizerError),
-    /// The catalogue.
-    #[error(transparent)]
-    Catalog(#[from] CatalogError),
     /// A Semantic ID.
     #[error(transparent)]
     Notation(#[from] NotationError),
@@ -164,15 +113,6 @@ pub enum TrainError {
     /// A metric.
     #[error(transparent)]
     Metric(#[from] MetricError),
-    /// A baseline.
-    #[error(transparent)]
-    Baseline(#[from] BaselineError),
-    /// Collaborative item vectors.
-    #[error(transparent)]
-    Ppmi(#[from] PpmiError),
-    /// The report.
-    #[error(transparent)]
-    Page(#[from] PageError),
     /// libtorch refused an operation.
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),
@@ -203,4 +143,10 @@ fn last(checkpoint: Option<&Path>) -> String {
         Some(path) => format!("the last checkpoint is `{}`", path.display()),
         None => "there is no checkpoint before it".to_owned(),
     }
+}
+
+/// The error of a path.
+pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
+    let path = path.to_owned();
+    move |source| TrainError::Io { path, source }
 }

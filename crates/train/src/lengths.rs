@@ -6,7 +6,10 @@ use crate::TrainError;
 
 /// Accepts samples of some `(identity, tokens, limit)` that are all within their limits; the error
 /// names the one that is furthest beyond its own, and how many are beyond theirs.
-pub(crate) fn check_lengths(
+///
+/// # Errors
+/// [`TrainError::TooLong`].
+pub fn check_lengths(
     job: &str,
     samples: impl Iterator<Item = (SampleId, usize, usize)>,
 ) -> Result<(), TrainError> {

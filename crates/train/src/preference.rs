@@ -19,11 +19,11 @@ use self::answers::AnswerLogp;
 use crate::TrainError;
 use crate::checkpoint::Checkpoints;
 use crate::encode::Prompt;
-use crate::evaluate::Validation;
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
 use crate::trainer::{Method, Trainer};
+use crate::validation::Validation;
 
 /// A prompt with an answer to prefer and others to prefer it to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use sidereal_policy::{
 
 use crate::TrainError;
 use crate::encode::Prompt;
-use crate::evaluate::Ranking;
+use crate::ranking::Ranking;
 use crate::setting::check_counts;
 
 /// How chains of thought, and the answers behind them, are drawn.
@@ -39,7 +39,7 @@ impl Thinking {
     ///
     /// # Errors
     /// [`TrainError::Setting`].
-    pub(crate) fn check(&self, table: &str) -> Result<(), TrainError> {
+    pub fn check(&self, table: &str) -> Result<(), TrainError> {
         check_counts(&[(&format!("{table}.budget"), self.budget)])
     }
 }

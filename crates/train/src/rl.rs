@@ -29,12 +29,12 @@ use self::update::{LearnedGroup, Seen};
 use crate::TrainError;
 use crate::checkpoint::{Checkpoints, copy_into, prefixed, without_prefix};
 use crate::encode::{Mode, Prompt};
-use crate::evaluate::Validation;
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
 use crate::slate::SlateAnswers;
 use crate::trainer::{Method, Trainer};
+use crate::validation::Validation;
 
 /// Prefix of a synced reference's weights in a checkpoint.
 const REFERENCE: &str = "reference.";

@@ -3,45 +3,35 @@
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream of random numbers decides. Streams of different purposes are independent, so that one
-/// choice never follows from another.
+/// What a stream of random numbers decides in this crate. Streams of different purposes are
+/// independent, so that one choice never follows from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Which users are validated on.
-    Validation = 1,
-    /// Which users a stage has a share of.
-    UserShare = 2,
-    /// Which events, and which titles, reinforcement asks about.
-    Prompts = 3,
-    /// Which events become preference pairs.
-    Pairs = 4,
-    /// Variations of histories.
-    Variation = 5,
     /// The order of supervised batches.
     Batches = 6,
     /// Which alignment sequences take their turn when.
     Alignment = 7,
-    /// Which of several rarest items count as cold.
-    ColdItems = 8,
-    /// Which users are asked to choose out of a pool.
-    Pools = 9,
-    /// Which users are asked to reason in a test.
-    Reasoning = 10,
-    /// Which users a report shows.
-    Showcase = 11,
 }
 
-/// The random numbers of a purpose; `round` tells apart what is drawn anew, such as epochs.
-pub(crate) fn stream(seed: u64, purpose: Purpose, round: u64) -> ChaCha8Rng {
+/// The random numbers of a purpose, which is any number of the caller's; this crate uses 6 and 7 itself.
+/// `round` tells apart what is drawn anew, such as epochs.
+#[must_use]
+pub fn stream(seed: u64, purpose: u64, round: u64) -> ChaCha8Rng {
     let mut bytes = [0; 32];
-    for (slot, part) in bytes.chunks_exact_mut(8).zip([seed, purpose as u64, round]) {
+    for (slot, part) in bytes.chunks_exact_mut(8).zip([seed, purpose, round]) {
         slot.copy_from_slice(&part.to_le_bytes());
     }
     ChaCha8Rng::from_seed(bytes)
 }
 
+/// The random numbers of one of this crate's purposes.
+pub(crate) fn stream_of(seed: u64, purpose: Purpose, round: u64) -> ChaCha8Rng {
+    stream(seed, purpose as u64, round)
+}
+
 /// A seed for libtorch's generator, and for a step's draws, that depends on run and step alone.
-pub(crate) fn step_seed(seed: u64, step: usize) -> i64 {
+#[must_use]
+pub fn step_seed(seed: u64, step: usize) -> i64 {
     let mixed = (seed ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     i64::from_le_bytes(mixed.wrapping_add(step as u64).to_le_bytes())
 }
@@ -54,7 +44,7 @@ mod tests {
 
     #[test]
     fn seeds_purposes_and_rounds_have_streams_of_their_own() {
-        let first = |seed, purpose, round| stream(seed, purpose, round).next_u64();
+        let first = |seed, purpose, round| stream_of(seed, purpose, round).next_u64();
         let one = first(1, Purpose::Batches, 0);
         assert_eq!(one, first(1, Purpose::Batches, 0));
         for other in [

@@ -7,9 +7,10 @@ use sidereal_policy::{
 };
 
 use crate::TrainError;
+use crate::batching::{check_room, in_batches};
 use crate::encode::Prompt;
-use crate::evaluate::{Ranking, check_room, in_batches};
 use crate::observe::Observer;
+use crate::ranking::Ranking;
 
 /// What slates are made of.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +82,11 @@ impl SlateAnswers<'_> {
 
     /// One slate for each prompt, every token the most probable of the legal ones; the order of
     /// `prompts` is kept.
-    pub(crate) fn rank(
+    ///
+    /// # Errors
+    /// [`TrainError::TooLong`] for a prompt that leaves no room for a slate;
+    /// [`TrainError::NoSamples`] without prompts; those of the sampler.
+    pub fn rank(
         &self,
         model: &dyn LanguageModel,
         prompts: &[Prompt],

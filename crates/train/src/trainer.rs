@@ -148,7 +148,7 @@ impl Trainer<'_> {
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    use sidereal_policy::Constraint;
+    use sidereal_policy::{Constraint, DecoderConfig};
     use sidereal_sid::{Catalog, SemanticId, SidSpec};
     use tch::{Device, Kind};
 
@@ -215,10 +215,7 @@ mod tests {
         let sids = (0..4u16).map(|item| SemanticId::from([item])).collect();
         let catalog = Catalog::new(SidSpec::new(vec![4], 0).unwrap(), sids).unwrap();
         let constraint = Constraint::from_ids(&catalog, (0..4).collect(), Device::Cpu).unwrap();
-        let shape = "hidden_size = 8\nintermediate_size = 8\nlayers = 1\nheads = 1\n\
-                     key_value_heads = 1\nhead_dim = 8\npositions = 16";
-        let shape: crate::ModelConfig = toml::from_str(shape).unwrap();
-        let model = Decoder::random(shape.qwen3(6), 1, Device::Cpu).unwrap();
+        let model = Decoder::random(DecoderConfig::tiny(6), 1, Device::Cpu).unwrap();
         let all = TrainableConfig::default();
         let learner = Learner::new(model, &all, &OptimConfig::default(), &constraint, 1)?;
         let trainer = Trainer {

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sidereal_policy::{
-    Architecture, Constraint, Decoder, DecoderConfig, Scoring, SidTokenizer, Target, TokenBatch,
-    code_targets, target_logp,
+    Constraint, Decoder, DecoderConfig, Scoring, SidTokenizer, Target, TokenBatch, code_targets,
+    target_logp,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec, Trie};
 use sidereal_train::{Sequence, fold};
@@ -34,22 +34,7 @@ fn folding_changes_neither_log_probabilities_nor_gradients() {
     let trie = Trie::from_catalog(&catalog);
     let tokenizer = SidTokenizer::train(["next: a b"].iter(), 260, &spec).unwrap();
     let constraint = Constraint::new(&catalog, &tokenizer, Device::Cpu).unwrap();
-    let config = DecoderConfig {
-        architecture: Architecture::Qwen3,
-        vocab_size: tokenizer.vocab_size(),
-        hidden_size: 8,
-        intermediate_size: 12,
-        num_hidden_layers: 2,
-        num_attention_heads: 2,
-        num_key_value_heads: 1,
-        head_dim: 4,
-        max_position_embeddings: 64,
-        rms_norm_eps: 1e-6,
-        rope_theta: 10_000.0,
-        rope_scaling: None,
-        attention_bias: false,
-        tie_word_embeddings: true,
-    };
+    let config = DecoderConfig::tiny(tokenizer.vocab_size());
     let model = Decoder::random(config, 3, Device::Cpu).unwrap().require_grad(true);
 
     // Two histories; each prefix predicts the next item.

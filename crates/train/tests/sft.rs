@@ -1,9 +1,7 @@
 //! Supervised fine-tuning: what must not change its result, and what it must not change.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use sidereal_policy::{
-    Architecture, Constraint, Decoder, DecoderConfig, LoraConfig, SidTokenizer, Target,
-};
+use sidereal_policy::{Constraint, Decoder, DecoderConfig, LoraConfig, SidTokenizer, Target};
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
     Binding, Checkpoints, Embeddings, Histories, Keep, Layers, Observer, OptimConfig, Record,
@@ -27,22 +25,7 @@ impl Shop {
     }
 
     fn model(&self) -> Decoder {
-        let config = DecoderConfig {
-            architecture: Architecture::Qwen3,
-            vocab_size: self.vocab_size,
-            hidden_size: 8,
-            intermediate_size: 12,
-            num_hidden_layers: 2,
-            num_attention_heads: 2,
-            num_key_value_heads: 1,
-            head_dim: 4,
-            max_position_embeddings: 64,
-            rms_norm_eps: 1e-6,
-            rope_theta: 10_000.0,
-            rope_scaling: None,
-            attention_bias: false,
-            tie_word_embeddings: true,
-        };
+        let config = DecoderConfig::tiny(self.vocab_size);
         Decoder::random(config, 3, Device::Cpu).unwrap()
     }
 

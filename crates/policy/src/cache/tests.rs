@@ -8,27 +8,13 @@ use tch::{Device, Tensor};
 use super::{KvCache, TokenBatch};
 use crate::models::language_model::LanguageModel as _;
 use crate::weights::to_i64;
-use crate::{Architecture, Decoder, DecoderConfig};
+use crate::{Decoder, DecoderConfig};
 
 const VOCABULARY: u32 = 40;
 
 fn model() -> Decoder {
-    let config = DecoderConfig {
-        architecture: Architecture::Qwen3,
-        vocab_size: VOCABULARY as usize,
-        hidden_size: 16,
-        intermediate_size: 24,
-        num_hidden_layers: 2,
-        num_attention_heads: 4,
-        num_key_value_heads: 2,
-        head_dim: 8,
-        max_position_embeddings: 256,
-        rms_norm_eps: 1e-6,
-        rope_theta: 10_000.0,
-        rope_scaling: None,
-        attention_bias: false,
-        tie_word_embeddings: true,
-    };
+    let config =
+        DecoderConfig { max_position_embeddings: 256, ..DecoderConfig::tiny(VOCABULARY as usize) };
     let model = Decoder::random(config, 3, Device::Cpu).unwrap();
     let _guard = tch::no_grad_guard();
     for weight in model.weights().values().filter(|weight| weight.dim() > 1) {

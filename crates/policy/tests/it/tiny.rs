@@ -1,6 +1,6 @@
 //! Policies small enough to compute everything by hand.
 
-use sidereal_policy::{Architecture, Constraint, Decoder, DecoderConfig, SidTokenizer, TokenBatch};
+use sidereal_policy::{Constraint, Decoder, DecoderConfig, SidTokenizer, TokenBatch};
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use tch::{Device, Tensor};
 
@@ -9,20 +9,9 @@ pub(crate) const PAD: u32 = 0;
 /// Two layers, width 16, four query heads on `kv_heads` key heads.
 pub(crate) fn config(vocab_size: usize, kv_heads: usize, tied: bool) -> DecoderConfig {
     DecoderConfig {
-        architecture: Architecture::Qwen3,
-        vocab_size,
-        hidden_size: 16,
-        intermediate_size: 24,
-        num_hidden_layers: 2,
-        num_attention_heads: 4,
         num_key_value_heads: kv_heads,
-        head_dim: 8,
-        max_position_embeddings: 64,
-        rms_norm_eps: 1e-6,
-        rope_theta: 10_000.0,
-        rope_scaling: None,
-        attention_bias: false,
         tie_word_embeddings: tied,
+        ..DecoderConfig::tiny(vocab_size)
     }
 }
 

@@ -8,7 +8,7 @@ use sidereal_files::write_whole;
 
 use super::{Observer, Record};
 use crate::TrainError;
-use crate::files::io;
+use crate::error::io;
 
 /// Records as JSON lines, without times: two runs with one seed write the same bytes, and a run
 /// that was killed and resumed those of an unbroken one.

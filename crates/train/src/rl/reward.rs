@@ -119,7 +119,10 @@ impl RewardConfig {
 
     /// Accepts objectives that there are, with weights that are numbers, and advantages that can be
     /// formed of the reward.
-    pub(crate) fn check(&self, advantage: &AdvantageConfig) -> Result<(), TrainError> {
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] names the field.
+    pub fn check(&self, advantage: &AdvantageConfig) -> Result<(), TrainError> {
         let refuse = |field: &str, found: String, needed| {
             Err(TrainError::Setting { field: field.to_owned(), found, needed })
         };
@@ -141,7 +144,8 @@ impl RewardConfig {
 
     /// The reward, or the first of several objectives, that does not judge slates (`slates`), or
     /// that judges nothing else (not `slates`).
-    pub(crate) fn unfit(&self, slates: bool) -> Option<&Self> {
+    #[must_use]
+    pub fn unfit(&self, slates: bool) -> Option<&Self> {
         match self {
             Self::Objectives(all) => all.iter().find_map(|one| one.reward.unfit(slates)),
             Self::SlateNdcg | Self::SlateEntropy => (!slates).then_some(self),

@@ -4,7 +4,7 @@ use rand::seq::SliceRandom as _;
 
 use crate::TrainError;
 use crate::fold::Sequence;
-use crate::seed::{Purpose, stream};
+use crate::seed::{Purpose, stream_of};
 
 /// Batches whose rows are sorted by length together: little padding, yet random company.
 const POOL: usize = 32;
@@ -78,7 +78,7 @@ impl Histories<'_> {
     fn sequences(&self, epoch: usize) -> Result<Vec<Sequence>, TrainError> {
         let mut rows = (self.next_item)(epoch)?;
         let mut turns: Vec<&Sequence> = self.alignment.iter().collect();
-        turns.shuffle(&mut stream(self.seed, Purpose::Alignment, 0));
+        turns.shuffle(&mut stream_of(self.seed, Purpose::Alignment, 0));
         let share = (self.alignment_share.clamp(0.0, 1.0) * turns.len() as f64).round();
         #[allow(
             clippy::cast_possible_truncation,
@@ -92,7 +92,7 @@ impl Histories<'_> {
 
     /// The batches of an epoch: rows of similar length together, batches in random order.
     fn plan(&self, rows: &[Sequence], epoch: usize) -> Vec<Vec<usize>> {
-        let mut rng = stream(self.seed, Purpose::Batches, epoch as u64);
+        let mut rng = stream_of(self.seed, Purpose::Batches, epoch as u64);
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.shuffle(&mut rng);
         let batch = self.batch_size.max(1);

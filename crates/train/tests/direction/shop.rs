@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sidereal_corpus::{ItemId, SampleId, UserId};
 use sidereal_policy::{
-    Architecture, BeamSearch, Constraint, Decoder, DecoderConfig, ReasoningMarkers, SamplingConfig,
-    Scoring, SidTokenizer, TokenBatch,
+    BeamSearch, Constraint, Decoder, DecoderConfig, ReasoningMarkers, SamplingConfig, Scoring,
+    SidTokenizer, TokenBatch,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
@@ -65,22 +65,7 @@ impl Shop {
 
     /// The same with matrices `scale` times as large as new ones.
     pub(crate) fn model_of_scale(&self, seed: i64, scale: f64) -> Decoder {
-        let config = DecoderConfig {
-            architecture: Architecture::Qwen3,
-            vocab_size: self.tokenizer.vocab_size(),
-            hidden_size: 16,
-            intermediate_size: 24,
-            num_hidden_layers: 2,
-            num_attention_heads: 4,
-            num_key_value_heads: 2,
-            head_dim: 8,
-            max_position_embeddings: 64,
-            rms_norm_eps: 1e-6,
-            rope_theta: 10_000.0,
-            rope_scaling: None,
-            attention_bias: false,
-            tie_word_embeddings: true,
-        };
+        let config = DecoderConfig::tiny(self.tokenizer.vocab_size());
         let model = Decoder::random(config, seed, Device::Cpu).unwrap();
         let _guard = tch::no_grad_guard();
         for weight in model.weights().values().filter(|weight| weight.dim() > 1) {

@@ -1,0 +1,423 @@
+//! Several finished runs side by side: seeds of one recipe, or different recipes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use sidereal_corpus::SampleId;
+use sidereal_metrics::{Bootstrap, Metric, MetricError, PairedTest, RankingRun};
+use sidereal_page::{Bar, BarPlot, BarSeries, Block, Table};
+
+use crate::LabError;
+use crate::evaluation::{
+    AT_START, WHY_AT_START, check_scores, rankings_file, thinking, thoughts_file,
+};
+use crate::recipe::pool::is_over_pool;
+use crate::run::returned_their_start;
+use crate::{Recipe, ThoughtResult};
+use sidereal_files::read_json;
+use sidereal_train::Ranking;
+
+/// The test rankings of a finished run; item level, seen items kept.
+#[derive(Debug, Clone)]
+pub struct FinishedRun {
+    /// Name of its folder.
+    pub name: String,
+    /// In the recipe's order, what a stage answered at once before what it answered by thinking.
+    systems: Vec<System>,
+}
+
+/// Placements of one system of a run.
+#[derive(Debug, Clone)]
+struct System {
+    label: String,
+    placements: RankingRun<SampleId>,
+    /// Whether these are some of the test's users, drawn by the run's seed: those that were thought
+    /// about, or asked with a pool.
+    is_part: bool,
+    /// Candidates of the pools that were ranked; `None` for all items.
+    pool: Option<usize>,
+    /// Whether it is the policy that its stage started from.
+    at_start: bool,
+}
+
+/// One system over all runs that have it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ComparedSystem {
+    /// Label of the stage.
+    pub label: String,
+    /// Whether its users are those that were thought about, or asked with a pool: in each run its own.
+    pub is_part: bool,
+    /// Mean over the system's users in each run; `None` where the run lacks the system.
+    pub runs: Vec<Option<f64>>,
+    /// Whether the stage returned the policy that it started from, no step having been better on
+    /// validation; by run.
+    pub at_start: Vec<bool>,
+    /// Mean over the runs that have it.
+    pub mean: f64,
+    /// This system minus the one compared with, over the runs that have both: each user's values
+    /// are averaged over these runs first, so that the interval is over users. Where one of the two
+    /// thinks, or both choose out of pools, the users are those that were asked so, in each run its own. `None` where one
+    /// ranks pools and the other all items, or pools of another size.
+    pub difference: Option<PairedTest>,
+}
+
+/// One metric of all systems of several runs.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct RunComparison {
+    /// What was measured.
+    pub metric: Metric,
+    /// Names of the runs.
+    pub runs: Vec<String>,
+    /// Label that differences are taken to.
+    pub against: Option<String>,
+    /// In the order of their first appearance.
+    pub systems: Vec<ComparedSystem>,
+}
+
+impl FinishedRun {
+    /// Reads a run's folder.
+    ///
+    /// # Errors
+    /// Missing and damaged files by name.
+    pub fn read(dir: &Path) -> Result<Self, LabError> {
+        let recipe = Recipe::load(&dir.join("config.toml"))?;
+        let at_start = returned_their_start(dir, &recipe.stages)?;
+        let mut systems = Vec::new();
+        for stage in &recipe.stages {
+            let at_start = at_start.contains(&stage.name);
+            let rankings: Vec<Ranking> = read_json(&dir.join(rankings_file(&stage.name)))?;
+            check_scores(stage, &rankings)?;
+            let pool = recipe.pool.as_ref().filter(|_| is_over_pool(stage.task));
+            let pool = pool.map(|pool| pool.size);
+            let is_part = pool.is_some();
+            let system = System::new(stage.label.clone(), &rankings, is_part)?;
+            systems.push(System { pool, at_start, ..system });
+            if recipe.is_tested_thinking(stage) {
+                let results: Vec<ThoughtResult> = read_json(&dir.join(thoughts_file(stage)))?;
+                let merged = results.iter().map(|result| &result.ranking);
+                check_scores(stage, merged.clone())?;
+                let system = System::new(thinking(&stage.label), merged, true)?;
+                systems.push(System { at_start, ..system });
+            }
+        }
+        let name = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
+        Ok(Self { name, systems })
+    }
+
+    fn system(&self, label: &str) -> Option<&System> {
+        self.systems.iter().find(|system| system.label == label)
+    }
+}
+
+impl System {
+    fn new<'r>(
+        label: String,
+        rankings: impl IntoIterator<Item = &'r Ranking>,
+        is_part: bool,
+    ) -> Result<Self, LabError> {
+        let mut placements = RankingRun::new();
+        for ranking in rankings {
+            placements.push(ranking.id, ranking.item_placement(&BTreeSet::new()))?;
+        }
+        Ok(Self { label, placements, is_part, pool: None, at_start: false })
+    }
+}
+
+impl RunComparison {
+    /// Compares runs under one metric of ranks.
+    ///
+    /// # Errors
+    /// [`LabError::Metric`] where runs were tested on other users, and for a metric that is none of
+    /// ranks; [`LabError::UnknownStage`] for a label to compare with that no run has;
+    /// [`LabError::Pools`] where a system ranks pools of another size, or all items, in another run.
+    pub fn new(
+        runs: &[FinishedRun],
+        metric: Metric,
+        against: Option<&str>,
+        bootstrap: &Bootstrap,
+    ) -> Result<Self, LabError> {
+        let mut labels: Vec<&str> = Vec::new();
+        for System { label, .. } in runs.iter().flat_map(|run| &run.systems) {
+            if !labels.contains(&label.as_str()) {
+                labels.push(label);
+            }
+        }
+        if let Some(against) = against.filter(|against| !labels.contains(against)) {
+            let (name, found) = (against.to_owned(), labels.join(", "));
+            return Err(LabError::UnknownStage { name, found });
+        }
+        let systems = labels
+            .iter()
+            .map(|label| {
+                check_pools(runs, label)?;
+                let values = runs
+                    .iter()
+                    .map(|run| run.system(label).map(|s| mean(&s.placements, metric)).transpose())
+                    .collect::<Result<Vec<_>, MetricError>>()?;
+                let found: Vec<f64> = values.iter().copied().flatten().collect();
+                let at_start = runs.iter().map(|run| run.system(label).is_some_and(|s| s.at_start));
+                let other = against.filter(|against| against != label);
+                Ok(ComparedSystem {
+                    label: (*label).to_owned(),
+                    is_part: runs.iter().filter_map(|run| run.system(label)).any(|s| s.is_part),
+                    mean: found.iter().sum::<f64>() / found.len() as f64,
+                    runs: values,
+                    at_start: at_start.collect(),
+                    difference: match other {
+                        Some(other) => difference(runs, label, other, metric, bootstrap)?,
+                        None => None,
+                    },
+                })
+            })
+            .collect::<Result<_, LabError>>()?;
+        Ok(Self {
+            metric,
+            runs: runs.iter().map(|run| run.name.clone()).collect(),
+            against: against.map(str::to_owned),
+            systems,
+        })
+    }
+
+    /// The values and differences as text.
+    #[must_use]
+    pub fn table(&self) -> Table {
+        let mut header = vec!["system".to_owned()];
+        header.extend(self.runs.iter().cloned());
+        header.push("mean".to_owned());
+        if let Some(against) = &self.against {
+            header.push(format!("minus {against}"));
+            header.push("p".to_owned());
+        }
+        let rows = self.systems.iter().map(|system| {
+            let mut row = vec![system.label.clone()];
+            let number = |(value, at_start): (&Option<f64>, &bool)| match value {
+                Some(value) if *at_start => format!("{value:.4} ({AT_START})"),
+                Some(value) => format!("{value:.4}"),
+                None => "-".to_owned(),
+            };
+            row.extend(system.runs.iter().zip(&system.at_start).map(number));
+            row.push(format!("{:.4}", system.mean));
+            if self.against.is_some() {
+                let (difference, p) = system.difference.as_ref().map_or_else(
+                    || ("-".to_owned(), "-".to_owned()),
+                    |test| {
+                        let (low, high) = (test.interval.low, test.interval.high);
+                        let text = format!("{:+.4} [{low:+.4}, {high:+.4}]", test.difference);
+                        (text, format!("{:.3}", test.p_value))
+                    },
+                );
+                row.extend([difference, p]);
+            }
+            row
+        });
+        let mut caption = format!("{}, item level, seen items kept", self.metric);
+        if self.systems.iter().any(|system| system.is_part) {
+            caption += "; systems that think or choose out of pools: over the users thought about or asked so, in differences on both sides";
+        }
+        let marked = self.systems.iter().any(|system| system.at_start.contains(&true));
+        let notes = marked.then(|| format!("({AT_START}): {WHY_AT_START}"));
+        Table { caption, header, rows: rows.collect(), notes: notes.into_iter().collect() }
+    }
+
+    /// A bar a run for every system.
+    #[must_use]
+    pub fn plot(&self) -> BarPlot {
+        let series = self.runs.iter().enumerate().map(|(index, name)| BarSeries {
+            name: name.clone(),
+            bars: self
+                .systems
+                .iter()
+                .map(|system| Some(Bar { value: system.runs[index]?, interval: None }))
+                .collect(),
+        });
+        BarPlot {
+            caption: self.metric.to_string(),
+            y_axis: self.metric.to_string(),
+            groups: self.systems.iter().map(|system| system.label.clone()).collect(),
+            series: series.collect(),
+        }
+    }
+
+    /// Table and plot.
+    #[must_use]
+    pub fn blocks(&self) -> [Block; 2] {
+        [self.table().into(), self.plot().into()]
+    }
+}
+
+fn mean(run: &RankingRun<SampleId>, metric: Metric) -> Result<f64, MetricError> {
+    let values = run.values(metric)?;
+    Ok(values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Refuses a system that ranks other candidates in another run.
+fn check_pools(runs: &[FinishedRun], label: &str) -> Result<(), LabError> {
+    let pools = runs.iter().filter_map(|run| Some((&run.name, run.system(label)?.pool)));
+    let pools: Vec<_> = pools.collect();
+    match pools.iter().find(|(_, pool)| *pool != pools[0].1) {
+        Some((run, _)) => Err(LabError::Pools { system: label.to_owned(), run: (*run).clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Paired test over users of values that are averaged over the runs with both systems.
+fn difference(
+    runs: &[FinishedRun],
+    label: &str,
+    other: &str,
+    metric: Metric,
+    bootstrap: &Bootstrap,
+) -> Result<Option<PairedTest>, LabError> {
+    let mut users: BTreeMap<SampleId, (f64, f64, f64)> = BTreeMap::new();
+    let mut whole: Option<&RankingRun<SampleId>> = None;
+    for run in runs {
+        let (Some(one), Some(two)) = (run.system(label), run.system(other)) else { continue };
+        if one.pool != two.pool {
+            continue;
+        }
+        let shared = if one.is_part || two.is_part {
+            [shared(&one.placements, &two.placements), shared(&two.placements, &one.placements)]
+        } else {
+            if let Some(first) = whole {
+                // Refuses runs over other users.
+                one.placements.compare(first, metric, bootstrap)?;
+            }
+            whole = Some(&one.placements);
+            [one.placements.clone(), two.placements.clone()]
+        };
+        let [one, two] = &shared;
+        one.compare(two, metric, bootstrap)?;
+        let ids = one.placements().map(|(id, _)| *id);
+        for ((id, one), two) in ids.zip(one.values(metric)?).zip(two.values(metric)?) {
+            let sums = users.entry(id).or_default();
+            *sums = (sums.0 + one, sums.1 + two, sums.2 + 1.0);
+        }
+    }
+    if users.is_empty() {
+        return Ok(None);
+    }
+    let means = users.values().map(|(one, two, count)| (one / count, two / count));
+    let (one, two): (Vec<f64>, Vec<f64>) = means.unzip();
+    Ok(Some(bootstrap.paired(&one, &two)?))
+}
+
+/// The samples of `run` that `other` has too.
+fn shared(run: &RankingRun<SampleId>, other: &RankingRun<SampleId>) -> RankingRun<SampleId> {
+    let ids: BTreeSet<SampleId> = other.placements().map(|(id, _)| *id).collect();
+    run.filter(|id| ids.contains(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use sidereal_corpus::UserId;
+    use sidereal_metrics::{BootstrapConfig, Placement};
+
+    use super::*;
+
+    fn run(name: &str, systems: &[(&str, &[usize])]) -> FinishedRun {
+        let ids = (0..).map(|user| SampleId::Event { user: UserId(user), position: 3 });
+        let systems = systems.iter().map(|(label, ranks)| {
+            let places = ranks.iter().map(|rank| match rank {
+                0 => Placement::Absent,
+                _ => Placement::tied(rank - 1, NonZeroUsize::MIN),
+            });
+            let (label, placements) = ((*label).to_owned(), ids.clone().zip(places).collect());
+            System { label, placements, is_part: false, pool: None, at_start: false }
+        });
+        FinishedRun { name: name.to_owned(), systems: systems.collect() }
+    }
+
+    fn compare(runs: &[FinishedRun], against: &str) -> Result<RunComparison, LabError> {
+        let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1)).unwrap();
+        RunComparison::new(runs, "HR@1".parse().unwrap(), Some(against), &bootstrap)
+    }
+
+    #[test]
+    fn users_are_averaged_over_the_runs_that_have_both_systems() {
+        let runs = [
+            run("1", &[("sft", &[1, 0, 0, 0]), ("rl", &[1, 1, 0, 0])]),
+            run("2", &[("sft", &[1, 0, 0, 1]), ("rl", &[1, 1, 2, 1])]),
+            run("3", &[("rl", &[1, 1, 1, 1])]),
+        ];
+        let found = compare(&runs, "sft").unwrap();
+        let rl = &found.systems[1];
+        assert_eq!(rl.runs, [Some(0.5), Some(0.75), Some(1.0)]);
+        assert!((rl.mean - 0.75).abs() < 1e-12);
+        let test = rl.difference.as_ref().unwrap();
+        // User 1 gains in both runs, nobody else in any: 1 of 4.
+        assert!((test.difference - 0.25).abs() < 1e-12 && test.num_users == 4);
+        assert_eq!(found.systems[0].difference, None);
+        assert_eq!(found.table().rows[0][3], "-");
+    }
+
+    #[test]
+    fn what_was_thought_is_compared_over_the_users_that_it_has_in_each_run() {
+        let mut runs = [
+            run("1", &[("sft", &[1, 0, 0, 0]), ("sft, thinking", &[0, 1, 0, 1])]),
+            run("2", &[("sft", &[1, 0, 1, 1]), ("sft, thinking", &[1, 0, 1, 1])]),
+        ];
+        let users = |system: &mut System, users: [u32; 2]| {
+            let of_user = |user| SampleId::Event { user: UserId(user), position: 3 };
+            let ids = users.map(of_user);
+            system.placements = system.placements.filter(|id| ids.contains(id));
+            system.is_part = true;
+        };
+        // Users 0 and 1 lose and gain a hit in run 1; in run 2 neither 1 nor 2 does.
+        users(&mut runs[0].systems[1], [0, 1]);
+        users(&mut runs[1].systems[1], [1, 2]);
+        let found = compare(&runs, "sft").unwrap();
+        let thinking = &found.systems[1];
+        assert_eq!(thinking.runs, [Some(0.5), Some(0.5)]);
+        assert!(thinking.is_part && !found.systems[0].is_part);
+        assert!(found.table().caption.contains("thought about"));
+        let test = thinking.difference.as_ref().unwrap();
+        // −1, (1 + 0) / 2 and 0 over three users.
+        assert!((test.difference + 0.5 / 3.0).abs() < 1e-12 && test.num_users == 3, "{test:?}");
+    }
+
+    #[test]
+    fn a_number_over_a_pool_is_paired_with_none_over_all_items_nor_averaged_with_one() {
+        let mut runs = [
+            run("1", &[("sft", &[1, 0]), ("titles", &[1, 1])]),
+            run("2", &[("sft", &[1, 0]), ("titles", &[0, 1])]),
+        ];
+        assert!(compare(&runs, "sft").unwrap().systems[1].difference.is_some());
+        runs[0].systems[1].pool = Some(20);
+        let error = compare(&runs, "sft").unwrap_err();
+        assert!(
+            matches!(error, LabError::Pools { system, run } if system == "titles" && run == "2")
+        );
+        runs[1].systems[1].pool = Some(20);
+        let found = compare(&runs, "sft").unwrap();
+        assert_eq!(found.systems[1].difference, None);
+        assert!((found.systems[1].mean - 0.75).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_system_that_is_its_start_is_marked_in_the_runs_where_it_is() {
+        let mut runs = [
+            run("1", &[("sft", &[1, 0]), ("rl", &[1, 1])]),
+            run("2", &[("sft", &[1, 0]), ("rl", &[1, 0])]),
+        ];
+        runs[1].systems[1].at_start = true;
+        let table = compare(&runs, "sft").unwrap().table();
+        assert_eq!(table.rows[1][1..3], ["1.0000", "0.5000 (= its start)"]);
+        assert_eq!(table.rows[0][1..3], ["0.5000", "0.5000"]);
+        assert!(table.notes[0].starts_with("(= its start): no step of the training was better"));
+        assert!(compare(&runs[..1], "sft").unwrap().table().notes.is_empty());
+    }
+
+    #[test]
+    fn runs_over_other_users_are_refused() {
+        let runs = [
+            run("1", &[("sft", &[1, 0]), ("rl", &[1, 1])]),
+            run("2", &[("sft", &[1, 0, 0]), ("rl", &[1, 1, 1])]),
+        ];
+        assert!(matches!(compare(&runs, "sft"), Err(LabError::Metric(_))));
+        assert!(matches!(compare(&runs, "ppo"), Err(LabError::UnknownStage { .. })));
+    }
+}

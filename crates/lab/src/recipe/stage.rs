@@ -1,0 +1,216 @@
+//! One training of a run: what it starts from and how it goes on.
+
+use serde::{Deserialize, Serialize};
+use sidereal_corpus::Task;
+use sidereal_policy::Scoring;
+
+use crate::LabError;
+use crate::setting::of_stage;
+use sidereal_train::PreferenceConfig;
+use sidereal_train::SftConfig;
+use sidereal_train::{RewardConfig, RlConfig};
+
+/// Names that a run's folder uses itself.
+const TAKEN: [&str; 8] =
+    ["codebooks", "embed", "enrich", "quantize", "rankings", "test", "thoughts", "tokenizer"];
+
+/// A training stage: a folder of the run, a row of its tables.
+///
+/// Several stages may start from the same one; that is how variants are compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawStage", into = "RawStage")]
+pub struct Stage {
+    /// Folder within the run: lower-case letters, digits, `-`.
+    pub name: String,
+    /// Name in tables and plots.
+    pub label: String,
+    /// The stage whose weights it starts from; without it, a model drawn at random.
+    pub from: Option<String>,
+    /// What its policy is asked in reinforcement, preference training, validation and test:
+    /// [`Task::NextItem`], answered by a Semantic ID of the whole catalogue, or,
+    /// out of the pool that the prompt shows [`Task::TitleChoice`], answered by a title, or
+    /// [`Task::TitleSlate`], answered by several. What a supervised
+    /// stage learns is said by its mixture.
+    pub task: Task,
+    /// The domains whose samples and items it learns from, in validation too; without them all that
+    /// the data have. What may be written, and the test, are always of the whole catalogue.
+    pub domains: Option<Vec<String>>,
+    /// The users whose events it learns from; without them all. Validation is of all users.
+    pub users: Option<UserShare>,
+    /// What it does.
+    pub training: Training,
+}
+
+/// A part of the users, who stand in an order drawn by the recipe's seed: shares that do not overlap have
+/// no user in common. Reinforcement may so ask what supervised training has not learned.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserShare {
+    /// Where it begins. Range `[0, 1)`.
+    pub from: f64,
+    /// Where it ends. Range `(from, 1]`.
+    pub to: f64,
+}
+
+/// What a stage does.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Training {
+    /// Supervised fine-tuning.
+    Sft(SftConfig),
+    /// Online reinforcement.
+    Rl {
+        /// Settings.
+        config: RlConfig,
+        /// What a rollout is worth.
+        reward: RewardConfig,
+    },
+    /// Preference training.
+    Preference(PreferenceConfig),
+}
+
+impl Training {
+    /// Its table in a recipe.
+    pub(crate) const fn table(&self) -> &'static str {
+        match self {
+            Self::Sft(_) => "sft",
+            Self::Rl { .. } => "rl",
+            Self::Preference(_) => "preference",
+        }
+    }
+
+    /// What a code's probability is a share of, in training and afterwards.
+    #[must_use]
+    pub const fn scoring(&self) -> Scoring {
+        match self {
+            Self::Sft(config) => config.scoring,
+            Self::Rl { config, .. } => config.scoring,
+            Self::Preference(config) => config.scoring,
+        }
+    }
+}
+
+/// A stage as a recipe spells it: `[stage.sft]`, or `[stage.rl]` with `[stage.reward]`, says which kind it is.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStage {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(default = "next_item", skip_serializing_if = "is_next_item")]
+    task: Task,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domains: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<UserShare>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sft: Option<SftConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rl: Option<RlConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward: Option<RewardConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preference: Option<PreferenceConfig>,
+}
+
+const fn next_item() -> Task {
+    Task::NextItem
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_next_item(task: &Task) -> bool {
+    *task == Task::NextItem
+}
+
+impl TryFrom<RawStage> for Stage {
+    type Error = String;
+
+    fn try_from(raw: RawStage) -> Result<Self, String> {
+        let RawStage { name, label, from, task, domains, users, sft, rl, reward, preference } = raw;
+        let training = match (sft, rl, reward, preference) {
+            (Some(config), None, None, None) => Training::Sft(config),
+            (None, Some(config), reward, None) => {
+                Training::Rl { config, reward: reward.unwrap_or_default() }
+            }
+            (None, None, None, Some(config)) => Training::Preference(config),
+            _ => {
+                return Err(format!(
+                    "stage `{name}` needs one of `sft`, `rl` (with its `reward`) and `preference`"
+                ));
+            }
+        };
+        let label = label.unwrap_or_else(|| name.clone());
+        Ok(Self { name, label, from, task, domains, users, training })
+    }
+}
+
+impl From<Stage> for RawStage {
+    fn from(stage: Stage) -> Self {
+        let Stage { name, label, from, task, domains, users, training } = stage;
+        let label = Some(label);
+        let (sft, rl, reward, preference) = (None, None, None, None);
+        let mut raw = Self { name, label, from, task, domains, users, sft, rl, reward, preference };
+        match training {
+            Training::Sft(config) => raw.sft = Some(config),
+            Training::Preference(config) => raw.preference = Some(config),
+            Training::Rl { config, reward } => {
+                (raw.rl, raw.reward) = (Some(config), Some(reward));
+            }
+        }
+        raw
+    }
+}
+
+/// Accepts stages that can be trained one after the other.
+pub(crate) fn check(stages: &[Stage]) -> Result<(), LabError> {
+    let refuse = |stage: &Stage, field: &str, found: &str, needed| {
+        let field = format!("stage.{}.{field}", stage.name);
+        Err(LabError::Setting { field, found: format!("`{found}`"), needed })
+    };
+    if stages.is_empty() {
+        let (field, found) = ("stage".to_owned(), "missing".to_owned());
+        return Err(LabError::Setting { field, found, needed: "at least one `[[stage]]`" });
+    }
+    for (index, stage) in stages.iter().enumerate() {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let name = stage.name.as_str();
+        if name.is_empty() || !name.chars().all(plain) || TAKEN.contains(&name) {
+            return refuse(stage, "name", name, "lower-case letters, digits and `-`, not a part");
+        }
+        let before = &stages[..index];
+        if before.iter().any(|other| other.name == name) {
+            return refuse(stage, "name", name, "a name of its own");
+        }
+        if before.iter().any(|other| other.label == stage.label) {
+            return refuse(stage, "label", &stage.label, "a label of its own");
+        }
+        if let Some(from) = &stage.from
+            && !before.iter().any(|other| other.name == *from)
+        {
+            return refuse(stage, "from", from, "the name of an earlier stage");
+        }
+        if let Some(names) = &stage.domains
+            && (names.is_empty() || (1..names.len()).any(|at| names[..at].contains(&names[at])))
+        {
+            let needed = "at least one domain, none twice; without the key, all";
+            return refuse(stage, "domains", &names.join(", "), needed);
+        }
+        if let Some(UserShare { from, to }) = stage.users
+            && !(0.0 <= from && from < to && to <= 1.0)
+        {
+            let needed = "a part of 0 to 1 that begins before it ends";
+            return refuse(stage, "users", &format!("{from} to {to}"), needed);
+        }
+        match &stage.training {
+            Training::Sft(config) => config.check(name)?,
+            Training::Rl { config, reward } => {
+                config.check(name)?;
+                of_stage(name, reward.check(&config.advantage))?;
+            }
+            Training::Preference(config) => config.check(name)?,
+        }
+    }
+    Ok(())
+}

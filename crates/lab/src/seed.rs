@@ -1,0 +1,32 @@
+//! Random numbers of a run: one seed, a stream for each purpose.
+
+use rand_chacha::ChaCha8Rng;
+
+/// What a stream of random numbers decides. The numbers are part of what a run's results depend on;
+/// those of the engine's own purposes are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Which users are validated on.
+    Validation = 1,
+    /// Which users a stage has a share of.
+    UserShare = 2,
+    /// Which events, and which titles, reinforcement asks about.
+    Prompts = 3,
+    /// Which events become preference pairs.
+    Pairs = 4,
+    /// Variations of histories.
+    Variation = 5,
+    /// Which of several rarest items count as cold.
+    ColdItems = 8,
+    /// Which users are asked to choose out of a pool.
+    Pools = 9,
+    /// Which users are asked to reason in a test.
+    Reasoning = 10,
+    /// Which users a report shows.
+    Showcase = 11,
+}
+
+/// The random numbers of a purpose; `round` tells apart what is drawn anew, such as epochs.
+pub(crate) fn stream(seed: u64, purpose: Purpose, round: u64) -> ChaCha8Rng {
+    sidereal_train::seed::stream(seed, purpose as u64, round)
+}

@@ -1,0 +1,48 @@
+//! Prompts decoded together with those of their length.
+
+use crate::TrainError;
+use crate::encode::Prompt;
+use crate::lengths::check_lengths;
+use crate::observe::Observer;
+
+/// How users are decoded: together with those whose prompts are as long.
+#[derive(Debug, Clone, Copy)]
+pub struct Batching<'a> {
+    /// Id that fills short rows.
+    pub pad: u32,
+    /// Users decoded together. Range `1..`; 0 counts as 1.
+    pub batch_size: usize,
+    /// Name in progress.
+    pub job: &'a str,
+}
+
+/// Accepts prompts of at most `limit` tokens.
+pub(crate) fn check_room(job: &str, prompts: &[Prompt], limit: usize) -> Result<(), TrainError> {
+    check_lengths(job, prompts.iter().map(|prompt| (prompt.id, prompt.ids.len(), limit)))
+}
+
+/// What `decode` finds for every prompt, those of equal length together; the order is kept.
+pub(crate) fn in_batches<T>(
+    prompts: &[Prompt],
+    batch_size: usize,
+    job: &str,
+    observer: &mut dyn Observer,
+    mut decode: impl FnMut(&[&Prompt]) -> Result<Vec<T>, TrainError>,
+) -> Result<Vec<T>, TrainError> {
+    if prompts.is_empty() {
+        return Err(TrainError::NoSamples { what: "an evaluation" });
+    }
+    let mut order: Vec<usize> = (0..prompts.len()).collect();
+    order.sort_by_key(|index| prompts[*index].ids.len());
+    let mut found: Vec<Option<T>> = prompts.iter().map(|_| None).collect();
+    let mut done = 0;
+    for batch in order.chunks(batch_size.max(1)) {
+        let asked: Vec<&Prompt> = batch.iter().map(|index| &prompts[*index]).collect();
+        for (index, of_prompt) in batch.iter().zip(decode(&asked)?) {
+            found[*index] = Some(of_prompt);
+        }
+        done += batch.len();
+        observer.on_progress(job, "users", done, prompts.len());
+    }
+    Ok(found.into_iter().flatten().collect())
+}
