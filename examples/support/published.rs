@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use sidereal::corpus::read::{RowPolicy, minionerec};
+use sidereal::data::read::{RowPolicy, minionerec};
 use sidereal::policy::device;
 use sidereal::train::{Pipeline, Published, TeacherConfig};
 

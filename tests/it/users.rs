@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sidereal::corpus::{SampleId, UserId};
+use sidereal::data::{SampleId, UserId};
 use sidereal::train::{Recipe, Record, RlConfig, Training, UserShare};
 use tempfile::TempDir;
 

@@ -10,8 +10,8 @@ use sidereal_baselines::{
     Case, ItemTransition, Popularity, Recommender, Transition, TransitionConfig, TransitionSearch,
     evaluate,
 };
-use sidereal_corpus::read::recbole::{ReadOptions, read};
-use sidereal_corpus::{HeldOut as _, leave_one_out};
+use sidereal_data::read::recbole::{ReadOptions, read};
+use sidereal_data::{HeldOut as _, leave_one_out};
 use sidereal_metrics::{
     Bootstrap, BootstrapConfig, Candidates, Level, Metric, Protocol, Report, Row, ScoreKind,
     SeenItems, Split,

@@ -4,14 +4,16 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use sidereal_baselines::{BaselineError, PpmiError};
-use sidereal_corpus::{CorpusError, SampleId, Task};
+use sidereal_data::{DataError, SampleId};
 use sidereal_files::FileError;
 use sidereal_metrics::MetricError;
 use sidereal_page::PageError;
 use sidereal_policy::PolicyError;
+use sidereal_prompts::{MixError, PromptError, Task};
 use sidereal_quantizer::QuantizerError;
 use sidereal_rl::RlError;
 use sidereal_sid::{CatalogError, ItemId, NotationError};
+use sidereal_teacher::TeacherError;
 
 use crate::checkpoint::Checkpoints;
 
@@ -137,15 +139,18 @@ pub enum TrainError {
     /// A file that could not be read or written whole, or a folder that another process works in.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The corpus.
+    /// The data.
     #[error(transparent)]
-    Corpus(#[from] CorpusError),
+    Data(#[from] DataError),
     /// The prompts.
     #[error(transparent)]
-    Prompt(#[from] sidereal_corpus::PromptError),
+    Prompt(#[from] PromptError),
     /// A mixture of tasks.
     #[error(transparent)]
-    Mix(#[from] sidereal_corpus::MixError),
+    Mix(#[from] MixError),
+    /// Texts by a teacher.
+    #[error(transparent)]
+    Teacher(#[from] TeacherError),
     /// The quantiser.
     #[error(transparent)]
     Quantizer(#[from] QuantizerError),

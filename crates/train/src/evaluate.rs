@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::{ItemId, SampleId};
+use sidereal_data::{ItemId, SampleId};
 use sidereal_metrics::{Metric, Placement, RankingRun, SeenItems};
 use sidereal_policy::{
     BeamSearch, Conditions, Constraint, Excluded, Hypothesis, LanguageModel, Sampler, Scoring,
@@ -300,7 +300,7 @@ impl Validation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sidereal_corpus::UserId;
+    use sidereal_data::UserId;
     use sidereal_policy::Decoder;
     use sidereal_sid::{Catalog, SemanticId, SidSpec};
     use tch::Device;

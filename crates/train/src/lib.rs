@@ -7,7 +7,7 @@
 //!
 //! ```no_run
 //! use std::path::Path;
-//! use sidereal_corpus::read::recbole::{ReadOptions, read};
+//! use sidereal_data::read::recbole::{ReadOptions, read};
 //! use sidereal_train::{Bars, Pipeline, Recipe};
 //!
 //! let recipe = Recipe::load(Path::new("examples/recipes/singer/small.toml"))?;

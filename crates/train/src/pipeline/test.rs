@@ -15,7 +15,7 @@ use sidereal_baselines::{
     Case, ItemTransition, Popularity, Recommender, Transition, TransitionConfig, TransitionSearch,
     evaluate,
 };
-use sidereal_corpus::{HeldOut, ItemId, Sample, SampleId, Split as DataSplit};
+use sidereal_data::{HeldOut, ItemId, Sample, SampleId, Split as DataSplit};
 use sidereal_metrics::{
     Bootstrap, BootstrapConfig, Candidates, Level, Metric, Note, Report, ScoreKind, SeenItems,
     Split,

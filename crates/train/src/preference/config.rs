@@ -1,7 +1,7 @@
 //! Settings of preference training.
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::NegativeKind;
+use sidereal_data::NegativeKind;
 use sidereal_policy::Scoring;
 use sidereal_rl::Sdpo;
 

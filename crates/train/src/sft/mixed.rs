@@ -5,9 +5,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 use rayon::prelude::*;
-use sidereal_corpus::{
-    Chat, Cursor, ItemId, Mixture, Rendered, Row, Sample, Shard, Task, Tasks, TrainSet, Wording,
-};
+use sidereal_data::{ItemId, Sample, TrainSet};
+use sidereal_prompts::{Chat, Cursor, Mixture, Rendered, Row, Shard, Task, Tasks, Wording};
 
 use super::lessons::{Epoch, Lessons};
 use super::mixture::check_epochs;
@@ -219,7 +218,7 @@ impl MixedData<'_> {
         let Self { train, tasks, encoder, .. } = self;
         let learnable = |found: Result<Option<Rendered>, _>| match found {
             Ok(found) => Ok(found.is_some_and(|rendered| !rendered.completion.is_empty())),
-            Err(error) => Err(TrainError::Corpus(error)),
+            Err(error) => Err(TrainError::Prompt(error)),
         };
         if task == Task::NextItem && tasks.prompts().spec().continuation {
             return Ok(Source::Folded(encoder.train(tasks, train, task)?));

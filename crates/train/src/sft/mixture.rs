@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::{Amount, Insertion, MixError, Mixture, Stage, Task};
+use sidereal_prompts::{Amount, Insertion, MixError, Mixture, Stage, Task};
 
 use crate::TrainError;
 use crate::setting::check_counts;
@@ -11,7 +11,7 @@ use crate::setting::check_counts;
 /// A mixture of tasks, each a source of samples in the words of the recipe's prompts.
 ///
 /// ```
-/// use sidereal_corpus::Task;
+/// use sidereal_prompts::Task;
 /// use sidereal_train::MixtureConfig;
 ///
 /// let config: MixtureConfig = toml::from_str(

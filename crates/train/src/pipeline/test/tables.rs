@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use sidereal_corpus::SampleId;
+use sidereal_data::SampleId;
 use sidereal_metrics::{
     Bootstrap, Candidates, Chains, Level, Metric, MetricValue, Protocol, RankingRun, Report, Row,
     ScoreKind, SeenItems, Split,
