@@ -13,8 +13,8 @@ use sidereal_baselines::{
 use sidereal_data::read::recbole::{ReadOptions, read};
 use sidereal_data::{HeldOut as _, leave_one_out};
 use sidereal_metrics::{
-    Bootstrap, BootstrapConfig, Candidates, Level, Metric, Protocol, Report, Row, ScoreKind,
-    SeenItems, Split,
+    Bootstrap, BootstrapConfig, Candidates, EvaluationSplit, Level, Metric, Protocol, Report, Row,
+    ScoreKind, SeenItems,
 };
 
 #[derive(Parser)]
@@ -60,7 +60,7 @@ fn main() -> anyhow::Result<()> {
     for seen_items in [SeenItems::Kept, SeenItems::Removed] {
         for (name, system) in systems {
             let protocol = Protocol {
-                split: Split::LeaveOneOutTest,
+                split: EvaluationSplit::LeaveOneOutTest,
                 candidates: Candidates::All,
                 seen_items,
                 level: Level::Item,

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Parser;
 use sidereal_data::filter::{KCore, TitleLimit};
-use sidereal_data::prepare::{Recipe, prepare};
+use sidereal_data::prepare::{PrepareConfig, prepare};
 use sidereal_data::read::amazon::Release;
 use sidereal_data::read::{OnDoubtful, RowPolicy};
-use sidereal_data::{Assembly, Numbering, Protocol, Shares, Ties, Timestamp, write};
+use sidereal_data::{Assembly, Numbering, Shares, SplitProtocol, Ties, Timestamp, write};
 
 #[derive(Parser)]
 #[command(about)]
@@ -82,20 +82,20 @@ fn main() -> anyhow::Result<()> {
     let (start, end) = (args.from, args.until);
     let window = (start.is_some() || end.is_some())
         .then(|| (start.unwrap_or(Timestamp(i64::MIN)), end.unwrap_or(Timestamp(i64::MAX))));
-    let by_time = Protocol::GlobalTime(Shares::default());
-    let recipe = Recipe {
+    let by_time = SplitProtocol::GlobalTime(Shares::default());
+    let config = PrepareConfig {
         release: args.release,
         policy,
         window,
         title_limit: args.title_words.map(TitleLimit::Words),
         k_core: KCore { user: args.user_k, item: args.item_k },
         assembly,
-        protocol: if args.leave_one_out { Protocol::LeaveOneOut } else { by_time },
+        protocol: if args.leave_one_out { SplitProtocol::LeaveOneOut } else { by_time },
         max_history: args.max_history,
     };
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot create `{}`", args.out.display()))?;
-    let prepared = prepare(&args.reviews, args.items.as_deref(), &recipe)?;
+    let prepared = prepare(&args.reviews, args.items.as_deref(), &config)?;
     write::samples::write(&prepared.split, &args.out)?;
     if let Some(path) = &args.report {
         let report = prepared.report();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sidereal_sid::ItemId;
 
-use crate::Protocol;
+use crate::SplitProtocol;
 use crate::read::Problem;
 
 /// Why a dataset, a split or a file was refused.
@@ -195,10 +195,10 @@ pub enum DataError {
     Undescribed { item: String },
     /// A protocol that cannot be computed.
     #[error("a split {protocol} cannot be made from interactions")]
-    NotASplit { protocol: Protocol },
+    NotASplit { protocol: SplitProtocol },
     /// A set of a split that has a share and no sample.
     #[error("split by {protocol}: the {set} set has no sample")]
-    EmptySet { set: &'static str, protocol: Protocol },
+    EmptySet { set: &'static str, protocol: SplitProtocol },
     /// A catalogue of another dataset.
     #[error("the catalogue has {catalog} items, the dataset {dataset}")]
     CatalogSize { catalog: usize, dataset: usize },

@@ -32,7 +32,7 @@
 //! | [`read`] | Amazon 2014, 2018 and 2023, `MiniOneRec`, LC-Rec and LETTER, `RecBole`, `RecIF-Bench`; the policy on rows with problems |
 //! | `interactions`, `keys`, `ties` | [`Interactions`]: who chose what when, before it is a dataset |
 //! | [`filter`] | k-core, time window, longest title |
-//! | [`prepare`](mod@prepare) | raw files to a split dataset by a [`Recipe`](prepare::Recipe), each step accounted for |
+//! | [`prepare`](mod@prepare) | raw files to a split dataset by a [`PrepareConfig`](prepare::PrepareConfig), each step accounted for |
 //! | [`write`](mod@write) | `RecBole`'s atomic files, samples as CSV, items and Semantic IDs |
 //! | `time` | [`Timestamp`]: milliseconds since 1970 in UTC |
 //! | `sample` | [`SampleId`], [`Sample`]: one prediction to make |
@@ -95,7 +95,7 @@ pub use sample::{Sample, SampleId, SampleIdError};
 #[doc(no_inline)]
 pub use sidereal_sid::ItemId;
 pub use split::{
-    HeldOut, Protocol, Shares, Split, TestSet, TrainSet, UserSequence, ValidSet, global_time,
+    HeldOut, Shares, Split, SplitProtocol, TestSet, TrainSet, UserSequence, ValidSet, global_time,
     leave_one_out, user_split,
 };
 pub use statistics::{Difference, Expected, Spread, Statistics};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sidereal_page::{Histogram, LinePlot, Page, Panel, Series, Table};
 
 use crate::filter::Dropped;
-use crate::prepare::{Prepared, Report, Step};
+use crate::prepare::{PrepareReport, Prepared, Step};
 use crate::{Dataset, Timestamp};
 
 /// Longest history with a bar of its own.
@@ -59,7 +59,7 @@ fn pairs(caption: &str, text: &str) -> Table {
     }
 }
 
-fn samples(report: &Report) -> Table {
+fn samples(report: &PrepareReport) -> Table {
     let sets = ["train", "valid", "test"].iter().zip(report.samples);
     Table {
         caption: "Samples".to_owned(),
@@ -69,7 +69,7 @@ fn samples(report: &Report) -> Table {
     }
 }
 
-fn steps(report: &Report) -> Table {
+fn steps(report: &PrepareReport) -> Table {
     let row = |Step { name, dropped }: &Step| {
         let Dropped { interactions, users, items } = dropped;
         vec![(*name).to_owned(), interactions.to_string(), users.to_string(), items.to_string()]

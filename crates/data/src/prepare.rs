@@ -11,14 +11,14 @@ use crate::filter::{Dropped, KCore, TitleLimit, k_core, limit_titles, time_windo
 use crate::read::amazon::{Release, read_metadata, read_reviews};
 use crate::read::{OnDoubtful, RowPolicy, Skips};
 use crate::{
-    Assembly, Audit, DataError, Dataset, HeldOut as _, Interactions, Item, Protocol, Split,
+    Assembly, Audit, DataError, Dataset, HeldOut as _, Interactions, Item, Split, SplitProtocol,
     Statistics, Timestamp, audit, global_time, leave_one_out, user_split,
 };
 
 /// What is done, in this order: read, time window, titles, k-core, number, split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Recipe {
+pub struct PrepareConfig {
     /// Which release the files are of.
     pub release: Release,
     /// What happens to rows with problems.
@@ -32,7 +32,7 @@ pub struct Recipe {
     /// How items are numbered and ties ordered.
     pub assembly: Assembly,
     /// How samples are split.
-    pub protocol: Protocol,
+    pub protocol: SplitProtocol,
     /// Longest history that a sample shows: the length of the sliding window.
     pub max_history: NonZeroUsize,
 }
@@ -69,16 +69,16 @@ pub struct Step {
 /// # Errors
 /// What the readers, [`Dataset::new`] and the splits refuse; [`DataError::Undescribed`] for a
 /// review without an item where missing titles are errors; [`DataError::NotASplit`] for
-/// [`Protocol::Published`], which reviews do not come with.
+/// [`SplitProtocol::Published`], which reviews do not come with.
 ///
 /// # Examples
 /// ```
 /// use std::num::NonZeroUsize;
 /// use sidereal_data::filter::KCore;
-/// use sidereal_data::prepare::{Recipe, prepare};
+/// use sidereal_data::prepare::{PrepareConfig, prepare};
 /// use sidereal_data::read::RowPolicy;
 /// use sidereal_data::read::amazon::Release;
-/// use sidereal_data::{Assembly, HeldOut, Protocol};
+/// use sidereal_data::{Assembly, HeldOut, SplitProtocol};
 ///
 /// let dir = tempfile::tempdir()?;
 /// let path = dir.path().join("reviews.jsonl");
@@ -87,17 +87,17 @@ pub struct Step {
 /// );
 /// let lines = [("u", "a", 1001), ("u", "b", 1002), ("u", "c", 1003), ("v", "c", 1001)];
 /// std::fs::write(&path, lines.map(|(u, i, t)| line(u, i, t)).concat())?;
-/// let recipe = Recipe {
+/// let config = PrepareConfig {
 ///     release: Release::Y2023,
 ///     policy: RowPolicy::strict(),
 ///     window: None,
 ///     title_limit: None,
 ///     k_core: KCore { user: 2, item: 1 },
 ///     assembly: Assembly::new(1),
-///     protocol: Protocol::LeaveOneOut,
+///     protocol: SplitProtocol::LeaveOneOut,
 ///     max_history: NonZeroUsize::MIN,
 /// };
-/// let prepared = prepare(&path, None, &recipe)?;
+/// let prepared = prepare(&path, None, &config)?;
 /// assert_eq!((prepared.dataset.num_users(), prepared.split.test.num_samples()), (1, 1));
 /// assert_eq!(prepared.steps[0].dropped.users, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -105,31 +105,33 @@ pub struct Step {
 pub fn prepare(
     reviews: &Path,
     items: Option<&Path>,
-    recipe: &Recipe,
+    config: &PrepareConfig,
 ) -> Result<Prepared, DataError> {
-    let loaded = read_reviews(reviews, recipe.release, &recipe.policy)?;
+    let loaded = read_reviews(reviews, config.release, &config.policy)?;
     let (mut rows, mut skips, mut steps) = (loaded.interactions, vec![loaded.skips], Vec::new());
     let mut step = |name, dropped| steps.push(Step { name, dropped });
-    if let Some((start, end)) = recipe.window {
+    if let Some((start, end)) = config.window {
         step("time window", time_window(&mut rows, start..end));
     }
     let mut described = BTreeMap::new();
     if let Some(path) = items {
-        let catalogue = read_metadata(path, recipe.release, rows.items(), &recipe.policy)?;
+        let catalogue = read_metadata(path, config.release, rows.items(), &config.policy)?;
         skips.push(catalogue.skips);
         described = catalogue.items;
-        step("without a line of their own", undescribed(&mut rows, &described, &recipe.policy)?);
+        step("without a line of their own", undescribed(&mut rows, &described, &config.policy)?);
     }
-    if let Some(limit) = recipe.title_limit {
+    if let Some(limit) = config.title_limit {
         step("title length", limit_titles(&mut rows, &described, limit));
     }
-    step("k-core", k_core(&mut rows, recipe.k_core));
-    let dataset = rows.into_dataset(described, &recipe.assembly)?;
-    let split = match recipe.protocol {
-        Protocol::LeaveOneOut => leave_one_out(&dataset, recipe.max_history),
-        Protocol::GlobalTime(shares) => global_time(&dataset, shares, recipe.max_history),
-        Protocol::Users { shares, seed } => user_split(&dataset, shares, seed, recipe.max_history),
-        Protocol::Published => Err(DataError::NotASplit { protocol: recipe.protocol }),
+    step("k-core", k_core(&mut rows, config.k_core));
+    let dataset = rows.into_dataset(described, &config.assembly)?;
+    let split = match config.protocol {
+        SplitProtocol::LeaveOneOut => leave_one_out(&dataset, config.max_history),
+        SplitProtocol::GlobalTime(shares) => global_time(&dataset, shares, config.max_history),
+        SplitProtocol::Users { shares, seed } => {
+            user_split(&dataset, shares, seed, config.max_history)
+        }
+        SplitProtocol::Published => Err(DataError::NotASplit { protocol: config.protocol }),
     }?;
     Ok(Prepared { dataset, split, skips, steps })
 }
@@ -156,7 +158,7 @@ fn undescribed(
 /// What was read, what was left out, what the dataset holds, and what an audit counts.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
-pub struct Report {
+pub struct PrepareReport {
     /// Rows left out by the readers, by file.
     pub skips: Vec<Skips>,
     /// What each filter took away, in order.
@@ -178,11 +180,11 @@ pub struct Report {
 impl Prepared {
     /// Counts and audits.
     #[must_use]
-    pub fn report(&self) -> Report {
+    pub fn report(&self) -> PrepareReport {
         let Self { dataset, split, skips, steps } = self;
         let samples =
             [split.train.num_samples(), split.valid.num_samples(), split.test.num_samples()];
-        Report {
+        PrepareReport {
             skips: skips.clone(),
             steps: steps.clone(),
             statistics: Statistics::new(dataset),
@@ -195,7 +197,7 @@ impl Prepared {
     }
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for PrepareReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for skips in &self.skips {
             writeln!(f, "{skips}")?;

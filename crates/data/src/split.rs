@@ -15,7 +15,7 @@ mod users;
 
 pub use global_time::global_time;
 pub use leave_one_out::leave_one_out;
-pub use protocol::{Protocol, Shares};
+pub use protocol::{Shares, SplitProtocol};
 pub use sets::{HeldOut, TestSet, TrainSet, UserSequence, ValidSet};
 pub use users::user_split;
 
@@ -24,7 +24,7 @@ pub use users::user_split;
 #[non_exhaustive]
 pub struct Split {
     /// How the dataset was cut.
-    pub protocol: Protocol,
+    pub protocol: SplitProtocol,
     /// What a model learns from.
     pub train: TrainSet,
     /// What settings are chosen on.
@@ -46,7 +46,7 @@ impl Split {
     /// Cuts each user's sequence in two places. A held-out target's history holds all events
     /// before it, whichever set they are in.
     pub(crate) fn cut(
-        protocol: Protocol,
+        protocol: SplitProtocol,
         dataset: &Dataset,
         max_history: NonZeroUsize,
         cuts: impl Iterator<Item = Cut>,

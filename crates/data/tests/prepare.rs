@@ -6,10 +6,12 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use sidereal_data::filter::{KCore, TitleLimit};
-use sidereal_data::prepare::{Recipe, prepare};
+use sidereal_data::prepare::{PrepareConfig, prepare};
 use sidereal_data::read::amazon::Release;
 use sidereal_data::read::{OnDoubtful, ProblemKind, RowPolicy};
-use sidereal_data::{Assembly, DataError, HeldOut as _, Numbering, Protocol, Shares, Ties, write};
+use sidereal_data::{
+    Assembly, DataError, HeldOut as _, Numbering, Shares, SplitProtocol, Ties, write,
+};
 
 #[derive(serde::Deserialize)]
 struct Parity {
@@ -20,8 +22,8 @@ struct Parity {
     test: String,
 }
 
-fn recipe() -> Recipe {
-    Recipe {
+fn config() -> PrepareConfig {
+    PrepareConfig {
         release: Release::Y2018,
         policy: RowPolicy { duplicates: OnDoubtful::Keep, ..RowPolicy::strict() },
         window: None,
@@ -30,7 +32,7 @@ fn recipe() -> Recipe {
         assembly: Assembly::new(1)
             .with_numbering(Numbering::FirstAppearance)
             .with_ties(Ties::FileOrder),
-        protocol: Protocol::GlobalTime(Shares::default()),
+        protocol: SplitProtocol::GlobalTime(Shares::default()),
         max_history: NonZeroUsize::new(4).unwrap(),
     }
 }
@@ -52,7 +54,7 @@ fn samples_are_those_of_plain_dictionaries_however_the_file_is_packed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("reviews");
         std::fs::write(&path, bytes).unwrap();
-        let prepared = prepare(&path, None, &recipe()).unwrap();
+        let prepared = prepare(&path, None, &config()).unwrap();
         assert_eq!(prepared.dataset.num_interactions(), parity.kept);
         write::samples::write(&prepared.split, dir.path()).unwrap();
         let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
@@ -95,15 +97,15 @@ fn files(dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
 fn each_step_says_what_it_took() {
     let dir = tempfile::tempdir().unwrap();
     let (reviews, items) = files(dir.path());
-    let recipe = Recipe {
+    let config = PrepareConfig {
         policy: RowPolicy::lenient(),
         window: Some(("2011-01-01".parse().unwrap(), "2012-01-01".parse().unwrap())),
         title_limit: Some(TitleLimit::Words(5)),
         k_core: KCore { user: 3, item: 1 },
-        protocol: Protocol::LeaveOneOut,
-        ..recipe()
+        protocol: SplitProtocol::LeaveOneOut,
+        ..config()
     };
-    let prepared = prepare(&reviews, Some(&items), &recipe).unwrap();
+    let prepared = prepare(&reviews, Some(&items), &config).unwrap();
     let titles: Vec<_> = prepared.dataset.items().iter().map(|i| i.title.as_str()).collect();
     assert_eq!(titles, ["an apple", "a \"bean\"", "corn"]);
     let count = |file: usize, kind| prepared.skips[file].counts.get(&kind).copied();
@@ -138,21 +140,22 @@ fn each_step_says_what_it_took() {
 fn a_strict_policy_stops_at_the_first_problem_in_file_order() {
     let dir = tempfile::tempdir().unwrap();
     let (reviews, items) = files(dir.path());
-    let strict = Recipe { policy: RowPolicy::strict(), ..recipe() };
+    let strict = PrepareConfig { policy: RowPolicy::strict(), ..config() };
     let error = prepare(&reviews, None, &strict).unwrap_err().to_string();
     assert!(error.contains("reviews.json`, line 2: duplicate"), "{error}");
     let policy = RowPolicy { duplicates: OnDoubtful::Keep, ..RowPolicy::strict() };
-    let error = prepare(&reviews, None, &Recipe { policy, ..recipe() }).unwrap_err().to_string();
+    let error =
+        prepare(&reviews, None, &PrepareConfig { policy, ..config() }).unwrap_err().to_string();
     assert!(error.contains("line 8, field `overall`: bad rating: expected 1 to 5"), "{error}");
     let policy = RowPolicy { missing_titles: OnDoubtful::Error, ..RowPolicy::lenient() };
-    let error = prepare(&reviews, Some(&items), &Recipe { policy, ..recipe() }).unwrap_err();
+    let error = prepare(&reviews, Some(&items), &PrepareConfig { policy, ..config() }).unwrap_err();
     assert!(error.to_string().contains("meta.json`, line 4, field `title`"), "{error}");
-    let protocol = Protocol::Published;
+    let protocol = SplitProtocol::Published;
     let policy = RowPolicy::lenient();
     let error = prepare(
         &reviews,
         None,
-        &Recipe { policy, protocol, k_core: KCore { user: 1, item: 1 }, ..recipe() },
+        &PrepareConfig { policy, protocol, k_core: KCore { user: 1, item: 1 }, ..config() },
     );
     assert!(matches!(error, Err(DataError::NotASplit { .. })));
 }

@@ -70,7 +70,8 @@ pub use exercises::exercises;
 pub use markers::ControlMarkers;
 pub use message::{Format, Message, Prompt, Role, Segment, SegmentKind};
 pub use mixing::{
-    Amount, Batches, Cursor, Insertion, MixError, Mixture, Row, Shard, Shuffle, Stage,
+    Amount, Batches, CurriculumStage, Cursor, Insertion, MixError, Mixture, MixtureRow, Shard,
+    Shuffle,
 };
 pub use registry::{END_OF_TURN, PromptRegistry};
 pub use set::PromptSet;

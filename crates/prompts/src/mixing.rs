@@ -9,6 +9,6 @@ mod shuffle;
 
 pub use batches::{Batches, Shard};
 pub use error::MixError;
-pub use mixture::{Amount, Insertion, Mixture, Stage};
-pub use row::Row;
+pub use mixture::{Amount, CurriculumStage, Insertion, Mixture};
+pub use row::MixtureRow;
 pub use shuffle::{Cursor, Shuffle};

@@ -6,7 +6,9 @@ use std::num::NonZeroUsize;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sidereal_prompts::{Amount, Batches, Cursor, Insertion, MixError, Mixture, Row, Shard, Stage};
+use sidereal_prompts::{
+    Amount, Batches, CurriculumStage, Cursor, Insertion, MixError, Mixture, MixtureRow, Shard,
+};
 
 /// One to three stages, the last endless or not, over one to four sources, the first never empty.
 fn mixture() -> impl Strategy<Value = Mixture> {
@@ -26,7 +28,7 @@ fn mixture() -> impl Strategy<Value = Mixture> {
             if let Amount::Rows(rows) = &mut amounts[0] {
                 *rows = (*rows).max(1); // a stage has rows
             }
-            Stage { epochs: Some(epochs), amounts, insertion }
+            CurriculumStage { epochs: Some(epochs), amounts, insertion }
         });
         (Just(lens), vec(stage, 1..4), any::<bool>())
     })
@@ -43,8 +45,8 @@ fn size() -> impl Strategy<Value = NonZeroUsize> {
 }
 
 /// Batches of the next `epochs` epochs, epoch by epoch.
-fn epochs(batches: &mut Batches<'_>, epochs: u64) -> Vec<Vec<Vec<Row>>> {
-    let mut all: Vec<Vec<Vec<Row>>> = Vec::new();
+fn epochs(batches: &mut Batches<'_>, epochs: u64) -> Vec<Vec<Vec<MixtureRow>>> {
+    let mut all: Vec<Vec<Vec<MixtureRow>>> = Vec::new();
     while !batches.is_over() {
         let batch = batches.next_batch().to_vec();
         let epoch = usize::try_from(batches.cursor().epoch).unwrap();
@@ -57,7 +59,7 @@ fn epochs(batches: &mut Batches<'_>, epochs: u64) -> Vec<Vec<Vec<Row>>> {
     all
 }
 
-fn counts(rows: impl IntoIterator<Item = Row>) -> BTreeMap<Row, usize> {
+fn counts(rows: impl IntoIterator<Item = MixtureRow>) -> BTreeMap<MixtureRow, usize> {
     let mut counts = BTreeMap::new();
     rows.into_iter().for_each(|row| *counts.entry(row).or_default() += 1);
     counts
@@ -69,13 +71,13 @@ proptest! {
         mixture in mixture(), seed: u64, size in size(),
     ) {
         let mut batches = mixture.batches(size, seed, Shard::WHOLE).unwrap();
-        let mut walked: BTreeMap<usize, BTreeMap<Row, usize>> = BTreeMap::new();
+        let mut walked: BTreeMap<usize, BTreeMap<MixtureRow, usize>> = BTreeMap::new();
         for (epoch, batches) in epochs(&mut batches, 5).into_iter().enumerate() {
             let stage = mixture.stage(epoch as u64).unwrap();
             prop_assert!(batches.iter().all(|batch| (1..=size.get()).contains(&batch.len())));
-            let rows: Vec<Row> = batches.concat();
+            let rows: Vec<MixtureRow> = batches.concat();
             for (source, (len, amount)) in mixture.lens().iter().zip(&stage.amounts).enumerate() {
-                let of_source: Vec<Row> =
+                let of_source: Vec<MixtureRow> =
                     rows.iter().copied().filter(|row| row.source == source).collect();
                 prop_assert!(of_source.iter().all(|row| row.index < *len));
                 match amount {
@@ -127,8 +129,8 @@ proptest! {
             .collect();
         for _ in 0..20 {
             let batch = whole.next_batch().to_vec();
-            let parts: Vec<Vec<Row>> = shards.iter_mut().map(|s| s.next_batch().to_vec()).collect();
-            let mut union: Vec<Option<Row>> = vec![None; batch.len()];
+            let parts: Vec<Vec<MixtureRow>> = shards.iter_mut().map(|s| s.next_batch().to_vec()).collect();
+            let mut union: Vec<Option<MixtureRow>> = vec![None; batch.len()];
             for (index, part) in parts.iter().enumerate() {
                 for (step, row) in part.iter().enumerate() {
                     prop_assert!(union[index + step * count].replace(*row).is_none());
@@ -151,8 +153,8 @@ proptest! {
             prop_assert_eq!(counts(rows.iter().copied()).len(), rows.len());
             prop_assert_eq!(rows.len(), lens.iter().sum::<usize>());
             if epoch < 2 {
-                let is_late = |row: &Row| late.contains(&row.source);
-                let apart = |batch: &Vec<Row>| {
+                let is_late = |row: &MixtureRow| late.contains(&row.source);
+                let apart = |batch: &Vec<MixtureRow>| {
                     batch.iter().all(is_late) || !batch.iter().any(is_late)
                 };
                 prop_assert!(batches.iter().all(apart));
@@ -199,7 +201,7 @@ fn a_weighted_epoch_is_mixed_through_and_through() {
     let hundred = NonZeroUsize::new(100).unwrap();
     let mut batches = mixture.batches(hundred, 9, Shard::WHOLE).unwrap();
     for epoch in epochs(&mut batches, 2) {
-        let of_second = |rows: &[Row]| rows.iter().filter(|row| row.source == 1).count();
+        let of_second = |rows: &[MixtureRow]| rows.iter().filter(|row| row.source == 1).count();
         assert_eq!(of_second(&epoch.concat()), 1000);
         // A quarter of each hundred with a deviation below √(100 · 3/16) = 4.4: 22 is five of
         // them, 1 in 10^4 for both epochs' eighty batches.
@@ -216,7 +218,7 @@ fn general_rows_come_in_their_ratio() {
     let mut seen = Vec::new();
     for epoch in epochs(&mut batches, 3) {
         let rows = epoch.concat();
-        let extra: Vec<Row> = rows.iter().copied().filter(|row| row.source == 2).collect();
+        let extra: Vec<MixtureRow> = rows.iter().copied().filter(|row| row.source == 2).collect();
         assert_eq!((rows.len(), extra.len()), (50, 10));
         seen.extend(extra);
     }
@@ -226,7 +228,7 @@ fn general_rows_come_in_their_ratio() {
 #[test]
 fn orders_of_epochs_seeds_and_sources_differ() {
     let mixture = Mixture::uniform(vec![50, 50]).unwrap();
-    let order = |seed| -> Vec<Vec<Row>> {
+    let order = |seed| -> Vec<Vec<MixtureRow>> {
         let mut batches = mixture.batches(NonZeroUsize::MAX, seed, Shard::WHOLE).unwrap();
         epochs(&mut batches, 2).into_iter().map(|epoch| epoch.concat()).collect()
     };
@@ -257,7 +259,7 @@ fn shards_and_cursors_that_cannot_be_are_refused() {
 
 #[test]
 fn a_mixture_that_ends_has_no_more_batches() {
-    let stage = Stage { epochs: Some(2), amounts: vec![Amount::All], insertion: None };
+    let stage = CurriculumStage { epochs: Some(2), amounts: vec![Amount::All], insertion: None };
     let mixture = Mixture::staged(vec![3], vec![stage]).unwrap();
     let two = NonZeroUsize::new(2).unwrap();
     let mut batches = mixture.batches(two, 1, Shard::WHOLE).unwrap();

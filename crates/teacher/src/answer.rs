@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sidereal_prompts::Message;
 
-use crate::{Stage, Subject};
+use crate::{RequestStage, Subject};
 
 /// How a teacher draws its words.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct Sampling {
 #[non_exhaustive]
 pub struct Request<'a> {
     /// What is wanted.
-    pub stage: Stage,
+    pub stage: RequestStage,
     /// What it is about, for teachers that work by rule.
     pub subject: &'a Subject<'a>,
     /// What it is about in words, for all others.

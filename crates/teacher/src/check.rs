@@ -4,7 +4,7 @@ use sidereal_prompts::{ControlKind, control_tokens};
 use sidereal_sid::Catalog;
 
 use crate::wording::Wording;
-use crate::{Answer, Finish, Stage, Subject};
+use crate::{Answer, Finish, RequestStage, Subject};
 
 /// Words of a title in a row that give it away, where nothing known of a shown item has them.
 const TELLING_WORDS: usize = 4;
@@ -68,7 +68,7 @@ impl Checks<'_> {
     /// of all others without a thought of the teacher's own before it.
     pub(super) fn text(
         &self,
-        stage: Stage,
+        stage: RequestStage,
         subject: &Subject<'_>,
         answer: &Answer,
     ) -> Result<String, Rejection> {
@@ -77,7 +77,7 @@ impl Checks<'_> {
             Finish::Length => return Err(Rejection::Cut),
             Finish::Other => return Err(Rejection::Stopped),
         }
-        let text = if stage == Stage::Reasoning {
+        let text = if stage == RequestStage::Reasoning {
             let (thought, found) = framed(&answer.text)?;
             let expected = &subject.target().sid;
             if found != expected {
@@ -101,8 +101,8 @@ impl Checks<'_> {
             return Err(Rejection::ForeignSid { text: (*foreign).to_owned() });
         }
         match stage {
-            Stage::ItemIntegrate => names_by_sid_alone(subject, text, &sids)?,
-            Stage::Reasoning => labelled(subject, text)?,
+            RequestStage::ItemIntegrate => names_by_sid_alone(subject, text, &sids)?,
+            RequestStage::Reasoning => labelled(subject, text)?,
             _ => {}
         }
         Ok(text.to_owned())

@@ -16,7 +16,7 @@ use crate::limiter::Limiter;
 use crate::progress::Reason;
 use crate::{
     Answer, AnswerCache, AskError, AskErrorKind, EnrichConfig, Enriched, Failed, Job, Progress,
-    Request, Stage, Stopped, Subject, Teacher, TeacherError, TeacherPrompts, Usage,
+    Request, RequestStage, Stopped, Subject, Teacher, TeacherError, TeacherPrompts, Usage,
 };
 
 /// Fewest jobs in a row without an answer that end a run.
@@ -211,7 +211,7 @@ impl<'r> Run<'r> {
         let prompt_hash = prompts.hash(kind);
         let checks = Checks { catalog, words: config.words };
         let mut text = String::new();
-        for stage in Stage::of(kind).iter().copied() {
+        for stage in RequestStage::of(kind).iter().copied() {
             let failed = |reason| Ok(Err(Failed { id, kind, stage: Some(stage), reason }));
             let mut messages = prompts.messages(stage, &subject, &text).map_err(Halt::from)?;
             let mut corrections = 0;
@@ -246,7 +246,7 @@ impl<'r> Run<'r> {
     /// The answer to a request, from the cache or the teacher.
     fn answer(
         &self,
-        stage: Stage,
+        stage: RequestStage,
         subject: &Subject<'_>,
         messages: &[Message],
         prompt_hash: &str,

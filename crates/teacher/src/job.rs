@@ -13,7 +13,7 @@ use crate::wording::Wording;
 /// A request's place on the way to a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Stage {
+pub enum RequestStage {
     /// What the item is, from its title and description.
     ItemAnalyse,
     /// The analysis as a paragraph that names the item by its Semantic ID.
@@ -28,7 +28,7 @@ pub enum Stage {
     Reasoning,
 }
 
-impl Stage {
+impl RequestStage {
     /// Every stage.
     pub const ALL: [Self; 6] = [
         Self::ItemAnalyse,
@@ -57,7 +57,7 @@ impl Stage {
     }
 }
 
-impl fmt::Display for Stage {
+impl fmt::Display for RequestStage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ItemAnalyse => "item-analyse",

@@ -45,7 +45,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `answer` | [`Teacher`]: whoever answers a [`Request`]; [`Answer`], [`AskError`] |
-//! | `job` | [`Job`]: a text to be written; the [`Stage`]s it takes, the [`Subject`] it is about |
+//! | `job` | [`Job`]: a text to be written; the [`RequestStage`]s it takes, the [`Subject`] it is about |
 //! | `prompts` | [`TeacherPrompts`]: the words of a request, versioned and hashed |
 //! | `enricher`, `config`, `progress` | [`Enricher`]: the run, its settings, what came of it |
 //! | `check` | [`Rejection`]: why an answer is no text |
@@ -86,7 +86,7 @@ pub use check::Rejection;
 pub use config::{EnrichConfig, Prices};
 pub use enricher::Enricher;
 pub use error::TeacherError;
-pub use job::{Job, Shown, Stage, Subject};
+pub use job::{Job, RequestStage, Shown, Subject};
 pub use metadata::MetadataTeacher;
 #[cfg(feature = "http")]
 pub use openai::{EndpointConfig, OpenAiTeacher};

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::check::LABELS;
 use crate::wording::Wording;
 use crate::{
-    Answer, AskError, AskErrorKind, Finish, Request, Shown, Stage, Subject, Teacher, Usage,
+    Answer, AskError, AskErrorKind, Finish, Request, RequestStage, Shown, Subject, Teacher, Usage,
 };
 
 /// Items of a history that are named, the latest ones: a text has an end.
@@ -32,14 +32,18 @@ impl Teacher for MetadataTeacher {
 
     fn ask(&self, request: &Request<'_>) -> Result<Answer, AskError> {
         let text = match (request.stage, request.subject) {
-            (Stage::ItemAnalyse | Stage::ItemIntegrate, Subject::Item(item)) => paragraph(item),
+            (RequestStage::ItemAnalyse | RequestStage::ItemIntegrate, Subject::Item(item)) => {
+                paragraph(item)
+            }
             (stage, Subject::Event { history, held_out }) => {
                 let history = History { items: history, hidden: Wording::of(&held_out.item.title) };
                 match stage {
-                    Stage::UserReason | Stage::Preference => history.preference(),
-                    Stage::UserIntegrate => history.narrative(),
-                    Stage::Reasoning => history.reasoning(&held_out.sid),
-                    Stage::ItemAnalyse | Stage::ItemIntegrate => return Err(wrong_subject()),
+                    RequestStage::UserReason | RequestStage::Preference => history.preference(),
+                    RequestStage::UserIntegrate => history.narrative(),
+                    RequestStage::Reasoning => history.reasoning(&held_out.sid),
+                    RequestStage::ItemAnalyse | RequestStage::ItemIntegrate => {
+                        return Err(wrong_subject());
+                    }
                 }
             }
             _ => return Err(wrong_subject()),

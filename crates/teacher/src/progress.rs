@@ -3,7 +3,7 @@
 use sidereal_data::SampleId;
 use sidereal_prompts::{EnrichmentKind, Enrichments};
 
-use crate::{AskError, Rejection, Stage, Usage};
+use crate::{AskError, Rejection, RequestStage, Usage};
 
 /// Counts of a run so far.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -38,7 +38,7 @@ pub struct Failed {
     /// What was wanted.
     pub kind: EnrichmentKind,
     /// Where it failed; `None` if there was nothing to ask about.
-    pub stage: Option<Stage>,
+    pub stage: Option<RequestStage>,
     /// Why.
     pub reason: Reason,
 }

@@ -4,7 +4,7 @@ use minijinja::{Environment, UndefinedBehavior, Value, context};
 use sidereal_data::Digest;
 use sidereal_prompts::{EnrichmentKind, Message, Role};
 
-use crate::{Shown, Stage, Subject, TeacherError};
+use crate::{RequestStage, Shown, Subject, TeacherError};
 
 /// Raised with every change of a template.
 const VERSION: u32 = 1;
@@ -13,7 +13,7 @@ const MAX_DESCRIPTION: usize = 2000;
 const SYSTEM: &str = include_str!("templates/system.jinja");
 const CORRECTION: &str = include_str!("templates/correction.jinja");
 
-impl Stage {
+impl RequestStage {
     const fn template(self) -> &'static str {
         match self {
             Self::ItemAnalyse => include_str!("templates/item_analyse.jinja"),
@@ -45,7 +45,7 @@ impl TeacherPrompts {
     pub fn builtin(words: (usize, usize)) -> Result<Self, TeacherError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        let texts = Stage::ALL.map(|stage| (stage.to_string(), stage.template()));
+        let texts = RequestStage::ALL.map(|stage| (stage.to_string(), stage.template()));
         for (name, text) in texts.into_iter().chain([("correction".to_owned(), CORRECTION)]) {
             environment
                 .add_template_owned(name.clone(), text)
@@ -62,7 +62,7 @@ impl TeacherPrompts {
         for text in [SYSTEM, CORRECTION] {
             digest.text(text);
         }
-        for stage in Stage::of(kind) {
+        for stage in RequestStage::of(kind) {
             digest.text(stage.template());
         }
         digest.size(self.words.0);
@@ -77,7 +77,7 @@ impl TeacherPrompts {
     /// stage asked of an event.
     pub fn messages(
         &self,
-        stage: Stage,
+        stage: RequestStage,
         subject: &Subject<'_>,
         notes: &str,
     ) -> Result<Vec<Message>, TeacherError> {
@@ -147,15 +147,17 @@ mod tests {
         let shown = |i: usize| Shown { item: &items[i], sid: format!("<a_{i}><b_0>") };
         let item = Subject::Item(shown(0));
         let event = Subject::Event { history: vec![shown(0), shown(1)], held_out: shown(2) };
-        for stage in Stage::ALL {
-            let about_item = matches!(stage, Stage::ItemAnalyse | Stage::ItemIntegrate);
+        for stage in RequestStage::ALL {
+            let about_item =
+                matches!(stage, RequestStage::ItemAnalyse | RequestStage::ItemIntegrate);
             let (subject, other) = if about_item { (&item, &event) } else { (&event, &item) };
             let text = &prompts.messages(stage, subject, "so it is").unwrap()[1].content;
-            let reveals = matches!(stage, Stage::UserReason | Stage::Reasoning);
+            let reveals = matches!(stage, RequestStage::UserReason | RequestStage::Reasoning);
             assert_eq!(text.contains("Whisk & bowl"), reveals, "{stage}: {text}");
-            let with_notes = matches!(stage, Stage::ItemIntegrate | Stage::UserIntegrate);
+            let with_notes =
+                matches!(stage, RequestStage::ItemIntegrate | RequestStage::UserIntegrate);
             assert_eq!(text.contains("so it is"), with_notes, "{stage}: {text}");
-            let title = stage != Stage::ItemIntegrate;
+            let title = stage != RequestStage::ItemIntegrate;
             assert_eq!(text.contains("Green tea {{ notes }}"), title, "{stage}: {text}");
             assert!(prompts.messages(stage, other, "").is_err(), "{stage}");
         }

@@ -33,7 +33,7 @@ use super::policy::{RowPolicy, Skips};
 use super::problem::{Problem, ProblemKind};
 use super::source::{self, Limited};
 use crate::split::Cut;
-use crate::{DataError, Dataset, Protocol, Split, User};
+use crate::{DataError, Dataset, Split, SplitProtocol, User};
 
 /// The files of one dataset.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +111,7 @@ pub fn read(
         })
         .unzip();
     let dataset = Dataset::new(items.items, users)?;
-    let split = Split::cut(Protocol::Published, &dataset, max_history, cuts.into_iter());
+    let split = Split::cut(SplitProtocol::Published, &dataset, max_history, cuts.into_iter());
     skips.iter().for_each(Skips::tell);
     Ok(Loaded { dataset, catalog, split, skips })
 }

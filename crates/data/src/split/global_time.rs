@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::{Cut, Protocol, Shares, Split};
+use super::{Cut, Shares, Split, SplitProtocol};
 use crate::{DataError, Dataset, HeldOut as _, Timestamp};
 
 /// Splits all samples by the time of their target, earliest first.
@@ -49,7 +49,7 @@ pub fn global_time(
     if !dataset.has_times() {
         return Err(DataError::NoTimes);
     }
-    let protocol = Protocol::GlobalTime(shares);
+    let protocol = SplitProtocol::GlobalTime(shares);
     let samples: usize = dataset.users().iter().map(|user| user.events.len().max(1) - 1).sum();
     let (valid, test) = shares.cut(samples);
     let mut order: Vec<(Timestamp, u32)> = Vec::with_capacity(samples);

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::{Cut, Protocol, Split};
+use super::{Cut, Split, SplitProtocol};
 use crate::{DataError, Dataset, HeldOut as _};
 
 /// Splits by leave-one-out, all items being candidates.
@@ -37,7 +37,7 @@ pub fn leave_one_out(dataset: &Dataset, max_history: NonZeroUsize) -> Result<Spl
         n @ 0..3 => Cut { train: n, valid: n, test: n },
         n => Cut { train: n - 2, valid: n - 2, test: n - 1 },
     });
-    let split = Split::cut(Protocol::LeaveOneOut, dataset, max_history, cuts);
+    let split = Split::cut(SplitProtocol::LeaveOneOut, dataset, max_history, cuts);
     if split.test.num_samples() == 0 {
         let longest = dataset.users().iter().map(|user| user.events.len()).max().unwrap_or(0);
         return Err(DataError::NothingHeldOut { longest });

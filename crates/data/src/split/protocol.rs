@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Protocol {
+pub enum SplitProtocol {
     /// Each user's last event is tested, the second last validates, the rest trains.
     LeaveOneOut,
     /// All samples in the order of their targets' times are cut in two places.
@@ -67,7 +67,7 @@ impl fmt::Display for Shares {
     }
 }
 
-impl fmt::Display for Protocol {
+impl fmt::Display for SplitProtocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LeaveOneOut => f.write_str("leave-one-out"),

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Cut, Protocol, Shares, Split};
+use super::{Cut, Shares, Split, SplitProtocol};
 use crate::{DataError, Dataset};
 
 /// Splits users by `shares`, drawn by `seed`: a user's events are all in one set, and all but the
@@ -47,7 +47,7 @@ pub fn user_split(
         };
     }
     let split =
-        Split::cut(Protocol::Users { shares, seed }, dataset, max_history, cuts.into_iter());
+        Split::cut(SplitProtocol::Users { shares, seed }, dataset, max_history, cuts.into_iter());
     split.check_shares(shares)?;
     Ok(split)
 }

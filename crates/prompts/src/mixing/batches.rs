@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
-use super::{Cursor, MixError, Mixture, Row};
+use super::{Cursor, MixError, Mixture, MixtureRow};
 
 /// One of the machines that share the batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct Batches<'a> {
     shard: Shard,
     cursor: Cursor,
     plan: Plan,
-    rows: Vec<Row>,
+    rows: Vec<MixtureRow>,
 }
 
 impl Mixture {
@@ -80,7 +80,7 @@ impl Batches<'_> {
     /// This shard's rows of the next batch; the epoch after the last batch of one begins by itself.
     /// Empty for a shard that a small batch leaves out, and for ever once
     /// [`is_over`](Self::is_over).
-    pub fn next_batch(&mut self) -> &[Row] {
+    pub fn next_batch(&mut self) -> &[MixtureRow] {
         if self.cursor.position >= self.plan.rows.len() && !self.is_over() {
             self.cursor = Cursor { epoch: self.cursor.epoch + 1, position: 0 };
             self.plan = Plan::new(self.mixture, self.cursor.epoch, self.size.get(), self.seed);

@@ -39,7 +39,7 @@ pub struct Insertion {
 /// Epochs of one kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Stage {
+pub struct CurriculumStage {
     /// How many; only the last stage may leave it out, and then never ends.
     pub epochs: Option<u64>,
     /// Of each source, in their order.
@@ -48,7 +48,7 @@ pub struct Stage {
     pub insertion: Option<Insertion>,
 }
 
-impl Stage {
+impl CurriculumStage {
     /// `rows` rows an epoch, of each source by its weight, to within one row.
     ///
     /// # Errors
@@ -93,11 +93,11 @@ impl Stage {
 ///
 /// ```
 /// use std::num::NonZeroUsize;
-/// use sidereal_prompts::{Amount, Mixture, Shard, Stage};
+/// use sidereal_prompts::{Amount, CurriculumStage, Mixture, Shard};
 ///
 /// // Two epochs of source 0, then both, with one row of the second for two of the first.
-/// let alone = Stage { epochs: Some(2), amounts: vec![Amount::All, Amount::Rows(0)], insertion: None };
-/// let both = Stage { epochs: None, amounts: vec![Amount::All, Amount::Rows(3)], insertion: None };
+/// let alone = CurriculumStage { epochs: Some(2), amounts: vec![Amount::All, Amount::Rows(0)], insertion: None };
+/// let both = CurriculumStage { epochs: None, amounts: vec![Amount::All, Amount::Rows(3)], insertion: None };
 /// let mixture = Mixture::staged(vec![6, 100], vec![alone, both])?;
 /// let four = NonZeroUsize::new(4).unwrap();
 /// let mut batches = mixture.batches(four, 42, Shard::WHOLE)?;
@@ -109,14 +109,14 @@ impl Stage {
 #[serde(try_from = "RawMixture", into = "RawMixture")]
 pub struct Mixture {
     pub(super) lens: Vec<usize>,
-    pub(super) stages: Vec<Stage>,
+    pub(super) stages: Vec<CurriculumStage>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawMixture {
     lens: Vec<usize>,
-    stages: Vec<Stage>,
+    stages: Vec<CurriculumStage>,
 }
 
 impl Mixture {
@@ -126,15 +126,15 @@ impl Mixture {
     /// [`MixError::Empty`], [`MixError::EmptyStage`], [`MixError::TooMany`].
     pub fn uniform(lens: Vec<usize>) -> Result<Self, MixError> {
         let amounts = vec![Amount::All; lens.len()];
-        Self::staged(lens, vec![Stage { epochs: None, amounts, insertion: None }])
+        Self::staged(lens, vec![CurriculumStage { epochs: None, amounts, insertion: None }])
     }
 
     /// `rows` rows an epoch, of each source by its weight, to within one row.
     ///
     /// # Errors
-    /// As [`staged`](Self::staged) and [`Stage::weighted`].
+    /// As [`staged`](Self::staged) and [`CurriculumStage::weighted`].
     pub fn weighted(lens: Vec<usize>, weights: &[f64], rows: usize) -> Result<Self, MixError> {
-        Self::staged(lens, vec![Stage::weighted(weights, rows)?])
+        Self::staged(lens, vec![CurriculumStage::weighted(weights, rows)?])
     }
 
     /// Every row of the sources in `lens` once an epoch, and `ratio` rows of one more source, of
@@ -157,7 +157,7 @@ impl Mixture {
         let mut amounts = vec![Amount::All; lens.len()];
         amounts.push(Amount::Rows(rows));
         lens.push(extra);
-        Self::staged(lens, vec![Stage { epochs: None, amounts, insertion: None }])
+        Self::staged(lens, vec![CurriculumStage { epochs: None, amounts, insertion: None }])
     }
 
     /// GREAM's schedule: two epochs in which the sources `late` come more and more often, then
@@ -167,9 +167,9 @@ impl Mixture {
     /// As [`staged`](Self::staged).
     pub fn gream(lens: Vec<usize>, late: Vec<usize>, gamma: f64) -> Result<Self, MixError> {
         let amounts = vec![Amount::All; lens.len()];
-        let mixed = Stage { epochs: None, amounts: amounts.clone(), insertion: None };
+        let mixed = CurriculumStage { epochs: None, amounts: amounts.clone(), insertion: None };
         let insertion = Some(Insertion { late, gamma });
-        Self::staged(lens, vec![Stage { epochs: Some(2), amounts, insertion }, mixed])
+        Self::staged(lens, vec![CurriculumStage { epochs: Some(2), amounts, insertion }, mixed])
     }
 
     /// One stage after the other.
@@ -178,7 +178,7 @@ impl Mixture {
     /// [`MixError::Empty`], [`MixError::TooMany`], [`MixError::Amounts`], [`MixError::NoRows`] for
     /// rows of an empty source, [`MixError::EmptyStage`], [`MixError::Amount`] for a `gamma` or a late source that is none,
     /// [`MixError::Epochs`] for a stage of no epochs, or without end before another.
-    pub fn staged(lens: Vec<usize>, stages: Vec<Stage>) -> Result<Self, MixError> {
+    pub fn staged(lens: Vec<usize>, stages: Vec<CurriculumStage>) -> Result<Self, MixError> {
         let (sources, num_stages) = (lens.len(), stages.len());
         if sources == 0 || stages.is_empty() {
             return Err(MixError::Empty { sources, stages: num_stages });
@@ -220,13 +220,13 @@ impl Mixture {
 
     /// The stages.
     #[must_use]
-    pub fn stages(&self) -> &[Stage] {
+    pub fn stages(&self) -> &[CurriculumStage] {
         &self.stages
     }
 
     /// The stage of an epoch; `None` after the last one.
     #[must_use]
-    pub fn stage(&self, epoch: u64) -> Option<&Stage> {
+    pub fn stage(&self, epoch: u64) -> Option<&CurriculumStage> {
         let mut before = 0_u64;
         self.stages.iter().find(|stage| {
             before = stage.epochs.map_or(u64::MAX, |epochs| before.saturating_add(epochs));
@@ -285,7 +285,7 @@ impl Amount {
     }
 }
 
-fn check(stage: usize, settings: &Stage, lens: &[usize]) -> Result<(), MixError> {
+fn check(stage: usize, settings: &CurriculumStage, lens: &[usize]) -> Result<(), MixError> {
     let (sources, found) = (lens.len(), settings.amounts.len());
     if found != sources {
         return Err(MixError::Amounts { stage, sources, found });
@@ -346,7 +346,7 @@ mod tests {
         for (weights, rows) in
             [(&[1.0, 1.0, 1.0][..], 10), (&[0.7, 0.2, 0.1], 1003), (&[0.0, 3.0], 5), (&[2.0], 7)]
         {
-            let stage = Stage::weighted(weights, rows).unwrap();
+            let stage = CurriculumStage::weighted(weights, rows).unwrap();
             let counts: Vec<usize> = stage.amounts.iter().map(|amount| amount.rows(0)).collect();
             assert_eq!(counts.iter().sum::<usize>(), rows);
             let total: f64 = weights.iter().sum();
@@ -358,13 +358,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused_by_stage_and_source() {
-        let stage = |epochs, amounts: &[Amount]| Stage {
+        let stage = |epochs, amounts: &[Amount]| CurriculumStage {
             epochs,
             amounts: amounts.to_vec(),
             insertion: None,
         };
         let all = Amount::All;
-        let staged = |lens: &[usize], stages: Vec<Stage>| Mixture::staged(lens.to_vec(), stages);
+        let staged =
+            |lens: &[usize], stages: Vec<CurriculumStage>| Mixture::staged(lens.to_vec(), stages);
         assert!(matches!(Mixture::uniform(vec![]), Err(MixError::Empty { sources: 0, .. })));
         assert!(matches!(staged(&[1], vec![]), Err(MixError::Empty { stages: 0, .. })));
         let uneven = staged(&[1, 2], vec![stage(None, &[all])]);
@@ -410,7 +411,7 @@ mod tests {
         let mixture = Mixture::gream(vec![3, 4], vec![1], 1.5).unwrap();
         let late = |epoch| mixture.stage(epoch).unwrap().insertion.is_some();
         assert_eq!([late(0), late(1), late(2), late(900)], [true, true, false, false]);
-        let ends = Stage::weighted(&[1.0], 2).unwrap().lasting(3);
+        let ends = CurriculumStage::weighted(&[1.0], 2).unwrap().lasting(3);
         let mixture = Mixture::staged(vec![5], vec![ends]).unwrap();
         assert!(mixture.stage(2).is_some() && mixture.stage(3).is_none());
     }

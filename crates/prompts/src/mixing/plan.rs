@@ -5,13 +5,13 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sidereal_data::Digest;
 
-use super::mixture::{Amount, Insertion, Mixture, Stage};
-use super::{Cursor, Row, Shuffle};
+use super::mixture::{Amount, CurriculumStage, Insertion, Mixture};
+use super::{Cursor, MixtureRow, Shuffle};
 
 /// An epoch: rows in order, and where each batch ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Plan {
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<MixtureRow>,
     /// Rising ends of batches in `rows`; the last one is its length.
     pub(super) ends: Vec<usize>,
 }
@@ -20,12 +20,12 @@ impl Plan {
     /// The epoch of a mixture; empty after its last stage.
     pub(super) fn new(mixture: &Mixture, epoch: u64, size: usize, seed: u64) -> Self {
         let Some(stage) = mixture.stage(epoch) else { return Self::default() };
-        let late = |row: &Row| stage.late(row.source);
+        let late = |row: &MixtureRow| stage.late(row.source);
         let mut rng = ChaCha8Rng::seed_from_u64(derived(seed, "order", 0));
         rng.set_stream(epoch);
         let mut rows = Vec::new();
         for (source, (len, amount)) in mixture.lens.iter().zip(&stage.amounts).enumerate() {
-            let row = |index| Row { source, index };
+            let row = |index| MixtureRow { source, index };
             match amount {
                 Amount::All => rows.extend((0..*len).map(row)),
                 Amount::Rows(count) => {
@@ -39,12 +39,12 @@ impl Plan {
             let ends = ends(0, rows.len(), size).collect();
             return Self { rows, ends };
         };
-        let (late, early): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(late);
+        let (late, early): (Vec<MixtureRow>, Vec<MixtureRow>) = rows.into_iter().partition(late);
         insert(&early, &late, insertion.gamma, size, &mut rng)
     }
 }
 
-impl Stage {
+impl CurriculumStage {
     fn late(&self, source: usize) -> bool {
         let insertion = self.insertion.as_ref();
         insertion.is_some_and(|Insertion { late, .. }| late.contains(&source))
@@ -57,9 +57,15 @@ fn ends(start: usize, len: usize, size: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Puts the batches of `late` between those of `early`, as [`Insertion`] says.
-fn insert(early: &[Row], late: &[Row], gamma: f64, size: usize, rng: &mut impl Rng) -> Plan {
+fn insert(
+    early: &[MixtureRow],
+    late: &[MixtureRow],
+    gamma: f64,
+    size: usize,
+    rng: &mut impl Rng,
+) -> Plan {
     let mut plan = Plan::default();
-    let mut push = |batch: &[Row]| {
+    let mut push = |batch: &[MixtureRow]| {
         plan.rows.extend_from_slice(batch);
         plan.ends.push(plan.rows.len());
     };

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A row of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Row {
+pub struct MixtureRow {
     /// Which source, from 0.
     pub source: usize,
     /// Which of its rows, from 0.

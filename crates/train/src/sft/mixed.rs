@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use rayon::prelude::*;
 use sidereal_data::{ItemId, Sample, TrainSet};
-use sidereal_prompts::{Chat, Cursor, Mixture, Rendered, Row, Shard, Task, Tasks, Wording};
+use sidereal_prompts::{Chat, Cursor, Mixture, MixtureRow, Rendered, Shard, Task, Tasks, Wording};
 
 use super::lessons::{Epoch, Lessons};
 use super::mixture::check_epochs;
@@ -134,13 +134,13 @@ impl<'a> MixedTasks<'a> {
     }
 
     /// The rows of each batch of an epoch.
-    fn plan(&self, epoch: usize) -> Result<Vec<Vec<Row>>, TrainError> {
+    fn plan(&self, epoch: usize) -> Result<Vec<Vec<MixtureRow>>, TrainError> {
         let cursor = Cursor { epoch: epoch as u64, position: 0 };
         let mut batches = self.mixture.resume(self.size, self.seed, Shard::WHOLE, cursor)?;
         Ok((0..batches.batches_in_epoch()).map(|_| batches.next_batch().to_vec()).collect())
     }
 
-    fn sequence(&self, row: Row, epoch: usize) -> Result<Sequence, TrainError> {
+    fn sequence(&self, row: MixtureRow, epoch: usize) -> Result<Sequence, TrainError> {
         let MixedData { train, tasks, encoder, chats, .. } = self.data;
         let wording = Wording::Varied { seed: self.seed, epoch: epoch as u64 };
         let rendered = match &self.sources[row.source] {

@@ -14,7 +14,7 @@ use crate::read::indexed::Numbered;
 use crate::read::policy::{OnDoubtful, RowPolicy, Skips};
 use crate::read::problem::{Problem, ProblemKind};
 use crate::split::Cut;
-use crate::{DataError, Dataset, Item, Keys, Protocol, Split, Timestamp, User};
+use crate::{DataError, Dataset, Item, Keys, Split, SplitProtocol, Timestamp, User};
 
 /// An item of [`Rows::items`] and when it was chosen; 0 where the table has no times.
 type Event = (Timestamp, u32);
@@ -259,11 +259,10 @@ impl<'a> Rows<'a> {
             users.push(if timed { user.with_times(when()) } else { user });
         }
         let dataset = Dataset::new(items.items, users)?;
-        let split = self
-            .columns
-            .split
-            .is_some()
-            .then(|| Split::cut(Protocol::Published, &dataset, max_history, cuts.into_iter()));
+        let split =
+            self.columns.split.is_some().then(|| {
+                Split::cut(SplitProtocol::Published, &dataset, max_history, cuts.into_iter())
+            });
         self.skips.tell();
         if without_events > 0 {
             let path = self.skips.path.display();

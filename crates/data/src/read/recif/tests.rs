@@ -6,7 +6,7 @@ use parquet::arrow::ArrowWriter;
 
 use super::*;
 use crate::read::ProblemKind;
-use crate::{HeldOut as _, Protocol};
+use crate::{HeldOut as _, SplitProtocol};
 
 fn lists(rows: &[Option<&[i64]>]) -> ArrayRef {
     let mut lists = ListBuilder::new(Int64Builder::new());
@@ -77,7 +77,7 @@ fn sequences_come_whole_or_by_the_label_of_a_behaviour() {
 fn the_published_split_holds_the_targets_of_its_test_users_out() {
     let loaded = load(recif(), &Columns::recif("video", None), &RowPolicy::strict()).unwrap();
     let split = loaded.split.unwrap();
-    assert_eq!(split.protocol, Protocol::Published);
+    assert_eq!(split.protocol, SplitProtocol::Published);
     // Three targets after the first event of the one who trains, two of the one who is tested.
     assert_eq!((split.train.num_samples(), split.valid.num_samples()), (3, 0));
     let tested: Vec<_> = split

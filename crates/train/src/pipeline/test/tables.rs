@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 
 use sidereal_data::SampleId;
 use sidereal_metrics::{
-    Bootstrap, Candidates, Chains, Level, Metric, MetricValue, Protocol, RankingRun, Report, Row,
-    ScoreKind, SeenItems, Split,
+    Bootstrap, Candidates, Chains, EvaluationSplit, Level, Metric, MetricValue, Protocol,
+    RankingRun, Report, Row, ScoreKind, SeenItems,
 };
 
 use super::{METRICS, TEN};
@@ -16,7 +16,7 @@ use crate::TrainError;
 pub(super) struct Tables {
     pub(super) report: Report,
     pub(super) bootstrap: Bootstrap,
-    pub(super) split: Split,
+    pub(super) split: EvaluationSplit,
     /// With seen items kept, by system, and what each was measured under.
     pub(super) kept: BTreeMap<String, (Protocol, RankingRun<SampleId>)>,
 }
