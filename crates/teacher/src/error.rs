@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sidereal_data::DataError;
 use sidereal_data::read::Problem;
-use sidereal_prompts::PromptError;
 use sidereal_sid::ItemId;
 
 /// Why a teacher, a run of requests or a file of answers was refused.
@@ -52,12 +50,6 @@ pub enum TeacherError {
     /// Settings outside their range.
     #[error("`{field}` is {found}, expected {expected}")]
     Config { field: &'static str, found: String, expected: &'static str },
-    /// Data that were refused, or a file of them.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// Texts that were refused.
-    #[error(transparent)]
-    Prompt(#[from] PromptError),
 }
 
 impl TeacherError {
