@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use rand::Rng;
 use rand::distributions::{Distribution as _, WeightedIndex};
 use rand::seq::SliceRandom;
+use rand_core::RngCore;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::{Catalog, ItemId};
 
@@ -123,7 +123,7 @@ impl<'a> Negatives<'a> {
         &self,
         sample: &Sample<'_>,
         count: usize,
-        rng: &mut impl Rng,
+        rng: &mut (impl RngCore + ?Sized),
     ) -> Result<Vec<ItemId>, DataError> {
         self.draw_accepted(sample, count, rng, &mut |_| true)
     }
@@ -136,7 +136,7 @@ impl<'a> Negatives<'a> {
         &self,
         sample: &Sample<'_>,
         count: usize,
-        rng: &mut impl Rng,
+        rng: &mut (impl RngCore + ?Sized),
         accept: &mut dyn FnMut(ItemId) -> bool,
     ) -> Result<Vec<ItemId>, DataError> {
         let num_items = self.catalog.num_items();
@@ -181,7 +181,7 @@ impl<'a> Negatives<'a> {
         drawn: &mut Vec<ItemId>,
         taken: &mut HashSet<ItemId>,
         count: usize,
-        rng: &mut impl Rng,
+        rng: &mut (impl RngCore + ?Sized),
         accept: &mut dyn FnMut(ItemId) -> bool,
     ) {
         let items = &self.items;
