@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Parser;
-use sidereal::corpus::read::recbole::{ReadOptions, read};
-use sidereal::corpus::synthetic::{Shop, ShopRecord};
+use sidereal::data::read::recbole::{ReadOptions, read};
+use sidereal::data::synthetic::{Shop, ShopRecord};
 use sidereal::lab::{Pipeline, Reference};
 use sidereal::policy::device;
 use sidereal::train::Bars;

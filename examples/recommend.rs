@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Parser;
-use sidereal::corpus::Dataset;
-use sidereal::corpus::read::recbole::{ReadOptions, read};
+use sidereal::data::Dataset;
+use sidereal::data::read::recbole::{ReadOptions, read};
 use sidereal::lab::{TrainedStage, Wanted};
 use sidereal::metrics::SeenItems;
 use sidereal::policy::{device, share_cores};

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use sidereal::corpus::Dataset;
-use sidereal::corpus::read::recbole::{ReadOptions, read};
+use sidereal::data::Dataset;
+use sidereal::data::read::recbole::{ReadOptions, read};
 
 /// `NAME=x.inter,x.item`.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use sidereal::corpus::read::{RowPolicy, minionerec};
+use sidereal::data::read::{RowPolicy, minionerec};
 use sidereal::lab::{Pipeline, Published, TeacherConfig};
 use sidereal::policy::device;
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use sidereal::corpus::read::recbole::{ReadOptions, read};
+use sidereal::data::read::recbole::{ReadOptions, read};
 use sidereal::lab::Pipeline;
 use sidereal::policy::device;
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use sidereal::corpus::{Dataset, Item};
+use sidereal::data::{Dataset, Item};
 use sidereal::lab::{PretrainedConfig, Training};
 use sidereal::policy::{PAD, VocabularyExtension, extend_pretrained, read_safetensors};
 use sidereal::train::Record;

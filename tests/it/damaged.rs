@@ -5,8 +5,8 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use sidereal::corpus::SampleId;
-use sidereal::corpus::read::recbole::{ReadOptions, read};
+use sidereal::data::SampleId;
+use sidereal::data::read::recbole::{ReadOptions, read};
 use sidereal::lab::{Stage, Training};
 use sidereal::policy::{Decoder, TextEncoder};
 use sidereal::train::{Record, RlConfig};

@@ -5,7 +5,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use sidereal::corpus::{Dataset, Item, ItemId, SampleId, User};
+use sidereal::data::{Dataset, Item, ItemId, SampleId, User};
 use sidereal::lab::{Outcome, Recipe};
 use sidereal::metrics::{Candidates, Metric};
 use sidereal::train::{Ranking, Record};

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use sidereal::baselines::{BaselineError, Recommender};
-use sidereal::corpus::Dataset;
+use sidereal::data::Dataset;
 use sidereal::lab::{LabError, Outcome, Pipeline, Recipe, Reference, Stage, Training};
 use sidereal::metrics::{Metric, Row};
 use sidereal::sid::ItemId;

@@ -5,8 +5,8 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use sidereal::corpus::read::recbole::{ReadOptions, read};
-use sidereal::corpus::{Dataset, HeldOut as _};
+use sidereal::data::read::recbole::{ReadOptions, read};
+use sidereal::data::{Dataset, HeldOut as _};
 use sidereal::lab::{
     Explained, LabError, Outcome, Pipeline, Recipe, TrainedStage, Training, Wanted,
 };

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sidereal::corpus::Dataset;
-use sidereal::corpus::read::recbole::{ReadOptions, read};
+use sidereal::data::Dataset;
+use sidereal::data::read::recbole::{ReadOptions, read};
 use sidereal::lab::Recipe;
 use sidereal::train::{Observer, Record};
 

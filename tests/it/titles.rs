@@ -7,12 +7,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use serde_json::Value;
-use sidereal::corpus::{
-    Dataset, HeldOut as _, Item, ItemId, NegativeKind, Negatives, PoolConfig, Pools,
-    PromptRegistry, Task, Tasks, Wording, leave_one_out,
-};
+use sidereal::data::{Dataset, HeldOut as _, Item, ItemId, NegativeKind, Negatives, leave_one_out};
 use sidereal::lab::{LabError, Outcome, Pipeline, Recipe, TrainedStage};
 use sidereal::metrics::{Candidates, Metric, Row};
+use sidereal::prompts::{PoolConfig, Pools, PromptRegistry, Task, Tasks, Wording};
 use sidereal::sid::Catalog;
 use sidereal::train::{Observer, Ranking, Record};
 

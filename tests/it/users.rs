@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sidereal::corpus::{SampleId, UserId};
+use sidereal::data::{SampleId, UserId};
 use sidereal::lab::{Recipe, Training, UserShare};
 use sidereal::train::{Record, RlConfig};
 use tempfile::TempDir;

@@ -7,9 +7,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use sidereal::corpus::{Amount, Dataset, Item, Split, leave_one_out};
+use sidereal::data::{Dataset, Item, Split, leave_one_out};
 use sidereal::lab::{LabError, ModelConfig, Outcome, Pipeline, Published, Recipe, Stage, Training};
 use sidereal::policy::{Decoder, SidTokenizer};
+use sidereal::prompts::Amount;
 use sidereal::sid::{Catalog, SemanticId, SidSpec};
 use sidereal::train::{MixtureOrder, Observer, Record};
 

@@ -10,24 +10,27 @@ use crate::workspace::cargo;
 
 /// Every crate with the crates of ours that it may depend on, lowest first. Optional, build and
 /// development dependencies count.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("sidereal-files", &[]),
     ("sidereal-sid", &["sidereal-files"]),
     ("sidereal-device", &[]),
     ("sidereal-page", &["sidereal-files"]),
     ("sidereal-metrics", &["sidereal-page"]),
     ("sidereal-quantizer", &["sidereal-files", "sidereal-sid", "sidereal-device", "sidereal-page"]),
-    ("sidereal-corpus", &["sidereal-files", "sidereal-sid", "sidereal-page"]),
+    ("sidereal-data", &["sidereal-files", "sidereal-sid", "sidereal-page"]),
+    ("sidereal-prompts", &["sidereal-sid", "sidereal-data"]),
+    ("sidereal-teacher", &["sidereal-files", "sidereal-sid", "sidereal-data", "sidereal-prompts"]),
     ("sidereal-rl", &["sidereal-sid"]),
     ("sidereal-policy", &["sidereal-files", "sidereal-sid", "sidereal-device"]),
-    ("sidereal-baselines", &["sidereal-sid", "sidereal-corpus", "sidereal-metrics"]),
+    ("sidereal-baselines", &["sidereal-sid", "sidereal-data", "sidereal-metrics"]),
     (
         "sidereal-train",
         &[
             "sidereal-files",
             "sidereal-sid",
             "sidereal-metrics",
-            "sidereal-corpus",
+            "sidereal-data",
+            "sidereal-prompts",
             "sidereal-rl",
             "sidereal-policy",
         ],
@@ -40,7 +43,9 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "sidereal-page",
             "sidereal-metrics",
             "sidereal-quantizer",
-            "sidereal-corpus",
+            "sidereal-data",
+            "sidereal-prompts",
+            "sidereal-teacher",
             "sidereal-rl",
             "sidereal-policy",
             "sidereal-baselines",
@@ -56,7 +61,9 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "sidereal-page",
             "sidereal-metrics",
             "sidereal-quantizer",
-            "sidereal-corpus",
+            "sidereal-data",
+            "sidereal-prompts",
+            "sidereal-teacher",
             "sidereal-rl",
             "sidereal-policy",
             "sidereal-baselines",
@@ -68,13 +75,15 @@ const ALLOWED: [(&str, &[&str]); 14] = [
 ];
 
 /// Crates that build, with default features, and test without libtorch.
-pub(crate) const PURE: [&str; 8] = [
+pub(crate) const PURE: [&str; 10] = [
     "sidereal-files",
     "sidereal-sid",
     "sidereal-page",
     "sidereal-metrics",
     "sidereal-quantizer",
-    "sidereal-corpus",
+    "sidereal-data",
+    "sidereal-prompts",
+    "sidereal-teacher",
     "sidereal-rl",
     "sidereal-baselines",
 ];
@@ -261,12 +270,12 @@ mod tests {
 
     #[test]
     fn an_edge_sideways_or_for_tests_only_is_named() {
-        let sideways = "sidereal-corpus = { path = \"../sidereal-corpus\" }\n";
+        let sideways = "sidereal-data = { path = \"../sidereal-data\" }\n";
         let for_tests =
             "[dev-dependencies]\nsidereal-metrics = { path = \"../sidereal-metrics\" }\n";
         let root = workspace(&[("sidereal-rl", sideways), ("sidereal-sid", for_tests)]);
         let expected = [
-            "sidereal-rl must not depend on sidereal-corpus",
+            "sidereal-rl must not depend on sidereal-data",
             "sidereal-sid must not depend on sidereal-metrics",
         ];
         assert_eq!(crossed(root.path()).unwrap(), expected);

@@ -10,11 +10,11 @@ use sidereal_baselines::{
     Case, ItemTransition, Popularity, Recommender, Transition, TransitionConfig, TransitionSearch,
     evaluate,
 };
-use sidereal_corpus::read::recbole::{ReadOptions, read};
-use sidereal_corpus::{HeldOut as _, leave_one_out};
+use sidereal_data::read::recbole::{ReadOptions, read};
+use sidereal_data::{HeldOut as _, leave_one_out};
 use sidereal_metrics::{
-    Bootstrap, BootstrapConfig, Candidates, Level, Metric, Protocol, Report, Row, ScoreKind,
-    SeenItems, Split,
+    Bootstrap, BootstrapConfig, Candidates, EvaluationSplit, Level, Metric, Protocol, Report, Row,
+    ScoreKind, SeenItems,
 };
 
 #[derive(Parser)]
@@ -60,7 +60,7 @@ fn main() -> anyhow::Result<()> {
     for seen_items in [SeenItems::Kept, SeenItems::Removed] {
         for (name, system) in systems {
             let protocol = Protocol {
-                split: Split::LeaveOneOutTest,
+                split: EvaluationSplit::LeaveOneOutTest,
                 candidates: Candidates::All,
                 seen_items,
                 level: Level::Item,

@@ -1,6 +1,6 @@
 //! What can go wrong with a baseline.
 
-use sidereal_corpus::CorpusError;
+use sidereal_data::DataError;
 use sidereal_metrics::MetricError;
 use sidereal_sid::ItemId;
 
@@ -26,7 +26,7 @@ pub enum BaselineError {
     EmptyGrid { field: &'static str },
     /// The true law of a synthetic shop could not be asked.
     #[error("the shop's law does not cover the history")]
-    Law(#[from] CorpusError),
+    Law(#[from] DataError),
     /// The cases could not be made into a metric.
     #[error("the cases cannot be measured")]
     Metric(#[from] MetricError),

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use rayon::prelude::*;
-use sidereal_corpus::{Sample, SampleId};
+use sidereal_data::{Sample, SampleId};
 use sidereal_metrics::{Placement, RankingRun, SeenItems};
 use sidereal_sid::ItemId;
 

@@ -29,7 +29,7 @@
 //! |---|---|
 //! | `recommender` | [`Recommender`], [`recommend`], [`top_k`] |
 //! | `evaluate` | [`Case`], [`evaluate`] into a [`RankingRun`](sidereal_metrics::RankingRun) |
-//! | `oracle` | [`Recommender`] for the law of a [synthetic shop](sidereal_corpus::synthetic) |
+//! | `oracle` | [`Recommender`] for the law of a [synthetic shop](sidereal_data::synthetic) |
 //! | `per_domain` | [`PerDomain`]: a recommender for each domain of a union of datasets |
 //! | `popularity` | [`Popularity`] |
 //! | `ppmi` | [`PpmiVectors`]: collaborative item vectors, to join with text by [`concat_embeddings`] |

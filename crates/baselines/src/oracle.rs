@@ -1,6 +1,6 @@
 //! The law of a synthetic shop as a recommender: the bound for all others.
 
-use sidereal_corpus::synthetic::Oracle;
+use sidereal_data::synthetic::Oracle;
 use sidereal_sid::ItemId;
 
 use crate::{BaselineError, Recommender};

@@ -1,6 +1,6 @@
 //! A recommender for each domain, asked by the history.
 
-use sidereal_corpus::{DomainId, Domains};
+use sidereal_data::{DomainId, Domains};
 use sidereal_sid::ItemId;
 
 use crate::{BaselineError, Recommender};
@@ -12,7 +12,7 @@ use crate::{BaselineError, Recommender};
 ///
 /// ```
 /// use sidereal_baselines::{PerDomain, Popularity, Recommender};
-/// use sidereal_corpus::{Dataset, Item, ItemId, User};
+/// use sidereal_data::{Dataset, Item, ItemId, User};
 ///
 /// let shop = || Dataset::new(vec![Item::new("pot", "")], vec![User::new("ann", vec![ItemId(0); 3])]);
 /// let both = Dataset::union([("tea", shop()?), ("garden", shop()?)], 1)?;
@@ -90,7 +90,7 @@ impl<R: Recommender> Recommender for PerDomain<'_, R> {
 mod tests {
     use std::num::NonZeroUsize;
 
-    use sidereal_corpus::{Dataset, HeldOut as _, Item, Split, User, leave_one_out};
+    use sidereal_data::{Dataset, HeldOut as _, Item, Split, User, leave_one_out};
     use sidereal_metrics::{Placement, SeenItems};
 
     use super::*;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use sidereal_corpus::SampleId;
+use sidereal_data::SampleId;
 use sidereal_metrics::{Bootstrap, Metric, MetricError, PairedTest, RankingRun};
 use sidereal_page::{Bar, BarPlot, BarSeries, Block, Table};
 
@@ -313,7 +313,7 @@ fn shared(run: &RankingRun<SampleId>, other: &RankingRun<SampleId>) -> RankingRu
 mod tests {
     use std::num::NonZeroUsize;
 
-    use sidereal_corpus::UserId;
+    use sidereal_data::UserId;
     use sidereal_metrics::{BootstrapConfig, Placement};
 
     use super::*;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use sidereal_baselines::{BaselineError, PpmiError};
-use sidereal_corpus::{CorpusError, SampleId};
+use sidereal_data::{DataError, SampleId};
 use sidereal_files::FileError;
 use sidereal_metrics::MetricError;
 use sidereal_page::PageError;
@@ -91,12 +91,15 @@ pub enum LabError {
     /// A file that could not be read or written whole, or a folder that another process works in.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The corpus.
+    /// The data.
     #[error(transparent)]
-    Corpus(#[from] CorpusError),
+    Data(#[from] DataError),
     /// The prompts.
     #[error(transparent)]
-    Prompt(#[from] sidereal_corpus::PromptError),
+    Prompt(#[from] sidereal_prompts::PromptError),
+    /// The texts of a teacher.
+    #[error(transparent)]
+    Teacher(#[from] sidereal_teacher::TeacherError),
     /// The quantiser.
     #[error(transparent)]
     Quantizer(#[from] QuantizerError),

@@ -15,10 +15,10 @@ use sidereal_baselines::{
     Case, ItemTransition, Popularity, Recommender, Transition, TransitionConfig, TransitionSearch,
     evaluate,
 };
-use sidereal_corpus::{HeldOut, ItemId, Sample, SampleId, Split as DataSplit};
+use sidereal_data::{HeldOut, ItemId, Sample, SampleId, Split as DataSplit};
 use sidereal_metrics::{
-    Bootstrap, BootstrapConfig, Candidates, Level, Metric, Note, Report, ScoreKind, SeenItems,
-    Split,
+    Bootstrap, BootstrapConfig, Candidates, EvaluationSplit, Level, Metric, Note, Report,
+    ScoreKind, SeenItems,
 };
 use sidereal_policy::Scoring;
 
@@ -113,9 +113,9 @@ impl Pipeline<'_> {
                 report: Report::default(),
                 bootstrap: Bootstrap::try_from(bootstrap)?,
                 split: match self.recipe.split {
-                    SplitConfig::LeaveOneOut => Split::LeaveOneOutTest,
-                    SplitConfig::GlobalTime => Split::GlobalTimeTest,
-                    SplitConfig::Published => Split::Given("published".to_owned()),
+                    SplitConfig::LeaveOneOut => EvaluationSplit::LeaveOneOutTest,
+                    SplitConfig::GlobalTime => EvaluationSplit::GlobalTimeTest,
+                    SplitConfig::Published => EvaluationSplit::Given("published".to_owned()),
                 },
                 kept: BTreeMap::new(),
             };

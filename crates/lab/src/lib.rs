@@ -5,7 +5,7 @@
 //!
 //! ```no_run
 //! use std::path::Path;
-//! use sidereal_corpus::read::recbole::{ReadOptions, read};
+//! use sidereal_data::read::recbole::{ReadOptions, read};
 //! use sidereal_lab::{Pipeline, Recipe};
 //! use sidereal_train::Bars;
 //!

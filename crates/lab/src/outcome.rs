@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use rand::seq::SliceRandom as _;
-use sidereal_corpus::{HeldOut as _, ItemId, Sample};
+use sidereal_data::{HeldOut as _, ItemId, Sample};
 use sidereal_metrics::{Metric, Report};
 use sidereal_quantizer::QualityReport;
 use sidereal_sid::Catalog;

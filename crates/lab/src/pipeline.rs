@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use sidereal_baselines::Recommender;
-use sidereal_corpus::{Dataset, PromptRegistry, PromptSet, Split, Task};
+use sidereal_data::{Dataset, Split};
 use sidereal_policy::{Constraint, Decoder, SidTokenizer};
+use sidereal_prompts::{PromptRegistry, PromptSet, Task};
 use sidereal_sid::Catalog;
 use sidereal_train::{Binding, JsonLog, Observer, Record};
 use tch::Device;

@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::{Dataset, Shares, Split, global_time, leave_one_out};
+use sidereal_data::{Dataset, Shares, Split, global_time, leave_one_out};
 use sidereal_policy::{Architecture, DecoderConfig, VocabularyExtension};
 use sidereal_quantizer::Balance;
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use sidereal_corpus::{ControlMarkers, Dataset, PromptRegistry, PromptSet, Split, Tasks};
+use sidereal_data::{Dataset, Split};
 use sidereal_metrics::SeenItems;
 use sidereal_policy::{
     BeamSearch, Conditions, Constraint, Excluded, Hypothesis, LanguageModel as _, TokenBatch,
 };
+use sidereal_prompts::{ControlMarkers, PromptRegistry, PromptSet, Tasks};
 use sidereal_sid::{Catalog, ItemId};
 use tch::Device;
 
@@ -115,7 +116,7 @@ impl TrainedStage {
     /// A recommender over the data of the run; `published` is the split that some data come with.
     ///
     /// # Errors
-    /// [`LabError::Binding`] for other data or prompts than those of the run; [`LabError::Corpus`]
+    /// [`LabError::Binding`] for other data or prompts than those of the run; [`LabError::Prompt`]
     /// for a title that holds a control token of the tokenizer; those of the split.
     pub fn recommender<'a>(
         &'a self,
@@ -150,7 +151,7 @@ impl Recommender<'_> {
     /// The item that has this Semantic ID, key or title.
     ///
     /// # Errors
-    /// [`LabError::Corpus`] for a text that names no item or several; [`LabError::UnknownSid`];
+    /// [`LabError::Data`] for a text that names no item or several; [`LabError::UnknownSid`];
     /// [`LabError::Notation`] for what begins as a Semantic ID and names nothing.
     pub fn find(&self, text: &str) -> Result<ItemId, LabError> {
         let catalog = self.trained.catalog();

@@ -5,8 +5,8 @@
 use std::num::NonZeroUsize;
 
 use sidereal_metrics::{
-    Bootstrap, BootstrapConfig, Candidates, Level, Metric, Protocol, RankingRun, Report, Row,
-    ScoreKind, SeenItems, Split,
+    Bootstrap, BootstrapConfig, Candidates, EvaluationSplit, Level, Metric, Protocol, RankingRun,
+    Report, Row, ScoreKind, SeenItems,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut report = Report::default();
     for (system, run) in [("weak", &weak), ("strong", &strong)] {
         let protocol = Protocol {
-            split: Split::LeaveOneOutTest,
+            split: EvaluationSplit::LeaveOneOutTest,
             candidates: Candidates::All,
             seen_items: SeenItems::Kept,
             level: Level::Item,

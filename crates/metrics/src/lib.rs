@@ -76,7 +76,7 @@ pub use interval::{Bootstrap, BootstrapConfig, Interval, PairedTest};
 pub use mean::Mean;
 pub use metric::Metric;
 pub use placement::{Placement, rank_of};
-pub use protocol::{Candidates, Chains, Level, Protocol, ScoreKind, SeenItems, Split};
+pub use protocol::{Candidates, Chains, EvaluationSplit, Level, Protocol, ScoreKind, SeenItems};
 pub use ranking::{RankHistogram, hit_rate, mrr, ndcg};
 pub use report::{MetricValue, Note, Report, Row};
 pub use run::{Outcome, RankingRun, Run, SamplingRun};

@@ -54,11 +54,13 @@ mod tests {
     use sidereal_page::Block;
 
     use super::*;
-    use crate::{Candidates, Interval, Level, Note, Protocol, ScoreKind, SeenItems, Split};
+    use crate::{
+        Candidates, EvaluationSplit, Interval, Level, Note, Protocol, ScoreKind, SeenItems,
+    };
 
     fn row(system: &str, seen_items: SeenItems) -> Row {
         let protocol = Protocol {
-            split: Split::LeaveOneOutTest,
+            split: EvaluationSplit::LeaveOneOutTest,
             candidates: Candidates::All,
             seen_items,
             level: Level::Item,

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 /// There is no default: whoever reports a number states each field. Displays as one line.
 ///
 /// ```
-/// use sidereal_metrics::{Candidates, Level, Protocol, ScoreKind, SeenItems, Split};
+/// use sidereal_metrics::{Candidates, EvaluationSplit, Level, Protocol, ScoreKind, SeenItems};
 /// let protocol = Protocol {
-///     split: Split::LeaveOneOutTest,
+///     split: EvaluationSplit::LeaveOneOutTest,
 ///     candidates: Candidates::All,
 ///     seen_items: SeenItems::Kept,
 ///     level: Level::Item,
@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
     /// Which interactions were held out and evaluated.
-    pub split: Split,
+    pub split: EvaluationSplit,
     /// Which items were ranked.
     pub candidates: Candidates,
     /// Whether the user's earlier items were taken out of the ranking.
@@ -64,7 +64,7 @@ pub struct Chains {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Split {
+pub enum EvaluationSplit {
     /// Each user's last but one interaction.
     LeaveOneOutValid,
     /// Each user's last interaction.
@@ -164,11 +164,11 @@ impl Protocol {
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.split {
-            Split::LeaveOneOutValid => f.write_str("leave-one-out validation"),
-            Split::LeaveOneOutTest => f.write_str("leave-one-out test"),
-            Split::GlobalTimeValid => f.write_str("global time validation"),
-            Split::GlobalTimeTest => f.write_str("global time test"),
-            Split::Given(name) => write!(f, "given split `{name}`"),
+            EvaluationSplit::LeaveOneOutValid => f.write_str("leave-one-out validation"),
+            EvaluationSplit::LeaveOneOutTest => f.write_str("leave-one-out test"),
+            EvaluationSplit::GlobalTimeValid => f.write_str("global time validation"),
+            EvaluationSplit::GlobalTimeTest => f.write_str("global time test"),
+            EvaluationSplit::Given(name) => write!(f, "given split `{name}`"),
         }?;
         match self.candidates {
             Candidates::All => f.write_str(", all items"),
@@ -196,7 +196,7 @@ mod tests {
     fn chains_and_draws_are_told() {
         let count = NonZeroUsize::new(4).unwrap();
         let drawn = Protocol {
-            split: Split::LeaveOneOutTest,
+            split: EvaluationSplit::LeaveOneOutTest,
             candidates: Candidates::All,
             seen_items: SeenItems::Kept,
             level: Level::Sid,
@@ -215,7 +215,7 @@ mod tests {
 
     fn protocol() -> Protocol {
         Protocol {
-            split: Split::LeaveOneOutTest,
+            split: EvaluationSplit::LeaveOneOutTest,
             candidates: Candidates::All,
             seen_items: SeenItems::Kept,
             level: Level::Item,
@@ -230,7 +230,7 @@ mod tests {
     fn numbers_compare_where_all_but_the_system_is_equal() {
         let ours = protocol();
         for other in [
-            Protocol { split: Split::LeaveOneOutValid, ..ours.clone() },
+            Protocol { split: EvaluationSplit::LeaveOneOutValid, ..ours.clone() },
             Protocol { candidates: Candidates::Sampled(99), ..ours.clone() },
             Protocol { seen_items: SeenItems::Removed, ..ours.clone() },
             Protocol { level: Level::Sid, ..ours.clone() },
@@ -255,19 +255,23 @@ mod tests {
         let line = |split, candidates| Protocol { split, candidates, ..ours.clone() }.to_string();
         let rest = "seen items kept, item level, 100 users";
         for (split, candidates, expected) in [
-            (Split::LeaveOneOutTest, Candidates::All, "leave-one-out test, all items"),
+            (EvaluationSplit::LeaveOneOutTest, Candidates::All, "leave-one-out test, all items"),
             (
-                Split::LeaveOneOutValid,
+                EvaluationSplit::LeaveOneOutValid,
                 Candidates::Sampled(99),
                 "leave-one-out validation, 99 sampled negatives",
             ),
-            (Split::GlobalTimeValid, Candidates::Pool(20), "global time validation, pool of 20"),
             (
-                Split::GlobalTimeTest,
+                EvaluationSplit::GlobalTimeValid,
+                Candidates::Pool(20),
+                "global time validation, pool of 20",
+            ),
+            (
+                EvaluationSplit::GlobalTimeTest,
                 Candidates::Domain(7),
                 "global time test, the 7 items of the domain",
             ),
-            (Split::Given("b".into()), Candidates::All, "given split `b`, all items"),
+            (EvaluationSplit::Given("b".into()), Candidates::All, "given split `b`, all items"),
         ] {
             assert_eq!(line(split, candidates), format!("{expected}, {rest}"));
         }

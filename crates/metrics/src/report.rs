@@ -55,10 +55,11 @@ pub struct Note {
 ///
 /// ```
 /// use sidereal_metrics::{
-///     Candidates, Level, MetricValue, Protocol, Report, Row, ScoreKind, SeenItems, Split,
+///     Candidates, EvaluationSplit, Level, MetricValue, Protocol, Report, Row, ScoreKind,
+///     SeenItems,
 /// };
 /// let protocol = Protocol {
-///     split: Split::LeaveOneOutTest,
+///     split: EvaluationSplit::LeaveOneOutTest,
 ///     candidates: Candidates::All,
 ///     seen_items: SeenItems::Kept,
 ///     level: Level::Item,
@@ -278,11 +279,11 @@ impl From<Report> for RawReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Candidates, Level, ScoreKind, SeenItems, Split};
+    use crate::{Candidates, EvaluationSplit, Level, ScoreKind, SeenItems};
 
     fn row(system: &str, seen_items: SeenItems, values: &[(&str, f64)]) -> Row {
         let protocol = Protocol {
-            split: Split::LeaveOneOutTest,
+            split: EvaluationSplit::LeaveOneOutTest,
             candidates: Candidates::All,
             seen_items,
             level: Level::Item,

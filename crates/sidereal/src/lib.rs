@@ -15,7 +15,9 @@
 //! |---|---|
 //! | [`sid`] | codes, Semantic IDs, catalogue, trie |
 //! | [`quantizer`] | item vectors → Semantic IDs |
-//! | [`corpus`] | datasets, splits, prompts, tasks |
+//! | [`data`] | readers, datasets, filters, splits, audits |
+//! | [`prompts`] | prompts, tasks, mixtures |
+//! | [`teacher`] | texts about items and users by a teacher |
 //! | [`files`] | files that appear whole, locks on folders |
 //! | [`rl`] | rewards, advantages, objectives, curricula |
 //! | [`metrics`] | ranking metrics, intervals, reports |
@@ -25,16 +27,23 @@
 //! | [`baselines`] | recommenders to compare with |
 //! | [`train`] | training loops, checkpoints, ranking |
 //! | [`lab`] | recipes, whole runs, evaluation, reports |
+//!
+//! # Features
+//! - `parquet`: `data::read::recif`, the reader of tables in parquet.
+//! - `page`: the report of prepared data as an HTML page.
+//! - `http`: `teacher::OpenAiTeacher`, which asks an endpoint over HTTP.
 
 pub use sidereal_baselines as baselines;
-pub use sidereal_corpus as corpus;
+pub use sidereal_data as data;
 pub use sidereal_device as device;
 pub use sidereal_files as files;
 pub use sidereal_lab as lab;
 pub use sidereal_metrics as metrics;
 pub use sidereal_page as page;
 pub use sidereal_policy as policy;
+pub use sidereal_prompts as prompts;
 pub use sidereal_quantizer as quantizer;
 pub use sidereal_rl as rl;
 pub use sidereal_sid as sid;
+pub use sidereal_teacher as teacher;
 pub use sidereal_train as train;

@@ -2,7 +2,7 @@
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::ItemId;
+use sidereal_data::ItemId;
 
 /// Random variation of training histories, drawn anew in every epoch.
 ///

@@ -1,6 +1,6 @@
 //! Kinds of items, by which the diversity of a list is told.
 
-use sidereal_corpus::{Dataset, ItemId};
+use sidereal_data::{Dataset, ItemId};
 
 /// Second-level category of each item, or the finest it has; none at all where no item has any.
 ///

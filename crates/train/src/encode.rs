@@ -3,12 +3,13 @@
 mod framing;
 
 use rayon::prelude::*;
-use sidereal_corpus::{
-    HeldOut, ItemId, Prompt as Asked, PromptError, PromptSet, Rendered, SampleId, SegmentKind,
-    Task, Tasks, ThoughtFrame, TrainSet, UserId, Wording,
-};
+use sidereal_data::{HeldOut, ItemId, SampleId, TrainSet, UserId};
 use sidereal_policy::{
     CompletionToken, END_OF_TURN, PolicyError, ReasoningMarkers, SidTokenizer, Target, code_targets,
+};
+use sidereal_prompts::{
+    Prompt as Asked, PromptError, PromptSet, Rendered, SegmentKind, Task, Tasks, ThoughtFrame,
+    Wording,
 };
 use sidereal_sid::{Catalog, Trie};
 
@@ -312,9 +313,8 @@ impl<'a> Encoder<'a> {
 mod tests {
     use std::num::NonZeroUsize;
 
-    use sidereal_corpus::{
-        Dataset, Enrichment, EnrichmentKind, Enrichments, Item, PromptRegistry, User, leave_one_out,
-    };
+    use sidereal_data::{Dataset, Item, User, leave_one_out};
+    use sidereal_prompts::{Enrichment, EnrichmentKind, Enrichments, PromptRegistry};
     use sidereal_sid::{SemanticId, SidSpec};
 
     use super::*;

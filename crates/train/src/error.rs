@@ -3,10 +3,11 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use sidereal_corpus::{CorpusError, SampleId, Task};
+use sidereal_data::{DataError, SampleId};
 use sidereal_files::FileError;
 use sidereal_metrics::MetricError;
 use sidereal_policy::PolicyError;
+use sidereal_prompts::Task;
 use sidereal_rl::RlError;
 use sidereal_sid::{ItemId, NotationError};
 
@@ -92,15 +93,15 @@ pub enum TrainError {
     /// A file that could not be read or written whole, or a folder that another process works in.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The corpus.
+    /// The data.
     #[error(transparent)]
-    Corpus(#[from] CorpusError),
+    Data(#[from] DataError),
     /// The prompts.
     #[error(transparent)]
-    Prompt(#[from] sidereal_corpus::PromptError),
+    Prompt(#[from] sidereal_prompts::PromptError),
     /// A mixture of tasks.
     #[error(transparent)]
-    Mix(#[from] sidereal_corpus::MixError),
+    Mix(#[from] sidereal_prompts::MixError),
     /// A Semantic ID.
     #[error(transparent)]
     Notation(#[from] NotationError),

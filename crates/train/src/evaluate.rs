@@ -121,7 +121,7 @@ pub fn draw(
 mod tests {
     use std::collections::BTreeSet;
 
-    use sidereal_corpus::{ItemId, SampleId, UserId};
+    use sidereal_data::{ItemId, SampleId, UserId};
     use sidereal_policy::{Constraint, Decoder, DecoderConfig, Scoring};
     use sidereal_sid::{Catalog, SemanticId, SidSpec};
     use tch::Device;

@@ -1,6 +1,6 @@
 //! Token sequences with targets, and the folding of samples that share their beginning.
 
-use sidereal_corpus::SampleId;
+use sidereal_data::SampleId;
 use sidereal_policy::Target;
 
 /// One pass of the model: tokens, and which of them are learned.

@@ -1,6 +1,6 @@
 //! Prompts that fit the model, before anything is computed.
 
-use sidereal_corpus::SampleId;
+use sidereal_data::SampleId;
 
 use crate::TrainError;
 
@@ -27,7 +27,7 @@ pub fn check_lengths(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sidereal_corpus::ItemId;
+    use sidereal_data::ItemId;
 
     #[test]
     fn the_worst_of_the_samples_that_are_too_long_is_named() {

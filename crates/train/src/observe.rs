@@ -7,7 +7,7 @@ mod tensor_board;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::SampleId;
+use sidereal_data::SampleId;
 
 pub use self::bars::Bars;
 pub use self::json_log::JsonLog;

@@ -6,10 +6,10 @@ mod config;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
-use sidereal_corpus::Shuffle;
 use sidereal_policy::{
     CompletionPass, CompletionToken, Constraint, Decoder, LanguageModel as _, Weights,
 };
+use sidereal_prompts::Shuffle;
 use sidereal_rl::{PreferenceBatch, PreferenceLoss, Segments};
 use tch::Tensor;
 

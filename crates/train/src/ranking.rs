@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::{ItemId, SampleId};
+use sidereal_data::{ItemId, SampleId};
 use sidereal_metrics::{Placement, RankingRun, SeenItems};
 
 use crate::TrainError;
@@ -87,7 +87,7 @@ pub fn placements<'s>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sidereal_corpus::UserId;
+    use sidereal_data::UserId;
 
     fn ranking() -> Ranking {
         Ranking {

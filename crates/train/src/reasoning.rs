@@ -1,7 +1,7 @@
 //! Thinking before answering: chains of thought, an answer behind each.
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::ItemId;
+use sidereal_data::ItemId;
 use sidereal_policy::{
     BeamSearch, Chain, CompletionToken, Conditions, Constraint, LanguageModel, Prefilled, Reasoner,
     ReasoningMarkers, Rollout, Sampler, SamplingConfig, Scoring, TokenBatch, WrittenToken,

@@ -10,10 +10,10 @@ mod update;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use sidereal_corpus::Shuffle;
 use sidereal_policy::{
     Constraint, Decoder, LanguageModel as _, ReasoningMarkers, SidTokenizer, Weights,
 };
+use sidereal_prompts::Shuffle;
 use sidereal_rl::{Group, RunningEntropy, Slates, VarianceGuidedSampling};
 use sidereal_sid::SidSpec;
 use tch::Tensor;

@@ -1,6 +1,6 @@
 //! Slates of titles out of the pools that prompts show.
 
-use sidereal_corpus::ItemId;
+use sidereal_data::ItemId;
 use sidereal_policy::{
     CompletionToken, Constraint, LanguageModel, Rollout, SamplingConfig, Scoring, SlateSampler,
     TokenBatch,

@@ -2,8 +2,8 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::{Cursor, Shuffle};
 use sidereal_policy::{Decoder, Weights};
+use sidereal_prompts::{Cursor, Shuffle};
 
 use crate::TrainError;
 use crate::checkpoint::Checkpoints;

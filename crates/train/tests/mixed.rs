@@ -3,10 +3,9 @@
 
 use std::num::NonZeroUsize;
 
-use sidereal_corpus::{
-    Dataset, Item, ItemId, PromptRegistry, Split, Task, Tasks, User, leave_one_out,
-};
+use sidereal_data::{Dataset, Item, ItemId, Split, User, leave_one_out};
 use sidereal_policy::{SidTokenizer, Target};
+use sidereal_prompts::{PromptRegistry, Task, Tasks};
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
     Encoder, Lessons as _, MixedData, MixedTasks, MixtureConfig, MixtureOrder, Sequence, SftConfig,

@@ -1,7 +1,7 @@
 //! The test by kind of user: length of the history, frequency of the target, shared codes.
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::{ItemId, Sample, SampleId, TrainSet};
+use sidereal_data::{ItemId, Sample, SampleId, TrainSet};
 use sidereal_metrics::{Bootstrap, Metric, MetricValue, RankingRun};
 use sidereal_sid::Catalog;
 

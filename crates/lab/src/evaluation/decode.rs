@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
-use sidereal_corpus::{HeldOut as _, Sample, Task};
+use sidereal_data::{HeldOut as _, Sample};
 use sidereal_files::write_whole;
 use sidereal_policy::{BeamSearch, Decoder};
+use sidereal_prompts::Task;
 
 use super::domains::{in_domain_file, in_domain_part, rank_in_domains};
 use super::{rankings_file, rankings_part, thoughts_file, thoughts_part};
@@ -160,7 +161,7 @@ fn save(path: &Path, answers: &impl Serialize) -> Result<(), LabError> {
 
 #[cfg(test)]
 mod tests {
-    use sidereal_corpus::{ItemId, SampleId, UserId};
+    use sidereal_data::{ItemId, SampleId, UserId};
 
     use super::*;
 

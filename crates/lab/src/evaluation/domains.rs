@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use sidereal_baselines::{PerDomain, Recommender};
-use sidereal_corpus::{DomainId, Domains, SampleId, Split};
+use sidereal_data::{DomainId, Domains, SampleId, Split};
 use sidereal_metrics::{Candidates, Level, RankingRun, Report, SeenItems};
 use sidereal_page::{BarPlot, Block, Page, Table};
 use sidereal_policy::{BeamSearch, Excluded};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
-use sidereal_corpus::{Dataset, ItemId, TrainSet};
+use sidereal_data::{Dataset, ItemId, TrainSet};
 use sidereal_metrics::{
     Bootstrap, ColdItems, ExposureCounts, Metric, MetricValue, RankingRun, entropy, hit_rate,
 };

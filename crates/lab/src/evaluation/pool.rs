@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use rand::seq::SliceRandom as _;
-use sidereal_corpus::{HeldOut as _, Sample, Task};
+use sidereal_data::{HeldOut as _, Sample};
 use sidereal_metrics::{Candidates, Level, Placement, RankingRun, ScoreKind, SeenItems};
 use sidereal_policy::{BeamSearch, Decoder};
+use sidereal_prompts::Task;
 
 use super::lists::Lists;
 use super::tables::{Measured, Tables};
@@ -122,7 +123,7 @@ fn in_pools(
     reference: &Reference<'_>,
     samples: &[Sample<'_>],
     asked: &[Prompt],
-) -> Result<RankingRun<sidereal_corpus::SampleId>, LabError> {
+) -> Result<RankingRun<sidereal_data::SampleId>, LabError> {
     let mut scores = vec![0.0; reference.recommender.num_items()];
     let mut run = RankingRun::new();
     // Prompts keep the order of the samples, some of which have none.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use sidereal_corpus::SampleId;
+use sidereal_data::SampleId;
 use sidereal_metrics::{
-    Bootstrap, Candidates, Chains, Level, Metric, MetricValue, Protocol, RankingRun, Report, Row,
-    ScoreKind, SeenItems, Split,
+    Bootstrap, Candidates, Chains, EvaluationSplit, Level, Metric, MetricValue, Protocol,
+    RankingRun, Report, Row, ScoreKind, SeenItems,
 };
 
 use super::{METRICS, TEN};
@@ -16,7 +16,7 @@ use crate::LabError;
 pub(crate) struct Tables {
     pub(crate) report: Report,
     pub(crate) bootstrap: Bootstrap,
-    pub(crate) split: Split,
+    pub(crate) split: EvaluationSplit,
     /// With seen items kept, by system, and what each was measured under.
     pub(crate) kept: BTreeMap<String, (Protocol, RankingRun<SampleId>)>,
 }

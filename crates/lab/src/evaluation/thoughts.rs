@@ -5,11 +5,12 @@ use std::num::NonZeroUsize;
 
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::{Sample, SampleId, Task, Tasks};
+use sidereal_data::{Sample, SampleId};
 use sidereal_metrics::{
     Candidates, Chains, Draws, Level, Metric, RankingRun, SamplingRun, ScoreKind, SeenItems,
 };
 use sidereal_policy::{Decoder, ReasoningMarkers, Sampler};
+use sidereal_prompts::{Task, Tasks};
 
 use super::tables::{Measured, Tables};
 use super::{TEN, score_kind};

@@ -7,13 +7,13 @@ use std::path::Path;
 
 use ndarray::Array2;
 use sidereal_baselines::{Ppmi, PpmiConfig, PpmiVectors, concat_embeddings};
-use sidereal_corpus::{
-    Chat, ControlMarkers, ItemId, Message, Prompt, PromptSet, Rendered, Split, Task, Tasks,
-    Wording, without_codes,
-};
+use sidereal_data::{ItemId, Split};
 use sidereal_policy::{
     PolicyError, SidTokenizer, TextEncoder, Weights, extend_pretrained, read_safetensors,
     write_safetensors,
+};
+use sidereal_prompts::{
+    Chat, ControlMarkers, Message, Prompt, PromptSet, Rendered, Task, Tasks, Wording, without_codes,
 };
 use sidereal_quantizer::{Collisions, FitStep, QualityReport, RqKMeans};
 use sidereal_sid::Catalog;
@@ -169,7 +169,7 @@ impl Pipeline<'_> {
     /// Accepts texts without the control tokens of the tokenizer at hand.
     ///
     /// # Errors
-    /// [`LabError::Corpus`] for a title, a text or a conversation with such a token, by name.
+    /// [`LabError::Prompt`] for a title, a text or a conversation with such a token, by name.
     pub(crate) fn check_texts(
         &self,
         tokenizer: &SidTokenizer,

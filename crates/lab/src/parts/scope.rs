@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use rand::seq::SliceRandom as _;
-use sidereal_corpus::{
-    DomainId, Domains, HeldOut as _, ItemId, NegativeKind, Negatives, Split, Tasks, UserId,
+use sidereal_data::{
+    DomainId, Domains, HeldOut as _, ItemId, NegativeKind, Negatives, Split, UserId,
 };
 use sidereal_policy::Excluded;
+use sidereal_prompts::Tasks;
 use sidereal_sid::{Catalog, Trie};
 
 use crate::LabError;

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::read::RowPolicy;
-use sidereal_corpus::teacher::{EnrichConfig, Enricher, Job, MetadataTeacher};
-use sidereal_corpus::{
-    Chat, EnrichmentKind, Enrichments, Pools, PromptSet, Split, Task, Tasks, Variable,
+use sidereal_data::Split;
+use sidereal_data::read::RowPolicy;
+use sidereal_prompts::{
+    Chat, EnrichmentKind, Enrichments, Pools, PromptSet, Task, Tasks, Variable,
 };
 use sidereal_sid::Catalog;
+use sidereal_teacher::{EnrichConfig, Enricher, Job, MetadataTeacher};
 
 use crate::LabError;
 use crate::run::{Run, SETTINGS};

@@ -5,8 +5,9 @@ mod reinforcement;
 mod supervised;
 
 use rand::seq::SliceRandom as _;
-use sidereal_corpus::{HeldOut as _, Rendered, Sample, Task, Tasks, Wording};
+use sidereal_data::{HeldOut as _, Sample};
 use sidereal_policy::Decoder;
+use sidereal_prompts::{Rendered, Task, Tasks, Wording};
 
 use crate::LabError;
 use crate::parts::foundation::PRETRAINED;

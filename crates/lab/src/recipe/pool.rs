@@ -1,10 +1,9 @@
 //! Answers out of a pool of candidates, in titles: settings, checks, and what may be written.
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::{
-    Dataset, NegativeKind, Negatives, PoolConfig, Pools, Task, TrainSet, Variable,
-};
+use sidereal_data::{Dataset, NegativeKind, Negatives, TrainSet};
 use sidereal_policy::{Constraint, Scoring, SidTokenizer};
+use sidereal_prompts::{PoolConfig, Pools, Task, Variable};
 use sidereal_sid::Catalog;
 use tch::Device;
 

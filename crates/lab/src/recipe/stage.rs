@@ -1,8 +1,8 @@
 //! One training of a run: what it starts from and how it goes on.
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::Task;
 use sidereal_policy::Scoring;
+use sidereal_prompts::Task;
 
 use crate::LabError;
 use crate::setting::of_stage;

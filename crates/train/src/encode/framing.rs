@@ -1,7 +1,7 @@
 //! Messages as one text that ends where the assistant begins.
 
-use sidereal_corpus::Message;
 use sidereal_policy::{ChatOptions, ChatTemplate, PolicyError, SidTokenizer};
+use sidereal_prompts::Message;
 
 use crate::TrainError;
 
@@ -68,11 +68,9 @@ mod tests {
     use std::path::Path;
 
     use serde_json::{Value, json};
-    use sidereal_corpus::{
-        Dataset, Item, ItemId, Prompt, PromptRegistry, Role, Split, Task, Tasks, User, UserId,
-        Wording, leave_one_out,
-    };
+    use sidereal_data::{Dataset, Item, ItemId, Split, User, UserId, leave_one_out};
     use sidereal_policy::{END_OF_TURN, PAD, SpecialTokens};
+    use sidereal_prompts::{Prompt, PromptRegistry, Role, Task, Tasks, Wording};
     use sidereal_sid::{Catalog, SemanticId, SidSpec};
 
     use super::*;

@@ -1,7 +1,7 @@
 //! Settings of preference training.
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::NegativeKind;
+use sidereal_data::NegativeKind;
 use sidereal_policy::Scoring;
 use sidereal_rl::Sdpo;
 
@@ -55,7 +55,7 @@ pub enum NegativeSource {
 }
 
 impl NegativeSource {
-    /// The kind that the corpus draws; `None` where a policy has to.
+    /// The kind that is drawn from the data; `None` where a policy has to.
     #[must_use]
     pub const fn kind(self) -> Option<NegativeKind> {
         match self {

@@ -5,9 +5,8 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 use rayon::prelude::*;
-use sidereal_corpus::{
-    Chat, Cursor, ItemId, Mixture, Rendered, Row, Sample, Shard, Task, Tasks, TrainSet, Wording,
-};
+use sidereal_data::{ItemId, Sample, TrainSet};
+use sidereal_prompts::{Chat, Cursor, Mixture, MixtureRow, Rendered, Shard, Task, Tasks, Wording};
 
 use super::lessons::{Epoch, Lessons};
 use super::mixture::check_epochs;
@@ -135,13 +134,13 @@ impl<'a> MixedTasks<'a> {
     }
 
     /// The rows of each batch of an epoch.
-    fn plan(&self, epoch: usize) -> Result<Vec<Vec<Row>>, TrainError> {
+    fn plan(&self, epoch: usize) -> Result<Vec<Vec<MixtureRow>>, TrainError> {
         let cursor = Cursor { epoch: epoch as u64, position: 0 };
         let mut batches = self.mixture.resume(self.size, self.seed, Shard::WHOLE, cursor)?;
         Ok((0..batches.batches_in_epoch()).map(|_| batches.next_batch().to_vec()).collect())
     }
 
-    fn sequence(&self, row: Row, epoch: usize) -> Result<Sequence, TrainError> {
+    fn sequence(&self, row: MixtureRow, epoch: usize) -> Result<Sequence, TrainError> {
         let MixedData { train, tasks, encoder, chats, .. } = self.data;
         let wording = Wording::Varied { seed: self.seed, epoch: epoch as u64 };
         let rendered = match &self.sources[row.source] {
@@ -219,7 +218,7 @@ impl MixedData<'_> {
         let Self { train, tasks, encoder, .. } = self;
         let learnable = |found: Result<Option<Rendered>, _>| match found {
             Ok(found) => Ok(found.is_some_and(|rendered| !rendered.completion.is_empty())),
-            Err(error) => Err(TrainError::Corpus(error)),
+            Err(error) => Err(TrainError::Prompt(error)),
         };
         if task == Task::NextItem && tasks.prompts().spec().continuation {
             return Ok(Source::Folded(encoder.train(tasks, train, task)?));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sidereal_corpus::{Amount, Insertion, MixError, Mixture, Stage, Task};
+use sidereal_prompts::{Amount, CurriculumStage, Insertion, MixError, Mixture, Task};
 
 use crate::TrainError;
 use crate::setting::check_counts;
@@ -11,7 +11,7 @@ use crate::setting::check_counts;
 /// A mixture of tasks, each a source of samples in the words of the recipe's prompts.
 ///
 /// ```
-/// use sidereal_corpus::Task;
+/// use sidereal_prompts::Task;
 /// use sidereal_train::MixtureConfig;
 ///
 /// let config: MixtureConfig = toml::from_str(
@@ -129,7 +129,7 @@ impl MixtureConfig {
             return Ok(tasks);
         }
         let mut lens = tasks.lens().to_vec();
-        let with_chats = |stage: &Stage| {
+        let with_chats = |stage: &CurriculumStage| {
             let rows = stage.amounts.iter().zip(&lens).map(|(amount, len)| match amount {
                 Amount::All => *len as f64,
                 Amount::Rows(rows) => *rows as f64,
@@ -173,10 +173,10 @@ impl MixtureConfig {
         self.mixture(&vec![1; self.tasks.len()], 1).map(drop)
     }
 
-    fn stage(&self, stage: &MixtureStage) -> Result<Stage, TrainError> {
+    fn stage(&self, stage: &MixtureStage) -> Result<CurriculumStage, TrainError> {
         self.check_named(stage.amounts.keys())?;
         let amount = |task| stage.amounts.get(task).copied().unwrap_or(Amount::Rows(0));
-        Ok(Stage {
+        Ok(CurriculumStage {
             epochs: stage.epochs,
             amounts: self.tasks.iter().map(amount).collect(),
             insertion: stage.insertion.as_ref().map(|late| self.insertion(late)).transpose()?,

@@ -1,6 +1,6 @@
 //! One prompt, one right answer: every objective makes it more probable, however rollouts are found.
 
-use sidereal_corpus::ItemId;
+use sidereal_data::ItemId;
 use sidereal_policy::Scoring;
 use sidereal_rl::{
     Accuracy, Gbpo, Grpo, Gspo, Objectives, Sage, SageReading, SidLevel, Srpo, Surrogate, ZScore,

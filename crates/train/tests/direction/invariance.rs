@@ -1,6 +1,6 @@
 //! What must not change the result of a training, and what the first update of a step sees.
 
-use sidereal_corpus::ItemId;
+use sidereal_data::ItemId;
 use sidereal_policy::{CompletionToken, Decoder, code_targets};
 use sidereal_rl::{
     Gbpo, Grpo, Gspo, Kl, KlEstimator, Sage, SageReading, Sdpo, SidLevel, Surrogate,

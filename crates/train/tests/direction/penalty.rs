@@ -1,6 +1,6 @@
 //! A KL penalty holds the policy where it was, on groups without advantages too.
 
-use sidereal_corpus::ItemId;
+use sidereal_data::ItemId;
 use sidereal_rl::{Accuracy, Grpo, Gspo, Kl, KlEstimator, SidLevel, Surrogate};
 use sidereal_train::{Mode, Record, RlConfig, RolloutConfig, StepReward};
 

@@ -1,6 +1,6 @@
 //! Preferences: the chosen answer gains on the rejected ones.
 
-use sidereal_corpus::ItemId;
+use sidereal_data::ItemId;
 use sidereal_policy::{CompletionToken, Scoring, code_targets};
 use sidereal_rl::Sdpo;
 use sidereal_train::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sidereal_corpus::{ItemId, SampleId, UserId};
+use sidereal_data::{ItemId, SampleId, UserId};
 use sidereal_policy::{
     BeamSearch, Constraint, Decoder, DecoderConfig, ReasoningMarkers, SamplingConfig, Scoring,
     SidTokenizer, TokenBatch,

@@ -1,6 +1,6 @@
 //! What a step of reinforcement is made of.
 
-use sidereal_corpus::ItemId;
+use sidereal_data::ItemId;
 use sidereal_policy::SamplingConfig;
 use sidereal_rl::{Accuracy, Sage, SageReading, SidLevel, Surrogate};
 use sidereal_train::{

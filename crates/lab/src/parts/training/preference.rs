@@ -2,7 +2,7 @@
 
 use rand::Rng;
 use rand::seq::SliceRandom as _;
-use sidereal_corpus::{ItemId, Sample};
+use sidereal_data::{ItemId, Sample};
 use sidereal_policy::{BeamSearch, CompletionToken, Decoder};
 
 use super::{Workshop, prompts_of};

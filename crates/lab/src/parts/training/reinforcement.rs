@@ -1,8 +1,8 @@
 //! What a reinforcement stage improves on.
 
 use rand::seq::SliceRandom as _;
-use sidereal_corpus::{Rendered, Task, Wording};
 use sidereal_policy::Decoder;
+use sidereal_prompts::{Rendered, Task, Wording};
 
 use super::{Workshop, prompts_of, rendered_of};
 use crate::LabError;

@@ -1,7 +1,7 @@
 //! What a supervised stage learns.
 
-use sidereal_corpus::Task;
 use sidereal_policy::Decoder;
+use sidereal_prompts::Task;
 
 use super::{Workshop, rendered_of};
 use crate::LabError;

@@ -36,7 +36,7 @@ fn size(len: usize) -> NonZeroUsize {
 
 #[cfg(test)]
 mod tests {
-    use sidereal_corpus::{Dataset, Item, ItemId, User};
+    use sidereal_data::{Dataset, Item, ItemId, User};
     use sidereal_rl::{RlError, Slates, score_groups};
     use sidereal_sid::SemanticId;
 

@@ -1,0 +1,259 @@
+//! Items, users and what each user chose, in order.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+use sidereal_sid::ItemId;
+
+use crate::digest::Digest;
+use crate::{DataError, Domains, Item, User, UserId};
+
+/// Items and users of one source, or of several [domains](Domains); every event names an item that
+/// is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RawDataset", into = "RawDataset")]
+pub struct Dataset {
+    items: Vec<Item>,
+    users: Vec<User>,
+    domains: Option<Domains>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDataset {
+    items: Vec<Item>,
+    users: Vec<User>,
+    /// Names of the domains, which every key begins with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    domains: Vec<String>,
+}
+
+impl Dataset {
+    /// The dataset in which item `i` is `items[i]` and user `u` is `users[u]`.
+    ///
+    /// # Errors
+    /// [`DataError::EmptyDataset`], [`DataError::TooMany`], [`DataError::RepeatedKey`] and
+    /// [`DataError::EventItem`], [`DataError::NumTimes`] and [`DataError::TimeOrder`].
+    pub fn new(items: Vec<Item>, users: Vec<User>) -> Result<Self, DataError> {
+        if items.is_empty() || users.is_empty() {
+            return Err(DataError::EmptyDataset { items: items.len(), users: users.len() });
+        }
+        numbered("items", items.len())?;
+        numbered("users", users.len())?;
+        unique("item", items.iter().map(|item| item.key.as_str()))?;
+        unique("user", users.iter().map(|user| user.key.as_str()))?;
+        for user in &users {
+            numbered("events of a user", user.events.len())?;
+            let outside = user.events.iter().position(|item| item.index() >= items.len());
+            if let Some(position) = outside {
+                return Err(DataError::EventItem {
+                    user: user.key.clone(),
+                    position,
+                    item: user.events[position],
+                    num_items: items.len(),
+                });
+            }
+            if !user.times.is_empty() && user.times.len() != user.events.len() {
+                let (events, times) = (user.events.len(), user.times.len());
+                return Err(DataError::NumTimes { user: user.key.clone(), events, times });
+            }
+            if let Some(before) = user.times.windows(2).position(|pair| pair[0] > pair[1]) {
+                let position = before + 1;
+                return Err(DataError::TimeOrder { user: user.key.clone(), position });
+            }
+        }
+        Ok(Self { items, users, domains: None })
+    }
+
+    /// The dataset as one of several domains, by the names that its keys begin with.
+    pub(crate) fn in_domains(mut self, names: Vec<String>) -> Result<Self, DataError> {
+        self.domains = Some(Domains::new(names, &self.items, &self.users)?);
+        Ok(self)
+    }
+
+    /// Items and users, by identity.
+    pub(crate) fn into_parts(self) -> (Vec<Item>, Vec<User>) {
+        (self.items, self.users)
+    }
+
+    /// Which domain each item and user is of; `None` for a dataset of one source.
+    #[must_use]
+    pub const fn domains(&self) -> Option<&Domains> {
+        self.domains.as_ref()
+    }
+
+    /// Every item, by identity.
+    #[must_use]
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// Every user, by identity.
+    #[must_use]
+    pub fn users(&self) -> &[User] {
+        &self.users
+    }
+
+    /// An item; `None` for an identity outside the dataset.
+    #[must_use]
+    pub fn item(&self, item: ItemId) -> Option<&Item> {
+        self.items.get(item.index())
+    }
+
+    /// A user; `None` for an identity outside the dataset.
+    #[must_use]
+    pub fn user(&self, user: UserId) -> Option<&User> {
+        self.users.get(user.index())
+    }
+
+    /// Number of items `N`.
+    #[must_use]
+    pub fn num_items(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Number of users.
+    #[must_use]
+    pub fn num_users(&self) -> usize {
+        self.users.len()
+    }
+
+    /// Number of events over all users.
+    #[must_use]
+    pub fn num_interactions(&self) -> usize {
+        self.users.iter().map(|user| user.events.len()).sum()
+    }
+
+    /// Whether every event has its time.
+    #[must_use]
+    pub fn has_times(&self) -> bool {
+        self.users.iter().all(|user| user.times.len() == user.events.len())
+    }
+
+    /// Users by identity.
+    pub fn users_by_id(&self) -> impl Iterator<Item = (UserId, &User)> {
+        (0..).map(UserId).zip(&self.users)
+    }
+
+    /// BLAKE3 of every key, title, category, description, brand and event in identity order, and
+    /// of the domains where there are several, in hexadecimal.
+    ///
+    /// Times are not part of it: what they decide is the order of events, which is, and a split,
+    /// which has a hash of its own.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        let mut digest = Digest::default();
+        digest.size(self.items.len());
+        for item in &self.items {
+            digest.text(&item.key);
+            digest.text(&item.title);
+            digest.size(item.categories.len());
+            item.categories.iter().for_each(|category| digest.text(category));
+        }
+        // Only where there are any, so that hashes of sources without them stay what they were.
+        if self.items.iter().any(|item| !(item.description.is_empty() && item.brand.is_empty())) {
+            digest.text("descriptions and brands");
+            for item in &self.items {
+                digest.text(&item.description);
+                digest.text(&item.brand);
+            }
+        }
+        digest.size(self.users.len());
+        for user in &self.users {
+            digest.text(&user.key);
+            digest.items(&user.events);
+        }
+        if let Some(domains) = &self.domains {
+            digest.text(&domains.hash());
+        }
+        digest.finish()
+    }
+}
+
+impl TryFrom<RawDataset> for Dataset {
+    type Error = DataError;
+
+    fn try_from(raw: RawDataset) -> Result<Self, DataError> {
+        let dataset = Self::new(raw.items, raw.users)?;
+        if raw.domains.is_empty() { Ok(dataset) } else { dataset.in_domains(raw.domains) }
+    }
+}
+
+impl From<Dataset> for RawDataset {
+    fn from(dataset: Dataset) -> Self {
+        let domains = dataset.domains.map(|domains| domains.names().to_vec());
+        Self { items: dataset.items, users: dataset.users, domains: domains.unwrap_or_default() }
+    }
+}
+
+fn numbered(what: &'static str, found: usize) -> Result<(), DataError> {
+    u32::try_from(found).map(|_| ()).map_err(|_| DataError::TooMany { what, found })
+}
+
+fn unique<'a>(what: &'static str, keys: impl Iterator<Item = &'a str>) -> Result<(), DataError> {
+    let mut seen = HashSet::new();
+    for key in keys {
+        if !seen.insert(key) {
+            return Err(DataError::RepeatedKey { what, key: key.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+
+    fn items() -> Vec<Item> {
+        vec![Item::new("a", "an apple"), Item::new("b", "a bean")]
+    }
+
+    #[test]
+    fn an_event_with_an_unknown_item_is_refused() {
+        let users = vec![User::new("u", vec![ItemId(1), ItemId(2)])];
+        assert!(matches!(
+            Dataset::new(items(), users),
+            Err(DataError::EventItem { position: 1, item: ItemId(2), num_items: 2, .. })
+        ));
+    }
+
+    #[test]
+    fn repeated_keys_are_refused() {
+        let users = vec![User::new("u", vec![]), User::new("u", vec![])];
+        assert!(matches!(
+            Dataset::new(items(), users),
+            Err(DataError::RepeatedKey { what: "user", .. })
+        ));
+    }
+
+    #[test]
+    fn the_hash_sees_where_one_text_ends_and_the_next_begins() {
+        let one = |key: &str, title: &str| {
+            let users = vec![User::new("u", vec![ItemId(0)])];
+            Dataset::new(vec![Item::new(key, title)], users).unwrap().hash()
+        };
+        assert_ne!(one("ab", "c"), one("a", "bc"));
+        assert_eq!(one("ab", "c"), one("ab", "c"));
+    }
+
+    #[test]
+    fn times_are_as_many_as_events_and_never_fall() {
+        let check = |times: &[i64]| {
+            let times = times.iter().copied().map(Timestamp).collect();
+            let user = User::new("u", [0, 1, 0].map(ItemId).to_vec()).with_times(times);
+            Dataset::new(items(), vec![user]).map(|dataset| dataset.has_times())
+        };
+        assert!(check(&[1, 1, 2]).unwrap());
+        assert!(!check(&[]).unwrap());
+        assert!(matches!(check(&[1]), Err(DataError::NumTimes { events: 3, times: 1, .. })));
+        assert!(matches!(check(&[1, 2, 1]), Err(DataError::TimeOrder { position: 2, .. })));
+    }
+
+    #[test]
+    fn deserialising_runs_the_checks() {
+        let json = r#"{"items":[{"key":"a","title":"","categories":[]}],
+                       "users":[{"key":"u","events":[7]}]}"#;
+        assert!(serde_json::from_str::<Dataset>(json).is_err());
+    }
+}

@@ -1,0 +1,251 @@
+//! Why data was refused.
+
+use std::path::{Path, PathBuf};
+
+use sidereal_sid::ItemId;
+
+use crate::SplitProtocol;
+use crate::read::Problem;
+
+/// Why a dataset, a split or a file was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum DataError {
+    /// The file could not be opened, read, written or renamed.
+    #[error("cannot access `{}`", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not even a header line.
+    #[error("`{}` is empty: expected a header line with `{expected}`", path.display())]
+    EmptyFile { path: PathBuf, expected: String },
+    /// A header line and nothing else.
+    #[error("`{}` has a header and no rows", path.display())]
+    NoRows { path: PathBuf },
+    /// A column that the reader needs is not in the header.
+    #[error("`{}`, line 1: no column `{column}`, found {found}", path.display())]
+    MissingColumn { path: PathBuf, column: String, found: String },
+    /// A column of the header appears twice.
+    #[error("`{}`, line 1: column `{column}` appears twice", path.display())]
+    RepeatedColumn { path: PathBuf, column: String },
+    /// A needed column has a type that the reader cannot use.
+    #[error(
+        "`{}`, line 1: column `{column}` has type `{found}`, expected {expected}",
+        path.display()
+    )]
+    ColumnType { path: PathBuf, column: String, found: String, expected: String },
+    /// A row with more or fewer fields than the header.
+    #[error("`{}`, line {line}: found {found} fields, the header has {expected}", path.display())]
+    Ragged { path: PathBuf, line: u64, found: usize, expected: usize },
+    /// A field that begins with a quote which is not closed before what looks like the next row.
+    #[error(
+        "`{}`, line {line}: a field begins with `\"` and no quote closes it in its row: put the \
+         whole field in quotes and write `\"\"` for each quote in it",
+        path.display()
+    )]
+    OpenQuote { path: PathBuf, line: u64 },
+    /// A list of categories in another notation than the file's.
+    #[error(
+        "`{}`, line {line}, column `categories`: expected {expected}, found `{found}`; the options \
+         of the reader can name the separator",
+        path.display()
+    )]
+    Categories { path: PathBuf, line: u64, found: String, expected: &'static str },
+    /// A line that is longer than any row can be.
+    #[error("`{}`, line {line}: longer than {max} bytes", path.display())]
+    LongLine { path: PathBuf, line: u64, max: usize },
+    /// A field that is not UTF-8.
+    #[error("`{}`, line {line}, column `{column}`: not valid UTF-8", path.display())]
+    NotUtf8 { path: PathBuf, line: u64, column: String },
+    /// An empty field where a value is needed, or a word for none.
+    #[error("`{}`, line {line}, column `{column}`: expected a value, found {found}", path.display())]
+    EmptyField { path: PathBuf, line: u64, column: String, found: String },
+    /// A field that is not a finite number.
+    #[error(
+        "`{}`, line {line}, column `{column}`: expected a finite number, found `{found}`",
+        path.display()
+    )]
+    Number { path: PathBuf, line: u64, column: String, found: String },
+    /// A row that the policy does not let pass.
+    #[error("`{}`, {problem}", path.display())]
+    Row { path: PathBuf, problem: Problem },
+    /// A file that is not the JSON it should be.
+    #[error("`{}` is not the JSON that its reader needs", path.display())]
+    Json {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A file that is not CSV.
+    #[error("`{}` is not CSV", path.display())]
+    Csv {
+        path: PathBuf,
+        #[source]
+        source: csv::Error,
+    },
+    /// An item without a Semantic ID.
+    #[error(
+        "`{}`: no semantic id for item `{item}`{}",
+        path.display(),
+        if *skipped > 0 { format!(", {skipped} of its entries were skipped") } else { String::new() }
+    )]
+    MissingSid { path: PathBuf, item: String, skipped: u64 },
+    /// A Semantic ID that does not fit the others, or the codebooks.
+    #[error("`{}`: the semantic id of item `{item}` does not fit", path.display())]
+    ItemSid {
+        path: PathBuf,
+        item: String,
+        #[source]
+        source: sidereal_sid::NotationError,
+    },
+    /// One Semantic ID is the beginning of another.
+    #[error(
+        "`{}`: the semantic id {sid} of item `{short}` is the beginning of that of item `{long}`: \
+         where a suffix tells items apart, each of them needs one",
+        path.display()
+    )]
+    SidPrefix { path: PathBuf, short: String, long: String, sid: String },
+    /// Codebooks that cannot be.
+    #[error("`{}`: its codebooks cannot be", path.display())]
+    IndexSizes {
+        path: PathBuf,
+        #[source]
+        source: sidereal_sid::NotationError,
+    },
+    /// A file of which no row was left.
+    #[error("`{}`: every row was skipped, {count} of them; the first: {first}", path.display())]
+    AllSkipped { path: PathBuf, count: u64, first: Problem },
+    /// Semantic IDs that make no catalogue.
+    #[error("`{}`: its semantic ids make no catalogue", path.display())]
+    Catalog {
+        path: PathBuf,
+        #[source]
+        source: sidereal_sid::CatalogError,
+    },
+    /// A number that is no time.
+    #[error(
+        "`{}`, line {line}, column `{column}`: expected seconds since 1970, found `{found}`",
+        path.display()
+    )]
+    Time { path: PathBuf, line: u64, column: String, found: String },
+    /// An interaction with an item that the item file does not hold.
+    #[error("`{}`, line {line}: item `{item}` is not in `{}`", path.display(), items.display())]
+    UnknownItem { path: PathBuf, line: u64, item: String, items: PathBuf },
+    /// An item with two rows.
+    #[error("`{}`, line {line}: item `{item}` already has a row at line {first}", path.display())]
+    RepeatedItem { path: PathBuf, line: u64, item: String, first: u64 },
+    /// A user with too few interactions to predict one from another.
+    #[error(
+        "`{}`, line {line}: user `{user}` has {found} interaction, a history needs at least 2",
+        path.display()
+    )]
+    ShortHistory { path: PathBuf, line: u64, user: String, found: usize },
+    /// No user is left.
+    #[error("`{}`: no user has a history of at least 2 interactions", path.display())]
+    NoHistories { path: PathBuf },
+    /// A text that the file format cannot hold.
+    #[error("`{}`: {what} `{text}` cannot be written: it holds {forbidden}", path.display())]
+    Unwritable { path: PathBuf, what: &'static str, text: String, forbidden: &'static str },
+    /// A dataset without items or without users.
+    #[error("a dataset needs at least one item and one user, found {items} items, {users} users")]
+    EmptyDataset { items: usize, users: usize },
+    /// More of something than an identity can number.
+    #[error("a dataset numbers at most 4294967295 {what}, found {found}")]
+    TooMany { what: &'static str, found: usize },
+    /// Two items or two users with one key.
+    #[error("{what} key `{key}` appears twice")]
+    RepeatedKey { what: &'static str, key: String },
+    /// An event with an item that the dataset does not hold.
+    #[error("user `{user}`, event {position}: item {item} is outside the {num_items} items")]
+    EventItem { user: String, position: usize, item: ItemId, num_items: usize },
+    /// A user with more or fewer times than events.
+    #[error("user `{user}` has {events} events and {times} times")]
+    NumTimes { user: String, events: usize, times: usize },
+    /// A user's events out of order.
+    #[error("user `{user}`, event {position}: earlier than the event before it")]
+    TimeOrder { user: String, position: usize },
+    /// A split that would hold nobody out.
+    #[error("leave-one-out needs a user with at least 3 events, the longest history has {longest}")]
+    NothingHeldOut { longest: usize },
+    /// A name that no domain can have.
+    #[error("a domain is called `{name}`, needed a name without white space and `/`")]
+    DomainName { name: String },
+    /// Two domains of one name.
+    #[error("two domains are called `{name}`")]
+    RepeatedDomain { name: String },
+    /// A domain that is to be divided into domains itself.
+    #[error("domain `{name}` is made of several domains already: {found}")]
+    NestedDomains { name: String, found: String },
+    /// A key that begins with the name of no domain.
+    #[error(
+        "{what} `{key}` is of no domain: its key begins with none of {names}, each before a `/`"
+    )]
+    NoDomain { what: &'static str, key: String, names: String },
+    /// A user of one domain with an event of another.
+    #[error("user `{user}`, event {position}: item `{item}` is of another domain")]
+    OtherDomain { user: String, position: usize, item: String },
+    /// A split by time of events without times.
+    #[error("a split by time needs the time of every event, the dataset lacks some")]
+    NoTimes,
+    /// An item that is chosen and not described.
+    #[error("item `{item}` was chosen and no line of the item file describes it")]
+    Undescribed { item: String },
+    /// A protocol that cannot be computed.
+    #[error("a split {protocol} cannot be made from interactions")]
+    NotASplit { protocol: SplitProtocol },
+    /// A set of a split that has a share and no sample.
+    #[error("split by {protocol}: the {set} set has no sample")]
+    EmptySet { set: &'static str, protocol: SplitProtocol },
+    /// A catalogue of another dataset.
+    #[error("the catalogue has {catalog} items, the dataset {dataset}")]
+    CatalogSize { catalog: usize, dataset: usize },
+    /// An item outside the dataset.
+    #[error("item {item} is outside the {num_items} items")]
+    ItemRange { item: ItemId, num_items: usize },
+    /// A text that is no item's key and in no item's title.
+    #[error("no item has the key `{text}`, or `{text}` in its title")]
+    NoSuchItem { text: String },
+    /// A text that more than one title fits.
+    #[error("`{text}` fits more than one item: {first} and {second}")]
+    Ambiguous { text: String, first: String, second: String },
+    /// Fewer items than are to be drawn.
+    #[error("{needed} negatives were asked for, {found} items can be one")]
+    TooFewItems { found: usize, needed: usize },
+    /// A table in parquet that cannot be read.
+    #[cfg(feature = "parquet")]
+    #[error("`{}` cannot be read as parquet", path.display())]
+    Parquet {
+        path: PathBuf,
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
+    /// A column that a table lacks.
+    #[error("`{}`: no column `{column}`, found {found}", path.display())]
+    NoColumn { path: PathBuf, column: String, found: String },
+    /// A column of a table with a type that the reader cannot use.
+    #[error("`{}`: column `{column}` holds {found}, expected {expected}", path.display())]
+    ColumnKind { path: PathBuf, column: String, found: String, expected: &'static str },
+    /// Settings outside their range.
+    #[error("`{field}` is {found}, expected {expected}")]
+    Config { field: &'static str, found: String, expected: &'static str },
+    /// An item that is no product of the shop, or one product's second item.
+    #[error(
+        "item `{key}` with categories `{categories}` is no product of the shop, or the second of its kind"
+    )]
+    NotTheShop { key: String, categories: String },
+    /// Fewer items than the shop has products.
+    #[error("found {found} items, the shop has {expected} products")]
+    ShopSize { found: usize, expected: usize },
+    /// A history that the shop's law cannot make.
+    #[error("event {position}: item {item} was bought before, which the shop's customers never do")]
+    ImpossibleHistory { position: usize, item: ItemId },
+}
+
+impl DataError {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,284 @@
+//! Who chose what when, before it is a dataset: what readers make and filters work on.
+
+use std::collections::BTreeMap;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use sidereal_sid::ItemId;
+
+use crate::{DataError, Dataset, Item, Keys, Ties, Timestamp, User};
+
+/// One choice; user and item are numbers of the [`Interactions`]' keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Interaction {
+    /// Who.
+    pub user: u32,
+    /// What.
+    pub item: u32,
+    /// When.
+    pub time: Timestamp,
+}
+
+/// Rows in the order of their source, 16 bytes each, and the names of users and items.
+#[derive(Debug, Clone, Default)]
+pub struct Interactions {
+    users: Keys,
+    items: Keys,
+    rows: Vec<Interaction>,
+}
+
+/// How items are numbered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Numbering {
+    /// By chance: numbers tell nothing.
+    #[default]
+    Shuffled,
+    /// By first appearance in the rows, as many published files are: a ranking that breaks ties by
+    /// number then knows what comes next. For comparisons with such files only.
+    FirstAppearance,
+}
+
+/// How a dataset is made of interactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Assembly {
+    /// Seed of item numbers and of ties.
+    pub seed: u64,
+    /// How items are numbered.
+    #[serde(default)]
+    pub numbering: Numbering,
+    /// Order of a user's events of equal time.
+    #[serde(default)]
+    pub ties: Ties,
+}
+
+impl Assembly {
+    /// Items and ties shuffled by `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self { seed, numbering: Numbering::default(), ties: Ties::default() }
+    }
+
+    /// With items numbered this way.
+    #[must_use]
+    pub const fn with_numbering(mut self, numbering: Numbering) -> Self {
+        self.numbering = numbering;
+        self
+    }
+
+    /// With this order of events of equal time.
+    #[must_use]
+    pub const fn with_ties(mut self, ties: Ties) -> Self {
+        self.ties = ties;
+        self
+    }
+}
+
+impl Interactions {
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// [`DataError::TooMany`] users or items.
+    pub fn push(&mut self, user: &str, item: &str, time: Timestamp) -> Result<(), DataError> {
+        let number = |keys: &mut Keys, name: &str, what| {
+            let found = keys.len();
+            keys.insert(name).ok_or(DataError::TooMany { what, found })
+        };
+        let user = number(&mut self.users, user, "users")?;
+        let item = number(&mut self.items, item, "items")?;
+        self.rows.push(Interaction { user, item, time });
+        Ok(())
+    }
+
+    /// Every row, in the order of the source.
+    #[must_use]
+    pub fn rows(&self) -> &[Interaction] {
+        &self.rows
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are no rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Names of users, those without a row left too.
+    #[must_use]
+    pub fn users(&self) -> &Keys {
+        &self.users
+    }
+
+    /// Names of items, those without a row left too.
+    #[must_use]
+    pub fn items(&self) -> &Keys {
+        &self.items
+    }
+
+    /// Makes ready for rows of these users and items.
+    pub(crate) fn warm<'a>(&self, names: impl Iterator<Item = (&'a str, &'a str)> + Clone) {
+        self.users.warm(names.clone().map(|(user, _)| user));
+        self.items.warm(names.map(|(_, item)| item));
+    }
+
+    /// Takes the last row back; its names stay.
+    pub(crate) fn pop(&mut self) {
+        self.rows.pop();
+    }
+
+    /// How many users and items have a row.
+    #[must_use]
+    pub fn num_active(&self) -> (usize, usize) {
+        let count = |values: &mut dyn Iterator<Item = u32>, len| {
+            let mut seen = vec![false; len];
+            values.for_each(|value| seen[value as usize] = true);
+            seen.into_iter().filter(|seen| *seen).count()
+        };
+        let users = count(&mut self.rows.iter().map(|row| row.user), self.users.len());
+        (users, count(&mut self.rows.iter().map(|row| row.item), self.items.len()))
+    }
+
+    /// Keeps the rows for which `keep` holds, in their order.
+    pub fn retain(&mut self, keep: impl FnMut(&Interaction) -> bool) {
+        self.rows.retain(keep);
+    }
+
+    /// The dataset of all users and items with a row: a user's events by time, users in the order
+    /// of their first row. `described` gives what is known of items by key; the others get a key
+    /// and nothing else.
+    ///
+    /// # Errors
+    /// [`DataError::EmptyDataset`] if there are no rows, [`DataError::TooMany`].
+    pub fn into_dataset(
+        self,
+        mut described: BTreeMap<String, Item>,
+        assembly: &Assembly,
+    ) -> Result<Dataset, DataError> {
+        let Self { users, items, rows } = self;
+        let mut rng = ChaCha8Rng::seed_from_u64(assembly.seed);
+        let mut item_order = first_appearances(rows.iter().map(|row| row.item), items.len());
+        if assembly.numbering == Numbering::Shuffled {
+            item_order.shuffle(&mut rng);
+        }
+        let mut ids = vec![ItemId(0); items.len()];
+        let mut catalogue = Vec::with_capacity(item_order.len());
+        for (id, item) in (0..).map(ItemId).zip(&item_order) {
+            ids[*item as usize] = id;
+            let key = items.name(*item).unwrap_or_default();
+            let item = described.remove(key).map(|item| Item { key: key.to_owned(), ..item });
+            catalogue.push(item.unwrap_or_else(|| Item::new(key, "")));
+        }
+        drop((items, described));
+
+        let user_order = first_appearances(rows.iter().map(|row| row.user), users.len());
+        let (starts, events) = by_user(&rows, users.len(), &ids);
+        drop(rows);
+        let people = user_order.into_iter().map(|user| {
+            let range = starts[user as usize]..starts[user as usize + 1];
+            let mut events = events[range].to_vec();
+            if assembly.ties == Ties::Shuffle {
+                events.shuffle(&mut rng);
+            }
+            events.sort_by_key(|(time, _)| *time); // stable
+            let times = events.iter().map(|(time, _)| *time).collect();
+            let events = events.into_iter().map(|(_, item)| item).collect();
+            User::new(users.name(user).unwrap_or_default(), events).with_times(times)
+        });
+        let people = people.collect();
+        Dataset::new(catalogue, people)
+    }
+}
+
+/// Every value once, in the order of first appearance; all are below `len`.
+fn first_appearances(values: impl Iterator<Item = u32>, len: usize) -> Vec<u32> {
+    let mut seen = vec![false; len];
+    values.filter(|value| !std::mem::replace(&mut seen[*value as usize], true)).collect()
+}
+
+/// Events of each user in row order, adjacent, and where each user's begin, `[users + 1]`.
+fn by_user(
+    rows: &[Interaction],
+    num_users: usize,
+    ids: &[ItemId],
+) -> (Vec<usize>, Vec<(Timestamp, ItemId)>) {
+    let mut starts = vec![0; num_users + 1];
+    for row in rows {
+        starts[row.user as usize + 1] += 1;
+    }
+    for user in 0..num_users {
+        starts[user + 1] += starts[user];
+    }
+    let mut next = starts.clone();
+    let mut events = vec![(Timestamp(0), ItemId(0)); rows.len()];
+    for row in rows {
+        let place = &mut next[row.user as usize];
+        events[*place] = (row.time, ids[row.item as usize]);
+        *place += 1;
+    }
+    (starts, events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interactions(rows: &[(&str, &str, i64)]) -> Interactions {
+        let mut all = Interactions::default();
+        for (user, item, time) in rows {
+            all.push(user, item, Timestamp(*time)).unwrap();
+        }
+        all
+    }
+
+    const ROWS: [(&str, &str, i64); 5] =
+        [("v", "b", 9), ("u", "b", 5), ("v", "a", 3), ("u", "c", 5), ("w", "d", 1)];
+
+    #[test]
+    fn events_are_sorted_and_what_has_no_row_is_gone() {
+        let mut rows = interactions(&ROWS);
+        let gone = rows.users().get("w").unwrap();
+        rows.retain(|row| row.user != gone);
+        let known = BTreeMap::from([
+            ("b".to_owned(), Item::new("b", "a bean")),
+            ("d".to_owned(), Item::new("d", "unchosen")),
+        ]);
+        let assembly =
+            Assembly::new(1).with_numbering(Numbering::FirstAppearance).with_ties(Ties::FileOrder);
+        let dataset = rows.into_dataset(known, &assembly).unwrap();
+        let keys: Vec<_> = dataset.items().iter().map(|item| item.key.as_str()).collect();
+        assert_eq!(keys, ["b", "a", "c"]);
+        assert_eq!(dataset.items()[0].title, "a bean");
+        assert_eq!(dataset.users()[0].key, "v");
+        assert_eq!(dataset.users()[0].events, [ItemId(1), ItemId(0)]);
+        assert_eq!(dataset.users()[0].times, [Timestamp(3), Timestamp(9)]);
+        assert_eq!(dataset.users()[1].events, [ItemId(0), ItemId(2)]);
+    }
+
+    #[test]
+    fn numbers_are_shuffled_by_the_seed() {
+        let rows: Vec<_> = (0..50).map(|i| ("u".to_owned(), format!("i{i:02}"))).collect();
+        let rows: Vec<_> = rows.iter().map(|(u, i)| (u.as_str(), i.as_str(), 0)).collect();
+        let keys = |seed| -> Vec<String> {
+            let dataset =
+                interactions(&rows).into_dataset(BTreeMap::new(), &Assembly::new(seed)).unwrap();
+            dataset.items().iter().map(|item| item.key.clone()).collect()
+        };
+        assert_eq!(keys(1), keys(1));
+        assert_ne!(keys(1), keys(2));
+        assert!(!keys(1).is_sorted());
+    }
+
+    #[test]
+    fn no_rows_are_no_dataset() {
+        let none = Interactions::default().into_dataset(BTreeMap::new(), &Assembly::new(1));
+        assert!(matches!(none, Err(DataError::EmptyDataset { items: 0, users: 0 })));
+    }
+}

@@ -1,0 +1,29 @@
+//! Readers of published formats. Files may be plain, gzip or zstd, told by their first bytes.
+
+pub mod amazon;
+mod categories;
+mod indexed;
+mod item;
+pub mod items;
+pub mod json_lines;
+mod json_map;
+pub mod lcrec;
+mod lines;
+pub mod literal;
+pub mod minionerec;
+mod placeholder;
+mod policy;
+mod problem;
+mod quoting;
+pub mod recbole;
+#[cfg(feature = "parquet")]
+pub mod recif;
+mod source;
+mod table;
+mod title;
+
+pub use categories::CategorySeparator;
+pub(crate) use categories::is_told_from_others_by_space;
+pub use placeholder::{OnPlaceholder, Placeholders};
+pub use policy::{OnBroken, OnDoubtful, OnMarkup, RowPolicy, Skips};
+pub use problem::{Problem, ProblemKind};

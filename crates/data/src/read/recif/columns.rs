@@ -1,0 +1,68 @@
+//! Names of a table's columns.
+
+use crate::Timestamp;
+
+/// Names of the columns that hold a sequence, or one event a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventColumns {
+    /// Items.
+    pub items: String,
+    /// Label that an event must have to count: true, or a number other than 0; `None` takes all.
+    pub label: Option<String>,
+    /// When: whole numbers in [`Columns::unit`], or parquet's own times.
+    pub times: Option<String>,
+}
+
+/// What whole numbers of a column of times count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeUnit {
+    /// Seconds since 1970.
+    Seconds,
+    /// Milliseconds since 1970.
+    Milliseconds,
+}
+
+impl TimeUnit {
+    /// The time that a whole number says.
+    pub(super) fn time(self, value: i64) -> Option<Timestamp> {
+        match self {
+            Self::Seconds => Timestamp::from_whole_seconds(value),
+            Self::Milliseconds => Some(Timestamp(value)),
+        }
+    }
+}
+
+/// Names of the columns that are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    /// Who: a number or a text.
+    pub user: String,
+    /// What the user did first.
+    pub history: EventColumns,
+    /// What came after the history: held out for users of validation and test.
+    pub target: Option<EventColumns>,
+    /// Which set a user is in: 0 or `train`, 1 or `test`, `valid`.
+    pub split: Option<String>,
+    /// What times count.
+    pub unit: TimeUnit,
+}
+
+impl Columns {
+    /// `RecIF-Bench`'s names for a domain, such as `video`, and one of its behaviours, such as
+    /// `like`; without a behaviour every event counts.
+    #[must_use]
+    pub fn recif(domain: &str, behaviour: Option<&str>) -> Self {
+        let events = |part: &str| EventColumns {
+            items: format!("{part}_{domain}_pid"),
+            label: behaviour.map(|behaviour| format!("{part}_{domain}_{behaviour}")),
+            times: None,
+        };
+        Self {
+            user: "uid".to_owned(),
+            history: events("hist"),
+            target: Some(events("target")),
+            split: Some("split".to_owned()),
+            unit: TimeUnit::Milliseconds,
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Rows as users' events.
+
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use arrow_array::{Array, RecordBatch};
+use sidereal_sid::ItemId;
+
+use super::cells::{is_set, name, of_row, time, whole};
+use super::columns::{Columns, EventColumns};
+use super::loaded::Loaded;
+use crate::read::indexed::Numbered;
+use crate::read::policy::{OnDoubtful, RowPolicy, Skips};
+use crate::read::problem::{Problem, ProblemKind};
+use crate::split::Cut;
+use crate::{DataError, Dataset, Item, Keys, Split, SplitProtocol, Timestamp, User};
+
+/// An item of [`Rows::items`] and when it was chosen; 0 where the table has no times.
+type Event = (Timestamp, u32);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Set {
+    Train,
+    Valid,
+    Test,
+}
+
+/// What the rows of one user say.
+#[derive(Debug)]
+struct Known {
+    history: Vec<Event>,
+    target: Vec<Event>,
+    set: Set,
+}
+
+/// All rows so far.
+pub(super) struct Rows<'a> {
+    columns: &'a Columns,
+    policy: &'a RowPolicy,
+    skips: Skips,
+    /// Row that comes next, from 1.
+    next: u64,
+    names: Keys,
+    items: Keys,
+    /// By number of the name.
+    users: Vec<Known>,
+    /// Every event, where they have times and may not be repeated.
+    seen: HashSet<(usize, Event)>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(path: &Path, columns: &'a Columns, policy: &'a RowPolicy) -> Self {
+        let (names, items, users) = (Keys::default(), Keys::default(), Vec::new());
+        let (skips, seen) = (Skips::new(path), HashSet::new());
+        Self { columns, policy, skips, next: 1, names, items, users, seen }
+    }
+
+    pub(super) fn add(&mut self, batch: &RecordBatch) -> Result<(), DataError> {
+        for row in 0..batch.num_rows() {
+            if let Err(problem) = self.row(batch, row)? {
+                self.skips.add(problem.at(self.next), self.policy)?;
+            }
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, batch: &RecordBatch, row: usize) -> Result<Result<(), Problem>, DataError> {
+        let read = || -> Result<_, Problem> {
+            let user = Self::name(batch, &self.columns.user, row)?;
+            let set = match &self.columns.split {
+                Some(column) => Self::set(batch, column, row)?,
+                None => Set::Train,
+            };
+            let history = self.events(batch, &self.columns.history, row)?;
+            let target = match &self.columns.target {
+                Some(columns) => self.events(batch, columns, row)?,
+                None => Vec::new(),
+            };
+            let (last, first) = (history.last(), target.first());
+            if last.zip(first).is_some_and(|((last, _), (first, _))| last > first) {
+                let column = self.columns.target.as_ref().and_then(|it| it.times.clone());
+                let needed = "targets after the history";
+                let found = first.map(|(time, _)| time.to_string()).unwrap_or_default();
+                return Err(Problem::new(
+                    ProblemKind::Time,
+                    column.unwrap_or_default(),
+                    &found,
+                    needed,
+                ));
+            }
+            let again = self.names.get(&user).is_some();
+            if again && (self.columns.target.is_some() || self.columns.split.is_some()) {
+                return Err(Problem::new(ProblemKind::Duplicate, "", &user, "one row a user"));
+            }
+            Ok((user, set, history, target))
+        };
+        let (user, set, history, target) = match read() {
+            Ok(row) => row,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let too_many = |what, found| DataError::TooMany { what, found };
+        let found = self.names.len();
+        let number = self.names.insert(&user).ok_or_else(|| too_many("users", found))? as usize;
+        if number == self.users.len() {
+            self.users.push(Known { history: Vec::new(), target: Vec::new(), set });
+        }
+        let mut numbered = |events: Vec<(Timestamp, String)>| -> Result<Vec<Event>, DataError> {
+            let number = |(time, item): (Timestamp, String)| {
+                let found = self.items.len();
+                let item = self.items.insert(&item).ok_or_else(|| too_many("items", found))?;
+                Ok((time, item))
+            };
+            events.into_iter().map(number).collect()
+        };
+        let (mut history, mut target) = (numbered(history)?, numbered(target)?);
+        if self.is_timed() && self.policy.duplicates != OnDoubtful::Keep {
+            let (before, seen) = (history.len() + target.len(), &mut self.seen);
+            for events in [&mut history, &mut target] {
+                events.retain(|event| seen.insert((number, *event)));
+            }
+            for _ in history.len() + target.len()..before {
+                let needed = "one event of an item by a user at a time";
+                let repeated = Problem::new(ProblemKind::Duplicate, "", &user, needed);
+                self.skips.add(repeated.at(self.next), self.policy)?;
+            }
+        }
+        if let Some(known) = self.users.get_mut(number) {
+            known.history.extend(history);
+            known.target.extend(target);
+        }
+        Ok(Ok(()))
+    }
+
+    /// Whether every event has a time.
+    fn is_timed(&self) -> bool {
+        let target = self.columns.target.as_ref();
+        self.columns.history.times.is_some() && target.is_none_or(|it| it.times.is_some())
+    }
+
+    fn name(batch: &RecordBatch, column: &str, row: usize) -> Result<String, Problem> {
+        let values = batch.column_by_name(column).and_then(|column| of_row(column, row));
+        values.and_then(|values| name(&values, 0)).ok_or_else(|| {
+            Problem::new(ProblemKind::Field, column.to_owned(), "nothing", "a number or a text")
+        })
+    }
+
+    fn set(batch: &RecordBatch, column: &str, row: usize) -> Result<Set, Problem> {
+        let text = Self::name(batch, column, row)?;
+        match text.as_str() {
+            "0" | "train" => Ok(Set::Train),
+            "1" | "test" => Ok(Set::Test),
+            "valid" => Ok(Set::Valid),
+            _ => Err(Problem::new(
+                ProblemKind::Field,
+                column.to_owned(),
+                &text,
+                "0, 1, train, valid or test",
+            )),
+        }
+    }
+
+    /// The events of a row that count, by time where there are times.
+    fn events(
+        &self,
+        batch: &RecordBatch,
+        columns: &EventColumns,
+        row: usize,
+    ) -> Result<Vec<(Timestamp, String)>, Problem> {
+        let values = |column: &str| {
+            let values = batch.column_by_name(column).and_then(|column| of_row(column, row));
+            values.ok_or_else(|| {
+                Problem::new(ProblemKind::Field, column.to_owned(), "nothing", "values")
+            })
+        };
+        let items = values(&columns.items)?;
+        let beside = |column: &Option<String>| -> Result<_, Problem> {
+            let Some(column) = column else { return Ok(None) };
+            let values = values(column)?;
+            if values.len() == items.len() {
+                return Ok(Some(values));
+            }
+            let found = format!("{} of {}", values.len(), items.len());
+            Err(Problem::new(ProblemKind::Field, column.clone(), &found, "as many as items"))
+        };
+        let (labels, times) = (beside(&columns.label)?, beside(&columns.times)?);
+        let mut events = Vec::new();
+        for at in 0..items.len() {
+            if labels.as_ref().is_some_and(|labels| !is_set(labels, at)) {
+                continue;
+            }
+            let column = columns.items.clone();
+            let item = name(&items, at).ok_or_else(|| {
+                Problem::new(ProblemKind::Field, column, "nothing", "an item's name")
+            })?;
+            let time = match &times {
+                Some(times) => self.time(times, at, columns)?,
+                None => Timestamp::default(),
+            };
+            events.push((time, item));
+        }
+        events.sort_by_key(|(time, _)| *time); // stable
+        Ok(events)
+    }
+
+    fn time(
+        &self,
+        times: &dyn Array,
+        at: usize,
+        columns: &EventColumns,
+    ) -> Result<Timestamp, Problem> {
+        let (first, last) = self.policy.times;
+        let time = time(times, at, self.columns.unit);
+        time.filter(|time| (first..=last).contains(time)).ok_or_else(|| {
+            let found = match (time, whole(times, at)) {
+                (_, Some(number)) => number.to_string(),
+                (Some(time), None) => time.to_string(),
+                (None, None) => "nothing".to_owned(),
+            };
+            let column = columns.times.clone().unwrap_or_default();
+            Problem::new(ProblemKind::Time, column, &found, "a time that the policy allows")
+        })
+    }
+
+    pub(super) fn finish(
+        mut self,
+        seed: u64,
+        max_history: NonZeroUsize,
+    ) -> Result<Loaded, DataError> {
+        self.skips.left_some(self.users.len())?;
+        let timed = self.is_timed();
+        // Events of several rows.
+        for known in &mut self.users {
+            known.history.sort_by_key(|(time, _)| *time); // stable
+            known.target.sort_by_key(|(time, _)| *time);
+        }
+        // By chance: numbers that follow the rows tell what comes next.
+        let items = self.items.names().map(|name| Item::new(name, "")).collect();
+        let items = Numbered::shuffled(items, seed);
+        let ids: Vec<ItemId> = self.items.names().filter_map(|name| items.id(name)).collect();
+        let (mut users, mut cuts, mut without_events) = (Vec::new(), Vec::new(), 0);
+        for (name, known) in self.names.names().zip(&self.users) {
+            let all = || known.history.iter().chain(&known.target);
+            let events: Vec<ItemId> =
+                all().filter_map(|(_, item)| ids.get(*item as usize)).copied().collect();
+            if events.is_empty() {
+                without_events += 1;
+                continue;
+            }
+            let (start, end) = (known.history.len(), events.len());
+            cuts.push(match known.set {
+                Set::Train => Cut { train: end, valid: end, test: end },
+                Set::Valid => Cut { train: 0, valid: start, test: end },
+                Set::Test => Cut { train: 0, valid: start, test: start },
+            });
+            let user = User::new(name, events);
+            let when = || all().map(|(time, _)| *time).collect();
+            users.push(if timed { user.with_times(when()) } else { user });
+        }
+        let dataset = Dataset::new(items.items, users)?;
+        let split =
+            self.columns.split.is_some().then(|| {
+                Split::cut(SplitProtocol::Published, &dataset, max_history, cuts.into_iter())
+            });
+        self.skips.tell();
+        if without_events > 0 {
+            let path = self.skips.path.display();
+            tracing::warn!(
+                "{path}: users left out for want of an event that counts: {without_events}"
+            );
+        }
+        Ok(Loaded { dataset, split, without_events, skips: self.skips })
+    }
+}

@@ -1,0 +1,63 @@
+//! What a user chose.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sidereal_sid::ItemId;
+
+use crate::Timestamp;
+
+/// Dense identity of a user: its row in the dataset.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct UserId(pub u32);
+
+impl UserId {
+    /// The identity as an index into user-major arrays.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A user's choices.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct User {
+    /// Name in the source, unique.
+    pub key: String,
+    /// Items chosen, earliest first.
+    pub events: Vec<ItemId>,
+    /// When, each next to its event, never falling; empty where the source has no times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub times: Vec<Timestamp>,
+}
+
+impl User {
+    /// A user with this key who chose `events`, earliest first, at times unknown.
+    #[must_use]
+    pub fn new(key: impl Into<String>, events: Vec<ItemId>) -> Self {
+        Self { key: key.into(), events, times: Vec::new() }
+    }
+
+    /// The user with the times of the events, earliest first.
+    #[must_use]
+    pub fn with_times(mut self, times: Vec<Timestamp>) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// When an event happened; `None` where the source has no times and past the last event.
+    #[must_use]
+    pub fn time(&self, position: usize) -> Option<Timestamp> {
+        self.times.get(position).copied()
+    }
+}

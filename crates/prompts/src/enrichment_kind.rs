@@ -1,0 +1,39 @@
+//! The kinds of text that a teacher writes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a teacher's text is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+// Exhaustive: a teacher needs requests for every kind.
+pub enum EnrichmentKind {
+    /// A paragraph about an item that names it by its Semantic ID alone (`SIDReasoner`).
+    ItemParagraph,
+    /// A story of a user up to, and without, the item held out (`SIDReasoner`).
+    UserNarrative,
+    /// What a user prefers, in short (GREAM).
+    Preference,
+    /// The way from a history to the item chosen next (GREAM), without the tags around it.
+    Reasoning,
+}
+
+impl EnrichmentKind {
+    /// Whether the text is about an item; else it is about an event of a user.
+    #[must_use]
+    pub const fn is_about_an_item(self) -> bool {
+        matches!(self, Self::ItemParagraph)
+    }
+}
+
+impl fmt::Display for EnrichmentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ItemParagraph => "item-paragraph",
+            Self::UserNarrative => "user-narrative",
+            Self::Preference => "preference",
+            Self::Reasoning => "reasoning",
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! Why a set of prompts, a text or a task was refused.
+
+use std::path::PathBuf;
+
+use sidereal_data::{DataError, SampleId};
+use sidereal_sid::ItemId;
+
+use crate::{EnrichmentKind, Task, Variable};
+
+/// Why a set of prompts, a text for one, or the rendering of a sample was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum PromptError {
+    /// A file that cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file that is no set of prompts.
+    #[error("`{}` is not the TOML of a prompt set", path.display())]
+    File {
+        path: PathBuf,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A name that no set has.
+    #[error("no prompt set is called `{name}`, there are {known}")]
+    UnknownSet { name: String, known: String },
+    /// Two sets of one name.
+    #[error("a prompt set called `{name}` is there already")]
+    RepeatedSet { name: String },
+    /// A set without templates.
+    #[error("prompt set `{set}` has no template")]
+    EmptySet { set: String },
+    /// Two templates of one task.
+    #[error("prompt set `{set}`: task `{task}` has {found} templates, expected one")]
+    RepeatedTemplate { set: String, task: Task, found: usize },
+    /// A template of a task that has none.
+    #[error("prompt set `{set}`: task `{task}` comes from data and has no template")]
+    TaskOfData { set: String, task: Task },
+    /// A task that the set does not word.
+    #[error("prompt set `{set}` has no template of task `{task}`, it has {known}")]
+    NoTemplate { set: String, task: Task, known: String },
+    /// A template without a paraphrase, or a completion without a segment.
+    #[error("prompt set `{set}`: task `{task}`, version {version}: the {part} is empty")]
+    EmptyTemplate { set: String, task: Task, version: u32, part: &'static str },
+    /// System text where nothing frames it.
+    #[error("prompt set `{set}`: a plain set has no system text, found `{found}`")]
+    SystemInPlain { set: String, found: String },
+    /// The continuation law claimed for messages.
+    #[error("prompt set `{set}`: only a plain set with task `next-item` can be a continuation")]
+    ContinuationOfMessages { set: String },
+    /// A template that does not compile, or does not render.
+    #[error("prompt set `{set}`: task `{task}`, version {version}: {part} does not render")]
+    Template {
+        set: String,
+        task: Task,
+        version: u32,
+        part: String,
+        #[source]
+        source: minijinja::Error,
+    },
+    /// A template that names what its task does not give it.
+    #[error(
+        "prompt set `{set}`: task `{task}`, version {version}: {part} names `{found}`, it knows \
+         {known}"
+    )]
+    UnknownVariable {
+        set: String,
+        task: Task,
+        version: u32,
+        part: String,
+        found: String,
+        known: String,
+    },
+    /// A template that keeps from the model what its task is about.
+    #[error(
+        "prompt set `{set}`: task `{task}`, version {version}: {part} never shows `{variable}`"
+    )]
+    UnusedVariable { set: String, task: Task, version: u32, part: String, variable: Variable },
+    /// A value that a task needs and was not given.
+    #[error("prompt set `{set}`: task `{task}`: {part} needs `{variable}`, which was not given")]
+    MissingFact { set: String, task: Task, part: String, variable: Variable },
+    /// A next-item template whose prompt and completion are not the beginning of the next prompt.
+    #[error(
+        "prompt set `{set}`: {part} of task `{task}`, version {version}, is not a continuation: \
+         prompt and completion give `{found}`, the next prompt is `{expected}`"
+    )]
+    NotContinuation {
+        set: String,
+        task: Task,
+        version: u32,
+        part: String,
+        found: String,
+        expected: String,
+    },
+    /// A reasoning template that does not say where thoughts begin and end.
+    #[error(
+        "prompt set `{set}`: the completion of task `reasoning` needs pieces of their own for what \
+         opens the thoughts, the thoughts, `</think>` with what follows, and the semantic id"
+    )]
+    Thoughts { set: String },
+    /// A paraphrase that is not there.
+    #[error(
+        "prompt set `{set}`: task `{task}` has {count} paraphrases, number {found} was asked for"
+    )]
+    Paraphrase { set: String, task: Task, count: usize, found: usize },
+    /// A sample to evaluate that the data cannot word.
+    #[error("task `{task}`: sample `{id}` lacks a text that its prompt shows")]
+    MissingText { id: SampleId, task: Task },
+    /// A task that is not about what it was asked about.
+    #[error("task `{task}` is not about {what}")]
+    WrongTask { task: Task, what: &'static str },
+    /// A task over candidates, without a pool of them.
+    #[error("task `{task}` needs a pool of candidates, none was set up")]
+    NoPool { task: Task },
+    /// A text of an item that would be read as a control token.
+    #[error(
+        "item `{item}`: its {field} holds `{token}`, which the tokenizer reads as a control token"
+    )]
+    ControlToken { item: String, field: &'static str, token: String },
+    /// A teacher's text or a conversation that would be read as a control token in part.
+    #[error("the {what} `{id}` holds `{token}`, which the tokenizer reads as a control token")]
+    ControlTokenInText { id: SampleId, what: String, token: String },
+    /// A teacher's paragraph that does not name its item by the catalogue's Semantic ID.
+    #[error(
+        "the paragraph about item {item} does not name it `{sid}`: made for another catalogue?"
+    )]
+    ForeignSid { item: ItemId, sid: String },
+    /// A teacher's text about an item or event that the dataset lacks, or of another dataset.
+    #[error("the {kind} text `{id}` is about nothing in these data, or was made for other data")]
+    ForeignEnrichment { id: SampleId, kind: EnrichmentKind },
+    /// A catalogue of another dataset.
+    #[error("the catalogue has {catalog} items, the dataset {dataset}")]
+    CatalogSize { catalog: usize, dataset: usize },
+    /// An item outside the dataset.
+    #[error("item {item} is outside the {num_items} items")]
+    ItemRange { item: ItemId, num_items: usize },
+    /// Settings outside their range.
+    #[error("`{field}` is {found}, expected {expected}")]
+    Config { field: &'static str, found: String, expected: &'static str },
+    /// Data that were refused, or a file of them.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}

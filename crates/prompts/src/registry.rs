@@ -1,0 +1,86 @@
+//! The one registry of prompts that training, evaluation and serving share.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::{PromptError, PromptSet};
+
+/// Text of the token that ends a plain completion without a fixed length. A chat completion carries
+/// none: the chat template that frames its prompt closes the turn too.
+pub const END_OF_TURN: &str = "<|im_end|>";
+
+/// The sets of this version of the library, as their files are named and hold them.
+const BUILTIN: [(&str, &str); 7] = [
+    ("prompts/terse.toml", include_str!("../prompts/terse.toml")),
+    ("prompts/singer.toml", include_str!("../prompts/singer.toml")),
+    ("prompts/sidreasoner.toml", include_str!("../prompts/sidreasoner.toml")),
+    ("prompts/gream.toml", include_str!("../prompts/gream.toml")),
+    ("prompts/sage.toml", include_str!("../prompts/sage.toml")),
+    ("prompts/sdpo.toml", include_str!("../prompts/sdpo.toml")),
+    ("prompts/titles.toml", include_str!("../prompts/titles.toml")),
+];
+
+/// Sets of prompts by name.
+///
+/// ```
+/// use sidereal_prompts::{PromptRegistry, Task};
+/// let prompts = PromptRegistry::builtin()?;
+/// let names: Vec<&str> = prompts.sets().map(|set| set.name()).collect();
+/// assert_eq!(names, ["gream", "sage", "sdpo", "sidreasoner", "singer", "terse", "titles"]);
+/// assert!(prompts.set("gream")?.tasks().any(|task| task == Task::Reasoning));
+/// # Ok::<(), sidereal_prompts::PromptError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct PromptRegistry {
+    sets: BTreeMap<String, PromptSet>,
+}
+
+impl PromptRegistry {
+    /// The sets of this version of the library.
+    ///
+    /// `terse` asks in one word each, and `titles` over candidates in words: a model trained from
+    /// scratch reads the words in every sample and learns nothing from more. The others are
+    /// instructions to a model that has read before, each named after the system whose tasks it
+    /// words.
+    ///
+    /// # Errors
+    /// None that a released version can meet; see [`PromptSet::new`].
+    pub fn builtin() -> Result<Self, PromptError> {
+        let mut registry = Self::default();
+        for (path, text) in BUILTIN {
+            registry.add(PromptSet::parse(Path::new(path), text)?)?;
+        }
+        Ok(registry)
+    }
+
+    /// Adds a set.
+    ///
+    /// # Errors
+    /// [`PromptError::RepeatedSet`].
+    pub fn add(&mut self, set: PromptSet) -> Result<(), PromptError> {
+        if self.sets.contains_key(set.name()) {
+            return Err(PromptError::RepeatedSet { name: set.name().to_owned() });
+        }
+        self.sets.insert(set.name().to_owned(), set);
+        Ok(())
+    }
+
+    /// The set of this name.
+    ///
+    /// # Errors
+    /// [`PromptError::UnknownSet`], which names those that there are.
+    pub fn set(&self, name: &str) -> Result<&PromptSet, PromptError> {
+        self.sets.get(name).ok_or_else(|| PromptError::UnknownSet {
+            name: name.to_owned(),
+            known: self.sets.keys().cloned().collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// Every set, by name.
+    pub fn sets(&self) -> impl Iterator<Item = &PromptSet> {
+        self.sets.values()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,339 @@
+//! What can be asked of a model, and what a template of each task may know.
+
+use std::fmt;
+use std::str::FromStr;
+
+use minijinja::Value;
+use serde::{Deserialize, Serialize};
+
+use crate::message::SegmentKind;
+
+/// What a sample asks a model to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Task {
+    /// Semantic IDs of a history → Semantic ID of the next item (SINGER §2.2, all systems).
+    NextItem,
+    /// Title of an item → its Semantic ID (SINGER §2.2).
+    TitleToSid,
+    /// Semantic ID of an item → its title (SINGER §2.2).
+    SidToTitle,
+    /// Titles of a history → Semantic ID of the next item (SINGER §2.2).
+    TitleHistoryToSid,
+    /// Semantic IDs of a history → title of the next item (SINGER §2.2).
+    SidHistoryToTitle,
+    /// Titles of a history → title of the next item (`SIDReasoner`).
+    TitleHistoryToTitle,
+    /// Description of an item → its Semantic ID (SINGER §2.2, GREAM's reconstruction).
+    DescriptionToSid,
+    /// Semantic ID of an item → its description (GREAM's reconstruction).
+    SidToDescription,
+    /// Semantic ID of an item → a teacher's paragraph, which names it so (`SIDReasoner`).
+    ItemParagraph,
+    /// Semantic IDs of a history → a teacher's story of the user (`SIDReasoner`).
+    UserNarrative,
+    /// Semantic IDs of a history → what the user prefers (GREAM).
+    Preference,
+    /// Semantic IDs of a history → thoughts, then the Semantic ID of the next item (GREAM's five
+    /// stages, `SIDReasoner`'s activation).
+    Reasoning,
+    /// Titles of a history and of candidates → a slate of titles, one a line (SAGE's `TextRec`).
+    TitleSlate,
+    /// Semantic IDs of a history and of candidates → a slate of Semantic IDs, one a line (SAGE).
+    SidSlate,
+    /// Titles of a history and of candidates → the title chosen next (S-DPO).
+    TitleChoice,
+    /// A conversation as data hold it: general reasoning. It has no template.
+    Chat,
+}
+
+/// What a template can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Variable {
+    /// List: Semantic IDs of the items chosen, earliest first.
+    History,
+    /// List: their titles.
+    Titles,
+    /// List: the items to choose from, Semantic IDs or titles by the task.
+    Candidates,
+    /// Semantic ID of the item.
+    Sid,
+    /// Its title.
+    Title,
+    /// Its description.
+    Description,
+    /// [`EnrichmentKind::ItemParagraph`](crate::EnrichmentKind::ItemParagraph).
+    Paragraph,
+    /// [`EnrichmentKind::UserNarrative`](crate::EnrichmentKind::UserNarrative).
+    Narrative,
+    /// [`EnrichmentKind::Preference`](crate::EnrichmentKind::Preference).
+    Preference,
+    /// [`EnrichmentKind::Reasoning`](crate::EnrichmentKind::Reasoning).
+    Reasoning,
+    /// How many items a slate has.
+    SlateSize,
+    /// List: the items of a slate, best first, Semantic IDs or titles by the task.
+    Slate,
+}
+
+impl Task {
+    /// Every task, in the order of a set.
+    pub const ALL: [Self; 16] = [
+        Self::NextItem,
+        Self::TitleToSid,
+        Self::SidToTitle,
+        Self::TitleHistoryToSid,
+        Self::SidHistoryToTitle,
+        Self::TitleHistoryToTitle,
+        Self::DescriptionToSid,
+        Self::SidToDescription,
+        Self::ItemParagraph,
+        Self::UserNarrative,
+        Self::Preference,
+        Self::Reasoning,
+        Self::TitleSlate,
+        Self::SidSlate,
+        Self::TitleChoice,
+        Self::Chat,
+    ];
+
+    /// What a prompt is given, all of which it shows: nothing that the completion is to find.
+    #[must_use]
+    pub const fn inputs(self) -> &'static [Variable] {
+        use Variable::{Candidates, Description, History, Sid, SlateSize, Title, Titles};
+        match self {
+            Self::NextItem
+            | Self::SidHistoryToTitle
+            | Self::UserNarrative
+            | Self::Preference
+            | Self::Reasoning => &[History],
+            Self::TitleHistoryToSid | Self::TitleHistoryToTitle => &[Titles],
+            Self::TitleToSid => &[Title],
+            Self::DescriptionToSid => &[Description],
+            Self::SidToTitle | Self::SidToDescription | Self::ItemParagraph => &[Sid],
+            Self::TitleChoice => &[Titles, Candidates],
+            Self::TitleSlate => &[Titles, Candidates, SlateSize],
+            Self::SidSlate => &[History, Candidates, SlateSize],
+            Self::Chat => &[],
+        }
+    }
+
+    /// What a completion is given, all of which it shows.
+    #[must_use]
+    pub const fn outputs(self) -> &'static [Variable] {
+        use Variable::{
+            Description, Narrative, Paragraph, Preference, Reasoning, Sid, Slate, Title,
+        };
+        match self {
+            Self::NextItem
+            | Self::TitleToSid
+            | Self::TitleHistoryToSid
+            | Self::DescriptionToSid => &[Sid],
+            Self::SidToTitle
+            | Self::SidHistoryToTitle
+            | Self::TitleHistoryToTitle
+            | Self::TitleChoice => &[Title],
+            Self::SidToDescription => &[Description],
+            Self::ItemParagraph => &[Paragraph],
+            Self::UserNarrative => &[Narrative],
+            Self::Preference => &[Preference],
+            Self::Reasoning => &[Reasoning, Sid],
+            Self::TitleSlate | Self::SidSlate => &[Slate],
+            Self::Chat => &[],
+        }
+    }
+
+    /// Whether the task is about one item, whoever chose it; the others, but for
+    /// [`Chat`](Self::Chat), predict an event of a user.
+    #[must_use]
+    pub const fn is_about_an_item(self) -> bool {
+        matches!(
+            self,
+            Self::TitleToSid
+                | Self::SidToTitle
+                | Self::DescriptionToSid
+                | Self::SidToDescription
+                | Self::ItemParagraph
+        )
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::NextItem => "next-item",
+            Self::TitleToSid => "title-to-sid",
+            Self::SidToTitle => "sid-to-title",
+            Self::TitleHistoryToSid => "title-history-to-sid",
+            Self::SidHistoryToTitle => "sid-history-to-title",
+            Self::TitleHistoryToTitle => "title-history-to-title",
+            Self::DescriptionToSid => "description-to-sid",
+            Self::SidToDescription => "sid-to-description",
+            Self::ItemParagraph => "item-paragraph",
+            Self::UserNarrative => "user-narrative",
+            Self::Preference => "preference",
+            Self::Reasoning => "reasoning",
+            Self::TitleSlate => "title-slate",
+            Self::SidSlate => "sid-slate",
+            Self::TitleChoice => "title-choice",
+            Self::Chat => "chat",
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A text that names no task.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected a task like `next-item` or `title-to-sid`, found `{text}`")]
+#[allow(missing_docs, reason = "the message names its field")]
+pub struct TaskError {
+    pub text: String,
+}
+
+impl FromStr for Task {
+    type Err = TaskError;
+
+    fn from_str(text: &str) -> Result<Self, TaskError> {
+        let task = Self::ALL.into_iter().find(|task| task.name() == text);
+        task.ok_or_else(|| TaskError { text: text.to_owned() })
+    }
+}
+
+impl Variable {
+    /// The name in a template.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::History => "history",
+            Self::Titles => "titles",
+            Self::Candidates => "candidates",
+            Self::Sid => "sid",
+            Self::Title => "title",
+            Self::Description => "description",
+            Self::Paragraph => "paragraph",
+            Self::Narrative => "narrative",
+            Self::Preference => "preference",
+            Self::Reasoning => "reasoning",
+            Self::SlateSize => "slate_size",
+            Self::Slate => "slate",
+        }
+    }
+}
+
+impl fmt::Display for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Values of [`Variable`]s; a text whose task needs one that is `None` does not render.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the variable of its name")]
+pub struct Facts<'a> {
+    pub history: Option<Vec<&'a str>>,
+    pub titles: Option<Vec<&'a str>>,
+    pub candidates: Option<Vec<&'a str>>,
+    pub sid: Option<&'a str>,
+    pub title: Option<&'a str>,
+    pub description: Option<&'a str>,
+    pub paragraph: Option<&'a str>,
+    pub narrative: Option<&'a str>,
+    pub preference: Option<&'a str>,
+    pub reasoning: Option<&'a str>,
+    pub slate_size: Option<usize>,
+    pub slate: Option<Vec<&'a str>>,
+}
+
+impl Facts<'_> {
+    /// What a template with these variables sees: no other fact is in its reach. The first one that
+    /// is missing is an error, for Jinja's filters take what is undefined for empty.
+    pub(super) fn only(&self, variables: &[Variable]) -> Result<Value, Variable> {
+        let known = variables.iter().map(|variable| {
+            let list = |texts: &Option<Vec<&str>>| {
+                let values =
+                    |texts: &Vec<&str>| texts.iter().map(|text| Value::from(*text)).collect();
+                texts.as_ref().map(values)
+            };
+            let value = match variable {
+                Variable::History => list(&self.history),
+                Variable::Titles => list(&self.titles),
+                Variable::Candidates => list(&self.candidates),
+                Variable::Slate => list(&self.slate),
+                Variable::SlateSize => self.slate_size.map(Value::from),
+                Variable::Sid => self.sid.map(Value::from),
+                Variable::Title => self.title.map(Value::from),
+                Variable::Description => self.description.map(Value::from),
+                Variable::Paragraph => self.paragraph.map(Value::from),
+                Variable::Narrative => self.narrative.map(Value::from),
+                Variable::Preference => self.preference.map(Value::from),
+                Variable::Reasoning => self.reasoning.map(Value::from),
+            };
+            value.map(|value| (variable.name(), value)).ok_or(*variable)
+        });
+        known.collect()
+    }
+
+    /// Values of every variable, to try a template with.
+    pub(super) fn probe() -> Self {
+        let sids = vec!["<a_0><b_1>", "<a_2><b_3><c_4>"];
+        let titles = vec!["a title", "another"];
+        Self {
+            history: Some(sids.clone()),
+            titles: Some(titles.clone()),
+            candidates: Some(titles.clone()),
+            slate_size: Some(2),
+            slate: Some(titles),
+            sid: Some("<a_0>"),
+            title: Some("a title"),
+            description: Some("a description"),
+            paragraph: Some("a paragraph"),
+            narrative: Some("a story"),
+            preference: Some("a preference"),
+            reasoning: Some("a thought"),
+        }
+    }
+}
+
+/// What a segment of a completion is, by the variables that its template names.
+pub(super) fn segment_kind(text: &str, names_variables: bool) -> SegmentKind {
+    let inner = text.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+    match inner.map(str::trim) {
+        Some("sid") => SegmentKind::Sid,
+        _ if names_variables => SegmentKind::Words,
+        _ => SegmentKind::Frame,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_reads_back_by_its_name_as_in_json() {
+        for task in Task::ALL {
+            assert_eq!(task.to_string().parse(), Ok(task));
+            assert_eq!(serde_json::to_string(&task).unwrap(), format!("\"{task}\""));
+        }
+        assert!("next_item".parse::<Task>().is_err());
+    }
+
+    #[test]
+    fn no_prompt_knows_what_its_completion_is_to_find() {
+        for task in Task::ALL {
+            assert!(task.outputs().iter().all(|output| !task.inputs().contains(output)), "{task}");
+        }
+    }
+
+    #[test]
+    fn only_a_bare_semantic_id_is_one() {
+        assert_eq!(segment_kind("{{sid}}", true), SegmentKind::Sid);
+        assert_eq!(segment_kind("{{ sid }}\n", true), SegmentKind::Words);
+        assert_eq!(segment_kind("<answer>", false), SegmentKind::Frame);
+    }
+}

@@ -1,0 +1,158 @@
+//! What the data say of a sample, handed to the templates of its task.
+
+use std::collections::HashSet;
+
+use sidereal_data::Sample;
+use sidereal_sid::ItemId;
+
+use super::subject::{Subject, present, shows};
+use super::{Rendered, Tasks};
+use crate::{EnrichmentKind, Facts, PromptError, Task, Variable, Wording};
+
+impl Tasks<'_> {
+    /// What there is to choose from; nothing for a task without candidates.
+    pub(super) fn candidates(
+        &self,
+        task: Task,
+        sample: &Sample<'_>,
+    ) -> Result<Vec<ItemId>, PromptError> {
+        if !task.inputs().contains(&Variable::Candidates) {
+            return Ok(Vec::new());
+        }
+        let pools = self.pools.ok_or(PromptError::NoPool { task })?;
+        if !shows(task, Variable::Titles) {
+            return pools.draw(sample);
+        }
+        // Two candidates of one title could not be told apart, and none has no title.
+        let mut titles: HashSet<&str> = HashSet::from([""]);
+        titles.extend(self.dataset.item(sample.target).map(|item| item.title.as_str()));
+        pools.draw_accepted(sample, &mut |item| {
+            self.dataset.item(item).is_some_and(|item| titles.insert(&item.title))
+        })
+    }
+
+    pub(super) fn render(
+        &self,
+        task: Task,
+        subject: Subject<'_>,
+        wording: Wording,
+    ) -> Result<Option<Rendered>, PromptError> {
+        let Some(inputs) = self.facts(task, task.inputs(), &subject)? else { return Ok(None) };
+        let Subject { id, target, .. } = subject;
+        let count = self.prompts.template(task)?.prompts.len();
+        let paraphrase = wording.paraphrase(task, id, count);
+        let prompt = self.prompts.prompt(task, paraphrase, &inputs)?;
+        let completion = match self.facts(task, task.outputs(), &subject)? {
+            Some(outputs) => self.prompts.completion(task, &outputs)?,
+            None => Vec::new(),
+        };
+        let (target, candidates) = (Some(target), subject.candidates);
+        Ok(Some(Rendered { id, task, target, prompt, paraphrase, completion, candidates }))
+    }
+
+    /// Values of these variables; `None` where the data lack one.
+    fn facts(
+        &self,
+        task: Task,
+        variables: &[Variable],
+        subject: &Subject<'_>,
+    ) -> Result<Option<Facts<'_>>, PromptError> {
+        let Subject { id, target, history, candidates } = subject;
+        let in_words = shows(task, Variable::Titles);
+        let names = |items: &[ItemId]| {
+            if in_words { self.titles_of(items) } else { self.sids_of(items).map(Some) }
+        };
+        let text = |kind| self.enrichments.and_then(|texts| texts.text(kind, *id));
+        let mut facts = Facts::default();
+        for variable in variables {
+            let found = match variable {
+                Variable::History => {
+                    facts.history = Some(self.sids_of(history)?);
+                    true
+                }
+                Variable::Titles => {
+                    facts.titles = self.titles_of(history)?;
+                    facts.titles.is_some()
+                }
+                Variable::Candidates => {
+                    facts.candidates = names(candidates)?;
+                    facts.candidates.is_some()
+                }
+                Variable::SlateSize => {
+                    facts.slate_size = self.pools.map(|pools| pools.config().slate_size);
+                    facts.slate_size.is_some()
+                }
+                Variable::Slate => {
+                    let slate = self.pools.and_then(|pools| pools.slate(*target, candidates));
+                    facts.slate = slate.map(|slate| names(&slate)).transpose()?.flatten();
+                    facts.slate.is_some()
+                }
+                Variable::Sid => {
+                    facts.sid = Some(self.sid(*target)?);
+                    true
+                }
+                Variable::Title => {
+                    facts.title = present(&self.data(*target)?.title);
+                    let offered = candidates.is_empty() || candidates.contains(target);
+                    facts.title.is_some() && offered
+                }
+                Variable::Description => {
+                    let description = &self.data(*target)?.description;
+                    facts.description = present(first_words(description, self.description_words));
+                    facts.description.is_some()
+                }
+                Variable::Paragraph => {
+                    facts.paragraph = text(EnrichmentKind::ItemParagraph);
+                    facts.paragraph.is_some()
+                }
+                Variable::Narrative => {
+                    facts.narrative = text(EnrichmentKind::UserNarrative);
+                    facts.narrative.is_some()
+                }
+                Variable::Preference => {
+                    facts.preference = text(EnrichmentKind::Preference);
+                    facts.preference.is_some()
+                }
+                Variable::Reasoning => {
+                    facts.reasoning = text(EnrichmentKind::Reasoning);
+                    facts.reasoning.is_some()
+                }
+            };
+            if !found {
+                return Ok(None);
+            }
+        }
+        Ok(Some(facts))
+    }
+}
+
+/// A text up to its word number `most`.
+fn first_words(text: &str, most: usize) -> &str {
+    let mut inside = false;
+    let mut count = 0;
+    for (at, letter) in text.char_indices() {
+        if letter.is_whitespace() {
+            if inside && count == most {
+                return &text[..at];
+            }
+            inside = false;
+        } else if !inside {
+            inside = true;
+            count += 1;
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_words;
+
+    #[test]
+    fn a_cut_text_ends_with_a_whole_word() {
+        assert_eq!(first_words(" one  two\tthree", 2), " one  two");
+        assert_eq!(first_words("one two", 2), "one two");
+        assert_eq!(first_words("one two ", usize::MAX), "one two ");
+        assert_eq!(first_words("", 3), "");
+    }
+}

@@ -1,0 +1,24 @@
+//! What a sample is about.
+
+use sidereal_data::SampleId;
+use sidereal_sid::ItemId;
+
+use crate::{Task, Variable};
+
+/// What a sample is about.
+pub(super) struct Subject<'s> {
+    pub(super) id: SampleId,
+    pub(super) target: ItemId,
+    pub(super) history: &'s [ItemId],
+    pub(super) candidates: Vec<ItemId>,
+}
+
+/// Whether a task has this variable in its prompt or its completion.
+pub(super) fn shows(task: Task, variable: Variable) -> bool {
+    task.inputs().contains(&variable) || task.outputs().contains(&variable)
+}
+
+/// A text that is there.
+pub(super) fn present(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}

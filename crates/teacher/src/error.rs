@@ -1,0 +1,59 @@
+//! Why texts could not be asked for.
+
+use std::path::{Path, PathBuf};
+
+use sidereal_data::read::Problem;
+use sidereal_sid::ItemId;
+
+/// Why a teacher, a run of requests or a file of answers was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message names its fields")]
+pub enum TeacherError {
+    /// The file of answers could not be opened, read or written.
+    #[error("cannot access `{}`", path.display())]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// A cache of answers that another run has open.
+    #[error("`{}` is in use by another run", path.display())]
+    CacheInUse { path: PathBuf },
+    /// A line of a cache of answers that holds none.
+    #[error("`{}`, line {line}: not an answer as the cache keeps it", path.display())]
+    CacheLine {
+        path: PathBuf,
+        line: u64,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A row that the policy does not let pass.
+    #[error("`{}`, {problem}", path.display())]
+    Row { path: PathBuf, problem: Problem },
+    /// A teacher's template that does not compile or refuses its values.
+    #[error("the teacher's template `{name}` does not render")]
+    Template {
+        name: String,
+        #[source]
+        source: minijinja::Error,
+    },
+    /// An environment variable that is to hold the key of an endpoint.
+    #[error("the environment variable `{variable}` must hold the endpoint's key, it {found}")]
+    MissingKey { variable: String, found: &'static str },
+    /// A catalogue of another dataset.
+    #[error("the catalogue has {catalog} items, the dataset {dataset}")]
+    CatalogSize { catalog: usize, dataset: usize },
+    /// An item outside the dataset.
+    #[error("item {item} is outside the {num_items} items")]
+    ItemRange { item: ItemId, num_items: usize },
+    /// Settings outside their range.
+    #[error("`{field}` is {found}, expected {expected}")]
+    Config { field: &'static str, found: String, expected: &'static str },
+}
+
+impl TeacherError {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,199 @@
+//! What texts are wanted, and what a teacher may know for each.
+
+use std::fmt;
+
+use serde::Serialize;
+use sidereal_data::{Dataset, Item, Sample, SampleId, TrainSet};
+use sidereal_prompts::EnrichmentKind;
+use sidereal_sid::{Catalog, ItemId};
+
+use crate::TeacherError;
+use crate::wording::Wording;
+
+/// A request's place on the way to a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum RequestStage {
+    /// What the item is, from its title and description.
+    ItemAnalyse,
+    /// The analysis as a paragraph that names the item by its Semantic ID.
+    ItemIntegrate,
+    /// From the history towards the held-out item, without revealing it.
+    UserReason,
+    /// The reasoning as a story.
+    UserIntegrate,
+    /// What the user prefers.
+    Preference,
+    /// Five labelled parts between tags, and the answer.
+    Reasoning,
+}
+
+impl RequestStage {
+    /// Every stage.
+    pub const ALL: [Self; 6] = [
+        Self::ItemAnalyse,
+        Self::ItemIntegrate,
+        Self::UserReason,
+        Self::UserIntegrate,
+        Self::Preference,
+        Self::Reasoning,
+    ];
+
+    /// The requests that make a text, in their order.
+    #[must_use]
+    pub const fn of(kind: EnrichmentKind) -> &'static [Self] {
+        match kind {
+            EnrichmentKind::ItemParagraph => &[Self::ItemAnalyse, Self::ItemIntegrate],
+            EnrichmentKind::UserNarrative => &[Self::UserReason, Self::UserIntegrate],
+            EnrichmentKind::Preference => &[Self::Preference],
+            EnrichmentKind::Reasoning => &[Self::Reasoning],
+        }
+    }
+
+    /// Whether the answer is notes for the next stage.
+    #[must_use]
+    pub const fn is_notes(self) -> bool {
+        matches!(self, Self::ItemAnalyse | Self::UserReason)
+    }
+}
+
+impl fmt::Display for RequestStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ItemAnalyse => "item-analyse",
+            Self::ItemIntegrate => "item-integrate",
+            Self::UserReason => "user-reason",
+            Self::UserIntegrate => "user-integrate",
+            Self::Preference => "preference",
+            Self::Reasoning => "reasoning",
+        })
+    }
+}
+
+/// One text to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Job<'a> {
+    kind: EnrichmentKind,
+    about: About<'a>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About<'a> {
+    Item(ItemId),
+    Event(Sample<'a>),
+}
+
+impl<'a> Job<'a> {
+    /// A paragraph about an item.
+    #[must_use]
+    pub const fn item(item: ItemId) -> Self {
+        Self { kind: EnrichmentKind::ItemParagraph, about: About::Item(item) }
+    }
+
+    /// Paragraphs about all items that have a title, by identity.
+    pub fn items(dataset: &Dataset) -> impl Iterator<Item = Self> {
+        let titled = (0..).map(ItemId).zip(dataset.items());
+        titled.filter(|(_, item)| !item.title.is_empty()).map(|(id, _)| Job::item(id))
+    }
+
+    /// Texts of one kind about all samples of a training set; none for
+    /// [`EnrichmentKind::ItemParagraph`], which is about no event.
+    pub fn events(kind: EnrichmentKind, train: &'a TrainSet) -> impl Iterator<Item = Self> {
+        let samples = (!kind.is_about_an_item()).then(|| train.samples());
+        samples.into_iter().flatten().map(move |it| Self { kind, about: About::Event(it) })
+    }
+
+    /// What the text is to be.
+    #[must_use]
+    pub const fn kind(&self) -> EnrichmentKind {
+        self.kind
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub const fn id(&self) -> SampleId {
+        match self.about {
+            About::Item(item) => SampleId::Item(item),
+            About::Event(sample) => sample.id,
+        }
+    }
+
+    /// What a teacher may know for it.
+    pub(super) fn subject<'d>(
+        &self,
+        dataset: &'d Dataset,
+        catalog: &Catalog,
+    ) -> Result<Subject<'d>, TeacherError> {
+        let num_items = dataset.num_items();
+        let shown = |id: ItemId| -> Result<Shown<'d>, TeacherError> {
+            let outside = TeacherError::ItemRange { item: id, num_items };
+            match (dataset.item(id), catalog.sid(id)) {
+                (Some(item), Some(sid)) => Ok(Shown { item, sid: sid.to_string() }),
+                _ => Err(outside),
+            }
+        };
+        match self.about {
+            About::Item(item) => Ok(Subject::Item(shown(item)?)),
+            About::Event(sample) => {
+                let held_out = shown(sample.target)?;
+                let title = Wording::of(&held_out.item.title);
+                let mut history = Vec::with_capacity(sample.history.len());
+                for item in sample.history {
+                    let item = shown(*item)?;
+                    let same = item.sid == held_out.sid
+                        || (title.len() > 0 && Wording::of(&item.item.title) == title);
+                    if !same {
+                        history.push(item);
+                    }
+                }
+                Ok(Subject::Event { history, held_out })
+            }
+        }
+    }
+}
+
+/// An item as a teacher sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Shown<'a> {
+    /// What is known of it.
+    #[serde(skip)]
+    pub item: &'a Item,
+    /// Its Semantic ID in token notation.
+    pub sid: String,
+}
+
+/// What a text is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Subject<'a> {
+    /// An item.
+    Item(Shown<'a>),
+    /// An event of a user.
+    Event {
+        /// The items before it, earliest first, those left out that are the held-out item or bear
+        /// its Semantic ID or title: a text that spoke of them would name it.
+        history: Vec<Shown<'a>>,
+        /// The item of the event.
+        held_out: Shown<'a>,
+    },
+}
+
+impl Subject<'_> {
+    /// The item that the text is about, or that it leads to.
+    #[must_use]
+    pub const fn target(&self) -> &Shown<'_> {
+        match self {
+            Subject::Item(item) | Subject::Event { held_out: item, .. } => item,
+        }
+    }
+
+    /// The items before the event; none for a text about an item.
+    #[must_use]
+    pub fn history(&self) -> &[Shown<'_>] {
+        match self {
+            Subject::Item(_) => &[],
+            Subject::Event { history, .. } => history,
+        }
+    }
+}
