@@ -27,7 +27,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `recommender` | [`Recommender`], [`recommend`], [`top_k`] |
+//! | `recommender` | [`Recommender`], [`fingerprint`], [`recommend`], [`top_k`] |
 //! | `evaluate` | [`Case`], [`evaluate`] into a [`RankingRun`](sidereal_metrics::RankingRun) |
 //! | `oracle` | [`Recommender`] for the law of a [synthetic shop](sidereal_data::synthetic) |
 //! | `per_domain` | [`PerDomain`]: a recommender for each domain of a union of datasets |
@@ -55,6 +55,6 @@ pub use evaluate::{Case, evaluate};
 pub use per_domain::PerDomain;
 pub use popularity::Popularity;
 pub use ppmi::{Ppmi, PpmiConfig, PpmiError, PpmiMatrix, PpmiVectors, concat_embeddings};
-pub use recommender::{Recommender, recommend, top_k};
+pub use recommender::{Recommender, fingerprint, recommend, top_k};
 pub use search::{Selection, TransitionSearch, Trial};
 pub use transition::{ItemTransition, Transition, TransitionConfig};

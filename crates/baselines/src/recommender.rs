@@ -1,12 +1,50 @@
 //! The trait of all baselines, and lists of recommendations.
 
-use rand::Rng;
 use rand::seq::SliceRandom as _;
+use rand_core::RngCore;
 use sidereal_sid::ItemId;
 
 use crate::BaselineError;
 
-/// A system that scores every item of the catalogue after a history.
+/// A system that scores every item of the catalogue after a history; implement it for your own.
+///
+/// [`evaluate`](crate::evaluate()) ranks any of them under the same rules, [`fingerprint`] tells two
+/// of one name apart.
+///
+/// ```
+/// use sidereal_baselines::{BaselineError, Case, Recommender, evaluate, fingerprint};
+/// use sidereal_metrics::{Placement, SeenItems};
+/// use sidereal_sid::ItemId;
+///
+/// /// The items after the last one of the history, in their order.
+/// struct Next {
+///     num_items: usize,
+/// }
+///
+/// impl Recommender for Next {
+///     fn num_items(&self) -> usize {
+///         self.num_items
+///     }
+///
+///     fn score(&self, history: &[ItemId], scores: &mut [f32]) -> Result<(), BaselineError> {
+///         let last = history.last().map_or(0, |item| item.index());
+///         for (item, score) in scores.iter_mut().enumerate() {
+///             let steps = (item + self.num_items - last) % self.num_items;
+///             *score = if steps == 0 { f32::NEG_INFINITY } else { -(steps as f32) };
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let (history, target) = ([ItemId(4)], ItemId(1));
+/// let case = Case { sample: 7_u64, history: &history, seen: &history, target };
+/// let run = evaluate(&Next { num_items: 5 }, &[case], SeenItems::Kept)?;
+/// assert!(run.placements().eq([(&7, Placement::At(2.try_into()?))])); // 0, then 1
+///
+/// let of = |num_items| fingerprint(&Next { num_items }, [&history[..]]);
+/// assert!(of(5)? == of(5)? && of(5)? != of(6)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Recommender: Sync {
     /// Number of items `N` that it scores.
     fn num_items(&self) -> usize;
@@ -59,11 +97,31 @@ pub fn recommend<R: Recommender + ?Sized>(
     history: &[ItemId],
     removed: &[ItemId],
     k: usize,
-    rng: &mut impl Rng,
+    rng: &mut (impl RngCore + ?Sized),
 ) -> Result<Vec<ItemId>, BaselineError> {
     let mut scores = vec![0.0; recommender.num_items()];
     scores_without(recommender, history, removed, &mut scores)?;
     Ok(top_k(&scores, k, rng))
+}
+
+/// BLAKE3, in hexadecimal, of the scores that a recommender gives after these histories: what tells a
+/// changed recommender from the one whose results are already at hand.
+///
+/// # Errors
+/// Those of [`Recommender::score`].
+pub fn fingerprint<'h, R: Recommender + ?Sized>(
+    recommender: &R,
+    histories: impl IntoIterator<Item = &'h [ItemId]>,
+) -> Result<String, BaselineError> {
+    let mut scores = vec![0.0; recommender.num_items()];
+    let mut hasher = blake3::Hasher::new();
+    for history in histories {
+        recommender.score(history, &mut scores)?;
+        for score in &scores {
+            hasher.update(&score.to_le_bytes());
+        }
+    }
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// The `k` items of highest score, best first; equal scores in random order.
@@ -71,7 +129,7 @@ pub fn recommend<R: Recommender + ?Sized>(
 /// Items whose score is `−∞` or NaN are left out. The order never depends on item ids, which in
 /// public files follow first appearance and leak the answer.
 #[must_use]
-pub fn top_k(scores: &[f32], k: usize, rng: &mut impl Rng) -> Vec<ItemId> {
+pub fn top_k(scores: &[f32], k: usize, rng: &mut (impl RngCore + ?Sized)) -> Vec<ItemId> {
     let mut ranked: Vec<(ItemId, f32)> = (0..).map(ItemId).zip(scores.iter().copied()).collect();
     ranked.retain(|(_, score)| *score > f32::NEG_INFINITY);
     if k < ranked.len() && k > 0 {
@@ -104,6 +162,40 @@ mod tests {
         assert_eq!(top_k(&scores, 2, &mut rng), ids(&[2, 4]));
         assert_eq!(top_k(&scores, 9, &mut rng), ids(&[2, 4, 0]));
         assert!(top_k(&scores, 0, &mut rng).is_empty());
+    }
+
+    /// The same scores for everybody.
+    struct Fixed([f32; 3]);
+
+    impl Recommender for Fixed {
+        fn num_items(&self) -> usize {
+            3
+        }
+
+        fn score(&self, _: &[ItemId], scores: &mut [f32]) -> Result<(), BaselineError> {
+            scores.copy_from_slice(&self.0);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_follows_every_score_and_history() {
+        let of = |scores, histories: &[&[ItemId]]| {
+            fingerprint(&Fixed(scores), histories.iter().copied()).unwrap()
+        };
+        let one: &[ItemId] = &[ItemId(0)];
+        // 256 bits in hexadecimal; the scores of one history in little-endian bytes.
+        let bytes: Vec<u8> = [1f32, 2.0, 3.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+        assert_eq!(of([1.0, 2.0, 3.0], &[one]), blake3::hash(&bytes).to_hex().to_string());
+        assert_ne!(of([1.0, 2.0, 3.5], &[one]), of([1.0, 2.0, 3.0], &[one]));
+        assert_ne!(of([1.0, 2.0, 3.0], &[one, one]), of([1.0, 2.0, 3.0], &[one]));
+    }
+
+    #[test]
+    fn any_generator_will_do_behind_a_pointer_too() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let rng: &mut dyn RngCore = &mut rng;
+        assert_eq!(recommend(&Fixed([1.0, 3.0, 2.0]), &[], &[], 2, rng).unwrap(), ids(&[1, 2]));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use rand::Rng;
 use rand::seq::SliceRandom as _;
+use rand_core::RngCore;
 
 use crate::{MetricError, Placement, hit_rate};
 
@@ -35,7 +35,7 @@ impl ColdItems {
     pub fn least_frequent(
         frequency: &[u64],
         share: f64,
-        rng: &mut impl Rng,
+        rng: &mut (impl RngCore + ?Sized),
     ) -> Result<Self, MetricError> {
         if !(0.0..=1.0).contains(&share) {
             let (field, needed) = ("share of cold items", "a number in [0, 1]");

@@ -10,6 +10,15 @@ pub enum MetricError {
     /// A mean over nobody.
     #[error("no users: a mean needs at least one")]
     NoUsers,
+    /// A user without a relevant item.
+    #[error("a user needs at least one relevant item: leave out those who have none")]
+    NoTargets,
+    /// Ranks that no ranking of the relevant items has.
+    #[error(
+        "{found} ranks of {relevant} relevant items: {}",
+        twice.map_or_else(|| "at most one rank for each".to_owned(), |r| format!("rank {r} occurs twice"))
+    )]
+    RelevantRanks { found: usize, relevant: usize, twice: Option<usize> },
     /// A cut-off beyond what an accumulator keeps.
     #[error("k = {k} is beyond the {kept} ranks that were kept")]
     CutOff { k: usize, kept: usize },

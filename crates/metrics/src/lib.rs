@@ -27,6 +27,7 @@
 //! |---|---|
 //! | `placement` | [`Placement`]: where the target stands, ties and shared Semantic IDs included |
 //! | `ranking` | [`hit_rate`], [`ndcg`], [`mrr`], [`RankHistogram`] |
+//! | `relevance` | [`Relevance`]: recall, precision, NDCG, MAP, MRR of several relevant items a user |
 //! | `sampling` | [`pass_at_k`], [`best_of_k`], [`Draws`] |
 //! | `diversity` | [`entropy`], [`ExposureCounts`] (coverage, Gini) |
 //! | `cold_start` | [`ColdItems`]: the least frequent items of the training data |
@@ -42,10 +43,12 @@
 //!
 //! # Conventions
 //! Ranks count from one. Every metric of a share or gain lies in `[0, 1]`; entropies are in nats.
-//! One target per user, so `Recall@k` equals [`hit_rate`]. A mean divides once, by the number of
+//! One target per user but in [`Relevance`], so `Recall@k` equals [`hit_rate`]. A mean divides once, by the number of
 //! users that were pushed.
 //!
 //! # Features
+//! - `text` (default): a [`Report`] displays as text tables; without it, it is read, checked and
+//!   written all the same.
 //! - `rayon`: bootstrap resamples on all cores; every resample has its own random stream, so the
 //!   numbers are the same without it.
 //! - `page`: `Report::push_to` adds a report to a page of `sidereal-page`.
@@ -63,6 +66,7 @@ mod page;
 mod placement;
 mod protocol;
 mod ranking;
+mod relevance;
 mod report;
 mod run;
 mod sampling;
@@ -78,6 +82,7 @@ pub use metric::Metric;
 pub use placement::{Placement, rank_of};
 pub use protocol::{Candidates, Chains, EvaluationSplit, Level, Protocol, ScoreKind, SeenItems};
 pub use ranking::{RankHistogram, hit_rate, mrr, ndcg};
+pub use relevance::Relevance;
 pub use report::{MetricValue, Note, Report, Row};
 pub use run::{Outcome, RankingRun, Run, SamplingRun};
 pub use sampling::{Draws, best_of_k, pass_at_k};
