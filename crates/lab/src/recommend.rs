@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sidereal_corpus::{ControlMarkers, Dataset, PromptRegistry, PromptSet, Split, Tasks};
 use sidereal_metrics::SeenItems;
 use sidereal_policy::{
-    BeamSearch, Conditions, Constraint, Excluded, Hypothesis, LanguageModel as _, TokenBatch,
+    BeamSearch, Conditions, Constraint, Excluded, Hypothesis, Policy as _, TokenBatch,
 };
 use sidereal_sid::{Catalog, ItemId};
 use tch::Device;

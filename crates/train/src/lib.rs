@@ -50,6 +50,7 @@ mod lengths;
 mod number;
 mod observe;
 mod optim;
+mod policy;
 mod preference;
 mod ranking;
 mod reasoning;

@@ -11,9 +11,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use sidereal_corpus::Shuffle;
-use sidereal_policy::{
-    Constraint, Decoder, LanguageModel as _, ReasoningMarkers, SidTokenizer, Weights,
-};
+use sidereal_policy::{Constraint, Policy, ReasoningMarkers, SidTokenizer, Trainable, Weights};
 use sidereal_rl::{Group, RunningEntropy, Slates, VarianceGuidedSampling};
 use sidereal_sid::SidSpec;
 use tch::Tensor;
@@ -32,6 +30,7 @@ use crate::encode::{Mode, Prompt};
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
+use crate::policy::as_language_model;
 use crate::slate::SlateAnswers;
 use crate::trainer::{Method, Trainer};
 use crate::validation::Validation;
@@ -101,13 +100,13 @@ impl Rl<'_> {
     /// # Errors
     /// [`TrainError::NoSamples`], [`TrainError::Diverged`], and those of files, rewards and
     /// tensors.
-    pub fn run(
+    pub fn run<P: Trainable>(
         &self,
-        model: Decoder,
+        model: P,
         prompts: &[RlPrompt],
         valid: &[Prompt],
         observer: &mut dyn Observer,
-    ) -> Result<Decoder, TrainError> {
+    ) -> Result<P, TrainError> {
         if prompts.is_empty() {
             return Err(TrainError::NoSamples { what: "reinforcement" });
         }
@@ -131,7 +130,7 @@ impl Rl<'_> {
     /// Draws and judges the groups of a step.
     fn draw_step<'p>(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         prompts: &'p [RlPrompt],
         order: &mut Shuffle,
         step: usize,
@@ -188,12 +187,12 @@ impl Rl<'_> {
     /// Accepts prompts that leave room for their answers, before anything is computed.
     fn check_lengths(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         prompts: &[RlPrompt],
         valid: &[Prompt],
     ) -> Result<(), TrainError> {
         let direct = match &self.slates {
-            Some(slates) => slates.longest_prompt(model),
+            Some(slates) => slates.longest_prompt(as_language_model(model, "slates")?),
             None => model.longest_prompt(self.constraint.max_len()),
         };
         let thinks = self.config.reasoning.is_some();
@@ -205,10 +204,10 @@ impl Rl<'_> {
     }
 
     /// All updates of step `number`, 0-based; `running` is SAGE's entropy so far.
-    fn learn(
+    fn learn<P: Trainable>(
         &self,
-        learner: &mut Learner,
-        reference: Option<&Decoder>,
+        learner: &mut Learner<P>,
+        reference: Option<&dyn Policy>,
         step: &Step<'_>,
         number: usize,
         running: &mut Option<RunningEntropy>,
@@ -283,7 +282,7 @@ impl Rl<'_> {
     }
 
     /// Every validation draws its thoughts by the same numbers.
-    fn validation<'m>(&'m self, model: &'m Decoder) -> Result<Validation<'m>, TrainError> {
+    fn validation<'m>(&'m self, model: &'m dyn Policy) -> Result<Validation<'m>, TrainError> {
         let thinks = self.config.reasoning.is_some();
         Ok(Validation {
             model,
@@ -298,27 +297,27 @@ impl Rl<'_> {
 }
 
 /// Reinforcement under way.
-struct Reinforcing<'a> {
+struct Reinforcing<'a, P> {
     rl: &'a Rl<'a>,
     prompts: &'a [RlPrompt],
     valid: &'a [Prompt],
     /// The policy that a KL penalty holds on to.
-    reference: Option<Decoder>,
+    reference: Option<P>,
     /// `H̄` of SAGE.
     entropy: Option<RunningEntropy>,
 }
 
-impl Reinforcing<'_> {
+impl<P: Trainable> Reinforcing<'_, P> {
     /// The reference, where it changes in the course of the run.
-    fn synced(&self) -> Option<&Decoder> {
+    fn synced(&self) -> Option<&P> {
         self.reference.as_ref().filter(|_| self.rl.config.sync_reference_every > 0)
     }
 }
 
-impl Method for Reinforcing<'_> {
+impl<P: Trainable> Method<P> for Reinforcing<'_, P> {
     type State = Option<RunningEntropy>;
 
-    fn begin(&mut self, _: &Decoder, _: &mut dyn Observer) -> Result<(), TrainError> {
+    fn begin(&mut self, _: &P, _: &mut dyn Observer) -> Result<(), TrainError> {
         Ok(())
     }
 
@@ -332,13 +331,13 @@ impl Method for Reinforcing<'_> {
 
     fn step(
         &mut self,
-        learner: &mut Learner,
+        learner: &mut Learner<P>,
         order: &mut Shuffle,
         done: usize,
         shows: bool,
     ) -> Result<Record, TrainError> {
         let step = self.rl.draw_step(learner.model(), self.prompts, order, done)?;
-        let reference = self.reference.as_ref();
+        let reference = self.reference.as_ref().map(|policy| policy as &dyn Policy);
         let mut record = self.rl.learn(learner, reference, &step, done, &mut self.entropy)?;
         if let Some(synced) = self.synced()
             && (done + 1).is_multiple_of(self.rl.config.sync_reference_every)
@@ -351,7 +350,7 @@ impl Method for Reinforcing<'_> {
         Ok(record)
     }
 
-    fn ndcg(&self, model: &Decoder) -> Result<f64, TrainError> {
+    fn ndcg(&self, model: &P) -> Result<f64, TrainError> {
         self.rl.validation(model)?.ndcg(self.valid)
     }
 
