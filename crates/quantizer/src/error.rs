@@ -57,6 +57,28 @@ pub enum QuantizerError {
     /// The resolved Semantic IDs do not make a catalogue.
     #[error("the resolved semantic ids do not make a catalogue")]
     Catalog(#[from] CatalogError),
+    /// A clusterer that could not be fitted to the residuals of its level.
+    #[error("level {level}: the clusterer refused its settings or the residuals")]
+    Clusterer {
+        level: usize,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A cluster that is no code of its level.
+    #[error(
+        "level {level}: the clusterer puts row {row} into cluster {found}, but the level has {size} \
+         codes: give the level as many codes as the clusterer has clusters"
+    )]
+    Label { level: usize, row: usize, found: usize, size: usize },
+    /// Too few or too many clusters for the rows.
+    #[error("level {level}: the clusterer predicts {found} clusters for {expected} rows")]
+    Labels { level: usize, found: usize, expected: usize },
+    /// A level of linfa's k-means with more codes than rows.
+    #[error(
+        "level {level}: linfa's k-means cannot choose {size} codes among {rows} rows: give the level \
+         fewer codes, or use the method `rq-kmeans`"
+    )]
+    FewRows { level: usize, size: usize, rows: usize },
     /// linfa refused the data set.
     #[error("the data set was refused")]
     Linfa(#[from] linfa::Error),

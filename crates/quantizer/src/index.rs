@@ -67,6 +67,8 @@ pub fn read_index(path: &Path, sizes: Option<&[usize]>) -> Result<Catalog, Quant
 
 /// Writes a catalogue as an index file, replaced whole or not at all.
 ///
+/// The tokens are `<a_12>`, which is what readers of such files know, whatever the catalogue's style.
+///
 /// # Errors
 /// [`QuantizerError::Io`] and [`QuantizerError::Index`].
 pub fn write_index(catalog: &Catalog, path: &Path) -> Result<(), QuantizerError> {

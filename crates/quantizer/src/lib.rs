@@ -26,6 +26,8 @@
 //! |---|---|
 //! | `params` | [`RqKMeansParams`], and checked [`RqKMeansValidParams`] |
 //! | `rq_kmeans` | [`RqKMeans`]: residual k-means, [`FitObserver`] |
+//! | `residual` | [`ResidualQuantizer`]: levels of any clusterer with linfa's `Fit` and `Predict` |
+//! | `method` | [`QuantizerConfig`]: `rq-kmeans`, `linfa-kmeans` |
 //! | `rq_vae`, `sinkhorn` | `RqVae`, `RqVaeTraining`: RQ-VAE on libtorch (feature `torch`) |
 //! | `codebooks` | [`Codebooks`]: rows ↔ codes |
 //! | `storage` | codebooks as safetensors with a JSON spec |
@@ -57,6 +59,7 @@ mod index;
 mod init;
 mod kmeans;
 mod matrix;
+mod method;
 mod neighbours;
 mod npy;
 #[cfg(feature = "page")]
@@ -64,6 +67,7 @@ mod page;
 mod params;
 mod product;
 mod quality;
+mod residual;
 mod rows;
 mod rq_kmeans;
 #[cfg(feature = "torch")]
@@ -81,8 +85,10 @@ pub use error::QuantizerError;
 pub use index::{read_index, write_index};
 pub use init::Init;
 pub use matrix::Matrix;
+pub use method::{LinfaKMeansParams, Quantized, QuantizerConfig};
 pub use params::{RqKMeansParams, RqKMeansValidParams};
 pub use quality::{LevelQuality, QualityReport, catalog_codes};
+pub use residual::{ResidualParams, ResidualQuantizer};
 pub use rq_kmeans::{FitObserver, FitStep, LevelFit, RqKMeans};
 #[cfg(feature = "torch")]
 pub use rq_vae::{

@@ -2,15 +2,16 @@
 
 mod baseline;
 mod decoupled;
+mod estimator;
 mod srpo;
 mod z_score;
 
 pub use baseline::{leave_one_out_advantages, mean_only_advantages};
 pub use decoupled::decoupled_advantages;
+pub use estimator::{AdvantageEstimator, Decoupled, LeaveOneOut, MeanOnly, RewardBatch};
 pub use srpo::{Srpo, SrpoBonus};
 pub use z_score::ZScore;
 
-use crate::wide::first_not_finite;
 use crate::{RlError, Segments};
 
 /// The advantages of a batch of groups.
@@ -26,7 +27,7 @@ pub struct Advantages {
 /// Refuses rewards that are not one finite value per rollout.
 pub(crate) fn check(what: &'static str, rewards: &[f64], groups: &Segments) -> Result<(), RlError> {
     RlError::length(what, rewards.len(), groups.total(), "rollout of the groups")?;
-    if let Some(at) = first_not_finite(rewards) {
+    if let Some(at) = rewards.iter().position(|reward| !reward.is_finite()) {
         let (group, position) = groups.locate(at);
         return Err(RlError::Reward { what, group, position, found: rewards[at] });
     }
@@ -59,25 +60,42 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
     if sum.is_finite() { sum / count } else { values.iter().map(|value| value / count).sum() }
 }
 
-/// Applies `center` to each group that is not flat. Groups that are flat, and those for which it
-/// answers `false`, get zeros and are reported.
-fn per_group(
-    rewards: &[f64],
-    groups: &Segments,
-    center: impl Fn(&[f64], &mut [f64]) -> bool,
-) -> Result<Advantages, RlError> {
-    check("rewards", rewards, groups)?;
-    let mut values = vec![0.0; rewards.len()];
-    let mut flat_groups = Vec::new();
-    for (group, range) in groups.iter().enumerate() {
-        let (input, output) = (&rewards[range.clone()], &mut values[range]);
-        if is_flat(input) || !center(input, output) {
-            flat_groups.push(group);
-        } else if !output.iter().all(|value| value.is_finite()) {
-            return Err(RlError::Overflow { what: "advantage", unit: "group", index: group });
-        }
+impl Advantages {
+    /// Advantages that were found elsewhere: of each rollout, `[R]`, and the groups without a
+    /// signal, ascending.
+    #[must_use]
+    pub const fn new(values: Vec<f64>, flat_groups: Vec<usize>) -> Self {
+        Self { values, flat_groups }
     }
-    Ok(Advantages { values, flat_groups })
+
+    /// Applies `center` to the rewards of each group that is not flat (see [`is_flat`]); it writes
+    /// their advantages.
+    ///
+    /// Groups that are flat, and those for which `center` answers `false`, get zeros and are
+    /// reported.
+    ///
+    /// # Errors
+    /// [`RlError::Length`], [`RlError::Reward`] on NaN or infinity, [`RlError::Overflow`] where
+    /// `center` writes one of these.
+    pub fn per_group(
+        rewards: &[f64],
+        groups: &Segments,
+        center: impl Fn(&[f64], &mut [f64]) -> bool,
+    ) -> Result<Self, RlError> {
+        check("rewards", rewards, groups)?;
+        let mut values = vec![0.0; rewards.len()];
+        let mut flat_groups = Vec::new();
+        for (group, range) in groups.iter().enumerate() {
+            let (input, output) = (&rewards[range.clone()], &mut values[range]);
+            if is_flat(input) || !center(input, output) {
+                output.fill(0.0);
+                flat_groups.push(group);
+            } else if !output.iter().all(|value| value.is_finite()) {
+                return Err(RlError::Overflow { what: "advantage", unit: "group", index: group });
+            }
+        }
+        Ok(Self { values, flat_groups })
+    }
 }
 
 #[cfg(test)]

@@ -37,6 +37,9 @@ pub enum RlError {
     /// A step that counts less than the batch it should contain.
     #[error("the step counts {found} {unit}, fewer than the {needed} of this batch")]
     Step { unit: &'static str, found: usize, needed: usize },
+    /// An input that an objective or an estimator outside this crate cannot use.
+    #[error("{by} refused its input: {reason}")]
+    Refused { by: String, reason: String },
     /// A setting outside its range.
     #[error("`{name}` is {found}, needed {range}")]
     Setting { name: &'static str, found: f64, range: &'static str },

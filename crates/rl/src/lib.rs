@@ -30,8 +30,8 @@
 //! |---|---|
 //! | rollouts | [`Group`], [`Slates`], [`Segments`] (ragged arrays), [`find_sid`] |
 //! | rewards | [`Reward`] and closures; [`Accuracy`], [`RankReward`], [`SidLevel`], [`Singer`], [`Stepwise`], [`Legal`], [`ResidualSensitive`]; [`Objectives`]; [`TaggedFormat`], [`OverlongPenalty`], [`TextReward`]; [`score_groups`] |
-//! | advantages | [`ZScore`], [`mean_only_advantages`], [`leave_one_out_advantages`], [`Srpo`], [`decoupled_advantages`] |
-//! | objectives | [`Grpo`] (also Dr. GRPO, DAPO), [`Gspo`], [`Gbpo`], [`Sage`], or any as [`Surrogate`]; [`Kl`], [`entropy_bonus`] |
+//! | advantages | [`AdvantageEstimator`] and closures over a [`RewardBatch`]; [`ZScore`], [`MeanOnly`], [`LeaveOneOut`], [`Srpo`], [`Decoupled`] |
+//! | objectives | [`PolicyObjective`] and closures over a [`RolloutBatch`]; [`Grpo`] (also Dr. GRPO, DAPO), [`Gspo`], [`Gbpo`], [`Sage`], or any as [`Surrogate`]; [`Kl`], [`entropy_bonus`]; [`token_objective`], [`rollout_objective`] for a formula of your own |
 //! | preferences | [`Sdpo`] (also DPO and reference-free) |
 //! | curricula | [`PrefixSchedule`], [`VarianceGuidedSampling`], [`select_distinct`], [`RunningEntropy`] |
 //! | tests | `strategies` and `laws` (feature `proptest`) |
@@ -62,15 +62,9 @@
 //! - `proptest`: the modules `strategies` and `laws`, for property tests of rewards, advantage
 //!   estimators and objectives of one's own.
 
-#![allow(
-    clippy::inline_always,
-    reason = "a loop is compiled once for each width of registers, with all that it calls"
-)]
-
 mod advantage;
 mod curriculum;
 mod error;
-mod exp;
 mod group;
 #[cfg(feature = "proptest")]
 pub mod laws;
@@ -80,7 +74,6 @@ mod segments;
 #[cfg(feature = "proptest")]
 pub mod strategies;
 mod surrogate;
-mod wide;
 
 pub use error::RlError;
 pub use group::{Group, Slates};
@@ -93,13 +86,14 @@ pub use reward::{
 };
 
 pub use advantage::{
-    Advantages, Srpo, SrpoBonus, ZScore, decoupled_advantages, is_flat, leave_one_out_advantages,
-    mean_only_advantages,
+    AdvantageEstimator, Advantages, Decoupled, LeaveOneOut, MeanOnly, RewardBatch, Srpo, SrpoBonus,
+    ZScore, decoupled_advantages, is_flat, leave_one_out_advantages, mean_only_advantages,
 };
 
 pub use surrogate::{
-    Clip, Diagnostics, EntropyBonus, Gbpo, Grpo, Gspo, Kl, KlEstimator, Normalise, Objective,
-    RolloutBatch, Sage, SageReading, StepSize, Surrogate, entropy_bonus,
+    Bound, Clip, Diagnostics, Entropies, EntropyBonus, Gbpo, Grpo, Gspo, Kl, KlEstimator,
+    Normalise, Objective, PolicyObjective, Rollout, RolloutBatch, Sage, SageReading, StepSize,
+    Surrogate, Term, Token, entropy_bonus, rollout_objective, token_objective,
 };
 
 pub use preference::{PreferenceBatch, PreferenceLoss, Sdpo};

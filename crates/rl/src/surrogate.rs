@@ -1,7 +1,6 @@
 //! Surrogate objectives: value and gradient with respect to the new log-probs.
 
 mod batch;
-mod block;
 mod diagnostics;
 mod entropy;
 mod gbpo;
@@ -9,9 +8,11 @@ mod grpo;
 mod gspo;
 mod kl;
 mod normalise;
+mod policy_objective;
 mod sage;
+mod units;
 
-pub use batch::RolloutBatch;
+pub use batch::{Entropies, RolloutBatch};
 pub(crate) use batch::{check_rollouts, check_tokens};
 pub use diagnostics::Diagnostics;
 pub use entropy::{EntropyBonus, entropy_bonus};
@@ -20,12 +21,13 @@ pub use grpo::{Clip, Grpo};
 pub use gspo::Gspo;
 pub use kl::{Kl, KlEstimator};
 pub use normalise::{Normalise, StepSize};
+pub use policy_objective::PolicyObjective;
 pub use sage::{Sage, SageReading};
+pub use units::{Bound, Rollout, Term, Token, rollout_objective, token_objective};
 
 use serde::{Deserialize, Serialize};
 
 use crate::RlError;
-use crate::exp::exp_differences;
 
 /// Any of the objectives, for a run's configuration: `{"grpo": {}}`, `{"gbpo": {}}`, ….
 ///
@@ -64,12 +66,7 @@ impl Surrogate {
         batch: &RolloutBatch<'_>,
         step: StepSize,
     ) -> Result<Objective, RlError> {
-        match self {
-            Self::Grpo(grpo) => grpo.objective(batch, step),
-            Self::Gspo(gspo) => gspo.objective(batch, step),
-            Self::Gbpo(gbpo) => gbpo.objective(batch, step),
-            Self::Sage(sage) => sage.objective(batch, step),
-        }
+        self.as_objective().objective(batch, step)
     }
 
     /// Whether it looks at the log-probs of a reference policy.
@@ -111,56 +108,6 @@ impl Objective {
     pub fn new(value: f64, d_logp: Vec<f64>) -> Self {
         Self { value, d_logp, diagnostics: Diagnostics::default() }
     }
-}
-
-/// A term of an objective and its derivative with respect to a log-prob or log-ratio.
-#[derive(Debug, Clone, Copy)]
-struct Gain {
-    value: f64,
-    slope: f64,
-}
-
-impl Gain {
-    /// `r·A`, whose derivative with respect to `ln r` is itself; exactly 0 for a zero advantage,
-    /// even where the ratio overflows.
-    #[inline(always)]
-    fn linear(ratio: f64, advantage: f64) -> Self {
-        let value = if advantage == 0.0 { 0.0 } else { ratio * advantage };
-        Self { value, slope: value }
-    }
-}
-
-/// The value up to and with a rollout, refused where it overflows.
-fn finite(value: f64, rollout: usize) -> Result<f64, RlError> {
-    if value.is_finite() {
-        Ok(value)
-    } else {
-        Err(RlError::Overflow { what: "objective", unit: "rollout", index: rollout })
-    }
-}
-
-/// Ratio `π / π_old` of each token, `[N]`.
-fn token_ratios(batch: &RolloutBatch<'_>) -> Vec<f64> {
-    exp_differences(batch.logp(), batch.old_logp())
-}
-
-/// Mean log-ratio of a rollout's tokens in units of its length, after noting each token.
-fn mean_log_ratio(
-    batch: &RolloutBatch<'_>,
-    ratios: &[f64],
-    rollout: usize,
-    range: std::ops::Range<usize>,
-    seen: &mut Diagnostics,
-) -> f64 {
-    let length = batch.length(rollout, range.len());
-    let (new, old) = (&batch.logp()[range.clone()], &batch.old_logp()[range.clone()]);
-    let mut sum = 0.0;
-    for ((new, old), ratio) in new.iter().zip(old).zip(&ratios[range]) {
-        let log_ratio = new - old;
-        seen.see_tokens(ratio - 1.0 - log_ratio);
-        sum += log_ratio;
-    }
-    sum / length
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ fn block(page: &str, file: &str) -> String {
 }
 
 #[test]
-fn a_crate_outside_the_workspace_tests_its_reward_as_the_guide_says() {
+fn a_crate_outside_the_workspace_brings_and_tests_its_own_as_the_guide_says() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let root = root.canonicalize().unwrap();
     let page = fs::read_to_string(root.join("docs/reward-laws.md")).unwrap();
@@ -26,7 +26,9 @@ fn a_crate_outside_the_workspace_tests_its_reward_as_the_guide_says() {
     let manifest = block(&page, "Cargo.toml").replace("SIDEREAL", &root.display().to_string());
     fs::write(dir.path().join("Cargo.toml"), manifest).unwrap();
     fs::create_dir(dir.path().join("src")).unwrap();
-    fs::write(dir.path().join("src/lib.rs"), block(&page, "src/lib.rs")).unwrap();
+    for file in ["src/lib.rs", "src/learning.rs"] {
+        fs::write(dir.path().join(file), block(&page, file)).unwrap();
+    }
     // The workspace's versions, which are the ones at hand without a network.
     fs::copy(root.join("Cargo.lock"), dir.path().join("Cargo.lock")).unwrap();
 
@@ -39,5 +41,5 @@ fn a_crate_outside_the_workspace_tests_its_reward_as_the_guide_says() {
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}\n{errors}");
-    assert!(text.contains("6 passed"), "{text}");
+    assert!(text.contains("11 passed"), "{text}");
 }

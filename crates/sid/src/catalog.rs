@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sidereal_files::write_whole;
 
-use crate::{ItemId, NotationError, SemanticId, SidSpec};
+use crate::{ItemId, NotationError, SemanticId, SidSpec, TokenStyle};
 
 /// Items and their Semantic IDs, in both directions.
 ///
@@ -142,6 +142,16 @@ impl Catalog {
         &self.sids
     }
 
+    /// Every item with its Semantic ID, by identity.
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (ItemId, &SemanticId)> + Clone {
+        // `new` has counted them: an identity is a `u32`.
+        self.sids
+            .iter()
+            .enumerate()
+            .map(|(i, sid)| (ItemId(u32::try_from(i).unwrap_or(u32::MAX)), sid))
+    }
+
     /// The items with this Semantic ID, ascending; empty for an unknown one.
     #[must_use]
     pub fn items(&self, sid: &SemanticId) -> &[ItemId] {
@@ -167,6 +177,8 @@ impl Catalog {
     }
 
     /// BLAKE3 of spec and assignment, in hexadecimal: binds checkpoints to a catalogue.
+    ///
+    /// The style of the tokens counts where it is not the default.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut hasher = blake3::Hasher::new();
@@ -179,6 +191,13 @@ impl Catalog {
         for sid in &self.sids {
             word(sid.len());
             sid.iter().for_each(|code| word(usize::from(*code)));
+        }
+        if *self.spec.style() != TokenStyle::default() {
+            hasher.update(self.spec.style().template().as_bytes());
+            for mark in self.spec.style().marks().into_iter().flatten() {
+                hasher.update(&(mark.len() as u64).to_le_bytes());
+                hasher.update(mark.as_bytes());
+            }
         }
         hasher.finalize().to_hex().to_string()
     }
@@ -244,6 +263,29 @@ mod tests {
         assert_eq!(distinct.len(), hashes.len());
         // 256 bits in hexadecimal
         assert!(hashes.iter().all(|hash| hash.len() == 64));
+    }
+
+    #[test]
+    fn the_hash_of_the_default_style_is_that_of_sizes_and_codes_alone() {
+        let catalog = Catalog::new(spec(), vec![SemanticId::from([1, 2])]).unwrap();
+        // Two levels of 4 and 4 codes, suffix 2; one item of two codes, 1 and 2: little-endian words.
+        let words: Vec<u8> =
+            [2u64, 4, 4, 2, 2, 1, 2].iter().flat_map(|w| w.to_le_bytes()).collect();
+        assert_eq!(catalog.hash(), blake3::hash(&words).to_hex().to_string());
+        let styled =
+            |style| Catalog::new(spec().with_style(style), catalog.sids().to_vec()).unwrap();
+        let one_rec = TokenStyle::open_one_rec();
+        let other = styled(one_rec.clone()).hash();
+        assert_ne!(other, catalog.hash());
+        assert_ne!(other, styled(one_rec.without_marks()).hash());
+    }
+
+    #[test]
+    fn items_come_by_identity() {
+        let sids = [[1, 1], [0, 1]].map(SemanticId::from).to_vec();
+        let catalog = Catalog::new(spec(), sids.clone()).unwrap();
+        let found: Vec<_> = catalog.iter().collect();
+        assert_eq!(found, [(ItemId(0), &sids[0]), (ItemId(1), &sids[1])]);
     }
 
     #[test]

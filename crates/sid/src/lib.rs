@@ -22,9 +22,10 @@
 //! |---|---|
 //! | `semantic_id` | [`Code`], [`SemanticId`], [`ItemId`], the common-prefix length |
 //! | `notation` | [`SidSpec`]: levels, codebook sizes, token text ↔ codes, flat token indices |
+//! | `style` | [`TokenStyle`]: `<a_12>`, `<s_a_12>` between marks, or a template of your own |
 //! | `tokens` | [`sid_of_tokens`]: the lists of index files, in the notations of several projects |
 //! | `catalog` | [`Catalog`]: items ↔ Semantic IDs, collisions explicit, JSON file, hash |
-//! | `trie` | [`Trie`]: compressed sparse rows over flat token indices |
+//! | `trie`, `trie_arrays` | [`Trie`]: compressed sparse rows over flat token indices; [`TrieArrays`]: the same for decoders elsewhere |
 //! | `strategies` | property-test strategies (feature `proptest`) |
 //!
 //! # Conventions
@@ -39,11 +40,15 @@ mod notation;
 mod semantic_id;
 #[cfg(feature = "proptest")]
 pub mod strategies;
+mod style;
 mod tokens;
 mod trie;
+mod trie_arrays;
 
 pub use catalog::{Catalog, CatalogError};
 pub use notation::{NotationError, SidSpec};
 pub use semantic_id::{Code, ItemId, SemanticId};
+pub use style::TokenStyle;
 pub use tokens::sid_of_tokens;
 pub use trie::{Children, NodeId, Trie, TrieError};
+pub use trie_arrays::TrieArrays;

@@ -4,21 +4,22 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, SemanticId};
+use crate::{Code, SemanticId, TokenStyle};
 
 /// Highest number of levels, the suffix included: one lower-case letter names each.
 const MAX_LEVELS: usize = 26;
 
 /// Levels, codebook sizes and token text of a family of Semantic IDs.
 ///
-/// Each code is one token: level letter and code, `<a_12>`. The last level may be a *suffix*: only
-/// Semantic IDs that would otherwise collide carry it.
+/// Each code is one token: level letter and code, `<a_12>` unless another [`TokenStyle`] is chosen.
+/// The last level may be a *suffix*: only Semantic IDs that would otherwise collide carry it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "RawSpec", into = "RawSpec")]
 pub struct SidSpec {
     codebook_sizes: Vec<usize>,
     suffix_size: usize,
     offsets: Vec<usize>,
+    style: TokenStyle,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -26,6 +27,13 @@ pub struct SidSpec {
 struct RawSpec {
     codebook_sizes: Vec<usize>,
     suffix_size: usize,
+    /// Left out where it is the default, as in files of before there was a choice.
+    #[serde(default, skip_serializing_if = "is_default")]
+    style: TokenStyle,
+}
+
+fn is_default(style: &TokenStyle) -> bool {
+    *style == TokenStyle::default()
 }
 
 /// Why a spec or a token text was refused.
@@ -39,9 +47,14 @@ pub enum NotationError {
     /// A codebook without codes, or with more than a code can number.
     #[error("level {level}: a codebook has 1 to 65536 codes, found {found}")]
     CodebookSize { level: usize, found: usize },
-    /// Text that is not a sequence of tokens like `<a_12>`.
-    #[error("`{text}` is not a semantic id: expected tokens like `<a_12>`, stopped at byte {at}")]
-    Syntax { text: String, at: usize },
+    /// Text that is not a sequence of the style's tokens between its marks.
+    #[error(
+        "`{text}` is not a semantic id: expected tokens like `{expected}`, stopped at byte {at}"
+    )]
+    Syntax { text: String, at: usize, expected: String },
+    /// A style in which tokens could be read in more than one way.
+    #[error("the token style `{style}` {problem}")]
+    Style { style: String, problem: &'static str },
     /// A list of tokens in no notation that is read.
     #[error(
         "`{text}` is no semantic id: expected tokens like `<a_12>`, level by level, or those of \
@@ -81,7 +94,20 @@ impl SidSpec {
             total += found;
         }
         offsets.push(total);
-        Ok(Self { codebook_sizes, suffix_size, offsets })
+        Ok(Self { codebook_sizes, suffix_size, offsets, style: TokenStyle::default() })
+    }
+
+    /// The same levels and codebooks, written in another style.
+    #[must_use]
+    pub fn with_style(mut self, style: TokenStyle) -> Self {
+        self.style = style;
+        self
+    }
+
+    /// How codes are written.
+    #[must_use]
+    pub const fn style(&self) -> &TokenStyle {
+        &self.style
     }
 
     /// Number of quantised levels `L`, the suffix not counted.
@@ -142,14 +168,17 @@ impl SidSpec {
         Ok(sid.iter().enumerate().filter_map(|(level, code)| self.token(level, *code)).collect())
     }
 
-    /// Text of every token in flat order: what a tokenizer must know.
+    /// Text of every code's token in flat order. A tokenizer must know these, and the marks of the
+    /// style ([`TokenStyle::marks`]), which have no flat index, because they are not chosen.
     #[must_use]
     pub fn vocabulary(&self) -> Vec<String> {
         self.offsets
             .windows(2)
             .enumerate()
             .flat_map(|(level, range)| (0..range[1] - range[0]).map(move |code| (level, code)))
-            .map(|(level, code)| format!("<{}_{code}>", letter(level)))
+            .filter_map(|(level, code)| {
+                Some(self.style.token(letter(level), Code::try_from(code).ok()?))
+            })
             .collect()
     }
 
@@ -158,12 +187,14 @@ impl SidSpec {
     /// # Errors
     /// [`NotationError::Length`] and [`NotationError::Range`].
     pub fn check(&self, sid: &SemanticId) -> Result<(), NotationError> {
-        if sid.len() < self.num_levels() || sid.len() > self.max_len() {
+        let found = sid.len();
+        if found < self.num_levels() || found > self.max_len() {
             let expected = match self.suffix_size {
                 0 => self.num_levels().to_string(),
                 _ => format!("{} or {}", self.num_levels(), self.max_len()),
             };
-            return Err(NotationError::Length { sid: sid.to_string(), found: sid.len(), expected });
+            let sid = self.text(sid);
+            return Err(NotationError::Length { sid, found, expected });
         }
         for (level, code) in sid.iter().enumerate() {
             let size = self.offsets[level + 1] - self.offsets[level];
@@ -174,24 +205,34 @@ impl SidSpec {
         Ok(())
     }
 
-    /// Reads `<a_12><b_5><c_99>` and checks it against this spec.
+    /// Text of a Semantic ID in this spec's style, with its marks: what [`parse`](Self::parse) reads.
+    #[must_use]
+    pub fn text(&self, sid: &SemanticId) -> String {
+        let [begin, end] = self.style.marks().unwrap_or_default();
+        let codes = sid.iter().enumerate();
+        let tokens: String = codes.map(|(l, code)| self.style.token(letter(l), *code)).collect();
+        format!("{begin}{tokens}{end}")
+    }
+
+    /// Reads `<a_12><b_5><c_99>`, or another style's text, and checks it against this spec.
     ///
     /// # Errors
     /// Every [`NotationError`] that text can cause.
     pub fn parse(&self, text: &str) -> Result<SemanticId, NotationError> {
-        let syntax = |rest: &str| NotationError::Syntax {
+        let syntax = |at: usize| NotationError::Syntax {
             text: text.to_owned(),
-            at: text.len() - rest.len(),
+            at,
+            expected: self.style.example(),
         };
-        let (mut codes, mut rest) = (Vec::new(), text);
+        let [begin, end] = self.style.marks().unwrap_or_default();
+        let mut rest = text.strip_prefix(begin).ok_or_else(|| syntax(0))?;
+        rest = rest.strip_suffix(end).ok_or_else(|| syntax(text.len()))?;
+        let stop = begin.len() + rest.len();
+        let mut codes = Vec::new();
         while !rest.is_empty() {
-            let body = rest.strip_prefix('<').ok_or_else(|| syntax(rest))?;
-            let (token, after) = body.split_once('>').ok_or_else(|| syntax(rest))?;
-            let (found, code) = token.split_once('_').ok_or_else(|| syntax(rest))?;
-            let mut chars = found.chars();
-            let (Some(found), None) = (chars.next(), chars.next()) else {
-                return Err(syntax(rest));
-            };
+            let at = stop - rest.len();
+            let (found, digits, after) = self.style.read(rest).ok_or_else(|| syntax(at))?;
+            let value: u32 = digits.parse().map_err(|_| syntax(at))?;
             let level = codes.len();
             if level >= self.max_len() {
                 return Err(NotationError::Length {
@@ -204,24 +245,51 @@ impl SidSpec {
                 let text = text.to_owned();
                 return Err(NotationError::Letter { text, level, expected: letter(level), found });
             }
-            let digits = !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit());
-            let value: u32 = if digits {
-                code.parse().map_err(|_| syntax(rest))?
-            } else {
-                return Err(syntax(rest));
-            };
             let size = self.offsets[level + 1] - self.offsets[level];
-            let code = Code::try_from(value).map_err(|_| NotationError::Range {
-                level,
-                code: value,
-                size,
-            })?;
-            codes.push(code);
+            let range = NotationError::Range { level, code: value, size };
+            codes.push(Code::try_from(value).map_err(|_| range)?);
             rest = after;
         }
         let sid = SemanticId::from(codes);
         self.check(&sid)?;
         Ok(sid)
+    }
+
+    /// The last legal Semantic ID that a text spells in this spec's style, its suffix code included;
+    /// `None` where there is none.
+    ///
+    /// ```
+    /// use sidereal_sid::{SemanticId, SidSpec};
+    ///
+    /// let spec = SidSpec::new(vec![8, 8], 0)?;
+    /// assert_eq!(spec.find_last("near <a_1><b_1>, <a_1><b_2>."), Some(SemanticId::from([1, 2])));
+    /// assert_eq!(spec.find_last("<a_1> <b_2>"), None);
+    /// # Ok::<(), sidereal_sid::NotationError>(())
+    /// ```
+    #[must_use]
+    pub fn find_last(&self, text: &str) -> Option<SemanticId> {
+        let mut starts = text.char_indices().rev();
+        starts.find_map(|(at, _)| self.first_of(&text[at..]))
+    }
+
+    /// The longest legal Semantic ID that `text` begins with.
+    fn first_of(&self, text: &str) -> Option<SemanticId> {
+        let [begin, end] = self.style.marks().unwrap_or_default();
+        let mut rest = text.strip_prefix(begin)?;
+        let (mut codes, mut longest) = (Vec::new(), None);
+        while let Some((found, digits, after)) = self.style.read(rest) {
+            let Ok(code) = digits.parse::<Code>() else { break };
+            if found != letter(codes.len()) || codes.len() == self.max_len() {
+                break;
+            }
+            codes.push(code);
+            rest = after;
+            let sid = SemanticId::new(codes.as_slice());
+            if rest.starts_with(end) && self.check(&sid).is_ok() {
+                longest = Some(sid);
+            }
+        }
+        longest
     }
 }
 
@@ -229,13 +297,14 @@ impl TryFrom<RawSpec> for SidSpec {
     type Error = NotationError;
 
     fn try_from(raw: RawSpec) -> Result<Self, NotationError> {
-        Self::new(raw.codebook_sizes, raw.suffix_size)
+        Ok(Self::new(raw.codebook_sizes, raw.suffix_size)?.with_style(raw.style))
     }
 }
 
 impl From<SidSpec> for RawSpec {
     fn from(spec: SidSpec) -> Self {
-        Self { codebook_sizes: spec.codebook_sizes, suffix_size: spec.suffix_size }
+        let SidSpec { codebook_sizes, suffix_size, style, .. } = spec;
+        Self { codebook_sizes, suffix_size, style }
     }
 }
 
@@ -311,6 +380,57 @@ mod tests {
         assert!(matches!(spec.parse("<a_1> <b_2>"), Err(NotationError::Syntax { at: 5, .. })));
         assert!(matches!(spec.parse("<a_+1><b_2>"), Err(NotationError::Syntax { at: 0, .. })));
         assert!(matches!(spec.parse("<a_99999><b_2>"), Err(NotationError::Range { .. })));
+    }
+
+    #[test]
+    fn each_style_writes_its_own_tokens() {
+        let spec = SidSpec::new(vec![400, 8], 0).unwrap().with_style(TokenStyle::open_one_rec());
+        let sid = SemanticId::from([340, 6]);
+        assert_eq!(spec.text(&sid), "<|sid_begin|><s_a_340><s_b_6><|sid_end|>");
+        assert_eq!((&*spec.vocabulary()[340], &*spec.vocabulary()[406]), ("<s_a_340>", "<s_b_6>"));
+        for (text, at) in [
+            ("<s_a_340><s_b_6><|sid_end|>", 0),
+            ("<|sid_begin|><s_a_340><s_b_6>", 29),
+            ("<|sid_begin|><s_a_340><b_6><|sid_end|>", 22),
+        ] {
+            let Err(NotationError::Syntax { at: found, expected, .. }) = spec.parse(text) else {
+                panic!("`{text}` was read");
+            };
+            assert_eq!((found, &*expected), (at, "<|sid_begin|><s_a_12><s_b_5><|sid_end|>"));
+        }
+        let short = spec.parse("<|sid_begin|><s_a_3><|sid_end|>").unwrap_err().to_string();
+        assert!(short.starts_with("semantic id <|sid_begin|><s_a_3><|sid_end|> has 1 codes"));
+    }
+
+    #[test]
+    fn the_last_legal_semantic_id_is_found_between_its_marks_only() {
+        let plain = SidSpec::new(vec![8, 8], 2).unwrap();
+        for (text, found) in [
+            ("<a_1><b_2><c_1>", Some(vec![1, 2, 1])),
+            ("<a_1><b_2><c_9>", Some(vec![1, 2])),
+            ("<a_1><b_2><a_3><b_4><a_5>", Some(vec![3, 4])),
+            ("<a_1><b_2><a_", Some(vec![1, 2])),
+            ("<a_é><b_2>", None),
+        ] {
+            assert_eq!(plain.find_last(text), found.map(SemanticId::from), "{text}");
+        }
+        let marked = plain.with_style(TokenStyle::open_one_rec());
+        let (begin, end) = ("<|sid_begin|>", "<|sid_end|>");
+        let whole = format!("{begin}<s_a_1><s_b_2>{end} or {begin}<s_a_3><s_b_4><s_c_9>{end}");
+        assert_eq!(marked.find_last(&whole), Some(SemanticId::from([1, 2])));
+        assert_eq!(marked.find_last("<s_a_1><s_b_2>"), None);
+    }
+
+    #[test]
+    fn a_spec_of_before_there_were_styles_reads_and_writes_as_it_did() {
+        let text = r#"{"codebook_sizes":[4,8],"suffix_size":2}"#;
+        let spec: SidSpec = serde_json::from_str(text).unwrap();
+        assert_eq!(spec, SidSpec::new(vec![4, 8], 2).unwrap());
+        assert_eq!(serde_json::to_string(&spec).unwrap(), text);
+        let styled = spec.with_style(TokenStyle::open_one_rec());
+        let text = serde_json::to_string(&styled).unwrap();
+        assert!(text.contains(r#""token":"<s_{level}_{code}>""#), "{text}");
+        assert_eq!(serde_json::from_str::<SidSpec>(&text).unwrap(), styled);
     }
 
     #[test]

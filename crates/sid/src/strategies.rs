@@ -3,11 +3,30 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::{Catalog, Code, SemanticId, SidSpec};
+use crate::{Catalog, Code, SemanticId, SidSpec, TokenStyle};
 
 /// A spec of 1 to 5 levels with 1 to 40 codes each, without a suffix.
 pub fn spec() -> impl Strategy<Value = SidSpec> {
     vec(1usize..=40, 1..=5).prop_filter_map("sizes in range", |sizes| SidSpec::new(sizes, 0).ok())
+}
+
+/// A style of tokens: the named ones, and templates and marks of any punctuation and letters that are
+/// not refused.
+pub fn style() -> impl Strategy<Value = TokenStyle> {
+    const SOME: &str = "[<>|_:#a-c1é]{1,3}";
+    let parts = (SOME, "[<>|_:#a-c1é]{0,3}", SOME, SOME, SOME);
+    let made =
+        parts.prop_filter_map("an unambiguous style", |(open, middle, close, begin, end)| {
+            let style = TokenStyle::new(&format!("{open}{{level}}{middle}{{code}}{close}")).ok()?;
+            Some(style.clone().with_marks(&begin, &end).unwrap_or(style))
+        });
+    let one_rec = TokenStyle::open_one_rec();
+    prop_oneof![
+        Just(TokenStyle::default()),
+        Just(one_rec.clone()),
+        Just(one_rec.without_marks()),
+        made
+    ]
 }
 
 /// A full-length Semantic ID of `spec`.

@@ -1,10 +1,6 @@
 //! Semantic IDs as index files list their tokens, in the notations of several projects.
 
-use crate::{Code, NotationError, SemanticId, SidSpec};
-
-/// What stands around the codes in `OpenOneRec`'s notation.
-const BEGIN: &str = "<|sid_begin|>";
-const END: &str = "<|sid_end|>";
+use crate::{Code, NotationError, SemanticId, SidSpec, TokenStyle};
 
 /// The Semantic ID of a list of tokens, as an index file holds it, whatever the codebooks' sizes.
 ///
@@ -29,23 +25,23 @@ const END: &str = "<|sid_end|>";
 pub fn sid_of_tokens<S: AsRef<str>>(tokens: &[S]) -> Result<SemanticId, NotationError> {
     let tokens: Vec<&str> = tokens.iter().map(AsRef::as_ref).collect();
     let unread = || NotationError::Tokens { text: shown(&tokens) };
-    let framed = tokens.strip_prefix(&[BEGIN]).and_then(|rest| rest.strip_suffix(&[END]));
+    let open_one_rec = TokenStyle::open_one_rec();
+    let [begin, end] = open_one_rec.marks().unwrap_or_default();
+    let framed = tokens.strip_prefix(&[begin]).and_then(|rest| rest.strip_suffix(&[end]));
     let codes = framed.unwrap_or(&tokens);
-    let one = |token: &&str| token.ends_with('>') && token.matches('<').count() == 1;
+    let style = if framed.is_some() || codes.iter().any(|token| token.starts_with("<s_")) {
+        open_one_rec.clone().without_marks()
+    } else {
+        TokenStyle::default()
+    };
+    let one = |token: &&str| style.read(token).is_some_and(|(.., rest)| rest.is_empty());
     if !codes.iter().all(one) {
         return Err(unread());
     }
-    let plain: Option<String> = if codes.iter().any(|token| token.starts_with("<s_")) {
-        let plain = |token: &&str| Some(format!("<{}", token.strip_prefix("<s_")?));
-        codes.iter().map(plain).collect()
-    } else {
-        Some(codes.concat()).filter(|_| codes.len() == tokens.len())
-    };
-    let spec = SidSpec::new(vec![usize::from(Code::MAX) + 1; codes.len()], 0)?;
-    match spec.parse(&plain.ok_or_else(unread)?) {
-        Ok(sid) if sid.len() == codes.len() => Ok(sid),
-        Ok(_) | Err(NotationError::Syntax { .. } | NotationError::Length { .. }) => Err(unread()),
-        Err(other) => Err(other),
+    let spec = SidSpec::new(vec![usize::from(Code::MAX) + 1; codes.len()], 0)?.with_style(style);
+    match spec.parse(&codes.concat()) {
+        Err(NotationError::Syntax { .. }) => Err(unread()),
+        read => read,
     }
 }
 

@@ -203,6 +203,11 @@ impl Trie {
         tokens.iter().try_fold(Self::ROOT, |node, token| self.children(node).find(*token))
     }
 
+    /// Start of each node's items, `[nodes + 1]`, and the items.
+    pub(crate) fn items_by_node(&self) -> (&[u32], &[ItemId]) {
+        (&self.first_item, &self.items)
+    }
+
     /// Number of nodes, the root included.
     #[must_use]
     pub fn num_nodes(&self) -> usize {

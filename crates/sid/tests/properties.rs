@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use sidereal_sid::{Catalog, NodeId, SemanticId, SidSpec, Trie, strategies};
+use sidereal_sid::{Catalog, NodeId, SemanticId, SidSpec, Trie, TrieArrays, strategies};
 
 proptest! {
     #[test]
@@ -11,6 +11,62 @@ proptest! {
         (spec, sid) in strategies::spec().prop_flat_map(|s| (Just(s.clone()), strategies::semantic_id(&s)))
     ) {
         prop_assert_eq!(spec.parse(&sid.to_string()).unwrap(), sid);
+    }
+
+    #[test]
+    fn every_style_reads_back_and_finds_what_it_writes(
+        (spec, sids) in (strategies::spec(), strategies::style()).prop_flat_map(|(spec, style)| {
+            let sids = [strategies::semantic_id(&spec), strategies::semantic_id(&spec)];
+            (Just(spec.with_style(style)), sids)
+        }),
+        words in "[ <>_|a-c0-9é]{0,8}",
+    ) {
+        let [first, last] = sids.each_ref().map(|sid| spec.text(sid));
+        prop_assert_eq!(&spec.parse(&last).unwrap(), &sids[1]);
+        // Behind other words and other Semantic IDs.
+        prop_assert_eq!(spec.find_last(&format!("{words}{first}{last}")), Some(sids[1].clone()));
+        let json = serde_json::to_string(&spec).unwrap();
+        prop_assert_eq!(&serde_json::from_str::<SidSpec>(&json).unwrap(), &spec);
+        let (vocabulary, tokens) = (spec.vocabulary(), spec.tokens(&sids[1]).unwrap());
+        let [begin, end] = spec.style().marks().unwrap_or_default();
+        let written: String = tokens.iter().map(|token| &*vocabulary[*token as usize]).collect();
+        prop_assert_eq!(format!("{begin}{written}{end}"), last);
+        // No token, and no mark, begins another.
+        let marks = spec.style().marks().into_iter().flatten().map(str::to_owned);
+        let mut all: Vec<String> = vocabulary.into_iter().chain(marks).collect();
+        all.sort();
+        prop_assert!(all.windows(2).all(|pair| !pair[1].starts_with(&pair[0])));
+    }
+
+    #[test]
+    fn arrays_hold_the_paths_of_the_trie(catalog in strategies::catalog(40), first in 0u32..9) {
+        let trie = Trie::from_catalog(&catalog);
+        let ids: Vec<u32> = (0..u32::try_from(catalog.spec().num_tokens()).unwrap())
+            .map(|flat| first + 3 * flat)
+            .collect();
+        let arrays = TrieArrays::new(&trie, &ids).unwrap();
+        let row = |starts: &[u32], node: usize| starts[node] as usize..starts[node + 1] as usize;
+        // Every path from the root, with the items at its end.
+        let (mut open, mut found) = (vec![(0usize, Vec::new())], Vec::new());
+        while let Some((node, path)) = open.pop() {
+            for edge in row(&arrays.row_starts, node) {
+                let path = path.iter().copied().chain([arrays.tokens[edge]]).collect();
+                open.push((arrays.nodes[edge] as usize, path));
+            }
+            for at in row(&arrays.item_starts, node) {
+                found.push((arrays.items[at], path.clone()));
+            }
+        }
+        found.sort();
+        let expected: Vec<(u32, Vec<u32>)> = catalog
+            .iter()
+            .map(|(item, sid)| {
+                let tokens = catalog.spec().tokens(sid).unwrap();
+                (item.0, tokens.iter().map(|flat| ids[*flat as usize]).collect())
+            })
+            .collect();
+        prop_assert_eq!(found, expected);
+        prop_assert_eq!(TrieArrays::new(&trie, &[]), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Advantages that subtract a baseline and keep the reward's unit.
 
-use super::{Advantages, mean, per_group};
+use super::{Advantages, mean};
 use crate::{RlError, Segments};
 
 /// Rewards minus their group's mean.
@@ -26,7 +26,7 @@ use crate::{RlError, Segments};
 /// # Ok::<(), sidereal_rl::RlError>(())
 /// ```
 pub fn mean_only_advantages(rewards: &[f64], groups: &Segments) -> Result<Advantages, RlError> {
-    per_group(rewards, groups, |input, output| {
+    Advantages::per_group(rewards, groups, |input, output| {
         let mean = mean(input);
         output.iter_mut().zip(input).for_each(|(out, reward)| *out = reward - mean);
         true
@@ -54,7 +54,7 @@ pub fn mean_only_advantages(rewards: &[f64], groups: &Segments) -> Result<Advant
 /// # Ok::<(), sidereal_rl::RlError>(())
 /// ```
 pub fn leave_one_out_advantages(rewards: &[f64], groups: &Segments) -> Result<Advantages, RlError> {
-    per_group(rewards, groups, |input, output| {
+    Advantages::per_group(rewards, groups, |input, output| {
         let mean = mean(input);
         let scale = input.len() as f64 / (input.len() as f64 - 1.0);
         output.iter_mut().zip(input).for_each(|(out, reward)| *out = (reward - mean) * scale);

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Advantages, mean, per_group};
+use super::{Advantages, mean};
 use crate::{RlError, Segments};
 
 /// Group-relative advantages: each reward against its group's mean, in units of its spread.
@@ -77,7 +77,7 @@ impl ZScore {
     /// [`RlError::Length`] unless `groups` covers `rewards`; [`RlError::Reward`] on NaN or infinity;
     /// [`RlError::Overflow`] where rewards lie further apart than an `f64` can say.
     pub fn advantages(&self, rewards: &[f64], groups: &Segments) -> Result<Advantages, RlError> {
-        per_group(rewards, groups, |input, output| self.standardise(input, output))
+        Advantages::per_group(rewards, groups, |input, output| self.standardise(input, output))
     }
 
     /// Writes the z-scores of `input` (not flat) to `output`; `false` if it has too few values.

@@ -3,38 +3,59 @@ use std::fmt;
 use proptest::strategy::Strategy;
 
 use super::{Violation, check, close};
-use crate::{Segments, is_flat, strategies};
+use crate::{
+    AdvantageEstimator, ObjectiveScores, RewardBatch, RlError, Segments, is_flat, strategies,
+};
 
-/// Laws for an advantage estimator: a function of rewards and groups, giving one value per reward.
+/// Laws for an advantage estimator: any [`AdvantageEstimator`], one of your own or a closure too.
+///
+/// Batches carry hits, the rollouts whose reward is at least 1.5, and two objectives of weight 1, the
+/// reward and 1 for a hit, whatever the estimator asks for.
 ///
 /// ```
 /// use sidereal_rl::ZScore;
 /// use sidereal_rl::laws::AdvantageLaws;
 ///
-/// let laws = AdvantageLaws::new(|rewards, groups| {
-///     ZScore::TRL.advantages(rewards, groups).map(|advantages| advantages.values)
-/// });
+/// let laws = AdvantageLaws::new(ZScore::TRL);
 /// laws.finite_or_refused()?;
 /// laws.shift_invariant()?;
 /// # Ok::<(), sidereal_rl::laws::Violation>(())
 /// ```
-pub struct AdvantageLaws<F> {
-    estimate: F,
+pub struct AdvantageLaws<A> {
+    estimator: A,
 }
 
-impl<F, E> AdvantageLaws<F>
-where
-    F: Fn(&[f64], &Segments) -> Result<Vec<f64>, E>,
-    E: fmt::Display,
-{
-    /// Laws for `estimate`, over ragged groups, empty ones among them.
-    pub const fn new(estimate: F) -> Self {
-        Self { estimate }
+impl<A: AdvantageEstimator> AdvantageLaws<A> {
+    /// Laws for `estimator`, over ragged groups, empty ones among them.
+    pub const fn new(estimator: A) -> Self {
+        Self { estimator }
+    }
+
+    /// The advantages of `rewards`, of which those that were at least 1.5 before a law changed them,
+    /// `of`, are hits.
+    fn estimate(
+        &self,
+        rewards: &[f64],
+        of: &[f64],
+        groups: &Segments,
+    ) -> Result<Vec<f64>, RlError> {
+        let hits: Vec<bool> = of.iter().map(|reward| *reward >= 1.5).collect();
+        let apart =
+            vec![rewards.to_vec(), hits.iter().map(|hit| f64::from(u8::from(*hit))).collect()];
+        let names = vec!["reward".to_owned(), "hit".to_owned()];
+        let scores = ObjectiveScores::new(names, vec![1.0; 2], apart, groups.clone())?;
+        let batch =
+            RewardBatch::new(rewards, groups)?.with_hits(&hits)?.with_objectives(&scores)?;
+        Ok(self.estimator.estimate(&batch)?.values)
     }
 
     fn values(&self, rewards: &[f64], groups: &Segments) -> Result<Vec<f64>, String> {
+        self.moved(rewards, rewards, groups)
+    }
+
+    fn moved(&self, rewards: &[f64], of: &[f64], groups: &Segments) -> Result<Vec<f64>, String> {
         let values =
-            (self.estimate)(rewards, groups).map_err(|error| format!("refused: {error}"))?;
+            self.estimate(rewards, of, groups).map_err(|error| format!("refused: {error}"))?;
         if values.len() == rewards.len() {
             Ok(values)
         } else {
@@ -48,7 +69,7 @@ where
     /// A [`Violation`] with the smallest counter-example.
     pub fn finite_or_refused(&self) -> Result<(), Violation> {
         check("finite_or_refused", &strategies::any_rewards(), |(rewards, groups)| {
-            let Ok(values) = (self.estimate)(rewards, groups) else {
+            let Ok(values) = self.estimate(rewards, rewards, groups) else {
                 return Ok(());
             };
             match values.iter().position(|value| !value.is_finite()) {
@@ -66,7 +87,7 @@ where
         let cases = (strategies::rewards(), (-16i8..=16).prop_map(|n| f64::from(n) / 4.0));
         check("shift_invariant", &cases, |((rewards, groups), shift)| {
             let moved: Vec<f64> = rewards.iter().map(|reward| reward + shift).collect();
-            same(&self.values(rewards, groups)?, &self.values(&moved, groups)?)
+            same(&self.values(rewards, groups)?, &self.moved(&moved, rewards, groups)?)
         })
     }
 
@@ -147,7 +168,7 @@ fn same(a: &[f64], b: &[f64]) -> Result<(), String> {
     }
 }
 
-impl<F> fmt::Debug for AdvantageLaws<F> {
+impl<A> fmt::Debug for AdvantageLaws<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AdvantageLaws").finish_non_exhaustive()
     }

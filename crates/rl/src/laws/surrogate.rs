@@ -4,40 +4,35 @@ use proptest::strategy::Strategy;
 
 use super::{Violation, check, close};
 use crate::strategies::{self, LogpCase};
-use crate::{Objective, RolloutBatch, StepSize};
+use crate::{Objective, PolicyObjective, StepSize};
 
-/// Laws for an objective: a function of a batch and its step, giving value and gradient.
+/// Laws for an objective: any [`PolicyObjective`], one of your own or a closure too.
 ///
-/// Batches carry reference log-probs and entropies, so every objective of this crate can be tested;
-/// objectives of one's own return [`Objective::new`].
+/// Batches carry reference log-probs and entropies, whatever the objective asks for.
 ///
 /// ```
 /// use sidereal_rl::Grpo;
 /// use sidereal_rl::laws::SurrogateLaws;
 ///
-/// let laws = SurrogateLaws::new(|batch, step| Grpo::dapo().objective(batch, step));
+/// let laws = SurrogateLaws::new(Grpo::dapo());
 /// laws.gradient_is_derivative()?;
 /// laws.additive_over_micro_batches()?;
 /// # Ok::<(), sidereal_rl::laws::Violation>(())
 /// ```
-pub struct SurrogateLaws<F> {
-    objective: F,
+pub struct SurrogateLaws<O> {
+    objective: O,
 }
 
-impl<F, E> SurrogateLaws<F>
-where
-    F: Fn(&RolloutBatch<'_>, StepSize) -> Result<Objective, E>,
-    E: fmt::Display,
-{
+impl<O: PolicyObjective> SurrogateLaws<O> {
     /// Laws for `objective`, over ragged rollouts, empty ones among them.
-    pub const fn new(objective: F) -> Self {
+    pub const fn new(objective: O) -> Self {
         Self { objective }
     }
 
     fn run(&self, case: &LogpCase, step: StepSize) -> Result<Objective, String> {
         let batch = case.batch().map_err(|error| error.to_string())?;
         let objective =
-            (self.objective)(&batch, step).map_err(|error| format!("refused: {error}"))?;
+            self.objective.objective(&batch, step).map_err(|error| format!("refused: {error}"))?;
         if objective.d_logp.len() == case.logp.len() {
             Ok(objective)
         } else {
@@ -54,7 +49,7 @@ where
             let Ok(batch) = case.batch() else {
                 return Ok(());
             };
-            let Ok(objective) = (self.objective)(&batch, StepSize::of(&case.tokens)) else {
+            let Ok(objective) = self.objective.objective(&batch, StepSize::of(&case.tokens)) else {
                 return Ok(());
             };
             if !objective.value.is_finite() {
@@ -154,7 +149,7 @@ where
     }
 }
 
-impl<F> fmt::Debug for SurrogateLaws<F> {
+impl<O> fmt::Debug for SurrogateLaws<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SurrogateLaws").finish_non_exhaustive()
     }

@@ -141,7 +141,7 @@ impl<F: Fn(&str) -> usize> Reward for OverlongPenalty<F> {
     }
 }
 
-/// The last legal Semantic ID that a text spells, or `None`.
+/// The last legal Semantic ID that a text spells in the spec's style, or `None`.
 ///
 /// Reads the rollout of a reasoning policy: `None` becomes an empty rollout, which hits nothing.
 ///
@@ -157,26 +157,7 @@ impl<F: Fn(&str) -> usize> Reward for OverlongPenalty<F> {
 /// ```
 #[must_use]
 pub fn find_sid(text: &str, spec: &SidSpec) -> Option<SemanticId> {
-    text.rmatch_indices("<a_").find_map(|(start, _)| {
-        let tail = &text[start..];
-        let mut ends: Vec<usize> = Vec::new();
-        while ends.len() < spec.max_len() {
-            let end = ends.last().copied().unwrap_or(0);
-            let Some(len) = token_len(&tail[end..]) else { break };
-            ends.push(end + len);
-        }
-        // Longest first: a suffix code belongs to its Semantic ID.
-        ends.iter().rev().find_map(|end| spec.parse(&tail[..*end]).ok())
-    })
-}
-
-/// Length in bytes of the token, `<a_12>`, that `text` begins with.
-fn token_len(text: &str) -> Option<usize> {
-    let body = text.strip_prefix('<')?;
-    let close = body.find('>')?;
-    let (letter, code) = body[..close].split_once('_')?;
-    let legal = letter.len() == 1 && !code.is_empty() && code.bytes().all(|b| b.is_ascii_digit());
-    legal.then_some(close + 2)
+    spec.find_last(text)
 }
 
 #[cfg(test)]

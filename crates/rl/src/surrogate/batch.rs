@@ -1,4 +1,3 @@
-use crate::wide::first_not_finite;
 use crate::{RlError, Segments};
 
 /// Log-probs and advantages of rollouts, checked: the input of every surrogate objective.
@@ -33,10 +32,13 @@ pub struct RolloutBatch<'a> {
 }
 
 /// Entropies of the rollouts and the target that they are held against, in nats.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Entropies<'a> {
-    pub(super) values: &'a [f64],
-    pub(super) target: f64,
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct Entropies<'a> {
+    /// Mean entropy of each rollout under the policy that generated it, `[R]`.
+    pub values: &'a [f64],
+    /// Running target; −∞ before the first step.
+    pub target: f64,
 }
 
 impl<'a> RolloutBatch<'a> {
@@ -130,13 +132,14 @@ impl<'a> RolloutBatch<'a> {
         self.advantages
     }
 
-    /// Divisor of a rollout's summed log-ratio; 1 for one without tokens.
+    /// Divisor of a rollout's summed log-ratio.
     pub(super) fn length(&self, rollout: usize, num_tokens: usize) -> f64 {
         self.lengths.map_or(num_tokens.max(1), |lengths| lengths[rollout]) as f64
     }
 
     /// Entropies and their target, if the batch has them.
-    pub(super) const fn entropies(&self) -> Option<Entropies<'a>> {
+    #[must_use]
+    pub const fn entropies(&self) -> Option<Entropies<'a>> {
         self.entropies
     }
 
@@ -159,7 +162,7 @@ pub(crate) fn check_tokens(
     tokens: &Segments,
 ) -> Result<(), RlError> {
     RlError::length(what, values.len(), tokens.total(), "token of the rollouts")?;
-    if let Some(at) = first_not_finite(values) {
+    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
         let (rollout, position) = tokens.locate(at);
         return Err(RlError::Token { what, rollout, position, found: values[at] });
     }
@@ -172,7 +175,7 @@ pub(crate) fn check_rollouts(
     tokens: &Segments,
 ) -> Result<(), RlError> {
     RlError::length(what, values.len(), tokens.len(), "rollout")?;
-    match first_not_finite(values) {
+    match values.iter().position(|value| !value.is_finite()) {
         Some(rollout) => Err(RlError::Rollout { what, rollout, found: values[rollout] }),
         None => Ok(()),
     }

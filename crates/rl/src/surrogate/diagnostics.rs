@@ -1,6 +1,6 @@
 use std::ops::AddAssign;
 
-use super::RolloutBatch;
+use super::{Bound, RolloutBatch, Term};
 
 /// Sums behind the numbers that people watch; add those of a step's micro-batches, then read.
 ///
@@ -71,7 +71,8 @@ impl Diagnostics {
 
 impl Diagnostics {
     /// Counts of a batch, before any ratio is seen.
-    pub(super) fn of(batch: &RolloutBatch<'_>) -> Self {
+    #[must_use]
+    pub fn of(batch: &RolloutBatch<'_>) -> Self {
         let teaches = |advantage: &&f64| **advantage != 0.0;
         Self {
             tokens: batch.num_tokens(),
@@ -81,21 +82,16 @@ impl Diagnostics {
         }
     }
 
-    /// Adds the ratio of a unit.
-    pub(super) fn see_ratio(&mut self, ratio: f64) {
-        self.see_ratios(1, ratio, ratio);
-    }
-
-    /// Adds the ratios of units: how many, their sum, the largest.
-    pub(super) fn see_ratios(&mut self, units: usize, sum: f64, max: f64) {
-        self.units += units;
-        self.ratio_sum += sum;
-        self.max_ratio = self.max_ratio.max(max);
-    }
-
-    /// Adds the distance of tokens from the policy that generated them: the sum of `r - 1 - ln r`.
-    pub(super) fn see_tokens(&mut self, old_kl: f64) {
-        self.old_kl_sum += old_kl;
+    /// Adds the ratio of a unit, and the bound that acts on it.
+    pub fn see(&mut self, term: &Term) {
+        self.units += 1;
+        self.ratio_sum += term.ratio;
+        self.max_ratio = self.max_ratio.max(term.ratio);
+        match term.bound {
+            Some(Bound::Low) => self.clipped_low += 1,
+            Some(Bound::High) => self.clipped_high += 1,
+            None => {}
+        }
     }
 }
 

@@ -52,7 +52,11 @@ pub fn entropy_bonus(
         let weight = coef * normalise.token_weight(range.len(), step);
         let share = weight * entropies[range.clone()].iter().sum::<f64>();
         d_entropy[range].fill(weight);
-        value = super::finite(value + share, rollout)?;
+        value += share;
+        if !value.is_finite() {
+            let (what, unit) = ("entropy bonus", "rollout");
+            return Err(RlError::Overflow { what, unit, index: rollout });
+        }
     }
     Ok(EntropyBonus { value, d_entropy })
 }

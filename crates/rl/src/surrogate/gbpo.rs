@@ -1,8 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Diagnostics, Gain, Objective, RolloutBatch, StepSize, finite, mean_log_ratio, token_ratios,
-};
+use super::{Bound, Objective, RolloutBatch, StepSize, Term, rollout_objective};
 use crate::RlError;
 
 /// Gradient-bounded policy optimisation: no clipping, a denominator that bounds the gradient.
@@ -66,30 +64,17 @@ impl Gbpo {
         batch: &RolloutBatch<'_>,
         step: StepSize,
     ) -> Result<Objective, RlError> {
-        step.check_contains(batch.tokens())?;
-        let ratios = token_ratios(batch);
-        let mut seen = Diagnostics::of(batch);
-        let mut value = 0.0;
-        let mut d_logp = vec![0.0; batch.num_tokens()];
-        let weight = step.rollout_weight();
-        for (rollout, range) in batch.tokens().iter().enumerate().filter(|(_, r)| !r.is_empty()) {
-            mean_log_ratio(batch, &ratios, rollout, range.clone(), &mut seen);
-            let new: f64 = batch.logp()[range.clone()].iter().sum();
-            let old: f64 = batch.old_logp()[range.clone()].iter().sum();
-            let advantage = batch.advantages()[rollout];
-            let bound = if advantage < 0.0 { ln_one_minus_exp(new) } else { new };
-            if bound > old && advantage < 0.0 {
-                seen.clipped_low += 1;
-            } else if bound > old && advantage > 0.0 {
-                seen.clipped_high += 1;
+        rollout_objective(batch, step, None, |rollout| {
+            let (new, old): (f64, f64) = (rollout.logp.iter().sum(), rollout.old_logp.iter().sum());
+            let advantage = rollout.advantage;
+            let bound = if advantage >= 0.0 { new } else { ln_one_minus_exp(new) };
+            let term = Term::linear((new - old.max(bound)).exp(), advantage);
+            match advantage {
+                _ if bound <= old || advantage == 0.0 => term,
+                _ if advantage > 0.0 => term.at(Bound::High),
+                _ => term.at(Bound::Low),
             }
-            let ratio = (new - old.max(bound)).exp();
-            seen.see_ratio(ratio);
-            let gain = Gain::linear(ratio, advantage);
-            d_logp[range].fill(weight * gain.slope);
-            value = finite(value + weight * gain.value, rollout)?;
-        }
-        Ok(Objective { value, d_logp, diagnostics: seen })
+        })
     }
 }
 

@@ -2,17 +2,8 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
-use super::block::Block;
-use super::kl::Penalty;
-use super::{Diagnostics, Gain, Kl, Normalise, Objective, RolloutBatch, StepSize, finite};
+use super::{Bound, Kl, Normalise, Objective, RolloutBatch, StepSize, Term, token_objective};
 use crate::RlError;
-
-/// Which bound of a [`Clip`] acted on a ratio.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Clipped {
-    pub(super) low: bool,
-    pub(super) high: bool,
-}
 
 /// Trust region `[1 - low, 1 + high]` of a probability ratio.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -56,21 +47,17 @@ impl Clip {
         self.high
     }
 
-    /// `min(r·A, clip(r)·A)` and its derivative with respect to `ln r`, and which side was clipped.
-    #[inline(always)]
-    pub(super) fn gain(self, ratio: f64, advantage: f64) -> (Gain, Clipped) {
-        // Written without branches: which tokens are clipped is hard to predict.
-        let high = advantage > 0.0 && ratio > 1.0 + self.high;
-        let low = advantage < 0.0 && ratio < 1.0 - self.low;
-        let bound = if advantage > 0.0 { 1.0 + self.high } else { 1.0 - self.low };
-        let free = Gain::linear(ratio, advantage);
-        let held = Gain { value: bound * advantage, slope: 0.0 };
-        let clipped = high | low;
-        let gain = Gain {
-            value: if clipped { held.value } else { free.value },
-            slope: if clipped { held.slope } else { free.slope },
-        };
-        (gain, Clipped { low, high })
+    /// `min(r·A, clip(r)·A)` and its derivative with respect to `ln r`.
+    #[must_use]
+    pub fn term(self, ratio: f64, advantage: f64) -> Term {
+        let (low, high) = (1.0 - self.low, 1.0 + self.high);
+        if advantage > 0.0 && ratio > high {
+            Term::new(ratio, high * advantage, 0.0).at(Bound::High)
+        } else if advantage < 0.0 && ratio < low {
+            Term::new(ratio, low * advantage, 0.0).at(Bound::Low)
+        } else {
+            Term::linear(ratio, advantage)
+        }
     }
 }
 
@@ -159,25 +146,10 @@ impl Grpo {
         batch: &RolloutBatch<'_>,
         step: StepSize,
     ) -> Result<Objective, RlError> {
-        step.check_contains(batch.tokens())?;
-        let penalty = Penalty::new(self.kl, batch, "GRPO with a KL penalty")?;
-        let mut seen = Diagnostics::of(batch);
-        let mut value = 0.0;
-        let mut d_logp = vec![0.0; batch.num_tokens()];
-        let mut block = Block::new();
-        for range in Block::ranges(batch.num_tokens()) {
-            block.enter(&range, batch, |num_tokens| self.normalise.token_weight(num_tokens, step));
-            let slopes = &mut d_logp[range.clone()];
-            let logps = (&batch.logp()[range.clone()], &batch.old_logp()[range.clone()]);
-            block.gain(self.clip, logps, slopes, &mut seen);
-            penalty.charge(range.clone(), &mut block, slopes, &mut seen);
-            let before = value;
-            value += block.total();
-            if !value.is_finite() {
-                finite(value, block.overflow(before, &range, batch.tokens()))?;
-            }
-        }
-        Ok(Objective { value, d_logp, diagnostics: seen })
+        token_objective(batch, step, self.normalise, self.kl, |token| {
+            let ratio = token.log_ratio().exp();
+            self.clip.term(ratio, token.advantage)
+        })
     }
 }
 
@@ -200,20 +172,18 @@ mod tests {
     #[test]
     fn a_ratio_at_a_bound_is_not_clipped_yet() {
         let clip = Clip::new(0.5, 0.5).unwrap();
-        // ratio, advantage: gain, slope, clipped below or above
-        for (ratio, advantage, value, slope, clipped) in [
-            (1.5, 2.0, 3.0, 3.0, (false, false)),
-            (1.75, 2.0, 3.0, 0.0, (false, true)),
-            (1.75, -2.0, -3.5, -3.5, (false, false)),
-            (0.5, -2.0, -1.0, -1.0, (false, false)),
-            (0.25, -2.0, -1.0, 0.0, (true, false)),
-            (0.25, 2.0, 0.5, 0.5, (false, false)),
-            (0.25, 0.0, 0.0, 0.0, (false, false)),
-            (f64::INFINITY, 0.0, 0.0, 0.0, (false, false)),
+        // ratio, advantage: value, slope, bound
+        for (ratio, advantage, value, slope, bound) in [
+            (1.5, 2.0, 3.0, 3.0, None),
+            (1.75, 2.0, 3.0, 0.0, Some(Bound::High)),
+            (1.75, -2.0, -3.5, -3.5, None),
+            (0.5, -2.0, -1.0, -1.0, None),
+            (0.25, -2.0, -1.0, 0.0, Some(Bound::Low)),
+            (0.25, 2.0, 0.5, 0.5, None),
+            (0.25, 0.0, 0.0, 0.0, None),
+            (f64::INFINITY, 0.0, 0.0, 0.0, None),
         ] {
-            let (gain, at) = clip.gain(ratio, advantage);
-            assert_eq!((gain.value, gain.slope), (value, slope), "{ratio} {advantage}");
-            assert_eq!((at.low, at.high), clipped, "{ratio} {advantage}");
+            assert_eq!(clip.term(ratio, advantage), Term { ratio, value, slope, bound });
         }
     }
 

@@ -1,9 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::kl::Penalty;
-use super::{
-    Clip, Diagnostics, Kl, Objective, RolloutBatch, StepSize, finite, mean_log_ratio, token_ratios,
-};
+use super::{Clip, Kl, Objective, RolloutBatch, StepSize, rollout_objective};
 use crate::RlError;
 
 /// Group sequence policy optimisation: one clipped, length-normalised ratio per rollout.
@@ -57,30 +54,10 @@ impl Gspo {
         batch: &RolloutBatch<'_>,
         step: StepSize,
     ) -> Result<Objective, RlError> {
-        step.check_contains(batch.tokens())?;
-        let penalty = Penalty::new(self.kl, batch, "GSPO with a KL penalty")?;
-        let ratios = token_ratios(batch);
-        let mut seen = Diagnostics::of(batch);
-        let mut value = 0.0;
-        let mut d_logp = vec![0.0; batch.num_tokens()];
-        let weight = step.rollout_weight();
-        for (rollout, range) in batch.tokens().iter().enumerate().filter(|(_, r)| !r.is_empty()) {
-            let ratio = mean_log_ratio(batch, &ratios, rollout, range.clone(), &mut seen).exp();
-            seen.see_ratio(ratio);
-            let (gain, clipped) = self.clip.gain(ratio, batch.advantages()[rollout]);
-            seen.clipped_low += usize::from(clipped.low);
-            seen.clipped_high += usize::from(clipped.high);
-            let per_token = gain.slope / batch.length(rollout, range.len());
-            let num_tokens = range.len() as f64;
-            let mut total = gain.value;
-            for t in range {
-                let cost = penalty.at(t, &mut seen);
-                total -= cost.value / num_tokens;
-                d_logp[t] = weight * (per_token - cost.slope / num_tokens);
-            }
-            value = finite(value + weight * total, rollout)?;
-        }
-        Ok(Objective { value, d_logp, diagnostics: seen })
+        rollout_objective(batch, step, self.kl, |rollout| {
+            let ratio = rollout.mean_log_ratio().exp();
+            self.clip.term(ratio, rollout.advantage).per_token(rollout.length)
+        })
     }
 }
 

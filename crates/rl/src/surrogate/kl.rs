@@ -1,11 +1,6 @@
-use std::ops::Range;
-
 use serde::{Deserialize, Serialize};
 
-use super::block::Block;
-use super::{Diagnostics, Gain, RolloutBatch};
 use crate::RlError;
-use crate::exp::exp_m1;
 
 /// Estimator of `KL(π ‖ π_ref)` from the sampled token's log-probs, with `x = ref - new`.
 ///
@@ -37,9 +32,9 @@ impl KlEstimator {
     pub fn value_and_derivative(self, logp: f64, ref_logp: f64) -> (f64, f64) {
         let x = ref_logp - logp;
         match self {
-            Self::K1 => k1(x),
-            Self::K2 => k2(x),
-            Self::K3 => k3(x),
+            Self::K1 => (-x, 1.0),
+            Self::K2 => (0.5 * x * x, -x),
+            Self::K3 => (x.exp_m1() - x, -x.exp_m1()),
         }
     }
 }
@@ -97,76 +92,6 @@ impl From<Kl> for RawKl {
     fn from(kl: Kl) -> Self {
         Self { coef: kl.coef, estimator: kl.estimator }
     }
-}
-
-/// A penalty bound to a batch's log-probs; without one, every token costs nothing.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Penalty<'a>(Option<Bound<'a>>);
-
-#[derive(Debug, Clone, Copy)]
-struct Bound<'a> {
-    kl: Kl,
-    logp: &'a [f64],
-    ref_logp: &'a [f64],
-}
-
-impl<'a> Penalty<'a> {
-    /// Refuses a penalty on a batch without reference log-probs.
-    pub(super) fn new(
-        kl: Option<Kl>,
-        batch: &RolloutBatch<'a>,
-        objective: &'static str,
-    ) -> Result<Self, RlError> {
-        let Some(kl) = kl else {
-            return Ok(Self(None));
-        };
-        let missing = RlError::Missing { objective, what: "ref_logp" };
-        let ref_logp = batch.ref_logp().ok_or(missing)?;
-        Ok(Self(Some(Bound { kl, logp: batch.logp(), ref_logp })))
-    }
-
-    /// `β·KL[t]` and its derivative with respect to `new[t]`.
-    pub(super) fn at(self, t: usize, seen: &mut Diagnostics) -> Gain {
-        let Some(Bound { kl, logp, ref_logp }) = self.0 else {
-            return Gain { value: 0.0, slope: 0.0 };
-        };
-        let (value, slope) = kl.estimator.value_and_derivative(logp[t], ref_logp[t]);
-        seen.ref_kl_sum += value;
-        Gain { value: kl.coef * value, slope: kl.coef * slope }
-    }
-
-    /// Takes `w[t]·β·KL[t]` and its derivative from the values and slopes of a block of tokens.
-    pub(super) fn charge(
-        self,
-        range: Range<usize>,
-        block: &mut Block,
-        slopes: &mut [f64],
-        seen: &mut Diagnostics,
-    ) {
-        let Some(Bound { kl, logp, ref_logp }) = self.0 else { return };
-        let logps = (&logp[range.clone()], &ref_logp[range]);
-        seen.ref_kl_sum += match kl.estimator {
-            KlEstimator::K1 => block.charge(kl.coef, logps, slopes, k1),
-            KlEstimator::K2 => block.charge(kl.coef, logps, slopes, k2),
-            KlEstimator::K3 => block.charge(kl.coef, logps, slopes, k3),
-        };
-    }
-}
-
-#[inline(always)]
-fn k1(x: f64) -> (f64, f64) {
-    (-x, 1.0)
-}
-
-#[inline(always)]
-fn k2(x: f64) -> (f64, f64) {
-    (0.5 * x * x, -x)
-}
-
-#[inline(always)]
-fn k3(x: f64) -> (f64, f64) {
-    let rise = exp_m1(x);
-    (rise - x, -rise)
 }
 
 #[cfg(test)]

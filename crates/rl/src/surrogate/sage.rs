@@ -1,8 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Diagnostics, Gain, Objective, RolloutBatch, StepSize, finite, mean_log_ratio, token_ratios,
-};
+use super::{Bound, Objective, RolloutBatch, StepSize, Term, rollout_objective};
 use crate::RlError;
 
 /// Which of its paper's two descriptions SAGE follows; they are not the same objective.
@@ -117,51 +115,36 @@ impl Sage {
         batch: &RolloutBatch<'_>,
         step: StepSize,
     ) -> Result<Objective, RlError> {
-        step.check_contains(batch.tokens())?;
         let missing = RlError::Missing { objective: "SAGE", what: "entropies" };
         let entropies = batch.entropies().ok_or(missing)?;
-        let ratios = token_ratios(batch);
-        let mut seen = Diagnostics::of(batch);
-        let mut value = 0.0;
-        let mut d_logp = vec![0.0; batch.num_tokens()];
-        let weight = step.rollout_weight();
-        for (rollout, range) in batch.tokens().iter().enumerate().filter(|(_, r)| !r.is_empty()) {
-            let log_ratio = mean_log_ratio(batch, &ratios, rollout, range.clone(), &mut seen);
-            let shortfall = (entropies.target - entropies.values[rollout]).max(0.0);
+        rollout_objective(batch, step, None, |rollout| {
+            let shortfall = (entropies.target - entropies.values[rollout.index]).max(0.0);
             let lambda = 1.0 + self.damping * shortfall.tanh();
-            let gain = self.gain(log_ratio, batch.advantages()[rollout], lambda, &mut seen);
-            let length = batch.length(rollout, range.len());
-            d_logp[range].fill(weight * gain.slope / length);
-            value = finite(value + weight * gain.value, rollout)?;
-        }
-        Ok(Objective { value, d_logp, diagnostics: seen })
+            let term = self.term(rollout.mean_log_ratio(), rollout.advantage, lambda);
+            term.per_token(rollout.length)
+        })
     }
 
     /// A rollout's term and its derivative with respect to `ln r`.
-    fn gain(&self, log_ratio: f64, advantage: f64, lambda: f64, seen: &mut Diagnostics) -> Gain {
+    fn term(&self, log_ratio: f64, advantage: f64, lambda: f64) -> Term {
         let ratio = log_ratio.exp();
-        seen.see_ratio(ratio);
         let (low, high) = (2.0 - lambda, 1.0 + self.boost);
-        let held = Gain { value: 0.0, slope: 0.0 };
         match self.reading {
-            _ if advantage > 0.0 && ratio > high => {
-                seen.clipped_high += 1;
-                match self.reading {
-                    SageReading::Algorithm1 => Gain { value: high * advantage, ..held },
-                    SageReading::GradientCoefficient => {
-                        let slope = high * advantage;
-                        Gain { value: slope * (1.0 + log_ratio - high.ln()), slope }
-                    }
-                }
+            SageReading::Algorithm1 if advantage > 0.0 && ratio > high => {
+                Term::new(ratio, high * advantage, 0.0).at(Bound::High)
             }
             SageReading::Algorithm1 if advantage < 0.0 && ratio < low => {
-                seen.clipped_low += 1;
-                Gain { value: low * advantage, ..held }
+                Term::new(ratio, low * advantage, 0.0).at(Bound::Low)
+            }
+            SageReading::GradientCoefficient if advantage > 0.0 && ratio > high => {
+                let slope = high * advantage;
+                let value = slope * (1.0 + log_ratio - high.ln());
+                Term::new(ratio, value, slope).at(Bound::High)
             }
             SageReading::GradientCoefficient if advantage < 0.0 => {
-                Gain::linear(ratio, lambda * advantage)
+                Term::linear(ratio, lambda * advantage)
             }
-            _ => Gain::linear(ratio, advantage),
+            _ => Term::linear(ratio, advantage),
         }
     }
 }

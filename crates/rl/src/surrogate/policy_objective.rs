@@ -1,0 +1,224 @@
+use super::{Gbpo, Grpo, Gspo, Objective, RolloutBatch, Sage, StepSize, Surrogate};
+use crate::RlError;
+
+/// What a trainer asks of an objective; implement it, or pass a closure, for one of your own.
+///
+/// A trainer needs three answers before a step (which log-probs and entropies to compute) and one
+/// call for each micro-batch. The objectives of this crate and [`Surrogate`] implement it;
+/// [`SurrogateLaws`](crate::laws::SurrogateLaws) (feature `proptest`) tests any implementation.
+/// [`token_objective`](crate::token_objective) and [`rollout_objective`](crate::rollout_objective)
+/// turn the formula of one unit into value, gradient and diagnostics.
+///
+/// A refusal of your own is [`RlError::Refused`].
+///
+/// ```
+/// use sidereal_rl::{
+///     Normalise, Objective, PolicyObjective, RlError, RolloutBatch, Segments, StepSize, Term,
+///     token_objective,
+/// };
+///
+/// /// `J = 1/R · Σ_i 1/len · Σ_t min(sg r[t], cap)·A·new[t]`: truncated importance weights.
+/// struct TruncatedWeights {
+///     cap: f64,
+/// }
+///
+/// impl PolicyObjective for TruncatedWeights {
+///     fn name(&self) -> &str {
+///         "truncated weights"
+///     }
+///
+///     fn objective(&self, batch: &RolloutBatch<'_>, step: StepSize) -> Result<Objective, RlError> {
+///         token_objective(batch, step, Normalise::Sequence, None, |token| {
+///             let ratio = token.log_ratio().exp();
+///             let slope = ratio.min(self.cap) * token.advantage;
+///             Term::new(ratio, slope * token.logp, slope)
+///         })
+///     }
+/// }
+///
+/// // A trainer holds `&dyn PolicyObjective`.
+/// let objective: &dyn PolicyObjective = &TruncatedWeights { cap: 2.0 };
+/// assert!(objective.needs_old_logp() && !objective.needs_reference());
+/// let tokens = Segments::uniform(1, 1);
+/// let batch = RolloutBatch::new(&tokens, &[-1.0], &[-3.0], &[0.5])?;
+/// assert_eq!(objective.objective(&batch, StepSize::of(&tokens))?.d_logp, [1.0]); // e² is cut to 2
+/// # Ok::<(), RlError>(())
+/// ```
+pub trait PolicyObjective {
+    /// Value, gradient and diagnostics of a batch that is all or part of a step of size `step`.
+    ///
+    /// The objective is maximised; the values of a step's micro-batches add up to the step's. The
+    /// batch has what the `needs_` methods ask for.
+    ///
+    /// # Errors
+    /// [`RlError`] where the batch or its numbers do not allow an answer.
+    fn objective(&self, batch: &RolloutBatch<'_>, step: StepSize) -> Result<Objective, RlError>;
+
+    /// What logs and messages call it; the name of the type unless told otherwise.
+    fn name(&self) -> &str {
+        std::any::type_name::<Self>()
+    }
+
+    /// Whether it looks at [`RolloutBatch::ref_logp`]: a trainer then keeps a reference policy, and
+    /// passes groups without advantages too.
+    fn needs_reference(&self) -> bool {
+        false
+    }
+
+    /// Whether it looks at [`RolloutBatch::old_logp`]; where it does not, a trainer may give the new
+    /// log-probs in their place and save a pass of the policy before several updates.
+    fn needs_old_logp(&self) -> bool {
+        true
+    }
+
+    /// Whether it looks at [`RolloutBatch::entropies`].
+    fn needs_entropies(&self) -> bool {
+        false
+    }
+}
+
+impl<F> PolicyObjective for F
+where
+    F: Fn(&RolloutBatch<'_>, StepSize) -> Result<Objective, RlError>,
+{
+    fn objective(&self, batch: &RolloutBatch<'_>, step: StepSize) -> Result<Objective, RlError> {
+        self(batch, step)
+    }
+}
+
+/// Passes every method on to an objective behind a pointer.
+macro_rules! pass_on {
+    ($($pointer:ty),*) => {$(
+        impl PolicyObjective for $pointer {
+            fn objective(
+                &self,
+                batch: &RolloutBatch<'_>,
+                step: StepSize,
+            ) -> Result<Objective, RlError> {
+                (**self).objective(batch, step)
+            }
+
+            fn name(&self) -> &str {
+                (**self).name()
+            }
+
+            fn needs_reference(&self) -> bool {
+                (**self).needs_reference()
+            }
+
+            fn needs_old_logp(&self) -> bool {
+                (**self).needs_old_logp()
+            }
+
+            fn needs_entropies(&self) -> bool {
+                (**self).needs_entropies()
+            }
+        }
+    )*};
+}
+
+pass_on!(&dyn PolicyObjective, Box<dyn PolicyObjective + '_>);
+
+/// Implements the trait by the type's own method `objective`.
+macro_rules! shipped {
+    ($type:ty, $name:literal, $reference:expr, $entropies:literal) => {
+        impl PolicyObjective for $type {
+            fn objective(
+                &self,
+                batch: &RolloutBatch<'_>,
+                step: StepSize,
+            ) -> Result<Objective, RlError> {
+                <$type>::objective(self, batch, step)
+            }
+
+            fn name(&self) -> &str {
+                $name
+            }
+
+            fn needs_reference(&self) -> bool {
+                let reference: fn(&$type) -> bool = $reference;
+                reference(self)
+            }
+
+            fn needs_entropies(&self) -> bool {
+                $entropies
+            }
+        }
+    };
+}
+
+shipped!(Grpo, "GRPO", |grpo| grpo.kl.is_some(), false);
+shipped!(Gspo, "GSPO", |gspo| gspo.kl.is_some(), false);
+shipped!(Gbpo, "GBPO", |_| false, false);
+shipped!(Sage, "SAGE", |_| false, true);
+
+impl Surrogate {
+    /// The objective chosen.
+    #[must_use]
+    pub fn as_objective(&self) -> &dyn PolicyObjective {
+        match self {
+            Self::Grpo(grpo) => grpo,
+            Self::Gspo(gspo) => gspo,
+            Self::Gbpo(gbpo) => gbpo,
+            Self::Sage(sage) => sage,
+        }
+    }
+}
+
+impl PolicyObjective for Surrogate {
+    fn objective(&self, batch: &RolloutBatch<'_>, step: StepSize) -> Result<Objective, RlError> {
+        self.as_objective().objective(batch, step)
+    }
+
+    fn name(&self) -> &str {
+        self.as_objective().name()
+    }
+
+    fn needs_reference(&self) -> bool {
+        self.as_objective().needs_reference()
+    }
+
+    fn needs_entropies(&self) -> bool {
+        self.as_objective().needs_entropies()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kl, KlEstimator, SageReading, Segments};
+
+    #[test]
+    fn an_objective_says_what_it_looks_at() {
+        let kl = Some(Kl::new(0.1, KlEstimator::K3).unwrap());
+        let sage = Sage::new(SageReading::Algorithm1);
+        // name, reference, entropies
+        for (surrogate, name, reference, entropies) in [
+            (Surrogate::Grpo(Grpo { kl, ..Grpo::default() }), "GRPO", true, false),
+            (Surrogate::Grpo(Grpo::default()), "GRPO", false, false),
+            (Surrogate::Gspo(Gspo { kl, ..Gspo::default() }), "GSPO", true, false),
+            (Surrogate::Gbpo(Gbpo), "GBPO", false, false),
+            (Surrogate::Sage(sage), "SAGE", false, true),
+        ] {
+            let boxed: Box<dyn PolicyObjective> = Box::new(surrogate);
+            for objective in [&surrogate as &dyn PolicyObjective, &boxed, &&*boxed] {
+                assert_eq!(objective.name(), name);
+                assert_eq!(objective.needs_reference(), reference, "{name}");
+                assert_eq!(objective.needs_entropies(), entropies, "{name}");
+                assert!(objective.needs_old_logp(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_closure_is_an_objective() {
+        let constant = |batch: &RolloutBatch<'_>, _: StepSize| {
+            Ok(Objective::new(0.5, vec![0.0; batch.num_tokens()]))
+        };
+        let objective: &dyn PolicyObjective = &constant;
+        let tokens = Segments::uniform(1, 2);
+        let batch = RolloutBatch::new(&tokens, &[-1.0; 2], &[-1.0; 2], &[1.0]).unwrap();
+        let found = objective.objective(&batch, StepSize::of(&tokens)).unwrap();
+        assert_eq!((found.value, found.d_logp), (0.5, vec![0.0; 2]));
+    }
+}
