@@ -12,7 +12,9 @@ use std::num::NonZeroUsize;
 
 use sidereal_corpus::Shuffle;
 use sidereal_policy::{Constraint, Policy, ReasoningMarkers, SidTokenizer, Trainable, Weights};
-use sidereal_rl::{Group, RunningEntropy, Slates, VarianceGuidedSampling};
+use sidereal_rl::{
+    AdvantageEstimator, Group, PolicyObjective, RunningEntropy, Slates, VarianceGuidedSampling,
+};
 use sidereal_sid::SidSpec;
 use tch::Tensor;
 
@@ -21,7 +23,7 @@ pub use self::config::{ReasoningConfig, RlConfig};
 pub use self::reward::{BuiltReward, KnownItems, NamedReward, RewardConfig, SingerReward};
 pub use self::rollout::RolloutConfig;
 
-use self::advantage::Judged;
+use self::advantage::{Judged, judge};
 use self::rollout::PromptGroup;
 use self::update::{LearnedGroup, Seen};
 use crate::TrainError;
@@ -60,8 +62,12 @@ pub struct Rl<'a> {
     pub spec: &'a SidSpec,
     /// What may be written.
     pub constraint: &'a Constraint,
-    /// Writes short rows' padding, and rollouts as text.
-    pub tokenizer: &'a SidTokenizer,
+    /// An objective and an advantage of your own, in place of those of the settings.
+    pub own: OwnMethods<'a>,
+    /// Id that fills short rows.
+    pub pad: u32,
+    /// Shows prompts and rollouts as text; not needed by a policy that reads no text.
+    pub tokenizer: Option<&'a SidTokenizer>,
     /// What closes a chain of thought, for prompts that are thought about.
     pub markers: Option<&'a ReasoningMarkers>,
     /// What slates are made of, where all prompts ask for one.
@@ -74,6 +80,24 @@ pub struct Rl<'a> {
     pub checkpoints: &'a Checkpoints,
 }
 
+/// An objective and an advantage of the caller's own; without one, that of the settings is taken.
+#[derive(Clone, Copy, Default)]
+pub struct OwnMethods<'a> {
+    /// From log-probabilities and advantages to a number to maximise, and its gradient.
+    pub objective: Option<&'a dyn PolicyObjective>,
+    /// From rewards to advantages.
+    pub advantage: Option<&'a dyn AdvantageEstimator>,
+}
+
+impl std::fmt::Debug for OwnMethods<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnMethods")
+            .field("objective", &self.objective.map(PolicyObjective::name))
+            .field("advantage", &self.advantage.map(AdvantageEstimator::name))
+            .finish()
+    }
+}
+
 /// The groups of a step, judged.
 struct Step<'p> {
     groups: Vec<PromptGroup<'p>>,
@@ -83,6 +107,11 @@ struct Step<'p> {
 }
 
 impl Rl<'_> {
+    /// The objective of the updates.
+    fn objective(&self) -> &dyn PolicyObjective {
+        self.own.objective.unwrap_or(&self.config.objective)
+    }
+
     /// Improves `model` on `prompts` and returns the weights with the best validation NDCG@10.
     ///
     /// One step: `G` rollouts under the trie for each prompt, or `G` chains of thought with a
@@ -111,7 +140,8 @@ impl Rl<'_> {
             return Err(TrainError::NoSamples { what: "reinforcement" });
         }
         self.check_lengths(&model, prompts, valid)?;
-        let reference = self.config.needs_reference().then(|| model.frozen_copy()).transpose()?;
+        let reference =
+            self.objective().needs_reference().then(|| model.frozen_copy()).transpose()?;
         let RlConfig { trainable, optim, .. } = self.config;
         let learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
         let trainer = Trainer {
@@ -181,7 +211,10 @@ impl Rl<'_> {
                 if items.is_empty() { judged } else { judged.with_slates(Slates { target, items }) }
             })
             .collect();
-        self.config.advantage.judge(self.reward, &groups)
+        match self.own.advantage {
+            Some(own) => judge(own, self.reward, &groups),
+            None => judge(&*self.config.advantage.estimator(), self.reward, &groups),
+        }
     }
 
     /// Accepts prompts that leave room for their answers, before anything is computed.
@@ -215,7 +248,7 @@ impl Rl<'_> {
         let model = learner.model();
         let updates = self.config.updates_per_step();
         let groups: Vec<&PromptGroup<'_>> = step.groups.iter().collect();
-        let entropies = if self.config.needs_entropies() {
+        let entropies = if self.objective().needs_entropies() {
             self.entropies_by_group(model, &groups)?
         } else {
             Vec::new()
@@ -255,7 +288,7 @@ impl Rl<'_> {
         {
             return Err(self.diverged(&taught, number, "the entropy of a token", entropy));
         }
-        if self.config.needs_entropies() {
+        if self.objective().needs_entropies() {
             let before = match running.take() {
                 Some(before) => before,
                 None => RunningEntropy::new(self.config.entropy_rate)?,
@@ -290,7 +323,7 @@ impl Rl<'_> {
             scoring: self.config.scoring,
             thinker: thinks.then(|| self.thinker(model, self.seed)).transpose()?,
             slates: self.slates,
-            pad: self.tokenizer.pad(),
+            pad: self.pad,
             batch_size: self.batch_size,
         })
     }

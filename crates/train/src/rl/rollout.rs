@@ -202,7 +202,7 @@ impl Rl<'_> {
         let thinker = self.thinker(model, u64::from_le_bytes(seed.to_le_bytes()))?;
         let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
         let limit = thinker.longest_prompt();
-        let prompts = TokenBatch::new(&ids, self.tokenizer.pad(), limit, model.device())?;
+        let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
         let keys: Vec<u64> = groups.iter().map(|group| group.key).collect();
         let found = thinker.rollouts(&prompts, &keys, self.config.group_size)?;
         for (group, rollouts) in groups.iter_mut().zip(found) {
@@ -269,16 +269,31 @@ impl Rl<'_> {
         })
     }
 
-    /// A completion as text.
+    /// A completion as text; of a policy without a tokenizer, its codes.
     pub(super) fn text(&self, completion: &[CompletionToken]) -> Result<String, TrainError> {
+        let Some(tokenizer) = self.tokenizer else {
+            let codes = completion.iter().filter_map(|token| match token {
+                CompletionToken::Scored(Target::Code { token, .. }) => Some(*token),
+                _ => None,
+            });
+            return Ok(self.semantic_id(&codes.collect::<Vec<_>>()).to_string());
+        };
         let id = |token: &CompletionToken| match token {
             CompletionToken::Read(id) | CompletionToken::Scored(Target::Word(id)) => Some(*id),
             CompletionToken::Scored(Target::Code { token, .. }) => {
-                self.tokenizer.sid_ids().get(usize::try_from(*token).ok()?).copied()
+                tokenizer.sid_ids().get(usize::try_from(*token).ok()?).copied()
             }
         };
         let ids: Vec<u32> = completion.iter().filter_map(id).collect();
-        Ok(self.tokenizer.decode(&ids)?)
+        Ok(tokenizer.decode(&ids)?)
+    }
+
+    /// A prompt as text; of a policy without a tokenizer, its ids.
+    pub(super) fn read_as_text(&self, ids: &[u32]) -> Result<String, TrainError> {
+        Ok(match self.tokenizer {
+            Some(tokenizer) => tokenizer.decode(ids)?,
+            None => ids.iter().map(u32::to_string).collect::<Vec<_>>().join(" "),
+        })
     }
 
     /// Draws all these groups anew behind their guides.
@@ -290,7 +305,7 @@ impl Rl<'_> {
     ) -> Result<(), TrainError> {
         let limit = model.longest_prompt(0);
         let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
-        let prompts = TokenBatch::new(&ids, self.tokenizer.pad(), limit, model.device())?;
+        let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
         let guides: Vec<Vec<u32>> = groups.iter().map(|group| group.guide.clone()).collect();
         let guides: Vec<&[u32]> = guides.iter().map(Vec::as_slice).collect();
         let keys: Vec<u64> = groups.iter().map(|group| group.key).collect();

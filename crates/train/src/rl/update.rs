@@ -64,7 +64,7 @@ impl Rl<'_> {
     ) -> Result<Vec<LearnedGroup<'s, 'p>>, TrainError> {
         let Step { groups, judged, .. } = step;
         let flat = &judged.advantages.flat_groups;
-        let penalised = self.config.needs_reference();
+        let penalised = self.objective().needs_reference();
         let live: Vec<bool> =
             (0..groups.len()).map(|index| penalised || !flat.contains(&index)).collect();
         let teaching: Vec<&PromptGroup<'_>> =
@@ -180,11 +180,11 @@ impl Rl<'_> {
         }
         let entropies: Vec<f64> =
             part.iter().flat_map(|learned| &learned.entropies).copied().collect();
-        if self.config.needs_entropies() {
+        if self.objective().needs_entropies() {
             let target = entropy_target.unwrap_or(f64::NEG_INFINITY);
             batch = batch.with_entropies(&entropies, target)?;
         }
-        let objective = self.config.objective.objective(&batch, whole)?;
+        let objective = self.objective().objective(&batch, whole)?;
         // The objective is maximised, the optimiser minimises.
         pass.backward(&-Tensor::from_slice(&objective.d_logp))?;
         Ok(Seen { diagnostics: objective.diagnostics, entropy_sum })
@@ -196,7 +196,7 @@ impl Rl<'_> {
         model: &'m dyn Policy,
         groups: &[&PromptGroup<'_>],
     ) -> Result<CompletionPass<'m>, TrainError> {
-        let batch = CompletionBatch::new(groups, self.tokenizer.pad(), model)?;
+        let batch = CompletionBatch::new(groups, self.pad, model)?;
         let completions = batch.completions();
         Ok(model.completion_pass(self.constraint, &completions, self.config.law()?)?)
     }
@@ -242,7 +242,7 @@ impl Rl<'_> {
         model: &dyn Policy,
         groups: &[&PromptGroup<'_>],
     ) -> Result<Vec<f64>, TrainError> {
-        let batch = CompletionBatch::new(groups, self.tokenizer.pad(), model)?;
+        let batch = CompletionBatch::new(groups, self.pad, model)?;
         let completions = batch.completions();
         Ok(completion_entropy(model, self.constraint, &completions, self.config.law()?)?)
     }
