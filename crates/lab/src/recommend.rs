@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use sidereal_data::{Dataset, Split};
 use sidereal_metrics::SeenItems;
 use sidereal_policy::{
-    BeamSearch, Conditions, Constraint, Excluded, Hypothesis, LanguageModel as _, TokenBatch,
+    BeamSearch, Conditions, Constraint, Excluded, Hypothesis, Policy as _, TokenBatch,
 };
 use sidereal_prompts::{ControlMarkers, PromptRegistry, PromptSet, Tasks};
 use sidereal_sid::{Catalog, ItemId};

@@ -29,7 +29,9 @@
 //! | `allocator` | [`tune_allocator`]: keeps the memory of freed tensors |
 //! | `tokenizer` | [`SidTokenizer`]: text and codes ↔ token ids; [`ChatTemplate`]: conversations |
 //! | `vocabulary` | [`extend_pretrained`]: a pretrained checkpoint with a token for each code |
-//! | `config`, `models` | [`LanguageModel`]: what decoding and scoring ask of a model; [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`T5`], [`Head`], the BERT behind [`TextEncoder`] |
+//! | `policy` | [`Policy`]: what decoding, scoring and training ask of a policy; [`LanguageModel`] |
+//! | `trainable` | [`Trainable`]: a policy whose weights can be trained |
+//! | `config`, `models` | [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`T5`], [`Head`], the BERT behind [`TextEncoder`] |
 //! | `lora` | [`Lora`]: low-rank adapters, in files of HF PEFT |
 //! | `weights` | safetensors files, checked by name and shape |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |
@@ -49,9 +51,12 @@ mod encoder;
 mod error;
 mod lora;
 mod models;
+mod policy;
 mod recompute;
 mod score;
+mod tensor;
 mod tokenizer;
+mod trainable;
 mod vocabulary;
 mod weights;
 
@@ -59,31 +64,34 @@ pub use allocator::tune_allocator;
 pub use cache::{KvCache, TokenBatch};
 pub use config::{Architecture, DecoderConfig, Llama3Rope};
 pub use decode::{
-    BeamSearch, Chain, ChainEnd, Conditions, Constraint, DistinctRollout, Drawn, Excluded,
-    Hypothesis, KeptPrefix, Prefilled, Reasoner, ReasoningMarkers, Rollout, Sampler,
-    SamplingConfig, Scoring, Slate, SlateSampler, Text, TextEnd, TextSampler, Thoughts,
-    WrittenToken, merge_chains,
+    BeamSearch, Branches, Chain, ChainEnd, ChildScores, Conditions, Constraint, DistinctRollout,
+    Drawn, Excluded, Hypothesis, KeptPrefix, Onward, Prefilled, Reasoner, ReasoningMarkers,
+    Rollout, Sampler, SamplingConfig, Scoring, Slate, SlateSampler, Text, TextEnd, TextSampler,
+    Thoughts, WrittenToken, merge_chains,
 };
 pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};
 pub use error::PolicyError;
 pub use lora::{Lora, LoraConfig};
 pub use models::decoder::Decoder;
-pub use models::decoder::places::Place;
 pub use models::decoder::recompute::RecomputedStates;
 pub use models::head::Head;
-pub use models::language_model::LanguageModel;
 pub use models::t5::T5;
 pub use models::t5::config::{T5Config, T5FeedForward};
+pub use policy::{LanguageModel, Policy};
 pub use score::completions::{
-    CompletionPass, CompletionToken, Completions, Groups, TokenLogp, TokenPlace,
-    completion_entropy, completion_logp, completion_pass, group_logp,
+    CompletionPass, CompletionToken, Completions, ScoredTokens, TokenPlace,
 };
 pub use score::law::TokenLaw;
-pub use score::pass::{LogpPass, target_pass};
-pub use score::{Target, code_targets, target_logp};
+pub use score::pass::LogpPass;
+pub use score::read::{Groups, TokenLogp, completion_entropy, completion_logp, group_logp};
+pub use score::sequences::{Place, SequencePass};
+pub use score::target::{Target, code_targets};
+pub use score::target_logp;
+pub use score::way_back::target_pass;
 pub use sidereal_device::{DeviceError, device, share_cores};
 pub use tokenizer::{
     ChatOptions, ChatTemplate, END_OF_TURN, Message, PAD, SidTokenizer, SpecialTokens,
 };
+pub use trainable::Trainable;
 pub use vocabulary::{RowInit, VocabularyExtension, extend_pretrained};
 pub use weights::{Shapes, Weights, read_safetensors, write_safetensors};

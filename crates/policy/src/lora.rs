@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::PolicyError;
-use crate::models::linear::cast;
+use crate::tensor::cast;
 
 /// Matrices that can have adapters, with the block that holds them.
 pub(crate) const MODULES: [(&str, &str); 7] = [

@@ -5,39 +5,22 @@ pub(crate) mod completions;
 mod entropy;
 pub(crate) mod law;
 pub(crate) mod pass;
+pub(crate) mod read;
+pub(crate) mod sequences;
+pub(crate) mod target;
 mod vocabulary;
+pub(crate) mod way_back;
 
 use sidereal_sid::{NodeId, Trie};
 use tch::Tensor;
 
 use crate::PolicyError;
-use crate::decode::{Constraint, Scoring};
-use crate::models::language_model::LanguageModel;
+use crate::decode::constraint::{Constraint, Scoring};
+use crate::policy::LanguageModel;
+use crate::tensor::pick;
 use crate::weights::to_i64;
 
-/// A token whose log-probability is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// A token of text by its vocabulary id, always against the whole vocabulary.
-    Word(u32),
-    /// A code by its flat token, behind the prefix `node` of the trie.
-    Code {
-        /// Node of the prefix.
-        node: NodeId,
-        /// Flat token of the code.
-        token: u32,
-    },
-}
-
-impl Target {
-    /// Vocabulary id; a code must be one of the constraint's.
-    fn id(&self, constraint: &Constraint) -> u32 {
-        match self {
-            Self::Word(id) => *id,
-            Self::Code { token, .. } => constraint.id(*token),
-        }
-    }
-}
+use self::target::{Target, check_codes};
 
 /// Log-probability `[N]`, in nats, of each target given the hidden state `[N, D]` before it.
 ///
@@ -124,18 +107,6 @@ fn check(trie: &Trie, states: &Tensor, targets: &[Target]) -> Result<(), PolicyE
     check_codes(trie, targets)
 }
 
-/// Accepts targets whose codes can follow their nodes.
-fn check_codes(trie: &Trie, targets: &[Target]) -> Result<(), PolicyError> {
-    for (target, found) in targets.iter().enumerate() {
-        if let Target::Code { node, token } = found
-            && !(node.index() < trie.num_nodes() && trie.children(*node).find(*token).is_some())
-        {
-            return Err(PolicyError::IllegalCode { target, token: *token, node: node.0 });
-        }
-    }
-    Ok(())
-}
-
 /// Log-probabilities `[n, K]` of a level's codes among those that are legal behind each target's
 /// node; −∞ elsewhere.
 fn legal_logps(
@@ -155,32 +126,4 @@ fn legal_logps(
     let logits = model.head().logits_of(states, constraint.rows(level))?; // [n, K]
     let legal = logits + constraint.mask(level, &nodes);
     Ok(legal.f_log_softmax(-1, tch::Kind::Float)?)
-}
-
-/// Element `columns[n]` of each row.
-pub(crate) fn pick(rows: &Tensor, columns: &[i64]) -> Result<Tensor, PolicyError> {
-    let columns = Tensor::from_slice(columns).to_device(rows.device()).unsqueeze(1);
-    Ok(rows.f_gather(1, &columns, false)?.squeeze_dim(1))
-}
-
-/// The targets that a Semantic ID's codes are, from the prefix `guide` on.
-///
-/// # Errors
-/// [`PolicyError::Empty`] where the codes leave the trie.
-pub fn code_targets(
-    trie: &Trie,
-    guide: &[u32],
-    tokens: &[u32],
-) -> Result<Vec<Target>, PolicyError> {
-    const OUTSIDE: PolicyError =
-        PolicyError::Empty { what: "the set of semantic ids with these codes" };
-    let mut node = trie.walk(guide).ok_or(OUTSIDE)?;
-    tokens
-        .iter()
-        .map(|token| {
-            let target = Target::Code { node, token: *token };
-            node = trie.children(node).find(*token).ok_or(OUTSIDE)?;
-            Ok(target)
-        })
-        .collect()
 }

@@ -10,8 +10,8 @@ use clap::{Parser, ValueEnum};
 use serde::Deserialize;
 use sidereal_policy::{
     BeamSearch, CompletionToken, Completions, Constraint, Decoder, Hypothesis, LogpPass, Place,
-    Scoring, Target, TokenBatch, code_targets, completion_logp, completion_pass, device,
-    target_pass, tune_allocator,
+    Policy as _, Scoring, Target, TokenBatch, code_targets, completion_logp, device, target_pass,
+    tune_allocator,
 };
 use sidereal_rl::{
     Clip, Grpo, Kl, KlEstimator, Normalise, RolloutBatch, Segments, StepSize, ZScore,
@@ -199,7 +199,7 @@ impl Bench {
             completion_logp(&self.reference, &self.constraint, &completions, scoring)?.logp
         };
         marks.push(Instant::now());
-        let scored = completion_pass(&self.model, &self.constraint, &completions, scoring)?;
+        let scored = self.model.completion_pass(&self.constraint, &completions, scoring.into())?;
         let [reference, logp] = [&reference, scored.pass.logp()]
             .map(|logp| Vec::<f64>::try_from(logp.to_kind(Kind::Double)));
         let (reference, logp) = (reference?, logp?);

@@ -2,27 +2,27 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sidereal_policy::{Constraint, Decoder, Weights};
+use sidereal_policy::{Constraint, Trainable, Weights};
 
 use crate::TrainError;
 use crate::checkpoint::{Checkpoints, copies, copy_into, prefixed, without_prefix};
 use crate::optim::{AdamW, OptimConfig};
 use crate::seed::step_seed;
-use crate::trainable::TrainableConfig;
+use crate::trainable::{TrainableConfig, freeze};
 
 /// What supervised, online and preference training share.
 #[derive(Debug)]
-pub(crate) struct Learner {
-    model: Decoder,
+pub(crate) struct Learner<P> {
+    model: P,
     trained: Weights,
     optim: AdamW,
     best: Weights,
 }
 
-impl Learner {
+impl<P: Trainable> Learner<P> {
     /// A policy that has learned nothing yet; `seed` is that of new adapters.
     pub(crate) fn new(
-        model: Decoder,
+        model: P,
         trainable: &TrainableConfig,
         optim: &OptimConfig,
         constraint: &Constraint,
@@ -35,7 +35,7 @@ impl Learner {
         Ok(Self { model, trained, optim, best })
     }
 
-    pub(crate) const fn model(&self) -> &Decoder {
+    pub(crate) const fn model(&self) -> &P {
         &self.model
     }
 
@@ -92,8 +92,9 @@ impl Learner {
     }
 
     /// The policy with its best weights.
-    pub(crate) fn finish(self) -> Result<Decoder, TrainError> {
+    pub(crate) fn finish(self) -> Result<P, TrainError> {
         copy_into(&self.trained, &self.best)?;
-        Ok(self.model.require_grad(false))
+        freeze(&self.model);
+        Ok(self.model)
     }
 }

@@ -50,6 +50,7 @@ mod lengths;
 mod number;
 mod observe;
 mod optim;
+mod policy;
 mod preference;
 mod ranking;
 mod reasoning;
@@ -77,8 +78,8 @@ pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTra
 pub use ranking::{Ranking, placements};
 pub use reasoning::{Thinker, Thinking, Thought, ThoughtRollout};
 pub use rl::{
-    AdvantageConfig, BuiltReward, KnownItems, NamedReward, ReasoningConfig, RewardConfig, Rl,
-    RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
+    AdvantageConfig, BuiltReward, KnownItems, NamedReward, OwnMethods, ReasoningConfig,
+    RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
 };
 pub use seed::step_seed;
 pub use sft::{

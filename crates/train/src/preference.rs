@@ -6,9 +6,7 @@ mod config;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
-use sidereal_policy::{
-    CompletionPass, CompletionToken, Constraint, Decoder, LanguageModel as _, Weights,
-};
+use sidereal_policy::{CompletionPass, CompletionToken, Constraint, Policy, Trainable, Weights};
 use sidereal_prompts::Shuffle;
 use sidereal_rl::{PreferenceBatch, PreferenceLoss, Segments};
 use tch::Tensor;
@@ -64,18 +62,18 @@ impl PreferenceTraining<'_> {
     ///
     /// # Errors
     /// [`TrainError::NoSamples`], [`TrainError::Diverged`], and those of files and tensors.
-    pub fn run(
+    pub fn run<P: Trainable>(
         &self,
-        model: Decoder,
+        model: P,
         pairs: &[Preference],
         valid: &[Prompt],
         observer: &mut dyn Observer,
-    ) -> Result<Decoder, TrainError> {
+    ) -> Result<P, TrainError> {
         if pairs.is_empty() {
             return Err(TrainError::NoSamples { what: "preference training" });
         }
         // A prompt with its longest answer, and a validation prompt with any answer.
-        let positions = model.config().max_position_embeddings;
+        let positions = model.longest_prompt(0);
         let longest = |pair: &Preference| {
             let rejected = pair.rejected.iter().map(Vec::len);
             pair.prompt.ids.len() + rejected.max().unwrap_or(0).max(pair.chosen.len())
@@ -102,9 +100,9 @@ impl PreferenceTraining<'_> {
     }
 
     /// One update.
-    fn step(
+    fn step<P: Trainable>(
         &self,
-        learner: &mut Learner,
+        learner: &mut Learner<P>,
         batch: &[&Preference],
         reference: Option<&AnswerLogp>,
         step: usize,
@@ -160,7 +158,7 @@ impl PreferenceTraining<'_> {
     /// the loss and the log-probabilities of the answers.
     fn backward(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         part: &[&Preference],
         reference: Option<&AnswerLogp>,
         num_pairs: usize,
@@ -191,7 +189,7 @@ impl PreferenceTraining<'_> {
         Ok((loss, answers))
     }
 
-    fn validation<'m>(&'m self, model: &'m Decoder) -> Validation<'m> {
+    fn validation<'m>(&'m self, model: &'m dyn Policy) -> Validation<'m> {
         Validation {
             model,
             constraint: self.constraint,
@@ -215,10 +213,10 @@ struct Preferring<'a> {
     reference: Option<AnswerLogp>,
 }
 
-impl Method for Preferring<'_> {
+impl<P: Trainable> Method<P> for Preferring<'_> {
     type State = ();
 
-    fn begin(&mut self, model: &Decoder, observer: &mut dyn Observer) -> Result<(), TrainError> {
+    fn begin(&mut self, model: &P, observer: &mut dyn Observer) -> Result<(), TrainError> {
         if !self.training.config.loss.is_reference_free() {
             self.reference = Some(self.training.reference(model, self.pairs, observer)?);
         }
@@ -232,7 +230,7 @@ impl Method for Preferring<'_> {
 
     fn step(
         &mut self,
-        learner: &mut Learner,
+        learner: &mut Learner<P>,
         order: &mut Shuffle,
         done: usize,
         _shows: bool,
@@ -244,7 +242,7 @@ impl Method for Preferring<'_> {
         self.training.step(learner, &picked, reference.as_ref(), done)
     }
 
-    fn ndcg(&self, model: &Decoder) -> Result<f64, TrainError> {
+    fn ndcg(&self, model: &P) -> Result<f64, TrainError> {
         self.training.validation(model).ndcg(self.valid)
     }
 

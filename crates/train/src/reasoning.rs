@@ -111,7 +111,8 @@ impl Thinker<'_> {
     ) -> Result<Vec<Vec<ThoughtRollout>>, TrainError> {
         let thoughts = self.reasoner().think(prompts, keys, num_rollouts)?;
         let conditions = Conditions { keys: &thoughts.keys, ..Conditions::default() };
-        let answers = self.sampler().sample_from(thoughts.start, &conditions, 1)?;
+        let answers =
+            self.sampler().sample_from(thoughts.start.branches(self.model), &conditions, 1)?;
         Ok(paired(thoughts.chains, answers))
     }
 
@@ -129,7 +130,11 @@ impl Thinker<'_> {
         let keys: Vec<u64> = prompts.iter().map(|prompt| prompt.key()).collect();
         let thoughts = self.reasoner().think(tokens, &keys, num_chains)?;
         let conditions = Conditions { keys: &thoughts.keys, ..Conditions::default() };
-        let answers = self.sampler().sample_from(thoughts.start.again()?, &conditions, 1)?;
+        let answers = self.sampler().sample_from(
+            thoughts.start.again()?.branches(self.model),
+            &conditions,
+            1,
+        )?;
         let rankings = self.after(thoughts.start, prompts, num_chains, beam_width)?;
         let rollouts = paired(thoughts.chains, answers);
         let thought = |(rollouts, ranking)| Thought { rollouts, ranking };
@@ -162,7 +167,8 @@ impl Thinker<'_> {
     ) -> Result<Vec<Ranking>, TrainError> {
         let Self { model, constraint, scoring, .. } = *self;
         let search = BeamSearch { model, constraint, beam_width, scoring };
-        let found = search.search_from(start, &Conditions::default(), &mut |_| {})?;
+        let found =
+            search.search_from(start.branches(model), &Conditions::default(), &mut |_| {})?;
         let trie = constraint.trie();
         let items = |node| -> Vec<ItemId> { trie.items(node).to_vec() };
         let ranking = |(prompt, found): (&&Prompt, &[_])| {

@@ -10,11 +10,11 @@ mod update;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use sidereal_policy::{
-    Constraint, Decoder, LanguageModel as _, ReasoningMarkers, SidTokenizer, Weights,
-};
+use sidereal_policy::{Constraint, Policy, ReasoningMarkers, SidTokenizer, Trainable, Weights};
 use sidereal_prompts::Shuffle;
-use sidereal_rl::{Group, RunningEntropy, Slates, VarianceGuidedSampling};
+use sidereal_rl::{
+    AdvantageEstimator, Group, PolicyObjective, RunningEntropy, Slates, VarianceGuidedSampling,
+};
 use sidereal_sid::SidSpec;
 use tch::Tensor;
 
@@ -23,7 +23,7 @@ pub use self::config::{ReasoningConfig, RlConfig};
 pub use self::reward::{BuiltReward, KnownItems, NamedReward, RewardConfig, SingerReward};
 pub use self::rollout::RolloutConfig;
 
-use self::advantage::Judged;
+use self::advantage::{Judged, judge};
 use self::rollout::PromptGroup;
 use self::update::{LearnedGroup, Seen};
 use crate::TrainError;
@@ -32,6 +32,7 @@ use crate::encode::{Mode, Prompt};
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
+use crate::policy::as_language_model;
 use crate::slate::SlateAnswers;
 use crate::trainer::{Method, Trainer};
 use crate::validation::Validation;
@@ -61,8 +62,12 @@ pub struct Rl<'a> {
     pub spec: &'a SidSpec,
     /// What may be written.
     pub constraint: &'a Constraint,
-    /// Writes short rows' padding, and rollouts as text.
-    pub tokenizer: &'a SidTokenizer,
+    /// An objective and an advantage of your own, in place of those of the settings.
+    pub own: OwnMethods<'a>,
+    /// Id that fills short rows.
+    pub pad: u32,
+    /// Shows prompts and rollouts as text; not needed by a policy that reads no text.
+    pub tokenizer: Option<&'a SidTokenizer>,
     /// What closes a chain of thought, for prompts that are thought about.
     pub markers: Option<&'a ReasoningMarkers>,
     /// What slates are made of, where all prompts ask for one.
@@ -75,6 +80,24 @@ pub struct Rl<'a> {
     pub checkpoints: &'a Checkpoints,
 }
 
+/// An objective and an advantage of the caller's own; without one, that of the settings is taken.
+#[derive(Clone, Copy, Default)]
+pub struct OwnMethods<'a> {
+    /// From log-probabilities and advantages to a number to maximise, and its gradient.
+    pub objective: Option<&'a dyn PolicyObjective>,
+    /// From rewards to advantages.
+    pub advantage: Option<&'a dyn AdvantageEstimator>,
+}
+
+impl std::fmt::Debug for OwnMethods<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OwnMethods")
+            .field("objective", &self.objective.map(PolicyObjective::name))
+            .field("advantage", &self.advantage.map(AdvantageEstimator::name))
+            .finish()
+    }
+}
+
 /// The groups of a step, judged.
 struct Step<'p> {
     groups: Vec<PromptGroup<'p>>,
@@ -84,6 +107,11 @@ struct Step<'p> {
 }
 
 impl Rl<'_> {
+    /// The objective of the updates.
+    fn objective(&self) -> &dyn PolicyObjective {
+        self.own.objective.unwrap_or(&self.config.objective)
+    }
+
     /// Improves `model` on `prompts` and returns the weights with the best validation NDCG@10.
     ///
     /// One step: `G` rollouts under the trie for each prompt, or `G` chains of thought with a
@@ -101,18 +129,19 @@ impl Rl<'_> {
     /// # Errors
     /// [`TrainError::NoSamples`], [`TrainError::Diverged`], and those of files, rewards and
     /// tensors.
-    pub fn run(
+    pub fn run<P: Trainable>(
         &self,
-        model: Decoder,
+        model: P,
         prompts: &[RlPrompt],
         valid: &[Prompt],
         observer: &mut dyn Observer,
-    ) -> Result<Decoder, TrainError> {
+    ) -> Result<P, TrainError> {
         if prompts.is_empty() {
             return Err(TrainError::NoSamples { what: "reinforcement" });
         }
         self.check_lengths(&model, prompts, valid)?;
-        let reference = self.config.needs_reference().then(|| model.frozen_copy()).transpose()?;
+        let reference =
+            self.objective().needs_reference().then(|| model.frozen_copy()).transpose()?;
         let RlConfig { trainable, optim, .. } = self.config;
         let learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
         let trainer = Trainer {
@@ -131,7 +160,7 @@ impl Rl<'_> {
     /// Draws and judges the groups of a step.
     fn draw_step<'p>(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         prompts: &'p [RlPrompt],
         order: &mut Shuffle,
         step: usize,
@@ -182,18 +211,21 @@ impl Rl<'_> {
                 if items.is_empty() { judged } else { judged.with_slates(Slates { target, items }) }
             })
             .collect();
-        self.config.advantage.judge(self.reward, &groups)
+        match self.own.advantage {
+            Some(own) => judge(own, self.reward, &groups),
+            None => judge(&*self.config.advantage.estimator(), self.reward, &groups),
+        }
     }
 
     /// Accepts prompts that leave room for their answers, before anything is computed.
     fn check_lengths(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         prompts: &[RlPrompt],
         valid: &[Prompt],
     ) -> Result<(), TrainError> {
         let direct = match &self.slates {
-            Some(slates) => slates.longest_prompt(model),
+            Some(slates) => slates.longest_prompt(as_language_model(model, "slates")?),
             None => model.longest_prompt(self.constraint.max_len()),
         };
         let thinks = self.config.reasoning.is_some();
@@ -205,10 +237,10 @@ impl Rl<'_> {
     }
 
     /// All updates of step `number`, 0-based; `running` is SAGE's entropy so far.
-    fn learn(
+    fn learn<P: Trainable>(
         &self,
-        learner: &mut Learner,
-        reference: Option<&Decoder>,
+        learner: &mut Learner<P>,
+        reference: Option<&dyn Policy>,
         step: &Step<'_>,
         number: usize,
         running: &mut Option<RunningEntropy>,
@@ -216,7 +248,7 @@ impl Rl<'_> {
         let model = learner.model();
         let updates = self.config.updates_per_step();
         let groups: Vec<&PromptGroup<'_>> = step.groups.iter().collect();
-        let entropies = if self.config.needs_entropies() {
+        let entropies = if self.objective().needs_entropies() {
             self.entropies_by_group(model, &groups)?
         } else {
             Vec::new()
@@ -256,7 +288,7 @@ impl Rl<'_> {
         {
             return Err(self.diverged(&taught, number, "the entropy of a token", entropy));
         }
-        if self.config.needs_entropies() {
+        if self.objective().needs_entropies() {
             let before = match running.take() {
                 Some(before) => before,
                 None => RunningEntropy::new(self.config.entropy_rate)?,
@@ -283,7 +315,7 @@ impl Rl<'_> {
     }
 
     /// Every validation draws its thoughts by the same numbers.
-    fn validation<'m>(&'m self, model: &'m Decoder) -> Result<Validation<'m>, TrainError> {
+    fn validation<'m>(&'m self, model: &'m dyn Policy) -> Result<Validation<'m>, TrainError> {
         let thinks = self.config.reasoning.is_some();
         Ok(Validation {
             model,
@@ -291,34 +323,34 @@ impl Rl<'_> {
             scoring: self.config.scoring,
             thinker: thinks.then(|| self.thinker(model, self.seed)).transpose()?,
             slates: self.slates,
-            pad: self.tokenizer.pad(),
+            pad: self.pad,
             batch_size: self.batch_size,
         })
     }
 }
 
 /// Reinforcement under way.
-struct Reinforcing<'a> {
+struct Reinforcing<'a, P> {
     rl: &'a Rl<'a>,
     prompts: &'a [RlPrompt],
     valid: &'a [Prompt],
     /// The policy that a KL penalty holds on to.
-    reference: Option<Decoder>,
+    reference: Option<P>,
     /// `H̄` of SAGE.
     entropy: Option<RunningEntropy>,
 }
 
-impl Reinforcing<'_> {
+impl<P: Trainable> Reinforcing<'_, P> {
     /// The reference, where it changes in the course of the run.
-    fn synced(&self) -> Option<&Decoder> {
+    fn synced(&self) -> Option<&P> {
         self.reference.as_ref().filter(|_| self.rl.config.sync_reference_every > 0)
     }
 }
 
-impl Method for Reinforcing<'_> {
+impl<P: Trainable> Method<P> for Reinforcing<'_, P> {
     type State = Option<RunningEntropy>;
 
-    fn begin(&mut self, _: &Decoder, _: &mut dyn Observer) -> Result<(), TrainError> {
+    fn begin(&mut self, _: &P, _: &mut dyn Observer) -> Result<(), TrainError> {
         Ok(())
     }
 
@@ -332,13 +364,13 @@ impl Method for Reinforcing<'_> {
 
     fn step(
         &mut self,
-        learner: &mut Learner,
+        learner: &mut Learner<P>,
         order: &mut Shuffle,
         done: usize,
         shows: bool,
     ) -> Result<Record, TrainError> {
         let step = self.rl.draw_step(learner.model(), self.prompts, order, done)?;
-        let reference = self.reference.as_ref();
+        let reference = self.reference.as_ref().map(|policy| policy as &dyn Policy);
         let mut record = self.rl.learn(learner, reference, &step, done, &mut self.entropy)?;
         if let Some(synced) = self.synced()
             && (done + 1).is_multiple_of(self.rl.config.sync_reference_every)
@@ -351,7 +383,7 @@ impl Method for Reinforcing<'_> {
         Ok(record)
     }
 
-    fn ndcg(&self, model: &Decoder) -> Result<f64, TrainError> {
+    fn ndcg(&self, model: &P) -> Result<f64, TrainError> {
         self.rl.validation(model)?.ndcg(self.valid)
     }
 

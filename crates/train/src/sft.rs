@@ -5,8 +5,10 @@ mod mixed;
 mod mixture;
 
 use serde::{Deserialize, Serialize};
-use sidereal_policy::{Constraint, Decoder, Place, Scoring, Target, TokenBatch, target_pass};
-use tch::{Kind, Tensor};
+use sidereal_policy::{
+    Constraint, Place, Policy, Scoring, SequencePass, Target, TokenBatch, Trainable,
+};
+use tch::Kind;
 
 use crate::TrainError;
 use crate::augment::AugmentConfig;
@@ -197,16 +199,16 @@ impl Sft<'_> {
     ///
     /// # Errors
     /// [`TrainError::NoSamples`], [`TrainError::Diverged`], and those of files and tensors.
-    pub fn run(
+    pub fn run<P: Trainable>(
         &self,
-        model: Decoder,
+        model: P,
         data: &SftData<'_>,
         observer: &mut dyn Observer,
-    ) -> Result<Decoder, TrainError> {
+    ) -> Result<P, TrainError> {
         if data.valid.is_empty() {
             return Err(TrainError::NoSamples { what: "validation" });
         }
-        let positions = model.config().max_position_embeddings;
+        let positions = model.longest_prompt(0);
         let named = data.valid.iter().filter_map(|row| Some((*row.samples.last()?, row)));
         check_lengths(self.stage, named.map(|(id, row)| (id, row.ids.len(), positions)))?;
         let SftConfig { trainable, optim, .. } = self.config;
@@ -273,9 +275,9 @@ impl Sft<'_> {
     }
 
     /// One update; returns loss and gradient norm.
-    fn step(
+    fn step<P: Trainable>(
         &self,
-        learner: &mut Learner,
+        learner: &mut Learner<P>,
         rows: &[&Sequence],
         lr: f64,
         step: usize,
@@ -294,20 +296,20 @@ impl Sft<'_> {
             let tokens = self.tokens(model, rows)?;
             let (places, targets) = learned_of(rows);
             let slope = -1.0 / num_targets as f64;
-            let mut learn = |states: Tensor| -> Result<(), TrainError> {
-                let pass =
-                    target_pass(model, self.constraint, states, &targets, self.config.scoring)?;
-                loss += slope * pass.logp().sum(Kind::Double).double_value(&[]);
-                let d_logp = pass.logp().full_like(slope);
-                Ok(pass.backward(&d_logp)?)
-            };
-            if self.config.recompute {
-                let read = model.forward_recomputed(&tokens, self.config.dropout)?;
-                learn(at_places(read.states(), &places)?)?;
-                read.backward()?;
-            } else {
-                learn(model.forward_at(&tokens, &places, self.config.dropout)?)?;
-            }
+            let pass = model.sequence_pass(
+                self.constraint,
+                &SequencePass {
+                    tokens: &tokens,
+                    places: &places,
+                    targets: &targets,
+                    scoring: self.config.scoring,
+                    dropout: self.config.dropout,
+                    recompute: self.config.recompute,
+                },
+            )?;
+            loss += slope * pass.logp().sum(Kind::Double).double_value(&[]);
+            let d_logp = pass.logp().full_like(slope);
+            pass.backward(&d_logp)?;
         }
         // Without a target there is no gradient, and nothing moves.
         let grad_norm = if num_targets == 0 { 0.0 } else { learner.step(lr)? };
@@ -325,8 +327,8 @@ impl Sft<'_> {
         TrainError::diverged(self.stage, step, found, self.checkpoints, samples)
     }
 
-    fn tokens(&self, model: &Decoder, rows: &[&Sequence]) -> Result<TokenBatch, TrainError> {
-        let limit = model.config().max_position_embeddings;
+    fn tokens(&self, model: &dyn Policy, rows: &[&Sequence]) -> Result<TokenBatch, TrainError> {
+        let limit = model.longest_prompt(0);
         let named = rows.iter().filter_map(|row| Some((*row.samples.last()?, row)));
         check_lengths(self.stage, named.map(|(id, row)| (id, row.ids.len(), limit)))?;
         let ids: Vec<&[u32]> = rows.iter().map(|row| row.ids.as_slice()).collect();
@@ -334,15 +336,24 @@ impl Sft<'_> {
     }
 
     /// Mean −log p over all targets of the validation sequences, in nats a token.
-    fn valid_loss(&self, model: &Decoder, valid: &[Sequence]) -> Result<f64, TrainError> {
+    fn valid_loss<P: Trainable>(&self, model: &P, valid: &[Sequence]) -> Result<f64, TrainError> {
         let _guard = tch::no_grad_guard();
         let mut order: Vec<&Sequence> = valid.iter().collect();
         order.sort_by_key(|sequence| sequence.ids.len());
         let (mut sum, mut count) = (0.0, 0);
         for rows in order.chunks(self.config.batch_size.max(1)) {
             let (places, targets) = learned_of(rows);
-            let states = model.forward_at(&self.tokens(model, rows)?, &places, 0.0)?;
-            let pass = target_pass(model, self.constraint, states, &targets, self.config.scoring)?;
+            let pass = model.sequence_pass(
+                self.constraint,
+                &SequencePass {
+                    tokens: &self.tokens(model, rows)?,
+                    places: &places,
+                    targets: &targets,
+                    scoring: self.config.scoring,
+                    dropout: 0.0,
+                    recompute: false,
+                },
+            )?;
             let logp = pass.logp();
             sum += logp.sum(Kind::Double).double_value(&[]);
             count += logp.numel();
@@ -360,16 +371,4 @@ fn learned_of(rows: &[&Sequence]) -> (Vec<Place>, Vec<Target>) {
         sequence.targets.iter().map(place).collect::<Vec<_>>()
     };
     rows.iter().enumerate().flat_map(of_row).unzip()
-}
-
-/// The states `[N, D]` at places of states `[U, T, D]`.
-fn at_places(states: &Tensor, places: &[Place]) -> Result<Tensor, TrainError> {
-    let index = |place: &Place| {
-        let longest = states.size()[1];
-        let [row, position] = [place.row, place.position].map(|n| i64::try_from(n).unwrap_or(0));
-        row * longest + position
-    };
-    let index: Vec<i64> = places.iter().map(index).collect();
-    let index = Tensor::from_slice(&index).to_device(states.device());
-    Ok(states.flatten(0, 1).f_index_select(0, &index)?)
 }

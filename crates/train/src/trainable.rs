@@ -3,13 +3,10 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use sidereal_policy::{Constraint, Decoder, Lora, LoraConfig, PolicyError};
+use sidereal_policy::{Constraint, Lora, LoraConfig, PolicyError, Trainable};
 
 use crate::TrainError;
 use crate::optim::{AdamW, OptimConfig};
-
-/// The embedding's name in checkpoints, and that of an output head of its own.
-const EMBEDDINGS: [&str; 2] = ["model.embed_tokens.weight", "lm_head.weight"];
 
 /// What is trained in the layers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -84,7 +81,7 @@ impl TrainableConfig {
     ///
     /// # Errors
     /// [`PolicyError::Unsupported`] where nothing would be trained.
-    pub fn prepare(&self, model: Decoder, seed: i64) -> Result<Decoder, TrainError> {
+    pub fn prepare<P: Trainable>(&self, model: P, seed: i64) -> Result<P, TrainError> {
         if (&self.layers, self.embeddings) == (&Layers::Frozen, Embeddings::Frozen) {
             return Err(TrainError::from(PolicyError::Unsupported {
                 field: "trainable",
@@ -94,8 +91,17 @@ impl TrainableConfig {
         }
         let in_layers = self.layers == Layers::All;
         let in_embeddings = self.embeddings != Embeddings::Frozen;
-        let model = model.require_grad(false).require_grad_of(|name| {
-            if EMBEDDINGS.contains(&name) { in_embeddings } else { in_layers }
+        let embeddings = model.embedding_names();
+        if self.embeddings == Embeddings::Codes && embeddings.is_empty() {
+            return Err(TrainError::from(PolicyError::Unsupported {
+                field: "trainable.embeddings",
+                found: "`codes`".into(),
+                expected: "`all` or `frozen`: this kind of policy has no row for each token",
+            }));
+        }
+        freeze(&model);
+        model.require_grad_of(&|name| {
+            if embeddings.contains(&name) { in_embeddings } else { in_layers }
         });
         Ok(match &self.layers {
             Layers::Lora(lora) if model.adapters().is_empty() => model.with_lora(lora, seed)?,
@@ -114,20 +120,28 @@ impl TrainableConfig {
     /// # Errors
     /// [`PolicyError::Unsupported`] where the codes' rows are to be trained and do not follow each
     /// other.
-    pub fn optimiser(
+    pub fn optimiser<P: Trainable>(
         &self,
         config: OptimConfig,
-        model: &Decoder,
+        model: &P,
         constraint: &Constraint,
     ) -> Result<AdamW, TrainError> {
         let mut optim = AdamW::new(config, &model.trained());
         if self.embeddings == Embeddings::Codes {
             let rows = code_rows(constraint)?;
-            for name in EMBEDDINGS {
+            for name in model.embedding_names() {
                 optim = optim.only_rows(name, rows.clone())?;
             }
         }
         Ok(optim)
+    }
+}
+
+/// Lets no gradient reach a policy, its adapters included.
+pub(crate) fn freeze<P: Trainable>(model: &P) {
+    model.require_grad_of(&|_| false);
+    for adapter in model.adapters().values() {
+        let _ = adapter.shallow_clone().requires_grad_(false);
     }
 }
 

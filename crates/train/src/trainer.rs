@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sidereal_policy::{Decoder, Weights};
+use sidereal_policy::{Trainable, Weights};
 use sidereal_prompts::{Cursor, Shuffle};
 
 use crate::TrainError;
@@ -11,12 +11,12 @@ use crate::learner::Learner;
 use crate::observe::{Observer, Record};
 
 /// What a method of training does in a step, and what it must remember between steps.
-pub(crate) trait Method {
+pub(crate) trait Method<P: Trainable> {
     /// What the next step depends on besides its number, the order, weights and tensors.
     type State: Serialize + DeserializeOwned;
 
     /// A run begins with the policy that came in.
-    fn begin(&mut self, model: &Decoder, observer: &mut dyn Observer) -> Result<(), TrainError>;
+    fn begin(&mut self, model: &P, observer: &mut dyn Observer) -> Result<(), TrainError>;
 
     /// A run goes on from what [`state`](Self::state) and [`tensors`](Self::tensors) gave.
     fn restore(&mut self, state: Self::State, tensors: &Weights) -> Result<(), TrainError>;
@@ -25,14 +25,14 @@ pub(crate) trait Method {
     /// is set its record holds samples.
     fn step(
         &mut self,
-        learner: &mut Learner,
+        learner: &mut Learner<P>,
         order: &mut Shuffle,
         done: usize,
         shows: bool,
     ) -> Result<Record, TrainError>;
 
     /// NDCG@10 of a policy over the validation prompts.
-    fn ndcg(&self, model: &Decoder) -> Result<f64, TrainError>;
+    fn ndcg(&self, model: &P) -> Result<f64, TrainError>;
 
     /// For a checkpoint.
     fn state(&self) -> Self::State;
@@ -72,12 +72,12 @@ pub(crate) struct Trainer<'a> {
 impl Trainer<'_> {
     /// Trains from the newest checkpoint, or from the start, and returns the policy with the weights
     /// of the best validation; those that came in count as the first.
-    pub(crate) fn run<M: Method>(
+    pub(crate) fn run<P: Trainable, M: Method<P>>(
         &self,
-        mut learner: Learner,
+        mut learner: Learner<P>,
         method: &mut M,
         observer: &mut dyn Observer,
-    ) -> Result<Decoder, TrainError> {
+    ) -> Result<P, TrainError> {
         let resumed = learner.resume::<Progress<M::State>>(self.checkpoints)?;
         let (mut step, cursor, mut best) = if let Some((found, tensors)) = resumed {
             method.restore(found.method, &tensors)?;
@@ -124,16 +124,20 @@ impl Trainer<'_> {
     }
 
     /// Accepts weights that are numbers: rollouts and rankings of others mean nothing.
-    fn check_weights(&self, learner: &Learner, step: usize) -> Result<(), TrainError> {
+    fn check_weights<P: Trainable>(
+        &self,
+        learner: &Learner<P>,
+        step: usize,
+    ) -> Result<(), TrainError> {
         let Some((name, found)) = learner.not_finite()? else { return Ok(()) };
         let samples = [format!("unknown (it is the weight `{name}`)")];
         let found = ("a weight", found);
         Err(TrainError::diverged(self.stage, step, found, self.checkpoints, samples))
     }
 
-    fn save<M: Method>(
+    fn save<P: Trainable, M: Method<P>>(
         &self,
-        learner: &Learner,
+        learner: &Learner<P>,
         method: &M,
         step: usize,
         cursor: Cursor,
@@ -148,7 +152,7 @@ impl Trainer<'_> {
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    use sidereal_policy::{Constraint, DecoderConfig};
+    use sidereal_policy::{Constraint, Decoder, DecoderConfig};
     use sidereal_sid::{Catalog, SemanticId, SidSpec};
     use tch::{Device, Kind};
 
@@ -170,7 +174,7 @@ mod tests {
         model.weights()[WEIGHT].double_value(&[0])
     }
 
-    impl Method for Adding {
+    impl Method<Decoder> for Adding {
         type State = ();
 
         fn begin(&mut self, _: &Decoder, _: &mut dyn Observer) -> Result<(), TrainError> {
@@ -183,7 +187,7 @@ mod tests {
 
         fn step(
             &mut self,
-            learner: &mut Learner,
+            learner: &mut Learner<Decoder>,
             _: &mut Shuffle,
             done: usize,
             _: bool,

@@ -4,19 +4,20 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use sidereal_metrics::{Metric, RankingRun};
-use sidereal_policy::{BeamSearch, Constraint, LanguageModel, Scoring, TokenBatch};
+use sidereal_policy::{BeamSearch, Constraint, Policy, Scoring, TokenBatch};
 
 use crate::TrainError;
 use crate::batching::{Batching, check_room, in_batches};
 use crate::encode::{Mode, Prompt};
 use crate::evaluate::rank;
+use crate::policy::as_language_model;
 use crate::reasoning::Thinker;
 use crate::slate::SlateAnswers;
 
 /// How a policy in training is judged on held-out users.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Validation<'a> {
-    pub(crate) model: &'a dyn LanguageModel,
+    pub(crate) model: &'a dyn Policy,
     pub(crate) constraint: &'a Constraint,
     pub(crate) scoring: Scoring,
     /// For prompts that are thought about.
@@ -41,6 +42,7 @@ impl Validation<'_> {
             prompts.iter().cloned().partition(|prompt| prompt.mode == Mode::Direct);
         let mut rankings = Vec::new();
         if let Some(slates) = slates {
+            let model = as_language_model(model, "validation of slates")?;
             rankings = slates.rank(model, &direct, batch_size, batching.job, &mut silent)?;
         } else if !direct.is_empty() || thought.is_empty() {
             rankings = rank(&search, &direct, batching, &mut silent)?;

@@ -6,7 +6,7 @@ use proptest::sample::Index;
 use tch::{Device, Tensor};
 
 use super::{KvCache, TokenBatch};
-use crate::models::language_model::LanguageModel as _;
+use crate::policy::LanguageModel as _;
 use crate::weights::to_i64;
 use crate::{Decoder, DecoderConfig};
 

@@ -5,10 +5,10 @@ use sidereal_sid::{NodeId, Trie};
 
 use crate::PolicyError;
 use crate::cache::TokenBatch;
+use crate::decode::branches::{Branches, ChildScores, Onward, advance, child_scores, normaliser};
 use crate::decode::conditions::Begin;
-use crate::decode::walk::{LevelScores, Onward, Walk, normaliser};
-use crate::decode::{Conditions, Constraint, Prefilled, Scoring};
-use crate::models::language_model::LanguageModel;
+use crate::decode::{Conditions, Constraint, Scoring};
+use crate::policy::Policy;
 
 /// A Semantic ID that the model wrote.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,7 +43,7 @@ pub struct KeptPrefix<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct BeamSearch<'a> {
     /// The policy.
-    pub model: &'a dyn LanguageModel,
+    pub model: &'a dyn Policy,
     /// What may be written.
     pub constraint: &'a Constraint,
     /// Most hypotheses kept at each level and returned.
@@ -113,22 +113,22 @@ impl BeamSearch<'_> {
     ) -> Result<Vec<Vec<Hypothesis>>, PolicyError> {
         let _guard = tch::no_grad_guard();
         self.begin(conditions, prompts.rows()?)?;
-        let start = Prefilled::read(self.model, prompts, conditions)?;
+        let start = self.model.read(prompts, &conditions.begun(prompts.rows()?))?;
         self.search_from(start, conditions, observe)
     }
 
-    /// As [`search_observed`](Self::search_observed), behind prompts that were read before.
+    /// As [`search_observed`](Self::search_observed), after prompts that were read before.
     ///
     /// # Errors
     /// Those of [`search`](Self::search).
     pub fn search_from(
         &self,
-        start: Prefilled,
+        mut start: Box<dyn Branches + '_>,
         conditions: &Conditions<'_>,
         observe: &mut dyn FnMut(&KeptPrefix<'_>),
     ) -> Result<Vec<Vec<Hypothesis>>, PolicyError> {
         let _guard = tch::no_grad_guard();
-        let begins = self.begin(conditions, start.cache.num_prompts())?;
+        let begins = self.begin(conditions, start.num_prompts())?;
         let mut beams: Vec<Vec<Beam>> = begins
             .iter()
             .map(|begin| {
@@ -138,12 +138,10 @@ impl BeamSearch<'_> {
             })
             .collect();
         let mut finished: Vec<Vec<Hypothesis>> = vec![Vec::new(); beams.len()];
-        let mut walk = Walk::new(self.model, self.constraint, start);
         loop {
-            let level = |beam: &Beam| beam.tokens.len();
-            let levels: Vec<Vec<usize>> =
-                beams.iter().map(|beams| beams.iter().map(level).collect()).collect();
-            let scores = walk.scores(self.scoring, &levels)?;
+            let nodes: Vec<Vec<NodeId>> =
+                beams.iter().map(|beams| beams.iter().map(|beam| beam.node).collect()).collect();
+            let scores = child_scores(&*start, self.constraint, self.scoring, &nodes)?;
             let expansion = Expansion {
                 trie: self.constraint.trie(),
                 scores: &scores,
@@ -166,7 +164,7 @@ impl BeamSearch<'_> {
             };
             let next: Vec<Vec<Onward>> =
                 beams.iter().map(|beams| beams.iter().map(onward).collect()).collect();
-            if !walk.advance(&next)? {
+            if !advance(&mut *start, self.constraint, &next)? {
                 return Ok(finished);
             }
         }
@@ -188,7 +186,7 @@ impl BeamSearch<'_> {
 #[derive(Debug, Clone, Copy)]
 struct Expansion<'a> {
     trie: &'a Trie,
-    scores: &'a LevelScores<'a>,
+    scores: &'a ChildScores,
     beam_width: usize,
     scoring: Scoring,
 }

@@ -76,6 +76,16 @@ impl Constraint {
         Ok(Self::over(Trie::from_catalog(catalog), ids, offsets, device))
     }
 
+    /// The constraint of `catalog` for a policy that reads no tokens: the code of flat token `i` has the
+    /// id `i`.
+    ///
+    /// # Errors
+    /// As [`from_ids`](Self::from_ids).
+    pub fn of_codes(catalog: &Catalog, device: Device) -> Result<Self, PolicyError> {
+        let ids = (0..).take(catalog.spec().num_tokens()).collect();
+        Self::from_ids(catalog, ids, device)
+    }
+
     /// The constraint under which item `i` is written as the text `titles[i]` and the end of a
     /// turn, which decides where one title begins another. Items of one title share its leaf.
     ///

@@ -3,14 +3,15 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use sidereal_sid::NodeId;
 
 use crate::PolicyError;
 use crate::cache::TokenBatch;
+use crate::decode::branches::{Branches, Onward, advance, child_scores};
 use crate::decode::conditions::Begin;
 use crate::decode::sample::{Legal, Rollout, Rule};
 use crate::decode::sampling::{NOTHING_TO_DRAW, Purpose, stream};
-use crate::decode::walk::{Onward, Walk};
-use crate::decode::{Conditions, Prefilled, Sampler};
+use crate::decode::{Conditions, Sampler};
 
 /// A Semantic ID that was drawn without replacement.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,17 +56,17 @@ impl Sampler<'_> {
     ) -> Result<Vec<Vec<DistinctRollout>>, PolicyError> {
         let _guard = tch::no_grad_guard();
         conditions.begin(self.constraint.trie(), prompts.rows()?)?;
-        let start = Prefilled::read(self.model, prompts, conditions)?;
+        let start = self.model.read(prompts, &conditions.begun(prompts.rows()?))?;
         self.sample_distinct_from(start, conditions, num_draws)
     }
 
-    /// As [`sample_distinct`](Self::sample_distinct), behind prompts that were read before.
+    /// As [`sample_distinct`](Self::sample_distinct), after prompts that were read before.
     ///
     /// # Errors
     /// As [`sample`](Self::sample).
     pub fn sample_distinct_from(
         &self,
-        start: Prefilled,
+        mut start: Box<dyn Branches + '_>,
         conditions: &Conditions<'_>,
         num_draws: usize,
     ) -> Result<Vec<Vec<DistinctRollout>>, PolicyError> {
@@ -74,7 +75,7 @@ impl Sampler<'_> {
             return Err(PolicyError::Empty { what: "a group of rollouts" });
         }
         let trie = self.constraint.trie();
-        let begins = conditions.begin(trie, start.cache.num_prompts())?;
+        let begins = conditions.begin(trie, start.num_prompts())?;
         let mut rngs: Vec<ChaCha8Rng> =
             begins.iter().map(|begin| stream(self.seed, Purpose::Distinct, begin.key, 0)).collect();
         let mut open: Vec<Vec<Prefix>> = begins
@@ -92,12 +93,11 @@ impl Sampler<'_> {
             })
             .collect();
         let mut finished: Vec<Vec<Prefix>> = vec![Vec::new(); begins.len()];
-        let mut walk = Walk::new(self.model, self.constraint, start);
         loop {
-            let level = |prefix: &Prefix| prefix.rollout.tokens.len();
-            let levels: Vec<Vec<usize>> =
-                open.iter().map(|open| open.iter().map(level).collect()).collect();
-            let scores = walk.scores(self.scoring, &levels)?;
+            let node = |prefix: &Prefix| prefix.rollout.node;
+            let nodes: Vec<Vec<NodeId>> =
+                open.iter().map(|open| open.iter().map(node).collect()).collect();
+            let scores = child_scores(&*start, self.constraint, self.scoring, &nodes)?;
             let rule = self.rule(&scores);
             let next = open
                 .par_iter_mut()
@@ -121,7 +121,7 @@ impl Sampler<'_> {
                     Ok(open.iter_mut().enumerate().map(onward).collect())
                 })
                 .collect::<Result<Vec<Vec<Onward>>, PolicyError>>()?;
-            if !walk.advance(&next)? {
+            if !advance(&mut *start, self.constraint, &next)? {
                 break;
             }
         }

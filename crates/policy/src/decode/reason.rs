@@ -8,11 +8,11 @@ use tch::Tensor;
 
 use crate::PolicyError;
 use crate::cache::{KvCache, TokenBatch};
+use crate::decode::branches::log_sum_exp;
 use crate::decode::sampling::{Purpose, stream};
 use crate::decode::text::{Ended, TextEnd, TextSampler, Writing, WrittenToken};
-use crate::decode::walk::log_sum_exp;
 use crate::decode::{Hypothesis, Prefilled, SamplingConfig};
-use crate::models::language_model::LanguageModel;
+use crate::policy::LanguageModel;
 use crate::tokenizer::SidTokenizer;
 use crate::weights::to_i64;
 

@@ -6,13 +6,13 @@ use sidereal_sid::{NodeId, Trie};
 
 use crate::PolicyError;
 use crate::cache::TokenBatch;
+use crate::decode::branches::{Branches, ChildScores, Onward, advance, child_scores, normaliser};
 use crate::decode::conditions::Begin;
 use crate::decode::sampling::{NOTHING_TO_DRAW, Purpose, stream};
-use crate::decode::walk::{LevelScores, Onward, Walk, normaliser};
-use crate::decode::{Conditions, Constraint, Prefilled, SamplingConfig, Scoring};
-use crate::models::language_model::LanguageModel;
-use crate::score::Target;
+use crate::decode::{Conditions, Constraint, SamplingConfig, Scoring};
+use crate::policy::Policy;
 use crate::score::completions::CompletionToken;
+use crate::score::target::Target;
 
 /// Draws Semantic IDs of a catalogue from the policy.
 ///
@@ -24,7 +24,7 @@ use crate::score::completions::CompletionToken;
 #[derive(Debug, Clone, Copy)]
 pub struct Sampler<'a> {
     /// The policy.
-    pub model: &'a dyn LanguageModel,
+    pub model: &'a dyn Policy,
     /// What may be written.
     pub constraint: &'a Constraint,
     /// How a code is drawn.
@@ -132,17 +132,17 @@ impl Sampler<'_> {
     ) -> Result<Vec<Vec<Rollout>>, PolicyError> {
         let _guard = tch::no_grad_guard();
         conditions.begin(self.constraint.trie(), prompts.rows()?)?;
-        let start = Prefilled::read(self.model, prompts, conditions)?;
+        let start = self.model.read(prompts, &conditions.begun(prompts.rows()?))?;
         self.sample_from(start, conditions, num_rollouts)
     }
 
-    /// As [`sample`](Self::sample), behind prompts that were read before.
+    /// As [`sample`](Self::sample), after prompts that were read before.
     ///
     /// # Errors
     /// As [`sample`](Self::sample).
     pub fn sample_from(
         &self,
-        start: Prefilled,
+        mut start: Box<dyn Branches + '_>,
         conditions: &Conditions<'_>,
         num_rollouts: usize,
     ) -> Result<Vec<Vec<Rollout>>, PolicyError> {
@@ -151,7 +151,7 @@ impl Sampler<'_> {
             return Err(PolicyError::Empty { what: "a group of rollouts" });
         }
         let trie = self.constraint.trie();
-        let begins = conditions.begin(trie, start.cache.num_prompts())?;
+        let begins = conditions.begin(trie, start.num_prompts())?;
         let mut open: Vec<Vec<Open>> = begins
             .iter()
             .map(|begin| {
@@ -167,10 +167,9 @@ impl Sampler<'_> {
             })
             .collect();
         let mut finished: Vec<Vec<(usize, Rollout)>> = vec![Vec::new(); begins.len()];
-        let mut walk = Walk::new(self.model, self.constraint, start);
         loop {
-            let levels: Vec<Vec<usize>> = open.iter_mut().map(|open| levels(open)).collect();
-            let scores = walk.scores(self.scoring, &levels)?;
+            let nodes: Vec<Vec<NodeId>> = open.iter_mut().map(|open| nodes(open)).collect();
+            let scores = child_scores(&*start, self.constraint, self.scoring, &nodes)?;
             let rule = self.rule(&scores);
             let next = open
                 .par_iter_mut()
@@ -191,7 +190,7 @@ impl Sampler<'_> {
                     Ok(share_branches(open))
                 })
                 .collect::<Result<Vec<_>, PolicyError>>()?;
-            if !walk.advance(&next)? {
+            if !advance(&mut *start, self.constraint, &next)? {
                 break;
             }
         }
@@ -203,7 +202,7 @@ impl Sampler<'_> {
     }
 
     /// What draws in parallel ask for.
-    pub(super) const fn rule<'s>(&'s self, scores: &'s LevelScores<'s>) -> Rule<'s> {
+    pub(super) const fn rule<'s>(&'s self, scores: &'s ChildScores) -> Rule<'s> {
         let Self { constraint, sampling, scoring, .. } = self;
         Rule { trie: constraint.trie(), scores, sampling: *sampling, scoring: *scoring }
     }
@@ -213,7 +212,7 @@ impl Sampler<'_> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule<'a> {
     pub(super) trie: &'a Trie,
-    scores: &'a LevelScores<'a>,
+    scores: &'a ChildScores,
     pub(super) sampling: SamplingConfig,
     scoring: Scoring,
 }
@@ -249,8 +248,8 @@ impl OnBranch for Open {
         &mut self.slot
     }
 
-    fn level(&self) -> usize {
-        self.rollout.tokens.len()
+    fn node(&self) -> NodeId {
+        self.rollout.node
     }
 
     fn last(&self) -> u32 {
@@ -262,23 +261,23 @@ impl OnBranch for Open {
 pub(super) trait OnBranch {
     /// The branch.
     fn slot(&mut self) -> &mut usize;
-    /// Level of the next token.
-    fn level(&self) -> usize;
+    /// Node of the trie that it has come to.
+    fn node(&self) -> NodeId;
     /// Flat token that was drawn last.
     fn last(&self) -> u32;
 }
 
-/// Level of each branch of a prompt.
-pub(super) fn levels(open: &mut [impl OnBranch]) -> Vec<usize> {
-    let mut levels = Vec::new();
+/// Node of each branch of a prompt.
+pub(super) fn nodes(open: &mut [impl OnBranch]) -> Vec<NodeId> {
+    let mut nodes = Vec::new();
     for open in open {
-        let (slot, level) = (*open.slot(), open.level());
-        if levels.len() <= slot {
-            levels.resize(slot + 1, 0);
+        let (slot, node) = (*open.slot(), open.node());
+        if nodes.len() <= slot {
+            nodes.resize(slot + 1, Trie::ROOT);
         }
-        levels[slot] = level;
+        nodes[slot] = node;
     }
-    levels
+    nodes
 }
 
 /// Puts what was on one branch and drew the same token on one branch.

@@ -2,20 +2,18 @@
 
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use sidereal_sid::{ItemId, Trie};
+use sidereal_sid::{ItemId, NodeId, Trie};
 
 use crate::PolicyError;
 use crate::cache::TokenBatch;
+use crate::decode::branches::{advance, child_scores};
 use crate::decode::conditions::Begin;
-use crate::decode::sample::{OnBranch, Rollout, levels, share_branches};
+use crate::decode::sample::{OnBranch, Rollout, nodes, share_branches};
 use crate::decode::sampling::{NOTHING_TO_DRAW, Purpose, stream};
-use crate::decode::walk::Walk;
-use crate::decode::{
-    Conditions, Constraint, Excluded, Prefilled, Sampler, SamplingConfig, Scoring,
-};
-use crate::models::language_model::LanguageModel;
-use crate::score::Target;
+use crate::decode::{Conditions, Constraint, Excluded, Sampler, SamplingConfig, Scoring};
+use crate::policy::LanguageModel;
 use crate::score::completions::CompletionToken;
+use crate::score::target::Target;
 
 /// Draws slates of a pool's items from the policy: SAGE's `TextRec`.
 ///
@@ -91,8 +89,8 @@ impl OnBranch for Open {
         &mut self.slot
     }
 
-    fn level(&self) -> usize {
-        self.current.tokens.len()
+    fn node(&self) -> NodeId {
+        self.current.node
     }
 
     fn last(&self) -> u32 {
@@ -159,14 +157,13 @@ impl SlateSampler<'_> {
             .zip(pools)
             .map(|(begin, pool)| self.group(begin.key, pool, num_slates))
             .collect::<Result<Vec<_>, _>>()?;
-        let start = Prefilled::read(self.model, prompts, &conditions)?;
+        let mut start = self.model.read(prompts, &conditions.begun(users))?;
         let mut whole: Vec<Vec<(usize, Slate)>> = vec![Vec::new(); users];
-        let mut walk = Walk::new(self.model, self.constraint, start);
         let Self { model, constraint, sampling, scoring, seed, slate_size } = *self;
         let sampler = Sampler { model, constraint, sampling, scoring, seed };
         loop {
-            let levels: Vec<Vec<usize>> = open.iter_mut().map(|open| levels(open)).collect();
-            let scores = walk.scores(scoring, &levels)?;
+            let nodes: Vec<Vec<NodeId>> = open.iter_mut().map(|open| nodes(open)).collect();
+            let scores = child_scores(&*start, constraint, scoring, &nodes)?;
             let rule = sampler.rule(&scores);
             let next = open
                 .par_iter_mut()
@@ -193,7 +190,7 @@ impl SlateSampler<'_> {
                     Ok(share_branches(open))
                 })
                 .collect::<Result<Vec<_>, PolicyError>>()?;
-            if !walk.advance(&next)? {
+            if !advance(&mut *start, self.constraint, &next)? {
                 break;
             }
         }

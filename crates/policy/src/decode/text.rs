@@ -7,10 +7,10 @@ use tch::{Kind, Tensor};
 use crate::PolicyError;
 use crate::cache::{KvCache, TokenBatch};
 use crate::decode::sampling::{NOTHING_TO_DRAW, Purpose, stream};
-use crate::decode::{Conditions, Prefilled, SamplingConfig};
-use crate::models::language_model::LanguageModel;
-use crate::score::Target;
+use crate::decode::{Prefilled, SamplingConfig};
+use crate::policy::LanguageModel;
 use crate::score::completions::CompletionToken;
+use crate::score::target::Target;
 use crate::weights::to_i64;
 
 /// Most logits that a step holds at once: 64 MiB of f32.
@@ -181,7 +181,7 @@ impl<'a> Writing<'a> {
                 return Err(PolicyError::PromptLength { row, found, limit });
             }
         }
-        let start = Prefilled::read(sampler.model, prompts, &Conditions::default())?;
+        let start = Prefilled::read(sampler.model, prompts, &vec![0; users])?;
         let open = (0..users).flat_map(|prompt| {
             let key = keys.get(prompt).copied().unwrap_or(prompt as u64);
             (0..num_rollouts).map(move |place| Open {

@@ -1,11 +1,13 @@
-//! Branches on their way down a trie: what beam search and sampling share.
+//! Branches of a language model on their way down a trie.
 
+use sidereal_sid::NodeId;
 use tch::{Kind, Tensor};
 
 use crate::PolicyError;
 use crate::cache::{KvCache, TokenBatch};
-use crate::decode::{Conditions, Constraint, Scoring};
-use crate::models::language_model::LanguageModel;
+use crate::decode::branches::{Branches, ChildScores, LevelScores, Onward};
+use crate::decode::constraint::{Constraint, Scoring};
+use crate::policy::LanguageModel;
 use crate::weights::to_i64;
 
 /// Prompts that were read: where answers go on from.
@@ -18,18 +20,24 @@ pub struct Prefilled {
 }
 
 impl Prefilled {
-    /// Reads prompts whose answers begin as `conditions` say.
+    /// Reads prompts, of which the last `begun[u]` tokens are the beginning of the answer.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] where conditions and prompts differ in number, and those of
-    /// [`LanguageModel::prefill`].
+    /// Those of [`LanguageModel::prefill`].
     pub fn read(
         model: &dyn LanguageModel,
         prompts: &TokenBatch,
-        conditions: &Conditions<'_>,
+        begun: &[usize],
     ) -> Result<Self, PolicyError> {
-        let (hidden, cache) = model.prefill(prompts, &conditions.begun(prompts.rows()?))?;
+        let (hidden, cache) = model.prefill(prompts, begun)?;
         Ok(Self { hidden, cache })
+    }
+
+    /// One branch for each prompt, for a constrained decoding; `model` is the one that read them.
+    #[must_use]
+    pub fn branches<'a>(self, model: &'a dyn LanguageModel) -> Box<dyn Branches + 'a> {
+        let hidden = self.hidden.unsqueeze(1); // [U, 1, D]
+        Box::new(Walk { model, cache: self.cache, hidden })
     }
 
     /// The same once more, sharing what was read: for a second way of answering.
@@ -44,52 +52,38 @@ impl Prefilled {
 
 /// The branches of every prompt and what the model has read of them.
 #[derive(Debug)]
-pub(super) struct Walk<'a> {
+struct Walk<'a> {
     model: &'a dyn LanguageModel,
-    constraint: &'a Constraint,
     cache: KvCache,
     /// States before the next codes, `[U, W, D]`.
     hidden: Tensor,
 }
 
-/// A branch to go on with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Onward {
-    /// Branch that it continues.
-    pub(super) parent: usize,
-    /// Flat token that it adds.
-    pub(super) token: u32,
-}
-
-impl<'a> Walk<'a> {
-    /// One branch for each prompt.
-    pub(super) fn new(
-        model: &'a dyn LanguageModel,
-        constraint: &'a Constraint,
-        start: Prefilled,
-    ) -> Self {
-        let hidden = start.hidden.unsqueeze(1); // [U, 1, D]
-        Self { model, constraint, cache: start.cache, hidden }
+impl Branches for Walk<'_> {
+    fn num_prompts(&self) -> usize {
+        self.cache.num_prompts()
     }
 
-    /// Log-probabilities of the codes of its level for each branch, up to the normaliser that
-    /// renormalised scoring takes away; `levels` gives the level of each prompt's branches.
-    pub(super) fn scores(
+    fn scores(
         &self,
+        constraint: &Constraint,
         scoring: Scoring,
-        levels: &[Vec<usize>],
-    ) -> Result<LevelScores<'a>, PolicyError> {
+        nodes: &[Vec<NodeId>],
+    ) -> Result<ChildScores, PolicyError> {
         let [_, slots, width] = <[i64; 3]>::try_from(self.hidden.size()).unwrap_or([0; 3]);
         let slots = usize::try_from(slots).unwrap_or(0);
         let flat = self.hidden.reshape([-1, width]); // [U·W, D]
-        let mut rows_of = vec![Vec::new(); self.constraint.max_len()];
-        for (user, levels) in levels.iter().enumerate() {
-            for (slot, level) in levels.iter().enumerate() {
-                rows_of[*level].push(user * slots + slot);
+        let mut rows_of = vec![Vec::new(); constraint.max_len()];
+        for (user, nodes) in nodes.iter().enumerate() {
+            for (slot, node) in nodes.iter().enumerate() {
+                let children = constraint.trie().children(*node);
+                // A leaf has no children, and nothing asks for their scores.
+                let Some(first) = children.tokens.first() else { continue };
+                rows_of[constraint.level(*first)].push(user * slots + slot);
             }
         }
-        let row = vec![usize::MAX; levels.len() * slots];
-        let offsets = self.constraint.offsets();
+        let row = vec![usize::MAX; nodes.len() * slots];
+        let offsets = constraint.offsets().to_vec();
         let mut scores = LevelScores { offsets, slots, row, levels: Vec::new() };
         let head = self.model.head();
         for (level, rows) in rows_of.iter().enumerate() {
@@ -98,7 +92,7 @@ impl<'a> Walk<'a> {
                 let index: Vec<i64> = rows.iter().map(|row| to_i64(*row)).collect();
                 let index = Tensor::from_slice(&index).to_device(flat.device());
                 let picked = flat.f_index_select(0, &index)?;
-                let codes = self.constraint.rows(level);
+                let codes = constraint.rows(level);
                 let found = match scoring {
                     Scoring::Full => head.logp_of_rows(&picked, codes)?,
                     Scoring::Renormalised => head.logits_of(&picked, codes)?,
@@ -108,22 +102,22 @@ impl<'a> Walk<'a> {
             rows.iter().enumerate().for_each(|(row, flat)| scores.row[*flat] = row);
             scores.levels.push(values);
         }
-        Ok(scores)
+        Ok(ChildScores::of_levels(scores))
     }
 
-    /// Reads one more code in each branch of `next`; false where no prompt has any left.
-    pub(super) fn advance(&mut self, next: &[Vec<Onward>]) -> Result<bool, PolicyError> {
+    fn advance(
+        &mut self,
+        constraint: &Constraint,
+        next: &[Vec<Onward>],
+    ) -> Result<(), PolicyError> {
         let most = next.iter().map(Vec::len).max().unwrap_or(0);
-        if most == 0 {
-            return Ok(false);
-        }
         // Prompts with fewer branches repeat an existing one; nothing reads the result.
         let mut parents = vec![0i64; next.len() * most];
         let mut tokens = vec![0i64; next.len() * most];
         for (user, branches) in next.iter().enumerate() {
             for (slot, branch) in branches.iter().enumerate() {
                 parents[user * most + slot] = to_i64(branch.parent);
-                tokens[user * most + slot] = i64::from(self.constraint.id(branch.token));
+                tokens[user * most + slot] = i64::from(constraint.id(branch.token));
             }
         }
         let shape = [to_i64(next.len()), to_i64(most)];
@@ -131,52 +125,6 @@ impl<'a> Walk<'a> {
         self.cache.gather_branches(&Tensor::from_slice(&parents).view(shape).to_device(device))?;
         let tokens = Tensor::from_slice(&tokens).view(shape).unsqueeze(2).to_device(device);
         self.hidden = self.model.extend(&tokens, &mut self.cache)?.squeeze_dim(2); // [U, W, D]
-        Ok(true)
+        Ok(())
     }
-}
-
-/// Scores of each level's codes.
-#[derive(Debug)]
-pub(super) struct LevelScores<'a> {
-    /// First flat token of each level, and the total.
-    offsets: &'a [u32],
-    /// Branches of a prompt, the unused ones counted.
-    slots: usize,
-    /// From a branch to its row of its level.
-    row: Vec<usize>,
-    levels: Vec<Vec<f32>>,
-}
-
-impl LevelScores<'_> {
-    /// Scores of the codes `tokens` (flat tokens of one level) for a branch of that level.
-    pub(super) fn of<'s>(
-        &'s self,
-        user: usize,
-        slot: usize,
-        level: usize,
-        tokens: &'s [u32],
-    ) -> impl Iterator<Item = f32> + Clone + 's {
-        let (first, end) = (self.offsets[level], self.offsets[level + 1]);
-        let size = (end - first) as usize;
-        let row = self.row[user * self.slots + slot] * size;
-        let scores = &self.levels[level][row..row + size];
-        tokens.iter().map(move |token| scores[(*token - first) as usize])
-    }
-}
-
-/// What renormalised scoring takes away from the scores of a node's codes.
-pub(super) fn normaliser(scoring: Scoring, codes: impl Iterator<Item = f32> + Clone) -> f32 {
-    match scoring {
-        Scoring::Full => 0.0,
-        Scoring::Renormalised => log_sum_exp(codes),
-    }
-}
-
-/// `ln Σ exp`, −∞ for no values.
-pub(super) fn log_sum_exp(values: impl Iterator<Item = f32> + Clone) -> f32 {
-    let max = values.clone().fold(f32::NEG_INFINITY, f32::max);
-    if max == f32::NEG_INFINITY {
-        return max;
-    }
-    max + values.map(|value| (value - max).exp()).sum::<f32>().ln()
 }

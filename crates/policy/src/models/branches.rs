@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use crate::PolicyError;
 use crate::cache::{BranchCache, FEW, LayerCache};
-use crate::models::linear::cast;
+use crate::tensor::cast;
 
 /// What branches' new tokens bring to a layer's attention; `H` a multiple of `Hkv`.
 #[derive(Debug)]

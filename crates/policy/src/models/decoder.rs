@@ -6,6 +6,8 @@ pub(crate) mod places;
 mod read;
 pub(crate) mod recompute;
 mod shapes;
+mod span;
+mod train;
 
 use std::path::Path;
 
@@ -18,9 +20,10 @@ use crate::config::DecoderConfig;
 use crate::lora::Lora;
 use crate::models::foreign::{HEAD, decoder_names, settle_head};
 use crate::models::head::Head;
-use crate::models::language_model::LanguageModel;
-use crate::models::linear::{Linear, cast};
+use crate::models::linear::Linear;
 use crate::models::rotary::rotary_table;
+use crate::policy::LanguageModel;
+use crate::tensor::cast;
 use crate::tokenizer::SidTokenizer;
 use crate::weights::{
     Fresh, Weights, checkpoint_file, random_weights, read_checkpoint, select, share, to_i64,
@@ -90,8 +93,8 @@ impl LanguageModel for Decoder {
         &self.head
     }
 
-    fn longest_prompt(&self, answer_len: usize) -> usize {
-        self.config.max_position_embeddings.saturating_sub(answer_len)
+    fn positions(&self) -> Option<usize> {
+        Some(self.config.max_position_embeddings)
     }
 }
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
-use crate::models::linear::cast;
-use crate::score::pick;
+use crate::tensor::cast;
+use crate::tensor::pick;
 
 /// Most logits over the whole vocabulary that are held at once: 64 MiB of f32.
 pub(crate) const LOGITS_AT_ONCE: i64 = 1 << 24;

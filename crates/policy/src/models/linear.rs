@@ -4,6 +4,7 @@ use tch::{Kind, Tensor};
 
 use crate::PolicyError;
 use crate::lora::Adapter;
+use crate::tensor::cast;
 
 /// `x·Wᵀ + b`, plus what an adapter adds.
 #[derive(Debug)]
@@ -31,9 +32,4 @@ impl Linear {
             Some(adapter) => y + adapter.apply(x, kind)?,
         })
     }
-}
-
-/// The tensor itself, or a copy in another element type through which gradients flow.
-pub(crate) fn cast(tensor: &Tensor, kind: Kind) -> Result<Tensor, PolicyError> {
-    Ok(if tensor.kind() == kind { tensor.shallow_clone() } else { tensor.f_to_kind(kind)? })
 }

@@ -7,6 +7,7 @@ pub(crate) mod names;
 mod relative;
 mod shapes;
 mod stack;
+mod train;
 
 use std::path::Path;
 
@@ -18,8 +19,8 @@ use self::stack::Stack;
 use crate::PolicyError;
 use crate::cache::{KvCache, TokenBatch, check_prompts};
 use crate::models::head::Head;
-use crate::models::language_model::LanguageModel;
-use crate::models::linear::cast;
+use crate::policy::LanguageModel;
+use crate::tensor::cast;
 use crate::weights::{
     Fresh, Weights, checkpoint_file, random_weights, read_checkpoint, select, share, to_i64,
     write_checkpoint,
@@ -64,8 +65,8 @@ impl LanguageModel for T5 {
     }
 
     /// No limit but memory: positions are relative.
-    fn longest_prompt(&self, _answer_len: usize) -> usize {
-        usize::MAX
+    fn positions(&self) -> Option<usize> {
+        None
     }
 }
 

@@ -1,20 +1,14 @@
-//! Log-probabilities of completions of shared prompts.
+//! Completions of prompts, and what comes of scoring them.
+
+use std::fmt;
 
 use tch::Tensor;
 
-use super::branches::{Grid, grids};
-use super::entropy::target_entropy;
-use super::law::TokenLaw;
-use super::pass::{LogpPass, target_pass};
-use super::{Target, check_codes, code_targets, target_logp};
+use super::pass::LogpPass;
+use super::target::{Target, check_codes};
 use crate::PolicyError;
 use crate::cache::TokenBatch;
-use crate::decode::{Constraint, Scoring};
-use crate::models::language_model::LanguageModel;
-use crate::weights::to_i64;
-
-/// Most attention scores of one head that a pass over branches makes at once.
-const SCORES_AT_ONCE: usize = 1 << 23;
+use crate::decode::constraint::Constraint;
 
 /// A token of a completion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +21,7 @@ pub enum CompletionToken {
 
 impl CompletionToken {
     /// Vocabulary id; a code must have been checked.
-    fn id(&self, constraint: &Constraint) -> u32 {
+    pub(crate) fn id(&self, constraint: &Constraint) -> u32 {
         match self {
             Self::Read(id) => *id,
             Self::Scored(target) => target.id(constraint),
@@ -41,10 +35,55 @@ pub struct Completions<'a> {
     /// The prompts, whatever the answer is made to begin with included.
     pub prompts: &'a TokenBatch,
     /// Number of tokens at each prompt's end that are the beginning of the answer, as
-    /// [`LanguageModel::prefill`] asks for them.
+    /// [`Policy::read`](crate::Policy::read) asks for them.
     pub begun: &'a [usize],
     /// Per prompt, per rollout: its tokens. A prompt may have any number of rollouts.
     pub rollouts: &'a [Vec<Vec<CompletionToken>>],
+}
+
+impl Completions<'_> {
+    /// The tokens that are scored, in the order prompt, rollout, token; codes must be able to follow
+    /// their nodes.
+    ///
+    /// # Errors
+    /// [`PolicyError::Size`] where the numbers of prompts and groups differ; [`PolicyError::Empty`]
+    /// where nothing is scored; [`PolicyError::IllegalCode`].
+    pub fn scored(&self, constraint: &Constraint) -> Result<ScoredTokens, PolicyError> {
+        let (found, expected) = (self.rollouts.len(), self.prompts.rows()?);
+        if found != expected {
+            return Err(PolicyError::Size { what: "groups of completions", found, expected });
+        }
+        let (mut targets, mut places, mut lens) = (Vec::new(), Vec::new(), Vec::new());
+        for (prompt, group) in self.rollouts.iter().enumerate() {
+            for (rollout, tokens) in group.iter().enumerate() {
+                let before = targets.len();
+                for (token, found) in tokens.iter().enumerate() {
+                    if let CompletionToken::Scored(target) = found {
+                        targets.push(*target);
+                        places.push(TokenPlace { prompt, rollout, token });
+                    }
+                }
+                lens.push(targets.len() - before);
+            }
+        }
+        if targets.is_empty() {
+            return Err(PolicyError::Empty { what: "the set of scored tokens" });
+        }
+        check_codes(constraint.trie(), &targets)?;
+        Ok(ScoredTokens { targets, places, lens })
+    }
+}
+
+/// The scored tokens of completions, in the order prompt, rollout, token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScoredTokens {
+    /// What is scored, `N`.
+    pub targets: Vec<Target>,
+    /// The token that each is, `N`.
+    pub places: Vec<TokenPlace>,
+    /// Number of scored tokens of each rollout, in the order prompt, rollout.
+    pub lens: Vec<usize>,
 }
 
 /// Which token a log-probability belongs to.
@@ -58,20 +97,7 @@ pub struct TokenPlace {
     pub token: usize,
 }
 
-/// Log-probabilities of the scored tokens of completions.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct TokenLogp {
-    /// `[N]`, in nats, in the order prompt, rollout, token.
-    pub logp: Tensor,
-    /// The token that each belongs to.
-    pub places: Vec<TokenPlace>,
-    /// Number of scored tokens of each rollout, in the order prompt, rollout.
-    pub lens: Vec<usize>,
-}
-
 /// Log-probabilities of the scored tokens of completions, with the way back.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct CompletionPass<'a> {
     /// `[N]`, in the order prompt, rollout, token.
@@ -80,238 +106,45 @@ pub struct CompletionPass<'a> {
     pub places: Vec<TokenPlace>,
     /// Number of scored tokens of each rollout, in the order prompt, rollout.
     pub lens: Vec<usize>,
-    model: &'a dyn LanguageModel,
-    scoring: Scoring,
-    /// `[N, D]`, tempered, without a graph.
-    states: Tensor,
-    targets: Vec<Target>,
+    entropy: Box<dyn Fn() -> Result<Tensor, PolicyError> + 'a>,
 }
 
-impl CompletionPass<'_> {
-    /// Entropy of every scored token `[N]`, in nats, from the states that the pass has computed: as
-    /// [`completion_entropy`], before its means. Without a graph.
+impl fmt::Debug for CompletionPass<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompletionPass").field("pass", &self.pass).finish_non_exhaustive()
+    }
+}
+
+impl<'a> CompletionPass<'a> {
+    /// Log-probabilities of these tokens, and what computes the entropy of each: `[N]`, in nats, without
+    /// a graph. It is asked for only where an objective or a log needs it.
+    pub fn new(
+        pass: LogpPass<'a>,
+        tokens: ScoredTokens,
+        entropy: impl Fn() -> Result<Tensor, PolicyError> + 'a,
+    ) -> Self {
+        let ScoredTokens { places, lens, .. } = tokens;
+        Self { pass, places, lens, entropy: Box::new(entropy) }
+    }
+
+    /// Entropy `[N]`, in nats, of the distribution that each token's log-probability is taken from: what
+    /// the policy might have written instead. Without a graph.
     ///
     /// # Errors
-    /// Those of tensors; `constraint` is that of the pass.
-    pub fn entropy(&self, constraint: &Constraint) -> Result<Tensor, PolicyError> {
-        target_entropy(self.model, constraint, &self.states, &self.targets, self.scoring)
+    /// Those of tensors.
+    pub fn entropy(&self) -> Result<Tensor, PolicyError> {
+        (self.entropy)()
     }
-}
 
-/// Log-probability of every scored token of every completion, through which gradients flow.
-///
-/// Each prompt is computed once, forward and backward, for all its completions; what a completion
-/// has behind its last scored token is not read. The result equals reading prompt and completion
-/// together, one completion at a time.
-///
-/// Completions of similar length are read together, so that less than 8/3 of their tokens (beyond
-/// 8 a completion) are computed. Memory beyond that of the prompts: for each layer, while gradients
-/// are recorded, some `10·D + 3·F` floats a token of a completion (width D, feed-forward width F)
-/// and, with `S` tokens behind a prompt of `T`, `2·H·S·(T + S)` attention scores a completion; a
-/// pass makes at most 8 million of them a head at once, unless one prompt alone needs more. The
-/// vocabulary is met for scored tokens only.
-///
-/// # Errors
-/// Those of [`LanguageModel::prefill`];
-/// [`PolicyError::Size`] where the numbers of prompts and groups differ; [`PolicyError::Empty`]
-/// where nothing is scored; [`PolicyError::IllegalCode`] for a code that cannot follow its node;
-/// [`PolicyError::Positions`] for a completion that leaves the model's positions.
-pub fn completion_logp(
-    model: &dyn LanguageModel,
-    constraint: &Constraint,
-    completions: &Completions<'_>,
-    law: impl Into<TokenLaw>,
-) -> Result<TokenLogp, PolicyError> {
-    let law = law.into();
-    let Scored { states, targets, places, lens } = scored(model, constraint, completions, law)?;
-    let logp = target_logp(model, constraint, &states, &targets, law.scoring)?;
-    Ok(TokenLogp { logp, places, lens })
-}
-
-/// As [`completion_logp`], with a way back that keeps no logits over the whole vocabulary, for
-/// training.
-///
-/// # Errors
-/// As [`completion_logp`].
-pub fn completion_pass<'a>(
-    model: &'a dyn LanguageModel,
-    constraint: &Constraint,
-    completions: &Completions<'_>,
-    law: impl Into<TokenLaw>,
-) -> Result<CompletionPass<'a>, PolicyError> {
-    let law = law.into();
-    let scoring = law.scoring;
-    let Scored { states, targets, places, lens } = scored(model, constraint, completions, law)?;
-    let kept = states.detach();
-    let pass = target_pass(model, constraint, states, &targets, scoring)?;
-    Ok(CompletionPass { pass, places, lens, model, scoring, states: kept, targets })
-}
-
-/// Mean entropy of each completion's scored tokens, in the order prompt, rollout; in nats a token,
-/// 0 for a completion without any.
-///
-/// The entropy of a token is that of the distribution which its log-probability under `law` is
-/// taken from: what the policy might have written instead. Without a graph.
-///
-/// # Errors
-/// As [`completion_logp`].
-pub fn completion_entropy(
-    model: &dyn LanguageModel,
-    constraint: &Constraint,
-    completions: &Completions<'_>,
-    law: impl Into<TokenLaw>,
-) -> Result<Vec<f64>, PolicyError> {
-    let _guard = tch::no_grad_guard();
-    let law = law.into();
-    let Scored { states, targets, lens, .. } = scored(model, constraint, completions, law)?;
-    let entropy = target_entropy(model, constraint, &states, &targets, law.scoring)?;
-    let entropy = Vec::<f64>::try_from(entropy.to_kind(tch::Kind::Double))?;
-    let mut tokens = entropy.into_iter();
-    Ok(lens
-        .iter()
-        .map(|len| tokens.by_ref().take(*len).sum::<f64>() / (*len).max(1) as f64)
-        .collect())
-}
-
-/// What a completion's log-probabilities are made of.
-struct Scored {
-    /// `[N, D]`, each before its target, such that the head's logits are the law's.
-    states: Tensor,
-    targets: Vec<Target>,
-    places: Vec<TokenPlace>,
-    lens: Vec<usize>,
-}
-
-/// Reads prompts and completions.
-fn scored(
-    model: &dyn LanguageModel,
-    constraint: &Constraint,
-    completions: &Completions<'_>,
-    law: TokenLaw,
-) -> Result<Scored, PolicyError> {
-    let prompts = completions.prompts.rows()?;
-    check_rows("groups of completions", completions.rollouts.len(), prompts)?;
-    let (mut targets, mut places, mut lens) = (Vec::new(), Vec::new(), Vec::new());
-    // Prompt of each rollout, and how many of its tokens are read.
-    let mut branches: Vec<(usize, usize)> = Vec::new();
-    for (prompt, group) in completions.rollouts.iter().enumerate() {
-        for (rollout, tokens) in group.iter().enumerate() {
-            let before = targets.len();
-            for (token, found) in tokens.iter().enumerate() {
-                if let CompletionToken::Scored(target) = found {
-                    targets.push(*target);
-                    places.push(TokenPlace { prompt, rollout, token });
-                }
-            }
-            lens.push(targets.len() - before);
-            // The state before the last scored token is the last that is needed.
-            let read = if before < targets.len() { places[targets.len() - 1].token } else { 0 };
-            branches.push((prompt, read));
-        }
+    /// Mean entropy of each rollout's scored tokens, in the order prompt, rollout; in nats a token, 0 for
+    /// a rollout without any.
+    ///
+    /// # Errors
+    /// Those of tensors.
+    pub fn mean_entropies(&self) -> Result<Vec<f64>, PolicyError> {
+        let entropy = Vec::<f64>::try_from(self.entropy()?.to_kind(tch::Kind::Double))?;
+        let mut tokens = entropy.into_iter();
+        let mean = |len: &usize| tokens.by_ref().take(*len).sum::<f64>() / (*len).max(1) as f64;
+        Ok(self.lens.iter().map(mean).collect())
     }
-    if targets.is_empty() {
-        return Err(PolicyError::Empty { what: "the set of scored tokens" });
-    }
-    check_codes(constraint.trie(), &targets)?;
-    let rollouts: Vec<&[CompletionToken]> =
-        completions.rollouts.iter().flatten().map(Vec::as_slice).collect();
-    let (hidden, cache) = model.prefill(completions.prompts, completions.begun)?; // [U, D]
-    let dim = hidden.size()[1];
-    let padded = usize::try_from(completions.prompts.shape()?[1]).unwrap_or(0);
-    let longest = branches.iter().map(|(_, len)| *len).max().unwrap_or(0);
-    // Row of each rollout's first state behind its first token.
-    let mut starts = vec![0; rollouts.len()];
-    let (mut parts, mut next_row) = (vec![hidden], prompts);
-    for grid in grids(&branches, SCORES_AT_ONCE / (padded + longest)) {
-        let rows: Vec<usize> = grid.rows.iter().map(|(prompt, _)| *prompt).collect();
-        let mut cache = cache.of_prompts(&rows)?;
-        let inputs = inputs(&grid, &branches, &rollouts, constraint).to_device(model.device());
-        parts.push(model.extend(&inputs, &mut cache)?.f_reshape([-1, dim])?); // [U'·W'·S', D]
-        for (row, (_, members)) in grid.rows.iter().enumerate() {
-            for (slot, branch) in members.iter().enumerate() {
-                starts[*branch] = next_row + (row * grid.width + slot) * grid.len;
-            }
-        }
-        next_row += grid.rows.len() * grid.width * grid.len;
-    }
-    let mut states = Vec::with_capacity(targets.len());
-    let mut scored = places.iter();
-    for (branch, count) in lens.iter().enumerate() {
-        states.extend(scored.by_ref().take(*count).map(|place| {
-            to_i64(if place.token == 0 { place.prompt } else { starts[branch] + place.token - 1 })
-        }));
-    }
-    let index = Tensor::from_slice(&states).to_device(model.device());
-    let states = Tensor::f_cat(&parts, 0)?.f_index_select(0, &index)?; // [N, D]
-    let states = law.tempered(states, &targets)?;
-    Ok(Scored { states, targets, places, lens })
-}
-
-/// The tokens that a grid's branches read, `[U', W', S']`; 0 where there is none.
-fn inputs(
-    grid: &Grid,
-    branches: &[(usize, usize)],
-    rollouts: &[&[CompletionToken]],
-    constraint: &Constraint,
-) -> Tensor {
-    let row_cells = grid.width * grid.len;
-    let mut ids = vec![0i64; grid.rows.len() * row_cells];
-    for ((_, members), row) in grid.rows.iter().zip(ids.chunks_exact_mut(row_cells)) {
-        for (branch, cells) in members.iter().zip(row.chunks_exact_mut(grid.len)) {
-            let read = rollouts[*branch].iter().take(branches[*branch].1);
-            for (cell, token) in cells.iter_mut().zip(read) {
-                *cell = i64::from(token.id(constraint));
-            }
-        }
-    }
-    let shape = [grid.rows.len(), grid.width, grid.len].map(to_i64);
-    Tensor::from_slice(&ids).view(shape)
-}
-
-fn check_rows(what: &'static str, found: usize, expected: usize) -> Result<(), PolicyError> {
-    if found == expected { Ok(()) } else { Err(PolicyError::Size { what, found, expected }) }
-}
-
-/// Groups of Semantic IDs whose prompts are read once each.
-#[derive(Debug)]
-pub struct Groups<'a> {
-    /// The prompts, guides included.
-    pub prompts: &'a TokenBatch,
-    /// Flat tokens that each prompt ends with as the beginning of the answer.
-    pub guides: &'a [&'a [u32]],
-    /// Per prompt, per rollout: the flat tokens behind the guide.
-    pub completions: &'a [Vec<Vec<u32>>],
-}
-
-/// Log-probability of every code of every completion, `[N]` in the order prompt, rollout, code:
-/// [`completion_logp`] of completions that are codes and nothing else.
-///
-/// # Errors
-/// [`PolicyError::Size`] where the numbers of prompts, guides and groups differ;
-/// [`PolicyError::Empty`] for a completion without codes or outside the trie.
-pub fn group_logp(
-    model: &dyn LanguageModel,
-    constraint: &Constraint,
-    groups: &Groups<'_>,
-    scoring: Scoring,
-) -> Result<Tensor, PolicyError> {
-    let prompts = groups.prompts.rows()?;
-    check_rows("guides", groups.guides.len(), prompts)?;
-    check_rows("groups of completions", groups.completions.len(), prompts)?;
-    let scored = |guide: &[u32], tokens: &[u32]| -> Result<Vec<CompletionToken>, PolicyError> {
-        if tokens.is_empty() {
-            return Err(PolicyError::Empty { what: "a completion" });
-        }
-        let targets = code_targets(constraint.trie(), guide, tokens)?;
-        Ok(targets.into_iter().map(CompletionToken::Scored).collect())
-    };
-    let rollouts = groups
-        .guides
-        .iter()
-        .zip(groups.completions)
-        .map(|(guide, group)| group.iter().map(|tokens| scored(guide, tokens)).collect())
-        .collect::<Result<Vec<Vec<_>>, PolicyError>>()?;
-    let begun: Vec<usize> = groups.guides.iter().map(|guide| guide.len()).collect();
-    let completions = Completions { prompts: groups.prompts, begun: &begun, rollouts: &rollouts };
-    Ok(completion_logp(model, constraint, &completions, scoring)?.logp)
 }

@@ -2,10 +2,11 @@
 
 use tch::Tensor;
 
-use super::{Target, by_level, check, legal_logps};
+use super::target::Target;
+use super::{by_level, check, legal_logps};
 use crate::PolicyError;
-use crate::decode::{Constraint, Scoring};
-use crate::models::language_model::LanguageModel;
+use crate::decode::constraint::{Constraint, Scoring};
+use crate::policy::LanguageModel;
 
 /// Entropy `[N]`, in nats, of the distribution that each target's log-probability is taken from.
 ///

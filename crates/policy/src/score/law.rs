@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::Target;
+use super::target::Target;
 use crate::PolicyError;
-use crate::decode::{SamplingConfig, Scoring};
+use crate::decode::constraint::Scoring;
+use crate::decode::sampling::SamplingConfig;
 
 /// The distribution that the log-probabilities of completions are taken from.
 ///

@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 
 use crate::PolicyError;
 use crate::models::head::{Head, log_sum_exp};
-use crate::models::linear::cast;
+use crate::tensor::cast;
 use crate::weights::to_i64;
 
 /// Rows that meet the vocabulary together.

@@ -1,8 +1,8 @@
 //! Entropies against the probabilities of everything that could stand there instead.
 
 use sidereal_policy::{
-    CompletionToken, Completions, Scoring, Target, code_targets, completion_entropy,
-    completion_logp, completion_pass,
+    CompletionToken, Completions, Policy as _, Scoring, Target, code_targets, completion_entropy,
+    completion_logp,
 };
 
 use crate::tiny;
@@ -55,8 +55,8 @@ fn entropies_equal_those_of_every_alternative() {
             assert!((found - expected).abs() < 1e-4, "{scoring:?}: {found}, needed {expected}");
         }
         // A pass with its way back knows the same, token by token.
-        let pass = completion_pass(&model, &constraint, &completions, scoring).unwrap();
-        let tokens = pass.entropy(&constraint).unwrap().to_kind(tch::Kind::Double);
+        let pass = model.completion_pass(&constraint, &completions, scoring.into()).unwrap();
+        let tokens = pass.entropy().unwrap().to_kind(tch::Kind::Double);
         let mut tokens = Vec::<f64>::try_from(tokens).unwrap().into_iter();
         assert_eq!((tokens.len(), &pass.lens), (codes.len() + 1, &vec![codes.len(), 1, 0]));
         for (found, len) in found.iter().zip(pass.lens) {

@@ -146,8 +146,8 @@ impl LanguageModel for Counting<'_> {
         self.inner.head()
     }
 
-    fn longest_prompt(&self, answer_len: usize) -> usize {
-        self.inner.longest_prompt(answer_len)
+    fn positions(&self) -> Option<usize> {
+        self.inner.positions()
     }
 }
 
@@ -252,8 +252,20 @@ fn answers_behind_chains_are_those_of_reading_everything_again() {
         assert_eq!(counts, [5; 3]);
         let conditions = Conditions::default();
         let second = thoughts.start.again().unwrap();
-        let found = search.search_from(thoughts.start, &conditions, &mut |_| {}).unwrap();
-        let second = search.search_from(second, &conditions, &mut |_| {}).unwrap();
+        let found = search
+            .search_from(
+                thoughts.start.branches(search.model.language_model().unwrap()),
+                &conditions,
+                &mut |_| {},
+            )
+            .unwrap();
+        let second = search
+            .search_from(
+                second.branches(search.model.language_model().unwrap()),
+                &conditions,
+                &mut |_| {},
+            )
+            .unwrap();
         assert_same(&found, &second);
         let mut found = found.into_iter();
         for (prompt, chains) in prompts().iter().zip(&chains) {
@@ -299,7 +311,13 @@ fn sampled_answers_and_chains_do_not_depend_on_their_neighbours() {
             .map(|chains| chains.iter().map(|chain| chain.ids().collect()).collect())
             .collect();
         let conditions = Conditions { keys: &thoughts.keys, ..Conditions::default() };
-        let answers = sampler.sample_from(thoughts.start, &conditions, 2).unwrap();
+        let answers = sampler
+            .sample_from(
+                thoughts.start.branches(sampler.model.language_model().unwrap()),
+                &conditions,
+                2,
+            )
+            .unwrap();
         let mut answers = answers.into_iter();
         let by_prompt: Vec<Vec<_>> =
             (0..prompts.len()).map(|_| answers.by_ref().take(3).collect()).collect();

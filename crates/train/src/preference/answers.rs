@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use sidereal_policy::{
-    CompletionPass, CompletionToken, Completions, Decoder, PolicyError, TokenBatch, Weights,
-    completion_pass,
+    CompletionPass, CompletionToken, Completions, Policy, PolicyError, TokenBatch, Weights,
 };
 use sidereal_rl::Segments;
 use tch::{Kind, Tensor};
@@ -86,12 +85,12 @@ impl PreferenceTraining<'_> {
     /// Log-probability of every scored token, with the way back, and the number of them in each
     /// answer, the chosen one of a pair before the rejected ones.
     pub(super) fn pass<'m>(
-        &self,
-        model: &'m Decoder,
+        &'m self,
+        model: &'m dyn Policy,
         part: &[&Preference],
     ) -> Result<CompletionPass<'m>, TrainError> {
         let ids: Vec<&[u32]> = part.iter().map(|pair| pair.prompt.ids.as_slice()).collect();
-        let limit = model.config().max_position_embeddings;
+        let limit = model.longest_prompt(0);
         let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
         let rollouts: Vec<Vec<Vec<CompletionToken>>> = part
             .iter()
@@ -99,13 +98,13 @@ impl PreferenceTraining<'_> {
             .collect();
         let begun = vec![0; part.len()];
         let completions = Completions { prompts: &prompts, begun: &begun, rollouts: &rollouts };
-        Ok(completion_pass(model, self.constraint, &completions, self.config.scoring)?)
+        Ok(model.completion_pass(self.constraint, &completions, self.config.scoring.into())?)
     }
 
     /// The reference's log-probabilities of all answers.
     pub(super) fn reference(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         pairs: &[Preference],
         observer: &mut dyn Observer,
     ) -> Result<AnswerLogp, TrainError> {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use sidereal_rl::{
-    Advantages, Group, ObjectiveScores, Objectives, Part, Reward, Segments, Srpo, ZScore,
-    decoupled_advantages, leave_one_out_advantages, mean_only_advantages, score_groups,
+    AdvantageEstimator, Advantages, Decoupled, Group, LeaveOneOut, MeanOnly, ObjectiveScores,
+    Objectives, Part, Reward, RewardBatch, Segments, Srpo, ZScore, score_groups,
 };
 
 use crate::TrainError;
@@ -64,43 +64,55 @@ pub(super) struct Judged {
 }
 
 impl AdvantageConfig {
-    /// Judges groups of rollouts.
-    pub(super) fn judge(
-        &self,
-        reward: StepReward<'_>,
-        groups: &[Group<'_>],
-    ) -> Result<Judged, TrainError> {
-        let (rewards, parts, segments, apart) = match reward {
-            StepReward::One(reward) => {
-                let scores = score_groups(reward, groups.iter().copied())?;
-                let parts = scores.parts.iter().map(|p: &Part| (p.name.clone(), p.mean()));
-                (scores.rewards, parts.collect(), scores.groups, None)
-            }
-            StepReward::Several(objectives) => {
-                let scores = objectives.score_groups(groups.iter().copied())?;
-                let (rewards, parts) = summed(&scores);
-                (rewards, parts, scores.groups.clone(), Some(scores))
-            }
-        };
-        let advantages = match (self, &apart) {
-            (Self::ZScore(z_score), _) => z_score.advantages(&rewards, &segments)?,
-            (Self::MeanOnly, _) => mean_only_advantages(&rewards, &segments)?,
-            (Self::LeaveOneOut, _) => leave_one_out_advantages(&rewards, &segments)?,
-            (Self::Srpo(srpo), _) => {
-                let hits: Vec<bool> = groups.iter().flat_map(Group::hits).collect();
-                srpo.advantages(&rewards, &hits, &segments)?
-            }
-            (Self::Decoupled(z_score), Some(scores)) => decoupled_advantages(scores, *z_score)?,
-            (Self::Decoupled(_), None) => {
-                return Err(TrainError::Setting {
-                    field: "rl.advantage".to_owned(),
-                    found: "`decoupled` with one reward".to_owned(),
-                    needed: "a reward of several `objectives`",
-                });
-            }
-        };
-        Ok(Judged { rewards, parts, advantages, segments })
+    /// The estimator that these settings name.
+    #[must_use]
+    pub fn estimator(&self) -> Box<dyn AdvantageEstimator> {
+        match *self {
+            Self::ZScore(z_score) => Box::new(z_score),
+            Self::MeanOnly => Box::new(MeanOnly),
+            Self::LeaveOneOut => Box::new(LeaveOneOut),
+            Self::Srpo(srpo) => Box::new(srpo),
+            Self::Decoupled(z_score) => Box::new(Decoupled(z_score)),
+        }
     }
+}
+
+/// Judges groups of rollouts.
+pub(super) fn judge(
+    estimator: &dyn AdvantageEstimator,
+    reward: StepReward<'_>,
+    groups: &[Group<'_>],
+) -> Result<Judged, TrainError> {
+    let (rewards, parts, segments, apart) = match reward {
+        StepReward::One(reward) => {
+            let scores = score_groups(reward, groups.iter().copied())?;
+            let parts = scores.parts.iter().map(|p: &Part| (p.name.clone(), p.mean()));
+            (scores.rewards, parts.collect(), scores.groups, None)
+        }
+        StepReward::Several(objectives) => {
+            let scores = objectives.score_groups(groups.iter().copied())?;
+            let (rewards, parts) = summed(&scores);
+            (rewards, parts, scores.groups.clone(), Some(scores))
+        }
+    };
+    let hits: Vec<bool> = groups.iter().flat_map(Group::hits).collect();
+    let mut batch = RewardBatch::new(&rewards, &segments)?;
+    if estimator.needs_hits() {
+        batch = batch.with_hits(&hits)?;
+    }
+    match &apart {
+        Some(scores) => batch = batch.with_objectives(scores)?,
+        None if estimator.needs_objectives() => {
+            return Err(TrainError::Setting {
+                field: "rl.advantage".to_owned(),
+                found: format!("`{}` with one reward", estimator.name()),
+                needed: "a reward of several `objectives`",
+            });
+        }
+        None => {}
+    }
+    let advantages = estimator.estimate(&batch)?;
+    Ok(Judged { rewards, parts, advantages, segments })
 }
 
 /// Weighted sum of each rollout, and the mean of each objective.

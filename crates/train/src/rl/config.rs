@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{PolicyError, SamplingConfig, Scoring, TokenLaw};
-use sidereal_rl::Surrogate;
+use sidereal_rl::{PolicyObjective, Surrogate};
 
 use super::{AdvantageConfig, RolloutConfig};
 use crate::TrainError;
@@ -243,14 +243,8 @@ impl RlConfig {
 
     /// Whether the objective looks at a reference.
     #[must_use]
-    pub const fn needs_reference(&self) -> bool {
-        self.objective.needs_reference()
-    }
-
-    /// Whether the objective looks at the rollouts' entropies.
-    #[must_use]
-    pub const fn needs_entropies(&self) -> bool {
-        matches!(self.objective, Surrogate::Sage(_))
+    pub fn needs_reference(&self) -> bool {
+        PolicyObjective::needs_reference(&self.objective)
     }
 
     /// Updates of a step.

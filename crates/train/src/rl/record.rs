@@ -30,7 +30,7 @@ impl Rl<'_> {
             .collect::<Result<_, TrainError>>()?;
         Ok(Some(ShownGroup {
             id: group.prompt.prompt.id,
-            prompt: self.tokenizer.decode(&group.ids)?,
+            prompt: self.read_as_text(&group.ids)?,
             target: self.sought(group)?,
             rollouts,
         }))
@@ -42,7 +42,7 @@ impl Rl<'_> {
             return Ok(group.target.to_string());
         };
         let title = lines.flat(group.prompt.prompt.target).unwrap_or_default();
-        Ok(self.tokenizer.decode(&lines.ids(&title))?.trim_end().to_owned())
+        Ok(self.read_as_text(&lines.ids(&title))?.trim_end().to_owned())
     }
 
     /// What a step shows.

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{
-    BeamSearch, CompletionToken, Conditions, Decoder, Hypothesis, Rollout, Sampler, SamplingConfig,
+    BeamSearch, CompletionToken, Conditions, Hypothesis, Policy, Rollout, Sampler, SamplingConfig,
     Target, TokenBatch,
 };
 use sidereal_rl::{PrefixSchedule, select_distinct};
@@ -14,6 +14,7 @@ use sidereal_sid::{ItemId, SemanticId};
 use super::{Rl, RlPrompt};
 use crate::TrainError;
 use crate::encode::{Mode, Prompt, scored_codes};
+use crate::policy::as_language_model;
 use crate::reasoning::Thinker;
 use crate::seed::step_seed;
 use crate::slate::SlateAnswers;
@@ -119,7 +120,7 @@ impl Rl<'_> {
     /// drawn in this step.
     pub(super) fn groups<'p>(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         prompts: &[&'p RlPrompt],
         step: usize,
         times: &mut BTreeMap<u64, u64>,
@@ -172,7 +173,7 @@ impl Rl<'_> {
     /// Draws all these groups, each in its mode.
     fn draw(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         groups: &mut [&mut PromptGroup<'_>],
         seed: i64,
     ) -> Result<(), TrainError> {
@@ -194,14 +195,14 @@ impl Rl<'_> {
     /// Draws chains of thought with an answer each.
     fn draw_reasoned(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         groups: &mut [&mut PromptGroup<'_>],
         seed: i64,
     ) -> Result<(), TrainError> {
         let thinker = self.thinker(model, u64::from_le_bytes(seed.to_le_bytes()))?;
         let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
         let limit = thinker.longest_prompt();
-        let prompts = TokenBatch::new(&ids, self.tokenizer.pad(), limit, model.device())?;
+        let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
         let keys: Vec<u64> = groups.iter().map(|group| group.key).collect();
         let found = thinker.rollouts(&prompts, &keys, self.config.group_size)?;
         for (group, rollouts) in groups.iter_mut().zip(found) {
@@ -220,7 +221,7 @@ impl Rl<'_> {
     /// Draws slates.
     fn draw_slates(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         slates: &SlateAnswers<'_>,
         groups: &mut [&mut PromptGroup<'_>],
         seed: i64,
@@ -235,6 +236,7 @@ impl Rl<'_> {
         let prompts: Vec<&Prompt> = groups.iter().map(|group| &group.prompt.prompt).collect();
         let keys: Vec<u64> = groups.iter().map(|group| group.key).collect();
         let seed = u64::from_le_bytes(seed.to_le_bytes());
+        let model = as_language_model(model, "slates")?;
         let found = slates.draw(model, &prompts, &keys, sampling, seed, self.config.group_size)?;
         for (group, written) in groups.iter_mut().zip(found) {
             group.sids = vec![SemanticId::default(); written.len()];
@@ -247,7 +249,7 @@ impl Rl<'_> {
     /// The policy as it thinks.
     pub(super) fn thinker<'m>(
         &'m self,
-        model: &'m Decoder,
+        model: &'m dyn Policy,
         seed: u64,
     ) -> Result<Thinker<'m>, TrainError> {
         let (Some(markers), Some(reasoning)) = (self.markers, &self.config.reasoning) else {
@@ -258,7 +260,7 @@ impl Rl<'_> {
             });
         };
         Ok(Thinker {
-            model,
+            model: as_language_model(model, "reasoning")?,
             constraint: self.constraint,
             markers,
             thinking: reasoning.thinking,
@@ -267,28 +269,43 @@ impl Rl<'_> {
         })
     }
 
-    /// A completion as text.
+    /// A completion as text; of a policy without a tokenizer, its codes.
     pub(super) fn text(&self, completion: &[CompletionToken]) -> Result<String, TrainError> {
+        let Some(tokenizer) = self.tokenizer else {
+            let codes = completion.iter().filter_map(|token| match token {
+                CompletionToken::Scored(Target::Code { token, .. }) => Some(*token),
+                _ => None,
+            });
+            return Ok(self.semantic_id(&codes.collect::<Vec<_>>()).to_string());
+        };
         let id = |token: &CompletionToken| match token {
             CompletionToken::Read(id) | CompletionToken::Scored(Target::Word(id)) => Some(*id),
             CompletionToken::Scored(Target::Code { token, .. }) => {
-                self.tokenizer.sid_ids().get(usize::try_from(*token).ok()?).copied()
+                tokenizer.sid_ids().get(usize::try_from(*token).ok()?).copied()
             }
         };
         let ids: Vec<u32> = completion.iter().filter_map(id).collect();
-        Ok(self.tokenizer.decode(&ids)?)
+        Ok(tokenizer.decode(&ids)?)
+    }
+
+    /// A prompt as text; of a policy without a tokenizer, its ids.
+    pub(super) fn read_as_text(&self, ids: &[u32]) -> Result<String, TrainError> {
+        Ok(match self.tokenizer {
+            Some(tokenizer) => tokenizer.decode(ids)?,
+            None => ids.iter().map(u32::to_string).collect::<Vec<_>>().join(" "),
+        })
     }
 
     /// Draws all these groups anew behind their guides.
     fn draw_direct(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         groups: &mut [&mut PromptGroup<'_>],
         seed: i64,
     ) -> Result<(), TrainError> {
-        let limit = model.config().max_position_embeddings;
+        let limit = model.longest_prompt(0);
         let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
-        let prompts = TokenBatch::new(&ids, self.tokenizer.pad(), limit, model.device())?;
+        let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
         let guides: Vec<Vec<u32>> = groups.iter().map(|group| group.guide.clone()).collect();
         let guides: Vec<&[u32]> = guides.iter().map(Vec::as_slice).collect();
         let keys: Vec<u64> = groups.iter().map(|group| group.key).collect();
@@ -359,7 +376,7 @@ impl Rl<'_> {
         Ok(())
     }
 
-    fn beam<'m>(&'m self, model: &'m Decoder, beam_width: usize) -> BeamSearch<'m> {
+    fn beam<'m>(&'m self, model: &'m dyn Policy, beam_width: usize) -> BeamSearch<'m> {
         BeamSearch { model, constraint: self.constraint, beam_width, scoring: self.config.scoring }
     }
 

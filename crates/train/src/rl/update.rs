@@ -3,8 +3,7 @@
 use std::ops::AddAssign;
 
 use sidereal_policy::{
-    CompletionPass, CompletionToken, Completions, Decoder, TokenBatch, completion_entropy,
-    completion_pass,
+    CompletionPass, CompletionToken, Completions, Policy, TokenBatch, Trainable, completion_entropy,
 };
 use sidereal_rl::{Diagnostics, RolloutBatch, Segments, StepSize};
 use tch::{Kind, Tensor};
@@ -59,18 +58,18 @@ impl Rl<'_> {
     /// What the updates of a step need to know of its groups, computed once for all of them.
     pub(super) fn taught<'s, 'p>(
         &self,
-        reference: Option<&Decoder>,
+        reference: Option<&dyn Policy>,
         step: &'s Step<'p>,
         entropies: Vec<Vec<f64>>,
     ) -> Result<Vec<LearnedGroup<'s, 'p>>, TrainError> {
         let Step { groups, judged, .. } = step;
         let flat = &judged.advantages.flat_groups;
-        let penalised = self.config.needs_reference();
+        let penalised = self.objective().needs_reference();
         let live: Vec<bool> =
             (0..groups.len()).map(|index| penalised || !flat.contains(&index)).collect();
         let teaching: Vec<&PromptGroup<'_>> =
             groups.iter().zip(&live).filter(|(_, live)| **live).map(|(group, _)| group).collect();
-        let values = |of: Option<&Decoder>| match of {
+        let values = |of: Option<&dyn Policy>| match of {
             Some(policy) => self.values_by_group(policy, &teaching),
             None => Ok(Vec::new()),
         };
@@ -99,7 +98,7 @@ impl Rl<'_> {
     /// at a ratio of exactly 1 clips. These here are computed in the batches of the later updates.
     pub(super) fn remember_policy(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         taught: &mut [LearnedGroup<'_, '_>],
         size: usize,
     ) -> Result<(), TrainError> {
@@ -116,9 +115,9 @@ impl Rl<'_> {
 
     /// One update of step `number`, 0-based, from `groups`; returns what to watch and the gradient's norm. Where
     /// none of them is live nothing moves, the optimiser's moments included.
-    pub(super) fn update(
+    pub(super) fn update<P: Trainable>(
         &self,
-        learner: &mut Learner,
+        learner: &mut Learner<P>,
         groups: &mut [LearnedGroup<'_, '_>],
         entropy_target: Option<f64>,
         lr: f64,
@@ -140,7 +139,7 @@ impl Rl<'_> {
     /// Accumulates the gradient of some groups of an update.
     fn backward(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         part: &mut [&mut LearnedGroup<'_, '_>],
         whole: StepSize,
         entropy_target: Option<f64>,
@@ -148,8 +147,7 @@ impl Rl<'_> {
     ) -> Result<Seen, TrainError> {
         let groups: Vec<_> = part.iter().map(|learned| learned.group).collect();
         let scored = self.pass(model, &groups)?;
-        let entropy_sum =
-            scored.entropy(self.constraint)?.f_sum(Kind::Double)?.f_double_value(&[])?;
+        let entropy_sum = scored.entropy()?.f_sum(Kind::Double)?.f_double_value(&[])?;
         let pass = scored.pass;
         let values = Vec::<f64>::try_from(pass.logp().to_kind(Kind::Double))?;
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
@@ -182,11 +180,11 @@ impl Rl<'_> {
         }
         let entropies: Vec<f64> =
             part.iter().flat_map(|learned| &learned.entropies).copied().collect();
-        if self.config.needs_entropies() {
+        if self.objective().needs_entropies() {
             let target = entropy_target.unwrap_or(f64::NEG_INFINITY);
             batch = batch.with_entropies(&entropies, target)?;
         }
-        let objective = self.config.objective.objective(&batch, whole)?;
+        let objective = self.objective().objective(&batch, whole)?;
         // The objective is maximised, the optimiser minimises.
         pass.backward(&-Tensor::from_slice(&objective.d_logp))?;
         Ok(Seen { diagnostics: objective.diagnostics, entropy_sum })
@@ -194,19 +192,19 @@ impl Rl<'_> {
 
     /// Log-probability of every scored token of every rollout, with the way back.
     fn pass<'m>(
-        &self,
-        model: &'m Decoder,
+        &'m self,
+        model: &'m dyn Policy,
         groups: &[&PromptGroup<'_>],
     ) -> Result<CompletionPass<'m>, TrainError> {
-        let batch = CompletionBatch::new(groups, self.tokenizer.pad(), model)?;
+        let batch = CompletionBatch::new(groups, self.pad, model)?;
         let completions = batch.completions();
-        Ok(completion_pass(model, self.constraint, &completions, self.config.law()?)?)
+        Ok(model.completion_pass(self.constraint, &completions, self.config.law()?)?)
     }
 
     /// Mean entropy of each rollout, group by group.
     pub(super) fn entropies_by_group(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         groups: &[&PromptGroup<'_>],
     ) -> Result<Vec<Vec<f64>>, TrainError> {
         let find = |part: &[&PromptGroup<'_>]| self.entropies(model, part);
@@ -216,7 +214,7 @@ impl Rl<'_> {
     /// Log-probability of every scored token, group by group, without a graph.
     pub(super) fn values_by_group(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         groups: &[&PromptGroup<'_>],
     ) -> Result<Vec<Vec<f64>>, TrainError> {
         let find = |part: &[&PromptGroup<'_>]| self.values(model, part);
@@ -241,16 +239,20 @@ impl Rl<'_> {
     /// Mean entropy of each rollout.
     fn entropies(
         &self,
-        model: &Decoder,
+        model: &dyn Policy,
         groups: &[&PromptGroup<'_>],
     ) -> Result<Vec<f64>, TrainError> {
-        let batch = CompletionBatch::new(groups, self.tokenizer.pad(), model)?;
+        let batch = CompletionBatch::new(groups, self.pad, model)?;
         let completions = batch.completions();
         Ok(completion_entropy(model, self.constraint, &completions, self.config.law()?)?)
     }
 
     /// The same as numbers, without a graph.
-    fn values(&self, model: &Decoder, groups: &[&PromptGroup<'_>]) -> Result<Vec<f64>, TrainError> {
+    fn values(
+        &self,
+        model: &dyn Policy,
+        groups: &[&PromptGroup<'_>],
+    ) -> Result<Vec<f64>, TrainError> {
         let _guard = tch::no_grad_guard();
         Ok(Vec::<f64>::try_from(self.pass(model, groups)?.pass.logp().to_kind(Kind::Double))?)
     }
@@ -264,9 +266,9 @@ struct CompletionBatch {
 }
 
 impl CompletionBatch {
-    fn new(groups: &[&PromptGroup<'_>], pad: u32, model: &Decoder) -> Result<Self, TrainError> {
+    fn new(groups: &[&PromptGroup<'_>], pad: u32, model: &dyn Policy) -> Result<Self, TrainError> {
         let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
-        let limit = model.config().max_position_embeddings;
+        let limit = model.longest_prompt(0);
         Ok(Self {
             prompts: TokenBatch::new(&ids, pad, limit, model.device())?,
             begun: groups.iter().map(|group| group.guide.len()).collect(),

@@ -9,8 +9,8 @@ use sidereal_policy::{
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Checkpoints, Mode, Observer, OptimConfig, Prompt, Record, Rl, RlConfig, RlPrompt,
-    Schedule, StepReward, TrainError,
+    Binding, Checkpoints, Mode, Observer, OptimConfig, OwnMethods, Prompt, Record, Rl, RlConfig,
+    RlPrompt, Schedule, StepReward, TrainError,
 };
 use tch::Device;
 
@@ -139,7 +139,9 @@ impl Shop {
             reward,
             spec: self.catalog.spec(),
             constraint: &self.constraint,
-            tokenizer: &self.tokenizer,
+            own: OwnMethods::default(),
+            pad: self.tokenizer.pad(),
+            tokenizer: Some(&self.tokenizer),
             markers: Some(&markers),
             slates: None,
             seed: 4,

@@ -13,7 +13,7 @@ use crate::setting::of_stage;
 use sidereal_train::Categories;
 use sidereal_train::Observer;
 use sidereal_train::Prompt;
-use sidereal_train::{KnownItems, RewardConfig, Rl, RlConfig, RlPrompt};
+use sidereal_train::{KnownItems, OwnMethods, RewardConfig, Rl, RlConfig, RlPrompt};
 
 impl Pipeline<'_> {
     /// Reinforcement.
@@ -38,7 +38,9 @@ impl Pipeline<'_> {
             reward: reward.borrow(),
             spec: context.catalog.spec(),
             constraint: &context.constraint,
-            tokenizer: &context.tokenizer,
+            own: OwnMethods::default(),
+            pad: context.tokenizer.pad(),
+            tokenizer: Some(&context.tokenizer),
             markers: markers.as_ref(),
             slates: self.slates(context, *task),
             seed: self.recipe.seed,

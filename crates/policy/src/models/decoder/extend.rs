@@ -6,8 +6,8 @@ use super::Decoder;
 use crate::PolicyError;
 use crate::cache::KvCache;
 use crate::models::branches::{NewTokens, causal_bias};
-use crate::models::linear::cast;
 use crate::models::rotary::rotate;
+use crate::tensor::cast;
 
 impl Decoder {
     /// [`LanguageModel::extend`](crate::LanguageModel::extend).

@@ -2,22 +2,14 @@
 
 use tch::Tensor;
 
-use super::read::Span;
+use super::span::Span;
 use super::{Decoder, Layer};
 use crate::PolicyError;
 use crate::cache::TokenBatch;
-use crate::models::linear::cast;
 use crate::models::rotary::rotate;
+use crate::score::sequences::Place;
+use crate::tensor::cast;
 use crate::weights::to_i64;
-
-/// A token of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// Row of the batch.
-    pub row: usize,
-    /// Position in the row.
-    pub position: usize,
-}
 
 /// Places as the last layer takes them.
 pub(super) struct Picked {

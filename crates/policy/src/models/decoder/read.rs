@@ -3,37 +3,16 @@
 
 use tch::{Kind, Tensor};
 
-use super::places::Place;
+use super::span::Span;
 use super::{Decoder, Layer};
 use crate::PolicyError;
 use crate::cache::{KvCache, LayerCache, TokenBatch};
-use crate::models::linear::cast;
 use crate::models::rotary::rotate;
+use crate::score::sequences::Place;
+use crate::tensor::cast;
 
 /// Fewest tokens of a common beginning that are worth a pass of their own.
 const FEWEST_SHARED: i64 = 8;
-
-/// A stretch of positions on its way through the layers.
-pub(super) struct Span {
-    /// `[R, S, D]`: one row for a common beginning, else one for each prompt.
-    pub(super) x: Tensor,
-    /// Cosines and sines of its positions, `[S, hd]`.
-    rotary: (Tensor, Tensor),
-    /// Which of the positions before and in the span each of its positions sees, `[S, P + S]`;
-    /// `None` for the first span, where that is the plain causal mask.
-    mask: Option<Tensor>,
-}
-
-impl Span {
-    /// The same positions with other states.
-    pub(super) fn with(&self, x: &Tensor) -> Self {
-        Self {
-            x: x.shallow_clone(),
-            rotary: (self.rotary.0.shallow_clone(), self.rotary.1.shallow_clone()),
-            mask: self.mask.as_ref().map(Tensor::shallow_clone),
-        }
-    }
-}
 
 impl Decoder {
     /// Hidden states `[U, T, D]` of right-padded rows, without keeping keys and values.

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::Decoder;
-use super::read::Span;
+use super::span::Span;
 use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::recompute::Segments;

@@ -6,7 +6,8 @@ use super::config::{T5Config, T5FeedForward};
 use super::relative::RelativeBias;
 use super::shapes::inputs;
 use crate::PolicyError;
-use crate::models::linear::{Linear, cast};
+use crate::models::linear::Linear;
+use crate::tensor::cast;
 use crate::weights::{Weights, share, to_i64};
 
 /// The blocks of an encoder or a decoder.

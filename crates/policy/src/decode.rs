@@ -1,17 +1,19 @@
 //! Writing Semantic IDs and titles under a trie, and free text.
 
 mod beam;
+pub(crate) mod branches;
 mod conditions;
-mod constraint;
+pub(crate) mod constraint;
 mod gumbel;
 mod reason;
 mod sample;
-mod sampling;
+pub(crate) mod sampling;
 mod slate;
 mod text;
-mod walk;
+pub(crate) mod walk;
 
 pub use beam::{BeamSearch, Hypothesis, KeptPrefix};
+pub use branches::{Branches, ChildScores, Onward};
 pub use conditions::{Conditions, Excluded};
 pub use constraint::{Constraint, Scoring};
 pub use gumbel::DistinctRollout;

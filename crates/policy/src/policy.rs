@@ -1,0 +1,98 @@
+//! What decoding, scoring and training need of a policy, and what a language model is besides.
+
+use std::fmt::Debug;
+
+use tch::{Device, Tensor};
+
+use crate::PolicyError;
+use crate::cache::{KvCache, TokenBatch};
+use crate::decode::branches::Branches;
+use crate::decode::constraint::Constraint;
+use crate::models::head::Head;
+use crate::score::completions::{CompletionPass, Completions};
+use crate::score::law::TokenLaw;
+
+/// A policy that recommends items by writing them down a trie.
+///
+/// [`BeamSearch`](crate::BeamSearch) and [`Sampler`](crate::Sampler) decode any policy, and every
+/// training of the crate `sidereal-train` improves one. Every [`LanguageModel`] is a policy. A policy of
+/// another kind, such as one that reads a history item by item, implements this trait itself.
+///
+/// A prompt is a row of ids, whose meaning is the policy's own: tokens of a vocabulary for a language
+/// model, items for a policy that reads items. An answer is a path of the constraint's trie.
+pub trait Policy: Debug {
+    /// Where the weights live, and ids must.
+    fn device(&self) -> Device;
+
+    /// Most ids of a prompt after which an answer of `answer_len` tokens still fits.
+    fn longest_prompt(&self, answer_len: usize) -> usize;
+
+    /// Reads prompts. Each gets one branch, which stands where the last `begun[u]` ids of prompt `u`,
+    /// the beginning of its answer, lead to.
+    ///
+    /// # Errors
+    /// [`PolicyError::Size`] where prompts and `begun` differ in number;
+    /// [`PolicyError::Positions`] for rows that are too long.
+    fn read<'a>(
+        &'a self,
+        prompts: &TokenBatch,
+        begun: &[usize],
+    ) -> Result<Box<dyn Branches + 'a>, PolicyError>;
+
+    /// Log-probability of every scored token of every completion under `law`, with the way back to the
+    /// weights.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read); [`PolicyError::Empty`] where nothing is scored;
+    /// [`PolicyError::IllegalCode`] for a code that cannot follow its node.
+    fn completion_pass<'a>(
+        &'a self,
+        constraint: &'a Constraint,
+        completions: &Completions<'_>,
+        law: TokenLaw,
+    ) -> Result<CompletionPass<'a>, PolicyError>;
+
+    /// The policy as a language model, which can reason in free text and write titles; `None` where it
+    /// is none.
+    fn language_model(&self) -> Option<&dyn LanguageModel> {
+        None
+    }
+}
+
+/// A model that writes an answer token by token: a decoder, or an encoder-decoder.
+///
+/// Prompts are read once; branches (beams, rollouts) continue them. The model is immutable, and
+/// what it has read lives in a [`KvCache`] that the caller owns and hands to the same model again.
+/// Every language model is a [`Policy`].
+pub trait LanguageModel: Policy {
+    /// Hidden state `[U, D]` before the next token of each answer, and the cache that branches
+    /// read.
+    ///
+    /// The last `begun[u]` tokens of prompt `u` are the beginning of its answer. A decoder reads
+    /// them like the rest; an encoder-decoder reads them in its decoder, after its start token,
+    /// and the rest in its encoder.
+    ///
+    /// # Errors
+    /// [`PolicyError::Size`] where prompts and `begun` differ in number, and where nothing of a
+    /// prompt is left for an encoder; [`PolicyError::Positions`] for rows beyond the model's
+    /// positions; [`PolicyError::Torch`] for ids outside the vocabulary.
+    fn prefill(
+        &self,
+        prompts: &TokenBatch,
+        begun: &[usize],
+    ) -> Result<(Tensor, KvCache), PolicyError>;
+
+    /// Hidden states `[U, W, S, D]` of `S` more tokens `[U, W, S]` in each of `W` branches of each
+    /// prompt, which it appends to `cache`. A branch sees its prompt and its own earlier tokens.
+    ///
+    /// # Errors
+    /// [`PolicyError::Size`] where the branches do not fit the cache, [`PolicyError::Positions`]
+    /// where the longest would leave the model's positions; `cache` is then as before.
+    fn extend(&self, tokens: &Tensor, cache: &mut KvCache) -> Result<Tensor, PolicyError>;
+
+    /// The output head, which hidden states go through.
+    fn head(&self) -> &Head;
+
+    /// Longest sequence that the model reads, prompt and answer together; `None` where there is no limit.
+    fn positions(&self) -> Option<usize>;
+}
