@@ -63,6 +63,9 @@ pub enum LabError {
         path.display()
     )]
     OtherSetting { path: PathBuf, part: String },
+    /// A tensor of another shape than that of what it holds.
+    #[error("tensor `{tensor}` of `{}` has the shape {found:?}, needed {needed}: delete the file to have it made again", path.display())]
+    Shape { path: PathBuf, tensor: &'static str, found: Vec<i64>, needed: &'static str },
     /// Rankings without an order.
     #[error(
         "an answer of stage `{stage}` to sample {id} has a score that is not a number: delete the stage's \

@@ -1,0 +1,137 @@
+//! Item vectors: what a sentence encoder makes of the items' texts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ndarray::Array2;
+use sidereal_corpus::Dataset;
+use sidereal_files::{hash_file, hash_json};
+use sidereal_policy::{PolicyError, TextEncoder, Weights, read_safetensors, write_safetensors};
+use sidereal_train::{Binding, Observer};
+use tch::{Device, Tensor};
+
+use crate::error::LabError;
+use crate::recipe::sids::EmbedConfig;
+use crate::run::part::{Files, Folder, Part, Remarks};
+
+/// The name of the part.
+pub(crate) const NAME: &str = "embed";
+
+const FILE: &str = "embeddings.safetensors";
+const TENSOR: &str = "embeddings";
+
+/// Sentence vectors of the items' texts.
+pub(crate) struct ItemVectors<'a> {
+    pub(crate) config: &'a EmbedConfig,
+    pub(crate) dataset: &'a Dataset,
+    pub(crate) device: Device,
+}
+
+/// The file of the vectors.
+pub(crate) struct VectorFile {
+    path: PathBuf,
+}
+
+impl Part for ItemVectors<'_> {
+    type Output = VectorFile;
+
+    fn name(&self) -> String {
+        NAME.to_owned()
+    }
+
+    fn inputs(&self) -> Result<Binding, LabError> {
+        let mut inputs = Binding::from([
+            ("dataset".to_owned(), self.dataset.hash()),
+            ("encoder".to_owned(), encoder_hash(&self.config.encoder)?),
+        ]);
+        inputs.extend(encoder_settings(&self.config.encoder)?);
+        Ok(inputs)
+    }
+
+    fn files(&self) -> Files {
+        Files::always([FILE])
+    }
+
+    fn make(
+        &self,
+        folder: &Folder,
+        _: &Binding,
+        observer: &mut dyn Observer,
+    ) -> Result<Remarks, LabError> {
+        let encoder = TextEncoder::load(&self.config.encoder, self.device)?;
+        let texts: Vec<&str> =
+            self.dataset.items().iter().map(|item| item.title.as_str()).collect();
+        let vectors = encoder.encode(&texts, self.config.batch_size, |done| {
+            observer.on_progress("embed", "items", done, texts.len());
+        })?;
+        let tensors = Weights::from([(TENSOR.to_owned(), Tensor::try_from(vectors)?)]);
+        write_safetensors(&folder.path(FILE), &tensors)?;
+        Ok(Remarks::default())
+    }
+
+    fn read(&self, folder: &Folder) -> Result<VectorFile, LabError> {
+        Ok(VectorFile { path: folder.path(FILE) })
+    }
+}
+
+impl VectorFile {
+    /// The name of the file within the run's folder.
+    pub(crate) const NAME: &'static str = FILE;
+
+    /// The vectors, `[N, D]`.
+    ///
+    /// # Errors
+    /// Those of the file, and [`LabError::Shape`] for a tensor that is no matrix.
+    pub(crate) fn load(&self) -> Result<Array2<f32>, LabError> {
+        let mut tensors = read_safetensors(&self.path)?;
+        let tensor = tensors.remove(TENSOR).ok_or_else(|| PolicyError::MissingTensor {
+            path: self.path.clone(),
+            name: TENSOR.into(),
+        })?;
+        let refuse = || LabError::Shape {
+            path: self.path.clone(),
+            tensor: TENSOR,
+            found: tensor.size(),
+            needed: "a row for each item",
+        };
+        let shape: Vec<usize> =
+            tensor.size().into_iter().map_while(|n| usize::try_from(n).ok()).collect();
+        let [rows, columns] = shape[..] else { return Err(refuse()) };
+        let values = Vec::<f32>::try_from(tensor.view(-1))?;
+        Array2::from_shape_vec((rows, columns), values).map_err(|_| refuse())
+    }
+}
+
+/// Hashes of the files beside its weights that say how an encoder reads texts.
+pub(crate) fn encoder_settings(encoder: &Path) -> Result<Binding, LabError> {
+    let names = [
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "modules.json",
+        "1_Pooling/config.json",
+        "sentence_bert_config.json",
+        "config_sentence_transformers.json",
+    ];
+    let there = names.into_iter().filter(|name| encoder.join(name).exists());
+    there.map(|name| Ok((format!("encoder/{name}"), hash_file(&encoder.join(name))?))).collect()
+}
+
+/// Hash of an encoder's weights, whole or in shards.
+fn encoder_hash(dir: &Path) -> Result<String, LabError> {
+    let whole = dir.join("model.safetensors");
+    if whole.exists() {
+        return Ok(hash_file(&whole)?);
+    }
+    let io = |source| LabError::Io { path: dir.to_owned(), source };
+    let mut hashes = BTreeMap::new();
+    for entry in fs::read_dir(dir).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path.extension().is_some_and(|extension| extension == "safetensors") {
+            hashes.insert(path.clone(), hash_file(&path)?);
+        }
+    }
+    // Of a folder without any, the encoder itself says what it lacks.
+    Ok(hash_json(&hashes.into_values().collect::<Vec<_>>())?)
+}
