@@ -4,7 +4,7 @@ mod page;
 pub(crate) mod showcase;
 
 use sidereal_metrics::Report;
-use sidereal_quantizer::QualityReport;
+use sidereal_quantizer::{Collisions, QualityReport};
 use sidereal_sid::Catalog;
 use sidereal_train::Record;
 
@@ -24,8 +24,10 @@ pub struct Outcome {
     pub buckets: Vec<BucketRow>,
     /// The test by domain; empty where the data have none.
     pub domains: Vec<DomainReport>,
-    /// Quality of the Semantic IDs before suffixes.
+    /// Quality of the codes before collisions were resolved.
     pub quality: QualityReport,
+    /// What became of items that shared all their codes; `None` for published Semantic IDs.
+    pub collisions: Option<Collisions>,
     /// Training records, in order.
     pub records: Vec<Record>,
     /// A few users' recommendations.

@@ -140,6 +140,7 @@ impl Pipeline<'_> {
             buckets,
             domains,
             quality,
+            collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
             records: JsonLog::read(&log)?,
             showcases,
             catalog,
@@ -184,6 +185,7 @@ fn semantic_ids(
         vectors: &vectors,
         num_items: dataset.num_items(),
         train: &split.train,
+        device,
     };
     run.carry_out(&ids, observer)
 }

@@ -1,12 +1,16 @@
 //! The settings of a whole run, as a TOML file spells them.
 
 pub(crate) mod compute;
+pub(crate) mod embed;
 pub(crate) mod evaluate;
 pub(crate) mod fit;
+mod key_path;
 pub(crate) mod learned;
 mod like;
 pub(crate) mod model;
 pub(crate) mod pool;
+pub(crate) mod rq_kmeans;
+pub(crate) mod rq_vae;
 pub(crate) mod sids;
 pub(crate) mod stage;
 pub(crate) mod texts;
@@ -19,10 +23,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
 use crate::recipe::compute::Compute;
+use crate::recipe::embed::EmbedConfig;
 use crate::recipe::evaluate::EvaluateConfig;
 use crate::recipe::model::{ModelConfig, PretrainedConfig, TokenizerConfig};
 use crate::recipe::pool::CandidatePools;
-use crate::recipe::sids::{EmbedConfig, SidConfig};
+use crate::recipe::sids::SidConfig;
 use crate::recipe::stage::Stage;
 use crate::recipe::texts::TextsConfig;
 use crate::setting::check_counts;
@@ -89,7 +94,7 @@ impl Recipe {
     /// Reads settings from TOML.
     ///
     /// # Errors
-    /// [`LabError::Io`], [`LabError::Toml`] and [`LabError::Setting`].
+    /// [`LabError::Io`], and those of [`parse`](Self::parse).
     pub fn load(path: &Path) -> Result<Self, LabError> {
         let text = fs::read_to_string(path)
             .map_err(|source| LabError::Io { path: path.to_owned(), source })?;
@@ -99,12 +104,13 @@ impl Recipe {
     /// Reads settings from the text of a TOML file; `path` is for messages.
     ///
     /// # Errors
-    /// [`LabError::Toml`] and [`LabError::Setting`].
+    /// [`LabError::Toml`] for a text that is no TOML; [`LabError::TomlKey`], which names the key, for a
+    /// value of another kind; [`LabError::Setting`] for one outside its range.
     pub fn parse(text: &str, path: &Path) -> Result<Self, LabError> {
         let refuse = |source| LabError::Toml { path: path.to_owned(), source: Box::new(source) };
         let mut table: toml::Table = text.parse().map_err(refuse)?;
         like::resolve(&mut table)?;
-        let recipe: Self = table.try_into().map_err(refuse)?;
+        let recipe: Self = key_path::read(table, path)?;
         recipe.check()?;
         Ok(recipe)
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use sidereal_metrics::Metric;
 use sidereal_page::{Card, CardList, Cards, Line, LinePlot, Page, Series, Table};
+use sidereal_quantizer::Collisions;
 use sidereal_train::ShownGroup;
 
 use super::Outcome;
@@ -25,10 +26,16 @@ impl Outcome {
     pub fn page(&self, title: &str) -> Page {
         let mut page = Page::new(title);
         page.push_summary(format!(
-            "{} items, {} levels of codes, {:.1} % of items needed a suffix to be unique.",
+            "{} items, {} levels of codes, {:.1} % of items {}.",
             self.catalog.num_items(),
             self.catalog.spec().num_levels(),
             100.0 * self.quality.shared_rate,
+            match self.collisions {
+                Some(Collisions::Slot) => "are told apart by the last code alone",
+                Some(Collisions::Reassign) => "shared all their codes before others were given",
+                Some(Collisions::Keep) => "share all their codes with others",
+                _ => "needed a suffix to be unique",
+            },
         ));
         self.report.push_to(&mut page);
         for domain in &self.domains {

@@ -5,14 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
-use sidereal_corpus::Dataset;
+use sidereal_corpus::{Dataset, Item};
 use sidereal_files::{hash_file, hash_json};
 use sidereal_policy::{PolicyError, TextEncoder, Weights, read_safetensors, write_safetensors};
 use sidereal_train::{Binding, Observer};
 use tch::{Device, Tensor};
 
 use crate::error::LabError;
-use crate::recipe::sids::EmbedConfig;
+use crate::recipe::embed::{EmbedConfig, ItemField};
 use crate::run::part::{Files, Folder, Part, Remarks};
 
 /// The name of the part.
@@ -46,6 +46,10 @@ impl Part for ItemVectors<'_> {
             ("encoder".to_owned(), encoder_hash(&self.config.encoder)?),
         ]);
         inputs.extend(encoder_settings(&self.config.encoder)?);
+        // Earlier versions knew of titles alone.
+        if !self.config.is_of_titles() {
+            inputs.insert("fields".to_owned(), hash_json(&self.config.fields)?);
+        }
         Ok(inputs)
     }
 
@@ -60,8 +64,8 @@ impl Part for ItemVectors<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Remarks, LabError> {
         let encoder = TextEncoder::load(&self.config.encoder, self.device)?;
-        let texts: Vec<&str> =
-            self.dataset.items().iter().map(|item| item.title.as_str()).collect();
+        let texts: Vec<String> =
+            self.dataset.items().iter().map(|item| text_of(item, &self.config.fields)).collect();
         let vectors = encoder.encode(&texts, self.config.batch_size, |done| {
             observer.on_progress("embed", "items", done, texts.len());
         })?;
@@ -103,6 +107,17 @@ impl VectorFile {
     }
 }
 
+/// What is embedded of an item: its texts, one a line, without those that it lacks.
+fn text_of(item: &Item, fields: &[ItemField]) -> String {
+    let texts = fields.iter().map(|field| match field {
+        ItemField::Title => item.title.clone(),
+        ItemField::Brand => item.brand.clone(),
+        ItemField::Categories => item.categories.join(", "),
+        ItemField::Description => item.description.clone(),
+    });
+    texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
 /// Hashes of the files beside its weights that say how an encoder reads texts.
 pub(crate) fn encoder_settings(encoder: &Path) -> Result<Binding, LabError> {
     let names = [
@@ -134,4 +149,40 @@ fn encoder_hash(dir: &Path) -> Result<String, LabError> {
     }
     // Of a folder without any, the encoder itself says what it lacks.
     Ok(hash_json(&hashes.into_values().collect::<Vec<_>>())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_an_item_lacks_are_left_out() {
+        use ItemField::{Brand, Categories, Description, Title};
+        let categories = ["Beauty", "Hair"].map(str::to_owned).to_vec();
+        let item = Item::new("x", "Comb").with_description("Of wood.").with_categories(categories);
+        for (fields, text) in [
+            (&[Title][..], "Comb"),
+            (&[Title, Description], "Comb\nOf wood."),
+            (&[Categories, Brand, Title], "Beauty, Hair\nComb"),
+            (&[Brand], ""),
+        ] {
+            assert_eq!(text_of(&item, fields), text);
+        }
+    }
+
+    #[test]
+    fn a_tensor_that_is_no_matrix_of_items_is_refused_by_file_and_shape() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let write = |shape: &[i64]| {
+            let tensor = Tensor::zeros(shape, (tch::Kind::Float, Device::Cpu));
+            write_safetensors(&path, &Weights::from([(TENSOR.to_owned(), tensor)])).unwrap();
+            VectorFile { path: path.clone() }.load()
+        };
+        assert_eq!(write(&[3, 2]).unwrap().dim(), (3, 2));
+        for shape in [&[6][..], &[1, 3, 2]] {
+            let error = write(shape).unwrap_err().to_string();
+            assert!(error.contains(FILE) && error.contains(&format!("{shape:?}")), "{error}");
+        }
+    }
 }

@@ -1,24 +1,30 @@
 //! Semantic IDs that are made of item vectors.
 
-use std::ops::ControlFlow;
+mod quantized;
+mod rq_kmeans;
+mod rq_vae;
+
 use std::path::PathBuf;
 
 use linfa::ParamGuard as _;
 use ndarray::Array2;
 use sidereal_baselines::{Ppmi, PpmiConfig, PpmiVectors, concat_embeddings};
 use sidereal_corpus::{ItemId, TrainSet};
-use sidereal_quantizer::{Collisions, FitStep, QualityReport, RqKMeans};
 use sidereal_train::{Binding, Observer};
+use tch::Device;
 
+use self::quantized::Quantized;
 use crate::error::LabError;
 use crate::parts::item_vectors::VectorFile;
 use crate::parts::semantic_ids::{FILES, NAME, SemanticIds};
 use crate::recipe::Recipe;
-use crate::recipe::sids::{EmbedConfig, SidConfig};
+use crate::recipe::embed::EmbedConfig;
+use crate::recipe::rq_vae::Given;
+use crate::recipe::sids::{SidConfig, SidMethod};
+use crate::run::environment::device_name;
 use crate::run::part::{Files, Folder, Made, Part, Remarks};
 
-/// Unique Semantic IDs of the item vectors, with the collaborative part beside them where the settings ask
-/// for it.
+/// Semantic IDs of the item vectors, with the collaborative part beside them where the settings ask for it.
 pub(crate) struct QuantizedIds<'a> {
     pub(crate) seed: u64,
     pub(crate) embed: &'a EmbedConfig,
@@ -26,6 +32,7 @@ pub(crate) struct QuantizedIds<'a> {
     pub(crate) vectors: &'a Made<VectorFile>,
     pub(crate) num_items: usize,
     pub(crate) train: &'a TrainSet,
+    pub(crate) device: Device,
 }
 
 /// The settings that the part depends on. Where the encoder is does not count.
@@ -53,8 +60,11 @@ impl Part for QuantizedIds<'_> {
     }
 
     fn files(&self) -> Files {
-        let codebooks = ["codebooks/codebooks.safetensors", "codebooks/codebooks.json"];
-        Files::always(FILES.into_iter().chain(codebooks))
+        let model = match self.sids.method {
+            SidMethod::RqKMeans(_) => rq_kmeans::FILES,
+            SidMethod::RqVae(_) | SidMethod::Letter(_) => rq_vae::FILES,
+        };
+        Files::always(FILES.into_iter().chain(model))
     }
 
     fn make(
@@ -63,29 +73,16 @@ impl Part for QuantizedIds<'_> {
         _: &Binding,
         observer: &mut dyn Observer,
     ) -> Result<Remarks, LabError> {
-        let vectors = self.joined_vectors()?;
-        let sids = self.sids;
-        let per_level = sids.iterations * sids.restarts;
-        let total = per_level * sids.codebook_sizes.len();
-        let params = RqKMeans::params(sids.codebook_sizes.clone(), self.seed)
-            .max_iterations(sids.iterations)
-            .restarts(sids.restarts)
-            .balance(sids.balance)
-            .check()?;
-        let model = params.fit_observed(vectors.view(), &mut |step: &FitStep| {
-            let done = step.level * per_level + step.restart * sids.iterations + step.iteration;
-            observer.on_progress("quantize", "iterations", done.min(total - 1), total);
-            ControlFlow::Continue(())
-        })?;
-        observer.on_progress("quantize", "iterations", total, total);
-        let codes = model.codes().view();
-        let quality = QualityReport::from_codes(codes, &model.codebooks().sizes())?
-            .with_reconstruction(model.codebooks(), vectors.view(), codes)?;
+        let quantized = self.quantized(folder, observer)?;
+        let quality = quantized.quality()?;
         tracing::info!("semantic ids\n{quality}");
-        let catalog = Collisions::Suffix.catalog(model.codebooks(), vectors.view(), codes)?;
-        model.codebooks().save(&folder.path("codebooks"))?;
+        let catalog = quantized.catalog(self.sids.collisions)?;
         SemanticIds::write(folder, &catalog, &quality)?;
         Ok(Remarks::default())
+    }
+
+    fn tidy(&self, folder: &Folder) -> Result<(), LabError> {
+        rq_vae::tidy(folder)
     }
 
     fn read(&self, folder: &Folder) -> Result<SemanticIds, LabError> {
@@ -94,6 +91,34 @@ impl Part for QuantizedIds<'_> {
 }
 
 impl QuantizedIds<'_> {
+    /// The codes of the items, by the method of the settings.
+    fn quantized(
+        &self,
+        folder: &Folder,
+        observer: &mut dyn Observer,
+    ) -> Result<Quantized, LabError> {
+        let vectors = self.joined_vectors()?;
+        let device = device_name(self.device);
+        let codebook_sizes = &self.sids.codebook_sizes;
+        let given = Given { codebook_sizes, seed: self.seed, device: &device };
+        match &self.sids.method {
+            SidMethod::RqKMeans(config) => {
+                let params = config.params(codebook_sizes, self.seed);
+                rq_kmeans::codes(params, vectors, folder, observer)
+            }
+            SidMethod::RqVae(config) => {
+                rq_vae::codes(config.params(given)?, &vectors, None, folder, observer)
+            }
+            SidMethod::Letter(config) => {
+                let params = config.params(given)?;
+                let latent = params.check_ref()?.latent();
+                let collaborative = self.collaborative_vectors(latent)?;
+                let collaborative = Some(collaborative.vectors());
+                rq_vae::codes(params, &vectors, collaborative, folder, observer)
+            }
+        }
+    }
+
     /// Text vectors, with the collaborative part beside them where the settings ask for it.
     fn joined_vectors(&self) -> Result<Array2<f32>, LabError> {
         let text = self.vectors.value.load()?;
