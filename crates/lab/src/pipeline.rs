@@ -1,16 +1,18 @@
 //! From a dataset to trained, evaluated and reported policies: a recipe carried out part by part, into a
 //! folder.
 
+mod chosen;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use sidereal_corpus::read::RowPolicy;
-use sidereal_corpus::{Dataset, Enrichments, PromptRegistry, PromptSet, Split, Tasks};
+use sidereal_corpus::{Dataset, PromptRegistry, PromptSet, Split};
 use sidereal_policy::{Constraint, SidTokenizer};
 use sidereal_sid::Catalog;
 use sidereal_train::{Binding, Encoder, JsonLog, Observer};
 use tch::Device;
 
+use self::chosen::{Data, semantic_ids, texts, vocabulary};
 use crate::error::LabError;
 use crate::evaluation::recommenders::Reference;
 use crate::evaluation::stage_answers::StageAnswers;
@@ -20,24 +22,17 @@ use crate::outcome::Outcome;
 use crate::outcome::showcase::showcases;
 use crate::parts::answers::{Respondent, SearchSettings, TestUsers};
 use crate::parts::domain_rankings::DomainRankings;
-use crate::parts::extended_base::ExtendedBase;
-use crate::parts::item_vectors::ItemVectors;
 use crate::parts::policy::scope::check_domains;
 use crate::parts::policy::{self, Policy, PolicyFolder, Start};
-use crate::parts::published_ids::{Published, PublishedIds};
-use crate::parts::quantized_ids::QuantizedIds;
+use crate::parts::published_ids::Published;
 use crate::parts::rankings::Rankings;
 use crate::parts::semantic_ids::SemanticIds;
-use crate::parts::teacher_texts::TeacherTexts;
 use crate::parts::thoughts::Thoughts;
-use crate::parts::trained_tokenizer::TrainedTokenizer;
 use crate::parts::vocabulary::TOKENIZER;
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
-use crate::recipe::learned::{used_kinds, used_tasks};
-use crate::recipe::model::{ModelConfig, no_model};
+use crate::recipe::model::ModelConfig;
 use crate::recipe::stage::Stage;
-use crate::recipe::texts::TeacherConfig;
 use crate::resume;
 use crate::run::Run;
 use crate::run::log::{LOG, Logged};
@@ -46,7 +41,6 @@ use crate::run::starts::returned_their_start;
 use crate::workbench::Workbench;
 use crate::workbench::pools::pools;
 use crate::workbench::tasks::{check_control_tokens, tasks};
-use crate::workbench::texts::Texts;
 use crate::workbench::titles::Titles;
 
 /// A recipe over one dataset into one folder.
@@ -155,90 +149,6 @@ impl Pipeline<'_> {
         let names: Vec<&str> = references.iter().map(|reference| reference.name).collect();
         check_compared(&recipe.evaluate.compare_with, &recipe.stages, &names)
     }
-}
-
-/// What a run is carried out over.
-#[derive(Clone, Copy)]
-struct Data<'a> {
-    dataset: &'a Dataset,
-    split: &'a Split,
-    published: Option<Published<'a>>,
-    device: Device,
-}
-
-/// Semantic IDs as the recipe makes them, or as they were published.
-fn semantic_ids(
-    run: &mut Run,
-    recipe: &Recipe,
-    data: Data<'_>,
-    observer: &mut dyn Observer,
-) -> Result<Made<SemanticIds>, LabError> {
-    let Data { dataset, split, published, device } = data;
-    let (Some(embed), Some(sids)) = (&recipe.embed, &recipe.sids) else {
-        return run.carry_out(&PublishedIds::of(published)?, observer);
-    };
-    let vectors = run.carry_out(&ItemVectors { config: embed, dataset, device }, observer)?;
-    let ids = QuantizedIds {
-        seed: recipe.seed,
-        embed,
-        sids,
-        vectors: &vectors,
-        num_items: dataset.num_items(),
-        train: &split.train,
-        device,
-    };
-    run.carry_out(&ids, observer)
-}
-
-/// The texts of the recipe's teacher, and its conversations.
-fn texts(
-    run: &mut Run,
-    recipe: &Recipe,
-    data: Data<'_>,
-    catalog: &Catalog,
-    observer: &mut dyn Observer,
-) -> Result<Texts, LabError> {
-    let Data { dataset, split, .. } = data;
-    let enrichments = match &recipe.texts.teacher {
-        None => Enrichments::default(),
-        Some(TeacherConfig::File(path)) => {
-            Enrichments::read(path, &RowPolicy::strict())?.enrichments
-        }
-        Some(TeacherConfig::Metadata) => {
-            let (seed, train, kinds) = (recipe.seed, &split.train, used_kinds(&recipe.stages));
-            let texts = TeacherTexts { seed, dataset, train, catalog, kinds };
-            run.carry_out(&texts, observer)?.value
-        }
-    };
-    Texts::read(&recipe.texts, enrichments)
-}
-
-/// The vocabulary of the recipe's pretrained model, or of a tokenizer that is trained on the texts of these
-/// tasks.
-fn vocabulary(
-    run: &mut Run,
-    recipe: &Recipe,
-    data: Data<'_>,
-    catalog: &Catalog,
-    (tasks, texts): (&Tasks<'_>, &Texts),
-    observer: &mut dyn Observer,
-) -> Result<Made<SidTokenizer>, LabError> {
-    let spec = catalog.spec();
-    if let Some(config) = &recipe.pretrained {
-        return run.carry_out(&ExtendedBase { config, spec }, observer);
-    }
-    let tokenizer = TrainedTokenizer {
-        seed: recipe.seed,
-        config: recipe.tokenizer.as_ref().ok_or_else(no_model)?,
-        dataset: data.dataset,
-        spec,
-        used: used_tasks(&recipe.stages),
-        tasks,
-        train: &data.split.train,
-        texts,
-        pool: recipe.pool.as_ref(),
-    };
-    run.carry_out(&tokenizer, observer)
 }
 
 /// Hashes of what the policies of a run are made for.

@@ -77,3 +77,33 @@ fn fit<'a>(
     observer.on_progress("quantize", "steps", steps, steps);
     Ok(model)
 }
+
+#[cfg(test)]
+mod tests {
+    use sidereal_train::Record;
+
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_of_other_settings_is_thrown_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let [used, fresh] = ["used", "fresh"].map(|name| Folder::new(&dir.path().join(name)));
+        let vectors = Array2::from_shape_fn((16, 6), |(i, d)| ((i * 7 + d * d * i) % 13) as f32);
+        let params = |steps| {
+            let params = RqVaeParams::new([2, 2], 1).hidden([4]).latent(2);
+            params.batch_size(8).steps(steps).evaluate_every(2)
+        };
+        let silent = &mut |_: &Record| {};
+        fit(&params(6).check().unwrap(), &vectors, None, &used, silent).unwrap();
+        assert!(used.path(CHECKPOINT).exists());
+        let made =
+            [&used, &fresh].map(|folder| codes(params(4), &vectors, None, folder, silent).unwrap());
+        assert_eq!(made[0].codes, made[1].codes);
+        assert_eq!(made[0].codebooks, made[1].codebooks);
+        for folder in [used, fresh] {
+            tidy(&folder).unwrap();
+            assert!(!folder.path(CHECKPOINT).exists() && folder.path(FILES[0]).exists());
+            tidy(&folder).unwrap();
+        }
+    }
+}
