@@ -9,8 +9,11 @@ use std::path::Path;
 use serde_json::Value;
 use sidereal::baselines::{BaselineError, Recommender};
 use sidereal::data::Dataset;
-use sidereal::lab::{LabError, Outcome, Pipeline, Recipe, Reference, Stage, Training};
+use sidereal::lab::{
+    LabError, Outcome, Pipeline, Recipe, Reference, RqKMeansConfig, SidMethod, Stage, Training,
+};
 use sidereal::metrics::{Metric, Row};
+use sidereal::quantizer::Collisions;
 use sidereal::sid::ItemId;
 use sidereal::train::Record;
 use tempfile::TempDir;
@@ -37,6 +40,14 @@ fn start(recipe: &Recipe, dataset: &Dataset, out: &Path) -> (BTreeMap<String, us
 
 fn rl(stage: &mut Stage) -> &mut sidereal::train::RlConfig {
     let Training::Rl { config, .. } = &mut stage.training else { unreachable!() };
+    config
+}
+
+fn kmeans(recipe: &mut Recipe) -> &mut RqKMeansConfig {
+    let Some(SidMethod::RqKMeans(config)) = recipe.sids.as_mut().map(|sids| &mut sids.method)
+    else {
+        unreachable!()
+    };
     config
 }
 
@@ -88,7 +99,11 @@ fn a_run_grows_and_refuses_by_name_only_what_its_stages_were_not_trained_with() 
         (refusal(&|other| other.seed += 1), "`seed`"),
         (refusal(&|other| other.max_history = 3), "`max_history`"),
         (refusal(&|other| other.evaluate.valid_users = 9), "`evaluate.valid_users`"),
-        (refusal(&|other| other.sids.as_mut().unwrap().iterations = 7), "`sids.iterations`"),
+        (refusal(&|other| kmeans(other).iterations = 7), "`sids.iterations`"),
+        (
+            refusal(&|other| other.sids.as_mut().unwrap().collisions = Collisions::Slot),
+            "`sids.collisions`",
+        ),
         (refusal(&|other| other.stages = shop::recipe().stages), "set of tasks"),
     ] {
         assert!(error.contains(setting), "{setting}: {error}");

@@ -9,6 +9,7 @@ mod kills;
 mod pipeline;
 mod reasoning;
 mod recipes;
+mod semantic_ids;
 mod settings;
 mod shop;
 mod titles;

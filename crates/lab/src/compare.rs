@@ -6,16 +6,17 @@ use std::path::Path;
 use sidereal_data::SampleId;
 use sidereal_metrics::{Bootstrap, Metric, MetricError, PairedTest, RankingRun};
 use sidereal_page::{Bar, BarPlot, BarSeries, Block, Table};
-
-use crate::LabError;
-use crate::evaluation::{
-    AT_START, WHY_AT_START, check_scores, rankings_file, thinking, thoughts_file,
-};
-use crate::recipe::pool::is_over_pool;
-use crate::run::returned_their_start;
-use crate::{Recipe, ThoughtResult};
-use sidereal_files::read_json;
 use sidereal_train::Ranking;
+
+use crate::error::LabError;
+use crate::evaluation::systems::{AT_START, WHY_AT_START, thinking};
+use crate::parts::answers::AnswerFile;
+use crate::parts::rankings;
+use crate::parts::thoughts::{self, ThoughtResult};
+use crate::pool_task::is_over_pool;
+use crate::resume::recipe_of;
+use crate::run::part::Folder;
+use crate::run::starts::returned_their_start;
 
 /// The test rankings of a finished run; item level, seen items kept.
 #[derive(Debug, Clone)]
@@ -82,22 +83,24 @@ impl FinishedRun {
     /// # Errors
     /// Missing and damaged files by name.
     pub fn read(dir: &Path) -> Result<Self, LabError> {
-        let recipe = Recipe::load(&dir.join("config.toml"))?;
-        let at_start = returned_their_start(dir, &recipe.stages)?;
+        let recipe = recipe_of(dir)?;
+        let folder = Folder::new(dir);
+        let at_start = returned_their_start(&folder, &recipe.stages)?;
         let mut systems = Vec::new();
         for stage in &recipe.stages {
             let at_start = at_start.contains(&stage.name);
-            let rankings: Vec<Ranking> = read_json(&dir.join(rankings_file(&stage.name)))?;
-            check_scores(stage, &rankings)?;
+            let name = &stage.name;
+            let file = AnswerFile::<Ranking>::new(folder.path(&rankings::file(name)), name);
+            let rankings = file.load()?;
             let pool = recipe.pool.as_ref().filter(|_| is_over_pool(stage.task));
             let pool = pool.map(|pool| pool.size);
             let is_part = pool.is_some();
             let system = System::new(stage.label.clone(), &rankings, is_part)?;
             systems.push(System { pool, at_start, ..system });
-            if recipe.is_tested_thinking(stage) {
-                let results: Vec<ThoughtResult> = read_json(&dir.join(thoughts_file(stage)))?;
+            if recipe.evaluate.tests_thinking(stage, &recipe.stages) {
+                let path = folder.path(&thoughts::file(name));
+                let results = AnswerFile::<ThoughtResult>::new(path, name).load()?;
                 let merged = results.iter().map(|result| &result.ranking);
-                check_scores(stage, merged.clone())?;
                 let system = System::new(thinking(&stage.label), merged, true)?;
                 systems.push(System { at_start, ..system });
             }

@@ -38,6 +38,14 @@ pub enum LabError {
         #[source]
         source: Box<toml::de::Error>,
     },
+    /// A key of a configuration file whose value is not what it should be.
+    #[error("configuration `{}` is not valid at `{key}`", path.display())]
+    TomlKey {
+        path: PathBuf,
+        key: String,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
     /// A configuration that cannot be written.
     #[error("configuration cannot be written")]
     TomlOut(#[from] toml::ser::Error),
@@ -63,6 +71,13 @@ pub enum LabError {
         path.display()
     )]
     OtherSetting { path: PathBuf, part: String },
+    /// A tensor of another shape than that of what it holds.
+    #[error(
+        "tensor `{tensor}` of `{}` has the shape {found:?}, needed {needed}: delete the file to have it \
+         made again",
+        path.display()
+    )]
+    Shape { path: PathBuf, tensor: &'static str, found: Vec<i64>, needed: &'static str },
     /// Rankings without an order.
     #[error(
         "an answer of stage `{stage}` to sample {id} has a score that is not a number: delete the stage's \

@@ -26,11 +26,13 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `recipe` | [`Recipe`], [`Stage`]: the settings of a run |
-//! | `run` | [`Run`]: the folder of a run and its manifest |
-//! | `pipeline` | [`Pipeline`]: the parts of a run, one after the other |
-//! | `parts` | what each part does: vectors, Semantic IDs, texts, vocabulary, training |
-//! | `evaluation` | what policies answer to the users of the test, and the tables |
+//! | `recipe`, `split` | [`Recipe`], [`Stage`], [`SplitConfig`]: the settings of a run |
+//! | `run` | [`Run`], [`Part`]: the folder of a run, and what is carried out in it |
+//! | `parts` | the parts: item vectors, Semantic IDs, texts, vocabulary, policies, answers |
+//! | `workbench` | what the parts after the vocabulary share: how policies are asked, and what they may answer |
+//! | `evaluation` | the part that makes the tables of all answers |
+//! | `pipeline` | [`Pipeline`]: the parts of a run, put together |
+//! | `resume` | whether the folder of an earlier start may go on |
 //! | `outcome` | [`Outcome`]: the result of a run, and its report |
 //! | `policy_folder` | [`TrainedPolicy`]: the policy of a stage on the disk |
 //! | `recommend` | [`TrainedStage`], [`Recommender`]: a trained policy that answers users |
@@ -43,25 +45,38 @@ mod outcome;
 mod parts;
 mod pipeline;
 mod policy_folder;
+mod pool_task;
 mod recipe;
 mod recommend;
+mod resume;
 mod run;
 mod seed;
 mod setting;
+mod split;
+mod workbench;
 
 pub use compare::{ComparedSystem, FinishedRun, RunComparison};
 pub use error::LabError;
-pub use evaluation::{BucketRow, DomainReport, EvaluateReasoning, ThoughtResult};
-pub use outcome::{Outcome, Showcase};
-pub use parts::texts::{TeacherConfig, TextsConfig};
-pub use pipeline::{Pipeline, Published, Reference};
+pub use evaluation::recommenders::Reference;
+pub use evaluation::{BucketRow, DomainReport};
+pub use outcome::Outcome;
+pub use outcome::showcase::Showcase;
+pub use parts::published_ids::Published;
+pub use parts::thoughts::ThoughtResult;
+pub use pipeline::Pipeline;
 pub use policy_folder::TrainedPolicy;
+pub use recipe::Recipe;
 pub use recipe::compute::Compute;
+pub use recipe::embed::{EmbedConfig, ItemField};
+pub use recipe::evaluate::{EvaluateConfig, EvaluateReasoning};
+pub use recipe::model::{ModelConfig, PretrainedConfig, TokenizerConfig};
 pub use recipe::pool::CandidatePools;
+pub use recipe::rq_kmeans::RqKMeansConfig;
+pub use recipe::rq_vae::{LetterConfig, RqVaeConfig};
+pub use recipe::sids::{SidConfig, SidMethod};
 pub use recipe::stage::{Stage, Training, UserShare};
-pub use recipe::{
-    EmbedConfig, EvaluateConfig, ModelConfig, PretrainedConfig, Recipe, SidConfig, SplitConfig,
-    TokenizerConfig,
-};
+pub use recipe::texts::{TeacherConfig, TextsConfig};
 pub use recommend::{Explained, Recommended, Recommender, TrainedStage, Wanted};
 pub use run::Run;
+pub use run::part::{Files, Folder, Made, Part, Remarks, SETTINGS};
+pub use split::SplitConfig;

@@ -1,6 +1,15 @@
-//! The parts of a run, each in a file of its own.
+//! The parts of a run, each in a file of its own that is named after what the part makes.
 
-pub(crate) mod foundation;
-pub(crate) mod scope;
-pub(crate) mod texts;
-pub(crate) mod training;
+pub(crate) mod answers;
+pub(crate) mod domain_rankings;
+pub(crate) mod extended_base;
+pub(crate) mod item_vectors;
+pub(crate) mod policy;
+pub(crate) mod published_ids;
+pub(crate) mod quantized_ids;
+pub(crate) mod rankings;
+pub(crate) mod semantic_ids;
+pub(crate) mod teacher_texts;
+pub(crate) mod thoughts;
+pub(crate) mod trained_tokenizer;
+pub(crate) mod vocabulary;

@@ -1,44 +1,48 @@
-//! From a dataset to trained, evaluated and reported policies: a recipe carried out stage by stage, into
-//! a folder.
+//! From a dataset to trained, evaluated and reported policies: a recipe carried out part by part, into a
+//! folder.
 
+mod chosen;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use sidereal_baselines::Recommender;
 use sidereal_data::{Dataset, Split};
-use sidereal_policy::{Constraint, Decoder, SidTokenizer};
-use sidereal_prompts::{PromptRegistry, PromptSet, Task};
+use sidereal_policy::{Constraint, SidTokenizer};
+use sidereal_prompts::{PromptRegistry, PromptSet};
 use sidereal_sid::Catalog;
-use sidereal_train::{Binding, JsonLog, Observer, Record};
+use sidereal_train::{Binding, Encoder, JsonLog, Observer};
 use tch::Device;
 
-use crate::parts::texts::Texts;
-use crate::recipe::pool::{Titles, is_over_pool};
-use crate::run::LOG;
-use crate::{LabError, Outcome, Recipe, Run, SplitConfig, TrainedPolicy};
-
-/// A further system for the tables: a bound that is known, a recommender of the caller's.
-#[derive(Clone, Copy)]
-pub struct Reference<'a> {
-    /// Name in the tables.
-    pub name: &'a str,
-    /// Scores of all items.
-    pub recommender: &'a dyn Recommender,
-}
-
-impl std::fmt::Debug for Reference<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reference").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// What some data are published with.
-#[derive(Debug, Clone, Copy)]
-pub struct Published<'a> {
-    /// Semantic IDs of the items.
-    pub catalog: &'a Catalog,
-    /// What is held out.
-    pub split: &'a Split,
-}
+use self::chosen::{Data, semantic_ids, texts, vocabulary};
+use crate::error::LabError;
+use crate::evaluation::recommenders::Reference;
+use crate::evaluation::stage_answers::StageAnswers;
+use crate::evaluation::systems::check_compared;
+use crate::evaluation::{Evaluated, Evaluation};
+use crate::outcome::Outcome;
+use crate::outcome::showcase::showcases;
+use crate::parts::answers::{Respondent, SearchSettings, TestUsers};
+use crate::parts::domain_rankings::DomainRankings;
+use crate::parts::policy::scope::check_domains;
+use crate::parts::policy::{self, Policy, PolicyFolder, Start};
+use crate::parts::published_ids::Published;
+use crate::parts::rankings::Rankings;
+use crate::parts::semantic_ids::SemanticIds;
+use crate::parts::thoughts::Thoughts;
+use crate::parts::vocabulary::TOKENIZER;
+use crate::pool_task::is_over_pool;
+use crate::recipe::Recipe;
+use crate::recipe::model::ModelConfig;
+use crate::recipe::stage::Stage;
+use crate::resume;
+use crate::run::Run;
+use crate::run::log::{LOG, Logged};
+use crate::run::part::Made;
+use crate::run::starts::returned_their_start;
+use crate::workbench::Workbench;
+use crate::workbench::pools::pools;
+use crate::workbench::tasks::{check_control_tokens, tasks};
+use crate::workbench::titles::Titles;
 
 /// A recipe over one dataset into one folder.
 ///
@@ -62,107 +66,164 @@ pub struct Pipeline<'a> {
     pub device: Device,
 }
 
-/// What the stages share.
-pub(crate) struct Context<'a> {
-    pub(crate) split: Split,
-    pub(crate) prompts: &'a PromptSet,
-    pub(crate) catalog: Catalog,
-    pub(crate) texts: Texts,
-    pub(crate) tokenizer: SidTokenizer,
-    /// Semantic IDs of the catalogue.
-    pub(crate) constraint: Constraint,
-    /// Titles of all items, for stages that answer in them.
-    pub(crate) titles: Option<Titles>,
-    pub(crate) binding: Binding,
-}
-
-impl Context<'_> {
-    /// What may be written as the answer to a task.
-    pub(crate) fn answers(&self, task: Task) -> &Constraint {
-        match (&self.titles, task) {
-            (Some(titles), Task::TitleChoice) => &titles.whole,
-            (Some(titles), Task::TitleSlate) => &titles.lines,
-            _ => &self.constraint,
-        }
-    }
-}
-
 impl Pipeline<'_> {
-    /// Runs what is not done yet and returns the result of the whole.
+    /// Carries out what is not done yet and returns the result of the whole.
     ///
     /// # Errors
-    /// Those of every stage; what finished stages wrote stays valid.
+    /// Those of every part; what finished parts wrote stays valid.
     pub fn run(&self, observer: &mut dyn Observer) -> Result<Outcome, LabError> {
-        self.recipe.check()?;
-        self.check_domains()?;
-        self.check_compared()?;
+        self.check()?;
+        let Self { recipe, dataset, published, references, device, .. } = *self;
+        let Recipe { seed, stages, evaluate, .. } = recipe;
         let registry = PromptRegistry::builtin()?;
-        let prompts = registry.set(&self.recipe.prompts)?;
-        let split = match (self.recipe.split, self.published) {
-            (SplitConfig::Published, Some(published)) => published.split.clone(),
-            (own, _) => own.split(self.dataset, self.recipe.max_history)?,
+        let prompts = registry.set(&recipe.prompts)?;
+        let published_split = published.map(|published| published.split);
+        let split = &recipe.split.choose(dataset, published_split, recipe.max_history)?;
+        let data = Data { dataset, split, published, device };
+        let mut run = resume::open(self.out, recipe, device)?;
+        let log = run.path(LOG);
+        let observer: &mut dyn Observer =
+            &mut Logged { log: JsonLog::open(&log)?, inner: observer };
+
+        let ids = semantic_ids(&mut run, recipe, data, observer)?;
+        let SemanticIds { catalog, quality } = ids.value;
+        let texts = &texts(&mut run, recipe, data, &catalog, observer)?;
+        let pools = pools(recipe.pool.as_ref(), *seed, &split.train, &catalog)?;
+        let tasks = &tasks(dataset, &catalog, prompts, texts, pools.as_ref())?;
+        let vocabulary = vocabulary(&mut run, recipe, data, &catalog, (tasks, texts), observer)?;
+
+        let tokenizer = &vocabulary.value;
+        check_control_tokens(tasks, texts, tokenizer)?;
+        let constraint = &Constraint::new(&catalog, tokenizer, device)?;
+        let in_titles = stages.iter().any(|stage| is_over_pool(stage.task));
+        let bench = &Workbench {
+            seed: *seed,
+            device,
+            dataset,
+            split,
+            catalog: &catalog,
+            tokenizer,
+            tasks,
+            encoder: Encoder::new(tokenizer, &catalog, prompts, constraint.trie())?,
+            constraint,
+            titles: in_titles.then(|| Titles::new(dataset, tokenizer, device)).transpose()?,
+            pool: recipe.pool,
+            made_for: made_for(dataset, split, &catalog, prompts, &vocabulary),
         };
-        let mut run = Run::open(self.out, self.recipe, self.device)?;
-        let log_path = run.path(LOG);
-        let mut observer = Logged { log: JsonLog::open(&log_path)?, inner: observer };
-        let observer: &mut dyn Observer = &mut observer;
 
-        self.semantic_ids(&mut run, &split, observer)?;
-        let catalog = Catalog::load(&run.path("catalog.json"))?;
-        let texts = self.texts(&mut run, &split, &catalog, observer)?;
-        self.vocabulary(&mut run, &catalog, &split, prompts, &texts)?;
-        let tokenizer = SidTokenizer::load(&run.path("tokenizer"), catalog.spec())?;
-        self.check_texts(&tokenizer, &catalog, prompts, &texts)?;
-        let mut binding = Binding::from([
-            ("catalogue".to_owned(), catalog.hash()),
-            ("tokenizer".to_owned(), run.output_hash("tokenizer", "tokenizer/tokenizer.json")),
-            ("prompts".to_owned(), prompts.hash().to_owned()),
-            ("split".to_owned(), split.hash()),
-            ("dataset".to_owned(), self.dataset.hash()),
-        ]);
-        if let Some(domains) = self.dataset.domains() {
-            binding.insert("domains".to_owned(), domains.hash());
+        let mut policies = BTreeMap::new();
+        for stage in stages {
+            let start = start(stage, &policies, recipe.model.as_ref(), &vocabulary);
+            let settings = policy::depends_on(recipe, stage);
+            let keep_checkpoints = recipe.keep_checkpoints;
+            let policy = Policy { bench, texts, stage, start, settings, keep_checkpoints };
+            let policy = run.carry_out(&policy, observer)?;
+            policies.insert(stage.name.as_str(), policy);
         }
-        let constraint = Constraint::new(&catalog, &tokenizer, self.device)?;
-        let in_titles = self.recipe.stages.iter().any(|stage| is_over_pool(stage.task));
-        let titles = in_titles.then(|| Titles::new(self.dataset, &tokenizer, self.device));
-        let titles = titles.transpose()?;
-        let context =
-            Context { split, prompts, catalog, texts, tokenizer, constraint, titles, binding };
-
-        for stage in &self.recipe.stages {
-            self.train(stage, &mut run, &context, observer)?;
-        }
-        self.test(&mut run, &context, observer)?;
-        self.outcome(&run, &context, &log_path)
+        let answers = &answers(&mut run, recipe, bench, &policies, observer)?;
+        let at_start = &returned_their_start(run.folder(), stages)?;
+        let (split, config) = (recipe.split, evaluate);
+        let tables = Evaluation { bench, config, split, stages, answers, references, at_start };
+        let Evaluated { report, buckets, domains } = run.carry_out(&tables, observer)?.value;
+        let showcases = match answers.last() {
+            Some(last) => showcases(bench, &last.rankings.value.load()?),
+            None => Vec::new(),
+        };
+        Ok(Outcome {
+            stages: stages.clone(),
+            report,
+            buckets,
+            domains,
+            quality,
+            collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
+            records: JsonLog::read(&log)?,
+            showcases,
+            catalog,
+        })
     }
 
-    /// A policy of this run, if it was made for the same catalogue, tokenizer, prompts and split.
-    pub(crate) fn open(&self, dir: &Path, context: &Context<'_>) -> Result<Decoder, LabError> {
-        let policy = TrainedPolicy::open(dir, self.device)?;
-        policy.check(dir, &context.binding)?;
-        Ok(policy.model.computing_in(self.recipe.compute.kind()))
+    /// Accepts a recipe that fits the data and the systems at hand.
+    fn check(&self) -> Result<(), LabError> {
+        let Self { recipe, dataset, references, .. } = self;
+        recipe.check()?;
+        check_domains(&recipe.stages, dataset)?;
+        let names: Vec<&str> = references.iter().map(|reference| reference.name).collect();
+        check_compared(&recipe.evaluate.compare_with, &recipe.stages, &names)
     }
 }
 
-/// The run's log beside the caller's observer.
-struct Logged<'a> {
-    log: JsonLog,
-    inner: &'a mut dyn Observer,
+/// Hashes of what the policies of a run are made for.
+fn made_for(
+    dataset: &Dataset,
+    split: &Split,
+    catalog: &Catalog,
+    prompts: &PromptSet,
+    vocabulary: &Made<SidTokenizer>,
+) -> Binding {
+    let mut made_for = Binding::from([
+        ("catalogue".to_owned(), catalog.hash()),
+        ("tokenizer".to_owned(), vocabulary.hash(TOKENIZER)),
+        ("prompts".to_owned(), prompts.hash().to_owned()),
+        ("split".to_owned(), split.hash()),
+        ("dataset".to_owned(), dataset.hash()),
+    ]);
+    if let Some(domains) = dataset.domains() {
+        made_for.insert("domains".to_owned(), domains.hash());
+    }
+    made_for
 }
 
-impl Observer for Logged<'_> {
-    fn on_record(&mut self, record: &Record) {
-        self.log.on_record(record);
-        self.inner.on_record(record);
+/// What a stage of a checked recipe starts from.
+fn start<'a>(
+    stage: &Stage,
+    policies: &'a BTreeMap<&'a str, Made<PolicyFolder>>,
+    model: Option<&'a ModelConfig>,
+    vocabulary: &'a Made<SidTokenizer>,
+) -> Start<'a> {
+    let from = stage.from.as_ref().and_then(|from| policies.get_key_value(from.as_str()));
+    match (from, model) {
+        (Some((name, policy)), _) => Start::Stage(name, policy),
+        (None, Some(model)) => Start::Random(model),
+        (None, None) => Start::Pretrained(vocabulary),
     }
+}
 
-    fn on_resume(&mut self, stage: &str, step: usize) {
-        self.log.on_resume(stage, step);
-        self.inner.on_resume(stage, step);
+/// What the stages answer to the users of the test: the rankings of all of them, then those by domain, then
+/// the thoughts.
+fn answers<'a>(
+    run: &mut Run,
+    recipe: &'a Recipe,
+    bench: &Workbench<'_>,
+    policies: &BTreeMap<&str, Made<PolicyFolder>>,
+    observer: &mut dyn Observer,
+) -> Result<Vec<StageAnswers<'a>>, LabError> {
+    let Recipe { stages, evaluate, prompts, .. } = recipe;
+    let users = &TestUsers::new(bench);
+    let search = SearchSettings::of(recipe);
+    let respondents: Vec<Respondent<'_>> = stages
+        .iter()
+        .filter_map(|stage| {
+            let policy = policies.get(stage.name.as_str())?;
+            Some(Respondent { bench, stage, policy, search })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for (stage, by) in stages.iter().zip(&respondents) {
+        let rankings = run.carry_out(&Rankings { by: *by, users }, observer)?;
+        answers.push(StageAnswers { stage, rankings, in_domain: None, thoughts: None });
     }
-
-    fn on_progress(&mut self, job: &str, unit: &str, done: usize, total: usize) {
-        self.inner.on_progress(job, unit, done, total);
+    for (answered, by) in answers.iter_mut().zip(&respondents) {
+        let domains = bench.dataset.domains().filter(|_| !is_over_pool(by.stage.task));
+        let Some(domains) = domains else { continue };
+        let rankings = DomainRankings { by: *by, users, domains };
+        answered.in_domain = Some(run.carry_out(&rankings, observer)?);
     }
+    for (answered, by) in answers.iter_mut().zip(&respondents) {
+        let config = evaluate.reasoning.as_ref();
+        let config = config.filter(|_| evaluate.tests_thinking(by.stage, stages));
+        let Some(config) = config else { continue };
+        let thoughts = Thoughts { by: *by, users, config, prompts };
+        answered.thoughts = Some(run.carry_out(&thoughts, observer)?);
+    }
+    Ok(answers)
 }

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use sidereal_files::{read_json, write_json};
 use sidereal_policy::{Decoder, SidTokenizer};
 use sidereal_sid::Catalog;
+use sidereal_train::Binding;
 use tch::Device;
 
-use crate::LabError;
-use sidereal_files::{read_json, write_json};
-use sidereal_train::Binding;
+use crate::error::LabError;
 
 const MODEL: &str = "model.safetensors";
 const BINDING: &str = "sidereal.json";

@@ -11,13 +11,15 @@ use sidereal_policy::{
 };
 use sidereal_prompts::{ControlMarkers, PromptRegistry, PromptSet, Tasks};
 use sidereal_sid::{Catalog, ItemId};
+use sidereal_train::{Binding, Encoder};
 use tch::Device;
 
-use crate::LabError;
-use crate::recipe::pool::is_over_pool;
-use crate::{Recipe, Stage, TrainedPolicy};
-use sidereal_train::Binding;
-use sidereal_train::Encoder;
+use crate::error::LabError;
+use crate::policy_folder::TrainedPolicy;
+use crate::pool_task::is_over_pool;
+use crate::recipe::Recipe;
+use crate::recipe::stage::Stage;
+use crate::resume::recipe_of;
 
 /// What a stage of a finished run left behind: a policy and all that it takes to ask it.
 #[derive(Debug)]
@@ -79,7 +81,7 @@ impl TrainedStage {
     /// Missing and damaged files by name; [`LabError::UnknownStage`]; [`LabError::Setting`] for a
     /// stage that answers with titles out of a pool.
     pub fn open(run: &Path, stage: Option<&str>, device: Device) -> Result<Self, LabError> {
-        let recipe = Recipe::load(&run.join("config.toml"))?;
+        let recipe = recipe_of(run)?;
         let none = || LabError::NoSamples { what: "a recipe without stages" };
         let stage = match stage {
             Some(name) => recipe.stage(name)?,
@@ -142,7 +144,7 @@ impl TrainedStage {
             dataset,
             tasks: Tasks::new(dataset, catalog, prompts)?
                 .with_markers(&ControlMarkers::new(tokenizer.control_tokens()))?,
-            encoder: Encoder::new(tokenizer, catalog, prompts)?,
+            encoder: Encoder::new(tokenizer, catalog, prompts, self.constraint.trie())?,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Checks of settings, with errors that name them.
 
-use crate::LabError;
+use crate::error::LabError;
 
 /// Accepts counts of at least one.
 pub(crate) fn check_counts(counts: &[(&str, usize)]) -> Result<(), LabError> {

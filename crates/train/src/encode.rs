@@ -35,7 +35,8 @@ pub struct Encoder<'a> {
     framing: Framing,
     /// Of a set that words [`Task::Reasoning`].
     thoughts: Option<ThoughtFrame>,
-    trie: Trie,
+    /// Of the catalogue.
+    trie: &'a Trie,
 }
 
 /// Whether the policy answers at once or thinks before.
@@ -96,7 +97,8 @@ pub fn scored_codes(
 }
 
 impl<'a> Encoder<'a> {
-    /// An encoder for one catalogue, the tokenizer that spells it and the set that words the tasks.
+    /// An encoder for one catalogue, the tokenizer that spells it, the set that words the tasks, and the
+    /// catalogue's trie, which a [`Constraint`](sidereal_policy::Constraint) over it has.
     ///
     /// # Errors
     /// [`TrainError::Policy`] for a chat template that cannot be read; [`TrainError::Prompt`] for a
@@ -105,6 +107,7 @@ impl<'a> Encoder<'a> {
         tokenizer: &'a SidTokenizer,
         catalog: &'a Catalog,
         prompts: &PromptSet,
+        trie: &'a Trie,
     ) -> Result<Self, TrainError> {
         let thoughts = match prompts.thoughts() {
             Ok(frame) => Some(frame),
@@ -112,7 +115,7 @@ impl<'a> Encoder<'a> {
             Err(error) => return Err(error.into()),
         };
         let framing = Framing::of(tokenizer)?;
-        Ok(Self { tokenizer, catalog, framing, thoughts, trie: Trie::from_catalog(catalog) })
+        Ok(Self { tokenizer, catalog, framing, thoughts, trie })
     }
 
     /// What closes a chain of thought and leads to the answer; `None` for a set without
@@ -205,7 +208,7 @@ impl<'a> Encoder<'a> {
         if !ids.eq(piece.iter().copied()) {
             return Err(codes);
         }
-        Ok(code_targets(&self.trie, &[], &flat)?)
+        Ok(code_targets(self.trie, &[], &flat)?)
     }
 
     /// Flat tokens of an item's Semantic ID.
@@ -253,7 +256,7 @@ impl<'a> Encoder<'a> {
         for (position, item) in items.iter().enumerate() {
             let flat = self.flat(*item)?;
             if position > 0 {
-                let learned = code_targets(&self.trie, &[], &flat)?;
+                let learned = code_targets(self.trie, &[], &flat)?;
                 targets.extend((ids.len()..).zip(learned));
             }
             ids.extend(flat.iter().map(|token| self.tokenizer.sid_ids()[*token as usize]));
@@ -344,7 +347,8 @@ mod tests {
         let gream = prompts.set("gream").unwrap();
         let tasks = Tasks::new(&dataset, &catalog, gream).unwrap();
         let tasks = tasks.with_enrichments(&texts).unwrap();
-        let encoder = Encoder::new(&tokenizer, &catalog, gream).unwrap();
+        let trie = Trie::from_catalog(&catalog);
+        let encoder = Encoder::new(&tokenizer, &catalog, gream, &trie).unwrap();
 
         let rendered = tasks.asked(Task::Reasoning, &sample).unwrap();
         let [prompt] =

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use sidereal_data::{Dataset, Item, ItemId, Split, User, leave_one_out};
 use sidereal_policy::{SidTokenizer, Target};
 use sidereal_prompts::{PromptRegistry, Task, Tasks};
-use sidereal_sid::{Catalog, SemanticId, SidSpec};
+use sidereal_sid::{Catalog, SemanticId, SidSpec, Trie};
 use sidereal_train::{
     Encoder, Lessons as _, MixedData, MixedTasks, MixtureConfig, MixtureOrder, Sequence, SftConfig,
 };
@@ -37,7 +37,8 @@ fn data() -> Data {
 fn rows(data: &Data, max_tokens: usize) -> Vec<Sequence> {
     let prompts = PromptRegistry::builtin().unwrap().set("singer").unwrap().clone();
     let tasks = Tasks::new(&data.dataset, &data.catalog, &prompts).unwrap();
-    let encoder = Encoder::new(&data.tokenizer, &data.catalog, &prompts).unwrap();
+    let trie = Trie::from_catalog(&data.catalog);
+    let encoder = Encoder::new(&data.tokenizer, &data.catalog, &prompts, &trie).unwrap();
     let config = MixtureConfig {
         tasks: vec![Task::NextItem],
         order: MixtureOrder::Uniform,

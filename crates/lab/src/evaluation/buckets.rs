@@ -5,7 +5,7 @@ use sidereal_data::{ItemId, Sample, SampleId, TrainSet};
 use sidereal_metrics::{Bootstrap, Metric, MetricValue, RankingRun};
 use sidereal_sid::Catalog;
 
-use crate::LabError;
+use crate::error::LabError;
 
 /// Values of one system on the users of one bucket; item level, seen items kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,11 +7,10 @@ use sidereal_data::{Dataset, ItemId, TrainSet};
 use sidereal_metrics::{
     Bootstrap, ColdItems, ExposureCounts, Metric, MetricValue, RankingRun, entropy, hit_rate,
 };
+use sidereal_train::{Categories, Ranking};
 
-use crate::LabError;
+use crate::error::LabError;
 use crate::seed::{Purpose, stream};
-use sidereal_train::Categories;
-use sidereal_train::Ranking;
 
 /// Share of items that count as cold (SAGE).
 const COLD_SHARE: f64 = 0.05;

@@ -1,4 +1,4 @@
-//! Rows of the report, and the runs behind them.
+//! Rows of the report, and the runs that they are of.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -8,11 +8,24 @@ use sidereal_metrics::{
     Bootstrap, Candidates, Chains, EvaluationSplit, Level, Metric, MetricValue, Protocol,
     RankingRun, Report, Row, ScoreKind, SeenItems,
 };
+use sidereal_policy::Scoring;
 
-use super::{METRICS, TEN};
-use crate::LabError;
+use crate::error::LabError;
 
-/// Rows of the report, and the runs behind them for paired tests.
+/// The cut-off of the tables.
+pub(crate) const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
+const FIVE: NonZeroUsize = NonZeroUsize::new(5).unwrap();
+const ONE: NonZeroUsize = NonZeroUsize::MIN;
+/// Metrics of the tables; the first one over pools alone.
+const METRICS: [Metric; 5] = [
+    Metric::HitRate(ONE),
+    Metric::HitRate(FIVE),
+    Metric::HitRate(TEN),
+    Metric::Ndcg(TEN),
+    Metric::Mrr(TEN),
+];
+
+/// Rows of the report, and the runs that they are of, for paired tests.
 pub(crate) struct Tables {
     pub(crate) report: Report,
     pub(crate) bootstrap: Bootstrap,
@@ -68,7 +81,7 @@ impl Tables {
         })
     }
 
-    /// Adds a row, with `more` values behind those of the ranks.
+    /// Adds a row, with `more` values after those of the ranks.
     pub(crate) fn push(
         &mut self,
         how: Measured<'_>,
@@ -149,5 +162,13 @@ impl Tables {
             self.compare_runs((system, against), &other, metric)?;
         }
         Ok(())
+    }
+}
+
+/// A scoring as a protocol names it.
+pub(crate) const fn score_kind(scoring: Scoring) -> ScoreKind {
+    match scoring {
+        Scoring::Renormalised => ScoreKind::Renormalised,
+        _ => ScoreKind::Full,
     }
 }

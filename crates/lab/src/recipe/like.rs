@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use crate::LabError;
+use crate::error::LabError;
 
 /// Settings that are one of several alternatives, each a table of its own: another alternative
 /// replaces the one before with all that it holds.

@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize};
 use sidereal_policy::Scoring;
 use sidereal_prompts::Task;
+use sidereal_train::{PreferenceConfig, RewardConfig, RlConfig, SftConfig};
 
-use crate::LabError;
+use crate::error::LabError;
 use crate::setting::of_stage;
-use sidereal_train::PreferenceConfig;
-use sidereal_train::SftConfig;
-use sidereal_train::{RewardConfig, RlConfig};
 
 /// Names that a run's folder uses itself.
 const TAKEN: [&str; 8] =
@@ -39,6 +37,13 @@ pub struct Stage {
     pub users: Option<UserShare>,
     /// What it does.
     pub training: Training,
+}
+
+impl Stage {
+    /// The stage as parts depend on it: its label is of tables alone.
+    pub(crate) fn without_label(&self) -> Self {
+        Self { label: self.name.clone(), ..self.clone() }
+    }
 }
 
 /// A part of the users, who stand in an order drawn by the recipe's seed: shares that do not overlap have

@@ -31,10 +31,7 @@ impl Environment {
             sidereal: env!("CARGO_PKG_VERSION").to_owned(),
             commit: option_env!("SIDEREAL_COMMIT").map(str::to_owned),
             libtorch: loaded_libtorch(),
-            device: match device {
-                Device::Cuda(index) => format!("cuda:{index}"),
-                other => format!("{other:?}").to_lowercase(),
-            },
+            device: device_name(device),
             threads: tch::get_num_threads(),
         }
     }
@@ -65,6 +62,14 @@ impl Environment {
             ("device", self.device.clone()),
             ("threads", self.threads.to_string()),
         ]
+    }
+}
+
+/// A device as it is named to choose it: `cpu`, `cuda:0`, …
+pub(crate) fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        other => format!("{other:?}").to_lowercase(),
     }
 }
 

@@ -71,7 +71,7 @@ mod tests {
     use sidereal_data::{Dataset, Item, ItemId, Split, User, UserId, leave_one_out};
     use sidereal_policy::{END_OF_TURN, PAD, SpecialTokens};
     use sidereal_prompts::{Prompt, PromptRegistry, Role, Task, Tasks, Wording};
-    use sidereal_sid::{Catalog, SemanticId, SidSpec};
+    use sidereal_sid::{Catalog, SemanticId, SidSpec, Trie};
 
     use super::*;
     use crate::Encoder;
@@ -96,6 +96,7 @@ mod tests {
     struct Shop {
         dataset: Dataset,
         catalog: Catalog,
+        trie: Trie,
         split: Split,
         prompts: PromptRegistry,
     }
@@ -108,7 +109,9 @@ mod tests {
             let sids = [[0, 0], [0, 1], [1, 0]].map(SemanticId::from).to_vec();
             let catalog = Catalog::new(SidSpec::new(vec![2, 2], 0).unwrap(), sids).unwrap();
             let split = leave_one_out(&dataset, NonZeroUsize::MAX).unwrap();
-            Self { dataset, catalog, split, prompts: PromptRegistry::builtin().unwrap() }
+            let (trie, prompts) =
+                (Trie::from_catalog(&catalog), PromptRegistry::builtin().unwrap());
+            Self { dataset, catalog, trie, split, prompts }
         }
 
         /// A folder whose tokenizer puts these tokens around every text, `A` for the text.
@@ -156,8 +159,8 @@ mod tests {
         let begin = framed.id(PAD).unwrap();
         let set = shop.prompts.set("terse").unwrap();
         let tasks = Tasks::new(&shop.dataset, &shop.catalog, set).unwrap();
-        let encoder = Encoder::new(&framed, &shop.catalog, set).unwrap();
-        let without = Encoder::new(&bare, &shop.catalog, set).unwrap();
+        let encoder = Encoder::new(&framed, &shop.catalog, set, &shop.trie).unwrap();
+        let without = Encoder::new(&bare, &shop.catalog, set, &shop.trie).unwrap();
         let after_begin = |ids: &[u32]| [&[begin], ids].concat();
 
         let rendered = tasks.next_item(&shop.split.train.sample(1).unwrap()).unwrap();
@@ -197,7 +200,7 @@ mod tests {
             files.extend(template.map(|source| ("chat_template.jinja", source)));
             let tokenizer = shop.tokenizer(&[PAD, "A"], &files);
             let begin = tokenizer.id(PAD).unwrap();
-            let encoder = Encoder::new(&tokenizer, &shop.catalog, set).unwrap();
+            let encoder = Encoder::new(&tokenizer, &shop.catalog, set, &shop.trie).unwrap();
             let ids = encoder.read(&messages).unwrap();
             let found: Vec<usize> = (0..ids.len()).filter(|at| ids[*at] == begin).collect();
             assert_eq!(found, (0..expected).collect::<Vec<_>>(), "{template:?}");
@@ -213,7 +216,7 @@ mod tests {
         let t5 = [("config.json", r#"{"model_type": "t5"}"#)];
         for (files, ends) in [(&t5[..], true), (&[], false)] {
             let tokenizer = shop.tokenizer(&["A", END_OF_TURN], files);
-            let encoder = Encoder::new(&tokenizer, &shop.catalog, set).unwrap();
+            let encoder = Encoder::new(&tokenizer, &shop.catalog, set, &shop.trie).unwrap();
             let ids = encoder.read(&rendered.prompt).unwrap();
             assert_eq!(ids.last() == Some(&tokenizer.end_of_turn()), ends);
             assert!(encoder.sequence(&rendered).unwrap().ids.starts_with(&ids));
@@ -231,7 +234,7 @@ mod tests {
         let ends = |end: &str| {
             let settings = json!({ "eos_token": end, "pad_token": PAD }).to_string();
             let tokenizer = shop.tokenizer(&[], &[("tokenizer_config.json", &settings)]);
-            let encoder = Encoder::new(&tokenizer, &shop.catalog, set).unwrap();
+            let encoder = Encoder::new(&tokenizer, &shop.catalog, set, &shop.trie).unwrap();
             let ids = encoder.sequence(&titled).unwrap().ids;
             assert_eq!(ids.last(), Some(&tokenizer.id(end).unwrap()), "{end}");
             ids[..ids.len() - 1].to_vec()

@@ -1,0 +1,89 @@
+//! The test over all items of the catalogue.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use sidereal_baselines::{Case, evaluate};
+use sidereal_data::{HeldOut as _, ItemId, Sample, SampleId, Split};
+use sidereal_metrics::{Candidates, Level, Metric, ScoreKind, SeenItems};
+use sidereal_train::placements;
+
+use super::buckets::{BucketRow, Buckets};
+use super::lists::Lists;
+use super::recommenders::Reference;
+use super::stage_answers::StageAnswers;
+use super::tables::{Measured, TEN, Tables, score_kind};
+use super::thoughts;
+use crate::error::LabError;
+use crate::pool_task::is_over_pool;
+use crate::recipe::evaluate::EvaluateConfig;
+use crate::workbench::Workbench;
+
+/// Rows of recommenders.
+pub(crate) fn recommenders(
+    recommenders: &[Reference<'_>],
+    split: &Split,
+    tables: &mut Tables,
+) -> Result<(), LabError> {
+    let cases: Vec<Case<'_, SampleId>> = split.test.samples().map(Case::from).collect();
+    for reference in recommenders {
+        for seen_items in [SeenItems::Kept, SeenItems::Removed] {
+            let run = evaluate(reference.recommender, &cases, seen_items)?;
+            let how = Measured {
+                system: reference.name,
+                candidates: Candidates::All,
+                seen_items,
+                level: Level::Item,
+                beam_width: None,
+                chains: None,
+                score: ScoreKind::PerItem,
+            };
+            tables.push(how, run, Vec::new())?;
+        }
+    }
+    Ok(())
+}
+
+/// Rows of the stages that answer by any item; returns their values by kind of user.
+pub(crate) fn policies(
+    bench: &Workbench<'_>,
+    config: &EvaluateConfig,
+    answers: &[StageAnswers<'_>],
+    tables: &mut Tables,
+) -> Result<Vec<BucketRow>, LabError> {
+    let samples: Vec<Sample<'_>> = bench.split.test.samples().collect();
+    let seen: BTreeMap<SampleId, &[ItemId]> =
+        samples.iter().map(|sample| (sample.id, sample.seen)).collect();
+    let seen = |id: SampleId| seen.get(&id).copied().unwrap_or_default();
+    let lists = Lists::new(bench.dataset, &bench.split.train, bench.seed)?;
+    let buckets = Buckets::new(&samples, &bench.split.train, bench.catalog);
+    let mut by_bucket = Vec::new();
+    for answered in answers.iter().filter(|answered| !is_over_pool(answered.stage.task)) {
+        let stage = answered.stage;
+        let rankings = answered.rankings.value.load()?;
+        let how = |seen_items, level| Measured {
+            system: &stage.label,
+            candidates: Candidates::All,
+            seen_items,
+            level,
+            beam_width: NonZeroUsize::new(config.beam_width),
+            chains: None,
+            score: score_kind(stage.training.scoring()),
+        };
+        let kept = placements(&rankings, SeenItems::Kept, seen)?;
+        let in_buckets = [Metric::HitRate(TEN), Metric::Ndcg(TEN)];
+        by_bucket.extend(buckets.rows(&stage.label, &kept, &in_buckets, &tables.bootstrap)?);
+        let more = lists.values(&rankings, TEN, &tables.bootstrap)?;
+        tables.push(how(SeenItems::Kept, Level::Item), kept, more)?;
+        if let (Some(file), Some(reasoning)) = (&answered.thoughts, &config.reasoning) {
+            let kept = placements(&rankings, SeenItems::Kept, seen)?;
+            let direct = how(SeenItems::Kept, Level::Item);
+            thoughts::rows(direct, reasoning, &file.value.load()?, &kept, tables)?;
+        }
+        let removed = placements(&rankings, SeenItems::Removed, seen)?;
+        tables.push(how(SeenItems::Removed, Level::Item), removed, Vec::new())?;
+        let by_sid = rankings.iter().map(|r| (r.id, r.sid_placement())).collect();
+        tables.push(how(SeenItems::Kept, Level::Sid), by_sid, Vec::new())?;
+    }
+    Ok(by_bucket)
+}

@@ -1,0 +1,20 @@
+//! All that a stage answered in the test.
+
+use sidereal_train::Ranking;
+
+use crate::parts::answers::AnswerFile;
+use crate::parts::thoughts::ThoughtResult;
+use crate::recipe::stage::Stage;
+use crate::run::part::Made;
+
+/// The answers of one stage.
+pub(crate) struct StageAnswers<'a> {
+    pub(crate) stage: &'a Stage,
+    /// Over the catalogue, or out of pools.
+    pub(crate) rankings: Made<AnswerFile<Ranking>>,
+    /// Of the items of each user's domain, where the data have several and the stage answers over the
+    /// catalogue.
+    pub(crate) in_domain: Option<Made<AnswerFile<Ranking>>>,
+    /// By thinking, of a stage that is tested so.
+    pub(crate) thoughts: Option<Made<AnswerFile<ThoughtResult>>>,
+}

@@ -1,0 +1,106 @@
+//! The systems of the tables: their names, which of them are compared, and which are marked.
+
+use std::collections::BTreeSet;
+
+use sidereal_metrics::Note;
+
+use super::tables::Tables;
+use crate::error::LabError;
+use crate::pool_task::is_over_pool;
+use crate::recipe::stage::Stage;
+
+/// What everybody is offered.
+pub(crate) const POPULARITY: &str = "popularity";
+/// The heuristic that every stage is compared with.
+pub(crate) const TRANSITIONS: &str = "item transitions";
+/// The mark of a stage that returned the policy that it started from.
+pub(crate) const AT_START: &str = "= its start";
+/// What the mark means.
+pub(crate) const WHY_AT_START: &str = "no step of the training was better on validation than the policy \
+     that it started from, so the stage returned that policy.";
+
+/// The name of a system that thinks.
+pub(crate) fn thinking(label: &str) -> String {
+    format!("{label}, thinking")
+}
+
+/// The name of a system that ranks the items of the user's domain alone.
+pub(crate) fn in_domain(name: &str) -> String {
+    format!("{name}, in the domain")
+}
+
+/// The name of a recommender that ranks pools.
+pub(crate) fn pooled(name: &str) -> String {
+    format!("{name}, in the pool")
+}
+
+/// Accepts systems to compare with that there are: stages by their labels, recommenders by their names.
+pub(crate) fn check_compared(
+    named: &[String],
+    stages: &[Stage],
+    references: &[&str],
+) -> Result<(), LabError> {
+    let known: Vec<&str> = [POPULARITY, TRANSITIONS]
+        .into_iter()
+        .chain(references.iter().copied())
+        .chain(stages.iter().map(|stage| stage.label.as_str()))
+        .collect();
+    match named.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(LabError::Setting {
+            field: "evaluate.compare_with".to_owned(),
+            found: format!("`{name}`"),
+            needed: "labels of stages or names of recommenders",
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Labels of the systems that are compared: each stage with the one that it starts from, with item
+/// transitions and with those that the recipe names. A stage that answers out of pools meets recommenders
+/// as they rank the pools.
+fn comparisons(stages: &[Stage], named: &[String]) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    for stage in stages {
+        let parent = stages.iter().find(|s| Some(&s.name) == stage.from.as_ref());
+        let named = named.iter().map(String::as_str);
+        for against in
+            parent.map(|s| s.label.as_str()).into_iter().chain([TRANSITIONS]).chain(named)
+        {
+            let is_stage = stages.iter().any(|other| other.label == against);
+            let in_pool = is_over_pool(stage.task) && !is_stage;
+            let against = if in_pool { pooled(against) } else { against.to_owned() };
+            let pair = (stage.label.clone(), against);
+            if pair.0 != pair.1 && !pairs.contains(&pair) {
+                pairs.push(pair);
+            }
+        }
+    }
+    pairs
+}
+
+/// Adds the paired tests of the systems that are compared.
+pub(crate) fn compare(
+    stages: &[Stage],
+    named: &[String],
+    tables: &mut Tables,
+) -> Result<(), LabError> {
+    for (system, against) in comparisons(stages, named) {
+        tables.compare(&system, &against)?;
+        tables.compare(&thinking(&system), &thinking(&against))?;
+        tables.compare(&in_domain(&system), &in_domain(&against))?;
+    }
+    Ok(())
+}
+
+/// Marks the rows of stages that returned their start.
+pub(crate) fn note_starts(stages: &[Stage], at_start: &BTreeSet<String>, tables: &mut Tables) {
+    for stage in stages.iter().filter(|stage| at_start.contains(&stage.name)) {
+        let label = &stage.label;
+        for system in [label.clone(), thinking(label), in_domain(label)] {
+            if tables.report.rows().iter().any(|row| row.system == system) {
+                let (mark, text) = (AT_START.to_owned(), WHY_AT_START.to_owned());
+                tables.report.push_note(Note { system, mark, text });
+            }
+        }
+    }
+}

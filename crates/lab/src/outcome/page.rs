@@ -1,0 +1,225 @@
+//! The result of a run on a page.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use sidereal_metrics::Metric;
+use sidereal_page::{Card, CardList, Cards, Line, LinePlot, Page, Series, Table};
+use sidereal_quantizer::Collisions;
+use sidereal_train::ShownGroup;
+
+use super::Outcome;
+use crate::error::LabError;
+use crate::recipe::stage::{Stage, Training};
+
+impl Outcome {
+    /// Writes the report as one HTML file that needs no network.
+    ///
+    /// # Errors
+    /// [`LabError::Page`].
+    pub fn write_page(&self, title: &str, path: &Path) -> Result<(), LabError> {
+        Ok(self.page(title).write(path)?)
+    }
+
+    /// The report: metrics, curves, Semantic IDs, users.
+    #[must_use]
+    pub fn page(&self, title: &str) -> Page {
+        let mut page = Page::new(title);
+        page.push_summary(format!(
+            "{} items, {} levels of codes, {:.1} % of items {}.",
+            self.catalog.num_items(),
+            self.catalog.spec().num_levels(),
+            100.0 * self.quality.shared_rate,
+            match self.collisions {
+                Some(Collisions::Slot) => "are told apart by the last code alone",
+                Some(Collisions::Reassign) => "shared all their codes before others were given",
+                Some(Collisions::Keep) => "share all their codes with others",
+                _ => "needed a suffix to be unique",
+            },
+        ));
+        self.report.push_to(&mut page);
+        for domain in &self.domains {
+            domain.push_to(&mut page);
+        }
+        let passes = self.best_of_n();
+        if !passes.series.is_empty() {
+            page.push(passes);
+        }
+        if !self.buckets.is_empty() {
+            page.push(self.by_bucket());
+        }
+        for stage in &self.stages {
+            let curves: &[(&str, &str, &[&str])] = match stage.training {
+                Training::Sft(_) => &[("loss", "nats a token", &["loss", "valid_loss"])],
+                Training::Preference(_) => &[
+                    ("loss", "nats a pair", &["loss"]),
+                    ("pairs", "share", &["won"]),
+                    ("margin", "implicit reward", &["margin"]),
+                    ("validation", "NDCG@10", &["valid_ndcg"]),
+                ],
+                Training::Rl { .. } => &[
+                    (
+                        "reward",
+                        "mean and deciles over rollouts",
+                        &["reward", "rewards_p10", "rewards_p50", "rewards_p90"],
+                    ),
+                    ("groups", "share of prompts", &["hit", "hard", "live", "live_hard"]),
+                    ("validation", "NDCG@10", &["valid_ndcg"]),
+                    ("entropy", "nats a token", &["entropy", "entropy_target"]),
+                    ("clipped", "share of ratios", &["clip_low", "clip_high"]),
+                    ("KL to the reference", "nats", &["kl"]),
+                    ("thoughts", "tokens drawn", &["thought"]),
+                    ("thoughts that did not close", "share", &["forced"]),
+                ],
+            };
+            for (what, y_axis, names) in curves {
+                let caption = format!("{}: {what}", stage.label);
+                let plot = self.curves(&caption, y_axis, &stage.name, names);
+                if plot.series.iter().any(|series| !series.points.is_empty()) {
+                    page.push(plot);
+                }
+            }
+            let written = self.written(stage);
+            if !written.cards.is_empty() {
+                page.push(written);
+            }
+        }
+        self.quality.push_to(&mut page, &self.catalog);
+        page.push(self.users());
+        page
+    }
+
+    fn curves(&self, caption: &str, y_axis: &str, stage: &str, names: &[&str]) -> LinePlot {
+        let series = names.iter().map(|name| Series {
+            name: (*name).to_owned(),
+            points: self
+                .records
+                .iter()
+                .filter(|record| record.stage == stage)
+                .filter_map(|record| Some((record.step as f64, *record.values.get(*name)?)))
+                .collect(),
+        });
+        LinePlot {
+            caption: caption.to_owned(),
+            x_axis: "step".to_owned(),
+            y_axis: y_axis.to_owned(),
+            series: series.collect(),
+        }
+    }
+
+    /// `Pass@k` by `k` of every system that was drawn from: the curve of the best of N.
+    fn best_of_n(&self) -> LinePlot {
+        let series = self.report.rows().iter().filter_map(|row| {
+            let points: Vec<(f64, f64)> = row
+                .values
+                .iter()
+                .filter_map(|entry| match entry.metric {
+                    Metric::Pass(k) => Some((k.get() as f64, entry.value)),
+                    _ => None,
+                })
+                .collect();
+            (!points.is_empty()).then(|| Series { name: self.report.shown(&row.system), points })
+        });
+        LinePlot {
+            caption: "Best of N".to_owned(),
+            x_axis: "answers drawn".to_owned(),
+            y_axis: "Pass@k".to_owned(),
+            series: series.collect(),
+        }
+    }
+
+    /// What a stage wrote at its beginning and at its end.
+    fn written(&self, stage: &Stage) -> Cards {
+        let shown: Vec<(usize, &ShownGroup)> = self
+            .records
+            .iter()
+            .filter(|record| record.stage == stage.name)
+            .filter_map(|record| Some((record.step, record.rollouts.as_ref()?)))
+            .collect();
+        let ends = [shown.first(), shown.last().filter(|_| shown.len() > 1)];
+        let cards = ends.into_iter().flatten().map(|(step, group)| {
+            let rollouts = group.rollouts.iter().map(|rollout| Line {
+                text: format!("{:+.3}  {}", rollout.reward, rollout.text),
+                marked: rollout.hit,
+            });
+            Card {
+                title: format!("Step {step}, sample {}", group.id),
+                lists: vec![
+                    CardList::new("Read", [group.prompt.clone()]),
+                    CardList::new("To be found", [group.target.clone()]),
+                    CardList { name: "Reward and rollout".to_owned(), lines: rollouts.collect() },
+                ],
+            }
+        });
+        Cards { caption: format!("{}: rollouts", stage.label), cards: cards.collect() }
+    }
+
+    /// One row a bucket, HR@10 of every stage.
+    fn by_bucket(&self) -> Table {
+        let mut buckets: Vec<(&str, usize)> = Vec::new();
+        for row in &self.buckets {
+            let bucket = (row.bucket.as_str(), row.num_users);
+            if !buckets.contains(&bucket) {
+                buckets.push(bucket);
+            }
+        }
+        let value = |bucket: &str, label: &str| {
+            let mut rows = self.buckets.iter();
+            let row = rows.find(|row| row.bucket == bucket && row.system == label)?;
+            let value = row.values.first()?;
+            let interval = value.interval.as_ref();
+            Some(interval.map_or_else(
+                || format!("{:.4}", value.value),
+                |range| format!("{:.4} [{:.4}, {:.4}]", value.value, range.low, range.high),
+            ))
+        };
+        let rows = buckets.iter().map(|(bucket, num_users)| {
+            let of_stages = self.in_buckets().map(|s| value(bucket, &s.label).unwrap_or_default());
+            [(*bucket).to_owned(), num_users.to_string()].into_iter().chain(of_stages).collect()
+        });
+        let labels = self.in_buckets().map(|stage| self.report.shown(&stage.label));
+        Table {
+            caption: "HR@10 by kind of user, seen items kept, item level".to_owned(),
+            header: ["users with".to_owned(), "users".to_owned()]
+                .into_iter()
+                .chain(labels)
+                .collect(),
+            rows: rows.collect(),
+            notes: self.notes_on(self.in_buckets()),
+        }
+    }
+
+    /// What the marks of these stages mean, each once.
+    fn notes_on<'s>(&self, stages: impl Iterator<Item = &'s Stage>) -> Vec<String> {
+        let labels: Vec<&str> = stages.map(|stage| stage.label.as_str()).collect();
+        let notes = self.report.notes().iter();
+        let notes = notes.filter(|note| labels.contains(&note.system.as_str()));
+        let lines: BTreeSet<String> =
+            notes.map(|note| format!("({}): {}", note.mark, note.text)).collect();
+        lines.into_iter().collect()
+    }
+
+    /// Stages that were tested over all items.
+    fn in_buckets(&self) -> impl Iterator<Item = &Stage> {
+        self.stages.iter().filter(|stage| self.buckets.iter().any(|row| row.system == stage.label))
+    }
+
+    fn users(&self) -> Cards {
+        let cards = self.showcases.iter().enumerate().map(|(user, showcase)| Card {
+            title: format!("User {}", user + 1),
+            lists: vec![
+                CardList::new("History", showcase.history.clone()),
+                CardList::new("Then chose", [showcase.chosen.clone()]),
+                CardList {
+                    name: "Recommended".to_owned(),
+                    lines: showcase
+                        .recommended
+                        .iter()
+                        .map(|(text, marked)| Line { text: text.clone(), marked: *marked })
+                        .collect(),
+                },
+            ],
+        });
+        Cards { caption: "Recommendations".to_owned(), cards: cards.collect() }
+    }
+}

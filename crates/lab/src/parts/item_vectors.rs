@@ -1,0 +1,188 @@
+//! Item vectors: what a sentence encoder makes of the items' texts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ndarray::Array2;
+use sidereal_data::{Dataset, Item};
+use sidereal_files::{hash_file, hash_json};
+use sidereal_policy::{PolicyError, TextEncoder, Weights, read_safetensors, write_safetensors};
+use sidereal_train::{Binding, Observer};
+use tch::{Device, Tensor};
+
+use crate::error::LabError;
+use crate::recipe::embed::{EmbedConfig, ItemField};
+use crate::run::part::{Files, Folder, Part, Remarks};
+
+/// The name of the part.
+pub(crate) const NAME: &str = "embed";
+
+const FILE: &str = "embeddings.safetensors";
+const TENSOR: &str = "embeddings";
+
+/// Sentence vectors of the items' texts.
+pub(crate) struct ItemVectors<'a> {
+    pub(crate) config: &'a EmbedConfig,
+    pub(crate) dataset: &'a Dataset,
+    pub(crate) device: Device,
+}
+
+/// The file of the vectors.
+pub(crate) struct VectorFile {
+    path: PathBuf,
+}
+
+impl Part for ItemVectors<'_> {
+    type Output = VectorFile;
+
+    fn name(&self) -> String {
+        NAME.to_owned()
+    }
+
+    fn inputs(&self) -> Result<Binding, LabError> {
+        let mut inputs = Binding::from([
+            ("dataset".to_owned(), self.dataset.hash()),
+            ("encoder".to_owned(), encoder_hash(&self.config.encoder)?),
+        ]);
+        inputs.extend(encoder_settings(&self.config.encoder)?);
+        // Earlier versions knew of titles alone.
+        if !self.config.is_of_titles() {
+            inputs.insert("fields".to_owned(), hash_json(&self.config.fields)?);
+        }
+        Ok(inputs)
+    }
+
+    fn files(&self) -> Files {
+        Files::always([FILE])
+    }
+
+    fn make(
+        &self,
+        folder: &Folder,
+        _: &Binding,
+        observer: &mut dyn Observer,
+    ) -> Result<Remarks, LabError> {
+        let encoder = TextEncoder::load(&self.config.encoder, self.device)?;
+        let texts: Vec<String> =
+            self.dataset.items().iter().map(|item| text_of(item, &self.config.fields)).collect();
+        let vectors = encoder.encode(&texts, self.config.batch_size, |done| {
+            observer.on_progress("embed", "items", done, texts.len());
+        })?;
+        let tensors = Weights::from([(TENSOR.to_owned(), Tensor::try_from(vectors)?)]);
+        write_safetensors(&folder.path(FILE), &tensors)?;
+        Ok(Remarks::default())
+    }
+
+    fn read(&self, folder: &Folder) -> Result<VectorFile, LabError> {
+        Ok(VectorFile { path: folder.path(FILE) })
+    }
+}
+
+impl VectorFile {
+    /// The name of the file within the run's folder.
+    pub(crate) const NAME: &'static str = FILE;
+
+    /// The vectors, `[N, D]`.
+    ///
+    /// # Errors
+    /// Those of the file, and [`LabError::Shape`] for a tensor that is no matrix.
+    pub(crate) fn load(&self) -> Result<Array2<f32>, LabError> {
+        let mut tensors = read_safetensors(&self.path)?;
+        let tensor = tensors.remove(TENSOR).ok_or_else(|| PolicyError::MissingTensor {
+            path: self.path.clone(),
+            name: TENSOR.into(),
+        })?;
+        let refuse = || LabError::Shape {
+            path: self.path.clone(),
+            tensor: TENSOR,
+            found: tensor.size(),
+            needed: "a row for each item",
+        };
+        let shape: Vec<usize> =
+            tensor.size().into_iter().map_while(|n| usize::try_from(n).ok()).collect();
+        let [rows, columns] = shape[..] else { return Err(refuse()) };
+        let values = Vec::<f32>::try_from(tensor.view(-1))?;
+        Array2::from_shape_vec((rows, columns), values).map_err(|_| refuse())
+    }
+}
+
+/// What is embedded of an item: its texts, one a line, without those that it lacks.
+fn text_of(item: &Item, fields: &[ItemField]) -> String {
+    let texts = fields.iter().map(|field| match field {
+        ItemField::Title => item.title.clone(),
+        ItemField::Brand => item.brand.clone(),
+        ItemField::Categories => item.categories.join(", "),
+        ItemField::Description => item.description.clone(),
+    });
+    texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
+/// Hashes of the files beside its weights that say how an encoder reads texts.
+pub(crate) fn encoder_settings(encoder: &Path) -> Result<Binding, LabError> {
+    let names = [
+        "config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "modules.json",
+        "1_Pooling/config.json",
+        "sentence_bert_config.json",
+        "config_sentence_transformers.json",
+    ];
+    let there = names.into_iter().filter(|name| encoder.join(name).exists());
+    there.map(|name| Ok((format!("encoder/{name}"), hash_file(&encoder.join(name))?))).collect()
+}
+
+/// Hash of an encoder's weights, whole or in shards.
+fn encoder_hash(dir: &Path) -> Result<String, LabError> {
+    let whole = dir.join("model.safetensors");
+    if whole.exists() {
+        return Ok(hash_file(&whole)?);
+    }
+    let io = |source| LabError::Io { path: dir.to_owned(), source };
+    let mut hashes = BTreeMap::new();
+    for entry in fs::read_dir(dir).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path.extension().is_some_and(|extension| extension == "safetensors") {
+            hashes.insert(path.clone(), hash_file(&path)?);
+        }
+    }
+    // Of a folder without any, the encoder itself says what it lacks.
+    Ok(hash_json(&hashes.into_values().collect::<Vec<_>>())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_an_item_lacks_are_left_out() {
+        use ItemField::{Brand, Categories, Description, Title};
+        let categories = ["Beauty", "Hair"].map(str::to_owned).to_vec();
+        let item = Item::new("x", "Comb").with_description("Of wood.").with_categories(categories);
+        for (fields, text) in [
+            (&[Title][..], "Comb"),
+            (&[Title, Description], "Comb\nOf wood."),
+            (&[Categories, Brand, Title], "Beauty, Hair\nComb"),
+            (&[Brand], ""),
+        ] {
+            assert_eq!(text_of(&item, fields), text);
+        }
+    }
+
+    #[test]
+    fn a_tensor_that_is_no_matrix_of_items_is_refused_by_file_and_shape() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let write = |shape: &[i64]| {
+            let tensor = Tensor::zeros(shape, (tch::Kind::Float, Device::Cpu));
+            write_safetensors(&path, &Weights::from([(TENSOR.to_owned(), tensor)])).unwrap();
+            VectorFile { path: path.clone() }.load()
+        };
+        assert_eq!(write(&[3, 2]).unwrap().dim(), (3, 2));
+        for shape in [&[6][..], &[1, 3, 2]] {
+            let error = write(shape).unwrap_err().to_string();
+            assert!(error.contains(FILE) && error.contains(&format!("{shape:?}")), "{error}");
+        }
+    }
+}

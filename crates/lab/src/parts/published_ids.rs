@@ -1,0 +1,70 @@
+//! Semantic IDs that were published with the data.
+
+use sidereal_data::Split;
+use sidereal_quantizer::QualityReport;
+use sidereal_sid::Catalog;
+use sidereal_train::{Binding, Observer};
+
+use crate::error::LabError;
+use crate::parts::semantic_ids::{FILES, NAME, SemanticIds};
+use crate::run::part::{Files, Folder, Part, Remarks};
+
+/// What some data are published with.
+#[derive(Debug, Clone, Copy)]
+pub struct Published<'a> {
+    /// Semantic IDs of the items.
+    pub catalog: &'a Catalog,
+    /// What is held out.
+    pub split: &'a Split,
+}
+
+/// The published Semantic IDs, in the folder of the run.
+pub(crate) struct PublishedIds<'a> {
+    pub(crate) catalog: &'a Catalog,
+}
+
+impl<'a> PublishedIds<'a> {
+    /// Those of published data.
+    ///
+    /// # Errors
+    /// [`LabError::Setting`] for data that came without any.
+    pub(crate) fn of(published: Option<Published<'a>>) -> Result<Self, LabError> {
+        let Some(Published { catalog, .. }) = published else {
+            let (field, found) = ("sids".to_owned(), "missing".to_owned());
+            let needed = "settings, or data that were published with semantic ids";
+            return Err(LabError::Setting { field, found, needed });
+        };
+        Ok(Self { catalog })
+    }
+}
+
+impl Part for PublishedIds<'_> {
+    type Output = SemanticIds;
+
+    fn name(&self) -> String {
+        NAME.to_owned()
+    }
+
+    fn inputs(&self) -> Result<Binding, LabError> {
+        Ok(Binding::from([("catalogue".to_owned(), self.catalog.hash())]))
+    }
+
+    fn files(&self) -> Files {
+        Files::always(FILES)
+    }
+
+    fn make(
+        &self,
+        folder: &Folder,
+        _: &Binding,
+        _: &mut dyn Observer,
+    ) -> Result<Remarks, LabError> {
+        let quality = QualityReport::from_catalog(self.catalog);
+        SemanticIds::write(folder, self.catalog, &quality)?;
+        Ok(Remarks::default())
+    }
+
+    fn read(&self, folder: &Folder) -> Result<SemanticIds, LabError> {
+        SemanticIds::read(folder)
+    }
+}

@@ -1,0 +1,139 @@
+//! Semantic IDs that are made of item vectors.
+
+mod quantized;
+mod rq_kmeans;
+mod rq_vae;
+
+use std::path::PathBuf;
+
+use linfa::ParamGuard as _;
+use ndarray::Array2;
+use sidereal_baselines::{Ppmi, PpmiConfig, PpmiVectors, concat_embeddings};
+use sidereal_data::{ItemId, TrainSet};
+use sidereal_train::{Binding, Observer};
+use tch::Device;
+
+use self::quantized::Quantized;
+use crate::error::LabError;
+use crate::parts::item_vectors::VectorFile;
+use crate::parts::semantic_ids::{FILES, NAME, SemanticIds};
+use crate::recipe::Recipe;
+use crate::recipe::embed::EmbedConfig;
+use crate::recipe::rq_vae::Given;
+use crate::recipe::sids::{SidConfig, SidMethod};
+use crate::run::environment::device_name;
+use crate::run::part::{Files, Folder, Made, Part, Remarks};
+
+/// Semantic IDs of the item vectors, with the collaborative part beside them where the settings ask for it.
+pub(crate) struct QuantizedIds<'a> {
+    pub(crate) seed: u64,
+    pub(crate) embed: &'a EmbedConfig,
+    pub(crate) sids: &'a SidConfig,
+    pub(crate) vectors: &'a Made<VectorFile>,
+    pub(crate) num_items: usize,
+    pub(crate) train: &'a TrainSet,
+    pub(crate) device: Device,
+}
+
+/// The settings that the part depends on. Where the encoder is does not count.
+pub(crate) fn depends_on(seed: u64, embed: &EmbedConfig, sids: &SidConfig) -> Recipe {
+    let embed = EmbedConfig { encoder: PathBuf::new(), ..embed.clone() };
+    Recipe { seed, embed: Some(embed), sids: Some(sids.clone()), ..Recipe::blank() }
+}
+
+impl Part for QuantizedIds<'_> {
+    type Output = SemanticIds;
+
+    fn name(&self) -> String {
+        NAME.to_owned()
+    }
+
+    fn settings(&self) -> Option<Recipe> {
+        Some(depends_on(self.seed, self.embed, self.sids))
+    }
+
+    fn inputs(&self) -> Result<Binding, LabError> {
+        Ok(Binding::from([
+            ("embeddings".to_owned(), self.vectors.hash(VectorFile::NAME)),
+            ("train".to_owned(), self.train.hash()),
+        ]))
+    }
+
+    fn files(&self) -> Files {
+        let model = match self.sids.method {
+            SidMethod::RqKMeans(_) => rq_kmeans::FILES,
+            SidMethod::RqVae(_) | SidMethod::Letter(_) => rq_vae::FILES,
+        };
+        Files::always(FILES.into_iter().chain(model))
+    }
+
+    fn make(
+        &self,
+        folder: &Folder,
+        _: &Binding,
+        observer: &mut dyn Observer,
+    ) -> Result<Remarks, LabError> {
+        let quantized = self.quantized(folder, observer)?;
+        let quality = quantized.quality()?;
+        tracing::info!("semantic ids\n{quality}");
+        let catalog = quantized.catalog(self.sids.collisions)?;
+        SemanticIds::write(folder, &catalog, &quality)?;
+        Ok(Remarks::default())
+    }
+
+    fn tidy(&self, folder: &Folder) -> Result<(), LabError> {
+        rq_vae::tidy(folder)
+    }
+
+    fn read(&self, folder: &Folder) -> Result<SemanticIds, LabError> {
+        SemanticIds::read(folder)
+    }
+}
+
+impl QuantizedIds<'_> {
+    /// The codes of the items, by the method of the settings.
+    fn quantized(
+        &self,
+        folder: &Folder,
+        observer: &mut dyn Observer,
+    ) -> Result<Quantized, LabError> {
+        let vectors = self.joined_vectors()?;
+        let device = device_name(self.device);
+        let codebook_sizes = &self.sids.codebook_sizes;
+        let given = Given { codebook_sizes, seed: self.seed, device: &device };
+        match &self.sids.method {
+            SidMethod::RqKMeans(config) => {
+                let params = config.params(codebook_sizes, self.seed);
+                rq_kmeans::codes(params, vectors, folder, observer)
+            }
+            SidMethod::RqVae(config) => {
+                rq_vae::codes(config.params(given)?, &vectors, None, folder, observer)
+            }
+            SidMethod::Letter(config) => {
+                let params = config.params(given)?;
+                let latent = params.check_ref()?.latent();
+                let collaborative = self.collaborative_vectors(latent)?;
+                let collaborative = Some(collaborative.vectors());
+                rq_vae::codes(params, &vectors, collaborative, folder, observer)
+            }
+        }
+    }
+
+    /// Text vectors, with the collaborative part beside them where the settings ask for it.
+    fn joined_vectors(&self) -> Result<Array2<f32>, LabError> {
+        let text = self.vectors.value.load()?;
+        let weight = self.embed.collaborative_weight;
+        if weight <= 0.0 {
+            return Ok(text);
+        }
+        let vectors = self.collaborative_vectors(self.embed.collaborative_dimensions)?;
+        Ok(concat_embeddings(text.view(), vectors.vectors(), weight)?)
+    }
+
+    /// Vectors of who bought what near what.
+    fn collaborative_vectors(&self, dimensions: usize) -> Result<PpmiVectors, LabError> {
+        let sequences: Vec<&[ItemId]> = self.train.sequences().map(|s| s.events).collect();
+        let settings = PpmiConfig::new(self.seed).with_dimensions(dimensions);
+        Ok(PpmiVectors::fit(&Ppmi::try_from(settings)?, self.num_items, &sequences)?)
+    }
+}

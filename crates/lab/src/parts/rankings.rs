@@ -1,0 +1,105 @@
+//! What a stage's policy answers to the users of the test, over the catalogue or out of pools.
+
+use sidereal_data::{HeldOut as _, Sample};
+use sidereal_policy::{BeamSearch, Decoder};
+use sidereal_train::{Binding, Observer, Ranking, rank};
+
+use rand::seq::SliceRandom as _;
+
+use crate::error::LabError;
+use crate::parts::answers::{AnswerFile, Respondent, TestUsers};
+use crate::pool_task::is_over_pool;
+use crate::recipe::Recipe;
+use crate::recipe::pool::CandidatePools;
+use crate::run::part::{Files, Folder, Part, Remarks};
+use crate::seed::{Purpose, stream};
+use crate::workbench::Workbench;
+
+/// The rankings of a stage, by constrained beam search.
+pub(crate) struct Rankings<'a> {
+    pub(crate) by: Respondent<'a>,
+    pub(crate) users: &'a TestUsers<'a>,
+}
+
+/// The name of the part of a stage.
+pub(crate) fn name(stage: &str) -> String {
+    format!("rankings of {stage}")
+}
+
+/// The file of a stage's rankings within the run's folder.
+pub(crate) fn file(stage: &str) -> String {
+    format!("rankings/{stage}.json")
+}
+
+/// Users of the test who are asked with a pool, drawn by seed.
+pub(crate) fn pool_users<'a>(bench: &Workbench<'a>, pool: &CandidatePools) -> Vec<Sample<'a>> {
+    let mut samples: Vec<Sample<'_>> = bench.split.test.samples().collect();
+    samples.shuffle(&mut stream(bench.seed, Purpose::Pools, 0));
+    samples.truncate(pool.users);
+    samples
+}
+
+impl Part for Rankings<'_> {
+    type Output = AnswerFile<Ranking>;
+
+    fn name(&self) -> String {
+        name(&self.by.stage.name)
+    }
+
+    fn settings(&self) -> Option<Recipe> {
+        Some(self.by.search.of_answers(self.by.stage))
+    }
+
+    fn inputs(&self) -> Result<Binding, LabError> {
+        self.by.inputs()
+    }
+
+    fn files(&self) -> Files {
+        Files::always([file(&self.by.stage.name)])
+    }
+
+    fn make(
+        &self,
+        folder: &Folder,
+        _: &Binding,
+        observer: &mut dyn Observer,
+    ) -> Result<Remarks, LabError> {
+        let model = self.by.open()?;
+        let rankings = if is_over_pool(self.by.stage.task) {
+            self.rank_in_pools(&model, observer)?
+        } else {
+            let job = format!("test {}", self.by.stage.name);
+            let search = self.by.beam_search(&model);
+            rank(&search, self.users.asked()?, self.by.batching(&job), observer)?
+        };
+        self.read(folder)?.save(&rankings)?;
+        Ok(Remarks::default())
+    }
+
+    fn read(&self, folder: &Folder) -> Result<AnswerFile<Ranking>, LabError> {
+        let stage = &self.by.stage.name;
+        Ok(AnswerFile::new(folder.path(&file(stage)), stage))
+    }
+}
+
+impl Rankings<'_> {
+    /// What the stage chooses out of the pools of the test's users, by an exhaustive search over the pool's
+    /// titles or by the greedy slate.
+    fn rank_in_pools(
+        &self,
+        model: &Decoder,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<Ranking>, LabError> {
+        let Respondent { bench, stage, search, .. } = self.by;
+        let Some(pool) = &bench.pool else { return Ok(Vec::new()) };
+        let asked = bench.prompts(stage.task, &pool_users(bench, pool))?;
+        let job = format!("test {}", stage.name);
+        if let Some(slates) = bench.slates(stage.task) {
+            return Ok(slates.rank(model, &asked, search.batch_size, &job, observer)?);
+        }
+        let (constraint, beam_width) = (bench.answers(stage.task), pool.size);
+        let search =
+            BeamSearch { model, constraint, beam_width, scoring: stage.training.scoring() };
+        Ok(rank(&search, &asked, self.by.batching(&job), observer)?)
+    }
+}

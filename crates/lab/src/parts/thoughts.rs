@@ -1,0 +1,163 @@
+//! What policies that think find: draws in both modes, and rankings with the chains summed out.
+
+use rand::seq::SliceRandom as _;
+use serde::{Deserialize, Serialize};
+use sidereal_data::Sample;
+use sidereal_metrics::Draws;
+use sidereal_policy::{Decoder, ReasoningMarkers, Sampler};
+use sidereal_prompts::Task;
+use sidereal_train::{
+    Binding, Observer, Ranking, Thinker, Thought, ThoughtRollout, Ways, draw, think,
+};
+
+use crate::error::LabError;
+use crate::parts::answers::{Answer, AnswerFile, Respondent, SearchSettings, TestUsers};
+use crate::recipe::Recipe;
+use crate::recipe::evaluate::{EvaluateConfig, EvaluateReasoning};
+use crate::recipe::stage::Stage;
+use crate::run::part::{Files, Folder, Part, Remarks};
+use crate::seed::{Purpose, stream};
+
+/// What a policy that thinks found for one test user.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThoughtResult {
+    /// Items with the chains summed out, and the sample.
+    pub ranking: Ranking,
+    /// Tokens of each chain that were drawn.
+    pub thought_lens: Vec<usize>,
+    /// Chains that did not close by themselves.
+    pub num_forced: usize,
+    /// Answers drawn after the chains.
+    pub drawn: Draws,
+    /// As many answers drawn without thoughts.
+    pub drawn_directly: Draws,
+}
+
+impl Answer for ThoughtResult {
+    fn ranking(&self) -> &Ranking {
+        &self.ranking
+    }
+}
+
+/// What a stage's policy finds by thinking.
+pub(crate) struct Thoughts<'a> {
+    pub(crate) by: Respondent<'a>,
+    pub(crate) users: &'a TestUsers<'a>,
+    pub(crate) config: &'a EvaluateReasoning,
+    /// Name of the set of prompts, for messages.
+    pub(crate) prompts: &'a str,
+}
+
+/// The name of the part of a stage.
+pub(crate) fn name(stage: &str) -> String {
+    format!("thoughts of {stage}")
+}
+
+/// The file of a stage's thoughts within the run's folder.
+pub(crate) fn file(stage: &str) -> String {
+    format!("thoughts/{stage}.json")
+}
+
+/// The settings that a stage's thoughts depend on, besides its policy.
+pub(crate) fn depends_on(
+    search: SearchSettings,
+    stage: &Stage,
+    config: Option<&EvaluateReasoning>,
+) -> Recipe {
+    let mut own = search.of_answers(stage);
+    own.evaluate.beam_width = EvaluateConfig::blank().beam_width;
+    own.evaluate.reasoning = config.cloned();
+    own
+}
+
+impl Part for Thoughts<'_> {
+    type Output = AnswerFile<ThoughtResult>;
+
+    fn name(&self) -> String {
+        name(&self.by.stage.name)
+    }
+
+    fn settings(&self) -> Option<Recipe> {
+        Some(depends_on(self.by.search, self.by.stage, Some(self.config)))
+    }
+
+    fn inputs(&self) -> Result<Binding, LabError> {
+        self.by.inputs()
+    }
+
+    fn files(&self) -> Files {
+        Files::always([file(&self.by.stage.name)])
+    }
+
+    fn make(
+        &self,
+        folder: &Folder,
+        _: &Binding,
+        observer: &mut dyn Observer,
+    ) -> Result<Remarks, LabError> {
+        let bench = self.by.bench;
+        let Some(markers) = bench.encoder.markers()? else {
+            return Err(LabError::Setting {
+                field: "prompts".to_owned(),
+                found: format!("`{}`", self.prompts),
+                needed: "a set with the task `reasoning`, for `evaluate.reasoning`",
+            });
+        };
+        let mut drawn: Vec<Sample<'_>> = self.users.samples();
+        drawn.shuffle(&mut stream(bench.seed, Purpose::Reasoning, 0));
+        drawn.truncate(self.config.users);
+        let model = self.by.open()?;
+        let results = self.results(&drawn, &markers, &model, observer)?;
+        self.read(folder)?.save(&results)?;
+        Ok(Remarks::default())
+    }
+
+    fn read(&self, folder: &Folder) -> Result<AnswerFile<ThoughtResult>, LabError> {
+        let stage = &self.by.stage.name;
+        Ok(AnswerFile::new(folder.path(&file(stage)), stage))
+    }
+}
+
+impl Thoughts<'_> {
+    /// What the policy finds for these users, asked in both modes.
+    fn results(
+        &self,
+        users: &[Sample<'_>],
+        markers: &ReasoningMarkers,
+        model: &Decoder,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<ThoughtResult>, LabError> {
+        let Self { by, config, .. } = self;
+        let (bench, seed) = (by.bench, by.bench.seed);
+        let direct = bench.prompts(Task::NextItem, users)?;
+        let thought = bench.prompts(Task::Reasoning, users)?;
+        let (constraint, scoring) = (bench.constraint, by.stage.training.scoring());
+        let thinking = config.thinking;
+        let thinker = Thinker { model, constraint, markers, thinking, scoring, seed };
+        let (num_chains, beam_width) = (config.chains, config.beam_width);
+        let ways = Ways { num_chains, beam_width };
+        let job = format!("thoughts {}", by.stage.name);
+        let batching = by.batching(&job);
+        let thoughts = think(&thinker, &thought, ways, batching, observer)?;
+        let sampling = thinking.codes;
+        let sampler = Sampler { model, constraint, sampling, scoring, seed };
+        let directly = draw(&sampler, &direct, num_chains, batching, observer)?;
+        let trie = constraint.trie();
+        let of_user = |(thought, directly): (Thought, Vec<_>)| {
+            let target = thought.ranking.target;
+            let right = |node| trie.items(node).contains(&target);
+            let drawn: Vec<bool> =
+                thought.rollouts.iter().map(|rollout| right(rollout.answer.node)).collect();
+            let directly: Vec<bool> = directly.into_iter().map(right).collect();
+            let chains = thought.rollouts.iter();
+            Ok(ThoughtResult {
+                thought_lens: chains.clone().map(ThoughtRollout::drawn).collect(),
+                num_forced: chains.filter(|rollout| rollout.chain.is_forced()).count(),
+                ranking: thought.ranking,
+                drawn: Draws::new(&drawn)?,
+                drawn_directly: Draws::new(&directly)?,
+            })
+        };
+        thoughts.into_iter().zip(directly).map(of_user).collect()
+    }
+}

@@ -1,0 +1,77 @@
+//! Vectors of the items: settings.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::LabError;
+use crate::setting::check_counts;
+
+/// Vectors from which Semantic IDs are made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbedConfig {
+    /// Folder of the sentence encoder.
+    pub encoder: PathBuf,
+    /// What is embedded of an item: these texts, one a line in this order. A text that an item lacks is
+    /// left out. The title alone where the key is left out.
+    #[serde(default = "titles", skip_serializing_if = "is_titles")]
+    pub fields: Vec<ItemField>,
+    /// Texts encoded together.
+    pub batch_size: usize,
+    /// Length of the collaborative part (PPMI vectors of the training sequences) beside the text
+    /// part of length one; 0 leaves it out, and Semantic IDs speak of texts alone.
+    pub collaborative_weight: f32,
+    /// Dimensions of the collaborative part.
+    pub collaborative_dimensions: usize,
+}
+
+/// A text that an item may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ItemField {
+    /// Its title.
+    Title,
+    /// Its maker or shop.
+    Brand,
+    /// Its categories, coarse to fine, with commas between them.
+    Categories,
+    /// What the seller says of it.
+    Description,
+}
+
+fn titles() -> Vec<ItemField> {
+    vec![ItemField::Title]
+}
+
+fn is_titles(fields: &[ItemField]) -> bool {
+    fields == [ItemField::Title]
+}
+
+impl EmbedConfig {
+    /// Whether titles alone are embedded.
+    pub(crate) fn is_of_titles(&self) -> bool {
+        is_titles(&self.fields)
+    }
+
+    /// Accepts settings with which there are vectors.
+    pub(crate) fn check(&self) -> Result<(), LabError> {
+        check_counts(&[("embed.batch_size", self.batch_size)])?;
+        let refuse = |field: &str, found: String, needed| {
+            Err(LabError::Setting { field: field.to_owned(), found, needed })
+        };
+        let mut fields = self.fields.clone();
+        fields.sort_unstable();
+        fields.dedup();
+        if fields.is_empty() || fields.len() < self.fields.len() {
+            let needed = "at least one text of an item, none twice";
+            return refuse("embed.fields", format!("{:?}", self.fields), needed);
+        }
+        let weight = self.collaborative_weight;
+        if !(weight >= 0.0 && weight.is_finite()) {
+            return refuse("embed.collaborative_weight", weight.to_string(), "a number from 0");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,260 @@
+//! How Semantic IDs are made of item vectors: settings.
+
+use serde::{Deserialize, Serialize};
+use sidereal_quantizer::{Balance, Collisions, Init};
+
+use crate::error::LabError;
+use crate::recipe::embed::EmbedConfig;
+use crate::recipe::rq_kmeans::RqKMeansConfig;
+use crate::recipe::rq_vae::{LetterConfig, RqVaeConfig};
+
+/// How Semantic IDs are made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "RawSids", into = "RawSids")]
+pub struct SidConfig {
+    /// Codes of each level.
+    pub codebook_sizes: Vec<usize>,
+    /// What makes the codes.
+    pub method: SidMethod,
+    /// What becomes of items that share all their codes.
+    pub collisions: Collisions,
+}
+
+/// What makes the codes of item vectors.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum SidMethod {
+    /// Residual k-means.
+    RqKMeans(RqKMeansConfig),
+    /// An autoencoder whose latent vectors are quantised.
+    RqVae(RqVaeConfig),
+    /// The same, aligned with collaborative vectors and with codes that are used evenly.
+    Letter(LetterConfig),
+}
+
+impl SidMethod {
+    /// Its name in a recipe.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::RqKMeans(_) => "rq-kmeans",
+            Self::RqVae(_) => "rq-vae",
+            Self::Letter(_) => "letter",
+        }
+    }
+}
+
+impl SidConfig {
+    /// Accepts settings with which there are codes.
+    fn check(&self) -> Result<(), LabError> {
+        let sizes = &self.codebook_sizes;
+        match &self.method {
+            SidMethod::RqKMeans(config) => config.check(sizes),
+            SidMethod::RqVae(config) => config.check(sizes),
+            SidMethod::Letter(config) => config.check(sizes),
+        }
+    }
+}
+
+/// Refuses item vectors without Semantic IDs, which are all that they serve, and Semantic IDs without
+/// vectors.
+pub(crate) fn check(embed: Option<&EmbedConfig>, sids: Option<&SidConfig>) -> Result<(), LabError> {
+    let found = match (embed, sids) {
+        (Some(embed), Some(sids)) => return embed.check().and_then(|()| sids.check()),
+        (None, None) => return Ok(()),
+        (Some(_), None) => "`embed` alone",
+        (None, Some(_)) => "`sids` alone",
+    };
+    let (field, found) = ("sids".to_owned(), found.to_owned());
+    Err(LabError::Setting { field, found, needed: "both or neither" })
+}
+
+/// Semantic IDs as a recipe spells them: the settings of residual k-means stand in `[sids]` itself, those
+/// of another method in a table of its name.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSids {
+    codebook_sizes: Vec<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iterations: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restarts: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance: Option<Balance>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tolerance: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    init: Option<Init>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_rows_per_code: Option<usize>,
+    #[serde(default, skip_serializing_if = "MethodName::is_default")]
+    method: MethodName,
+    #[serde(default = "suffix", skip_serializing_if = "is_suffix")]
+    collisions: Collisions,
+    #[serde(rename = "rq-vae", skip_serializing_if = "Option::is_none")]
+    rq_vae: Option<RqVaeConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    letter: Option<LetterConfig>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum MethodName {
+    #[default]
+    RqKmeans,
+    RqVae,
+    Letter,
+}
+
+impl MethodName {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+const fn suffix() -> Collisions {
+    Collisions::Suffix
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_suffix(collisions: &Collisions) -> bool {
+    *collisions == Collisions::Suffix
+}
+
+impl TryFrom<RawSids> for SidConfig {
+    type Error = String;
+
+    fn try_from(raw: RawSids) -> Result<Self, String> {
+        let of_kmeans = [
+            ("iterations", raw.iterations.is_some()),
+            ("restarts", raw.restarts.is_some()),
+            ("balance", raw.balance.is_some()),
+            ("tolerance", raw.tolerance.is_some()),
+            ("init", raw.init.is_some()),
+            ("max_rows_per_code", raw.max_rows_per_code.is_some()),
+        ];
+        let (rq_vae, letter) = (("rq-vae", raw.rq_vae.is_some()), ("letter", raw.letter.is_some()));
+        let mut foreign = match raw.method {
+            MethodName::RqKmeans => vec![rq_vae, letter],
+            MethodName::RqVae => [&of_kmeans[..], &[letter]].concat(),
+            MethodName::Letter => [&of_kmeans[..], &[rq_vae]].concat(),
+        }
+        .into_iter();
+        let usual = RqKMeansConfig::default();
+        let method = match raw.method {
+            MethodName::RqKmeans => SidMethod::RqKMeans(RqKMeansConfig {
+                iterations: raw.iterations.unwrap_or(usual.iterations),
+                restarts: raw.restarts.unwrap_or(usual.restarts),
+                balance: raw.balance.unwrap_or(usual.balance),
+                tolerance: raw.tolerance.unwrap_or(usual.tolerance),
+                init: raw.init.unwrap_or(usual.init),
+                max_rows_per_code: raw.max_rows_per_code,
+            }),
+            MethodName::RqVae => SidMethod::RqVae(raw.rq_vae.unwrap_or_default()),
+            MethodName::Letter => SidMethod::Letter(raw.letter.unwrap_or_default()),
+        };
+        if let Some((key, _)) = foreign.find(|(_, is_there)| *is_there) {
+            let name = method.name();
+            return Err(format!(
+                "`{key}` is a setting of another method than `{name}`: leave it out, or choose its \
+                 method with `method`"
+            ));
+        }
+        let (codebook_sizes, collisions) = (raw.codebook_sizes, raw.collisions);
+        Ok(Self { codebook_sizes, method, collisions })
+    }
+}
+
+impl From<SidConfig> for RawSids {
+    fn from(config: SidConfig) -> Self {
+        let SidConfig { codebook_sizes, method, collisions } = config;
+        let mut raw = Self {
+            codebook_sizes,
+            iterations: None,
+            restarts: None,
+            balance: None,
+            tolerance: None,
+            init: None,
+            max_rows_per_code: None,
+            method: MethodName::RqKmeans,
+            collisions,
+            rq_vae: None,
+            letter: None,
+        };
+        match method {
+            SidMethod::RqKMeans(own) => {
+                let usual = RqKMeansConfig::default();
+                raw.iterations = Some(own.iterations);
+                raw.restarts = Some(own.restarts);
+                raw.balance = Some(own.balance);
+                // Earlier versions had no such keys.
+                raw.tolerance =
+                    Some(own.tolerance).filter(|own| own.total_cmp(&usual.tolerance).is_ne());
+                raw.init = Some(own.init).filter(|own| *own != usual.init);
+                raw.max_rows_per_code = own.max_rows_per_code;
+            }
+            SidMethod::RqVae(own) => {
+                (raw.method, raw.rq_vae) = (MethodName::RqVae, Some(own));
+            }
+            SidMethod::Letter(own) => {
+                (raw.method, raw.letter) = (MethodName::Letter, Some(own));
+            }
+        }
+        raw
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<SidConfig, String> {
+        let config: SidConfig = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.check().map_err(|error| error.to_string())?;
+        let written = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<SidConfig>(&written).unwrap(), config, "{written}");
+        Ok(config)
+    }
+
+    #[test]
+    fn recipes_of_earlier_versions_are_written_as_they_were() {
+        let old = "codebook_sizes = [4, 4]\niterations = 50\nrestarts = 1\nbalance = \"none\"\n";
+        let config = parsed(old).unwrap();
+        assert_eq!(toml::to_string(&config).unwrap(), old);
+        // What stands for settings among the inputs of a part is a hash of this.
+        let json = r#"{"codebook_sizes":[4,4],"iterations":50,"restarts":1,"balance":"none"}"#;
+        assert_eq!(serde_json::to_string(&config).unwrap(), json);
+        assert_eq!(config.collisions, Collisions::Suffix);
+        let short = parsed("codebook_sizes = [4, 4]").unwrap();
+        assert_eq!(short.method, SidMethod::RqKMeans(RqKMeansConfig::default()));
+    }
+
+    #[test]
+    fn each_method_has_a_table_of_its_own() {
+        let text = "codebook_sizes = [4, 4]\nmethod = 'rq-vae'\ncollisions = 'slot'\n\
+            [rq-vae]\nlatent = 8\n";
+        let config = parsed(text).unwrap();
+        assert_eq!((config.method.name(), config.collisions), ("rq-vae", Collisions::Slot));
+        let usual = parsed("codebook_sizes = [4, 4]\nmethod = 'letter'").unwrap();
+        assert_eq!(usual.method, SidMethod::Letter(LetterConfig::default()));
+        for (settings, named) in [
+            ("method = 'rq-vae'\niterations = 3", "`iterations` is a setting of another method"),
+            ("[letter]", "`letter` is a setting of another method than `rq-kmeans`"),
+            ("method = 'rq-vae'\n[letter]", "`letter` is a setting of another method"),
+            ("method = 'rq-vae'\n[rq-vae]\nlatnt = 8", "unknown field `latnt`"),
+            ("method = 'rq-vae'\n[rq-vae]\nlatent = 'few'", "`latent`"),
+            ("method = 'rq-vae'\n[rq-vae]\nseed = 8", "`seed`"),
+            ("method = 'rq-vae'\n[rq-vae]\nlatent = 0", "`sids.rq-vae.latent` is 0"),
+            ("method = 'rq-vae'\n[rq-vae]\nalignment_weight = 0.5", "sids.rq-vae.alignment_weight"),
+            ("method = 'letter'\n[letter]\nalignment_weight = 0", "sids.letter.alignment_weight"),
+            ("iterations = 0", "`sids.iterations` is 0"),
+            ("tolerance = -1.0", "`sids.tolerance` is -1"),
+            ("max_rows_per_code = 0", "`sids.max_rows_per_code` is 0"),
+            ("method = 'opq'", "unknown variant `opq`"),
+            ("collisions = 'drop'", "unknown variant `drop`"),
+        ] {
+            let error = parsed(&format!("codebook_sizes = [4, 4]\n{settings}\n")).unwrap_err();
+            assert!(error.contains(named), "{settings}: {error}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Whether the folder of a run may go on with a recipe, and how folders of earlier versions do.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use sidereal_files::write_whole;
+use sidereal_train::{Binding, Checkpoints};
+use tch::Device;
+
+use crate::error::LabError;
+use crate::evaluation;
+use crate::parts::answers::SearchSettings;
+use crate::parts::item_vectors::encoder_settings;
+use crate::parts::{
+    domain_rankings, item_vectors, policy, quantized_ids, rankings, semantic_ids, teacher_texts,
+    thoughts, vocabulary,
+};
+use crate::recipe::Recipe;
+use crate::recipe::learned::{used_kinds, used_tasks};
+use crate::recipe::texts::TeacherConfig;
+use crate::run::Run;
+use crate::run::part::SETTINGS;
+use crate::run::settled::Settled;
+
+/// The resolved settings of the last start.
+const CONFIG: &str = "config.toml";
+
+/// Opens the folder of a run for a recipe, creating it where there is none.
+///
+/// Settings may differ from those of the last start where no training depends on them, and stages may be
+/// added and left out: what depends on a changed setting is done again.
+///
+/// # Errors
+/// [`LabError::File`] where another process works in the folder; [`LabError::OtherSetting`] where a stage
+/// was trained with another setting, naming the first; [`LabError::OtherRun`]; [`LabError::Io`].
+pub(crate) fn open(dir: &Path, recipe: &Recipe, device: Device) -> Result<Run, LabError> {
+    let mut run = Run::open(dir, device)?;
+    let path = run.path(CONFIG);
+    // A run of several versions may have settings that this one does not know.
+    let old = if path.exists() { Some(Recipe::load(&path)) } else { None };
+    if let (true, Some(old)) = (run.manifest().settings.is_empty(), old.as_ref()) {
+        match old {
+            Ok(old) => adopt_settings(&mut run, old)?,
+            Err(_) if run.manifest().stages.is_empty() => {}
+            Err(_) => {
+                return Err(LabError::OtherRun {
+                    path: dir.to_owned(),
+                    part: format!("{CONFIG}, which this version does not read"),
+                });
+            }
+        }
+    }
+    check_settings(&run, recipe, old.and_then(Result::ok).as_ref())?;
+    run.tell_environment();
+    let text = toml::to_string_pretty(recipe)?;
+    if fs::read_to_string(&path).ok().as_ref() != Some(&text) {
+        write_whole(&path, |out| out.write_all(text.as_bytes()))?;
+    }
+    Ok(run)
+}
+
+/// Reads the settings of a run's folder.
+///
+/// # Errors
+/// Those of [`Recipe::load`].
+pub(crate) fn recipe_of(dir: &Path) -> Result<Recipe, LabError> {
+    Recipe::load(&dir.join(CONFIG))
+}
+
+/// Accepts a recipe whose stages were trained with it as far as they have been.
+fn check_settings(run: &Run, recipe: &Recipe, old: Option<&Recipe>) -> Result<(), LabError> {
+    let mut trained = false;
+    for stage in &recipe.stages {
+        let name = &stage.name;
+        let begun = [policy::weights_file(name), policy::checkpoints_folder(name)];
+        if !begun.iter().any(|file| run.path(file).exists()) {
+            continue;
+        }
+        trained = true;
+        let Some(settled) = run.manifest().settings.get(name) else { continue };
+        if let Some(part) = settled.difference(&policy::depends_on(recipe, stage))? {
+            return Err(LabError::OtherSetting { path: run.path(name), part });
+        }
+    }
+    let others = old.is_some_and(|old| gathered(old) != gathered(recipe));
+    if trained && others {
+        let part = "set of tasks, on which its tokenizer or its teacher's texts depend".to_owned();
+        return Err(LabError::OtherRun { path: run.folder().dir().to_owned(), part });
+    }
+    Ok(())
+}
+
+/// What all stages share that is gathered from them: the tasks that a tokenizer made here is trained on, and
+/// the kinds of texts that the rules write.
+fn gathered(recipe: &Recipe) -> impl PartialEq + use<> {
+    let stages = &recipe.stages;
+    let rules = recipe.texts.teacher == Some(TeacherConfig::Metadata);
+    let kinds = if rules { used_kinds(stages) } else { BTreeSet::new() };
+    let tasks = if recipe.tokenizer.is_some() { used_tasks(stages) } else { BTreeSet::new() };
+    (kinds, tasks)
+}
+
+/// Takes over the parts of a version that kept of their settings a hash alone, all of which were made with
+/// the recipe of the folder.
+fn adopt_settings(run: &mut Run, old: &Recipe) -> Result<(), LabError> {
+    for (part, recipe) in parts_with_settings(old) {
+        let record = run.manifest().stages.get(&part);
+        let known = if let Some(record) = record {
+            record.inputs.get(SETTINGS).cloned()
+        } else {
+            let checkpoints = run.path(&policy::checkpoints_folder(&part));
+            Checkpoints::new(&checkpoints, Binding::new()).bound_to(SETTINGS)?
+        };
+        let settled = match known {
+            Some(id) => Settled::known_as(id, &recipe)?,
+            None if record.is_some() => Settled::new(&recipe)?,
+            None => continue,
+        };
+        if let Some(record) = run.manifest_mut().stages.get_mut(&part) {
+            record.inputs.insert(SETTINGS.to_owned(), settled.id.clone());
+        }
+        run.manifest_mut().settings.insert(part, settled);
+    }
+    let vectors = run.manifest_mut().stages.get_mut(item_vectors::NAME);
+    if let (Some(embed), Some(record)) = (&old.embed, vectors) {
+        record.inputs.extend(encoder_settings(&embed.encoder)?);
+    }
+    Ok(())
+}
+
+/// Every part that has settings, by its name, and those that it depends on.
+fn parts_with_settings(recipe: &Recipe) -> Vec<(String, Recipe)> {
+    let Recipe { seed, split, embed, sids, pool, evaluate, stages, .. } = recipe;
+    let search = SearchSettings::of(recipe);
+    let vocabulary = vocabulary::depends_on(
+        *seed,
+        recipe.tokenizer.as_ref(),
+        recipe.pretrained.as_ref(),
+        &used_tasks(stages),
+    );
+    let mut parts = vec![
+        (vocabulary::NAME.to_owned(), vocabulary),
+        (teacher_texts::NAME.to_owned(), teacher_texts::depends_on(*seed)),
+        (
+            evaluation::NAME.to_owned(),
+            evaluation::depends_on(*seed, *split, *pool, evaluate, stages),
+        ),
+    ];
+    // Published Semantic IDs have none.
+    if let (Some(embed), Some(sids)) = (embed, sids) {
+        let settings = quantized_ids::depends_on(*seed, embed, sids);
+        parts.push((semantic_ids::NAME.to_owned(), settings));
+    }
+    for stage in stages {
+        let name = &stage.name;
+        let reasoning = evaluate.reasoning.as_ref();
+        parts.push((name.clone(), policy::depends_on(recipe, stage)));
+        parts.push((rankings::name(name), search.of_answers(stage)));
+        parts.push((domain_rankings::name(name), search.of_answers(stage)));
+        parts.push((thoughts::name(name), thoughts::depends_on(search, stage, reasoning)));
+    }
+    parts
+}

@@ -1,0 +1,137 @@
+//! What a part of a run is.
+
+use std::path::{Path, PathBuf};
+
+use sidereal_train::{Binding, Observer};
+
+use crate::error::LabError;
+use crate::recipe::Recipe;
+
+/// A part of a run: something that is made once, of inputs that are known by their hashes, and kept in
+/// files of the run's folder.
+///
+/// [`Run::carry_out`](crate::Run::carry_out) makes it, or finds that it was made before with the same
+/// settings and inputs and that its files are still the same. A part knows what it is given and nothing
+/// else: what it needs of an earlier part is the [`Made`] of that part.
+pub trait Part {
+    /// What later parts get of it.
+    type Output;
+
+    /// Its name in the manifest.
+    fn name(&self) -> String;
+
+    /// The settings that it depends on, in a recipe whose other settings are fixed; `None` for a part
+    /// whose inputs say everything, its settings by a hash.
+    fn settings(&self) -> Option<Recipe> {
+        None
+    }
+
+    /// The hash of each thing that it reads, by name.
+    ///
+    /// # Errors
+    /// Those of reading files that are no part's.
+    fn inputs(&self) -> Result<Binding, LabError>;
+
+    /// The files that it writes.
+    fn files(&self) -> Files;
+
+    /// Makes it. `inputs` are those of [`inputs`](Self::inputs) and, under
+    /// [`SETTINGS`], what stands for its settings: checkpoints are bound to them.
+    ///
+    /// # Errors
+    /// Those of the work; what it wrote then does not count.
+    fn make(
+        &self,
+        folder: &Folder,
+        inputs: &Binding,
+        observer: &mut dyn Observer,
+    ) -> Result<Remarks, LabError>;
+
+    /// Removes what is of no use once the part is made and in the manifest, such as checkpoints.
+    ///
+    /// # Errors
+    /// Those of removing files.
+    fn tidy(&self, _folder: &Folder) -> Result<(), LabError> {
+        Ok(())
+    }
+
+    /// Reads what was made: a value, or a handle of a file that is read when it is needed.
+    ///
+    /// # Errors
+    /// Those of files that are missing or damaged.
+    fn read(&self, folder: &Folder) -> Result<Self::Output, LabError>;
+}
+
+/// The name of a part's settings among its inputs.
+pub const SETTINGS: &str = "settings";
+
+/// The folder of a run, as its parts see it.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    dir: PathBuf,
+}
+
+impl Folder {
+    /// The folder at this path.
+    pub(crate) fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    /// A path within the folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The path of the folder itself.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+/// The files of a part, by their paths within the folder of the run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    pub(crate) always: Vec<String>,
+    pub(crate) perhaps: Vec<String>,
+}
+
+impl Files {
+    /// Files that the part always writes.
+    pub fn always<S: Into<String>>(files: impl IntoIterator<Item = S>) -> Self {
+        Self { always: files.into_iter().map(Into::into).collect(), perhaps: Vec::new() }
+    }
+
+    /// Besides, files that it writes where the settings have it do so.
+    #[must_use]
+    pub fn perhaps<S: Into<String>>(mut self, files: impl IntoIterator<Item = S>) -> Self {
+        self.perhaps.extend(files.into_iter().map(Into::into));
+        self
+    }
+}
+
+/// What the manifest keeps of the making of a part besides its hashes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Remarks {
+    /// Of a training that validates its start: the step whose weights it returned; 0 is its start.
+    pub best_step: Option<usize>,
+}
+
+/// A part that is made.
+#[derive(Debug, Clone)]
+pub struct Made<T> {
+    /// What it is.
+    pub value: T,
+    pub(crate) outputs: Binding,
+}
+
+impl<T> Made<T> {
+    /// The hash of a file that the part wrote, for the inputs of later parts; empty for a file that is
+    /// none of its.
+    #[must_use]
+    pub fn hash(&self, file: &str) -> String {
+        self.outputs.get(file).cloned().unwrap_or_default()
+    }
+}

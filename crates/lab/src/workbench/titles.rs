@@ -1,0 +1,42 @@
+//! Items as they are written in titles.
+
+use sidereal_data::Dataset;
+use sidereal_policy::{Constraint, SidTokenizer};
+use tch::Device;
+
+use crate::error::LabError;
+
+/// Items as they are written in titles.
+pub(crate) struct Titles {
+    /// A title and the end of the turn.
+    pub(crate) whole: Constraint,
+    /// A title and the end of the line.
+    pub(crate) lines: Constraint,
+}
+
+impl Titles {
+    /// The titles of a dataset. An item without one is an end alone; no pool holds it.
+    pub(crate) fn new(
+        dataset: &Dataset,
+        tokenizer: &SidTokenizer,
+        device: Device,
+    ) -> Result<Self, LabError> {
+        let ended = |end: &[u32]| -> Result<Constraint, LabError> {
+            let sequences = dataset
+                .items()
+                .iter()
+                .map(|item| Ok([tokenizer.encode(&item.title)?.as_slice(), end].concat()))
+                .collect::<Result<Vec<_>, LabError>>()?;
+            Ok(Constraint::from_sequences(&sequences, device)?)
+        };
+        let line = tokenizer.encode("\n")?;
+        if line.len() != 1 {
+            return Err(LabError::Setting {
+                field: "tokenizer".to_owned(),
+                found: format!("a line end of {} tokens", line.len()),
+                needed: "one token, between the titles of a slate",
+            });
+        }
+        Ok(Self { whole: ended(&[tokenizer.end_of_turn()])?, lines: ended(&line)? })
+    }
+}

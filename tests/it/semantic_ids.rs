@@ -1,0 +1,131 @@
+//! Every way to make Semantic IDs that a recipe can ask for.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use sidereal::data::{Dataset, Item, ItemId, User};
+use sidereal::lab::{ItemField, Outcome, Recipe, SidConfig, Training};
+use sidereal::sid::Catalog;
+use sidereal::train::Record;
+use tempfile::TempDir;
+
+use crate::pipeline::run;
+use crate::shop;
+
+/// The shop's recipe with these Semantic IDs, cut down to one stage of one epoch.
+fn recipe(sids: &str) -> Recipe {
+    let mut recipe = shop::recipe();
+    recipe.stages.truncate(1);
+    recipe.evaluate.compare_with.clear();
+    let Training::Sft(config) = &mut recipe.stages[0].training else { unreachable!() };
+    config.epochs = 1;
+    recipe.sids = Some(toml::from_str::<SidConfig>(sids).unwrap());
+    recipe
+}
+
+fn start(recipe: &Recipe, dataset: &Dataset, out: &Path) -> Outcome {
+    run(recipe, dataset, out, &mut |_: &Record| {}).unwrap()
+}
+
+fn catalog(out: &Path) -> Catalog {
+    Catalog::load(&out.join("catalog.json")).unwrap()
+}
+
+const SMALL: &str = "hidden = [24]\nlatent = 8\nbatch_size = 16\nsteps = 60\nevaluate_every = 20\n";
+
+#[test]
+fn each_method_makes_semantic_ids_and_a_second_start_keeps_them() {
+    let dir = TempDir::new().unwrap();
+    let dataset = shop::dataset(dir.path());
+    for (method, model) in [("rq-vae", "rq_vae"), ("letter", "rq_vae"), ("rq-kmeans", "codebooks")]
+    {
+        let settings = if model == "rq_vae" {
+            format!("[{method}]\n{SMALL}")
+        } else {
+            "tolerance = 1e-3\ninit = 'random'\nmax_rows_per_code = 9\n".to_owned()
+        };
+        let recipe = recipe(&format!("codebook_sizes = [4, 4]\nmethod = '{method}'\n{settings}"));
+        let out = dir.path().join(method);
+        let outcome = start(&recipe, &dataset, &out);
+        assert_eq!((outcome.catalog.num_items(), outcome.catalog.num_sids()), (40, 40), "{method}");
+        assert_eq!(outcome.quality.levels.len(), 2, "{method}");
+        let [files, checkpoint] = [format!("{model}.safetensors"), "rq_vae.checkpoint".to_owned()];
+        assert!(out.join("codebooks").join(files).exists(), "{method}");
+        assert!(!out.join("codebooks").join(checkpoint).exists(), "{method}");
+
+        // The recipe in the run's folder says the same, and nothing is done again.
+        let kept = Recipe::load(&out.join("config.toml")).unwrap();
+        assert_eq!(kept.sids, recipe.sids, "{method}");
+        let written = || fs::metadata(out.join("catalog.json")).unwrap().modified().unwrap();
+        let before = written();
+        start(&recipe, &dataset, &out);
+        assert_eq!(written(), before, "{method}");
+
+        // The same settings in another folder make the same Semantic IDs.
+        let again = dir.path().join(format!("{method}-again"));
+        start(&recipe, &dataset, &again);
+        assert_eq!(catalog(&again).sids(), catalog(&out).sids(), "{method}");
+    }
+    let sids = |method: &str| catalog(&dir.path().join(method)).sids().to_vec();
+    assert_ne!(sids("rq-vae"), sids("letter"));
+}
+
+#[test]
+fn collisions_are_resolved_as_the_recipe_says() {
+    let dir = TempDir::new().unwrap();
+    let dataset = shop::dataset(dir.path());
+    let lens = |collisions: &str, sizes: &str| -> (Catalog, BTreeSet<usize>) {
+        let sids =
+            format!("codebook_sizes = {sizes}\niterations = 9\ncollisions = '{collisions}'\n");
+        let out = dir.path().join(collisions);
+        start(&recipe(&sids), &dataset, &out);
+        let catalog = catalog(&out);
+        let lens = catalog.sids().iter().map(|sid| sid.codes().len()).collect();
+        (catalog, lens)
+    };
+    // Forty items on sixteen paths: some are shared.
+    let (catalog, found) = lens("suffix", "[4, 4]");
+    assert!(catalog.num_sids() == 40 && found.contains(&3), "{found:?}");
+    let (catalog, found) = lens("slot", "[4, 4]");
+    assert!(catalog.num_sids() == 40 && found == BTreeSet::from([3]), "{found:?}");
+    assert_eq!(catalog.spec().num_levels(), 3);
+    let (catalog, found) = lens("reassign", "[4, 40]");
+    assert!(catalog.num_sids() == 40 && found == BTreeSet::from([2]), "{found:?}");
+    let (catalog, found) = lens("keep", "[4, 4]");
+    assert!(catalog.num_sids() < 40 && found == BTreeSet::from([2]), "{found:?}");
+}
+
+#[test]
+fn the_texts_of_an_item_that_a_recipe_names_are_embedded() {
+    let dir = TempDir::new().unwrap();
+    let items = (0..40).map(|number| {
+        let makers = ["a mill in the hills", "a shipyard", "a bakery", "an orchard"];
+        Item::new(number.to_string(), format!("article {number}"))
+            .with_brand(makers[number % 4])
+            .with_description(format!("Sold by {}.", makers[number % 4]))
+    });
+    let events = |user: u32| (0..5).map(|step| ItemId((user + 4 * step) % 40)).collect();
+    let users = (0..30).map(|user| User::new(user.to_string(), events(user))).collect();
+    let dataset = Dataset::new(items.collect(), users).unwrap();
+    let mut recipe = recipe("codebook_sizes = [4, 4]\n");
+    recipe.embed.as_mut().unwrap().collaborative_weight = 0.0;
+    let out = dir.path().join("run");
+    let embedded = |recipe: &Recipe| {
+        start(recipe, &dataset, &out);
+        let first: Vec<_> = catalog(&out).sids().iter().map(|sid| sid.codes()[0]).collect();
+        let manifest = fs::read_to_string(out.join("manifest.json")).unwrap();
+        (fs::read(out.join("embeddings.safetensors")).unwrap(), first, manifest)
+    };
+    let (titles, _, manifest) = embedded(&recipe);
+    assert!(!manifest.contains("\"fields\""));
+    fs::remove_dir_all(out.join("sft")).unwrap();
+    recipe.embed.as_mut().unwrap().fields = vec![ItemField::Brand, ItemField::Description];
+    let (brands, first, manifest) = embedded(&recipe);
+    assert!(titles != brands && manifest.contains("\"fields\""));
+    // The maker alone decides the first code.
+    let makers: BTreeSet<_> = (0..40).map(|number| (number % 4, first[number])).collect();
+    assert_eq!(makers.len(), 4);
+    let config = fs::read_to_string(out.join("config.toml")).unwrap();
+    assert!(config.contains("\"brand\"") && config.contains("\"description\""), "{config}");
+}
