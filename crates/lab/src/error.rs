@@ -8,8 +8,10 @@ use sidereal_files::FileError;
 use sidereal_metrics::MetricError;
 use sidereal_page::PageError;
 use sidereal_policy::PolicyError;
+use sidereal_prompts::PromptError;
 use sidereal_quantizer::QuantizerError;
 use sidereal_sid::{CatalogError, ItemId, NotationError};
+use sidereal_teacher::TeacherError;
 use sidereal_train::TrainError;
 
 /// Errors of this crate.
@@ -102,19 +104,19 @@ pub enum LabError {
     Pools { system: String, run: String },
     /// The training of a stage.
     #[error(transparent)]
-    Train(TrainError),
+    Train(Box<TrainError>),
     /// A file that could not be read or written whole, or a folder that another process works in.
     #[error(transparent)]
     File(#[from] FileError),
     /// The data.
     #[error(transparent)]
-    Data(#[from] DataError),
+    Data(Box<DataError>),
     /// The prompts.
     #[error(transparent)]
-    Prompt(#[from] sidereal_prompts::PromptError),
+    Prompt(Box<PromptError>),
     /// The texts of a teacher.
     #[error(transparent)]
-    Teacher(#[from] sidereal_teacher::TeacherError),
+    Teacher(Box<TeacherError>),
     /// The quantiser.
     #[error(transparent)]
     Quantizer(#[from] QuantizerError),
@@ -149,7 +151,25 @@ impl From<TrainError> for LabError {
     fn from(error: TrainError) -> Self {
         match error {
             TrainError::Setting { field, found, needed } => Self::Setting { field, found, needed },
-            other => Self::Train(other),
+            other => Self::Train(Box::new(other)),
         }
+    }
+}
+
+impl From<DataError> for LabError {
+    fn from(error: DataError) -> Self {
+        Self::Data(Box::new(error))
+    }
+}
+
+impl From<PromptError> for LabError {
+    fn from(error: PromptError) -> Self {
+        Self::Prompt(Box::new(error))
+    }
+}
+
+impl From<TeacherError> for LabError {
+    fn from(error: TeacherError) -> Self {
+        Self::Teacher(Box::new(error))
     }
 }

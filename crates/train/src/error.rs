@@ -7,7 +7,7 @@ use sidereal_data::{DataError, SampleId};
 use sidereal_files::FileError;
 use sidereal_metrics::MetricError;
 use sidereal_policy::PolicyError;
-use sidereal_prompts::Task;
+use sidereal_prompts::{PromptError, Task};
 use sidereal_rl::RlError;
 use sidereal_sid::{ItemId, NotationError};
 
@@ -95,10 +95,10 @@ pub enum TrainError {
     File(#[from] FileError),
     /// The data.
     #[error(transparent)]
-    Data(#[from] DataError),
+    Data(Box<DataError>),
     /// The prompts.
     #[error(transparent)]
-    Prompt(#[from] sidereal_prompts::PromptError),
+    Prompt(Box<PromptError>),
     /// A mixture of tasks.
     #[error(transparent)]
     Mix(#[from] sidereal_prompts::MixError),
@@ -117,6 +117,18 @@ pub enum TrainError {
     /// libtorch refused an operation.
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),
+}
+
+impl From<DataError> for TrainError {
+    fn from(error: DataError) -> Self {
+        Self::Data(Box::new(error))
+    }
+}
+
+impl From<PromptError> for TrainError {
+    fn from(error: PromptError) -> Self {
+        Self::Prompt(Box::new(error))
+    }
 }
 
 impl TrainError {

@@ -6,13 +6,16 @@ use tch::{Kind, Tensor};
 
 use crate::PolicyError;
 
+/// Adds the gradient of `(logp · d_logp).sum()` to the weights' gradients, given `d_logp`.
+type WayBack<'a> = Box<dyn FnOnce(&Tensor) -> Result<(), PolicyError> + 'a>;
+
 /// Log-probabilities, and the way back to the weights that they come from.
 ///
 /// An objective that sees a policy through these numbers alone gives its derivative by each of them to
 /// [`backward`](Self::backward).
 pub struct LogpPass<'a> {
     logp: Tensor,
-    back: Box<dyn FnOnce(&Tensor) -> Result<(), PolicyError> + 'a>,
+    back: WayBack<'a>,
 }
 
 impl fmt::Debug for LogpPass<'_> {

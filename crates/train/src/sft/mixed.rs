@@ -218,7 +218,7 @@ impl MixedData<'_> {
         let Self { train, tasks, encoder, .. } = self;
         let learnable = |found: Result<Option<Rendered>, _>| match found {
             Ok(found) => Ok(found.is_some_and(|rendered| !rendered.completion.is_empty())),
-            Err(error) => Err(TrainError::Prompt(error)),
+            Err(error) => Err(TrainError::from(error)),
         };
         if task == Task::NextItem && tasks.prompts().spec().continuation {
             return Ok(Source::Folded(encoder.train(tasks, train, task)?));
