@@ -282,7 +282,7 @@ proptest! {
             };
             let _ = minionerec::read(&files, 1, NonZeroUsize::MIN, None, &RowPolicy::lenient());
             let files = lcrec::Files { interactions: &path, items: Some(&path), index: Some(&path) };
-            let _ = lcrec::read(&files, 1, &RowPolicy::lenient());
+            let _ = lcrec::read(&files, 1, NonZeroUsize::MIN, &RowPolicy::lenient());
         }
         let _ = literal::parse(&text);
     }

@@ -110,7 +110,9 @@ pub fn lcrec(bytes: &[u8]) {
         for items in [None, Some(files.path(1))] {
             for index in [None, Some(files.path(2))] {
                 let named = lcrec::Files { interactions: files.path(0), items, index };
-                let Ok(loaded) = lcrec::read(&named, 1, &policy) else { continue };
+                let Ok(loaded) = lcrec::read(&named, 1, NonZeroUsize::MAX, &policy) else {
+                    continue;
+                };
                 check(&loaded.dataset);
                 let catalog = loaded.catalog.as_ref();
                 assert!(catalog.is_none_or(|it| it.num_items() == loaded.dataset.num_items()));
