@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sidereal_sid::ItemId;
 
-use crate::SplitProtocol;
 use crate::read::Problem;
+use crate::{SplitProtocol, UserId};
 
 /// Why a dataset, a split or a file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -202,6 +202,9 @@ pub enum DataError {
     /// A catalogue of another dataset.
     #[error("the catalogue has {catalog} items, the dataset {dataset}")]
     CatalogSize { catalog: usize, dataset: usize },
+    /// A split of another dataset.
+    #[error("user {user} has other events in the split than in the dataset")]
+    OtherSplit { user: UserId },
     /// An item outside the dataset.
     #[error("item {item} is outside the {num_items} items")]
     ItemRange { item: ItemId, num_items: usize },

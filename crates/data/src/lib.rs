@@ -29,7 +29,7 @@
 //! | `dataset`, `item`, `user` | [`Dataset`]: [`Item`]s, [`User`]s and their events, hashed |
 //! | `domains`, `union` | [`Dataset::union`]: several datasets as one, each a domain of its own; [`Domains`] |
 //! | `find` | [`Dataset::find`]: an item by what a person calls it |
-//! | [`read`] | Amazon 2014, 2018 and 2023, `MiniOneRec`, LC-Rec and LETTER, `RecBole`, `RecIF-Bench`; the policy on rows with problems |
+//! | [`read`] | Amazon 2014, 2018 and 2023, `MiniOneRec`, LC-Rec and LETTER, `RecBole`, `RecIF-Bench`, each into [`ReadData`](read::ReadData); the policy on rows with problems |
 //! | `interactions`, `keys`, `ties` | [`Interactions`]: who chose what when, before it is a dataset |
 //! | [`filter`] | k-core, time window, longest title |
 //! | [`prepare`](mod@prepare) | raw files to a split dataset by a [`PrepareConfig`](prepare::PrepareConfig), each step accounted for |
