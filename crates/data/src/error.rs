@@ -225,6 +225,19 @@ pub enum DataError {
         #[source]
         source: parquet::errors::ParquetError,
     },
+    /// A table that is one list in JSON.
+    #[error(
+        "`{}` begins with `[`: a table in JSON has one object a line; write it so, or as CSV",
+        path.display()
+    )]
+    JsonArray { path: PathBuf },
+    /// A table in parquet, and a build that reads none.
+    #[error(
+        "`{}` is a table in parquet, which this program was built without: build it with the feature \
+         `parquet`, or write the table as CSV or JSON lines",
+        path.display()
+    )]
+    NoParquet { path: PathBuf },
     /// A column that a table lacks.
     #[error("`{}`: no column `{column}`, found {found}", path.display())]
     NoColumn { path: PathBuf, column: String, found: String },

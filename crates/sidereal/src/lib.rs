@@ -28,7 +28,7 @@
 //! | [`train`] | training loops, evaluation, whole pipelines |
 //!
 //! # Features
-//! - `parquet`: `data::read::recif`, the reader of tables in parquet.
+//! - `parquet`: tables in parquet, by `data::read::recif` and `data::read::tabular`.
 //! - `page`: the report of prepared data as an HTML page.
 //! - `http`: `teacher::OpenAiTeacher`, which asks an endpoint over HTTP.
 
