@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use sidereal_sid::ItemId;
 
-use crate::SplitProtocol;
 use crate::read::Problem;
+use crate::{SplitProtocol, UserId};
 
 /// Why a dataset, a split or a file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -202,6 +202,9 @@ pub enum DataError {
     /// A catalogue of another dataset.
     #[error("the catalogue has {catalog} items, the dataset {dataset}")]
     CatalogSize { catalog: usize, dataset: usize },
+    /// A split of another dataset.
+    #[error("user {user} has other events in the split than in the dataset")]
+    OtherSplit { user: UserId },
     /// An item outside the dataset.
     #[error("item {item} is outside the {num_items} items")]
     ItemRange { item: ItemId, num_items: usize },
@@ -222,6 +225,19 @@ pub enum DataError {
         #[source]
         source: parquet::errors::ParquetError,
     },
+    /// A table that is one list in JSON.
+    #[error(
+        "`{}` begins with `[`: a table in JSON has one object a line; write it so, or as CSV",
+        path.display()
+    )]
+    JsonArray { path: PathBuf },
+    /// A table in parquet, and a build that reads none.
+    #[error(
+        "`{}` is a table in parquet, which this program was built without: build it with the feature \
+         `parquet`, or write the table as CSV or JSON lines",
+        path.display()
+    )]
+    NoParquet { path: PathBuf },
     /// A column that a table lacks.
     #[error("`{}`: no column `{column}`, found {found}", path.display())]
     NoColumn { path: PathBuf, column: String, found: String },

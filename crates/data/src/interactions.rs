@@ -159,12 +159,32 @@ impl Interactions {
     /// [`DataError::EmptyDataset`] if there are no rows, [`DataError::TooMany`].
     pub fn into_dataset(
         self,
-        mut described: BTreeMap<String, Item>,
+        described: BTreeMap<String, Item>,
         assembly: &Assembly,
     ) -> Result<Dataset, DataError> {
-        let Self { users, items, rows } = self;
+        self.assemble(described, assembly, false)
+    }
+
+    /// The same; with `unchosen` also of items that are described and have no row.
+    pub(crate) fn assemble(
+        self,
+        mut described: BTreeMap<String, Item>,
+        assembly: &Assembly,
+        unchosen: bool,
+    ) -> Result<Dataset, DataError> {
+        let Self { users, mut items, rows } = self;
+        if unchosen {
+            for key in described.keys() {
+                let found = items.len();
+                items.insert(key).ok_or(DataError::TooMany { what: "items", found })?;
+            }
+        }
         let mut rng = ChaCha8Rng::seed_from_u64(assembly.seed);
-        let mut item_order = first_appearances(rows.iter().map(|row| row.item), items.len());
+        let chosen = rows.iter().map(|row| row.item);
+        let others =
+            items.names().zip(0..).filter(|(key, _)| unchosen && described.contains_key(*key));
+        let others = others.map(|(_, item)| item);
+        let mut item_order = first_appearances(chosen.chain(others), items.len());
         if assembly.numbering == Numbering::Shuffled {
             item_order.shuffle(&mut rng);
         }

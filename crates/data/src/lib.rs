@@ -29,7 +29,7 @@
 //! | `dataset`, `item`, `user` | [`Dataset`]: [`Item`]s, [`User`]s and their events, hashed |
 //! | `domains`, `union` | [`Dataset::union`]: several datasets as one, each a domain of its own; [`Domains`] |
 //! | `find` | [`Dataset::find`]: an item by what a person calls it |
-//! | [`read`] | Amazon 2014, 2018 and 2023, `MiniOneRec`, LC-Rec and LETTER, `RecBole`, `RecIF-Bench`; the policy on rows with problems |
+//! | [`read`] | Amazon 2014, 2018 and 2023, `MiniOneRec`, LC-Rec and LETTER, `RecBole`, `RecIF-Bench` and plain tables, each into [`ReadData`](read::ReadData); the policy on rows with problems |
 //! | `interactions`, `keys`, `ties` | [`Interactions`]: who chose what when, before it is a dataset |
 //! | [`filter`] | k-core, time window, longest title |
 //! | [`prepare`](mod@prepare) | raw files to a split dataset by a [`PrepareConfig`](prepare::PrepareConfig), each step accounted for |
@@ -52,7 +52,7 @@
 //!
 //! # Features
 //! - `page`: the report of prepared data as an HTML page.
-//! - `parquet`: the reader of tables in parquet, `read::recif`.
+//! - `parquet`: tables in parquet: the reader `read::recif`, and `read::tabular` of such files.
 //! - `proptest`: the module `strategies`, for property tests of code that consumes datasets.
 
 mod audit;

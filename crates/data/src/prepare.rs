@@ -61,6 +61,13 @@ pub struct Step {
     pub dropped: Dropped,
 }
 
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Dropped { interactions, users, items } = self.dropped;
+        write!(f, "{}: -{interactions} interactions, -{users} users, -{items} items", self.name)
+    }
+}
+
 /// Reads reviews and, where there are any, their items, filters and splits them.
 ///
 /// With items, a review whose item has no line, or one that was skipped, is treated as
@@ -118,7 +125,7 @@ pub fn prepare(
         let catalogue = read_metadata(path, config.release, rows.items(), &config.policy)?;
         skips.push(catalogue.skips);
         described = catalogue.items;
-        step("without a line of their own", undescribed(&mut rows, &described, &config.policy)?);
+        step(UNDESCRIBED, undescribed(&mut rows, &described, &config.policy)?);
     }
     if let Some(limit) = config.title_limit {
         step("title length", limit_titles(&mut rows, &described, limit));
@@ -136,8 +143,11 @@ pub fn prepare(
     Ok(Prepared { dataset, split, skips, steps })
 }
 
+/// What the step is called that takes away the events of items without a line.
+pub(crate) const UNDESCRIBED: &str = "without a line of their own";
+
 /// Takes away, refuses or keeps the events of items that are not described.
-fn undescribed(
+pub(crate) fn undescribed(
     rows: &mut Interactions,
     described: &BTreeMap<String, Item>,
     policy: &RowPolicy,
@@ -202,9 +212,8 @@ impl fmt::Display for PrepareReport {
         for skips in &self.skips {
             writeln!(f, "{skips}")?;
         }
-        for Step { name, dropped } in &self.steps {
-            let Dropped { interactions, users, items } = dropped;
-            writeln!(f, "{name}: -{interactions} interactions, -{users} users, -{items} items")?;
+        for step in &self.steps {
+            writeln!(f, "{step}")?;
         }
         let [train, valid, test] = self.samples;
         writeln!(f, "\n{}\n", self.statistics)?;

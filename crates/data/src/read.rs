@@ -1,7 +1,14 @@
-//! Readers of published formats. Files may be plain, gzip or zstd, told by their first bytes.
+//! Readers of published formats and of plain tables. Files may be plain, gzip or zstd, told by their
+//! first bytes.
+//!
+//! A reader is a function. What the readers give turns into [`ReadData`], and a reader of your own
+//! returns it.
 
 pub mod amazon;
+#[cfg(feature = "parquet")]
+mod batches;
 mod categories;
+mod data;
 mod indexed;
 mod item;
 pub mod items;
@@ -20,10 +27,14 @@ pub mod recbole;
 pub mod recif;
 mod source;
 mod table;
+pub mod tabular;
+mod time_format;
 mod title;
 
 pub use categories::CategorySeparator;
 pub(crate) use categories::is_told_from_others_by_space;
+pub use data::ReadData;
 pub use placeholder::{OnPlaceholder, Placeholders};
 pub use policy::{OnBroken, OnDoubtful, OnMarkup, RowPolicy, Skips};
 pub use problem::{Problem, ProblemKind};
+pub use time_format::{TimeFormat, TimeFormatError};

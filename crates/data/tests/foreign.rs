@@ -267,7 +267,7 @@ fn lcrec_index(index: &str, policy: &RowPolicy) -> Result<lcrec::Loaded, DataErr
     let (interactions, items, index) = index_files(&folder, index);
     let files =
         lcrec::Files { interactions: &interactions, items: Some(&items), index: Some(&index) };
-    lcrec::read(&files, 7, policy)
+    lcrec::read(&files, 7, NonZeroUsize::MAX, policy)
 }
 
 /// Items 0 and 1 collide on the first two levels and have one code more.

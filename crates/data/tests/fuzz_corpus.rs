@@ -30,7 +30,7 @@ macro_rules! replays {
 }
 
 replays! {
-    amazon_reviews amazon_metadata literal recbole minionerec lcrec recif
+    amazon_reviews amazon_metadata literal recbole minionerec lcrec recif tabular
 }
 
 /// Before its metadata were walked, this file of a kilobyte kept the decoder busy for minutes.

@@ -10,10 +10,10 @@ use proptest::prelude::*;
 use sidereal_data::filter::{Dropped, KCore, k_core};
 use sidereal_data::read::amazon::{Release, read_metadata, read_reviews};
 use sidereal_data::read::recbole::{ReadOptions, read};
-use sidereal_data::read::{OnPlaceholder, RowPolicy, lcrec, literal, minionerec};
+use sidereal_data::read::{OnPlaceholder, RowPolicy, lcrec, literal, minionerec, tabular};
 use sidereal_data::{
-    Dataset, HeldOut, Interaction, Interactions, ItemId, Keys, Sample, SampleId, Shares, Split,
-    Ties, Timestamp, global_time, leave_one_out, strategies, user_split, write,
+    Assembly, Dataset, HeldOut, Interaction, Interactions, ItemId, Keys, Sample, SampleId, Shares,
+    Split, Ties, Timestamp, global_time, leave_one_out, strategies, user_split, write,
 };
 
 fn files(dir: &tempfile::TempDir) -> (PathBuf, PathBuf) {
@@ -282,7 +282,7 @@ proptest! {
             };
             let _ = minionerec::read(&files, 1, NonZeroUsize::MIN, None, &RowPolicy::lenient());
             let files = lcrec::Files { interactions: &path, items: Some(&path), index: Some(&path) };
-            let _ = lcrec::read(&files, 1, &RowPolicy::lenient());
+            let _ = lcrec::read(&files, 1, NonZeroUsize::MIN, &RowPolicy::lenient());
         }
         let _ = literal::parse(&text);
     }
@@ -340,6 +340,30 @@ proptest! {
         std::fs::write(&item_path, item).unwrap();
         if let Ok(loaded) = read(&inter_path, &item_path, &ReadOptions::new(1)) {
             prop_assert!(loaded.dataset.users().iter().all(|user| user.events.len() >= 2));
+        }
+    }
+
+    #[test]
+    fn tables_that_are_nearly_right_never_panic(
+        rows in "(u,i,t|\\{)\n([uv\"]{0,2}[,;\t][ab\"]{0,2}[,][0-9TZ:.e-]{0,5}[\n\r]){0,6}\\PC{0,4}",
+        lines in "(\\{\"(u|i|t)\":[0-9\"a]{0,3},\"(u|i|t)\":[0-9]{0,9}[}\\]]\n){0,4}",
+        items in "i,c\n([ab],\"?[\\[(']?[x,|> '\"]{0,6}[\\])]?\"?\n){0,4}",
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let (table, item) = files(&dir);
+        std::fs::write(&item, items).unwrap();
+        let items = tabular::ItemColumns::new("i").with_categories("c");
+        let columns = tabular::Columns::new("u", "i").with_items(items);
+        for text in [rows, lines] {
+            std::fs::write(&table, text).unwrap();
+            for columns in [columns.clone(), columns.clone().with_time("t")] {
+                for items in [None, Some(item.as_path())] {
+                    let files = tabular::Files { interactions: &table, items };
+                    for policy in [RowPolicy::strict(), RowPolicy::lenient()] {
+                        let _ = tabular::read(&files, &columns, &Assembly::new(1), &policy);
+                    }
+                }
+            }
         }
     }
 

@@ -29,7 +29,7 @@
 //! | [`lab`] | recipes, whole runs, evaluation, reports |
 //!
 //! # Features
-//! - `parquet`: `data::read::recif`, the reader of tables in parquet.
+//! - `parquet`: tables in parquet, by `data::read::recif` and `data::read::tabular`.
 //! - `page`: the report of prepared data as an HTML page.
 //! - `http`: `teacher::OpenAiTeacher`, which asks an endpoint over HTTP.
 

@@ -11,9 +11,9 @@ use sidereal_data::filter::TitleLimit;
 use sidereal_data::read::amazon::{Release, read_metadata, read_reviews};
 use sidereal_data::read::recbole::{ReadOptions, ShortHistories};
 use sidereal_data::read::{
-    OnDoubtful, OnMarkup, RowPolicy, lcrec, literal, minionerec, recbole, recif,
+    OnDoubtful, OnMarkup, RowPolicy, lcrec, literal, minionerec, recbole, recif, tabular,
 };
-use sidereal_data::{Dataset, HeldOut as _, Keys};
+use sidereal_data::{Assembly, Dataset, HeldOut as _, Keys};
 
 const RELEASES: [Release; 3] = [Release::Y2014, Release::Y2018, Release::Y2023];
 
@@ -110,7 +110,9 @@ pub fn lcrec(bytes: &[u8]) {
         for items in [None, Some(files.path(1))] {
             for index in [None, Some(files.path(2))] {
                 let named = lcrec::Files { interactions: files.path(0), items, index };
-                let Ok(loaded) = lcrec::read(&named, 1, &policy) else { continue };
+                let Ok(loaded) = lcrec::read(&named, 1, NonZeroUsize::MAX, &policy) else {
+                    continue;
+                };
                 check(&loaded.dataset);
                 let catalog = loaded.catalog.as_ref();
                 assert!(catalog.is_none_or(|it| it.num_items() == loaded.dataset.num_items()));
@@ -133,6 +135,36 @@ pub fn recif(bytes: &[u8]) {
             let Ok(loaded) = read else { continue };
             check(&loaded.dataset);
             assert_eq!(loaded.split.is_some(), parts);
+        }
+    }
+}
+
+/// A table of interactions and one of items, in CSV, JSON lines or parquet; with times and without.
+pub fn tabular(bytes: &[u8]) {
+    let files = Files::new(&parts::<2>(bytes));
+    let described = tabular::ItemColumns::new("item_id")
+        .with_title("title")
+        .with_brand("brand")
+        .with_categories("categories")
+        .with_description("description");
+    let unordered = tabular::Columns::new("user_id", "item_id").with_items(described);
+    let by_time = unordered.clone().with_time("timestamp");
+    for policy in policies() {
+        for columns in [&unordered, &by_time] {
+            for items in [None, Some(files.path(1))] {
+                let named = tabular::Files { interactions: files.path(0), items };
+                let read = tabular::read(&named, columns, &Assembly::new(1), &policy);
+                let Ok(data) = read else { continue };
+                check(&data.dataset);
+                assert_eq!(data.dataset.has_times(), columns.time.is_some());
+                for item in data.dataset.items() {
+                    assert!(!item.title.contains(['\t', '\n', '\r']));
+                    assert!(item.categories.iter().all(|category| !category.is_empty()));
+                }
+                let (first, last) = policy.times;
+                let mut times = data.dataset.users().iter().flat_map(|user| &user.times);
+                assert!(times.all(|time| (first..=last).contains(time)));
+            }
         }
     }
 }

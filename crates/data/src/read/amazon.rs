@@ -15,7 +15,16 @@
 //! parser; nothing is ever evaluated. The items of 2023 are the `parent_asin`s, which colours and
 //! sizes share, as its publishers advise.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
+
+use super::data::ReadData;
+use super::policy::RowPolicy;
+use crate::filter::Dropped;
+use crate::prepare::{Step, UNDESCRIBED, undescribed};
+use crate::{Assembly, DataError};
 
 mod metadata;
 mod reviews;
@@ -36,6 +45,53 @@ pub enum Release {
     /// May 1996 to September 2023.
     #[serde(rename = "2023")]
     Y2023,
+}
+
+/// Reads reviews and, where there are any, their items as a dataset, unfiltered and without a split.
+/// [`prepare`](mod@crate::prepare) filters and splits, too.
+///
+/// A review of an item without a line is treated as [`RowPolicy::missing_titles`] says.
+///
+/// # Errors
+/// Those of [`read_reviews`] and [`read_metadata`]; [`DataError::Undescribed`] for a review without an
+/// item where missing titles are errors; [`DataError::EmptyDataset`] where no review is left.
+///
+/// # Examples
+/// ```
+/// use sidereal_data::Assembly;
+/// use sidereal_data::read::RowPolicy;
+/// use sidereal_data::read::amazon::{Release, read};
+///
+/// let dir = tempfile::tempdir()?;
+/// let (reviews, items) = (dir.path().join("reviews.jsonl"), dir.path().join("meta.jsonl"));
+/// std::fs::write(&reviews, r#"{"user_id": "A1", "parent_asin": "B7", "timestamp": 1357862400000}"#)?;
+/// std::fs::write(&items, r#"{"parent_asin": "B7", "title": "Salt", "store": "Acme"}"#)?;
+/// let (assembly, policy) = (Assembly::new(42), RowPolicy::strict());
+/// let data = read(&reviews, Some(&items), Release::Y2023, &assembly, &policy)?;
+/// assert_eq!(data.dataset.items()[0].brand, "Acme");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn read(
+    reviews: &Path,
+    items: Option<&Path>,
+    release: Release,
+    assembly: &Assembly,
+    policy: &RowPolicy,
+) -> Result<ReadData, DataError> {
+    let LoadedReviews { interactions: mut rows, skips } = read_reviews(reviews, release, policy)?;
+    let (mut reports, mut notes, mut described) = (vec![skips], Vec::new(), BTreeMap::new());
+    if let Some(path) = items {
+        let catalogue = read_metadata(path, release, rows.items(), policy)?;
+        reports.push(catalogue.skips);
+        described = catalogue.items;
+        let dropped = undescribed(&mut rows, &described, policy)?;
+        if dropped != Dropped::default() {
+            notes.push(Step { name: UNDESCRIBED, dropped }.to_string());
+        }
+    }
+    let mut data = ReadData::new(rows.into_dataset(described, assembly)?);
+    (data.skips, data.notes) = (reports, notes);
+    Ok(data)
 }
 
 /// A text that names no release.

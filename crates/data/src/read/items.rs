@@ -42,7 +42,7 @@ pub struct Loaded {
 /// ```
 pub fn read(path: &Path, policy: &RowPolicy) -> Result<Loaded, DataError> {
     let mut skips = Skips::new(path);
-    let items = if begins_with_brace(path)? {
+    let items = if first_byte(path)? == Some(b'{') {
         indexed::read_items(path, policy, &mut skips)?
     } else {
         let options = ReadOptions::new(0).with_placeholders(policy.placeholders);
@@ -57,17 +57,17 @@ pub fn read(path: &Path, policy: &RowPolicy) -> Result<Loaded, DataError> {
     Ok(Loaded { items, skips })
 }
 
-/// Whether the first byte that is neither white nor a byte-order mark is `{`.
-fn begins_with_brace(path: &Path) -> Result<bool, DataError> {
+/// The first byte that is neither white nor part of a byte-order mark; `None` where there is none.
+pub(super) fn first_byte(path: &Path) -> Result<Option<u8>, DataError> {
     let mut input = BufReader::new(source::open(path)?);
     loop {
         let bytes = input.fill_buf().map_err(|source| DataError::io(path, source))?;
         if bytes.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         let white = |byte: u8| byte.is_ascii_whitespace() || [0xEF, 0xBB, 0xBF].contains(&byte);
         if let Some(first) = bytes.iter().find(|byte| !white(**byte)) {
-            return Ok(*first == b'{');
+            return Ok(Some(*first));
         }
         let read = bytes.len();
         input.consume(read);

@@ -1,14 +1,16 @@
-//! LC-Rec's and LETTER's layout: whole sequences by user, in JSON.
+//! The layout of LC-Rec and of LETTER: whole sequences by user, in JSON.
 //!
 //! ```text
 //! x.inter.json   {"0": [3, 17, 4], …}                                user: items, earliest first
 //! x.item.json    {"3": {"title": "…", "description": "…", …}, …}     optional
 //! x.index.json   {"3": ["<a_1>", "<b_7>", …], …}                     optional
 //! ```
-//! There are no times. Both projects split by leave-one-out. Sources:
+//! There are no times. Both projects publish the same layout and split by leave-one-out: the last item of
+//! a user is tested, the one before it validates. Sources:
 //! <https://github.com/RUCAIBox/LC-Rec>, <https://github.com/HonghuiBao2000/LETTER>.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use serde_json::Value;
@@ -18,7 +20,7 @@ use super::indexed::{self, Numbered};
 use super::json_map;
 use super::policy::{RowPolicy, Skips};
 use super::problem::{Problem, ProblemKind};
-use crate::{DataError, Dataset, Item, User};
+use crate::{DataError, Dataset, Item, Split, User, leave_one_out};
 
 /// The files of one dataset.
 #[derive(Debug, Clone, Copy)]
@@ -39,12 +41,16 @@ pub struct Loaded {
     pub dataset: Dataset,
     /// Semantic IDs, if there is an index.
     pub catalog: Option<Catalog>,
+    /// Leave-one-out, as both projects split; `None` where no user has 3 events, so that nothing could
+    /// be held out.
+    pub split: Option<Split>,
     /// Entries left out, by file.
     pub skips: Vec<Skips>,
 }
 
-/// Reads a dataset; `seed` shuffles item identities. The line of a problem is the number of the
-/// entry, from 1.
+/// Reads a dataset with its Semantic IDs and its split; `seed` shuffles item identities, `max_history`
+/// cuts what a sample shows (LC-Rec shows 20 items). The line of a problem is the number of the entry,
+/// from 1.
 ///
 /// # Errors
 /// [`DataError::Io`], [`DataError::Json`]; [`DataError::Row`] for the first problem that
@@ -54,6 +60,9 @@ pub struct Loaded {
 ///
 /// # Examples
 /// ```
+/// use std::num::NonZeroUsize;
+///
+/// use sidereal_data::HeldOut;
 /// use sidereal_data::read::RowPolicy;
 /// use sidereal_data::read::lcrec::{Files, read};
 ///
@@ -61,11 +70,17 @@ pub struct Loaded {
 /// let path = dir.path().join("x.inter.json");
 /// std::fs::write(&path, r#"{"0": [3, 17], "1": [17, 4, 3]}"#)?;
 /// let files = Files { interactions: &path, items: None, index: None };
-/// let dataset = read(&files, 1, &RowPolicy::strict())?.dataset;
-/// assert_eq!((dataset.num_users(), dataset.num_items()), (2, 3));
+/// let loaded = read(&files, 1, NonZeroUsize::MAX, &RowPolicy::strict())?;
+/// assert_eq!((loaded.dataset.num_users(), loaded.dataset.num_items()), (2, 3));
+/// assert_eq!(loaded.split.map(|split| split.test.num_samples()), Some(1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn read(files: &Files<'_>, seed: u64, policy: &RowPolicy) -> Result<Loaded, DataError> {
+pub fn read(
+    files: &Files<'_>,
+    seed: u64,
+    max_history: NonZeroUsize,
+    policy: &RowPolicy,
+) -> Result<Loaded, DataError> {
     let mut skips = vec![Skips::new(files.interactions)];
     let mut sequences: Vec<(u64, String, Vec<String>)> = Vec::new();
     json_map::read(files.interactions, policy.max_line, |number, user, value| {
@@ -109,8 +124,14 @@ pub fn read(files: &Files<'_>, seed: u64, policy: &RowPolicy) -> Result<Loaded, 
         catalog = Some(indexed::catalog(path, &items.items, &sids, None, &skipped)?);
         skips.push(skipped);
     }
+    let dataset = Dataset::new(items.items, users)?;
+    let split = match leave_one_out(&dataset, max_history) {
+        Ok(split) => Some(split),
+        Err(DataError::NothingHeldOut { .. }) => None,
+        Err(other) => return Err(other),
+    };
     skips.iter().for_each(Skips::tell);
-    Ok(Loaded { dataset: Dataset::new(items.items, users)?, catalog, skips })
+    Ok(Loaded { dataset, catalog, split, skips })
 }
 
 /// Item numbers as keys; some files hold them as texts.
@@ -126,6 +147,7 @@ fn keys(value: &Value) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::HeldOut as _;
 
     fn load(inter: &str, item: Option<&str>, policy: &RowPolicy) -> Result<Loaded, DataError> {
         let dir = tempfile::tempdir().unwrap();
@@ -134,7 +156,7 @@ mod tests {
         std::fs::write(&inter_path, inter).unwrap();
         std::fs::write(&item_path, item.unwrap_or_default()).unwrap();
         let items = item.map(|_| item_path.as_path());
-        read(&Files { interactions: &inter_path, items, index: None }, 5, policy)
+        read(&Files { interactions: &inter_path, items, index: None }, 5, NonZeroUsize::MAX, policy)
     }
 
     #[test]
@@ -149,6 +171,15 @@ mod tests {
             .collect();
         assert_eq!(titles, ["seven", "four", "seven"]);
         assert!(!dataset.has_times());
+    }
+
+    #[test]
+    fn the_last_two_items_are_held_out_where_a_user_has_three() {
+        let split = |inter: &str| load(inter, None, &RowPolicy::strict()).unwrap().split;
+        let three = split(r#"{"u": [4, 7, 4], "v": [7, 4]}"#).unwrap();
+        assert_eq!((three.valid.num_samples(), three.test.num_samples()), (1, 1));
+        assert_eq!(three.train.num_samples(), 1); // 7 -> 4 of v
+        assert_eq!(split(r#"{"u": [4, 7], "v": [7]}"#), None);
     }
 
     #[test]

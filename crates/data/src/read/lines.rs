@@ -21,7 +21,7 @@ const BLOCK: usize = if FUZZING { 1 << 7 } else { 1 << 20 };
 /// More threads than this wait for the one that takes results up.
 const MAX_THREADS: usize = if FUZZING { 1 } else { 16 };
 /// What some editors write before a file's first character.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Whole lines of a file, or a single one that is too long to be held.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,7 @@
-//! Fields of tab-separated files as pandas reads and writes them.
+//! Fields of files that tabs or other bytes separate, as pandas reads and writes them.
 //!
-//! A field that begins with `"` goes on to the next `"` that is not doubled, over tabs and line
-//! ends; a doubled one is a quote. What follows the closing quote up to the next tab belongs to the
+//! A field that begins with `"` goes on to the next `"` that is not doubled, over separators and line
+//! ends; a doubled one is a quote. What follows the closing quote up to the next separator belongs to the
 //! field as it stands, so `"Alien" (uncut)` is `Alien (uncut)`. A quote elsewhere is plain text:
 //! `7" tablet`. This is what `pandas.read_csv` does with its default settings; the engine that
 //! `RecBole` asks for does the same, and refuses text after a closing quote.
@@ -36,12 +36,12 @@ pub(super) enum Scan {
 
 impl Scan {
     /// Reads on; whether a quoted field goes on after these bytes.
-    pub(super) fn is_open_after(&mut self, bytes: &[u8]) -> bool {
+    pub(super) fn is_open_after(&mut self, bytes: &[u8], separator: u8) -> bool {
         for byte in bytes {
             *self = match (*self, byte) {
                 (Self::Quoted, b'"') => Self::Closing,
                 (Self::Start | Self::Closing, b'"') | (Self::Quoted, _) => Self::Quoted,
-                (_, b'\t') => Self::Start,
+                (_, byte) if *byte == separator => Self::Start,
                 _ => Self::Plain,
             };
         }
@@ -49,21 +49,21 @@ impl Scan {
     }
 }
 
-/// Splits a row at its tabs. A quoted field that stays open ends with the row.
-pub(super) fn split(row: &[u8], fields: &mut Vec<Field>) {
+/// Splits a row at its separators. A quoted field that stays open ends with the row.
+pub(super) fn split(row: &[u8], separator: u8, fields: &mut Vec<Field>) {
     fields.clear();
     let mut start = 0;
     while start <= row.len() {
         let rest = row.get(start..).unwrap_or_default();
         let len = match rest.strip_prefix(b"\"") {
             None => {
-                let len = tab(rest);
+                let len = next(rest, separator);
                 fields.push(Field::Plain(start..start + len));
                 len
             }
             Some(inside) => {
                 let (mut text, after) = quoted(inside);
-                let tail = &after[..tab(after)];
+                let tail = &after[..next(after, separator)];
                 text.extend(tail);
                 let len = rest.len() - after.len() + tail.len();
                 let raw = start..start + len;
@@ -75,9 +75,9 @@ pub(super) fn split(row: &[u8], fields: &mut Vec<Field>) {
     }
 }
 
-/// Bytes up to the next tab or the end.
-fn tab(text: &[u8]) -> usize {
-    text.iter().position(|byte| *byte == b'\t').unwrap_or(text.len())
+/// Bytes up to the next separator or the end.
+fn next(text: &[u8], separator: u8) -> usize {
+    memchr::memchr(separator, text).unwrap_or(text.len())
 }
 
 /// What stands before the closing quote, and what comes after it.
@@ -106,10 +106,10 @@ mod tests {
             Field::Plain(range) => row[range.clone()].to_owned(),
             Field::Quoted { text, .. } => String::from_utf8(text.clone()).unwrap(),
         };
-        if Scan::default().is_open_after(row.as_bytes()) {
+        if Scan::default().is_open_after(row.as_bytes(), b'\t') {
             return None;
         }
-        split(row.as_bytes(), &mut fields);
+        split(row.as_bytes(), b'\t', &mut fields);
         Some(fields.iter().map(text).collect())
     }
 
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn text_after_a_closing_quote_is_told() {
         let mut fields = Vec::new();
-        split(b"\"a\"\t\"b\" c", &mut fields);
+        split(b"\"a\"\t\"b\" c", b'\t', &mut fields);
         let loose: Vec<bool> =
             fields.iter().map(|it| matches!(it, Field::Quoted { loose: true, .. })).collect();
         assert_eq!(loose, [false, true]);

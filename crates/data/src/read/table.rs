@@ -1,4 +1,4 @@
-//! Tab-separated files with a typed header, row by row.
+//! Files of fields and a header, row by row: `RecBole`'s, whose header is typed, and plain ones.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -27,6 +27,10 @@ pub(super) struct Column {
 pub(super) struct Table {
     path: PathBuf,
     reader: BufReader<Box<dyn Read + Send>>,
+    /// Byte between fields.
+    separator: u8,
+    /// Longest row in bytes.
+    max_row: usize,
     /// Name and type of each column as the header spells them.
     header: Vec<(String, String)>,
     /// Bytes of the current row, of several lines where a quoted field holds line ends.
@@ -38,16 +42,9 @@ pub(super) struct Table {
 }
 
 impl Table {
+    /// A file of fields that tabs separate, whose header names and types each column.
     pub(super) fn open(path: &Path, expected: Column) -> Result<Self, DataError> {
-        let mut table = Self {
-            path: path.to_owned(),
-            reader: BufReader::new(source::open(path)?),
-            header: Vec::new(),
-            row: Vec::new(),
-            fields: Vec::new(),
-            read: 0,
-            line: 0,
-        };
+        let mut table = Self::new(path, MAX_LINE)?;
         if !table.advance()? {
             let expected = format!("{}:{}", expected.name, expected.types.join("|"));
             return Err(DataError::EmptyFile { path: table.path, expected });
@@ -58,6 +55,62 @@ impl Table {
             table.header.push((name.to_owned(), kind.to_owned()));
         }
         Ok(table)
+    }
+
+    /// A file of fields that tabs, commas or semicolons separate, whichever its header has most of;
+    /// the header names each column. `expected` are the columns that are needed.
+    pub(super) fn open_plain(
+        path: &Path,
+        max_row: usize,
+        expected: &str,
+    ) -> Result<Self, DataError> {
+        let mut table = Self::new(path, max_row)?;
+        if !table.advance()? {
+            return Err(DataError::EmptyFile { path: table.path, expected: expected.to_owned() });
+        }
+        let mut most = 0;
+        for separator in *b"\t,;" {
+            let mut fields = Vec::new();
+            quoting::split(&table.row, separator, &mut fields);
+            if fields.len() > most {
+                (most, table.separator, table.fields) = (fields.len(), separator, fields);
+            }
+        }
+        for index in 0..table.fields.len() {
+            let name = table.text(index, "header")?.to_owned();
+            table.header.push((name, String::new()));
+        }
+        Ok(table)
+    }
+
+    fn new(path: &Path, max_row: usize) -> Result<Self, DataError> {
+        Ok(Self {
+            path: path.to_owned(),
+            reader: BufReader::new(source::open(path)?),
+            separator: b'\t',
+            max_row,
+            header: Vec::new(),
+            row: Vec::new(),
+            fields: Vec::new(),
+            read: 0,
+            line: 0,
+        })
+    }
+
+    /// Index of a column of a plain file, by its name.
+    pub(super) fn place(&self, column: &str) -> Result<usize, DataError> {
+        let is_it = |(_, (name, _)): &(usize, &(String, String))| name == column;
+        let mut found = self.header.iter().enumerate().filter(is_it);
+        let (path, name) = (self.path.clone(), column.to_owned());
+        match (found.next(), found.next()) {
+            (Some((index, _)), None) => Ok(index),
+            (Some(_), Some(_)) => Err(DataError::RepeatedColumn { path, column: name }),
+            (None, _) => {
+                let names: Vec<_> =
+                    self.header.iter().map(|(name, _)| format!("`{name}`")).collect();
+                Err(DataError::NoColumn { path, column: name, found: names.join(", ") })
+            }
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -166,10 +219,14 @@ impl Table {
             if self.read == 1 && self.row.starts_with(BYTE_ORDER_MARK) {
                 self.row.drain(..BYTE_ORDER_MARK.len());
             }
+            let is_whole = self.row.ends_with(b"\n");
             self.trim_line_end();
-            if self.row.len() > MAX_LINE {
-                let (path, line) = (self.path.clone(), self.read);
-                return Err(DataError::LongLine { path, line, max: MAX_LINE });
+            if self.row.len() > self.max_row {
+                let (path, line, max) = (self.path.clone(), self.read, self.max_row);
+                if !is_whole {
+                    self.skip_line()?;
+                }
+                return Err(DataError::LongLine { path, line, max });
             }
             if !self.row.is_empty() {
                 break;
@@ -178,10 +235,10 @@ impl Table {
         self.line = self.read;
         let mut scan = Scan::default();
         let mut scanned = 0;
-        while scan.is_open_after(self.row.get(scanned..).unwrap_or_default()) {
+        while scan.is_open_after(self.row.get(scanned..).unwrap_or_default(), self.separator) {
             scanned = self.row.len();
             self.row.push(b'\n');
-            if !self.read_line()? || self.row.len() > MAX_LINE {
+            if !self.read_line()? || self.row.len() > self.max_row {
                 return Err(self.open_quote());
             }
             self.trim_line_end();
@@ -190,9 +247,12 @@ impl Table {
         // a quote that happens to come before a tab.
         let tabs = self.header.len().saturating_sub(1);
         let is_row = |line: &[u8]| memchr_iter(b'\t', line).count() == tabs;
-        quoting::split(&self.row, &mut self.fields);
+        quoting::split(&self.row, self.separator, &mut self.fields);
         if self.read > self.line {
-            let rows = tabs > 0 && self.row.split(|byte| *byte == b'\n').all(is_row);
+            // Lines of a text have commas, and hardly ever as many tabs as a row.
+            let rows = self.separator == b'\t'
+                && tabs > 0
+                && self.row.split(|byte| *byte == b'\n').all(is_row);
             let loose = |field: &Field| matches!(field, Field::Quoted { loose: true, .. });
             if rows || self.fields.iter().any(loose) {
                 return Err(self.open_quote());
@@ -206,14 +266,27 @@ impl Table {
     }
 
     /// Adds the next line to the row, its end included; `false` at the end of the file. A row that
-    /// is too long ends somewhere after `MAX_LINE`.
+    /// is too long ends somewhere after `max_row`.
     fn read_line(&mut self) -> Result<bool, DataError> {
-        let left = (MAX_LINE + 2).saturating_sub(self.row.len());
+        let left = self.max_row.saturating_add(2).saturating_sub(self.row.len());
         let mut limited = self.reader.by_ref().take(left as u64);
         let read = limited.read_until(b'\n', &mut self.row);
         let read = read.map_err(|source| DataError::io(&self.path, source))?;
         self.read += u64::from(read > 0);
         Ok(read > 0)
+    }
+
+    /// Passes over the rest of a line of which only the beginning was read.
+    fn skip_line(&mut self) -> Result<(), DataError> {
+        while !self.row.ends_with(b"\n") {
+            self.row.clear();
+            let mut limited = self.reader.by_ref().take(1 << 16);
+            let read = limited.read_until(b'\n', &mut self.row);
+            if read.map_err(|source| DataError::io(&self.path, source))? == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn trim_line_end(&mut self) {

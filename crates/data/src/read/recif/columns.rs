@@ -1,6 +1,6 @@
 //! Names of a table's columns.
 
-use crate::Timestamp;
+use crate::read::TimeFormat;
 
 /// Names of the columns that hold a sequence, or one event a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,27 +9,8 @@ pub struct EventColumns {
     pub items: String,
     /// Label that an event must have to count: true, or a number other than 0; `None` takes all.
     pub label: Option<String>,
-    /// When: whole numbers in [`Columns::unit`], or parquet's own times.
+    /// When: whole numbers as [`Columns::time_format`] says, or parquet's own times.
     pub times: Option<String>,
-}
-
-/// What whole numbers of a column of times count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimeUnit {
-    /// Seconds since 1970.
-    Seconds,
-    /// Milliseconds since 1970.
-    Milliseconds,
-}
-
-impl TimeUnit {
-    /// The time that a whole number says.
-    pub(super) fn time(self, value: i64) -> Option<Timestamp> {
-        match self {
-            Self::Seconds => Timestamp::from_whole_seconds(value),
-            Self::Milliseconds => Some(Timestamp(value)),
-        }
-    }
 }
 
 /// Names of the columns that are read.
@@ -43,8 +24,8 @@ pub struct Columns {
     pub target: Option<EventColumns>,
     /// Which set a user is in: 0 or `train`, 1 or `test`, `valid`.
     pub split: Option<String>,
-    /// What times count.
-    pub unit: TimeUnit,
+    /// How times that are whole numbers are written.
+    pub time_format: TimeFormat,
 }
 
 impl Columns {
@@ -62,7 +43,7 @@ impl Columns {
             history: events("hist"),
             target: Some(events("target")),
             split: Some("split".to_owned()),
-            unit: TimeUnit::Milliseconds,
+            time_format: TimeFormat::Milliseconds,
         }
     }
 }

@@ -7,9 +7,9 @@ use std::path::Path;
 use arrow_array::{Array, RecordBatch};
 use sidereal_sid::ItemId;
 
-use super::cells::{is_set, name, of_row, time, whole};
 use super::columns::{Columns, EventColumns};
 use super::loaded::Loaded;
+use crate::read::batches::cells::{is_set, name, of_row, time};
 use crate::read::indexed::Numbered;
 use crate::read::policy::{OnDoubtful, RowPolicy, Skips};
 use crate::read::problem::{Problem, ProblemKind};
@@ -211,13 +211,7 @@ impl<'a> Rows<'a> {
         columns: &EventColumns,
     ) -> Result<Timestamp, Problem> {
         let (first, last) = self.policy.times;
-        let time = time(times, at, self.columns.unit);
-        time.filter(|time| (first..=last).contains(time)).ok_or_else(|| {
-            let found = match (time, whole(times, at)) {
-                (_, Some(number)) => number.to_string(),
-                (Some(time), None) => time.to_string(),
-                (None, None) => "nothing".to_owned(),
-            };
+        time(times, at, self.columns.time_format, &(first..=last)).map_err(|found| {
             let column = columns.times.clone().unwrap_or_default();
             Problem::new(ProblemKind::Time, column, &found, "a time that the policy allows")
         })

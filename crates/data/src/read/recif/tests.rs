@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::sync::Arc;
 
 use arrow_array::builder::{Int64Builder, ListBuilder};
@@ -5,7 +6,7 @@ use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 
 use super::*;
-use crate::read::ProblemKind;
+use crate::read::{ProblemKind, TimeFormat};
 use crate::{HeldOut as _, SplitProtocol};
 
 fn lists(rows: &[Option<&[i64]>]) -> ArrayRef {
@@ -100,7 +101,7 @@ fn rows_of_one_event_are_put_together_by_time() {
         history: events,
         target: None,
         split: None,
-        unit: TimeUnit::Seconds,
+        time_format: TimeFormat::Seconds,
     };
     let table = |times: &[i64]| -> Vec<(&str, ArrayRef)> {
         vec![

@@ -1,32 +1,43 @@
 //! Values of columns, whatever integer type they have.
 
+use std::ops::RangeInclusive;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    Date32Type, Date64Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit as Unit};
+use serde_json::Value;
 use sidereal_sid::SemanticId;
 
-use super::columns::TimeUnit;
 use crate::Timestamp;
+use crate::read::TimeFormat;
 
 /// What a column must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::read) enum Role {
     /// One number or text.
     Name,
     /// Names, or lists of codes; in a list or one a row.
     Items,
     Label,
     Time,
+    /// One time a row, whole, with a fraction or as a text.
+    Moment,
+    /// A text or a list of texts.
+    Texts,
 }
 
 impl Role {
     /// What is expected, if the type is another. `listed`: whether the items beside are lists.
-    pub(super) fn check(self, kind: &DataType, listed: Option<bool>) -> Result<(), &'static str> {
+    pub(in crate::read) fn check(
+        self,
+        kind: &DataType,
+        listed: Option<bool>,
+    ) -> Result<(), &'static str> {
         let inner = element(kind).unwrap_or(kind);
         let name = |kind: &DataType| kind.is_integer() || *kind == DataType::Utf8;
         let beside = listed.is_none_or(|listed| listed == is_list(kind));
@@ -45,6 +56,18 @@ impl Role {
                 beside && (inner.is_integer() || matches!(inner, DataType::Timestamp(..))),
                 "whole numbers or times, in lists where the items are",
             ),
+            Self::Moment => (
+                name(kind)
+                    || kind.is_floating()
+                    || matches!(
+                        kind,
+                        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64
+                    ),
+                "times, dates, numbers or texts",
+            ),
+            Self::Texts => {
+                (matches!(inner, DataType::Utf8 | DataType::Null), "texts or lists of texts")
+            }
         };
         if fits { Ok(()) } else { Err(expected) }
     }
@@ -57,12 +80,12 @@ fn element(kind: &DataType) -> Option<&DataType> {
     }
 }
 
-pub(super) fn is_list(kind: &DataType) -> bool {
+pub(in crate::read) fn is_list(kind: &DataType) -> bool {
     element(kind).is_some()
 }
 
 /// The values of a row: those of its list, or the one that it is. `None` where there is nothing.
-pub(super) fn of_row(column: &ArrayRef, row: usize) -> Option<ArrayRef> {
+pub(in crate::read) fn of_row(column: &ArrayRef, row: usize) -> Option<ArrayRef> {
     if row >= column.len() || column.is_null(row) {
         return None;
     }
@@ -70,7 +93,7 @@ pub(super) fn of_row(column: &ArrayRef, row: usize) -> Option<ArrayRef> {
 }
 
 /// A whole number; `None` for nothing and for other types.
-pub(super) fn whole(values: &dyn Array, at: usize) -> Option<i128> {
+pub(in crate::read) fn whole(values: &dyn Array, at: usize) -> Option<i128> {
     if at >= values.len() || values.is_null(at) {
         return None;
     }
@@ -88,7 +111,7 @@ pub(super) fn whole(values: &dyn Array, at: usize) -> Option<i128> {
 }
 
 /// A number as a text, a text that is not empty, or codes in token notation.
-pub(super) fn name(values: &dyn Array, at: usize) -> Option<String> {
+pub(in crate::read) fn name(values: &dyn Array, at: usize) -> Option<String> {
     if at >= values.len() || values.is_null(at) {
         return None;
     }
@@ -107,7 +130,7 @@ pub(super) fn name(values: &dyn Array, at: usize) -> Option<String> {
 }
 
 /// Whether a label is set; nothing is not.
-pub(super) fn is_set(values: &dyn Array, at: usize) -> bool {
+pub(in crate::read) fn is_set(values: &dyn Array, at: usize) -> bool {
     if at >= values.len() || values.is_null(at) {
         return false;
     }
@@ -119,8 +142,61 @@ pub(super) fn is_set(values: &dyn Array, at: usize) -> bool {
     }
 }
 
-/// A point in time; `None` for nothing and for one that milliseconds cannot hold.
-pub(super) fn time(values: &dyn Array, at: usize, unit: TimeUnit) -> Option<Timestamp> {
+/// A time of `allowed`; the error is what was found.
+pub(in crate::read) fn time(
+    values: &dyn Array,
+    at: usize,
+    format: TimeFormat,
+    allowed: &RangeInclusive<Timestamp>,
+) -> Result<Timestamp, String> {
+    let stated = stated(values, at);
+    let number = || whole(values, at).and_then(|whole| i64::try_from(whole).ok());
+    let time = match stated {
+        Some(time) => Some(time).filter(|time| allowed.contains(time)),
+        None => number().and_then(|whole| format.of_whole(whole, allowed)),
+    };
+    time.ok_or_else(|| match (stated, whole(values, at)) {
+        (_, Some(number)) => number.to_string(),
+        (Some(time), None) => time.to_string(),
+        (None, None) => "nothing".to_owned(),
+    })
+}
+
+/// A time that the table itself calls one; else the number or the text that stands there.
+pub(in crate::read) fn moment(values: &dyn Array, at: usize) -> Result<Timestamp, Value> {
+    if at >= values.len() || values.is_null(at) {
+        return Err(Value::Null);
+    }
+    if let Some(time) = stated(values, at) {
+        return Ok(time);
+    }
+    Err(match values.data_type() {
+        DataType::Float16 => f64::from(values.as_primitive::<Float16Type>().value(at)).into(),
+        DataType::Float32 => f64::from(values.as_primitive::<Float32Type>().value(at)).into(),
+        DataType::Float64 => values.as_primitive::<Float64Type>().value(at).into(),
+        DataType::Utf8 => values.as_string::<i32>().value(at).into(),
+        _ => match whole(values, at).map(i64::try_from) {
+            Some(Ok(whole)) => whole.into(),
+            Some(Err(_)) | None => Value::Null,
+        },
+    })
+}
+
+/// A text, or the list of texts that stands there; null for nothing.
+pub(in crate::read) fn texts(values: &dyn Array, at: usize) -> Value {
+    if at >= values.len() || values.is_null(at) {
+        return Value::Null;
+    }
+    if let Some(lists) = values.as_list_opt::<i32>() {
+        let list = lists.value(at);
+        return (0..list.len()).map(|at| texts(&list, at)).collect();
+    }
+    values.as_string_opt::<i32>().map_or(Value::Null, |texts| texts.value(at).into())
+}
+
+/// A point in time of a column of times; `None` for nothing, for another column and for one that
+/// milliseconds cannot hold.
+fn stated(values: &dyn Array, at: usize) -> Option<Timestamp> {
     if at >= values.len() || values.is_null(at) {
         return None;
     }
@@ -139,6 +215,11 @@ pub(super) fn time(values: &dyn Array, at: usize, unit: TimeUnit) -> Option<Time
             let time = values.as_primitive::<TimestampNanosecondType>().value(at);
             Some(Timestamp(time.div_euclid(1_000_000)))
         }
-        _ => i64::try_from(whole(values, at)?).ok().and_then(|time| unit.time(time)),
+        DataType::Date32 => {
+            let days = values.as_primitive::<Date32Type>().value(at);
+            Some(Timestamp(i64::from(days) * 86_400_000))
+        }
+        DataType::Date64 => Some(Timestamp(values.as_primitive::<Date64Type>().value(at))),
+        _ => None,
     }
 }
