@@ -57,7 +57,7 @@ fn main() -> anyhow::Result<()> {
     let _shares = share_cores();
     let args = Args::parse();
     let stage = TrainedStage::open(&args.run, args.stage.as_deref(), device(&args.device)?)?;
-    let options = ReadOptions::new(stage.recipe().seed);
+    let options = ReadOptions::new(stage.recipe().context("not the folder of a run")?.seed);
     let dataset = read(&args.interactions, &args.items, &options)?.dataset;
     let recommender = stage.recommender(&dataset, None)?;
     let catalog = stage.catalog();
@@ -68,7 +68,7 @@ fn main() -> anyhow::Result<()> {
     let found = recommender.explain(&history, &wanted)?;
 
     println!("after");
-    for item in &history[history.len().saturating_sub(stage.recipe().max_history)..] {
+    for item in &history[history.len().saturating_sub(stage.card().max_history)..] {
         println!("  {}", name(*item, &dataset, catalog)?);
     }
     println!("next");

@@ -8,7 +8,7 @@ use std::path::Path;
 use sidereal::data::read::recbole::{ReadOptions, read};
 use sidereal::data::{Dataset, HeldOut as _};
 use sidereal::lab::{
-    Explained, LabError, Outcome, Pipeline, Recipe, TrainedStage, Training, Wanted,
+    Explained, LabError, Outcome, Pipeline, Recipe, Recommender, TrainedStage, Training, Wanted,
 };
 use sidereal::metrics::SeenItems;
 use sidereal::sid::{Catalog, ItemId, SemanticId};
@@ -64,12 +64,36 @@ fn recommends_what_the_test_ranked(run: &Path, dataset: &Dataset, rankings: &[Ra
     let title = &dataset.item(items[0].item).unwrap().title;
     assert_eq!(recommender.find(&sid).unwrap(), items[0].item);
     assert_eq!(recommender.find(title).unwrap(), items[0].item);
+    stands_alone(&run.join("sdpo"), &recommender, &histories, &wanted);
     let nobody: [&[ItemId]; 1] = [&[]];
     assert!(recommender.recommend(&nobody, &wanted).is_err());
     assert!(recommender.recommend(&[[ItemId(4000)]], &wanted).is_err());
     for damaged in ["<a_1><b_", "<a_9999>"] {
         assert!(matches!(recommender.find(damaged), Err(LabError::Notation(_))), "{damaged}");
     }
+}
+
+/// The folder of a policy, copied elsewhere, answers as it does within its run.
+fn stands_alone(folder: &Path, within: &Recommender<'_>, histories: &[&[ItemId]], wanted: &Wanted) {
+    let elsewhere = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::copy(&path, elsewhere.path().join(path.file_name().unwrap())).unwrap();
+        }
+    }
+    let device = sidereal::policy::device("cpu").unwrap();
+    let policy = TrainedStage::open(elsewhere.path(), None, device).unwrap();
+    let alone = policy.standalone().unwrap();
+    let found = alone.recommend(histories, wanted).unwrap();
+    assert_eq!(found, within.recommend(histories, wanted).unwrap());
+    let title = &alone.dataset().item(found[0][0].item).unwrap().title;
+    assert_eq!(alone.find(title).unwrap(), within.find(title).unwrap());
+    assert!(TrainedStage::open(elsewhere.path(), Some("sft"), device).is_err());
+    // A folder of a version that kept no items says so.
+    std::fs::remove_file(elsewhere.path().join("items.json")).unwrap();
+    let old = TrainedStage::open(elsewhere.path(), None, device).unwrap();
+    assert!(matches!(old.standalone(), Err(LabError::NoItems { .. })));
 }
 
 #[test]

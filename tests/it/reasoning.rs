@@ -4,9 +4,11 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use sidereal::lab::{PretrainedConfig, ThoughtResult, Training};
+use sidereal::lab::{HowToReason, PretrainedConfig, ThoughtResult, TrainedStage, Training, Wanted};
+use sidereal::metrics::SeenItems;
 use sidereal::policy::VocabularyExtension;
-use sidereal::train::Record;
+use sidereal::sid::ItemId;
+use sidereal::train::{Record, Thinking};
 
 use crate::shop::Kill;
 use crate::worded::{Shop, base, every_stage_is_tested};
@@ -52,6 +54,21 @@ fn a_pretrained_model_is_asked_in_its_own_chat_template() {
     assert!(shown.prompt.starts_with("[system] "), "{}", shown.prompt);
     assert!(shown.prompt.ends_with("[assistant] <think>\n"), "{}", shown.prompt);
     assert!(out.join("grpo/chat_template.jinja").exists());
+
+    // Its folder alone is asked in reasoning mode.
+    let device = sidereal::policy::device("cpu").unwrap();
+    let policy = TrainedStage::open(&out.join("grpo"), None, device).unwrap();
+    let recommender = policy.standalone().unwrap();
+    let wanted =
+        Wanted { num_items: 5.try_into().unwrap(), beam_width: 8, seen: SeenItems::Removed };
+    let thinking = Thinking { budget: 6, ..Thinking::default() };
+    let how = HowToReason { thinking, num_chains: 3, seed: 1 };
+    let history = [ItemId(0), ItemId(3)];
+    let found = recommender.reason(&history, &wanted, &how).unwrap();
+    assert_eq!((found.chains.len(), found.items.len()), (3, 5));
+    assert!(found.items.is_sorted_by(|a, b| a.score >= b.score));
+    assert!(found.items.iter().all(|found| !history.contains(&found.item)));
+    assert_eq!(recommender.reason(&history, &wanted, &how).unwrap(), found);
 }
 
 #[test]

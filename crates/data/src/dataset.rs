@@ -65,6 +65,19 @@ impl Dataset {
         Ok(Self { items, users, domains: None })
     }
 
+    /// Items without users, for answering users whose histories come from elsewhere.
+    ///
+    /// # Errors
+    /// [`DataError::EmptyDataset`], [`DataError::TooMany`] and [`DataError::RepeatedKey`].
+    pub fn of_items(items: Vec<Item>) -> Result<Self, DataError> {
+        if items.is_empty() {
+            return Err(DataError::EmptyDataset { items: 0, users: 0 });
+        }
+        numbered("items", items.len())?;
+        unique("item", items.iter().map(|item| item.key.as_str()))?;
+        Ok(Self { items, users: Vec::new(), domains: None })
+    }
+
     /// The dataset as one of several domains, by the names that its keys begin with.
     pub(crate) fn in_domains(mut self, names: Vec<String>) -> Result<Self, DataError> {
         self.domains = Some(Domains::new(names, &self.items, &self.users)?);

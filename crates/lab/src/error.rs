@@ -99,6 +99,19 @@ pub enum LabError {
     /// A Semantic ID that no item has.
     #[error("no item has the semantic id {sid}")]
     UnknownSid { sid: String },
+    /// The folder of a policy that was made before items were kept in it.
+    #[error(
+        "`{}` holds no items: give the data of its run, or train the policy again with this version",
+        path.display()
+    )]
+    NoItems { path: PathBuf },
+    /// The folder of a policy outside of a run, which is asked about the data of a run.
+    #[error(
+        "`{}` is the folder of a policy and not of a run: ask it without data, or give the split that the \
+         data were published with",
+        path.display()
+    )]
+    NoRun { path: PathBuf },
     /// A system that ranks other candidates in another of several runs.
     #[error("`{system}` ranks other candidates in run `{run}` than in the first run that has it")]
     Pools { system: String, run: String },

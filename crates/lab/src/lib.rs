@@ -64,7 +64,7 @@ pub use outcome::showcase::Showcase;
 pub use parts::published_ids::Published;
 pub use parts::thoughts::ThoughtResult;
 pub use pipeline::Pipeline;
-pub use policy_folder::TrainedPolicy;
+pub use policy_folder::{PolicyCard, PolicyParts, TrainedPolicy};
 pub use recipe::Recipe;
 pub use recipe::compute::Compute;
 pub use recipe::embed::{EmbedConfig, ItemField};
@@ -76,7 +76,9 @@ pub use recipe::rq_vae::{LetterConfig, RqVaeConfig};
 pub use recipe::sids::{SidConfig, SidMethod};
 pub use recipe::stage::{Stage, Training, UserShare};
 pub use recipe::texts::{TeacherConfig, TextsConfig};
-pub use recommend::{Explained, Recommended, Recommender, TrainedStage, Wanted};
+pub use recommend::{
+    Explained, HowToReason, Reasoned, Recommended, Recommender, TrainedStage, Wanted,
+};
 pub use run::Run;
 pub use run::part::{Files, Folder, Made, Part, Remarks, SETTINGS};
 pub use split::SplitConfig;

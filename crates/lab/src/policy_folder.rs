@@ -1,21 +1,52 @@
-//! A trained policy on disk, with all that it was made for.
+//! A trained policy on disk, with all that it takes to ask it.
 
 use std::path::Path;
 
-use sidereal_files::{read_json, write_json};
-use sidereal_policy::{Decoder, SidTokenizer};
+use serde::{Deserialize, Serialize};
+use sidereal_data::{Dataset, Item};
+use sidereal_files::{read_json, write_json, write_json_line};
+use sidereal_policy::{Decoder, Scoring, SidTokenizer};
+use sidereal_prompts::PromptSpec;
 use sidereal_sid::Catalog;
 use sidereal_train::Binding;
 use tch::Device;
 
 use crate::error::LabError;
+use crate::recipe::compute::Compute;
 
 const MODEL: &str = "model.safetensors";
 const BINDING: &str = "sidereal.json";
 const CATALOG: &str = "catalog.json";
+const CARD: &str = "policy.json";
+const ITEMS: &str = "items.json";
 
-/// A policy read from the folder of a stage: an HF directory beside which stand the catalogue and,
-/// in `sidereal.json`, the hashes of what the policy was made for.
+/// How a policy is asked: the file `policy.json` of its folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyCard {
+    /// Name and version of the program that trained it.
+    pub made_by: String,
+    /// The stage that trained it.
+    pub stage: String,
+    /// What a code's probability is a share of.
+    pub scoring: Scoring,
+    /// What matrix products are computed in.
+    pub compute: Compute,
+    /// Items of a history that it reads, the latest ones.
+    pub max_history: usize,
+    /// Users that are decoded together.
+    pub batch_size: usize,
+    /// Whether items of the history are left out of the answers, unless the caller asks otherwise.
+    pub removes_seen: bool,
+    /// The wording of its prompts.
+    pub prompts: PromptSpec,
+}
+
+/// A policy read from the folder of a stage, which needs nothing else to answer users.
+///
+/// The folder is an HF directory: `config.json`, `model.safetensors` and the tokenizer. Beside them stand
+/// the Semantic IDs of the items (`catalog.json`, which is the trie too), the items with keys and titles
+/// (`items.json`), how the policy is asked (`policy.json`) and the hashes of what it was made for
+/// (`sidereal.json`).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TrainedPolicy {
@@ -25,6 +56,10 @@ pub struct TrainedPolicy {
     pub tokenizer: SidTokenizer,
     /// Items and their Semantic IDs.
     pub catalog: Catalog,
+    /// How it is asked; `None` in folders of versions before there were cards.
+    pub card: Option<PolicyCard>,
+    /// The items, without users; `None` in folders of versions before they were kept.
+    pub items: Option<Dataset>,
     /// Hashes of `catalogue`, `tokenizer`, `prompts` and `split`, and of `domains` where the data have several.
     pub made_for: Binding,
 }
@@ -40,8 +75,14 @@ impl TrainedPolicy {
         "tokenizer.json",
         "tokenizer_config.json",
     ];
-    /// The file that it writes where the tokenizer has a chat template.
-    pub(crate) const CHAT_TEMPLATE: &str = "chat_template.jinja";
+    /// Files that it writes besides: a chat template where the tokenizer has one, and what folders of
+    /// earlier versions lack.
+    pub(crate) const MORE_FILES: [&str; 3] = ["chat_template.jinja", CARD, ITEMS];
+
+    /// Whether a folder holds a policy and its card.
+    pub(crate) fn is_whole(dir: &Path) -> bool {
+        dir.join(MODEL).exists() && dir.join(CARD).exists()
+    }
 
     /// Opens the folder of a stage.
     ///
@@ -54,7 +95,11 @@ impl TrainedPolicy {
         let tokenizer = SidTokenizer::load(dir, catalog.spec())?;
         let model = Decoder::load(dir, device)?;
         model.check_vocabulary(&tokenizer)?;
-        let policy = Self { model, tokenizer, catalog, made_for };
+        let there = |name: &str| Some(dir.join(name)).filter(|path| path.exists());
+        let card = there(CARD).map(|path| read_json(&path)).transpose()?;
+        let items = there(ITEMS).map(|path| read_json::<Vec<Item>>(&path)).transpose()?;
+        let items = items.map(Dataset::of_items).transpose()?;
+        let policy = Self { model, tokenizer, catalog, card, items, made_for };
         let found = Binding::from([("catalogue".to_owned(), policy.catalog.hash())]);
         policy.check(dir, &found)?;
         Ok(policy)
@@ -75,20 +120,34 @@ impl TrainedPolicy {
         Ok(())
     }
 
-    /// Writes a policy and what it was made for.
+    /// Writes a policy with all that it takes to ask it.
     ///
     /// # Errors
     /// Those of files.
-    pub fn save(
-        dir: &Path,
-        model: &Decoder,
-        tokenizer: &SidTokenizer,
-        catalog: &Catalog,
-        made_for: &Binding,
-    ) -> Result<(), LabError> {
+    pub fn save(dir: &Path, parts: &PolicyParts<'_>) -> Result<(), LabError> {
+        let PolicyParts { model, tokenizer, catalog, card, items, made_for } = parts;
         model.save(dir)?;
         tokenizer.save(dir)?;
         catalog.save(&dir.join(CATALOG))?;
+        write_json(&dir.join(CARD), card)?;
+        write_json_line(&dir.join(ITEMS), items)?;
         Ok(write_json(&dir.join(BINDING), made_for)?)
     }
+}
+
+/// What the folder of a policy is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct PolicyParts<'a> {
+    /// The model.
+    pub model: &'a Decoder,
+    /// Its tokenizer.
+    pub tokenizer: &'a SidTokenizer,
+    /// Items and their Semantic IDs.
+    pub catalog: &'a Catalog,
+    /// How it is asked.
+    pub card: &'a PolicyCard,
+    /// The items by identity.
+    pub items: &'a [Item],
+    /// Hashes of what it was made for.
+    pub made_for: &'a Binding,
 }

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use sidereal_data::{Dataset, Split};
+use sidereal_data::{Dataset, SampleId, Split, UserId};
 use sidereal_metrics::SeenItems;
 use sidereal_policy::{
     BeamSearch, Conditions, Constraint, Excluded, Hypothesis, Policy as _, TokenBatch,
 };
 use sidereal_prompts::{ControlMarkers, PromptRegistry, PromptSet, Tasks};
 use sidereal_sid::{Catalog, ItemId};
-use sidereal_train::{Binding, Encoder};
+use sidereal_train::{Binding, Encoder, Mode, Prompt, Thinker, Thinking};
 use tch::Device;
 
 use crate::error::LabError;
-use crate::policy_folder::TrainedPolicy;
+use crate::policy_folder::{PolicyCard, TrainedPolicy};
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
 use crate::recipe::stage::Stage;
@@ -25,8 +25,9 @@ use crate::resume::recipe_of;
 #[derive(Debug)]
 pub struct TrainedStage {
     dir: PathBuf,
-    recipe: Recipe,
-    stage: Stage,
+    /// `None` for a folder of a policy that stands alone.
+    recipe: Option<Recipe>,
+    card: PolicyCard,
     policy: TrainedPolicy,
     constraint: Constraint,
     prompts: PromptSet,
@@ -73,21 +74,51 @@ pub struct Explained {
     pub prefixes: Vec<(Vec<u32>, f32)>,
 }
 
+/// How a policy reasons before it answers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HowToReason {
+    /// How chains of thought are drawn.
+    pub thinking: Thinking,
+    /// Chains, whose answers are merged. Range `1..`.
+    pub num_chains: usize,
+    /// Seed of the draws.
+    pub seed: u64,
+}
+
+/// Recommended items and the chains of thought that led to them.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Reasoned {
+    /// Best first, by the mean of their probabilities after each chain.
+    pub items: Vec<Recommended>,
+    /// The chains as text.
+    pub chains: Vec<String>,
+}
+
 impl TrainedStage {
-    /// Opens a stage in the folder of a run, without a name the last one. It computes as the recipe
-    /// says.
+    /// Opens a stage in the folder of a run, without a name the last one; or the folder of a policy, as a
+    /// stage leaves it, wherever it was copied to.
     ///
     /// # Errors
     /// Missing and damaged files by name; [`LabError::UnknownStage`]; [`LabError::Setting`] for a
     /// stage that answers with titles out of a pool.
-    pub fn open(run: &Path, stage: Option<&str>, device: Device) -> Result<Self, LabError> {
-        let recipe = recipe_of(run)?;
+    pub fn open(path: &Path, stage: Option<&str>, device: Device) -> Result<Self, LabError> {
+        if TrainedPolicy::is_whole(path) {
+            let mut policy = TrainedPolicy::open(path, device)?;
+            if let Some(card) = policy.card.take() {
+                if let Some(name) = stage.filter(|name| *name != card.stage) {
+                    let (name, found) = (name.to_owned(), card.stage);
+                    return Err(LabError::UnknownStage { name, found });
+                }
+                return Self::new(path.to_owned(), None, card, policy, device);
+            }
+        }
+        let recipe = recipe_of(path)?;
         let none = || LabError::NoSamples { what: "a recipe without stages" };
         let stage = match stage {
             Some(name) => recipe.stage(name)?,
             None => recipe.stages.last().ok_or_else(none)?,
-        }
-        .clone();
+        };
         if is_over_pool(stage.task) {
             return Err(LabError::Setting {
                 field: format!("stage.{}.task", stage.name),
@@ -95,12 +126,26 @@ impl TrainedStage {
                 needed: "a stage that answers with Semantic IDs",
             });
         }
-        let dir = run.join(&stage.name);
+        let dir = path.join(&stage.name);
         let mut policy = TrainedPolicy::open(&dir, device)?;
-        policy.model = policy.model.computing_in(recipe.compute.kind());
-        let prompts = PromptRegistry::builtin()?.set(&recipe.prompts)?.clone();
+        let card = match policy.card.take() {
+            Some(card) => card,
+            None => PolicyCard::of_recipe(&recipe, stage)?,
+        };
+        Self::new(dir, Some(recipe), card, policy, device)
+    }
+
+    fn new(
+        dir: PathBuf,
+        recipe: Option<Recipe>,
+        card: PolicyCard,
+        mut policy: TrainedPolicy,
+        device: Device,
+    ) -> Result<Self, LabError> {
+        policy.model = policy.model.computing_in(card.compute.kind());
+        let prompts = PromptSet::new(card.prompts.clone())?;
         let constraint = Constraint::new(&policy.catalog, &policy.tokenizer, device)?;
-        Ok(Self { dir, recipe, stage, policy, constraint, prompts })
+        Ok(Self { dir, recipe, card, policy, constraint, prompts })
     }
 
     /// Items and their Semantic IDs.
@@ -109,47 +154,102 @@ impl TrainedStage {
         &self.policy.catalog
     }
 
-    /// Settings of the run.
+    /// How the policy is asked.
     #[must_use]
-    pub const fn recipe(&self) -> &Recipe {
-        &self.recipe
+    pub const fn card(&self) -> &PolicyCard {
+        &self.card
+    }
+
+    /// The items with keys and titles, without users; `None` in folders of versions before they were kept.
+    #[must_use]
+    pub const fn items(&self) -> Option<&Dataset> {
+        self.policy.items.as_ref()
+    }
+
+    /// Settings of the run; `None` for the folder of a policy that stands alone.
+    #[must_use]
+    pub const fn recipe(&self) -> Option<&Recipe> {
+        self.recipe.as_ref()
+    }
+
+    /// A recommender that needs nothing besides the folder.
+    ///
+    /// # Errors
+    /// [`LabError::NoItems`] for a folder of a version that kept no items: give it the data of the run
+    /// ([`recommender`](Self::recommender)).
+    pub fn standalone(&self) -> Result<Recommender<'_>, LabError> {
+        let items = self.items().ok_or_else(|| LabError::NoItems { path: self.dir.clone() })?;
+        self.check_prompts()?;
+        self.over(items)
     }
 
     /// A recommender over the data of the run; `published` is the split that some data come with.
     ///
     /// # Errors
     /// [`LabError::Binding`] for other data or prompts than those of the run; [`LabError::Prompt`]
-    /// for a title that holds a control token of the tokenizer; those of the split.
+    /// for a title that holds a control token of the tokenizer; those of the split; [`LabError::NoRun`] for
+    /// the folder of a policy that stands alone.
     pub fn recommender<'a>(
         &'a self,
         dataset: &'a Dataset,
         published: Option<&Split>,
     ) -> Result<Recommender<'a>, LabError> {
-        let Self { dir, recipe, policy, prompts, .. } = self;
-        let split = match published {
-            Some(split) => split.hash(),
-            None => recipe.split.split(dataset, recipe.max_history)?.hash(),
+        let Self { dir, recipe, policy, .. } = self;
+        let split = match (published, recipe) {
+            (Some(split), _) => split.hash(),
+            (None, Some(recipe)) => recipe.split.split(dataset, recipe.max_history)?.hash(),
+            (None, None) => return Err(LabError::NoRun { path: dir.clone() }),
         };
-        let mut parts = Binding::from([
-            ("split".to_owned(), split),
-            ("prompts".to_owned(), prompts.hash().to_owned()),
-        ]);
+        let mut parts = Binding::from([("split".to_owned(), split)]);
         if let Some(domains) = dataset.domains() {
             parts.insert("domains".to_owned(), domains.hash());
         }
         policy.check(dir, &parts)?;
-        let TrainedPolicy { tokenizer, catalog, .. } = policy;
+        self.check_prompts()?;
+        self.over(dataset)
+    }
+
+    /// Accepts the prompts that the policy was trained on.
+    fn check_prompts(&self) -> Result<(), LabError> {
+        let prompts = Binding::from([("prompts".to_owned(), self.prompts.hash().to_owned())]);
+        self.policy.check(&self.dir, &prompts)
+    }
+
+    fn over<'a>(&'a self, dataset: &'a Dataset) -> Result<Recommender<'a>, LabError> {
+        let TrainedPolicy { tokenizer, catalog, .. } = &self.policy;
         Ok(Recommender {
             trained: self,
             dataset,
-            tasks: Tasks::new(dataset, catalog, prompts)?
+            tasks: Tasks::new(dataset, catalog, &self.prompts)?
                 .with_markers(&ControlMarkers::new(tokenizer.control_tokens()))?,
-            encoder: Encoder::new(tokenizer, catalog, prompts, self.constraint.trie())?,
+            encoder: Encoder::new(tokenizer, catalog, &self.prompts, self.constraint.trie())?,
         })
     }
 }
 
-impl Recommender<'_> {
+impl PolicyCard {
+    /// The card of a stage of a run that was made before there were cards.
+    fn of_recipe(recipe: &Recipe, stage: &Stage) -> Result<Self, LabError> {
+        Ok(Self {
+            made_by: "sidereal, a version before 0.1".to_owned(),
+            stage: stage.name.clone(),
+            scoring: stage.training.scoring(),
+            compute: recipe.compute,
+            max_history: recipe.max_history,
+            batch_size: recipe.evaluate.batch_size,
+            removes_seen: true,
+            prompts: PromptRegistry::builtin()?.set(&recipe.prompts)?.spec().clone(),
+        })
+    }
+}
+
+impl<'a> Recommender<'a> {
+    /// The items that are recommended.
+    #[must_use]
+    pub const fn dataset(&self) -> &'a Dataset {
+        self.dataset
+    }
+
     /// The item that has this Semantic ID, key or title.
     ///
     /// # Errors
@@ -184,7 +284,7 @@ impl Recommender<'_> {
         let mut order: Vec<usize> = (0..histories.len()).collect();
         order.sort_by_key(|user| histories[*user].len());
         let mut found = vec![Vec::new(); histories.len()];
-        for batch in order.chunks(self.trained.recipe.evaluate.batch_size.max(1)) {
+        for batch in order.chunks(self.trained.card.batch_size.max(1)) {
             let of_batch: Vec<&[ItemId]> = batch.iter().map(|user| histories[*user]).collect();
             let users = self.ask(&of_batch, wanted)?;
             let searched = self.search(wanted).search_under(&users.prompts, &users.conditions())?;
@@ -216,17 +316,73 @@ impl Recommender<'_> {
         Ok(Explained { items, prefixes: kept.into_iter().collect() })
     }
 
+    /// As [`recommend`](Self::recommend) for one user, after the policy has reasoned in free text.
+    ///
+    /// # Errors
+    /// As [`recommend`](Self::recommend); [`LabError::Prompt`] where the policy's prompts do not word the
+    /// task `reasoning`.
+    pub fn reason(
+        &self,
+        history: &[ItemId],
+        wanted: &Wanted,
+        how: &HowToReason,
+    ) -> Result<Reasoned, LabError> {
+        let TrainedStage { card, policy, constraint, .. } = self.trained;
+        let recent = self.recent(history)?;
+        let ids = self.encoder.read(&self.tasks.reasoning_prompt(recent)?)?;
+        let Some(markers) = self.encoder.markers()? else {
+            return Err(LabError::NoSamples { what: "a set of prompts without reasoning" });
+        };
+        let thinker = Thinker {
+            model: &policy.model,
+            constraint,
+            markers: &markers,
+            thinking: how.thinking,
+            scoring: card.scoring,
+            seed: how.seed,
+        };
+        let pad = policy.tokenizer.pad();
+        let limit = thinker.longest_prompt();
+        let tokens = TokenBatch::new(&[&ids], pad, limit, policy.model.device())?;
+        // The identity names random numbers, and nobody knows what is chosen next.
+        let id = SampleId::Event { user: UserId(0), position: 0 };
+        let prompt = Prompt { id, ids, target: ItemId(0), mode: Mode::Reasoning, pool: Vec::new() };
+        let width = wanted.beam_width.max(wanted.num_items.get());
+        let found = thinker.think(&[&prompt], &tokens, how.num_chains, width)?;
+        let mut reasoned = Reasoned { items: Vec::new(), chains: Vec::new() };
+        for thought in found {
+            for rollout in &thought.rollouts {
+                let chain: Vec<u32> = rollout.chain.ids().collect();
+                reasoned.chains.push(policy.tokenizer.decode(&chain)?);
+            }
+            let ranking = thought.ranking.found.iter().zip(&thought.ranking.scores);
+            let items = ranking.flat_map(|(items, score)| {
+                items.iter().map(|item| Recommended { item: *item, score: *score })
+            });
+            let seen = |item: &ItemId| wanted.seen == SeenItems::Removed && history.contains(item);
+            reasoned.items.extend(items.filter(|found| !seen(&found.item)));
+        }
+        reasoned.items.truncate(wanted.num_items.get());
+        Ok(reasoned)
+    }
+
+    /// The part of a history that the policy reads.
+    fn recent<'h>(&self, history: &'h [ItemId]) -> Result<&'h [ItemId], LabError> {
+        let TrainedStage { card, policy, .. } = self.trained;
+        if history.is_empty() {
+            return Err(LabError::NoSamples { what: "a user without a history" });
+        }
+        if let Some(item) = history.iter().find(|item| policy.catalog.sid(**item).is_none()) {
+            return Err(LabError::UnknownItem { item: *item });
+        }
+        Ok(&history[history.len().saturating_sub(card.max_history)..])
+    }
+
     fn ask(&self, histories: &[&[ItemId]], wanted: &Wanted) -> Result<Users, LabError> {
-        let TrainedStage { recipe, policy, constraint, .. } = self.trained;
+        let TrainedStage { policy, constraint, .. } = self.trained;
         let (mut rows, mut excluded) = (Vec::new(), Vec::new());
         for history in histories {
-            if history.is_empty() {
-                return Err(LabError::NoSamples { what: "a user without a history" });
-            }
-            if let Some(item) = history.iter().find(|item| policy.catalog.sid(**item).is_none()) {
-                return Err(LabError::UnknownItem { item: *item });
-            }
-            let recent = &history[history.len().saturating_sub(recipe.max_history)..];
+            let recent = self.recent(history)?;
             rows.push(self.encoder.read(&self.tasks.next_item_prompt(recent)?)?);
             if wanted.seen == SeenItems::Removed {
                 excluded.push(Excluded::new(constraint.trie(), history.iter().copied())?);
@@ -243,7 +399,7 @@ impl Recommender<'_> {
             model: &self.trained.policy.model,
             constraint: &self.trained.constraint,
             beam_width: wanted.beam_width.max(wanted.num_items.get()),
-            scoring: self.trained.stage.training.scoring(),
+            scoring: self.trained.card.scoring,
         }
     }
 

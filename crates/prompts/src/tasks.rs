@@ -192,6 +192,15 @@ impl<'a> Tasks<'a> {
         self.prompts.prompt(Task::NextItem, 0, &facts)
     }
 
+    /// The prompt after `history`, earliest first, of a policy that reasons before it answers.
+    ///
+    /// # Errors
+    /// As [`next_item_prompt`](Self::next_item_prompt).
+    pub fn reasoning_prompt(&self, history: &[ItemId]) -> Result<Prompt, PromptError> {
+        let facts = Facts { history: Some(self.sids_of(history)?), ..Facts::default() };
+        self.prompts.prompt(Task::Reasoning, 0, &facts)
+    }
+
     /// A task about an event of a user; `None` where an item lacks a text that the prompt shows.
     ///
     /// # Errors

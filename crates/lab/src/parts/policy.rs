@@ -19,7 +19,7 @@ use self::material::Material;
 use self::scope::Scope;
 use crate::error::LabError;
 use crate::parts::vocabulary;
-use crate::policy_folder::TrainedPolicy;
+use crate::policy_folder::{PolicyCard, PolicyParts, TrainedPolicy};
 use crate::recipe::Recipe;
 use crate::recipe::evaluate::EvaluateConfig;
 use crate::recipe::model::ModelConfig;
@@ -117,7 +117,7 @@ impl Part for Policy<'_> {
     fn files(&self) -> Files {
         let of_stage = |file: &&str| format!("{}/{file}", self.stage.name);
         Files::always(TrainedPolicy::FILES.iter().map(of_stage))
-            .perhaps([of_stage(&TrainedPolicy::CHAT_TEMPLATE)])
+            .perhaps(TrainedPolicy::MORE_FILES.iter().map(of_stage))
     }
 
     fn make(
@@ -155,7 +155,25 @@ impl Part for Policy<'_> {
         };
         let best_step = checkpoints.best_step()?;
         let Workbench { tokenizer, catalog, made_for, .. } = bench;
-        TrainedPolicy::save(&folder.path(&stage.name), &model, tokenizer, catalog, made_for)?;
+        let card = PolicyCard {
+            made_by: concat!("sidereal ", env!("CARGO_PKG_VERSION")).to_owned(),
+            stage: stage.name.clone(),
+            scoring: stage.training.scoring(),
+            compute: settings.compute,
+            max_history: settings.max_history,
+            batch_size: settings.evaluate.batch_size,
+            removes_seen: true,
+            prompts: bench.tasks.prompts().spec().clone(),
+        };
+        let parts = PolicyParts {
+            model: &model,
+            tokenizer,
+            catalog,
+            card: &card,
+            items: bench.dataset.items(),
+            made_for,
+        };
+        TrainedPolicy::save(&folder.path(&stage.name), &parts)?;
         Ok(Remarks { best_step })
     }
 
