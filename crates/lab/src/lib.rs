@@ -9,7 +9,7 @@
 //! use sidereal_lab::{Pipeline, Recipe};
 //! use sidereal_train::Bars;
 //!
-//! let recipe = Recipe::load(Path::new("examples/recipes/singer/small.toml"))?;
+//! let recipe = Recipe::preset("singer/small")?;
 //! let options = ReadOptions::new(recipe.seed);
 //! let dataset = read(Path::new("beauty.inter"), Path::new("beauty.item"), &options)?.dataset;
 //! let pipeline = Pipeline {
@@ -26,12 +26,12 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `recipe` | [`Recipe`], [`Stage`]: the settings of a run |
+//! | `recipe` | [`Recipe`], [`Stage`]: the settings of a run; [`Preset`]: those that come with the library |
 //! | `run` | [`Run`]: the folder of a run and its manifest |
 //! | `pipeline` | [`Pipeline`]: the parts of a run, one after the other |
 //! | `parts` | what each part does: vectors, Semantic IDs, texts, vocabulary, training |
 //! | `evaluation` | what policies answer to the users of the test, and the tables |
-//! | `outcome` | [`Outcome`]: the result of a run, and its report |
+//! | `outcome`, `finished` | [`Outcome`]: the result of a run, its report, and both read back from a folder |
 //! | `policy_folder` | [`TrainedPolicy`]: the policy of a stage on the disk |
 //! | `recommend` | [`TrainedStage`], [`Recommender`]: a trained policy that answers users |
 //! | `compare` | [`RunComparison`]: several runs side by side |
@@ -39,6 +39,7 @@
 mod compare;
 mod error;
 mod evaluation;
+mod finished;
 mod outcome;
 mod parts;
 mod pipeline;
@@ -58,6 +59,7 @@ pub use pipeline::{Pipeline, Published, Reference};
 pub use policy_folder::TrainedPolicy;
 pub use recipe::compute::Compute;
 pub use recipe::pool::CandidatePools;
+pub use recipe::presets::Preset;
 pub use recipe::stage::{Stage, Training, UserShare};
 pub use recipe::{
     EmbedConfig, EvaluateConfig, ModelConfig, PretrainedConfig, Recipe, SidConfig, SplitConfig,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use rand::seq::SliceRandom as _;
+use serde::{Deserialize, Serialize};
 use sidereal_corpus::{HeldOut as _, ItemId, Sample};
 use sidereal_metrics::{Metric, Report};
 use sidereal_quantizer::QualityReport;
@@ -44,7 +45,7 @@ pub struct Outcome {
 }
 
 /// A user's history and what the trained policy recommends, by title.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Showcase {
     /// Titles of the history, earliest first.
@@ -98,7 +99,10 @@ impl Pipeline<'_> {
         let records = JsonLog::read(log_path)?;
         let catalog = context.catalog.clone();
         let stages = self.recipe.stages.clone();
-        Ok(Outcome { stages, report, buckets, domains, quality, records, showcases, catalog })
+        let outcome =
+            Outcome { stages, report, buckets, domains, quality, records, showcases, catalog };
+        outcome.save_showcases(&run.path(""))?;
+        Ok(outcome)
     }
 }
 
@@ -186,7 +190,9 @@ impl Outcome {
             }
         }
         self.quality.push_to(&mut page, &self.catalog);
-        page.push(self.users());
+        if !self.showcases.is_empty() {
+            page.push(self.users());
+        }
         page
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod compute;
 mod like;
 pub(crate) mod pool;
+pub(crate) mod presets;
 pub(crate) mod stage;
 
 use std::fs;
