@@ -32,7 +32,7 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
-    (share_cores(), tune_allocator());
+    let (_shares, _tuned) = (share_cores(), tune_allocator());
     let args = Args::parse();
     let recipe = Recipe { seed: args.seed, ..Recipe::preset(&args.preset)? };
     let file = |name: &str| args.shop.join(name);

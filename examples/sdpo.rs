@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::lab::{Pipeline, Recipe};
-use sidereal::policy::device;
+use sidereal::policy::{device, share_cores};
 use sidereal::train::{Bars, TensorBoard};
 
 #[derive(Parser)]
@@ -28,6 +28,7 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
+    let _shares = share_cores();
     let args = Args::parse();
     let recipe = Recipe { seed: args.seed, ..Recipe::preset("sdpo/small")? };
     let dataset = read(&args.interactions, &args.items, &ReadOptions::new(recipe.seed))?.dataset;

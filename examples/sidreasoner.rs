@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use sidereal::corpus::read::{RowPolicy, minionerec};
 use sidereal::lab::{Pipeline, Published, Recipe};
-use sidereal::policy::device;
+use sidereal::policy::{device, share_cores};
 use sidereal::train::Bars;
 
 #[derive(Parser)]
@@ -34,6 +34,7 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
+    let _shares = share_cores();
     let Args { items, index, valid, test, out } = Args::parse();
     let recipe = Recipe::preset("sidreasoner/small")?;
     let files =

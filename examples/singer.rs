@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use sidereal::corpus::read::recbole::{ReadOptions, read};
 use sidereal::lab::{Pipeline, Recipe};
-use sidereal::policy::device;
+use sidereal::policy::{device, share_cores};
 use sidereal::train::Bars;
 
 #[derive(Parser)]
@@ -25,6 +25,7 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
+    let _shares = share_cores();
     let args = Args::parse();
     let recipe = Recipe::preset("singer/small")?;
     let dataset = read(&args.interactions, &args.items, &ReadOptions::new(recipe.seed))?.dataset;

@@ -10,7 +10,7 @@ use crate::workspace::cargo;
 
 /// Every crate with the crates of ours that it may depend on, lowest first. Optional, build and
 /// development dependencies count.
-const ALLOWED: [(&str, &[&str]); 14] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("sidereal-files", &[]),
     ("sidereal-sid", &["sidereal-files"]),
     ("sidereal-device", &[]),
@@ -62,6 +62,24 @@ const ALLOWED: [(&str, &[&str]); 14] = [
             "sidereal-baselines",
             "sidereal-train",
             "sidereal-lab",
+        ],
+    ),
+    (
+        "sidereal-cli",
+        &[
+            "sidereal-files",
+            "sidereal-sid",
+            "sidereal-device",
+            "sidereal-page",
+            "sidereal-metrics",
+            "sidereal-quantizer",
+            "sidereal-corpus",
+            "sidereal-rl",
+            "sidereal-policy",
+            "sidereal-baselines",
+            "sidereal-train",
+            "sidereal-lab",
+            "sidereal",
         ],
     ),
     ("xtask", &[]),

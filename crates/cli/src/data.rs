@@ -1,0 +1,477 @@
+//! The data of a command line: which files are read, and by which reader. Every call of a reader is here.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use sidereal_corpus::prepare::{Filters, Recipe as Preparation, Step, prepare};
+use sidereal_corpus::read::amazon::Release;
+use sidereal_corpus::read::recbole::{self, ReadOptions};
+use sidereal_corpus::read::recif::{self, Columns, EventColumns, TimeUnit};
+use sidereal_corpus::read::{OnDoubtful, RowPolicy, Skips, items, lcrec, minionerec};
+use sidereal_corpus::{Assembly, Dataset, Item, Numbering, Protocol, Split};
+use sidereal_files::read_json;
+use sidereal_sid::Catalog;
+
+use crate::failure::Usage;
+use crate::filters;
+use crate::index;
+
+/// The file in which `prepare` keeps a dataset within a folder.
+pub(crate) const DATASET: &str = "dataset.json";
+
+/// Events that users and items of Amazon's reviews have in the literature.
+const AMAZON_CORE: u32 = 5;
+
+/// Which data.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct DataArgs {
+    /// A folder that `sidereal prepare` wrote.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The layout of the files. Without it the flags that are given tell the layout.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// The interactions: `x.inter` of RecBole, or `x.inter.json` of LC-Rec and LETTER.
+    #[arg(long, value_name = "FILE")]
+    interactions: Option<PathBuf>,
+    /// The items: `x.item` of RecBole, `x.item.json` of MiniOneRec and LC-Rec, or Amazon's metadata.
+    #[arg(long, value_name = "FILE")]
+    items: Option<PathBuf>,
+    /// Semantic IDs of the items by their keys: `index.json` of `sidereal sids`, or a published
+    /// `x.index.json`.
+    #[arg(long, value_name = "FILE")]
+    index: Option<PathBuf>,
+    /// Training rows in the layout of MiniOneRec, where they are published.
+    #[arg(long, value_name = "FILE")]
+    train: Option<PathBuf>,
+    /// Validation rows in the layout of MiniOneRec.
+    #[arg(long, value_name = "FILE")]
+    valid: Option<PathBuf>,
+    /// Test rows in the layout of MiniOneRec.
+    #[arg(long, value_name = "FILE")]
+    test: Option<PathBuf>,
+    /// Amazon's reviews, plain, gzip or zstd.
+    #[arg(long, value_name = "FILE")]
+    reviews: Option<PathBuf>,
+    /// A table in parquet, with a row for each user or for each event.
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+    /// The columns of the table, as `user=COLUMN,item=COLUMN`, with `time=`, `label=` and `split=` where
+    /// there are any. The times are whole seconds, or milliseconds as `time_ms=COLUMN`.
+    #[arg(long, value_name = "COLUMNS")]
+    columns: Option<ColumnNames>,
+    /// The domain of RecIF-Bench's table, as `video`, or with a behaviour as `video/like`.
+    #[arg(long, value_name = "DOMAIN")]
+    recif: Option<String>,
+    /// One of several domains as files of RecBole, `NAME=x.inter,x.item`. Give it once for each domain.
+    #[arg(long, value_name = "NAME=FILES")]
+    domain: Vec<DomainFiles>,
+    /// Stop at the first row with a problem. Without it, such rows are left out and counted.
+    #[arg(long)]
+    strict: bool,
+}
+
+/// A layout of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// RecBole's atomic files: `--interactions` and `--items`.
+    Recbole,
+    /// Amazon's reviews of 2014: `--reviews`, and `--items` for titles.
+    #[value(name = "amazon-2014")]
+    Amazon2014,
+    /// Amazon's reviews of 2018.
+    #[value(name = "amazon-2018")]
+    Amazon2018,
+    /// Amazon's reviews of 2023.
+    #[value(name = "amazon-2023")]
+    Amazon2023,
+    /// MiniOneRec: `--items`, `--index`, `--valid`, `--test`, and `--train` where it is published.
+    Minionerec,
+    /// LC-Rec and LETTER: `--interactions`, and `--items` for titles.
+    Lcrec,
+    /// RecIF-Bench: `--table` and `--recif`.
+    Recif,
+    /// A table with named columns: `--table` and `--columns`.
+    Table,
+}
+
+/// Where data are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// What `prepare` wrote.
+    Folder,
+    /// Several pairs of RecBole's files.
+    Domains,
+    Files(Format),
+}
+
+/// How data are read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    /// Seed of the items' identities and of ties.
+    pub(crate) seed: u64,
+    /// Items of a history that a sample shows.
+    pub(crate) max_history: NonZeroUsize,
+    /// What is left out; `None` for nothing.
+    pub(crate) filters: Option<&'a filters::FilterArgs>,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) struct Data {
+    pub(crate) dataset: Dataset,
+    /// Semantic IDs that came with the data.
+    pub(crate) catalog: Option<Catalog>,
+    /// The split that came with them.
+    pub(crate) split: Option<Split>,
+    /// Rows left out, by file.
+    pub(crate) skips: Vec<Skips>,
+    /// What filters took away.
+    pub(crate) steps: Vec<Step>,
+}
+
+impl Data {
+    fn new(dataset: Dataset) -> Self {
+        Self { dataset, catalog: None, split: None, skips: Vec::new(), steps: Vec::new() }
+    }
+}
+
+impl DataArgs {
+    /// Whether any data are named.
+    pub(crate) fn are_given(&self) -> bool {
+        self.given().into_iter().any(|(_, given)| given)
+    }
+
+    /// Reads the data.
+    ///
+    /// # Errors
+    /// [`Usage`] for flags that are missing or do not go together; those of the readers.
+    pub(crate) fn read(&self, how: &Reading<'_>) -> anyhow::Result<Data> {
+        let source = self.source()?;
+        self.check(source)?;
+        let mut data = match source {
+            Source::Folder => self.folder()?,
+            Source::Domains => self.domains(how.seed)?,
+            Source::Files(Format::Recbole) => {
+                let (interactions, items) = (self.interactions()?, self.items()?);
+                Data::new(recbole::read(interactions, items, &ReadOptions::new(how.seed))?.dataset)
+            }
+            Source::Files(Format::Amazon2014) => self.amazon(Release::Y2014, how)?,
+            Source::Files(Format::Amazon2018) => self.amazon(Release::Y2018, how)?,
+            Source::Files(Format::Amazon2023) => self.amazon(Release::Y2023, how)?,
+            Source::Files(Format::Minionerec) => self.minionerec(how)?,
+            Source::Files(Format::Lcrec) => self.lcrec(how.seed)?,
+            Source::Files(Format::Recif) => self.recif(how)?,
+            Source::Files(Format::Table) => self.table(how)?,
+        };
+        let is_amazon = matches!(
+            source,
+            Source::Files(Format::Amazon2014 | Format::Amazon2018 | Format::Amazon2023)
+        );
+        // Reviews were filtered as they were read.
+        if let Some(filters) = how.filters.filter(|_| !is_amazon) {
+            filters.check_for_datasets()?;
+            data = filtered(data, &filters.filters(0), how.seed)?;
+        }
+        if let Some(path) = self.index.as_deref().filter(|_| data.catalog.is_none()) {
+            data.catalog = Some(index::read(path, &data.dataset)?);
+        }
+        Ok(data)
+    }
+
+    /// Reads the items alone: those of `--items` where nothing else is given, else those of the data.
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read).
+    pub(crate) fn read_items(
+        &self,
+        how: &Reading<'_>,
+    ) -> anyhow::Result<(Vec<Item>, Option<Dataset>)> {
+        let mut others =
+            self.given().into_iter().filter(|(flag, given)| *given && *flag != "--items");
+        if let (Some(path), None) = (&self.items, others.next()) {
+            return Ok((items::read(path, &self.policy())?.items, None));
+        }
+        let dataset = self.read(how)?.dataset;
+        Ok((dataset.items().to_vec(), Some(dataset)))
+    }
+
+    /// The flags that name data, and whether each is given.
+    fn given(&self) -> [(&'static str, bool); 12] {
+        [
+            ("--data", self.data.is_some()),
+            ("--interactions", self.interactions.is_some()),
+            ("--items", self.items.is_some()),
+            ("--index", self.index.is_some()),
+            ("--train", self.train.is_some()),
+            ("--valid", self.valid.is_some()),
+            ("--test", self.test.is_some()),
+            ("--reviews", self.reviews.is_some()),
+            ("--table", self.table.is_some()),
+            ("--columns", self.columns.is_some()),
+            ("--recif", self.recif.is_some()),
+            ("--domain", !self.domain.is_empty()),
+        ]
+    }
+
+    /// Where the data are read from.
+    fn source(&self) -> anyhow::Result<Source> {
+        if let Some(format) = self.format {
+            return Ok(Source::Files(format));
+        }
+        let is_json = |path: &Path| path.extension().is_some_and(|kind| kind == "json");
+        Ok(if self.data.is_some() {
+            Source::Folder
+        } else if !self.domain.is_empty() {
+            Source::Domains
+        } else if self.reviews.is_some() {
+            return Err(Usage::new(
+                "`--reviews` needs the release that the reviews are of: add `--format amazon-2014`, \
+                 `--format amazon-2018` or `--format amazon-2023`",
+            ));
+        } else if self.valid.is_some() || self.test.is_some() {
+            Source::Files(Format::Minionerec)
+        } else if self.table.is_some() {
+            Source::Files(if self.recif.is_some() { Format::Recif } else { Format::Table })
+        } else if let Some(path) = &self.interactions {
+            Source::Files(if is_json(path) { Format::Lcrec } else { Format::Recbole })
+        } else {
+            return Err(Usage::new(
+                "no interactions are given: name files, such as `--interactions x.inter --items x.item`, or \
+                 a folder that `sidereal prepare` wrote, as `--data DIR`",
+            ));
+        })
+    }
+
+    /// Accepts the flags of one source.
+    fn check(&self, source: Source) -> anyhow::Result<()> {
+        let (name, allowed): (_, &[&str]) = match source {
+            Source::Folder => ("a prepared folder", &["--data", "--index"]),
+            Source::Domains => ("several domains", &["--domain", "--index"]),
+            Source::Files(Format::Recbole) => {
+                ("RecBole's files", &["--interactions", "--items", "--index"])
+            }
+            Source::Files(Format::Amazon2014 | Format::Amazon2018 | Format::Amazon2023) => {
+                ("Amazon's reviews", &["--reviews", "--items", "--index"])
+            }
+            Source::Files(Format::Minionerec) => {
+                ("MiniOneRec's files", &["--items", "--index", "--train", "--valid", "--test"])
+            }
+            Source::Files(Format::Lcrec) => {
+                ("LC-Rec's files", &["--interactions", "--items", "--index"])
+            }
+            Source::Files(Format::Recif) => {
+                ("RecIF-Bench's table", &["--table", "--recif", "--items", "--index"])
+            }
+            Source::Files(Format::Table) => {
+                ("a table", &["--table", "--columns", "--items", "--index"])
+            }
+        };
+        let mut given = self.given().into_iter().filter(|(_, given)| *given);
+        match given.find(|(flag, _)| !allowed.contains(flag)) {
+            Some((flag, _)) => Err(Usage::new(format!(
+                "`{flag}` does not go with {name}: leave it out, or say with `--format` which layout the \
+                 files have"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn policy(&self) -> RowPolicy {
+        if self.strict { RowPolicy::strict() } else { RowPolicy::lenient() }
+    }
+
+    fn interactions(&self) -> anyhow::Result<&Path> {
+        needed(self.interactions.as_deref(), "--interactions FILE", "the interactions")
+    }
+
+    fn items(&self) -> anyhow::Result<&Path> {
+        needed(self.items.as_deref(), "--items FILE", "the items")
+    }
+
+    fn folder(&self) -> anyhow::Result<Data> {
+        let folder = needed(self.data.as_deref(), "--data DIR", "a prepared folder")?;
+        let dataset: Dataset = read_json(&folder.join(DATASET)).with_context(|| {
+            format!("`{}` is not a folder that `sidereal prepare` wrote", folder.display())
+        })?;
+        let own = folder.join(index::INDEX);
+        let catalog = (self.index.is_none() && own.exists()).then(|| index::read(&own, &dataset));
+        Ok(Data { catalog: catalog.transpose()?, ..Data::new(dataset) })
+    }
+
+    fn domains(&self, seed: u64) -> anyhow::Result<Data> {
+        let options = ReadOptions::new(seed);
+        let parts = self.domain.iter().map(|DomainFiles { name, interactions, items }| {
+            let part = recbole::read(interactions, items, &options);
+            Ok((name.clone(), part.with_context(|| format!("domain `{name}`"))?.dataset))
+        });
+        Ok(Data::new(Dataset::union(parts.collect::<anyhow::Result<Vec<_>>>()?, seed)?))
+    }
+
+    fn amazon(&self, release: Release, how: &Reading<'_>) -> anyhow::Result<Data> {
+        let reviews = needed(self.reviews.as_deref(), "--reviews FILE", "the reviews")?;
+        let (mut policy, mut assembly) = (self.policy(), Assembly::new(how.seed));
+        if how.filters.is_some_and(|filters| filters.as_others_do) {
+            policy.duplicates = OnDoubtful::Keep;
+            let numbering = Numbering::FirstAppearance;
+            assembly = assembly.with_numbering(numbering).with_ties(recbole::Ties::FileOrder);
+        }
+        let Filters { window, title_limit, k_core, .. } =
+            how.filters.map_or_else(filters::none, |filters| filters.filters(AMAZON_CORE));
+        let (protocol, max_history) = (Protocol::LeaveOneOut, how.max_history);
+        let recipe = Preparation {
+            release,
+            policy,
+            window,
+            title_limit,
+            k_core,
+            assembly,
+            protocol,
+            max_history,
+        };
+        let prepared = prepare(reviews, self.items.as_deref(), &recipe)?;
+        let (skips, steps) = (prepared.skips, prepared.steps);
+        Ok(Data { skips, steps, ..Data::new(prepared.dataset) })
+    }
+
+    fn minionerec(&self, how: &Reading<'_>) -> anyhow::Result<Data> {
+        let files = minionerec::Files {
+            items: self.items()?,
+            index: needed(self.index.as_deref(), "--index FILE", "the Semantic IDs")?,
+            train: self.train.as_deref(),
+            valid: needed(self.valid.as_deref(), "--valid FILE", "the validation rows")?,
+            test: needed(self.test.as_deref(), "--test FILE", "the test rows")?,
+        };
+        let read = minionerec::read(&files, how.seed, how.max_history, None, &self.policy())?;
+        let (catalog, split, skips) = (Some(read.catalog), Some(read.split), read.skips);
+        Ok(Data { catalog, split, skips, ..Data::new(read.dataset) })
+    }
+
+    fn lcrec(&self, seed: u64) -> anyhow::Result<Data> {
+        let (items, index) = (self.items.as_deref(), self.index.as_deref());
+        let files = lcrec::Files { interactions: self.interactions()?, items, index };
+        let read = lcrec::read(&files, seed, &self.policy())?;
+        Ok(Data { catalog: read.catalog, skips: read.skips, ..Data::new(read.dataset) })
+    }
+
+    fn recif(&self, how: &Reading<'_>) -> anyhow::Result<Data> {
+        let domain = needed(self.recif.as_deref(), "--recif DOMAIN", "the domain of the table")?;
+        let (domain, behaviour) = match domain.split_once('/') {
+            Some((domain, behaviour)) => (domain, Some(behaviour)),
+            None => (domain, None),
+        };
+        self.parquet(&Columns::recif(domain, behaviour), how)
+    }
+
+    fn table(&self, how: &Reading<'_>) -> anyhow::Result<Data> {
+        let flag = "--columns user=COLUMN,item=COLUMN";
+        let names = needed(self.columns.as_ref(), flag, "the columns of the table")?;
+        self.parquet(&names.0, how)
+    }
+
+    fn parquet(&self, columns: &Columns, how: &Reading<'_>) -> anyhow::Result<Data> {
+        let path = needed(self.table.as_deref(), "--table FILE", "the table")?;
+        let read = recif::read(path, columns, how.seed, how.max_history, &self.policy())?;
+        let (mut dataset, mut skips) = (read.dataset, vec![read.skips]);
+        if let Some(path) = &self.items {
+            let described = items::read(path, &self.policy())?;
+            dataset = with_texts(&dataset, described.items)?;
+            skips.push(described.skips);
+        }
+        Ok(Data { split: read.split, skips, ..Data::new(dataset) })
+    }
+}
+
+/// What a flag gives, or how to give it.
+fn needed<T>(value: Option<T>, flag: &str, what: &str) -> anyhow::Result<T> {
+    value.ok_or_else(|| Usage::new(format!("{what} must be given: add `{flag}`")))
+}
+
+/// Data of which filters took something away; what came with them belongs to them no longer.
+fn filtered(data: Data, filters: &Filters, seed: u64) -> anyhow::Result<Data> {
+    if filters.keep_all() {
+        return Ok(data);
+    }
+    if data.catalog.is_some() || data.split.is_some() {
+        tracing::warn!(
+            "filters change the data, so the published Semantic IDs and split are not kept"
+        );
+    }
+    let (dataset, steps) = filters.apply(&data.dataset, seed)?;
+    Ok(Data { steps, skips: data.skips, ..Data::new(dataset) })
+}
+
+/// A dataset whose items have the texts of a file, by key.
+fn with_texts(dataset: &Dataset, described: Vec<Item>) -> anyhow::Result<Dataset> {
+    let described: std::collections::BTreeMap<String, Item> =
+        described.into_iter().map(|item| (item.key.clone(), item)).collect();
+    let items: Vec<Item> = dataset
+        .items()
+        .iter()
+        .map(|item| described.get(&item.key).unwrap_or(item).clone())
+        .collect();
+    Ok(Dataset::new(items, dataset.users().to_vec())?)
+}
+
+/// `NAME=x.inter,x.item`.
+#[derive(Debug, Clone)]
+pub(crate) struct DomainFiles {
+    name: String,
+    interactions: PathBuf,
+    items: PathBuf,
+}
+
+impl FromStr for DomainFiles {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, files) = text.split_once('=').ok_or("expected NAME=x.inter,x.item")?;
+        let (interactions, items) =
+            files.split_once(',').ok_or("expected two files, x.inter,x.item")?;
+        let name = name.to_owned();
+        Ok(Self { name, interactions: interactions.into(), items: items.into() })
+    }
+}
+
+/// `user=COLUMN,item=COLUMN,time=COLUMN,label=COLUMN,split=COLUMN`.
+#[derive(Debug, Clone)]
+pub(crate) struct ColumnNames(Columns);
+
+impl FromStr for ColumnNames {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (mut user, mut items, mut times, mut label, mut split) = (None, None, None, None, None);
+        let mut unit = TimeUnit::Seconds;
+        for part in text.split(',') {
+            let (role, column) = part.split_once('=').ok_or("expected `ROLE=COLUMN`")?;
+            let place = match role {
+                "user" => &mut user,
+                "item" => &mut items,
+                "time" => &mut times,
+                "time_ms" => {
+                    unit = TimeUnit::Milliseconds;
+                    &mut times
+                }
+                "label" => &mut label,
+                "split" => &mut split,
+                _ => {
+                    return Err(format!(
+                        "`{role}` is not a role; there are user, item, time, time_ms, label and split"
+                    ));
+                }
+            };
+            if place.replace(column.to_owned()).is_some() {
+                return Err(format!("the column of `{role}` is given twice"));
+            }
+        }
+        let user = user.ok_or("the column of users is missing: add `user=COLUMN`")?;
+        let items = items.ok_or("the column of items is missing: add `item=COLUMN`")?;
+        let history = EventColumns { items, label, times };
+        Ok(Self(Columns { user, history, target: None, split, unit }))
+    }
+}
