@@ -229,7 +229,7 @@ impl DataArgs {
         } else if !self.domain.is_empty() {
             Source::Domains
         } else if self.reviews.is_some() {
-            return Err(Usage::new(
+            return Err(Usage::error(
                 "`--reviews` needs the release that the reviews are of: add `--format amazon-2014`, \
                  `--format amazon-2018` or `--format amazon-2023`",
             ));
@@ -240,7 +240,7 @@ impl DataArgs {
         } else if let Some(path) = &self.interactions {
             Source::Files(if is_json(path) { Format::Lcrec } else { Format::Recbole })
         } else {
-            return Err(Usage::new(
+            return Err(Usage::error(
                 "no interactions are given: name files, such as `--interactions x.inter --items x.item`, or \
                  a folder that `sidereal prepare` wrote, as `--data DIR`",
             ));
@@ -273,7 +273,7 @@ impl DataArgs {
         };
         let mut given = self.given().into_iter().filter(|(_, given)| *given);
         match given.find(|(flag, _)| !allowed.contains(flag)) {
-            Some((flag, _)) => Err(Usage::new(format!(
+            Some((flag, _)) => Err(Usage::error(format!(
                 "`{flag}` does not go with {name}: leave it out, or say with `--format` which layout the \
                  files have"
             ))),
@@ -388,7 +388,7 @@ impl DataArgs {
 
 /// What a flag gives, or how to give it.
 fn needed<T>(value: Option<T>, flag: &str, what: &str) -> anyhow::Result<T> {
-    value.ok_or_else(|| Usage::new(format!("{what} must be given: add `{flag}`")))
+    value.ok_or_else(|| Usage::error(format!("{what} must be given: add `{flag}`")))
 }
 
 /// Data of which filters took something away; what came with them belongs to them no longer.

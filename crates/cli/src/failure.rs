@@ -10,7 +10,7 @@ pub(crate) struct Usage(String);
 
 impl Usage {
     /// The error of a command line.
-    pub(crate) fn new(text: impl Into<String>) -> anyhow::Error {
+    pub(crate) fn error(text: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(Self(text.into()))
     }
 }

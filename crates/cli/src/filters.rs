@@ -48,7 +48,7 @@ impl FilterArgs {
     /// Accepts what can be done with data that another reader has put together.
     pub(crate) fn check_for_datasets(&self) -> anyhow::Result<()> {
         if self.as_others_do {
-            return Err(Usage::new(
+            return Err(Usage::error(
                 "`--as-others-do` goes with Amazon's reviews alone: leave it out",
             ));
         }

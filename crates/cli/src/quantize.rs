@@ -101,7 +101,7 @@ impl MethodArgs {
             Method::Letter => k_means,
         };
         match wrong.first() {
-            Some(option) => Err(Usage::new(format!(
+            Some(option) => Err(Usage::error(format!(
                 "`{option}` does not go with this method: leave it out or choose another `--method`"
             ))),
             None => Ok(()),
@@ -113,7 +113,7 @@ impl MethodArgs {
 pub(crate) fn quantize(
     how: &MethodArgs,
     vectors: ArrayView2<'_, f32>,
-    neighbours: Option<Array2<f32>>,
+    neighbours: Option<&Array2<f32>>,
     seed: u64,
     device: &str,
 ) -> anyhow::Result<Quantized> {
@@ -154,7 +154,7 @@ fn k_means(
 fn rq_vae(
     how: &MethodArgs,
     vectors: ArrayView2<'_, f32>,
-    neighbours: Option<Array2<f32>>,
+    neighbours: Option<&Array2<f32>>,
     seed: u64,
     device: &str,
 ) -> anyhow::Result<Quantized> {
@@ -173,7 +173,7 @@ fn rq_vae(
     }
     let params = params.check()?;
     let mut training = RqVaeTraining::new(&params, vectors.view());
-    if let Some(neighbours) = &neighbours {
+    if let Some(neighbours) = neighbours {
         training = training.collaborative(neighbours.view());
     }
     let mut bars = Bars::default();
@@ -188,7 +188,7 @@ fn rq_vae(
 /// Vectors `[N, d]` of who chose what near what, of training events alone.
 pub(crate) fn collaborative(dataset: Option<&Dataset>, seed: u64) -> anyhow::Result<Array2<f32>> {
     let dataset = dataset.ok_or_else(|| {
-        Usage::new(
+        Usage::error(
             "the method `letter` learns from interactions: give them beside the items, such as `--data DIR` or \
              `--interactions x.inter --items x.item`",
         )

@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let how = Reading { seed: args.seed, max_history: args.max_history, filters: None };
     let data = args.data.read(&how)?;
     let catalog = data.catalog.ok_or_else(|| {
-        Usage::new(
+        Usage::error(
             "the data come without Semantic IDs: add `--index FILE`, which `sidereal sids` makes",
         )
     })?;

@@ -82,7 +82,7 @@ impl Args {
     /// The data of the run, and its split where that came with them.
     fn data_of(&self, stage: &TrainedStage) -> anyhow::Result<(Dataset, Option<Split>)> {
         if !self.data.are_given() {
-            return Err(Usage::new(
+            return Err(Usage::error(
                 "the folder of a run does not hold its data: give those that it was trained on, such as `--data \
                  DIR` or `--interactions x.inter --items x.item`",
             ));

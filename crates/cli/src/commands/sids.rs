@@ -104,7 +104,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let vectors = args.vectors(&items)?;
     let device_name = &args.device;
-    let quantized = quantize(&args.method, vectors.view(), neighbours, args.seed, device_name)?;
+    let quantized =
+        quantize(&args.method, vectors.view(), neighbours.as_ref(), args.seed, device_name)?;
     let (books, codes) = (&quantized.codebooks, quantized.codes.view());
     let rows = quantized.latents.as_ref().map_or(vectors.view(), Array2::view);
     let report = QualityReport::from_codes(codes, &books.sizes())?

@@ -98,7 +98,7 @@ impl Args {
         let mut recipe = match Recipe::preset(&self.recipe) {
             Err(LabError::UnknownPreset { .. }) if is_path => Recipe::load(path)?,
             Err(LabError::UnknownPreset { name, found }) => {
-                return Err(Usage::new(format!(
+                return Err(Usage::error(format!(
                     "`{name}` is neither a preset nor a file; the presets are {found}"
                 )));
             }
@@ -106,7 +106,7 @@ impl Args {
         };
         recipe.seed = self.seed.unwrap_or(recipe.seed);
         let lacks = |flag: &str, what: &str| {
-            Usage::new(format!("`{flag}` goes with a recipe that has {what}: leave it out"))
+            Usage::error(format!("`{flag}` goes with a recipe that has {what}: leave it out"))
         };
         if let Some(base) = &self.base {
             let pretrained = recipe.pretrained.as_mut();

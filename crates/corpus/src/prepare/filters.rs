@@ -36,11 +36,11 @@ impl Filters {
         let timed = dataset.has_times();
         let mut rows = Interactions::default();
         for user in dataset.users() {
-            for (item, position) in user.events.iter().zip(0..) {
+            for (position, (item, place)) in user.events.iter().zip(0..).enumerate() {
                 let key = dataset.item(*item).map_or("", |item| &item.key);
-                let time = if timed { user.times.get(position as usize) } else { None };
                 // Places stand for times that there are none of.
-                rows.push(&user.key, key, time.copied().unwrap_or(Timestamp(position)))?;
+                let time = user.time(position).filter(|_| timed).unwrap_or(Timestamp(place));
+                rows.push(&user.key, key, time)?;
             }
         }
         let items = dataset.items().iter().map(|item| (item.key.clone(), item.clone()));
