@@ -9,6 +9,7 @@ mod failure;
 mod filters;
 mod index;
 mod logging;
+mod models;
 mod output;
 mod quantize;
 

@@ -15,6 +15,7 @@ use sidereal_train::{Bars, Observer as _};
 
 use crate::data::{DataArgs, Reading};
 use crate::index;
+use crate::models::check_encoder;
 use crate::output::{line, note};
 use crate::quantize::{Method, MethodArgs, collaborative, quantize};
 
@@ -37,7 +38,8 @@ pub(crate) struct Args {
     /// The folder of a sentence encoder, in the layout of sentence-transformers.
     #[arg(long, value_name = "DIR", default_value = "target/all-MiniLM-L6-v2")]
     encoder: PathBuf,
-    /// Vectors of the items in their order, `.npy` or `.safetensors`, in place of the encoder's.
+    /// Vectors of the items in their order, in place of the encoder's: `.npy`, or `.safetensors` with a
+    /// single tensor.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["encoder", "titles_only"])]
     embeddings: Option<PathBuf>,
     /// Encode the titles alone, without descriptions.
@@ -141,6 +143,7 @@ impl Args {
         if let Some(path) = &self.embeddings {
             return read_vectors(path, items.len());
         }
+        check_encoder(&self.encoder)?;
         let text = |item: &Item| match item.description.as_str() {
             "" => item.title.clone(),
             _ if self.titles_only => item.title.clone(),

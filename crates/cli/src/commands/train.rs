@@ -13,6 +13,7 @@ use sidereal_train::{Bars, TensorBoard};
 use crate::commands::report::show;
 use crate::data::{DataArgs, Reading};
 use crate::failure::Usage;
+use crate::models::{check_base, check_chat, check_encoder};
 use crate::output::note;
 
 /// Carry out a recipe: make Semantic IDs, train every stage, test all of them, and write a report.
@@ -75,6 +76,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         note("The Semantic IDs of the data are used, and the recipe makes none of its own.");
         (recipe.embed, recipe.sids) = (None, None);
     }
+    if let Some(embed) = &recipe.embed {
+        check_encoder(&embed.encoder)?;
+    }
     let split = args.split(&recipe, &data)?;
     let published = data.catalog.as_ref().map(|catalog| Published { catalog, split: &split });
     let pipeline = Pipeline {
@@ -122,6 +126,8 @@ impl Args {
             let own = recipe.texts.chat.as_mut();
             own.ok_or_else(|| lacks("--chat", "conversations"))?.clone_from(chat);
         }
+        recipe.pretrained.iter().try_for_each(|model| check_base(&model.base))?;
+        recipe.texts.chat.iter().try_for_each(|path| check_chat(path))?;
         if let Some(path) = &self.enriched {
             recipe.texts.teacher = Some(TeacherConfig::File(path.clone()));
         }

@@ -1,13 +1,12 @@
 //! What the program answers to a command line that cannot be carried out.
 
 use std::fs;
-use std::path::Path;
 
 use crate::program::fails;
 use crate::shop;
 
 /// Command lines that have to be changed, and what the message says to do.
-const WRONG: [(&[&str], &str); 12] = [
+const WRONG: [(&[&str], &str); 14] = [
     (&[], "Usage: sidereal"),
     (&["train", "demo", "--out", "x"], "such as `--interactions x.inter --items x.item`"),
     (&["train", "singer", "--data", "x", "--out", "x"], "the presets are demo, "),
@@ -25,6 +24,8 @@ const WRONG: [(&[&str], &str); 12] = [
         "`--restarts`",
     ),
     (&["sids", "--items", "i", "--method", "letter", "--out", "x"], "learns from interactions"),
+    (&["sids", "--items", "i", "--out", "x"], "another folder by `--encoder DIR`"),
+    (&["train", "singer/paper", "--data", "d", "--out", "x"], "its folder by `--base DIR`"),
     (&["compare"], "<RUN>..."),
 ];
 
@@ -57,22 +58,11 @@ fn a_failure_ends_with_1_and_names_its_causes() {
 }
 
 #[test]
-fn a_run_is_asked_for_its_data() {
+fn what_is_for_amazons_reviews_alone_is_refused_elsewhere() {
     let dir = tempfile::tempdir().unwrap();
     shop::write(dir.path());
-    let error = fails(
-        Path::new(dir.path()),
-        &[
-            "prepare",
-            "--interactions",
-            "shop.inter",
-            "--items",
-            "shop.item",
-            "--as-others-do",
-            "--out",
-            "x",
-        ],
-        2,
-    );
+    let files = ["--interactions", "shop.inter", "--items", "shop.item"];
+    let args = [&["prepare", "--out", "x", "--as-others-do"], &files[..]].concat();
+    let error = fails(dir.path(), &args, 2);
     assert!(error.contains("goes with Amazon's reviews alone"), "{error}");
 }
