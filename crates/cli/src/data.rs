@@ -1,5 +1,6 @@
 //! The data of a command line: which files are read, and by which reader. Every call of a reader is here.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -13,7 +14,7 @@ use sidereal_corpus::read::recif::{self, Columns, EventColumns, TimeUnit};
 use sidereal_corpus::read::{OnDoubtful, RowPolicy, Skips, items, lcrec, minionerec};
 use sidereal_corpus::{Assembly, Dataset, Item, Numbering, Protocol, Split};
 use sidereal_files::read_json;
-use sidereal_sid::Catalog;
+use sidereal_sid::{Catalog, SemanticId};
 
 use crate::failure::Usage;
 use crate::filters;
@@ -70,7 +71,8 @@ pub(crate) struct DataArgs {
     /// One of several domains as files of RecBole, `NAME=x.inter,x.item`. Give it once for each domain.
     #[arg(long, value_name = "NAME=FILES")]
     domain: Vec<DomainFiles>,
-    /// Stop at the first row with a problem. Without it, such rows are left out and counted.
+    /// Stop at the first row with a problem. Without it, such rows are left out and counted, but for
+    /// those of RecBole's files, which are always errors.
     #[arg(long)]
     strict: bool,
 }
@@ -391,23 +393,28 @@ fn needed<T>(value: Option<T>, flag: &str, what: &str) -> anyhow::Result<T> {
     value.ok_or_else(|| Usage::error(format!("{what} must be given: add `{flag}`")))
 }
 
-/// Data of which filters took something away; what came with them belongs to them no longer.
+/// Data of which filters took something away. Items keep their Semantic IDs; a published split belongs to
+/// the data no longer.
 fn filtered(data: Data, filters: &Filters, seed: u64) -> anyhow::Result<Data> {
     if filters.keep_all() {
         return Ok(data);
     }
-    if data.catalog.is_some() || data.split.is_some() {
-        tracing::warn!(
-            "filters change the data, so the published Semantic IDs and split are not kept"
-        );
+    if data.split.is_some() {
+        tracing::warn!("the filters change the data, so the published split is not kept");
     }
     let (dataset, steps) = filters.apply(&data.dataset, seed)?;
-    Ok(Data { steps, skips: data.skips, ..Data::new(dataset) })
+    let catalog = data.catalog.map(|catalog| {
+        let keys = data.dataset.items().iter().map(|item| item.key.as_str());
+        let sids: BTreeMap<&str, &SemanticId> = keys.zip(catalog.sids()).collect();
+        let left = dataset.items().iter().filter_map(|item| sids.get(item.key.as_str()));
+        Catalog::new(catalog.spec().clone(), left.map(|sid| (*sid).clone()).collect())
+    });
+    Ok(Data { catalog: catalog.transpose()?, steps, skips: data.skips, ..Data::new(dataset) })
 }
 
 /// A dataset whose items have the texts of a file, by key.
 fn with_texts(dataset: &Dataset, described: Vec<Item>) -> anyhow::Result<Dataset> {
-    let described: std::collections::BTreeMap<String, Item> =
+    let described: BTreeMap<String, Item> =
         described.into_iter().map(|item| (item.key.clone(), item)).collect();
     let items: Vec<Item> = dataset
         .items()

@@ -34,6 +34,20 @@ fn recboles_files_and_what_comes_of_a_filter() {
 }
 
 #[test]
+fn two_domains_stay_two_when_filters_take_something_away() {
+    let dir = tempfile::tempdir().unwrap();
+    shop::write(dir.path());
+    let domains = ["--domain", "one=shop.inter,shop.item", "--domain", "two=shop.inter,shop.item"];
+    let report = prepared(dir.path(), &domains);
+    assert!(report.contains("train 240, valid 120, test 120"), "{report}");
+    let again = ["prepare", "--data", "data", "--item-k", "4", "--out", "again"];
+    let report = succeeds(dir.path(), &again);
+    assert!(report.contains("k-core: -"), "{report}");
+    let dataset = fs::read_to_string(dir.path().join("again/dataset.json")).unwrap();
+    assert_eq!(json(&dataset)["domains"], json(r#"["one", "two"]"#));
+}
+
+#[test]
 fn amazons_reviews_with_their_items() {
     let dir = tempfile::tempdir().unwrap();
     let (mut reviews, mut items) = (String::new(), String::new());
@@ -77,6 +91,12 @@ fn sequences_with_semantic_ids_and_rows_that_were_split() {
     assert!(report.contains("valid 1, test 1"), "{report}");
     let index = fs::read_to_string(dir.path().join("data/index.json")).unwrap();
     let published = fs::read_to_string(dir.path().join("x.index.json")).unwrap();
+    assert_eq!(json(&index), json(&published));
+    // What a filter leaves keeps its Semantic IDs.
+    let again = ["prepare", "--data", "data", "--user-k", "3", "--out", "again"];
+    let report = succeeds(dir.path(), &again);
+    assert!(report.contains("k-core: -0 interactions"), "{report}");
+    let index = fs::read_to_string(dir.path().join("again/index.json")).unwrap();
     assert_eq!(json(&index), json(&published));
 }
 
