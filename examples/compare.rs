@@ -1,56 +1,38 @@
-//! Prints and plots several finished runs side by side: seeds of one recipe, or different recipes.
+//! Compares finished runs, such as seeds of one recipe, and writes tables and plots as one page.
 //!
-//! Seconds. Run: `cargo run --release --example compare -- runs/singer-1 runs/singer-2
-//! --against SFT --page compare.html`
+//! Seconds. Run: `cargo run --release --example compare -- SFT runs/singer-1 runs/singer-2`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
 use std::path::PathBuf;
 
 use clap::Parser;
-use comfy_table::{Table, presets};
 use sidereal::lab::{FinishedRun, RunComparison};
 use sidereal::metrics::{Bootstrap, BootstrapConfig, Metric};
 use sidereal::page::Page;
 
 #[derive(Parser)]
-#[command(about = "Prints and plots several finished runs side by side")]
+#[command(about = "Compares finished runs")]
 struct Args {
+    /// Label of the system that the others are compared with, user by user.
+    against: String,
     /// Folders of runs.
     #[arg(required = true)]
     runs: Vec<PathBuf>,
-    /// Label of the system that the others are compared with, user by user: `SFT`, or `SFT, thinking`.
-    #[arg(long)]
-    against: Option<String>,
-    /// Metrics of ranks.
-    #[arg(long, value_delimiter = ',', default_value = "HR@5,HR@10,NDCG@10")]
-    metrics: Vec<Metric>,
-    /// Seed of the bootstrap.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Writes tables and plots as one HTML file.
-    #[arg(long)]
-    page: Option<PathBuf>,
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let runs = args.runs.iter().map(|dir| FinishedRun::read(dir)).collect::<Result<Vec<_>, _>>()?;
-    let bootstrap = Bootstrap::try_from(BootstrapConfig::new(args.seed))?;
+    let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1))?;
+    let metric: Metric = "NDCG@10".parse()?;
+    let found = RunComparison::new(&runs, metric, Some(&args.against), &bootstrap)?;
+    for system in &found.systems {
+        let test = system.difference.as_ref();
+        let gain = test.map_or_else(String::new, |test| format!("{:+.4}", test.difference));
+        println!("{:<40} {:.4} {gain}", system.label, system.mean);
+    }
     let mut page = Page::new("Runs side by side");
-    for metric in args.metrics {
-        let found = RunComparison::new(&runs, metric, args.against.as_deref(), &bootstrap)?;
-        let table = found.table();
-        let mut text = Table::new();
-        text.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(&table.header);
-        text.add_rows(&table.rows);
-        println!("{}\n{text}", table.caption);
-        table.notes.iter().for_each(|note| println!("{note}"));
-        println!();
-        found.blocks().into_iter().for_each(|block| page.push(block));
-    }
-    if let Some(path) = args.page {
-        page.write(&path)?;
-        println!("page: {}", path.display());
-    }
+    found.blocks().into_iter().for_each(|block| page.push(block));
+    page.write("compare.html".as_ref())?;
     Ok(())
 }

@@ -1,39 +1,44 @@
-//! Trains SINGER and the variants that its paper compares, on RecBole atomic files, and reports how good each is.
+//! Trains SINGER and the variants that its paper compares, on `RecBole`'s atomic files, and reports how good each is.
 //!
-//! Under an hour for twenty thousand users on two CPU cores; a second start goes on where the
-//! first stopped.
-//! Run: `cargo run --release --example singer -- --interactions beauty.inter --items beauty.item
-//! --out runs/singer`, or `--preset cross-domain` with two domains in place of the files:
-//! `--domain source=beauty.inter,beauty.item --domain target=sports.inter,sports.item`
+//! Under an hour for twenty thousand users on two CPU cores; a second start goes on where the first
+//! stopped. The program `sidereal` does the same for every layout of files and every recipe.
+//! Run: `cargo run --release --example singer -- beauty.inter beauty.item runs/singer`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
-#[path = "support/recbole.rs"]
-mod recbole;
-#[path = "support/run.rs"]
-mod run;
-#[path = "support/settings.rs"]
-mod settings;
+use std::path::PathBuf;
 
 use clap::Parser;
+use sidereal::data::read::recbole::{ReadOptions, read};
+use sidereal::lab::{Pipeline, Recipe};
+use sidereal::policy::{device, share_cores};
+use sidereal::train::Bars;
 
 #[derive(Parser)]
-#[command(
-    about = "Trains SINGER and the variants that its paper compares, on RecBole atomic files"
-)]
+#[command(about = "Trains SINGER and the variants that its paper compares")]
 struct Args {
-    #[command(flatten)]
-    run: recbole::RunArgs,
+    /// Interactions, `.inter`.
+    interactions: PathBuf,
+    /// Items, `.item`.
+    items: PathBuf,
+    /// Folder of the run.
+    out: PathBuf,
 }
 
 fn main() -> anyhow::Result<()> {
-    let presets = [
-        ("small", include_str!("recipes/singer/small.toml")),
-        ("paper", include_str!("recipes/singer/paper.toml")),
-        ("cross-domain", include_str!("recipes/singer/cross-domain.toml")),
-    ];
-    recbole::run(
-        "SINGER: alignment and reinforcement with SID-level rewards",
-        &presets,
-        &Args::parse().run,
-    )
+    let _shares = share_cores();
+    let args = Args::parse();
+    let recipe = Recipe::preset("singer/small")?;
+    let dataset = read(&args.interactions, &args.items, &ReadOptions::new(recipe.seed))?.dataset;
+    let pipeline = Pipeline {
+        recipe: &recipe,
+        dataset: &dataset,
+        published: None,
+        references: &[],
+        out: &args.out,
+        device: device("auto")?,
+    };
+    let outcome = pipeline.run(&mut Bars::default())?;
+    println!("{}", outcome.report);
+    outcome.write_page("SINGER and its variants", &args.out.join("report.html"))?;
+    Ok(())
 }

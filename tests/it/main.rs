@@ -8,7 +8,6 @@ mod folders;
 mod kills;
 mod pipeline;
 mod reasoning;
-mod recipes;
 mod semantic_ids;
 mod settings;
 mod shop;

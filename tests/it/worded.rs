@@ -1,4 +1,4 @@
-//! The shop with descriptions, Semantic IDs and a split of its own, recipes of the examples cut down to it, and a
+//! The shop with descriptions, Semantic IDs and a split of its own, presets cut down to it, and a
 //! tiny pretrained model.
 
 use std::fmt::Write as _;
@@ -71,12 +71,10 @@ impl Shop {
         Self { dataset, catalog, split, recipe }
     }
 
-    /// The shop under a recipe of an example, cut down to seconds; a pretrained model becomes a
+    /// The shop under a preset, cut down to seconds; a pretrained model becomes a
     /// tiny one in `dir`.
     pub(crate) fn under(mut self, name: &str, dir: &Path) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join(format!("../../examples/recipes/{name}.toml"));
-        let mut asked = Recipe::load(&path).unwrap();
+        let mut asked = Recipe::preset(name).unwrap();
         if asked.texts.chat.is_some() {
             asked.texts.chat = self.recipe.texts.chat.take();
         }

@@ -10,7 +10,7 @@ use crate::workspace::cargo;
 
 /// Every crate with the crates of ours that it may depend on, lowest first. Optional, build and
 /// development dependencies count.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("sidereal-files", &[]),
     ("sidereal-sid", &["sidereal-files"]),
     ("sidereal-device", &[]),
@@ -69,6 +69,26 @@ const ALLOWED: [(&str, &[&str]); 16] = [
             "sidereal-baselines",
             "sidereal-train",
             "sidereal-lab",
+        ],
+    ),
+    (
+        "sidereal-cli",
+        &[
+            "sidereal-files",
+            "sidereal-sid",
+            "sidereal-device",
+            "sidereal-page",
+            "sidereal-metrics",
+            "sidereal-quantizer",
+            "sidereal-data",
+            "sidereal-prompts",
+            "sidereal-teacher",
+            "sidereal-rl",
+            "sidereal-policy",
+            "sidereal-baselines",
+            "sidereal-train",
+            "sidereal-lab",
+            "sidereal",
         ],
     ),
     ("xtask", &[]),

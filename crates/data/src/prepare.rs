@@ -1,5 +1,7 @@
 //! From files as Amazon's reviews are published to a split dataset, each step accounted for.
 
+mod filters;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -14,6 +16,8 @@ use crate::{
     Assembly, Audit, DataError, Dataset, HeldOut as _, Interactions, Item, Split, SplitProtocol,
     Statistics, Timestamp, audit, global_time, leave_one_out, user_split,
 };
+
+pub use filters::Filters;
 
 /// What is done, in this order: read, time window, titles, k-core, number, split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -57,6 +57,9 @@ pub enum LabError {
     /// A stage that the recipe does not have.
     #[error("the recipe has no stage `{name}`; it has {found}")]
     UnknownStage { name: String, found: String },
+    /// A recipe that does not come with the library.
+    #[error("there is no preset `{name}`; there are {found}")]
+    UnknownPreset { name: String, found: String },
     /// A stage of a domain that the data do not have.
     #[error("stage `{stage}` learns from domain `{name}`; the data have {found}")]
     UnknownDomain { stage: String, name: String, found: String },

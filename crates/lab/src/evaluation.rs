@@ -41,7 +41,7 @@ pub(crate) const NAME: &str = "test";
 
 const REPORT: &str = "evaluation.json";
 const BUCKETS: &str = "buckets.json";
-const DOMAINS: &str = "domains.json";
+pub(crate) const DOMAINS: &str = "domains.json";
 
 /// The tables of a run.
 pub(crate) struct Evaluation<'a> {

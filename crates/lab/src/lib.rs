@@ -9,7 +9,7 @@
 //! use sidereal_lab::{Pipeline, Recipe};
 //! use sidereal_train::Bars;
 //!
-//! let recipe = Recipe::load(Path::new("examples/recipes/singer/small.toml"))?;
+//! let recipe = Recipe::preset("singer/small")?;
 //! let options = ReadOptions::new(recipe.seed);
 //! let dataset = read(Path::new("beauty.inter"), Path::new("beauty.item"), &options)?.dataset;
 //! let pipeline = Pipeline {
@@ -26,14 +26,14 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `recipe`, `split` | [`Recipe`], [`Stage`], [`SplitConfig`]: the settings of a run |
+//! | `recipe`, `split` | [`Recipe`], [`Stage`], [`SplitConfig`]: the settings of a run; [`Preset`]: those that come with the library |
 //! | `run` | [`Run`], [`Part`]: the folder of a run, and what is carried out in it |
 //! | `parts` | the parts: item vectors, Semantic IDs, texts, vocabulary, policies, answers |
 //! | `workbench` | what the parts after the vocabulary share: how policies are asked, and what they may answer |
 //! | `evaluation` | the part that makes the tables of all answers |
 //! | `pipeline` | [`Pipeline`]: the parts of a run, put together |
 //! | `resume` | whether the folder of an earlier start may go on |
-//! | `outcome` | [`Outcome`]: the result of a run, and its report |
+//! | `outcome`, `finished` | [`Outcome`]: the result of a run, its report, and both read back from a folder |
 //! | `policy_folder` | [`TrainedPolicy`]: the policy of a stage on the disk |
 //! | `recommend` | [`TrainedStage`], [`Recommender`]: a trained policy that answers users |
 //! | `compare` | [`RunComparison`]: several runs side by side |
@@ -41,6 +41,7 @@
 mod compare;
 mod error;
 mod evaluation;
+mod finished;
 mod outcome;
 mod parts;
 mod pipeline;
@@ -71,6 +72,7 @@ pub use recipe::embed::{EmbedConfig, ItemField};
 pub use recipe::evaluate::{EvaluateConfig, EvaluateReasoning};
 pub use recipe::model::{ModelConfig, PretrainedConfig, TokenizerConfig};
 pub use recipe::pool::CandidatePools;
+pub use recipe::presets::Preset;
 pub use recipe::rq_kmeans::RqKMeansConfig;
 pub use recipe::rq_vae::{LetterConfig, RqVaeConfig};
 pub use recipe::sids::{SidConfig, SidMethod};

@@ -129,7 +129,7 @@ impl Pipeline<'_> {
             Some(last) => showcases(bench, &last.rankings.value.load()?),
             None => Vec::new(),
         };
-        Ok(Outcome {
+        let outcome = Outcome {
             stages: stages.clone(),
             report,
             buckets,
@@ -139,7 +139,9 @@ impl Pipeline<'_> {
             records: JsonLog::read(&log)?,
             showcases,
             catalog,
-        })
+        };
+        outcome.save_showcases(self.out)?;
+        Ok(outcome)
     }
 
     /// Accepts a recipe that fits the data and the systems at hand.

@@ -9,6 +9,7 @@ pub(crate) mod learned;
 mod like;
 pub(crate) mod model;
 pub(crate) mod pool;
+pub(crate) mod presets;
 pub(crate) mod rq_kmeans;
 pub(crate) mod rq_vae;
 pub(crate) mod sids;

@@ -85,7 +85,9 @@ impl Outcome {
             }
         }
         self.quality.push_to(&mut page, &self.catalog);
-        page.push(self.users());
+        if !self.showcases.is_empty() {
+            page.push(self.users());
+        }
         page
     }
 

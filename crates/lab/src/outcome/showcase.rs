@@ -3,6 +3,7 @@
 use std::fmt;
 
 use rand::seq::SliceRandom as _;
+use serde::{Deserialize, Serialize};
 use sidereal_data::{HeldOut as _, ItemId, Sample};
 use sidereal_train::Ranking;
 
@@ -10,7 +11,7 @@ use crate::seed::{Purpose, stream};
 use crate::workbench::Workbench;
 
 /// A user's history and what the trained policy recommends, by title.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Showcase {
     /// Titles of the history, earliest first.

@@ -1,0 +1,143 @@
+//! `sidereal export`: a trained policy for other engines.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use sidereal_data::Dataset;
+use sidereal_files::{write_json_line, write_whole};
+use sidereal_lab::{Recipe, TrainedPolicy};
+use sidereal_policy::device;
+use sidereal_sid::{ItemId, Trie};
+
+use crate::data::{DataArgs, Reading};
+use crate::output::note;
+
+/// Export a trained policy for other engines: its model and tokenizer, the trie of legal answers, and the items.
+///
+/// The folder holds the model in the layout of Hugging Face; `trie.json`, the trie of all Semantic IDs as compressed
+/// sparse rows over token ids of that tokenizer: the children of node `n` are the nodes `rows[n]` to `rows[n + 1] - 1`,
+/// `token[m]` leads into node `m`, and node 0 is the root; and `items.jsonl`, for each item its number, its Semantic
+/// ID, the token ids of that, the node of the trie at which it ends, its key and its title.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  sidereal export runs/demo --stage singer --out exported")]
+pub(crate) struct Args {
+    /// Folder of the run.
+    run: PathBuf,
+    /// The stage that trained the policy; without it the last one of the run.
+    #[arg(long)]
+    stage: Option<String>,
+    /// The folder to write.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+/// Files of a stage that another engine reads.
+const MODEL_FILES: [&str; 5] = [
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+];
+/// The file that is there where the tokenizer has a chat template.
+const CHAT_TEMPLATE: &str = "chat_template.jinja";
+
+/// Compressed sparse rows.
+#[derive(Debug, Serialize)]
+struct ExportedTrie {
+    /// `[nodes + 1]`.
+    rows: Vec<u32>,
+    /// `[nodes]`; nothing leads into the root.
+    token: Vec<Option<u32>>,
+}
+
+#[derive(Debug, Serialize)]
+struct ExportedItem<'a> {
+    item: ItemId,
+    sid: String,
+    tokens: Vec<u32>,
+    node: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<&'a str>,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let recipe = Recipe::load(&args.run.join("config.toml"))
+        .with_context(|| format!("`{}` is not the folder of a run", args.run.display()))?;
+    let stage = match &args.stage {
+        Some(name) => recipe.stage(name)?,
+        None => recipe.stages.last().context("the recipe of the run has no stages")?,
+    };
+    let dir = args.run.join(&stage.name);
+    let policy = TrainedPolicy::open(&dir, device("cpu")?)?;
+    let dataset = args.dataset(&recipe, &policy, &dir)?;
+    fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot create the folder `{}`", args.out.display()))?;
+    for name in MODEL_FILES.into_iter().chain([CHAT_TEMPLATE]) {
+        let (from, to) = (dir.join(name), args.out.join(name));
+        if name != CHAT_TEMPLATE || from.exists() {
+            fs::copy(&from, &to).with_context(|| {
+                format!("cannot copy `{}` to `{}`", from.display(), to.display())
+            })?;
+        }
+    }
+    let trie = Trie::from_catalog(&policy.catalog);
+    let ids = policy.tokenizer.sid_ids();
+    let id = |token: &u32| usize::try_from(*token).ok().and_then(|token| ids.get(token)).copied();
+    let token = trie.tokens().iter().map(id).collect();
+    write_json_line(
+        &args.out.join("trie.json"),
+        &ExportedTrie { rows: trie.rows().to_vec(), token },
+    )?;
+    let spec = policy.catalog.spec();
+    let items = policy.catalog.sids().iter().zip((0..).map(ItemId)).map(|(sid, item)| {
+        let items = dataset.as_ref().or(policy.items.as_ref());
+        let of_data = items.and_then(|dataset| dataset.item(item));
+        Ok(ExportedItem {
+            item,
+            sid: sid.to_string(),
+            tokens: spec.tokens(sid)?.iter().filter_map(id).collect(),
+            node: trie.leaf(item).map_or(Trie::ROOT.0, |node| node.0),
+            key: of_data.map(|item| item.key.as_str()),
+            title: of_data.map(|item| item.title.as_str()),
+        })
+    });
+    let items = items.collect::<anyhow::Result<Vec<_>>>()?;
+    write_whole(&args.out.join("items.jsonl"), |out| {
+        for item in &items {
+            serde_json::to_writer(&mut *out, item)?;
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    })?;
+    note(format_args!("exported: {}", args.out.display()));
+    Ok(())
+}
+
+impl Args {
+    /// The data, if they are given; they must be those that the policy was made for.
+    fn dataset(
+        &self,
+        recipe: &Recipe,
+        policy: &TrainedPolicy,
+        dir: &Path,
+    ) -> anyhow::Result<Option<Dataset>> {
+        if !self.data.are_given() {
+            return Ok(None);
+        }
+        let window = NonZeroUsize::new(recipe.max_history).unwrap_or(NonZeroUsize::MIN);
+        let how = Reading { seed: recipe.seed, max_history: window, filters: None };
+        let dataset = self.data.read(&how)?.dataset;
+        policy.check(dir, &[("dataset".to_owned(), dataset.hash())].into())?;
+        Ok(Some(dataset))
+    }
+}

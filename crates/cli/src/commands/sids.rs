@@ -1,0 +1,172 @@
+//! `sidereal sids`: items to Semantic IDs, with a report of their quality.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use clap::ValueEnum;
+use ndarray::Array2;
+use sidereal_data::{Item, write};
+use sidereal_files::write_json;
+use sidereal_page::Page;
+use sidereal_policy::{TextEncoder, device};
+use sidereal_quantizer::{Collisions, Matrix, QualityReport, Thresholds};
+use sidereal_train::{Bars, Observer as _};
+
+use crate::data::{DataArgs, Reading};
+use crate::index;
+use crate::models::check_encoder;
+use crate::output::{line, note};
+use crate::quantize::{Method, MethodArgs, collaborative, quantize};
+
+/// Make Semantic IDs of items, by their titles and descriptions, and report how good they are.
+///
+/// The folder holds `index.json`, the Semantic IDs by item key, which `train` takes by `--index`; `catalog.json`, in
+/// the order of the items; `codebooks/`; `items.tsv` for people; `quality.json` and `quality.html`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  sidereal sids --items x.item.json --out sids
+  sidereal sids --data data --method rq-vae --steps 10000 --collisions reassign --out sids")]
+pub(crate) struct Args {
+    /// The folder to write.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// What becomes of items that share all their codes.
+    #[arg(long, value_enum, default_value = "suffix")]
+    collisions: OnCollision,
+    /// The folder of a sentence encoder, in the layout of sentence-transformers.
+    #[arg(long, value_name = "DIR", default_value = "target/all-MiniLM-L6-v2")]
+    encoder: PathBuf,
+    /// Vectors of the items in their order, in place of the encoder's: `.npy`, or `.safetensors` with a
+    /// single tensor.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["encoder", "titles_only"])]
+    embeddings: Option<PathBuf>,
+    /// Encode the titles alone, without descriptions.
+    #[arg(long)]
+    titles_only: bool,
+    /// Fail, with nothing written, where a larger share of the items collides.
+    #[arg(long, value_name = "SHARE")]
+    max_collision_rate: Option<f64>,
+    /// Fail, with nothing written, where a level uses a smaller share of its codes.
+    #[arg(long, value_name = "SHARE")]
+    min_usage: Option<f64>,
+    /// Seed of every random choice.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where to compute: `cpu`, `cuda`, `cuda:N`, or `auto` for CUDA where there is a GPU.
+    #[arg(long, default_value = "auto")]
+    device: String,
+    #[command(flatten)]
+    method: MethodArgs,
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+/// What becomes of items that share all their codes.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OnCollision {
+    /// Each of them gets one more code; an item with codes of its own gets none (TIGER, SINGER).
+    Suffix,
+    /// Every item gets one more code, 0 where its codes are its own (GREAM).
+    Slot,
+    /// All but one take the nearest last code that is free (LC-Rec).
+    Reassign,
+    /// They go on sharing a Semantic ID.
+    Keep,
+}
+
+impl From<OnCollision> for Collisions {
+    fn from(what: OnCollision) -> Self {
+        match what {
+            OnCollision::Suffix => Self::Suffix,
+            OnCollision::Slot => Self::Slot,
+            OnCollision::Reassign => Self::Reassign,
+            OnCollision::Keep => Self::Keep,
+        }
+    }
+}
+
+/// Histories play no part in the items.
+const ANY_HISTORY: NonZeroUsize = NonZeroUsize::MIN;
+/// Neighbours whose codes are compared with an item's.
+const NEIGHBOURS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
+/// Items that are compared with their neighbours.
+const QUERIES: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+/// Texts that are encoded together.
+const TEXTS: usize = 32;
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    args.method.check()?;
+    let how = Reading { seed: args.seed, max_history: ANY_HISTORY, filters: None };
+    let (items, dataset) = args.data.read_items(&how)?;
+    let neighbours = match args.method.method {
+        Method::Letter => Some(collaborative(dataset.as_ref(), args.seed)?),
+        _ => None,
+    };
+    let vectors = args.vectors(&items)?;
+    let device_name = &args.device;
+    let quantized =
+        quantize(&args.method, vectors.view(), neighbours.as_ref(), args.seed, device_name)?;
+    let (books, codes) = (&quantized.codebooks, quantized.codes.view());
+    let rows = quantized.latents.as_ref().map_or(vectors.view(), Array2::view);
+    let report = QualityReport::from_codes(codes, &books.sizes())?
+        .with_reconstruction(books, rows, codes)?
+        .with_neighbours(vectors.view(), codes, NEIGHBOURS, QUERIES)?;
+    line(&report)?;
+    let mut limits = Thresholds::default();
+    (limits.max_collision_rate, limits.min_usage) = (args.max_collision_rate, args.min_usage);
+    limits.check(&report)?;
+    let catalog = Collisions::from(args.collisions).catalog(books, rows, codes).context(
+        "these codes leave no Semantic ID for some items: choose other `--collisions` or larger `--sizes`",
+    )?;
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot create the folder `{}`", args.out.display()))?;
+    let path = |name: &str| args.out.join(name);
+    books.save(&path("codebooks"))?;
+    catalog.save(&path("catalog.json"))?;
+    index::write(&path(index::INDEX), &items, &catalog)?;
+    write::sids::write(&path("items.tsv"), &items, &catalog)?;
+    write_json(&path("quality.json"), &report)?;
+    let mut page = Page::new("Semantic IDs");
+    report.push_to(&mut page, &catalog);
+    page.write(&path("quality.html"))?;
+    let (num_items, num_sids) = (catalog.num_items(), catalog.num_sids());
+    line(format_args!("{num_items} items have {num_sids} Semantic IDs"))?;
+    note(format_args!("semantic ids: {}", args.out.display()));
+    Ok(())
+}
+
+impl Args {
+    /// A vector for each item, `[N, D]`.
+    fn vectors(&self, items: &[Item]) -> anyhow::Result<Array2<f32>> {
+        if let Some(path) = &self.embeddings {
+            return read_vectors(path, items.len());
+        }
+        check_encoder(&self.encoder)?;
+        let text = |item: &Item| match item.description.as_str() {
+            "" => item.title.clone(),
+            _ if self.titles_only => item.title.clone(),
+            description => format!("{}\n{description}", item.title),
+        };
+        let texts: Vec<String> = items.iter().map(text).collect();
+        let mut bars = Bars::default();
+        let encoder = TextEncoder::load(&self.encoder, device(&self.device)?)?;
+        Ok(encoder.encode(&texts, TEXTS, |done| {
+            bars.on_progress("embed", "items", done, texts.len());
+        })?)
+    }
+}
+
+/// The vectors of a file, one for each item.
+fn read_vectors(path: &Path, num_items: usize) -> anyhow::Result<Array2<f32>> {
+    let matrix = Matrix::open(path)?;
+    let rows = matrix.view();
+    ensure!(
+        rows.nrows() == num_items,
+        "`{}` has {} vectors, but there are {num_items} items: make one for each item, in their order",
+        path.display(),
+        rows.nrows()
+    );
+    Ok(rows.to_owned())
+}

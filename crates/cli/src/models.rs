@@ -1,0 +1,29 @@
+//! Models and texts that a command stands on, and how to come by them.
+
+use std::path::Path;
+
+use crate::failure::Usage;
+
+/// Accepts the folder of a sentence encoder.
+pub(crate) fn check_encoder(path: &Path) -> anyhow::Result<()> {
+    let advice = "run `cargo xtask setup` in a checkout, which fetches one to that place, or name \
+                  another folder by `--encoder DIR`";
+    check(path, "sentence encoder", advice)
+}
+
+/// Accepts the folder of a pretrained model.
+pub(crate) fn check_base(path: &Path) -> anyhow::Result<()> {
+    check(path, "pretrained model", "name its folder by `--base DIR`")
+}
+
+/// Accepts a file of general conversations.
+pub(crate) fn check_chat(path: &Path) -> anyhow::Result<()> {
+    check(path, "file of conversations", "name one by `--chat FILE`")
+}
+
+fn check(path: &Path, what: &str, advice: &str) -> anyhow::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    Err(Usage::error(format!("there is no {what} at `{}`: {advice}", path.display())))
+}

@@ -1,0 +1,10 @@
+//! The program as a user starts it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod formats;
+mod help;
+mod journey;
+mod program;
+mod samples;
+mod shop;
+mod usage;

@@ -1,0 +1,120 @@
+//! The filters of [`prepare`](super::prepare) over a dataset that any reader made.
+
+use std::collections::BTreeMap;
+
+use super::{Prepared, Step};
+use crate::filter::{KCore, TitleLimit, k_core, limit_titles, time_window};
+use crate::read::Skips;
+
+use crate::{Assembly, DataError, Dataset, Interactions, Item, Split, Ties, Timestamp, User};
+
+/// Which users, items and events stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filters {
+    /// Events from the first time on and before the second; `None` keeps all.
+    pub window: Option<(Timestamp, Timestamp)>,
+    /// Longest title; `None` admits all.
+    pub title_limit: Option<TitleLimit>,
+    /// Events that users and items must have.
+    pub k_core: KCore,
+}
+
+impl Filters {
+    /// Whether everything stays.
+    #[must_use]
+    pub const fn keep_all(&self) -> bool {
+        let KCore { user, item } = self.k_core;
+        self.window.is_none() && self.title_limit.is_none() && user <= 1 && item <= 1
+    }
+
+    /// What is left of a dataset, with items numbered by chance, and what each filter took away.
+    ///
+    /// # Errors
+    /// [`DataError::NoTimes`] for a window over events without times;
+    /// [`DataError::EmptyDataset`] where nothing is left.
+    pub fn apply(&self, dataset: &Dataset, seed: u64) -> Result<(Dataset, Vec<Step>), DataError> {
+        let timed = dataset.has_times();
+        let mut rows = Interactions::default();
+        for user in dataset.users() {
+            for (position, (item, place)) in user.events.iter().zip(0..).enumerate() {
+                let key = dataset.item(*item).map_or("", |item| &item.key);
+                // Places stand for times that there are none of.
+                let time = user.time(position).filter(|_| timed).unwrap_or(Timestamp(place));
+                rows.push(&user.key, key, time)?;
+            }
+        }
+        let items = dataset.items().iter().map(|item| (item.key.clone(), item.clone()));
+        let described: BTreeMap<String, Item> = items.collect();
+        let mut steps = Vec::new();
+        let mut step = |name, dropped| steps.push(Step { name, dropped });
+        if let Some((start, end)) = self.window {
+            if !timed {
+                return Err(DataError::NoTimes);
+            }
+            step("time window", time_window(&mut rows, start..end));
+        }
+        if let Some(limit) = self.title_limit {
+            step("title length", limit_titles(&mut rows, &described, limit));
+        }
+        step("k-core", k_core(&mut rows, self.k_core));
+        let left = rows.into_dataset(described, &Assembly::new(seed).with_ties(Ties::FileOrder))?;
+        let names = dataset.domains().map(|domains| domains.names().to_vec());
+        let (items, mut users) = left.into_parts();
+        if !timed {
+            users = users.into_iter().map(|user| User::new(user.key, user.events)).collect();
+        }
+        let left = Dataset::new(items, users)?;
+        Ok((names.map_or(Ok(left.clone()), |names| left.in_domains(names))?, steps))
+    }
+}
+
+impl Prepared {
+    /// A dataset and its split, with what readers and filters left out.
+    #[must_use]
+    pub const fn new(dataset: Dataset, split: Split, skips: Vec<Skips>, steps: Vec<Step>) -> Self {
+        Self { dataset, split, skips, steps }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ItemId;
+
+    fn dataset(times: bool) -> Dataset {
+        let items = ["a", "b", "c"].map(|key| Item::new(key, format!("title of {key}"))).to_vec();
+        let user = |key: &str, events: &[u32]| {
+            let user = User::new(key, events.iter().copied().map(ItemId).collect());
+            let all = (0..).map(Timestamp).take(events.len()).collect();
+            if times { user.with_times(all) } else { user }
+        };
+        let users = vec![user("u", &[0, 1, 0]), user("v", &[1, 0]), user("w", &[2])];
+        Dataset::new(items, users).unwrap()
+    }
+
+    fn filters(user: u32) -> Filters {
+        Filters { window: None, title_limit: None, k_core: KCore { user, item: 1 } }
+    }
+
+    #[test]
+    fn what_is_left_keeps_its_order_its_titles_and_whether_it_has_times() {
+        for times in [false, true] {
+            let (left, steps) = filters(2).apply(&dataset(times), 7).unwrap();
+            let titles = |user: usize| -> Vec<&str> {
+                let events = left.users()[user].events.iter();
+                events.map(|item| left.item(*item).unwrap().title.as_str()).collect()
+            };
+            assert_eq!(titles(0), ["title of a", "title of b", "title of a"]);
+            assert_eq!((left.num_users(), left.num_items(), left.has_times()), (2, 2, times));
+            assert_eq!((steps[0].name, steps[0].dropped.interactions), ("k-core", 1));
+        }
+    }
+
+    #[test]
+    fn a_window_over_events_without_times_is_refused() {
+        let window = Some((Timestamp(0), Timestamp(1)));
+        let filters = Filters { window, ..filters(1) };
+        assert!(matches!(filters.apply(&dataset(false), 1), Err(DataError::NoTimes)));
+        assert_eq!(filters.apply(&dataset(true), 1).unwrap().0.num_interactions(), 3);
+    }
+}

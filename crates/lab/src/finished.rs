@@ -1,0 +1,51 @@
+//! The result of a run, read back from its folder.
+
+use std::path::Path;
+
+use sidereal_files::{read_json, write_json};
+use sidereal_sid::Catalog;
+use sidereal_train::JsonLog;
+
+use crate::evaluation::DOMAINS;
+use crate::resume::recipe_of;
+use crate::run::log::LOG;
+use crate::{LabError, Outcome, Showcase};
+
+/// A few users' recommendations, by title.
+const SHOWCASES: &str = "showcases.json";
+
+impl Outcome {
+    /// Reads the result of a finished run from its folder, without its data.
+    ///
+    /// A run of an earlier version kept no [`showcases`](Self::showcases): it has none here.
+    ///
+    /// # Errors
+    /// Missing and damaged files by name.
+    pub fn read(dir: &Path) -> Result<Self, LabError> {
+        let recipe = recipe_of(dir)?;
+        let optional = |name: &str| Some(dir.join(name)).filter(|path| path.exists());
+        let domains = optional(DOMAINS).map_or(Ok(Vec::new()), |path| read_json(&path))?;
+        let showcases = optional(SHOWCASES).map_or(Ok(Vec::new()), |path| read_json(&path))?;
+        Ok(Self {
+            stages: recipe.stages.clone(),
+            report: read_json(&dir.join("evaluation.json"))?,
+            buckets: read_json(&dir.join("buckets.json"))?,
+            domains,
+            collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
+            quality: read_json(&dir.join("quality.json"))?,
+            records: JsonLog::read(&dir.join(LOG))?,
+            showcases,
+            catalog: Catalog::load(&dir.join("catalog.json"))?,
+        })
+    }
+
+    /// Keeps the titles of the showcases in a run's folder, which holds no other titles, for
+    /// [`read`](Self::read).
+    ///
+    /// # Errors
+    /// [`LabError::File`].
+    pub fn save_showcases(&self, dir: &Path) -> Result<(), LabError> {
+        let showcases: &[Showcase] = &self.showcases;
+        Ok(write_json(&dir.join(SHOWCASES), showcases)?)
+    }
+}

@@ -1,0 +1,141 @@
+//! The recipes that come with the library.
+
+use std::path::Path;
+
+use crate::{LabError, Recipe};
+
+/// A recipe that comes with the library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Preset {
+    /// What [`Recipe::preset`] takes: `singer/small`.
+    pub name: &'static str,
+    /// What it trains, in one sentence.
+    pub about: &'static str,
+    /// The recipe as TOML, with its comments.
+    pub text: &'static str,
+}
+
+/// The preset of a file in the crate's folder `recipes`.
+macro_rules! preset {
+    ($name:literal, $about:literal) => {
+        Preset {
+            name: $name,
+            about: $about,
+            text: include_str!(concat!("../../recipes/", $name, ".toml")),
+        }
+    };
+}
+
+/// By system; of each the one for two CPU cores first.
+const PRESETS: [Preset; 17] = [
+    preset!("demo", "Supervised fine-tuning and reinforcement on the shipped shop, in minutes."),
+    preset!(
+        "demo-fresh",
+        "The parts of SINGER on the shipped shop, on users that are new to the policy."
+    ),
+    preset!(
+        "demo-objectives",
+        "GRPO, GBPO and SAGE on the shipped shop, on users that are new to the policy."
+    ),
+    preset!("singer/small", "SINGER and the variants that its paper compares, for two CPU cores."),
+    preset!("singer/paper", "SINGER at the size of its paper: a pretrained model on a GPU."),
+    preset!("singer/cross-domain", "SINGER trained on the domain `source` and tested on `target`."),
+    preset!("sdpo/small", "S-DPO with every kind of negatives, and DPO, for two CPU cores."),
+    preset!(
+        "sdpo/paper",
+        "S-DPO at the size of its paper: titles out of a pool, a pretrained model on a GPU."
+    ),
+    preset!("sdpo/titles", "S-DPO that chooses a title out of a pool, for two CPU cores."),
+    preset!(
+        "sage/small",
+        "SAGE in both readings, GBPO and GRPO over Semantic IDs, for two CPU cores."
+    ),
+    preset!("sage/paper", "SAGE at the size of its paper: a pretrained model on a GPU."),
+    preset!("sage/text", "SAGE over slates of titles out of a pool, for two CPU cores."),
+    preset!("sidreasoner/small", "SIDReasoner step by step, with thoughts, for two CPU cores."),
+    preset!(
+        "sidreasoner/paper",
+        "SIDReasoner at the size of its paper: a pretrained model on a GPU."
+    ),
+    preset!(
+        "sidreasoner/cross-domain",
+        "SIDReasoner trained on the domain `source` and tested on `target`."
+    ),
+    preset!(
+        "gream/small",
+        "GREAM with direct answers, with thoughts and with both, for two CPU cores."
+    ),
+    preset!("gream/paper", "GREAM at the size of its paper: a pretrained model on a GPU."),
+];
+
+impl Recipe {
+    /// The recipes that come with the library.
+    #[must_use]
+    pub const fn presets() -> &'static [Preset] {
+        &PRESETS
+    }
+
+    /// The recipe of this name among those that come with the library.
+    ///
+    /// # Errors
+    /// [`LabError::UnknownPreset`] lists those there are.
+    ///
+    /// # Examples
+    /// ```
+    /// use sidereal_lab::Recipe;
+    ///
+    /// let recipe = Recipe::preset("singer/small")?;
+    /// assert_eq!(recipe.stages[0].name, "sft");
+    /// # Ok::<(), sidereal_lab::LabError>(())
+    /// ```
+    pub fn preset(name: &str) -> Result<Self, LabError> {
+        let preset = PRESETS.iter().find(|preset| preset.name == name).ok_or_else(|| {
+            let found = PRESETS.map(|preset| preset.name).join(", ");
+            LabError::UnknownPreset { name: name.to_owned(), found }
+        })?;
+        Self::parse(preset.text, Path::new(&format!("{name}.toml")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn files(dir: &Path) -> Vec<PathBuf> {
+        let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_a_preset_and_no_other_is() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+        let names: BTreeSet<String> = files(&dir)
+            .iter()
+            .map(|path| path.strip_prefix(&dir).unwrap().with_extension("").display().to_string())
+            .collect();
+        let presets: BTreeSet<String> =
+            Recipe::presets().iter().map(|preset| preset.name.to_owned()).collect();
+        assert_eq!(presets, names);
+    }
+
+    #[test]
+    fn every_preset_is_valid_and_says_the_same_once_resolved() {
+        for Preset { name, .. } in Recipe::presets() {
+            let recipe = Recipe::preset(name).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+            // What a run's folder keeps.
+            let resolved = toml::to_string(&recipe).unwrap();
+            assert_eq!(Recipe::parse(&resolved, Path::new(name)).unwrap(), recipe, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_those_there_are() {
+        let error = Recipe::preset("singer").unwrap_err().to_string();
+        assert!(error.contains("`singer`") && error.contains("singer/small"), "{error}");
+    }
+}
