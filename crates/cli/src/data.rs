@@ -16,7 +16,7 @@ use sidereal_data::read::tabular::{self, ItemColumns};
 use sidereal_data::read::{
     OnDoubtful, ReadData, RowPolicy, Skips, TimeFormat, items, lcrec, minionerec,
 };
-use sidereal_data::{Assembly, Dataset, Item, Numbering, Split, SplitProtocol, Ties};
+use sidereal_data::{Assembly, DataError, Dataset, Item, Numbering, Split, SplitProtocol, Ties};
 use sidereal_files::read_json;
 use sidereal_sid::{Catalog, SemanticId};
 
@@ -345,7 +345,14 @@ impl DataArgs {
             protocol,
             max_history,
         };
-        let prepared = prepare(reviews, self.items.as_deref(), &recipe)?;
+        let prepared = prepare(reviews, self.items.as_deref(), &recipe);
+        let prepared = match prepared {
+            Err(DataError::EmptyDataset { .. }) => prepared.context(
+                "the filters left nothing of the reviews: ask for fewer events of each user and item by \
+                 `--user-k` and `--item-k`",
+            ),
+            other => Ok(other?),
+        }?;
         let (skips, steps) = (prepared.skips, prepared.steps);
         Ok(Data { skips, steps, ..Data::new(prepared.dataset) })
     }

@@ -342,6 +342,16 @@ mod tests {
     }
 
     #[test]
+    fn a_level_lies_strictly_between_nothing_and_all() {
+        for level in [0.0, 1.0, -0.5, f64::NAN] {
+            let config = BootstrapConfig { level, ..BootstrapConfig::new(1) };
+            assert!(Bootstrap::try_from(config).is_err(), "{level}");
+        }
+        let config = BootstrapConfig { level: 0.5, ..BootstrapConfig::new(1) };
+        assert!(Bootstrap::try_from(config).is_ok());
+    }
+
+    #[test]
     fn columns_over_the_same_users_have_the_intervals_they_have_alone() {
         let (one, two) = ([0.0, 1.0, 0.5, 0.25], [3.0, 1.0, 4.0, 1.5]);
         let bootstrap = bootstrap(50);
