@@ -1,6 +1,8 @@
 //! From files as Amazon's reviews are published to a split dataset, each step accounted for.
 
 mod filters;
+pub(crate) mod step;
+pub(crate) mod undescribed;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,15 +11,17 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::filter::{Dropped, KCore, TitleLimit, k_core, limit_titles, time_window};
+use crate::filter::{KCore, TitleLimit, k_core, limit_titles, time_window};
 use crate::read::amazon::{Release, read_metadata, read_reviews};
-use crate::read::{OnDoubtful, RowPolicy, Skips};
+use crate::read::{ReadData, RowPolicy, Skips};
 use crate::{
-    Assembly, Audit, DataError, Dataset, HeldOut as _, Interactions, Item, Split, SplitProtocol,
-    Statistics, Timestamp, audit, global_time, leave_one_out, user_split,
+    Assembly, Audit, DataError, Dataset, HeldOut as _, Split, SplitProtocol, Statistics, Timestamp,
+    audit, global_time, leave_one_out, user_split,
 };
 
 pub use filters::Filters;
+pub use step::Step;
+use undescribed::{UNDESCRIBED, undescribed};
 
 /// What is done, in this order: read, time window, titles, k-core, number, split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,23 +57,6 @@ pub struct Prepared {
     pub skips: Vec<Skips>,
     /// What each filter took away, in order.
     pub steps: Vec<Step>,
-}
-
-/// A filter and what it took away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Step {
-    /// Which filter.
-    pub name: &'static str,
-    /// What it took away.
-    pub dropped: Dropped,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Dropped { interactions, users, items } = self.dropped;
-        write!(f, "{}: -{interactions} interactions, -{users} users, -{items} items", self.name)
-    }
 }
 
 /// Reads reviews and, where there are any, their items, filters and splits them.
@@ -147,28 +134,6 @@ pub fn prepare(
     Ok(Prepared { dataset, split, skips, steps })
 }
 
-/// What the step is called that takes away the events of items without a line.
-pub(crate) const UNDESCRIBED: &str = "without a line of their own";
-
-/// Takes away, refuses or keeps the events of items that are not described.
-pub(crate) fn undescribed(
-    rows: &mut Interactions,
-    described: &BTreeMap<String, Item>,
-    policy: &RowPolicy,
-) -> Result<Dropped, DataError> {
-    if policy.missing_titles == OnDoubtful::Keep {
-        return Ok(Dropped::default());
-    }
-    let known: Vec<bool> = rows.items().names().map(|key| described.contains_key(key)).collect();
-    if policy.missing_titles == OnDoubtful::Error
-        && let Some(row) = rows.rows().iter().find(|row| !known[row.item as usize])
-    {
-        let item = rows.items().name(row.item).unwrap_or_default().to_owned();
-        return Err(DataError::Undescribed { item });
-    }
-    Ok(rows.filter(|row| known[row.item as usize]))
-}
-
 /// What was read, what was left out, what the dataset holds, and what an audit counts.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -208,6 +173,17 @@ impl Prepared {
             split_hash: split.hash(),
             audit: audit(dataset, split),
         }
+    }
+}
+
+/// Prepared reviews: their filters are told in the notes.
+impl From<Prepared> for ReadData {
+    fn from(prepared: Prepared) -> Self {
+        let Prepared { dataset, split, skips, steps } = prepared;
+        let notes = steps.iter().map(ToString::to_string).collect();
+        let mut data = Self::new(dataset);
+        (data.split, data.skips, data.notes) = (Some(split), skips, notes);
+        data
     }
 }
 

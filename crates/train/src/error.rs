@@ -1,6 +1,5 @@
 //! Why a run could not start or go on.
 
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use sidereal_data::{DataError, SampleId};
@@ -10,8 +9,6 @@ use sidereal_policy::PolicyError;
 use sidereal_prompts::{PromptError, Task};
 use sidereal_rl::RlError;
 use sidereal_sid::{ItemId, NotationError};
-
-use crate::checkpoint::Checkpoints;
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -128,26 +125,6 @@ impl From<DataError> for TrainError {
 impl From<PromptError> for TrainError {
     fn from(error: PromptError) -> Self {
         Self::Prompt(Box::new(error))
-    }
-}
-
-impl TrainError {
-    /// The error of step `step`, counted from 1, from which training should not go on, or why the
-    /// checkpoints before it could not be listed. `samples` are those of the update.
-    pub(crate) fn diverged(
-        stage: &str,
-        step: usize,
-        (what, found): (&'static str, f64),
-        checkpoints: &Checkpoints,
-        samples: impl IntoIterator<Item = impl Display>,
-    ) -> Self {
-        let checkpoint = match checkpoints.newest() {
-            Ok(checkpoint) => checkpoint,
-            Err(error) => return error,
-        };
-        let samples: Vec<String> = samples.into_iter().map(|id| id.to_string()).collect();
-        let samples = samples.join(" ");
-        Self::Diverged { stage: stage.to_owned(), step, what, found, checkpoint, samples }
     }
 }
 

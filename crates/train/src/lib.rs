@@ -41,6 +41,7 @@ mod augment;
 mod batching;
 mod categories;
 mod checkpoint;
+mod diverged;
 mod encode;
 mod error;
 mod evaluate;

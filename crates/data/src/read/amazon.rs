@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use super::data::ReadData;
 use super::policy::RowPolicy;
 use crate::filter::Dropped;
-use crate::prepare::{Step, UNDESCRIBED, undescribed};
+use crate::prepare::step::Step;
+use crate::prepare::undescribed::{UNDESCRIBED, undescribed};
 use crate::{Assembly, DataError};
 
 mod metadata;

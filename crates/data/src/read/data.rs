@@ -4,7 +4,6 @@ use sidereal_sid::Catalog;
 
 use super::policy::Skips;
 use super::{lcrec, minionerec, recbole};
-use crate::prepare::Prepared;
 use crate::{DataError, Dataset, HeldOut, Split};
 
 /// What a reader made of files, whichever format they have: the one result of every reader.
@@ -156,15 +155,6 @@ impl From<super::recif::Loaded> for ReadData {
                 data.with_note(format!("users left out for want of an event that counts: {count}"));
         }
         data
-    }
-}
-
-/// Prepared reviews: their filters are told in the notes.
-impl From<Prepared> for ReadData {
-    fn from(prepared: Prepared) -> Self {
-        let Prepared { dataset, split, skips, steps } = prepared;
-        let notes = steps.iter().map(ToString::to_string).collect();
-        Self { split: Some(split), skips, notes, ..Self::new(dataset) }
     }
 }
 
