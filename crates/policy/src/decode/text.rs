@@ -93,7 +93,7 @@ pub struct Text {
 
 impl TextSampler<'_> {
     /// For each prompt `num_rollouts` texts, in the order of their numbers. `keys` are those of
-    /// [`Conditions`].
+    /// [`Conditions`](crate::Conditions).
     ///
     /// # Errors
     /// [`PolicyError::Empty`] for a budget of 0, no rollouts or an empty stop, and where logits
