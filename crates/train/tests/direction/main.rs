@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod bandit;
+mod encoder_decoder;
 mod invariance;
 mod penalty;
 mod preference;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sidereal_data::{ItemId, SampleId, UserId};
 use sidereal_policy::{
-    BeamSearch, Constraint, Decoder, DecoderConfig, ReasoningMarkers, SamplingConfig, Scoring,
-    SidTokenizer, TokenBatch,
+    BeamSearch, Constraint, Decoder, DecoderConfig, Policy, ReasoningMarkers, SamplingConfig,
+    Scoring, SidTokenizer, TokenBatch, Trainable,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
@@ -86,7 +86,11 @@ impl Shop {
     }
 
     /// Probability of each item after a prompt, among those of the catalogue.
-    pub(crate) fn probabilities(&self, model: &Decoder, prompt: &Prompt) -> BTreeMap<ItemId, f64> {
+    pub(crate) fn probabilities(
+        &self,
+        model: &dyn Policy,
+        prompt: &Prompt,
+    ) -> BTreeMap<ItemId, f64> {
         let search = BeamSearch {
             model,
             constraint: &self.constraint,
@@ -100,37 +104,37 @@ impl Shop {
     }
 
     /// The item that a policy recommends at a place from 0.
-    pub(crate) fn ranked(&self, model: &Decoder, prompt: &Prompt, place: usize) -> ItemId {
+    pub(crate) fn ranked(&self, model: &dyn Policy, prompt: &Prompt, place: usize) -> ItemId {
         let mut all: Vec<(ItemId, f64)> = self.probabilities(model, prompt).into_iter().collect();
         all.sort_by(|a, b| b.1.total_cmp(&a.1));
         all[place].0
     }
 
     /// The item that a policy recommends least.
-    pub(crate) fn least(&self, model: &Decoder, prompt: &Prompt) -> ItemId {
+    pub(crate) fn least(&self, model: &dyn Policy, prompt: &Prompt) -> ItemId {
         self.ranked(model, prompt, 8)
     }
 
     /// Reinforcement of `model` on `prompts`, which it is also validated on.
-    pub(crate) fn reinforce(
+    pub(crate) fn reinforce<P: Trainable>(
         &self,
-        model: Decoder,
+        model: P,
         prompts: &[Prompt],
         config: &RlConfig,
         reward: StepReward<'_>,
         observer: &mut dyn Observer,
-    ) -> Decoder {
+    ) -> P {
         self.try_reinforce(model, prompts, config, reward, observer).unwrap()
     }
 
-    pub(crate) fn try_reinforce(
+    pub(crate) fn try_reinforce<P: Trainable>(
         &self,
-        model: Decoder,
+        model: P,
         prompts: &[Prompt],
         config: &RlConfig,
         reward: StepReward<'_>,
         observer: &mut dyn Observer,
-    ) -> Result<Decoder, TrainError> {
+    ) -> Result<P, TrainError> {
         let dir = tempfile::tempdir().unwrap();
         let markers = ReasoningMarkers::new(&self.tokenizer, "e", "\n").unwrap();
         let rl = Rl {
