@@ -9,7 +9,7 @@
 //! use sidereal_train::{Observer, Record};
 //!
 //! // Any closure over records observes a training.
-//! let mut losses = Vec::new();
+//! let mut losses: Vec<f64> = Vec::new();
 //! let mut observer = |record: &Record| losses.extend(record.values.get("loss"));
 //! observer.on_record(&Record::new("sft", 1, 100).with("loss", 2.5));
 //! assert_eq!(losses, [2.5]);

@@ -66,11 +66,11 @@ impl ReasoningMarkers {
 /// ```no_run,standalone_crate
 /// # use sidereal_policy::*;
 /// # fn answer(
-/// #     search: &BeamSearch<'_>, tokenizer: &SidTokenizer, prompts: &TokenBatch,
+/// #     model: &Decoder, search: &BeamSearch<'_>, tokenizer: &SidTokenizer, prompts: &TokenBatch,
 /// # ) -> Result<Vec<Vec<Hypothesis>>, PolicyError> {
 /// let markers = ReasoningMarkers::new(tokenizer, "</think>", "\n\n")?;
 /// let reasoner = Reasoner {
-///     model: search.model,
+///     model,
 ///     markers: &markers,
 ///     sampling: SamplingConfig::new(0.8)?.with_top_p(0.95)?,
 ///     budget: 256,
@@ -78,7 +78,8 @@ impl ReasoningMarkers {
 ///     seed: 1,
 /// };
 /// let thoughts = reasoner.think(prompts, &[], 4)?; // four chains a prompt
-/// let found = search.search_from(thoughts.start, &Conditions::default(), &mut |_| {})?;
+/// let start = thoughts.start.branches(model);
+/// let found = search.search_from(start, &Conditions::default(), &mut |_| {})?;
 /// # Ok(
 /// found.chunks(4).map(merge_chains).collect()
 /// # )
