@@ -202,6 +202,8 @@ fn slates_hold_titles_of_their_pools_once_and_a_killed_run_walks_the_same_curve(
 
     // What answers with titles out of a pool is not served as if it answered with Semantic IDs.
     let device = sidereal::policy::device("cpu").unwrap();
+    // Neither within its run nor alone.
+    assert!(TrainedStage::open(&whole.join("sage"), None, device).is_err());
     let error = TrainedStage::open(&whole, Some("sage"), device).unwrap_err();
     assert!(error.to_string().contains("`stage.sage.task` is title-slate"), "{error}");
 

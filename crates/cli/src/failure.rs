@@ -34,7 +34,7 @@ pub(crate) fn tell(error: &anyhow::Error) -> ExitCode {
         let _ = writeln!(stderr, "caused by: {cause}");
     }
     if error.is::<Usage>() {
-        let _ = writeln!(stderr, "\nFor more information, try `--help` behind the command.");
+        let _ = writeln!(stderr, "\nFor more information, try `--help` after the command.");
         return ExitCode::from(USAGE);
     }
     ExitCode::FAILURE

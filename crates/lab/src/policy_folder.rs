@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sidereal_data::{Dataset, Item};
 use sidereal_files::{read_json, write_json, write_json_line};
 use sidereal_policy::{Decoder, Scoring, SidTokenizer};
-use sidereal_prompts::PromptSpec;
+use sidereal_prompts::{PromptSpec, Task};
 use sidereal_sid::Catalog;
 use sidereal_train::Binding;
 use tch::Device;
@@ -27,6 +27,8 @@ pub struct PolicyCard {
     pub made_by: String,
     /// The stage that trained it.
     pub stage: String,
+    /// What it was trained for; a policy that answers with titles out of a pool recommends nothing alone.
+    pub task: Task,
     /// What a code's probability is a share of.
     pub scoring: Scoring,
     /// What matrix products are computed in.

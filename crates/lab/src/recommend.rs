@@ -119,13 +119,6 @@ impl TrainedStage {
             Some(name) => recipe.stage(name)?,
             None => recipe.stages.last().ok_or_else(none)?,
         };
-        if is_over_pool(stage.task) {
-            return Err(LabError::Setting {
-                field: format!("stage.{}.task", stage.name),
-                found: stage.task.to_string(),
-                needed: "a stage that answers with Semantic IDs",
-            });
-        }
         let dir = path.join(&stage.name);
         let mut policy = TrainedPolicy::open(&dir, device)?;
         let card = match policy.card.take() {
@@ -142,6 +135,13 @@ impl TrainedStage {
         mut policy: TrainedPolicy,
         device: Device,
     ) -> Result<Self, LabError> {
+        if is_over_pool(card.task) {
+            return Err(LabError::Setting {
+                field: format!("stage.{}.task", card.stage),
+                found: card.task.to_string(),
+                needed: "a stage that answers with Semantic IDs",
+            });
+        }
         policy.model = policy.model.computing_in(card.compute.kind());
         let prompts = PromptSet::new(card.prompts.clone())?;
         let constraint = Constraint::new(&policy.catalog, &policy.tokenizer, device)?;
@@ -231,8 +231,9 @@ impl PolicyCard {
     /// The card of a stage of a run that was made before there were cards.
     fn of_recipe(recipe: &Recipe, stage: &Stage) -> Result<Self, LabError> {
         Ok(Self {
-            made_by: "sidereal, a version before 0.1".to_owned(),
+            made_by: "a version of sidereal that wrote no cards".to_owned(),
             stage: stage.name.clone(),
+            task: stage.task,
             scoring: stage.training.scoring(),
             compute: recipe.compute,
             max_history: recipe.max_history,
@@ -331,7 +332,11 @@ impl<'a> Recommender<'a> {
         let recent = self.recent(history)?;
         let ids = self.encoder.read(&self.tasks.reasoning_prompt(recent)?)?;
         let Some(markers) = self.encoder.markers()? else {
-            return Err(LabError::NoSamples { what: "a set of prompts without reasoning" });
+            return Err(LabError::Setting {
+                field: "prompts".to_owned(),
+                found: format!("`{}`", card.prompts.name),
+                needed: "a set that words the task `reasoning`: the policy cannot reason, leave it out",
+            });
         };
         let thinker = Thinker {
             model: &policy.model,

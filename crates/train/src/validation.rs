@@ -20,7 +20,7 @@ pub(crate) struct Validation<'a> {
     pub(crate) model: &'a dyn Policy,
     pub(crate) constraint: &'a Constraint,
     pub(crate) scoring: Scoring,
-    /// For prompts that are thought about.
+    /// For prompts with reasoning.
     pub(crate) thinker: Option<Thinker<'a>>,
     /// For prompts that ask for slates.
     pub(crate) slates: Option<SlateAnswers<'a>>,
@@ -29,8 +29,8 @@ pub(crate) struct Validation<'a> {
 }
 
 impl Validation<'_> {
-    /// NDCG@10 of a beam search of width 20, item level, seen items kept; behind one chain of
-    /// thought for prompts that are thought about, and of one greedy slate for those that ask for one.
+    /// NDCG@10 of a beam search of width 20, item level, seen items kept; after one chain of
+    /// thought for prompts with reasoning, and of one greedy slate for those that ask for one.
     pub(crate) fn ndcg(&self, prompts: &[Prompt]) -> Result<f64, TrainError> {
         const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
         const BEAM_WIDTH: usize = 20;

@@ -158,6 +158,7 @@ impl Part for Policy<'_> {
         let card = PolicyCard {
             made_by: concat!("sidereal ", env!("CARGO_PKG_VERSION")).to_owned(),
             stage: stage.name.clone(),
+            task: stage.task,
             scoring: stage.training.scoring(),
             compute: settings.compute,
             max_history: settings.max_history,

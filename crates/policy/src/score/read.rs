@@ -33,13 +33,13 @@ pub struct TokenLogp {
 /// Log-probability of every scored token of every completion, through which gradients flow.
 ///
 /// Each prompt is computed once, forward and backward, for all its completions; what a completion
-/// has behind its last scored token is not read. The result equals reading prompt and completion
+/// has after its last scored token is not read. The result equals reading prompt and completion
 /// together, one completion at a time.
 ///
 /// Completions of similar length are read together, so that less than 8/3 of their tokens (beyond
 /// 8 a completion) are computed. Memory beyond that of the prompts: for each layer, while gradients
 /// are recorded, some `10·D + 3·F` floats a token of a completion (width D, feed-forward width F)
-/// and, with `S` tokens behind a prompt of `T`, `2·H·S·(T + S)` attention scores a completion; a
+/// and, with `S` tokens after a prompt of `T`, `2·H·S·(T + S)` attention scores a completion; a
 /// pass makes at most 8 million of them a head at once, unless one prompt alone needs more. The
 /// vocabulary is met for scored tokens only.
 ///
@@ -135,7 +135,7 @@ fn scored(
     let dim = hidden.size()[1];
     let padded = usize::try_from(completions.prompts.shape()?[1]).unwrap_or(0);
     let longest = branches.iter().map(|(_, len)| *len).max().unwrap_or(0);
-    // Row of each rollout's first state behind its first token.
+    // Row of each rollout's first state after its first token.
     let mut starts = vec![0; rollouts.len()];
     let (mut parts, mut next_row) = (vec![hidden], prompts);
     for grid in grids(&branches, SCORES_AT_ONCE / (padded + longest)) {
@@ -195,7 +195,7 @@ pub struct Groups<'a> {
     pub prompts: &'a TokenBatch,
     /// Flat tokens that each prompt ends with as the beginning of the answer.
     pub guides: &'a [&'a [u32]],
-    /// Per prompt, per rollout: the flat tokens behind the guide.
+    /// Per prompt, per rollout: the flat tokens after the guide.
     pub completions: &'a [Vec<Vec<u32>>],
 }
 

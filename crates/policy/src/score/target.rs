@@ -10,7 +10,7 @@ use crate::decode::constraint::Constraint;
 pub enum Target {
     /// A token of text by its vocabulary id, always against the whole vocabulary.
     Word(u32),
-    /// A code by its flat token, behind the prefix `node` of the trie.
+    /// A code by its flat token, after the prefix `node` of the trie.
     Code {
         /// Node of the prefix.
         node: NodeId,
