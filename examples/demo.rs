@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use sidereal::data::read::recbole::{ReadOptions, read};
 use sidereal::data::synthetic::{Shop, ShopRecord};
-use sidereal::lab::{Pipeline, Recipe, Reference};
+use sidereal::lab::{Baseline, Pipeline, Recipe};
 use sidereal::policy::{device, share_cores, tune_allocator};
 use sidereal::train::Bars;
 
@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<()> {
         recipe: &recipe,
         dataset: &dataset,
         published: None,
-        references: &[Reference { name: "best possible", recommender: &oracle }],
+        baselines: &[Baseline { name: "best possible", recommender: &oracle }],
         out: &args.out,
         device: device("auto")?,
     };

@@ -1,4 +1,4 @@
-//! Trains GREAM and the schedules of its reinforcement, on data in MiniOneRec's layout, and tests it with and without thoughts.
+//! Trains GREAM and the schedules of its reinforcement, on data in MiniOneRec's layout, and tests it with and without reasoning.
 //!
 //! The data bring their Semantic IDs and their split along. Under an hour for four thousand items on
 //! two CPU cores; a second start goes on where the first stopped.
@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<()> {
         recipe: &recipe,
         dataset: &data.dataset,
         published: Some(Published { catalog: &data.catalog, split: &data.split }),
-        references: &[],
+        baselines: &[],
         out: &out,
         device: device("auto")?,
     };

@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
         recipe: &recipe,
         dataset: &dataset,
         published: None,
-        references: &[],
+        baselines: &[],
         out: &args.out,
         device: device("auto")?,
     };

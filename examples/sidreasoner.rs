@@ -1,4 +1,4 @@
-//! Trains SIDReasoner and the steps that lead to it, on data in MiniOneRec's layout, and tests it with and without thoughts.
+//! Trains SIDReasoner and the steps that lead to it, on data in MiniOneRec's layout, and tests it with and without reasoning.
 //!
 //! The data bring their Semantic IDs and their split along. Under an hour for four thousand items on
 //! two CPU cores; a second start goes on where the first stopped.
@@ -45,13 +45,13 @@ fn main() -> anyhow::Result<()> {
         recipe: &recipe,
         dataset: &data.dataset,
         published: Some(Published { catalog: &data.catalog, split: &data.split }),
-        references: &[],
+        baselines: &[],
         out: &out,
         device: device("auto")?,
     };
     let outcome = pipeline.run(&mut Bars::default())?;
     println!("{}", outcome.report);
-    let title = "SIDReasoner: tasks in words, then thoughts before recommendations";
+    let title = "SIDReasoner: tasks in words, then reasoning before recommendations";
     outcome.write_page(title, &out.join("report.html"))?;
     Ok(())
 }

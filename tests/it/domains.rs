@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use sidereal::data::{Dataset, Item, ItemId, SampleId, User};
-use sidereal::lab::{Outcome, Recipe};
+use sidereal::lab::{Recipe, RunResult};
 use sidereal::metrics::{Candidates, Metric};
 use sidereal::train::{Ranking, Record};
 
@@ -79,7 +79,7 @@ fn a_stage_learns_from_its_domains_alone_and_is_tested_on_all() {
 }
 
 /// Users and hits of the domains are those of the whole, and every comparison is made in each.
-fn by_domain(outcome: &Outcome) {
+fn by_domain(outcome: &RunResult) {
     let names: Vec<&str> = outcome.domains.iter().map(|part| part.domain.as_str()).collect();
     assert_eq!(names, ["house", "hats"]);
     let hit: Metric = "HR@10".parse().unwrap();

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sidereal::baselines::{BaselineError, Recommender};
 use sidereal::data::Dataset;
 use sidereal::lab::{
-    LabError, Outcome, Pipeline, Recipe, Reference, RqKMeansConfig, SidMethod, Stage, Training,
+    Baseline, LabError, Pipeline, Recipe, RqKMeansConfig, RunResult, SidMethod, Stage, Training,
 };
 use sidereal::metrics::{Metric, Row};
 use sidereal::quantizer::Collisions;
@@ -30,7 +30,7 @@ fn of_stages(count: usize) -> Recipe {
 }
 
 /// Steps of each stage that a start trained, and its outcome.
-fn start(recipe: &Recipe, dataset: &Dataset, out: &Path) -> (BTreeMap<String, usize>, Outcome) {
+fn start(recipe: &Recipe, dataset: &Dataset, out: &Path) -> (BTreeMap<String, usize>, RunResult) {
     let mut steps = BTreeMap::new();
     let outcome = run(recipe, dataset, out, &mut |record: &Record| {
         *steps.entry(record.stage.clone()).or_insert(0) += 1;
@@ -51,7 +51,7 @@ fn kmeans(recipe: &mut Recipe) -> &mut RqKMeansConfig {
     config
 }
 
-fn hit_rate(outcome: &Outcome, system: &str) -> f64 {
+fn hit_rate(outcome: &RunResult, system: &str) -> f64 {
     let ten: Metric = "HR@10".parse().unwrap();
     let row = outcome.report.rows().iter().find(|row| row.system == system).unwrap();
     row.get(ten).unwrap().value
@@ -260,14 +260,14 @@ fn another_recommender_of_the_same_name_is_tested_anew() {
     let out = dir.path().join("run");
     let recipe = of_stages(1);
     let device = sidereal::policy::device("cpu").unwrap();
-    let tested = |recommender: &ByIdentity| -> Result<Outcome, LabError> {
-        let references = &[Reference { name: "mine", recommender }];
+    let tested = |recommender: &ByIdentity| -> Result<RunResult, LabError> {
+        let baselines = &[Baseline { name: "mine", recommender }];
         let (recipe, dataset, out) = (&recipe, &dataset, out.as_path());
-        Pipeline { recipe, dataset, published: None, references, out, device }
+        Pipeline { recipe, dataset, published: None, baselines, out, device }
             .run(&mut |_: &Record| {})
     };
     let [large, small] = [1.0, -1.0].map(|sign| tested(&ByIdentity(sign)).unwrap());
-    let rows = |outcome: &Outcome| -> Vec<Row> {
+    let rows = |outcome: &RunResult| -> Vec<Row> {
         outcome.report.rows().iter().filter(|row| row.system == "mine").cloned().collect()
     };
     assert!(rows(&large).len() == 2 && rows(&large) != rows(&small));

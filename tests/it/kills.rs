@@ -40,7 +40,7 @@ fn the_run_that_is_killed() {
     let dataset = shop::dataset(out.parent().unwrap());
     let device = sidereal::policy::device("cpu").unwrap();
     let recipe = recipe();
-    Pipeline { recipe: &recipe, dataset: &dataset, published: None, references: &[], out, device }
+    Pipeline { recipe: &recipe, dataset: &dataset, published: None, baselines: &[], out, device }
         .run(&mut |_: &Record| {})
         .unwrap();
 }

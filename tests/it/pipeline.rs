@@ -8,7 +8,8 @@ use std::path::Path;
 use sidereal::data::read::recbole::{ReadOptions, read};
 use sidereal::data::{Dataset, HeldOut as _};
 use sidereal::lab::{
-    Explained, LabError, Outcome, Pipeline, Recipe, Recommender, TrainedStage, Training, Wanted,
+    Explained, LabError, Pipeline, PolicyRecommender, Recipe, RunResult, TrainedStage, Training,
+    Wanted,
 };
 use sidereal::metrics::SeenItems;
 use sidereal::sid::{Catalog, ItemId, SemanticId};
@@ -21,9 +22,9 @@ pub(crate) fn run(
     dataset: &Dataset,
     out: &Path,
     observer: &mut dyn Observer,
-) -> Result<Outcome, LabError> {
+) -> Result<RunResult, LabError> {
     let device = sidereal::policy::device("cpu").unwrap();
-    Pipeline { recipe, dataset, published: None, references: &[], out, device }.run(observer)
+    Pipeline { recipe, dataset, published: None, baselines: &[], out, device }.run(observer)
 }
 
 /// A trained policy that is opened to serve answers as it did in the test.
@@ -74,7 +75,12 @@ fn recommends_what_the_test_ranked(run: &Path, dataset: &Dataset, rankings: &[Ra
 }
 
 /// The folder of a policy, copied elsewhere, answers as it does within its run.
-fn stands_alone(folder: &Path, within: &Recommender<'_>, histories: &[&[ItemId]], wanted: &Wanted) {
+fn stands_alone(
+    folder: &Path,
+    within: &PolicyRecommender<'_>,
+    histories: &[&[ItemId]],
+    wanted: &Wanted,
+) {
     let elsewhere = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -1,20 +1,22 @@
-//! Tasks in words, then thoughts before recommendations; and once more after kills.
+//! Tasks in words, then reasoning before recommendations; and once more after kills.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use sidereal::lab::{HowToReason, PretrainedConfig, ThoughtResult, TrainedStage, Training, Wanted};
+use sidereal::lab::{
+    HowToReason, PretrainedConfig, ReasoningResult, TrainedStage, Training, Wanted,
+};
 use sidereal::metrics::SeenItems;
 use sidereal::policy::VocabularyExtension;
 use sidereal::sid::ItemId;
-use sidereal::train::{Record, Thinking};
+use sidereal::train::{ChainConfig, Record};
 
 use crate::shop::Kill;
 use crate::worded::{Shop, base, every_stage_is_tested};
 
 #[test]
-fn sidreasoner_runs_from_tasks_in_words_to_thoughts() {
+fn sidreasoner_runs_from_tasks_in_words_to_reasoning() {
     every_stage_is_tested("sidreasoner/small", 2);
 }
 
@@ -25,14 +27,14 @@ fn gream_runs_in_all_its_schedules() {
 
 #[test]
 fn recipes_at_the_papers_size_run_from_a_pretrained_model() {
-    for (name, thinking) in [
+    for (name, reasoned) in [
         ("singer/paper", 0),
         ("sage/paper", 0),
         ("sdpo/paper", 0),
         ("sidreasoner/paper", 2),
         ("gream/paper", 8),
     ] {
-        every_stage_is_tested(name, thinking);
+        every_stage_is_tested(name, reasoned);
     }
 }
 
@@ -61,8 +63,8 @@ fn a_pretrained_model_is_asked_in_its_own_chat_template() {
     let recommender = policy.standalone().unwrap();
     let wanted =
         Wanted { num_items: 5.try_into().unwrap(), beam_width: 8, seen: SeenItems::Removed };
-    let thinking = Thinking { budget: 6, ..Thinking::default() };
-    let how = HowToReason { thinking, num_chains: 3, seed: 1 };
+    let chain = ChainConfig { budget: 6, ..ChainConfig::default() };
+    let how = HowToReason { chain, num_chains: 3, seed: 1 };
     let history = [ItemId(0), ItemId(3)];
     let found = recommender.reason(&history, &wanted, &how).unwrap();
     assert_eq!((found.chains.len(), found.items.len()), (3, 5));
@@ -72,7 +74,7 @@ fn a_pretrained_model_is_asked_in_its_own_chat_template() {
 }
 
 #[test]
-fn tasks_in_words_and_thoughts_walk_the_same_curve_after_kills() {
+fn tasks_in_words_and_reasoning_walk_the_same_curve_after_kills() {
     let dir = tempfile::tempdir().unwrap();
     let shop = Shop::new(dir.path());
     let whole = dir.path().join("whole");
@@ -80,28 +82,28 @@ fn tasks_in_words_and_thoughts_walk_the_same_curve_after_kills() {
     let of = |stage: &'static str| outcome.records.iter().filter(move |r| r.stage == stage);
     // Chains keep to the budget, and what was written is shown with what it was worth.
     for (stage, budget) in [("srpo", 24.0), ("grpo", 16.0)] {
-        let mut lens = of(stage).filter_map(|record| record.values.get("thought")).peekable();
+        let mut lens = of(stage).filter_map(|record| record.values.get("chain_len")).peekable();
         assert!(lens.peek().is_some() && lens.all(|len| (1.0..=budget).contains(len)));
         let shown = of(stage).next_back().and_then(|record| record.rollouts.clone()).unwrap();
         assert_eq!(shown.rollouts.len(), 4);
         assert!(shown.rollouts.iter().all(|rollout| rollout.text.contains("<a_")));
     }
 
-    // Stages that think are tested so too, and drawn from in both modes.
+    // Stages that reason are tested with it too, and drawn from in both modes.
     let rows = |system: &str| {
         let named = outcome.report.rows().iter().filter(|row| row.system == system);
         named.map(|row| row.protocol.decoding()).collect::<Vec<_>>()
     };
     let chains = "3 chains of at most 20 tokens";
     assert_eq!(
-        rows("GRPO, thinking"),
+        rows("GRPO, reasoning"),
         [format!("{chains}, beam 4, renormalised"), format!("{chains}, draws: 3")]
     );
     assert!(rows("GRPO").contains(&"draws: 3".to_owned()));
-    let text = fs::read(whole.join("thoughts/grpo.json")).unwrap();
-    let results: Vec<ThoughtResult> = serde_json::from_slice(&text).unwrap();
+    let text = fs::read(whole.join("reasoning/grpo.json")).unwrap();
+    let results: Vec<ReasoningResult> = serde_json::from_slice(&text).unwrap();
     assert_eq!(results.len(), 24);
-    assert!(results.iter().all(|result| result.thought_lens.iter().all(|len| *len <= 20)));
+    assert!(results.iter().all(|result| result.chain_lens.iter().all(|len| *len <= 20)));
 
     let broken = dir.path().join("broken");
     for (stage, step) in [("sft", 9), ("srpo", 2), ("srpo", 4), ("grpo", 3)] {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use sidereal::data::{Dataset, Item, ItemId, User};
-use sidereal::lab::{ItemField, Outcome, Recipe, SidConfig, Training};
+use sidereal::lab::{ItemField, Recipe, RunResult, SidConfig, Training};
 use sidereal::sid::Catalog;
 use sidereal::train::Record;
 use tempfile::TempDir;
@@ -24,7 +24,7 @@ fn recipe(sids: &str) -> Recipe {
     recipe
 }
 
-fn start(recipe: &Recipe, dataset: &Dataset, out: &Path) -> Outcome {
+fn start(recipe: &Recipe, dataset: &Dataset, out: &Path) -> RunResult {
     run(recipe, dataset, out, &mut |_: &Record| {}).unwrap()
 }
 

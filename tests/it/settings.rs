@@ -3,7 +3,8 @@
 use sidereal::lab::{EvaluateReasoning, Recipe, TeacherConfig, Training};
 use sidereal::rl::{Grpo, Surrogate, ZScore};
 use sidereal::train::{
-    AdvantageConfig, NamedReward, OptimConfig, Record, RewardConfig, RlConfig, SftConfig, Thinking,
+    AdvantageConfig, ChainConfig, NamedReward, OptimConfig, Record, RewardConfig, RlConfig,
+    SftConfig,
 };
 
 use crate::pipeline::run;
@@ -75,11 +76,11 @@ fn settings_of_reinforcement_that_do_nothing_are_refused_by_field() {
 }
 
 #[test]
-fn a_teacher_whom_nobody_reads_and_a_test_of_thinking_where_nobody_thinks_are_refused() {
+fn an_unused_teacher_and_a_reasoning_test_without_a_reasoning_stage_are_refused() {
     let error = refused(|recipe| recipe.texts.teacher = Some(TeacherConfig::Metadata));
     assert!(error.contains("texts.teacher"), "{error}");
     let reasoning =
-        EvaluateReasoning { users: 2, chains: 2, beam_width: 2, thinking: Thinking::default() };
+        EvaluateReasoning { users: 2, chains: 2, beam_width: 2, chain: ChainConfig::default() };
     let error = refused(|recipe| recipe.evaluate.reasoning = Some(reasoning));
     assert!(error.contains("evaluate.reasoning"), "{error}");
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use sidereal::data::{Dataset, HeldOut as _, Item, ItemId, NegativeKind, Negatives, leave_one_out};
-use sidereal::lab::{LabError, Outcome, Pipeline, Recipe, TrainedStage};
+use sidereal::lab::{LabError, Pipeline, Recipe, RunResult, TrainedStage};
 use sidereal::metrics::{Candidates, Metric, Row};
 use sidereal::prompts::{PoolConfig, Pools, PromptRegistry, Task, Tasks, Wording};
 use sidereal::sid::Catalog;
@@ -37,9 +37,9 @@ fn run(
     (recipe, dataset): (&Recipe, &Dataset),
     out: &Path,
     observer: &mut dyn Observer,
-) -> Result<Outcome, LabError> {
+) -> Result<RunResult, LabError> {
     let device = sidereal::policy::device("cpu").unwrap();
-    Pipeline { recipe, dataset, published: None, references: &[], out, device }.run(observer)
+    Pipeline { recipe, dataset, published: None, baselines: &[], out, device }.run(observer)
 }
 
 fn read(path: &Path) -> Vec<u8> {
@@ -86,7 +86,7 @@ fn assert_survives_kills(
     }
 }
 
-fn rows<'o>(outcome: &'o Outcome, system: &str) -> Vec<&'o Row> {
+fn rows<'o>(outcome: &'o RunResult, system: &str) -> Vec<&'o Row> {
     outcome.report.rows().iter().filter(|row| row.system == system).collect()
 }
 

@@ -15,7 +15,7 @@ fn run(recipe: &Recipe, dir: &Path, out: &str) -> Result<Vec<Record>, LabError> 
     let dataset = shop::dataset(dir);
     let (out, device) = (&dir.join(out), sidereal::policy::device("cpu").unwrap());
     let mut records = Vec::new();
-    Pipeline { recipe, dataset: &dataset, published: None, references: &[], out, device }
+    Pipeline { recipe, dataset: &dataset, published: None, baselines: &[], out, device }
         .run(&mut |record: &Record| records.push(record.clone()))?;
     Ok(records)
 }
@@ -73,7 +73,7 @@ fn reinforcement_and_preferences_train_adapters_alone_and_survive_kills() {
         let mut kill = Kill { stage, step };
         let device = sidereal::policy::device("cpu").unwrap();
         let (recipe, dataset, out) = (&recipe, &dataset, broken.as_path());
-        let pipeline = Pipeline { recipe, dataset, published: None, references: &[], out, device };
+        let pipeline = Pipeline { recipe, dataset, published: None, baselines: &[], out, device };
         let killed = std::panic::AssertUnwindSafe(|| pipeline.run(&mut kill));
         assert!(std::panic::catch_unwind(killed).is_err());
         let newest = fs::read_dir(broken.join(stage).join("checkpoints")).unwrap();

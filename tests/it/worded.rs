@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sidereal::data::{Dataset, Item, Split, leave_one_out};
-use sidereal::lab::{LabError, ModelConfig, Outcome, Pipeline, Published, Recipe, Stage, Training};
+use sidereal::lab::{
+    LabError, ModelConfig, Pipeline, Published, Recipe, RunResult, Stage, Training,
+};
 use sidereal::policy::{Decoder, SidTokenizer};
 use sidereal::prompts::Amount;
 use sidereal::sid::{Catalog, SemanticId, SidSpec};
@@ -102,11 +104,15 @@ impl Shop {
         self
     }
 
-    pub(crate) fn run(&self, out: &Path, observer: &mut dyn Observer) -> Result<Outcome, LabError> {
+    pub(crate) fn run(
+        &self,
+        out: &Path,
+        observer: &mut dyn Observer,
+    ) -> Result<RunResult, LabError> {
         let Self { dataset, catalog, split, recipe } = self;
         let published = Some(Published { catalog, split });
         let device = sidereal::policy::device("cpu").unwrap();
-        Pipeline { recipe, dataset, published, references: &[], out, device }.run(observer)
+        Pipeline { recipe, dataset, published, baselines: &[], out, device }.run(observer)
     }
 }
 
@@ -131,7 +137,7 @@ fn cut_down(mut stage: Stage) -> Stage {
             (config.steps, config.prompts_per_step, config.group_size) = (2, 4, 3);
             config.max_draws = config.max_draws.min(2);
             if let Some(reasoning) = &mut config.reasoning {
-                reasoning.thinking.budget = 12;
+                reasoning.chain.budget = 12;
             }
         }
         Training::Preference(config) => {
@@ -144,7 +150,7 @@ fn cut_down(mut stage: Stage) -> Stage {
 }
 
 /// Carries out a recipe and expects a row of every stage.
-pub(crate) fn every_stage_is_tested(name: &str, thinking: usize) {
+pub(crate) fn every_stage_is_tested(name: &str, reasoned: usize) {
     let dir = tempfile::tempdir().unwrap();
     let shop = Shop::new(dir.path()).under(name, dir.path());
     let outcome = shop.run(&dir.path().join("run"), &mut |_: &Record| {}).unwrap();
@@ -154,8 +160,8 @@ pub(crate) fn every_stage_is_tested(name: &str, thinking: usize) {
     }
     let merged = rows
         .iter()
-        .filter(|row| row.system.ends_with(", thinking") && row.protocol.beam_width.is_some());
-    assert_eq!(merged.count(), thinking);
+        .filter(|row| row.system.ends_with(", reasoning") && row.protocol.beam_width.is_some());
+    assert_eq!(merged.count(), reasoned);
     outcome.write_page(name, &dir.path().join("report.html")).unwrap();
 }
 

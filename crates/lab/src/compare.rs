@@ -9,10 +9,10 @@ use sidereal_page::{Bar, BarPlot, BarSeries, Block, Table};
 use sidereal_train::Ranking;
 
 use crate::error::LabError;
-use crate::evaluation::systems::{AT_START, WHY_AT_START, thinking};
+use crate::evaluation::systems::{AT_START, WHY_AT_START, with_reasoning};
 use crate::parts::answers::AnswerFile;
 use crate::parts::rankings;
-use crate::parts::thoughts::{self, ThoughtResult};
+use crate::parts::reasoning::{self, ReasoningResult};
 use crate::pool_task::is_over_pool;
 use crate::resume::recipe_of;
 use crate::run::part::Folder;
@@ -23,7 +23,7 @@ use crate::run::starts::returned_their_start;
 pub struct FinishedRun {
     /// Name of its folder.
     pub name: String,
-    /// In the recipe's order, what a stage answered at once before what it answered by thinking.
+    /// In the order of the recipe; the direct answers of a stage come before its answers after reasoning.
     systems: Vec<System>,
 }
 
@@ -32,8 +32,8 @@ pub struct FinishedRun {
 struct System {
     label: String,
     placements: RankingRun<SampleId>,
-    /// Whether these are some of the test's users, drawn by the run's seed: those that were thought
-    /// about, or asked with a pool.
+    /// Whether these are only some of the test users, drawn by the seed of the run: those that are
+    /// evaluated with reasoning or with candidate pools.
     is_part: bool,
     /// Candidates of the pools that were ranked; `None` for all items.
     pool: Option<usize>,
@@ -47,7 +47,8 @@ struct System {
 pub struct ComparedSystem {
     /// Label of the stage.
     pub label: String,
-    /// Whether its users are those that were thought about, or asked with a pool: in each run its own.
+    /// Whether it was evaluated on a subset of users, with reasoning or candidate pools. Each run has its
+    /// own subset.
     pub is_part: bool,
     /// Mean over the system's users in each run; `None` where the run lacks the system.
     pub runs: Vec<Option<f64>>,
@@ -56,10 +57,11 @@ pub struct ComparedSystem {
     pub at_start: Vec<bool>,
     /// Mean over the runs that have it.
     pub mean: f64,
-    /// This system minus the one compared with, over the runs that have both: each user's values
-    /// are averaged over these runs first, so that the interval is over users. Where one of the two
-    /// thinks, or both choose out of pools, the users are those that were asked so, in each run its own. `None` where one
-    /// ranks pools and the other all items, or pools of another size.
+    /// Paired difference to the baseline system. The score of each user is first averaged over the runs
+    /// that contain both systems; the interval is over users. If one of the two systems was evaluated
+    /// on a subset of users (reasoning or candidate pools), only that subset enters, chosen separately
+    /// in each run. `None` if the two systems rank different sets: pools and all items, or pools of
+    /// different sizes.
     pub difference: Option<PairedTest>,
 }
 
@@ -97,11 +99,11 @@ impl FinishedRun {
             let is_part = pool.is_some();
             let system = System::new(stage.label.clone(), &rankings, is_part)?;
             systems.push(System { pool, at_start, ..system });
-            if recipe.evaluate.tests_thinking(stage, &recipe.stages) {
-                let path = folder.path(&thoughts::file(name));
-                let results = AnswerFile::<ThoughtResult>::new(path, name).load()?;
+            if recipe.evaluate.tests_reasoning(stage, &recipe.stages) {
+                let path = folder.path(&reasoning::file(name));
+                let results = AnswerFile::<ReasoningResult>::new(path, name).load()?;
                 let merged = results.iter().map(|result| &result.ranking);
-                let system = System::new(thinking(&stage.label), merged, true)?;
+                let system = System::new(with_reasoning(&stage.label), merged, true)?;
                 systems.push(System { at_start, ..system });
             }
         }
@@ -217,7 +219,7 @@ impl RunComparison {
         });
         let mut caption = format!("{}, item level, seen items kept", self.metric);
         if self.systems.iter().any(|system| system.is_part) {
-            caption += "; systems that think or choose out of pools: over the users thought about or asked so, in differences on both sides";
+            caption += "; systems with reasoning or candidate pools are evaluated on a subset of users, and differences with them use the same subset on both sides";
         }
         let marked = self.systems.iter().any(|system| system.at_start.contains(&true));
         let notes = marked.then(|| format!("({AT_START}): {WHY_AT_START}"));
@@ -360,8 +362,8 @@ mod tests {
     #[test]
     fn what_was_thought_is_compared_over_the_users_that_it_has_in_each_run() {
         let mut runs = [
-            run("1", &[("sft", &[1, 0, 0, 0]), ("sft, thinking", &[0, 1, 0, 1])]),
-            run("2", &[("sft", &[1, 0, 1, 1]), ("sft, thinking", &[1, 0, 1, 1])]),
+            run("1", &[("sft", &[1, 0, 0, 0]), ("sft, reasoning", &[0, 1, 0, 1])]),
+            run("2", &[("sft", &[1, 0, 1, 1]), ("sft, reasoning", &[1, 0, 1, 1])]),
         ];
         let users = |system: &mut System, users: [u32; 2]| {
             let of_user = |user| SampleId::Event { user: UserId(user), position: 3 };
@@ -373,11 +375,11 @@ mod tests {
         users(&mut runs[0].systems[1], [0, 1]);
         users(&mut runs[1].systems[1], [1, 2]);
         let found = compare(&runs, "sft").unwrap();
-        let thinking = &found.systems[1];
-        assert_eq!(thinking.runs, [Some(0.5), Some(0.5)]);
-        assert!(thinking.is_part && !found.systems[0].is_part);
-        assert!(found.table().caption.contains("thought about"));
-        let test = thinking.difference.as_ref().unwrap();
+        let reasoned = &found.systems[1];
+        assert_eq!(reasoned.runs, [Some(0.5), Some(0.5)]);
+        assert!(reasoned.is_part && !found.systems[0].is_part);
+        assert!(found.table().caption.contains("subset of users"));
+        let test = reasoned.difference.as_ref().unwrap();
         // −1, (1 + 0) / 2 and 0 over three users.
         assert!((test.difference + 0.5 / 3.0).abs() < 1e-12 && test.num_users == 3, "{test:?}");
     }

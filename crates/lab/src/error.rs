@@ -86,7 +86,7 @@ pub enum LabError {
     /// Rankings without an order.
     #[error(
         "an answer of stage `{stage}` to sample {id} has a score that is not a number: delete the stage's \
-         file in `rankings` or `thoughts` to have it answer again, or, where its weights are damaged, \
+         file in `rankings` or `reasoning` to have it answer again, or, where its weights are damaged, \
          its folder to have it trained anew"
     )]
     Scores { stage: String, id: SampleId },

@@ -5,11 +5,11 @@ mod catalogue;
 mod domains;
 mod lists;
 mod pool;
+mod reasoning;
 pub(crate) mod recommenders;
 pub(crate) mod stage_answers;
 pub(crate) mod systems;
 mod tables;
-mod thoughts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,18 +21,18 @@ pub use self::buckets::BucketRow;
 pub use self::domains::DomainReport;
 
 use self::domains::AmongDomains;
-use self::recommenders::{Reference, fingerprint};
+use self::recommenders::{Baseline, fingerprint};
 use self::stage_answers::StageAnswers;
 use self::systems::{POPULARITY, TRANSITIONS, compare, note_starts};
 use self::tables::Tables;
 use crate::error::LabError;
-use crate::parts::{domain_rankings, rankings, thoughts as found};
+use crate::parts::{domain_rankings, rankings, reasoning as found};
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
 use crate::recipe::evaluate::EvaluateConfig;
 use crate::recipe::pool::CandidatePools;
 use crate::recipe::stage::Stage;
-use crate::run::part::{Files, Folder, Part, Remarks};
+use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::split::SplitConfig;
 use crate::workbench::Workbench;
 
@@ -53,7 +53,7 @@ pub(crate) struct Evaluation<'a> {
     /// What each stage answered.
     pub(crate) answers: &'a [StageAnswers<'a>],
     /// Further systems.
-    pub(crate) references: &'a [Reference<'a>],
+    pub(crate) baselines: &'a [Baseline<'a>],
     /// Names of the stages that returned the policy that they started from.
     pub(crate) at_start: &'a BTreeSet<String>,
 }
@@ -95,18 +95,18 @@ impl Part for Evaluation<'_> {
 
     fn inputs(&self) -> Result<Binding, LabError> {
         let mut inputs = self.bench.inputs()?;
-        for StageAnswers { stage, rankings, in_domain, thoughts } in self.answers {
+        for StageAnswers { stage, rankings, in_domain, reasoning } in self.answers {
             let name = &stage.name;
             inputs.insert(name.clone(), rankings.hash(&rankings::file(name)));
             if let Some(in_domain) = in_domain {
                 let hash = in_domain.hash(&domain_rankings::file(name));
                 inputs.insert(domain_rankings::name(name), hash);
             }
-            if let Some(thoughts) = thoughts {
-                inputs.insert(found::name(name), thoughts.hash(&found::file(name)));
+            if let Some(reasoning) = reasoning {
+                inputs.insert(found::name(name), reasoning.hash(&found::file(name)));
             }
         }
-        let references = self.references.iter().map(|reference| {
+        let references = self.baselines.iter().map(|reference| {
             Ok((reference.name, fingerprint(reference.recommender, self.bench.split)?))
         });
         let references = references.collect::<Result<Vec<_>, LabError>>()?;
@@ -117,9 +117,9 @@ impl Part for Evaluation<'_> {
         Ok(inputs)
     }
 
-    fn files(&self) -> Files {
+    fn files(&self) -> PartFiles {
         let domains = self.bench.dataset.domains().map(|_| DOMAINS);
-        Files::always([REPORT, BUCKETS].into_iter().chain(domains))
+        PartFiles::always([REPORT, BUCKETS].into_iter().chain(domains))
     }
 
     fn make(
@@ -133,10 +133,10 @@ impl Part for Evaluation<'_> {
         let popularity = recommenders::popularity(bench.dataset, bench.split)?;
         let transitions = recommenders::transitions(bench.dataset, bench.split)?;
         let mut recommenders = vec![
-            Reference { name: POPULARITY, recommender: &*popularity },
-            Reference { name: TRANSITIONS, recommender: &*transitions },
+            Baseline { name: POPULARITY, recommender: &*popularity },
+            Baseline { name: TRANSITIONS, recommender: &*transitions },
         ];
-        recommenders.extend(self.references);
+        recommenders.extend(self.baselines);
         let mut buckets = Vec::new();
         if stages.iter().any(|stage| !is_over_pool(stage.task)) {
             catalogue::recommenders(&recommenders, bench.split, &mut tables)?;

@@ -9,12 +9,12 @@ use sidereal_train::JsonLog;
 use crate::evaluation::DOMAINS;
 use crate::resume::recipe_of;
 use crate::run::log::LOG;
-use crate::{LabError, Outcome, Showcase};
+use crate::{LabError, RunResult, Showcase};
 
 /// A few users' recommendations, by title.
 const SHOWCASES: &str = "showcases.json";
 
-impl Outcome {
+impl RunResult {
     /// Reads the result of a finished run from its folder, without its data.
     ///
     /// A run of an earlier version kept no [`showcases`](Self::showcases): it has none here.

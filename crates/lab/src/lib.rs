@@ -16,7 +16,7 @@
 //!     recipe: &recipe,
 //!     dataset: &dataset,
 //!     published: None,
-//!     references: &[],
+//!     baselines: &[],
 //!     out: Path::new("runs/beauty"),
 //!     device: sidereal_policy::device("auto")?,
 //! };
@@ -27,15 +27,15 @@
 //! | module | holds |
 //! |---|---|
 //! | `recipe`, `split` | [`Recipe`], [`Stage`], [`SplitConfig`]: the settings of a run; [`Preset`]: those that come with the library |
-//! | `run` | [`Run`], [`Part`]: the folder of a run, and what is carried out in it |
+//! | `run` | [`RunFolder`], [`Part`]: the folder of a run, and what is carried out in it |
 //! | `parts` | the parts: item vectors, Semantic IDs, texts, vocabulary, policies, answers |
 //! | `workbench` | what the parts after the vocabulary share: how policies are asked, and what they may answer |
 //! | `evaluation` | the part that makes the tables of all answers |
 //! | `pipeline` | [`Pipeline`]: the parts of a run, put together |
 //! | `resume` | whether the folder of an earlier start may go on |
-//! | `outcome`, `finished` | [`Outcome`]: the result of a run, its report, and both read back from a folder |
+//! | `outcome`, `finished` | [`RunResult`]: the result of a run, its report, and both read back from a folder |
 //! | `policy_folder` | [`TrainedPolicy`]: the policy of a stage on the disk |
-//! | `recommend` | [`TrainedStage`], [`Recommender`]: a trained policy that answers users |
+//! | `recommend` | [`TrainedStage`], [`PolicyRecommender`]: a trained policy that answers users |
 //! | `compare` | [`RunComparison`]: several runs side by side |
 
 mod compare;
@@ -58,12 +58,12 @@ mod workbench;
 
 pub use compare::{ComparedSystem, FinishedRun, RunComparison};
 pub use error::LabError;
-pub use evaluation::recommenders::Reference;
+pub use evaluation::recommenders::Baseline;
 pub use evaluation::{BucketRow, DomainReport};
-pub use outcome::Outcome;
+pub use outcome::RunResult;
 pub use outcome::showcase::Showcase;
 pub use parts::published_ids::Published;
-pub use parts::thoughts::ThoughtResult;
+pub use parts::reasoning::ReasoningResult;
 pub use pipeline::Pipeline;
 pub use policy_folder::{PolicyCard, PolicyParts, TrainedPolicy};
 pub use recipe::Recipe;
@@ -79,8 +79,8 @@ pub use recipe::sids::{SidConfig, SidMethod};
 pub use recipe::stage::{Stage, Training, UserShare};
 pub use recipe::texts::{TeacherConfig, TextsConfig};
 pub use recommend::{
-    Explained, HowToReason, Reasoned, Recommended, Recommender, TrainedStage, Wanted,
+    Explained, HowToReason, PolicyRecommender, ReasonedItems, Recommended, TrainedStage, Wanted,
 };
-pub use run::Run;
-pub use run::part::{Files, Folder, Made, Part, Remarks, SETTINGS};
+pub use run::RunFolder;
+pub use run::part::{Folder, Made, Part, PartFiles, Remarks, SETTINGS};
 pub use split::SplitConfig;

@@ -15,7 +15,7 @@ use crate::recipe::stage::Stage;
 /// The result of a run.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Outcome {
+pub struct RunResult {
     /// The trainings, in order.
     pub stages: Vec<Stage>,
     /// Every system's metrics, with intervals, protocols and paired tests.

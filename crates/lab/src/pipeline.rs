@@ -15,11 +15,11 @@ use tch::Device;
 
 use self::chosen::{Data, semantic_ids, texts, vocabulary};
 use crate::error::LabError;
-use crate::evaluation::recommenders::Reference;
+use crate::evaluation::recommenders::Baseline;
 use crate::evaluation::stage_answers::StageAnswers;
 use crate::evaluation::systems::check_compared;
 use crate::evaluation::{Evaluated, Evaluation};
-use crate::outcome::Outcome;
+use crate::outcome::RunResult;
 use crate::outcome::showcase::showcases;
 use crate::parts::answers::{Respondent, SearchSettings, TestUsers};
 use crate::parts::domain_rankings::DomainRankings;
@@ -27,15 +27,15 @@ use crate::parts::policy::scope::check_domains;
 use crate::parts::policy::{self, Policy, PolicyFolder, Start};
 use crate::parts::published_ids::Published;
 use crate::parts::rankings::Rankings;
+use crate::parts::reasoning::Reasoning;
 use crate::parts::semantic_ids::SemanticIds;
-use crate::parts::thoughts::Thoughts;
 use crate::parts::vocabulary::TOKENIZER;
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
 use crate::recipe::model::ModelConfig;
 use crate::recipe::stage::Stage;
 use crate::resume;
-use crate::run::Run;
+use crate::run::RunFolder;
 use crate::run::log::{LOG, Logged};
 use crate::run::part::Made;
 use crate::run::starts::returned_their_start;
@@ -59,7 +59,7 @@ pub struct Pipeline<'a> {
     /// What came with them: taken where the recipe makes no Semantic IDs, or no split, of its own.
     pub published: Option<Published<'a>>,
     /// Further systems for the tables.
-    pub references: &'a [Reference<'a>],
+    pub baselines: &'a [Baseline<'a>],
     /// The run's folder.
     pub out: &'a Path,
     /// Where tensors live.
@@ -71,9 +71,9 @@ impl Pipeline<'_> {
     ///
     /// # Errors
     /// Those of every part; what finished parts wrote stays valid.
-    pub fn run(&self, observer: &mut dyn Observer) -> Result<Outcome, LabError> {
+    pub fn run(&self, observer: &mut dyn Observer) -> Result<RunResult, LabError> {
         self.check()?;
-        let Self { recipe, dataset, published, references, device, .. } = *self;
+        let Self { recipe, dataset, published, baselines, device, .. } = *self;
         let Recipe { seed, stages, evaluate, .. } = recipe;
         let registry = PromptRegistry::builtin()?;
         let prompts = registry.set(&recipe.prompts)?;
@@ -123,13 +123,13 @@ impl Pipeline<'_> {
         let answers = &answers(&mut run, recipe, bench, &policies, observer)?;
         let at_start = &returned_their_start(run.folder(), stages)?;
         let (split, config) = (recipe.split, evaluate);
-        let tables = Evaluation { bench, config, split, stages, answers, references, at_start };
+        let tables = Evaluation { bench, config, split, stages, answers, baselines, at_start };
         let Evaluated { report, buckets, domains } = run.carry_out(&tables, observer)?.value;
         let showcases = match answers.last() {
             Some(last) => showcases(bench, &last.rankings.value.load()?),
             None => Vec::new(),
         };
-        let outcome = Outcome {
+        let outcome = RunResult {
             stages: stages.clone(),
             report,
             buckets,
@@ -146,10 +146,10 @@ impl Pipeline<'_> {
 
     /// Accepts a recipe that fits the data and the systems at hand.
     fn check(&self) -> Result<(), LabError> {
-        let Self { recipe, dataset, references, .. } = self;
+        let Self { recipe, dataset, baselines, .. } = self;
         recipe.check()?;
         check_domains(&recipe.stages, dataset)?;
-        let names: Vec<&str> = references.iter().map(|reference| reference.name).collect();
+        let names: Vec<&str> = baselines.iter().map(|baseline| baseline.name).collect();
         check_compared(&recipe.evaluate.compare_with, &recipe.stages, &names)
     }
 }
@@ -191,9 +191,9 @@ fn start<'a>(
 }
 
 /// What the stages answer to the users of the test: the rankings of all of them, then those by domain, then
-/// the thoughts.
+/// the reasoning.
 fn answers<'a>(
-    run: &mut Run,
+    run: &mut RunFolder,
     recipe: &'a Recipe,
     bench: &Workbench<'_>,
     policies: &BTreeMap<&str, Made<PolicyFolder>>,
@@ -212,7 +212,7 @@ fn answers<'a>(
     let mut answers = Vec::new();
     for (stage, by) in stages.iter().zip(&respondents) {
         let rankings = run.carry_out(&Rankings { by: *by, users }, observer)?;
-        answers.push(StageAnswers { stage, rankings, in_domain: None, thoughts: None });
+        answers.push(StageAnswers { stage, rankings, in_domain: None, reasoning: None });
     }
     for (answered, by) in answers.iter_mut().zip(&respondents) {
         let domains = bench.dataset.domains().filter(|_| !is_over_pool(by.stage.task));
@@ -222,10 +222,10 @@ fn answers<'a>(
     }
     for (answered, by) in answers.iter_mut().zip(&respondents) {
         let config = evaluate.reasoning.as_ref();
-        let config = config.filter(|_| evaluate.tests_thinking(by.stage, stages));
+        let config = config.filter(|_| evaluate.tests_reasoning(by.stage, stages));
         let Some(config) = config else { continue };
-        let thoughts = Thoughts { by: *by, users, config, prompts };
-        answered.thoughts = Some(run.carry_out(&thoughts, observer)?);
+        let reasoning = Reasoning { by: *by, users, config, prompts };
+        answered.reasoning = Some(run.carry_out(&reasoning, observer)?);
     }
     Ok(answers)
 }

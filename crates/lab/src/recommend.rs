@@ -11,7 +11,7 @@ use sidereal_policy::{
 };
 use sidereal_prompts::{ControlMarkers, PromptRegistry, PromptSet, Tasks};
 use sidereal_sid::{Catalog, ItemId};
-use sidereal_train::{Binding, Encoder, Mode, Prompt, Thinker, Thinking};
+use sidereal_train::{Binding, ChainConfig, EncodedPrompt, Encoder, Mode, ReasoningSearch};
 use tch::Device;
 
 use crate::error::LabError;
@@ -33,9 +33,9 @@ pub struct TrainedStage {
     prompts: PromptSet,
 }
 
-/// Recommends items by the policy of a stage, which answers with Semantic IDs and without thoughts.
+/// Recommends items by the policy of a stage, which answers with Semantic IDs and without reasoning.
 #[derive(Debug)]
-pub struct Recommender<'a> {
+pub struct PolicyRecommender<'a> {
     trained: &'a TrainedStage,
     dataset: &'a Dataset,
     tasks: Tasks<'a>,
@@ -78,7 +78,7 @@ pub struct Explained {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HowToReason {
     /// How chains of thought are drawn.
-    pub thinking: Thinking,
+    pub chain: ChainConfig,
     /// Chains, whose answers are merged. Range `1..`.
     pub num_chains: usize,
     /// Seed of the draws.
@@ -88,7 +88,7 @@ pub struct HowToReason {
 /// Recommended items and the chains of thought that led to them.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Reasoned {
+pub struct ReasonedItems {
     /// Best first, by the mean of their probabilities after each chain.
     pub items: Vec<Recommended>,
     /// The chains as text.
@@ -177,7 +177,7 @@ impl TrainedStage {
     /// # Errors
     /// [`LabError::NoItems`] for a folder of a version that kept no items: give it the data of the run
     /// ([`recommender`](Self::recommender)).
-    pub fn standalone(&self) -> Result<Recommender<'_>, LabError> {
+    pub fn standalone(&self) -> Result<PolicyRecommender<'_>, LabError> {
         let items = self.items().ok_or_else(|| LabError::NoItems { path: self.dir.clone() })?;
         self.check_prompts()?;
         self.over(items)
@@ -193,7 +193,7 @@ impl TrainedStage {
         &'a self,
         dataset: &'a Dataset,
         published: Option<&Split>,
-    ) -> Result<Recommender<'a>, LabError> {
+    ) -> Result<PolicyRecommender<'a>, LabError> {
         let Self { dir, recipe, policy, .. } = self;
         let split = match (published, recipe) {
             (Some(split), _) => split.hash(),
@@ -215,9 +215,9 @@ impl TrainedStage {
         self.policy.check(&self.dir, &prompts)
     }
 
-    fn over<'a>(&'a self, dataset: &'a Dataset) -> Result<Recommender<'a>, LabError> {
+    fn over<'a>(&'a self, dataset: &'a Dataset) -> Result<PolicyRecommender<'a>, LabError> {
         let TrainedPolicy { tokenizer, catalog, .. } = &self.policy;
-        Ok(Recommender {
+        Ok(PolicyRecommender {
             trained: self,
             dataset,
             tasks: Tasks::new(dataset, catalog, &self.prompts)?
@@ -244,7 +244,7 @@ impl PolicyCard {
     }
 }
 
-impl<'a> Recommender<'a> {
+impl<'a> PolicyRecommender<'a> {
     /// The items that are recommended.
     #[must_use]
     pub const fn dataset(&self) -> &'a Dataset {
@@ -327,7 +327,7 @@ impl<'a> Recommender<'a> {
         history: &[ItemId],
         wanted: &Wanted,
         how: &HowToReason,
-    ) -> Result<Reasoned, LabError> {
+    ) -> Result<ReasonedItems, LabError> {
         let TrainedStage { card, policy, constraint, .. } = self.trained;
         let recent = self.recent(history)?;
         let ids = self.encoder.read(&self.tasks.reasoning_prompt(recent)?)?;
@@ -338,37 +338,38 @@ impl<'a> Recommender<'a> {
                 needed: "a set that words the task `reasoning`: the policy cannot reason, leave it out",
             });
         };
-        let thinker = Thinker {
+        let search = ReasoningSearch {
             model: &policy.model,
             constraint,
             markers: &markers,
-            thinking: how.thinking,
+            chain: how.chain,
             scoring: card.scoring,
             seed: how.seed,
         };
         let pad = policy.tokenizer.pad();
-        let limit = thinker.longest_prompt();
+        let limit = search.longest_prompt();
         let tokens = TokenBatch::new(&[&ids], pad, limit, policy.model.device())?;
         // The identity names random numbers, and nobody knows what is chosen next.
         let id = SampleId::Event { user: UserId(0), position: 0 };
-        let prompt = Prompt { id, ids, target: ItemId(0), mode: Mode::Reasoning, pool: Vec::new() };
+        let prompt =
+            EncodedPrompt { id, ids, target: ItemId(0), mode: Mode::Reasoning, pool: Vec::new() };
         let width = wanted.beam_width.max(wanted.num_items.get());
-        let found = thinker.think(&[&prompt], &tokens, how.num_chains, width)?;
-        let mut reasoned = Reasoned { items: Vec::new(), chains: Vec::new() };
-        for thought in found {
-            for rollout in &thought.rollouts {
+        let found = search.reason(&[&prompt], &tokens, how.num_chains, width)?;
+        let mut answer = ReasonedItems { items: Vec::new(), chains: Vec::new() };
+        for reasoned in found {
+            for rollout in &reasoned.rollouts {
                 let chain: Vec<u32> = rollout.chain.ids().collect();
-                reasoned.chains.push(policy.tokenizer.decode(&chain)?);
+                answer.chains.push(policy.tokenizer.decode(&chain)?);
             }
-            let ranking = thought.ranking.found.iter().zip(&thought.ranking.scores);
+            let ranking = reasoned.ranking.found.iter().zip(&reasoned.ranking.scores);
             let items = ranking.flat_map(|(items, score)| {
                 items.iter().map(|item| Recommended { item: *item, score: *score })
             });
             let seen = |item: &ItemId| wanted.seen == SeenItems::Removed && history.contains(item);
-            reasoned.items.extend(items.filter(|found| !seen(&found.item)));
+            answer.items.extend(items.filter(|found| !seen(&found.item)));
         }
-        reasoned.items.truncate(wanted.num_items.get());
-        Ok(reasoned)
+        answer.items.truncate(wanted.num_items.get());
+        Ok(answer)
     }
 
     /// The part of a history that the policy reads.

@@ -13,13 +13,13 @@ use crate::evaluation;
 use crate::parts::answers::SearchSettings;
 use crate::parts::item_vectors::encoder_settings;
 use crate::parts::{
-    domain_rankings, item_vectors, policy, quantized_ids, rankings, semantic_ids, teacher_texts,
-    thoughts, vocabulary,
+    domain_rankings, item_vectors, policy, quantized_ids, rankings, reasoning, semantic_ids,
+    teacher_texts, vocabulary,
 };
 use crate::recipe::Recipe;
 use crate::recipe::learned::{used_kinds, used_tasks};
 use crate::recipe::texts::TeacherConfig;
-use crate::run::Run;
+use crate::run::RunFolder;
 use crate::run::part::SETTINGS;
 use crate::run::settled::Settled;
 
@@ -34,8 +34,8 @@ const CONFIG: &str = "config.toml";
 /// # Errors
 /// [`LabError::File`] where another process works in the folder; [`LabError::OtherSetting`] where a stage
 /// was trained with another setting, naming the first; [`LabError::OtherRun`]; [`LabError::Io`].
-pub(crate) fn open(dir: &Path, recipe: &Recipe, device: Device) -> Result<Run, LabError> {
-    let mut run = Run::open(dir, device)?;
+pub(crate) fn open(dir: &Path, recipe: &Recipe, device: Device) -> Result<RunFolder, LabError> {
+    let mut run = RunFolder::open(dir, device)?;
     let path = run.path(CONFIG);
     // A run of several versions may have settings that this one does not know.
     let old = if path.exists() { Some(Recipe::load(&path)) } else { None };
@@ -69,7 +69,7 @@ pub(crate) fn recipe_of(dir: &Path) -> Result<Recipe, LabError> {
 }
 
 /// Accepts a recipe whose stages were trained with it as far as they have been.
-fn check_settings(run: &Run, recipe: &Recipe, old: Option<&Recipe>) -> Result<(), LabError> {
+fn check_settings(run: &RunFolder, recipe: &Recipe, old: Option<&Recipe>) -> Result<(), LabError> {
     let mut trained = false;
     for stage in &recipe.stages {
         let name = &stage.name;
@@ -103,7 +103,7 @@ fn gathered(recipe: &Recipe) -> impl PartialEq + use<> {
 
 /// Takes over the parts of a version that kept of their settings a hash alone, all of which were made with
 /// the recipe of the folder.
-fn adopt_settings(run: &mut Run, old: &Recipe) -> Result<(), LabError> {
+fn adopt_settings(run: &mut RunFolder, old: &Recipe) -> Result<(), LabError> {
     for (part, recipe) in parts_with_settings(old) {
         let record = run.manifest().stages.get(&part);
         let known = if let Some(record) = record {
@@ -158,7 +158,7 @@ fn parts_with_settings(recipe: &Recipe) -> Vec<(String, Recipe)> {
         parts.push((name.clone(), policy::depends_on(recipe, stage)));
         parts.push((rankings::name(name), search.of_answers(stage)));
         parts.push((domain_rankings::name(name), search.of_answers(stage)));
-        parts.push((thoughts::name(name), thoughts::depends_on(search, stage, reasoning)));
+        parts.push((reasoning::name(name), reasoning::depends_on(search, stage, reasoning)));
     }
     parts
 }

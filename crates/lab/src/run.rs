@@ -25,14 +25,14 @@ use crate::run::settled::Settled;
 /// and of the files that it wrote. A further start skips the parts whose record still holds: whose
 /// settings and inputs are the same and whose files are all there.
 #[derive(Debug)]
-pub struct Run {
+pub struct RunFolder {
     folder: Folder,
     manifest: Manifest,
     environment: Environment,
     _lock: FolderLock,
 }
 
-impl Run {
+impl RunFolder {
     /// Opens the folder, creating it where there is none.
     ///
     /// # Errors
@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
     use crate::recipe::Recipe;
-    use crate::run::part::{Files, Remarks};
+    use crate::run::part::{PartFiles, Remarks};
 
     /// A part that counts how often it is made, and writes what it counts.
     struct Toy {
@@ -176,8 +176,8 @@ mod tests {
             Ok(Binding::from([("input".to_owned(), self.input.to_owned())]))
         }
 
-        fn files(&self) -> Files {
-            Files::always(["toy.txt"]).perhaps(["note.txt"])
+        fn files(&self) -> PartFiles {
+            PartFiles::always(["toy.txt"]).perhaps(["note.txt"])
         }
 
         fn make(
@@ -209,7 +209,7 @@ mod tests {
     /// was made, and the hash of its file.
     fn carry_out(dir: &Path, seed: Option<u64>, input: &'static str) -> (String, usize, String) {
         let toy = Toy { seed, input, made: Cell::new(0), tidied: Cell::new(0) };
-        let mut run = Run::open(dir, Device::Cpu).unwrap();
+        let mut run = RunFolder::open(dir, Device::Cpu).unwrap();
         let made = run.carry_out(&toy, &mut |_: &Record| {}).unwrap();
         assert_eq!(toy.tidied.get(), 1);
         (made.value.clone(), toy.made.get(), made.hash("toy.txt"))
@@ -258,11 +258,11 @@ mod tests {
         let (_, made, hash) = carry_out(dir, Some(1), "a");
         assert!(made == 0 && !hash.is_empty() && read().contains(&hash));
 
-        let mut run = Run::open(dir, Device::Cpu).unwrap();
+        let mut run = RunFolder::open(dir, Device::Cpu).unwrap();
         assert!(run.carry_out(&Failing, &mut |_: &Record| {}).is_err());
         assert!(!read().contains("failing"));
         // Another process would have to wait.
-        assert!(Run::open(dir, Device::Cpu).is_err());
+        assert!(RunFolder::open(dir, Device::Cpu).is_err());
     }
 
     /// A part that cannot be made.
@@ -279,8 +279,8 @@ mod tests {
             Ok(Binding::new())
         }
 
-        fn files(&self) -> Files {
-            Files::default()
+        fn files(&self) -> PartFiles {
+            PartFiles::default()
         }
 
         fn make(&self, _: &Folder, _: &Binding, _: &mut dyn Observer) -> Result<Remarks, LabError> {

@@ -9,7 +9,7 @@ use sidereal_data::{Dataset, Sample, Split};
 use sidereal_policy::{Constraint, SidTokenizer};
 use sidereal_prompts::{Rendered, Task, Tasks, Wording};
 use sidereal_sid::Catalog;
-use sidereal_train::{Batching, Binding, Encoder, Prompt, SlateAnswers};
+use sidereal_train::{Batching, Binding, EncodedPrompt, Encoder, SlateAnswers};
 use tch::Device;
 
 use crate::error::LabError;
@@ -80,7 +80,7 @@ impl Workbench<'_> {
         &self,
         task: Task,
         samples: &[Sample<'_>],
-    ) -> Result<Vec<Prompt>, LabError> {
+    ) -> Result<Vec<EncodedPrompt>, LabError> {
         Ok(self.encoder.prompts(&self.rendered(task, samples)?)?)
     }
 

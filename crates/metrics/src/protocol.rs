@@ -43,7 +43,7 @@ pub struct Protocol {
     pub score: ScoreKind,
     /// Beams per user, for systems that decode.
     pub beam_width: Option<NonZeroUsize>,
-    /// Chains of thought per user, for systems that think before they answer.
+    /// Chains of thought per user, for systems that reason before they answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chains: Option<Chains>,
     /// Users that were evaluated: the denominator of every mean.

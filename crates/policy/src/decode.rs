@@ -17,7 +17,7 @@ pub use branches::{Branches, ChildScores, Onward};
 pub use conditions::{Conditions, Excluded};
 pub use constraint::{Constraint, Scoring};
 pub use gumbel::DistinctRollout;
-pub use reason::{Chain, ChainEnd, Reasoner, ReasoningMarkers, Thoughts, merge_chains};
+pub use reason::{Chain, ChainEnd, ReasonedPrompts, Reasoner, ReasoningMarkers, merge_chains};
 pub use sample::{Rollout, Sampler};
 pub use sampling::SamplingConfig;
 pub use slate::{Slate, SlateSampler};

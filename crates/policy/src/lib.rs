@@ -65,9 +65,9 @@ pub use cache::{KvCache, TokenBatch};
 pub use config::{Architecture, DecoderConfig, Llama3Rope};
 pub use decode::{
     BeamSearch, Branches, Chain, ChainEnd, ChildScores, Conditions, Constraint, DistinctRollout,
-    Drawn, Excluded, Hypothesis, KeptPrefix, Onward, Prefilled, Reasoner, ReasoningMarkers,
-    Rollout, Sampler, SamplingConfig, Scoring, Slate, SlateSampler, Text, TextEnd, TextSampler,
-    Thoughts, WrittenToken, merge_chains,
+    Drawn, Excluded, Hypothesis, KeptPrefix, Onward, Prefilled, ReasonedPrompts, Reasoner,
+    ReasoningMarkers, Rollout, Sampler, SamplingConfig, Scoring, Slate, SlateSampler, Text,
+    TextEnd, TextSampler, WrittenToken, merge_chains,
 };
 pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};
 pub use error::PolicyError;
@@ -90,7 +90,7 @@ pub use score::target_logp;
 pub use score::way_back::target_pass;
 pub use sidereal_device::{DeviceError, device, share_cores};
 pub use tokenizer::{
-    ChatOptions, ChatTemplate, END_OF_TURN, Message, PAD, SidTokenizer, SpecialTokens,
+    ChatMessage, ChatOptions, ChatTemplate, END_OF_TURN, PAD, SidTokenizer, SpecialTokens,
 };
 pub use trainable::Trainable;
 pub use vocabulary::{RowInit, VocabularyExtension, extend_pretrained};

@@ -21,7 +21,7 @@ use tokenizers::{
     Tokenizer, TokenizerBuilder, TokenizerImpl,
 };
 
-pub use self::chat::{ChatOptions, ChatTemplate, Message};
+pub use self::chat::{ChatMessage, ChatOptions, ChatTemplate};
 pub(crate) use self::codes::Codes;
 use self::codes::num_ids;
 use self::files::{CHAT_TEMPLATE, Files, SETTINGS, read_object, remove_if_there};

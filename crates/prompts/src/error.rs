@@ -97,12 +97,12 @@ pub enum PromptError {
         found: String,
         expected: String,
     },
-    /// A reasoning template that does not say where thoughts begin and end.
+    /// A reasoning template that does not say where the reasoning begins and ends.
     #[error(
         "prompt set `{set}`: the completion of task `reasoning` needs pieces of their own for what \
-         opens the thoughts, the thoughts, `</think>` with what follows, and the semantic id"
+         opens the reasoning, the reasoning, `</think>` with what follows, and the semantic id"
     )]
-    Thoughts { set: String },
+    Reasoning { set: String },
     /// A paraphrase that is not there.
     #[error(
         "prompt set `{set}`: task `{task}` has {count} paraphrases, number {found} was asked for"

@@ -12,10 +12,10 @@ const THINGS: [&str; 8] =
 const DAYS: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// `count` conversations about sums, prices, orders and days, each answered behind its thoughts.
+/// `count` conversations about sums, prices, orders and days, each answered after its reasoning.
 ///
 /// They stand for the general reasoning that is mixed in with tasks about items, where no such data
-/// are at hand; a model that reads them learns the form of thinking and a little arithmetic. Equal
+/// are at hand; a model that reads them learns the form of reasoning and a little arithmetic. Equal
 /// seeds give equal conversations; some may come twice.
 ///
 /// ```
@@ -31,13 +31,13 @@ pub fn exercises(count: usize, seed: u64) -> Vec<Chat> {
 }
 
 fn exercise(rng: &mut impl Rng) -> Option<Chat> {
-    let (question, thoughts, answer) = match rng.gen_range(0..4) {
+    let (question, reasoning, answer) = match rng.gen_range(0..4) {
         0 => sum(rng),
         1 => price(rng),
         2 => order(rng),
         _ => day(rng),
     };
-    let answer = format!("<think>\n{thoughts}\n</think>\n{answer}");
+    let answer = format!("<think>\n{reasoning}\n</think>\n{answer}");
     Chat::new(vec![Message::new(Role::User, question), Message::new(Role::Assistant, answer)]).ok()
 }
 
@@ -102,12 +102,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thoughts_lead_to_the_answer() {
+    fn reasoning_leads_to_the_answer() {
         for chat in exercises(200, 5) {
             let answer = &chat.messages()[1].content;
-            let (thoughts, answer) =
+            let (reasoning, answer) =
                 answer.strip_prefix("<think>\n").unwrap().split_once("\n</think>\n").unwrap();
-            assert!(thoughts.contains(answer), "{thoughts} -> {answer}");
+            assert!(reasoning.contains(answer), "{reasoning} -> {answer}");
         }
         assert_eq!(exercises(20, 5), exercises(20, 5));
         assert_ne!(exercises(20, 5), exercises(20, 6));

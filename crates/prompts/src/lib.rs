@@ -33,7 +33,7 @@
 //! | `task` | [`Task`]: what is asked; [`Facts`] and [`Variable`]s that its templates show |
 //! | `message` | [`Prompt`], [`Message`], [`Segment`]: what a model reads and writes |
 //! | `wording` | [`Wording`]: which paraphrase a sample gets |
-//! | `thoughts` | [`ThoughtFrame`]: what opens and closes a chain of thought |
+//! | `reasoning` | [`ReasoningFrame`]: what opens and closes a chain of thought |
 //! | `tasks` | [`Tasks`]: samples as text, [`Rendered`]; [`Pools`] of candidates |
 //! | `enrichment`, `enrichment_kind` | [`Enrichments`]: what teachers wrote about items and users |
 //! | `control`, `markers` | [`control_tokens`], [`ControlMarkers`]: what a text may not hold, by shape and by tokenizer |
@@ -53,12 +53,12 @@ mod exercises;
 mod markers;
 mod message;
 mod mixing;
+mod reasoning;
 mod registry;
 mod set;
 mod task;
 mod tasks;
 mod template;
-mod thoughts;
 mod wording;
 
 pub use chat::Chat;
@@ -73,10 +73,10 @@ pub use mixing::{
     Amount, Batches, CurriculumStage, Cursor, Insertion, MixError, Mixture, MixtureRow, Shard,
     Shuffle,
 };
+pub use reasoning::ReasoningFrame;
 pub use registry::{END_OF_TURN, PromptRegistry};
 pub use set::PromptSet;
 pub use task::{Facts, Task, TaskError, Variable};
 pub use tasks::{PoolConfig, Pools, Rendered, Tasks};
 pub use template::{Piece, PromptSpec, Template};
-pub use thoughts::ThoughtFrame;
 pub use wording::Wording;

@@ -35,7 +35,7 @@ pub enum Task {
     UserNarrative,
     /// Semantic IDs of a history → what the user prefers (GREAM).
     Preference,
-    /// Semantic IDs of a history → thoughts, then the Semantic ID of the next item (GREAM's five
+    /// Semantic IDs of a history → a chain of thought, then the Semantic ID of the next item (GREAM's five
     /// stages, `SIDReasoner`'s activation).
     Reasoning,
     /// Titles of a history and of candidates → a slate of titles, one a line (SAGE's `TextRec`).
@@ -295,7 +295,7 @@ impl Facts<'_> {
             paragraph: Some("a paragraph"),
             narrative: Some("a story"),
             preference: Some("a preference"),
-            reasoning: Some("a thought"),
+            reasoning: Some("a chain"),
         }
     }
 }

@@ -156,7 +156,7 @@ fn a_sample_without_a_text_is_left_out_of_training_and_an_error_in_evaluation() 
         held_out,
         Err(PromptError::MissingText { task: Task::TitleHistoryToSid, .. })
     ));
-    // A thought that nobody wrote down is something to ask for all the same.
+    // A chain that nobody wrote down can be asked for all the same.
     let asked: Vec<_> =
         tasks.held_out(&data.split.test, Task::Reasoning).map(Result::unwrap).collect();
     assert_eq!(asked.len(), 40);
@@ -187,7 +187,7 @@ fn the_wording_changes_the_words_of_samples_and_neither_their_number_nor_their_o
 }
 
 #[test]
-fn thoughts_and_the_answer_are_pieces_of_their_own() {
+fn chain_and_answer_are_separate_pieces() {
     let data = data();
     let gream = set("gream");
     let sample = data.split.train.sample(0).unwrap();
@@ -329,8 +329,8 @@ fn control_tokens_of_the_tokenizer_at_hand_are_refused_in_titles_texts_and_conve
         Message::new(Role::Assistant, "<think>easy</think>struck out"),
     ];
     let chat = Chat::new(turns).unwrap();
-    let think = ControlMarkers::new(["<think>", "</think>"]);
-    chat.check_markers(8, &think).unwrap();
+    let tags = ControlMarkers::new(["<think>", "</think>"]);
+    chat.check_markers(8, &tags).unwrap();
     let refused = chat.check_markers(8, &markers).unwrap_err().to_string();
     assert!(refused.contains("the conversation `c8` holds `<s>`"), "{refused}");
 }

@@ -92,7 +92,7 @@ pub use residual::{ResidualParams, ResidualQuantizer};
 pub use rq_kmeans::{FitObserver, FitStep, LevelFit, RqKMeans};
 #[cfg(feature = "torch")]
 pub use rq_vae::{
-    EarlyStop, RqVae, RqVaeEvaluation, RqVaeLosses, RqVaeObserver, RqVaeParams, RqVaeTraining,
-    RqVaeValidParams, Schedule, StopMetric,
+    CodebookSchedule, EarlyStop, RqVae, RqVaeEvaluation, RqVaeLosses, RqVaeObserver, RqVaeParams,
+    RqVaeTraining, RqVaeValidParams, StopMetric,
 };
 pub use thresholds::Thresholds;

@@ -25,7 +25,7 @@ use tch::Device;
 pub use evaluation::{RqVaeEvaluation, RqVaeLosses, RqVaeObserver};
 use layout::{Layout, Linear, Parameters};
 pub use params::{RqVaeParams, RqVaeValidParams};
-pub use schedule::{EarlyStop, Schedule, StopMetric};
+pub use schedule::{CodebookSchedule, EarlyStop, StopMetric};
 pub use training::RqVaeTraining;
 
 use crate::rows::check;

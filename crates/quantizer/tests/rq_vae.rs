@@ -11,8 +11,8 @@ use linfa::ParamGuard;
 use linfa::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis, array};
 use sidereal_quantizer::{
-    Collisions, EarlyStop, QualityReport, QuantizerError, RqVae, RqVaeEvaluation, RqVaeParams,
-    RqVaeTraining, Schedule, StopMetric,
+    CodebookSchedule, Collisions, EarlyStop, QualityReport, QuantizerError, RqVae, RqVaeEvaluation,
+    RqVaeParams, RqVaeTraining, StopMetric,
 };
 
 /// Rows in 12 loose groups.
@@ -67,7 +67,7 @@ fn a_killed_training_continues_on_the_same_curve_to_the_bit() {
     let rows = rows(150, 10);
     let collaborative = rows.slice(ndarray::s![.., 2..8]).to_owned();
     let params = params()
-        .schedule(Schedule::LayerWise { steps_per_level: 7 })
+        .schedule(CodebookSchedule::LayerWise { steps_per_level: 7 })
         .sinkhorn_epsilons([0.0, 0.0, 0.05])
         .sinkhorn_iterations(5)
         .revive_after(5)
@@ -156,7 +156,7 @@ fn codes_become_a_catalogue_and_a_report_as_those_of_k_means_do() {
 
 #[test]
 fn levels_join_one_by_one() {
-    let schedule = Schedule::LayerWise { steps_per_level: 8 };
+    let schedule = CodebookSchedule::LayerWise { steps_per_level: 8 };
     let (model, evaluations) = fit(params().schedule(schedule), &rows(100, 10));
     let levels: Vec<usize> = evaluations.iter().map(|e| e.quality.levels.len()).collect();
     // Evaluated after 4, 8, … 24 steps; the step after the 8th and the 16th has a level more.

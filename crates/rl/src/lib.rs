@@ -81,7 +81,7 @@ pub use segments::Segments;
 
 pub use reward::{
     Accuracy, ByHardness, Clipped, Legal, Named, ObjectiveScores, Objectives, OverlongPenalty,
-    Part, RankReward, ResidualSensitive, Reward, Scores, SidLevel, Singer, Stepwise, Sum,
+    RankReward, ResidualSensitive, Reward, RewardPart, Scores, SidLevel, Singer, Stepwise, Sum,
     TaggedFormat, TextReward, Weighted, find_sid, score_groups,
 };
 
@@ -92,7 +92,7 @@ pub use advantage::{
 
 pub use surrogate::{
     Bound, Clip, Diagnostics, Entropies, EntropyBonus, Gbpo, Grpo, Gspo, Kl, KlEstimator,
-    Normalise, Objective, PolicyObjective, Rollout, RolloutBatch, Sage, SageReading, StepSize,
+    Normalise, Objective, PolicyObjective, RolloutBatch, RolloutView, Sage, SageReading, StepSize,
     Surrogate, Term, Token, entropy_bonus, rollout_objective, token_objective,
 };
 

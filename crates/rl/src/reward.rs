@@ -123,13 +123,13 @@ pub struct Scores {
     /// Which rollouts belong to which group.
     pub groups: Segments,
     /// The named parts, in the order in which they were first scored.
-    pub parts: Vec<Part>,
+    pub parts: Vec<RewardPart>,
 }
 
 /// A named part of a reward over the rollouts that it scored.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Part {
+pub struct RewardPart {
     /// Name given with [`Reward::named`].
     pub name: String,
     /// Sum of its scores.
@@ -138,7 +138,7 @@ pub struct Part {
     pub count: usize,
 }
 
-impl Part {
+impl RewardPart {
     /// Mean score over the rollouts that this part scored; 0 where there is none.
     #[must_use]
     pub fn mean(&self) -> f64 {
@@ -178,10 +178,10 @@ pub fn score_groups<'a>(
 ) -> Result<Scores, RlError> {
     let mut rewards = Vec::new();
     let mut lens = Vec::new();
-    let mut parts: Vec<Part> = Vec::new();
+    let mut parts: Vec<RewardPart> = Vec::new();
     let mut visit = |name: &str, scores: &[f64]| {
         let at = parts.iter().position(|part| part.name == name).unwrap_or_else(|| {
-            parts.push(Part { name: name.to_owned(), sum: 0.0, count: 0 });
+            parts.push(RewardPart { name: name.to_owned(), sum: 0.0, count: 0 });
             parts.len() - 1
         });
         parts[at].sum += scores.iter().sum::<f64>();
@@ -273,7 +273,9 @@ mod tests {
         let seen: Vec<_> =
             scores.parts.iter().map(|p| (p.name.as_str(), p.count, p.mean())).collect();
         assert_eq!(seen, [("accuracy", 8, 0.5), ("first", 8, 0.75)]);
-        assert!(Part { name: String::new(), sum: 0.0, count: 0 }.mean().abs() < f64::MIN_POSITIVE);
+        assert!(
+            RewardPart { name: String::new(), sum: 0.0, count: 0 }.mean().abs() < f64::MIN_POSITIVE
+        );
     }
 
     #[test]

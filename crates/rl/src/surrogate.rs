@@ -23,7 +23,7 @@ pub use kl::{Kl, KlEstimator};
 pub use normalise::{Normalise, StepSize};
 pub use policy_objective::PolicyObjective;
 pub use sage::{Sage, SageReading};
-pub use units::{Bound, Rollout, Term, Token, rollout_objective, token_objective};
+pub use units::{Bound, RolloutView, Term, Token, rollout_objective, token_objective};
 
 use serde::{Deserialize, Serialize};
 

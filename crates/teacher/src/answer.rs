@@ -14,7 +14,7 @@ use crate::{RequestStage, Subject};
 pub struct Sampling {
     /// Range `0..`; 0 takes the likeliest word.
     pub temperature: f32,
-    /// Longest answer in tokens, thoughts of the teacher's own included.
+    /// Longest answer in tokens, the teacher's own reasoning included.
     pub max_tokens: u32,
 }
 

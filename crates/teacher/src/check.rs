@@ -26,7 +26,7 @@ pub enum Rejection {
     /// Outside the bounds on words.
     #[error("it has {found} words, between {min} and {max} are needed")]
     Words { found: usize, min: usize, max: usize },
-    /// A marker or tag that would end a turn or a thought in a prompt.
+    /// A marker or tag that would end a turn or a chain in a prompt.
     #[error("it holds `{token}`, which may not stand there")]
     Token { token: String },
     /// Tags or labels that are missing, repeated or out of order.
@@ -64,8 +64,8 @@ pub(super) struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    /// The text of an answer as it is kept: of a reasoning what stands between the tags of thought,
-    /// of all others without a thought of the teacher's own before it.
+    /// The text of an answer as it is kept: of a reasoning what stands between the tags `<think>` and `</think>`,
+    /// of all others without the teacher's own reasoning before it.
     pub(super) fn text(
         &self,
         stage: RequestStage,
@@ -78,14 +78,14 @@ impl Checks<'_> {
             Finish::Other => return Err(Rejection::Stopped),
         }
         let text = if stage == RequestStage::Reasoning {
-            let (thought, found) = framed(&answer.text)?;
+            let (chain, found) = framed(&answer.text)?;
             let expected = &subject.target().sid;
             if found != expected {
                 return Err(Rejection::WrongAnswer { expected: expected.clone() });
             }
-            thought
+            chain
         } else {
-            without_thought(&answer.text)
+            without_reasoning(&answer.text)
         };
         self.length(text, if stage.is_notes() { 1 } else { self.words.0 })?;
         if let Some((_, token)) = control_tokens(text).find(|(kind, _)| *kind != ControlKind::Code)
@@ -189,25 +189,25 @@ fn names_by_sid_alone(subject: &Subject<'_>, text: &str, sids: &[&str]) -> Resul
     if titled { Err(Rejection::Titled) } else { Ok(()) }
 }
 
-/// Thought and answer of `<think>…</think> <answer>…</answer>`, each tag once and nothing besides.
+/// Chain and answer of `<think>…</think> <answer>…</answer>`, each tag once and nothing besides.
 fn framed(text: &str) -> Result<(&str, &str), Rejection> {
     let expected = "<think>…</think> and then <answer>…</answer>, each once, nothing before, \
                     between or after";
     let framed = || {
         let rest = text.trim().strip_prefix("<think>")?;
-        let (thought, rest) = rest.split_once("</think>")?;
+        let (chain, rest) = rest.split_once("</think>")?;
         let answer = rest.trim().strip_prefix("<answer>")?.strip_suffix("</answer>")?;
         let plain = |part: &str| !control_tokens(part).any(|(kind, _)| kind == ControlKind::Tag);
-        (plain(thought) && plain(answer)).then(|| (thought.trim(), answer.trim()))
+        (plain(chain) && plain(answer)).then(|| (chain.trim(), answer.trim()))
     };
     framed().ok_or(Rejection::Form { expected })
 }
 
-/// Models that think aloud do so between tags, first.
-fn without_thought(text: &str) -> &str {
+/// Some models write their reasoning first, between tags.
+fn without_reasoning(text: &str) -> &str {
     let text = text.trim();
-    let thought = text.strip_prefix("<think>").and_then(|rest| rest.split_once("</think>"));
-    thought.map_or(text, |(_, rest)| rest.trim())
+    let chain = text.strip_prefix("<think>").and_then(|rest| rest.split_once("</think>"));
+    chain.map_or(text, |(_, rest)| rest.trim())
 }
 
 /// Five lines that begin with [`LABELS`], in their order; the last one holds a part of the history.

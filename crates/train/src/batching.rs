@@ -1,7 +1,7 @@
 //! Prompts decoded together with those of their length.
 
 use crate::TrainError;
-use crate::encode::Prompt;
+use crate::encode::EncodedPrompt;
 use crate::lengths::check_lengths;
 use crate::observe::Observer;
 
@@ -17,17 +17,21 @@ pub struct Batching<'a> {
 }
 
 /// Accepts prompts of at most `limit` tokens.
-pub(crate) fn check_room(job: &str, prompts: &[Prompt], limit: usize) -> Result<(), TrainError> {
+pub(crate) fn check_room(
+    job: &str,
+    prompts: &[EncodedPrompt],
+    limit: usize,
+) -> Result<(), TrainError> {
     check_lengths(job, prompts.iter().map(|prompt| (prompt.id, prompt.ids.len(), limit)))
 }
 
 /// What `decode` finds for every prompt, those of equal length together; the order is kept.
 pub(crate) fn in_batches<T>(
-    prompts: &[Prompt],
+    prompts: &[EncodedPrompt],
     batch_size: usize,
     job: &str,
     observer: &mut dyn Observer,
-    mut decode: impl FnMut(&[&Prompt]) -> Result<Vec<T>, TrainError>,
+    mut decode: impl FnMut(&[&EncodedPrompt]) -> Result<Vec<T>, TrainError>,
 ) -> Result<Vec<T>, TrainError> {
     if prompts.is_empty() {
         return Err(TrainError::NoSamples { what: "an evaluation" });
@@ -37,7 +41,7 @@ pub(crate) fn in_batches<T>(
     let mut found: Vec<Option<T>> = prompts.iter().map(|_| None).collect();
     let mut done = 0;
     for batch in order.chunks(batch_size.max(1)) {
-        let asked: Vec<&Prompt> = batch.iter().map(|index| &prompts[*index]).collect();
+        let asked: Vec<&EncodedPrompt> = batch.iter().map(|index| &prompts[*index]).collect();
         for (index, of_prompt) in batch.iter().zip(decode(&asked)?) {
             found[*index] = Some(of_prompt);
         }

@@ -8,8 +8,7 @@ use sidereal_policy::{
     CompletionToken, END_OF_TURN, PolicyError, ReasoningMarkers, SidTokenizer, Target, code_targets,
 };
 use sidereal_prompts::{
-    Prompt as Asked, PromptError, PromptSet, Rendered, SegmentKind, Task, Tasks, ThoughtFrame,
-    Wording,
+    Prompt, PromptError, PromptSet, ReasoningFrame, Rendered, SegmentKind, Task, Tasks, Wording,
 };
 use sidereal_sid::{Catalog, Trie};
 
@@ -34,12 +33,12 @@ pub struct Encoder<'a> {
     catalog: &'a Catalog,
     framing: Framing,
     /// Of a set that words [`Task::Reasoning`].
-    thoughts: Option<ThoughtFrame>,
+    frame: Option<ReasoningFrame>,
     /// Of the catalogue.
     trie: &'a Trie,
 }
 
-/// Whether the policy answers at once or thinks before.
+/// Whether the policy answers at once or reasons first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
     /// The Semantic ID follows the prompt.
@@ -50,7 +49,7 @@ pub enum Mode {
 
 /// A prompt, with the sample that it asks about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Prompt {
+pub struct EncodedPrompt {
     /// Identity of the sample, from reader to metric.
     pub id: SampleId,
     /// The item that the user chose.
@@ -64,7 +63,7 @@ pub struct Prompt {
     pub ids: Vec<u32>,
 }
 
-impl Prompt {
+impl EncodedPrompt {
     /// Those of these items that the answer may be.
     pub(crate) fn offered(&self, items: &[ItemId]) -> Vec<ItemId> {
         let offered = |item: &&ItemId| self.pool.is_empty() || self.pool.contains(item);
@@ -102,20 +101,20 @@ impl<'a> Encoder<'a> {
     ///
     /// # Errors
     /// [`TrainError::Policy`] for a chat template that cannot be read; [`TrainError::Prompt`] for a
-    /// set whose reasoning task does not say where thoughts begin and end.
+    /// set whose reasoning task does not say where the reasoning begins and ends.
     pub fn new(
         tokenizer: &'a SidTokenizer,
         catalog: &'a Catalog,
         prompts: &PromptSet,
         trie: &'a Trie,
     ) -> Result<Self, TrainError> {
-        let thoughts = match prompts.thoughts() {
+        let frame = match prompts.reasoning_frame() {
             Ok(frame) => Some(frame),
             Err(PromptError::NoTemplate { .. }) => None,
             Err(error) => return Err(error.into()),
         };
         let framing = Framing::of(tokenizer)?;
-        Ok(Self { tokenizer, catalog, framing, thoughts, trie })
+        Ok(Self { tokenizer, catalog, framing, frame, trie })
     }
 
     /// What closes a chain of thought and leads to the answer; `None` for a set without
@@ -125,7 +124,7 @@ impl<'a> Encoder<'a> {
     /// [`PolicyError::MissingToken`] where the tokenizer cannot write it.
     pub fn markers(&self) -> Result<Option<ReasoningMarkers>, TrainError> {
         let markers = self
-            .thoughts
+            .frame
             .as_ref()
             .map(|frame| ReasoningMarkers::new(self.tokenizer, &frame.close, &frame.bridge));
         Ok(markers.transpose()?)
@@ -155,7 +154,7 @@ impl<'a> Encoder<'a> {
             ids.extend(piece);
         }
         // A plain completion says itself where it ends.
-        if matches!(sample.prompt, Asked::Chat(_)) {
+        if matches!(sample.prompt, Prompt::Chat(_)) {
             let end = self.tokenizer.end_of_turn();
             targets.push((ids.len(), Target::Word(end)));
             ids.push(end);
@@ -192,10 +191,10 @@ impl<'a> Encoder<'a> {
     ///
     /// # Errors
     /// Those of tokenizer and chat template.
-    pub fn read(&self, prompt: &Asked) -> Result<Vec<u32>, TrainError> {
+    pub fn read(&self, prompt: &Prompt) -> Result<Vec<u32>, TrainError> {
         Ok(match prompt {
-            Asked::Plain(text) => self.tokenizer.encode_prompt(text)?,
-            Asked::Chat(messages) => self.framing.read(self.tokenizer, messages)?,
+            Prompt::Plain(text) => self.tokenizer.encode_prompt(text)?,
+            Prompt::Chat(messages) => self.framing.read(self.tokenizer, messages)?,
         })
     }
 
@@ -285,20 +284,20 @@ impl<'a> Encoder<'a> {
     ///
     /// # Errors
     /// [`TrainError::NoTarget`], and those of tokenizer and chat template.
-    pub fn prompts(&self, rendered: &[Rendered]) -> Result<Vec<Prompt>, TrainError> {
+    pub fn prompts(&self, rendered: &[Rendered]) -> Result<Vec<EncodedPrompt>, TrainError> {
         rendered
             .par_iter()
             .map(|sample| {
                 let without = TrainError::NoTarget { id: sample.id };
                 let target = sample.target.ok_or(without)?;
                 let mut ids = self.read(&sample.prompt)?;
-                let opening = self.thoughts.as_ref().filter(|_| sample.task == Task::Reasoning);
+                let opening = self.frame.as_ref().filter(|_| sample.task == Task::Reasoning);
                 let mode = opening.map_or(Mode::Direct, |_| Mode::Reasoning);
                 if let Some(frame) = opening {
                     ids.extend(self.tokenizer.encode(&frame.opening)?);
                 }
                 let pool = sample.candidates.clone();
-                Ok(Prompt { id: sample.id, target, mode, pool, ids })
+                Ok(EncodedPrompt { id: sample.id, target, mode, pool, ids })
             })
             .collect()
     }
@@ -323,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thoughts_answer_and_end_of_turn_are_learned_behind_what_a_prompt_reads() {
+    fn chain_answer_and_end_of_turn_are_learned_after_the_prompt() {
         let items = ["an apple", "a bean", "corn"].map(|title| Item::new(title, title)).to_vec();
         let events = [2, 0, 1, 0, 2].map(ItemId).to_vec();
         let dataset = Dataset::new(items, vec![User::new("u", events)]).unwrap();
@@ -371,7 +370,7 @@ mod tests {
         let end = Target::Word(tokenizer.end_of_turn());
         assert_eq!(sequence.targets.last().map(|(_, target)| *target), Some(end));
 
-        // The same history without thoughts.
+        // The same history without reasoning.
         let rendered = tasks.next_item(&sample).unwrap();
         let [direct] = encoder.prompts(&[rendered]).unwrap().try_into().unwrap();
         assert_eq!((direct.mode, direct.key()), (Mode::Direct, prompt.key()));

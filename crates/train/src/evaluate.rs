@@ -5,10 +5,10 @@ use sidereal_sid::NodeId;
 
 use crate::TrainError;
 use crate::batching::{Batching, check_room, in_batches};
-use crate::encode::Prompt;
+use crate::encode::EncodedPrompt;
 use crate::observe::Observer;
 use crate::ranking::Ranking;
-use crate::reasoning::{Thinker, Thought};
+use crate::reasoning::{ReasonedRanking, ReasoningSearch};
 
 /// Ranks items for every prompt by beam search; the order of `prompts` is kept. A prompt that shows
 /// candidates is answered by those alone: a width of at least their number ranks them all.
@@ -18,7 +18,7 @@ use crate::reasoning::{Thinker, Thought};
 /// the first is read, where one leaves no room for an answer.
 pub fn rank(
     search: &BeamSearch<'_>,
-    prompts: &[Prompt],
+    prompts: &[EncodedPrompt],
     batching: Batching<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Ranking>, TrainError> {
@@ -32,7 +32,7 @@ pub fn rank(
 pub fn rank_without(
     excluded: &Excluded,
     search: &BeamSearch<'_>,
-    prompts: &[Prompt],
+    prompts: &[EncodedPrompt],
     batching: Batching<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Ranking>, TrainError> {
@@ -52,7 +52,7 @@ pub fn rank_without(
             .collect::<Result<Vec<_>, _>>()?;
         let conditions = Conditions { excluded: &excluded, ..Conditions::default() };
         let found = search.search_under(&tokens, &conditions)?;
-        let ranking = |(prompt, hypotheses): (&&Prompt, Vec<Hypothesis>)| Ranking {
+        let ranking = |(prompt, hypotheses): (&&EncodedPrompt, Vec<Hypothesis>)| Ranking {
             id: prompt.id,
             target: prompt.target,
             found: hypotheses.iter().map(|h| prompt.offered(trie.items(h.node))).collect(),
@@ -62,33 +62,33 @@ pub fn rank_without(
     })
 }
 
-/// How a test set is thought about.
+/// How many chains and beams a test with reasoning takes.
 #[derive(Debug, Clone, Copy)]
-pub struct Ways {
+pub struct ChainCounts {
     /// Chains of a user.
     pub num_chains: usize,
-    /// Beams behind each chain, and Semantic IDs of the ranking.
+    /// Beams after each chain, and Semantic IDs of the ranking.
     pub beam_width: usize,
 }
 
 /// Chains of thought, answers and a ranking for every prompt; the order of `prompts` is kept.
 ///
 /// # Errors
-/// Those of [`Thinker::think`]; [`TrainError::NoSamples`] without prompts.
-pub fn think(
-    thinker: &Thinker<'_>,
-    prompts: &[Prompt],
-    ways: Ways,
+/// Those of [`ReasoningSearch::reason`]; [`TrainError::NoSamples`] without prompts.
+pub fn reason(
+    search: &ReasoningSearch<'_>,
+    prompts: &[EncodedPrompt],
+    counts: ChainCounts,
     batching: Batching<'_>,
     observer: &mut dyn Observer,
-) -> Result<Vec<Thought>, TrainError> {
+) -> Result<Vec<ReasonedRanking>, TrainError> {
     let Batching { pad, batch_size, job } = batching;
-    let limit = thinker.longest_prompt();
+    let limit = search.longest_prompt();
     check_room(job, prompts, limit)?;
     in_batches(prompts, batch_size, job, observer, |batch| {
         let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
-        let tokens = TokenBatch::new(&rows, pad, limit, thinker.model.device())?;
-        thinker.think(batch, &tokens, ways.num_chains, ways.beam_width)
+        let tokens = TokenBatch::new(&rows, pad, limit, search.model.device())?;
+        search.reason(batch, &tokens, counts.num_chains, counts.beam_width)
     })
 }
 
@@ -99,7 +99,7 @@ pub fn think(
 /// Those of [`Sampler::sample`]; [`TrainError::NoSamples`] without prompts.
 pub fn draw(
     sampler: &Sampler<'_>,
-    prompts: &[Prompt],
+    prompts: &[EncodedPrompt],
     num_draws: usize,
     batching: Batching<'_>,
     observer: &mut dyn Observer,
@@ -142,7 +142,7 @@ mod tests {
             beam_width: 8,
             scoring: Scoring::Renormalised,
         };
-        let prompt = |user, pool: &[u32]| Prompt {
+        let prompt = |user, pool: &[u32]| EncodedPrompt {
             id: SampleId::Event { user: UserId(user), position: 1 },
             ids: vec![6, 7],
             target: ItemId(0),

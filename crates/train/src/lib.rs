@@ -22,11 +22,11 @@
 //! | `trainable` | [`TrainableConfig`]: all weights, adapters, embeddings |
 //! | `sft` | [`Sft`]: supervised fine-tuning; [`Lessons`]: [`Histories`], [`MixedTasks`] |
 //! | `rl` | [`Rl`]: rollouts, [`RewardConfig`], [`AdvantageConfig`], updates |
-//! | `reasoning` | [`Thinker`]: chains of thought, and an answer after each |
+//! | `reasoning` | [`ReasoningSearch`]: chains of thought, and an answer after each |
 //! | `slate` | [`SlateAnswers`]: slates of titles out of pools |
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `ranking` | [`Ranking`], [`placements`] |
-//! | `evaluate` | [`rank`], [`think`], [`draw`] |
+//! | `evaluate` | [`rank`], [`reason`], [`draw`] |
 //! | `categories` | [`Categories`] of items |
 //! | `checkpoint` | [`Checkpoints`] bound to what they belong to |
 //! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`TensorBoard`], [`Bars`] |
@@ -68,16 +68,16 @@ pub use augment::AugmentConfig;
 pub use batching::Batching;
 pub use categories::Categories;
 pub use checkpoint::{Binding, Checkpoints};
-pub use encode::{Encoder, Mode, Prompt, scored_codes};
+pub use encode::{EncodedPrompt, Encoder, Mode, scored_codes};
 pub use error::TrainError;
-pub use evaluate::{Ways, draw, rank, rank_without, think};
+pub use evaluate::{ChainCounts, draw, rank, rank_without, reason};
 pub use fold::{Sequence, fold};
 pub use lengths::check_lengths;
 pub use observe::{Bars, JsonLog, Observer, Record, ShownGroup, ShownRollout, TensorBoard};
 pub use optim::{AdamW, OptimConfig, Schedule};
 pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};
 pub use ranking::{Ranking, placements};
-pub use reasoning::{Thinker, Thinking, Thought, ThoughtRollout};
+pub use reasoning::{ChainConfig, ChainRollout, ReasonedRanking, ReasoningSearch};
 pub use rl::{
     AdvantageConfig, BuiltReward, KnownItems, NamedReward, OwnMethods, ReasoningConfig,
     RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
@@ -85,7 +85,7 @@ pub use rl::{
 pub use seed::step_seed;
 pub use sft::{
     Epoch, Histories, Keep, Late, Lessons, MixedData, MixedTasks, MixtureConfig, MixtureOrder,
-    MixtureStage, Sft, SftConfig, SftData, Weighted,
+    MixtureStage, Sft, SftConfig, SftData, WeightedMixture,
 };
 pub use slate::SlateAnswers;
 pub use trainable::{Embeddings, Layers, TrainableConfig};

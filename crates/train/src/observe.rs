@@ -22,7 +22,7 @@ pub use self::tensor_board::TensorBoard;
 /// differ), `live_hard` (the same of hard ones), `entropy` (nats a scored token), `distinct`
 /// (share of rollouts that are the first of their Semantic ID in the group), `kl` (nats a token,
 /// towards the reference), `rollouts`, `lr`, `grad_norm`, `rewards_p10`, `rewards_p50`, `rewards_p90` (deciles over
-/// rollouts), `reward_NAME` (mean of a part of the reward); with thoughts `thought` (mean tokens drawn of a chain), `forced` (share of chains that
+/// rollouts), `reward_NAME` (mean of a part of the reward); with reasoning `chain_len` (mean tokens drawn of a chain), `forced` (share of chains that
 /// did not close by themselves); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
 /// `old_kl` (nats a token), `clip_low`, `clip_high` (shares); with SAGE
 /// `entropy_target` (nats a token). Preferences: `loss` (nats a pair),
@@ -61,7 +61,7 @@ pub struct ShownGroup {
 /// A rollout as text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShownRollout {
-    /// Thoughts, if any, and answer.
+    /// Chain, if any, and answer.
     pub text: String,
     /// What it was worth.
     #[serde(with = "crate::number")]

@@ -16,7 +16,7 @@ pub use self::config::{NegativeSource, PreferenceConfig};
 use self::answers::AnswerLogp;
 use crate::TrainError;
 use crate::checkpoint::Checkpoints;
-use crate::encode::Prompt;
+use crate::encode::EncodedPrompt;
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
@@ -27,7 +27,7 @@ use crate::validation::Validation;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preference {
     /// Token ids and identity.
-    pub prompt: Prompt,
+    pub prompt: EncodedPrompt,
     /// The answer that was chosen.
     pub chosen: Vec<CompletionToken>,
     /// At least one other.
@@ -66,7 +66,7 @@ impl PreferenceTraining<'_> {
         &self,
         model: P,
         pairs: &[Preference],
-        valid: &[Prompt],
+        valid: &[EncodedPrompt],
         observer: &mut dyn Observer,
     ) -> Result<P, TrainError> {
         if pairs.is_empty() {
@@ -194,7 +194,7 @@ impl PreferenceTraining<'_> {
             model,
             constraint: self.constraint,
             scoring: self.config.scoring,
-            thinker: None,
+            reasoning: None,
             slates: None,
             pad: self.pad,
             batch_size: self.batch_size,
@@ -206,7 +206,7 @@ impl PreferenceTraining<'_> {
 struct Preferring<'a> {
     training: &'a PreferenceTraining<'a>,
     pairs: &'a [Preference],
-    valid: &'a [Prompt],
+    valid: &'a [EncodedPrompt],
     /// Where each pair's rejected answers are among all.
     rejected: Vec<Range<usize>>,
     /// What the policy that came in gives all answers, where the loss asks for it.

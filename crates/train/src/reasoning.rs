@@ -1,4 +1,4 @@
-//! Thinking before answering: chains of thought, an answer behind each.
+//! Reasoning before answering: chains of thought, and an answer after each.
 
 use serde::{Deserialize, Serialize};
 use sidereal_data::ItemId;
@@ -9,14 +9,14 @@ use sidereal_policy::{
 };
 
 use crate::TrainError;
-use crate::encode::Prompt;
+use crate::encode::EncodedPrompt;
 use crate::ranking::Ranking;
 use crate::setting::check_counts;
 
-/// How chains of thought, and the answers behind them, are drawn.
+/// How chains of thought, and the answers after them, are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Thinking {
+pub struct ChainConfig {
     /// Most tokens that are drawn for a chain, those that close it included; one that does not
     /// close by then is closed. Range `1..`.
     pub budget: usize,
@@ -26,7 +26,7 @@ pub struct Thinking {
     pub codes: SamplingConfig,
 }
 
-impl Default for Thinking {
+impl Default for ChainConfig {
     /// 256 tokens; chains and answers as the policy would have them, temperature 1 without cuts.
     fn default() -> Self {
         let whole = SamplingConfig::new(1.0).unwrap_or(SamplingConfig::greedy());
@@ -34,7 +34,7 @@ impl Default for Thinking {
     }
 }
 
-impl Thinking {
+impl ChainConfig {
     /// Accepts settings with which chains can be drawn.
     ///
     /// # Errors
@@ -44,9 +44,9 @@ impl Thinking {
     }
 }
 
-/// A policy that thinks before it recommends.
+/// A policy that reasons before it recommends.
 #[derive(Debug, Clone, Copy)]
-pub struct Thinker<'a> {
+pub struct ReasoningSearch<'a> {
     /// The policy: a decoder.
     pub model: &'a dyn LanguageModel,
     /// What may be answered.
@@ -54,114 +54,114 @@ pub struct Thinker<'a> {
     /// What closes a chain and leads to the answer, see [`Encoder::markers`](crate::Encoder::markers).
     pub markers: &'a ReasoningMarkers,
     /// How chains and answers are drawn.
-    pub thinking: Thinking,
+    pub chain: ChainConfig,
     /// What a code's probability is a share of.
     pub scoring: Scoring,
     /// Seed of the draws.
     pub seed: u64,
 }
 
-/// A chain of thought and the Semantic ID that was drawn behind it.
+/// A chain of thought and the Semantic ID that was drawn after it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct ThoughtRollout {
-    /// The thoughts, closed.
+pub struct ChainRollout {
+    /// The chain, closed.
     pub chain: Chain,
     /// The answer.
     pub answer: Rollout,
 }
 
-impl ThoughtRollout {
-    /// Thoughts and answer as a completion: what was drawn is scored, what was forced is read.
+impl ChainRollout {
+    /// Chain and answer as a completion: what was drawn is scored, what was forced is read.
     #[must_use]
     pub fn completion(&self, constraint: &Constraint) -> Vec<CompletionToken> {
-        let thoughts = self.chain.tokens.iter().map(WrittenToken::completion);
-        thoughts.chain(self.answer.completion(constraint)).collect()
+        let words = self.chain.tokens.iter().map(WrittenToken::completion);
+        words.chain(self.answer.completion(constraint)).collect()
     }
 
-    /// Tokens of the thoughts that were drawn.
+    /// Tokens of the chain that were drawn.
     #[must_use]
     pub fn drawn(&self) -> usize {
         self.chain.tokens.iter().filter(|token| token.drawn.is_some()).count()
     }
 }
 
-/// What a thinking policy found for one prompt.
+/// What a reasoning policy found for one prompt.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Thought {
+pub struct ReasonedRanking {
     /// Chains with a drawn answer each, in the order of their numbers.
-    pub rollouts: Vec<ThoughtRollout>,
-    /// The best Semantic IDs with the chains summed out: a mean of their probabilities behind each
+    pub rollouts: Vec<ChainRollout>,
+    /// The best Semantic IDs with the chains summed out: a mean of their probabilities after each
     /// chain.
     pub ranking: Ranking,
 }
 
-impl Thinker<'_> {
-    /// `num_rollouts` chains for each prompt, a Semantic ID drawn behind each. What is drawn depends
+impl ReasoningSearch<'_> {
+    /// `num_rollouts` chains for each prompt, a Semantic ID drawn after each. What is drawn depends
     /// on the seed and the prompt's key alone, up to the rounding of logits.
     ///
     /// # Errors
-    /// Those of [`Reasoner::think`] and [`Sampler::sample_from`].
+    /// Those of [`Reasoner::reason`] and [`Sampler::sample_from`].
     pub fn rollouts(
         &self,
         prompts: &TokenBatch,
         keys: &[u64],
         num_rollouts: usize,
-    ) -> Result<Vec<Vec<ThoughtRollout>>, TrainError> {
-        let thoughts = self.reasoner().think(prompts, keys, num_rollouts)?;
-        let conditions = Conditions { keys: &thoughts.keys, ..Conditions::default() };
+    ) -> Result<Vec<Vec<ChainRollout>>, TrainError> {
+        let reasoned = self.reasoner().reason(prompts, keys, num_rollouts)?;
+        let conditions = Conditions { keys: &reasoned.keys, ..Conditions::default() };
         let answers =
-            self.sampler().sample_from(thoughts.start.branches(self.model), &conditions, 1)?;
-        Ok(paired(thoughts.chains, answers))
+            self.sampler().sample_from(reasoned.start.branches(self.model), &conditions, 1)?;
+        Ok(paired(reasoned.chains, answers))
     }
 
     /// As [`rollouts`](Self::rollouts), and the ranking of a beam search after every chain.
     ///
     /// # Errors
     /// As [`rollouts`](Self::rollouts), and those of the search.
-    pub fn think(
+    pub fn reason(
         &self,
-        prompts: &[&Prompt],
+        prompts: &[&EncodedPrompt],
         tokens: &TokenBatch,
         num_chains: usize,
         beam_width: usize,
-    ) -> Result<Vec<Thought>, TrainError> {
+    ) -> Result<Vec<ReasonedRanking>, TrainError> {
         let keys: Vec<u64> = prompts.iter().map(|prompt| prompt.key()).collect();
-        let thoughts = self.reasoner().think(tokens, &keys, num_chains)?;
-        let conditions = Conditions { keys: &thoughts.keys, ..Conditions::default() };
+        let reasoned = self.reasoner().reason(tokens, &keys, num_chains)?;
+        let conditions = Conditions { keys: &reasoned.keys, ..Conditions::default() };
         let answers = self.sampler().sample_from(
-            thoughts.start.again()?.branches(self.model),
+            reasoned.start.again()?.branches(self.model),
             &conditions,
             1,
         )?;
-        let rankings = self.after(thoughts.start, prompts, num_chains, beam_width)?;
-        let rollouts = paired(thoughts.chains, answers);
-        let thought = |(rollouts, ranking)| Thought { rollouts, ranking };
-        Ok(rollouts.into_iter().zip(rankings).map(thought).collect())
+        let rankings = self.after(reasoned.start, prompts, num_chains, beam_width)?;
+        let rollouts = paired(reasoned.chains, answers);
+        let of_prompt = |(rollouts, ranking)| ReasonedRanking { rollouts, ranking };
+        Ok(rollouts.into_iter().zip(rankings).map(of_prompt).collect())
     }
 
-    /// The rankings that [`think`](Self::think) finds, without drawn answers.
+    /// The rankings that [`reason`](Self::reason) finds, without drawn answers.
     ///
     /// # Errors
-    /// As [`think`](Self::think).
+    /// As [`reason`](Self::reason).
     pub fn rank(
         &self,
-        prompts: &[&Prompt],
+        prompts: &[&EncodedPrompt],
         tokens: &TokenBatch,
         num_chains: usize,
         beam_width: usize,
     ) -> Result<Vec<Ranking>, TrainError> {
         let keys: Vec<u64> = prompts.iter().map(|prompt| prompt.key()).collect();
-        let thoughts = self.reasoner().think(tokens, &keys, num_chains)?;
-        self.after(thoughts.start, prompts, num_chains, beam_width)
+        let reasoned = self.reasoner().reason(tokens, &keys, num_chains)?;
+        self.after(reasoned.start, prompts, num_chains, beam_width)
     }
 
     /// The ranking of each prompt by a beam search after each of its chains.
     fn after(
         &self,
         start: Prefilled,
-        prompts: &[&Prompt],
+        prompts: &[&EncodedPrompt],
         num_chains: usize,
         beam_width: usize,
     ) -> Result<Vec<Ranking>, TrainError> {
@@ -171,7 +171,7 @@ impl Thinker<'_> {
             search.search_from(start.branches(model), &Conditions::default(), &mut |_| {})?;
         let trie = constraint.trie();
         let items = |node| -> Vec<ItemId> { trie.items(node).to_vec() };
-        let ranking = |(prompt, found): (&&Prompt, &[_])| {
+        let ranking = |(prompt, found): (&&EncodedPrompt, &[_])| {
             let mut merged = merge_chains(found);
             merged.truncate(beam_width);
             Ranking {
@@ -184,10 +184,10 @@ impl Thinker<'_> {
         Ok(prompts.iter().zip(found.chunks(num_chains.max(1))).map(ranking).collect())
     }
 
-    /// Longest prompt that leaves room for thoughts and answer.
+    /// Longest prompt that leaves room for a chain and answer.
     #[must_use]
     pub fn longest_prompt(&self) -> usize {
-        let room = self.thinking.budget + self.markers.added() + self.constraint.max_len();
+        let room = self.chain.budget + self.markers.added() + self.constraint.max_len();
         self.model.longest_prompt(room)
     }
 
@@ -195,24 +195,24 @@ impl Thinker<'_> {
         Reasoner {
             model: self.model,
             markers: self.markers,
-            sampling: self.thinking.words,
-            budget: self.thinking.budget,
+            sampling: self.chain.words,
+            budget: self.chain.budget,
             answer_len: self.constraint.max_len(),
             seed: self.seed,
         }
     }
 
     fn sampler(&self) -> Sampler<'_> {
-        let Self { model, constraint, scoring, seed, thinking, .. } = *self;
-        Sampler { model, constraint, sampling: thinking.codes, scoring, seed }
+        let Self { model, constraint, scoring, seed, chain, .. } = *self;
+        Sampler { model, constraint, sampling: chain.codes, scoring, seed }
     }
 }
 
-/// Each chain with the one answer behind it, prompt by prompt.
-fn paired(chains: Vec<Vec<Chain>>, answers: Vec<Vec<Rollout>>) -> Vec<Vec<ThoughtRollout>> {
+/// Each chain with the one answer after it, prompt by prompt.
+fn paired(chains: Vec<Vec<Chain>>, answers: Vec<Vec<Rollout>>) -> Vec<Vec<ChainRollout>> {
     // Nothing is excluded, so that no chain is without an answer.
     let mut answers = answers.into_iter().flatten();
-    let mut paired = |chain| Some(ThoughtRollout { chain, answer: answers.next()? });
+    let mut paired = |chain| Some(ChainRollout { chain, answer: answers.next()? });
     let of_prompt = |chains: Vec<Chain>| chains.into_iter().filter_map(&mut paired).collect();
     chains.into_iter().map(of_prompt).collect()
 }

@@ -28,7 +28,7 @@ use self::rollout::PromptGroup;
 use self::update::{LearnedGroup, Seen};
 use crate::TrainError;
 use crate::checkpoint::{Checkpoints, copy_into, prefixed, without_prefix};
-use crate::encode::{Mode, Prompt};
+use crate::encode::{EncodedPrompt, Mode};
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
@@ -44,7 +44,7 @@ const REFERENCE: &str = "reference.";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RlPrompt {
     /// Token ids and identity.
-    pub prompt: Prompt,
+    pub prompt: EncodedPrompt,
     /// Flat tokens of the target's Semantic ID.
     pub target: Vec<u32>,
 }
@@ -68,7 +68,7 @@ pub struct Rl<'a> {
     pub pad: u32,
     /// Shows prompts and rollouts as text; not needed by a policy that reads no text.
     pub tokenizer: Option<&'a SidTokenizer>,
-    /// What closes a chain of thought, for prompts that are thought about.
+    /// What closes a chain of thought, for prompts that are answered after one.
     pub markers: Option<&'a ReasoningMarkers>,
     /// What slates are made of, where all prompts ask for one.
     pub slates: Option<SlateAnswers<'a>>,
@@ -133,7 +133,7 @@ impl Rl<'_> {
         &self,
         model: P,
         prompts: &[RlPrompt],
-        valid: &[Prompt],
+        valid: &[EncodedPrompt],
         observer: &mut dyn Observer,
     ) -> Result<P, TrainError> {
         if prompts.is_empty() {
@@ -198,7 +198,7 @@ impl Rl<'_> {
     fn judge(&self, groups: &[PromptGroup<'_>]) -> Result<Judged, TrainError> {
         let texts: Vec<Vec<String>> = groups
             .iter()
-            .map(|group| group.thoughts.iter().map(|thoughts| thoughts.text.clone()).collect())
+            .map(|group| group.chains.iter().map(|chain| chain.text.clone()).collect())
             .collect();
         let groups: Vec<Group<'_>> = groups
             .iter()
@@ -222,16 +222,16 @@ impl Rl<'_> {
         &self,
         model: &dyn Policy,
         prompts: &[RlPrompt],
-        valid: &[Prompt],
+        valid: &[EncodedPrompt],
     ) -> Result<(), TrainError> {
         let direct = match &self.slates {
             Some(slates) => slates.longest_prompt(as_language_model(model, "slates")?),
             None => model.longest_prompt(self.constraint.max_len()),
         };
-        let thinks = self.config.reasoning.is_some();
-        let thinker = thinks.then(|| self.thinker(model, self.seed)).transpose()?;
-        let thought = thinker.map_or(direct, |thinker| thinker.longest_prompt());
-        let of_mode = |mode| if mode == Mode::Direct { direct } else { thought };
+        let reasons = self.config.reasoning.is_some();
+        let search = reasons.then(|| self.reasoning_search(model, self.seed)).transpose()?;
+        let reasoned = search.map_or(direct, |search| search.longest_prompt());
+        let of_mode = |mode| if mode == Mode::Direct { direct } else { reasoned };
         let all = prompts.iter().map(|prompt| &prompt.prompt).chain(valid);
         check_lengths(self.stage, all.map(|p| (p.id, p.ids.len(), of_mode(p.mode))))
     }
@@ -314,14 +314,14 @@ impl Rl<'_> {
         TrainError::diverged(self.stage, number + 1, (what, found), self.checkpoints, samples)
     }
 
-    /// Every validation draws its thoughts by the same numbers.
+    /// Every validation draws its chains by the same numbers.
     fn validation<'m>(&'m self, model: &'m dyn Policy) -> Result<Validation<'m>, TrainError> {
-        let thinks = self.config.reasoning.is_some();
+        let reasons = self.config.reasoning.is_some();
         Ok(Validation {
             model,
             constraint: self.constraint,
             scoring: self.config.scoring,
-            thinker: thinks.then(|| self.thinker(model, self.seed)).transpose()?,
+            reasoning: reasons.then(|| self.reasoning_search(model, self.seed)).transpose()?,
             slates: self.slates,
             pad: self.pad,
             batch_size: self.batch_size,
@@ -333,7 +333,7 @@ impl Rl<'_> {
 struct Reinforcing<'a, P> {
     rl: &'a Rl<'a>,
     prompts: &'a [RlPrompt],
-    valid: &'a [Prompt],
+    valid: &'a [EncodedPrompt],
     /// The policy that a KL penalty holds on to.
     reference: Option<P>,
     /// `H̄` of SAGE.

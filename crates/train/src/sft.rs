@@ -24,7 +24,7 @@ use crate::trainable::TrainableConfig;
 
 pub use self::lessons::{Epoch, Histories, Lessons};
 pub use self::mixed::{MixedData, MixedTasks};
-pub use self::mixture::{Late, MixtureConfig, MixtureOrder, MixtureStage, Weighted};
+pub use self::mixture::{Late, MixtureConfig, MixtureOrder, MixtureStage, WeightedMixture};
 
 /// Settings of supervised fine-tuning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

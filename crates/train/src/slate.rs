@@ -8,7 +8,7 @@ use sidereal_policy::{
 
 use crate::TrainError;
 use crate::batching::{check_room, in_batches};
-use crate::encode::Prompt;
+use crate::encode::EncodedPrompt;
 use crate::observe::Observer;
 use crate::ranking::Ranking;
 
@@ -42,7 +42,7 @@ impl SlateAnswers<'_> {
     pub(crate) fn draw(
         &self,
         model: &dyn LanguageModel,
-        prompts: &[&Prompt],
+        prompts: &[&EncodedPrompt],
         keys: &[u64],
         sampling: SamplingConfig,
         seed: u64,
@@ -56,7 +56,7 @@ impl SlateAnswers<'_> {
         let tokens = TokenBatch::new(&rows, pad, sampler.longest_prompt(), model.device())?;
         let pools: Vec<&[ItemId]> = prompts.iter().map(|prompt| prompt.pool.as_slice()).collect();
         let found = sampler.sample(&tokens, &pools, keys, num_slates)?;
-        let written = |prompt: &Prompt, slate: &sidereal_policy::Slate| {
+        let written = |prompt: &EncodedPrompt, slate: &sidereal_policy::Slate| {
             let item = |answer: &Rollout| prompt.offered(lines.trie().items(answer.node));
             WrittenSlate {
                 items: slate
@@ -89,7 +89,7 @@ impl SlateAnswers<'_> {
     pub fn rank(
         &self,
         model: &dyn LanguageModel,
-        prompts: &[Prompt],
+        prompts: &[EncodedPrompt],
         batch_size: usize,
         job: &str,
         observer: &mut dyn Observer,
@@ -98,7 +98,7 @@ impl SlateAnswers<'_> {
         in_batches(prompts, batch_size, job, observer, |batch| {
             let keys: Vec<u64> = batch.iter().map(|prompt| prompt.key()).collect();
             let drawn = self.draw(model, batch, &keys, SamplingConfig::greedy(), 0, 1)?;
-            let ranking = |(prompt, slates): (&&Prompt, Vec<WrittenSlate>)| {
+            let ranking = |(prompt, slates): (&&EncodedPrompt, Vec<WrittenSlate>)| {
                 let WrittenSlate { items, scores, .. } = slates.into_iter().next()?;
                 let found = items.into_iter().map(|item| vec![item]).collect();
                 Some(Ranking { id: prompt.id, target: prompt.target, found, scores })

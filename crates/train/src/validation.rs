@@ -8,10 +8,10 @@ use sidereal_policy::{BeamSearch, Constraint, Policy, Scoring, TokenBatch};
 
 use crate::TrainError;
 use crate::batching::{Batching, check_room, in_batches};
-use crate::encode::{Mode, Prompt};
+use crate::encode::{EncodedPrompt, Mode};
 use crate::evaluate::rank;
 use crate::policy::as_language_model;
-use crate::reasoning::Thinker;
+use crate::reasoning::ReasoningSearch;
 use crate::slate::SlateAnswers;
 
 /// How a policy in training is judged on held-out users.
@@ -21,7 +21,7 @@ pub(crate) struct Validation<'a> {
     pub(crate) constraint: &'a Constraint,
     pub(crate) scoring: Scoring,
     /// For prompts with reasoning.
-    pub(crate) thinker: Option<Thinker<'a>>,
+    pub(crate) reasoning: Option<ReasoningSearch<'a>>,
     /// For prompts that ask for slates.
     pub(crate) slates: Option<SlateAnswers<'a>>,
     pub(crate) pad: u32,
@@ -30,28 +30,28 @@ pub(crate) struct Validation<'a> {
 
 impl Validation<'_> {
     /// NDCG@10 of a beam search of width 20, item level, seen items kept; after one chain of
-    /// thought for prompts with reasoning, and of one greedy slate for those that ask for one.
-    pub(crate) fn ndcg(&self, prompts: &[Prompt]) -> Result<f64, TrainError> {
+    /// chain for prompts with reasoning, and of one greedy slate for those that ask for one.
+    pub(crate) fn ndcg(&self, prompts: &[EncodedPrompt]) -> Result<f64, TrainError> {
         const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
         const BEAM_WIDTH: usize = 20;
-        let Self { model, constraint, scoring, thinker, slates, pad, batch_size } = *self;
+        let Self { model, constraint, scoring, reasoning, slates, pad, batch_size } = *self;
         let search = BeamSearch { model, constraint, beam_width: BEAM_WIDTH, scoring };
         let batching = Batching { pad, batch_size, job: "validate" };
         let mut silent = |_: &crate::Record| {};
-        let (direct, thought): (Vec<Prompt>, Vec<Prompt>) =
+        let (direct, reasoned): (Vec<EncodedPrompt>, Vec<EncodedPrompt>) =
             prompts.iter().cloned().partition(|prompt| prompt.mode == Mode::Direct);
         let mut rankings = Vec::new();
         if let Some(slates) = slates {
             let model = as_language_model(model, "validation of slates")?;
             rankings = slates.rank(model, &direct, batch_size, batching.job, &mut silent)?;
-        } else if !direct.is_empty() || thought.is_empty() {
+        } else if !direct.is_empty() || reasoned.is_empty() {
             rankings = rank(&search, &direct, batching, &mut silent)?;
         }
-        if let (Some(thinker), false) = (thinker, thought.is_empty()) {
-            check_room(batching.job, &thought, thinker.longest_prompt())?;
-            let limit = thinker.longest_prompt();
+        if let (Some(reasoning), false) = (reasoning, reasoned.is_empty()) {
+            check_room(batching.job, &reasoned, reasoning.longest_prompt())?;
+            let limit = reasoning.longest_prompt();
             rankings.extend(in_batches(
-                &thought,
+                &reasoned,
                 batch_size,
                 batching.job,
                 &mut silent,
@@ -59,7 +59,7 @@ impl Validation<'_> {
                     let rows: Vec<&[u32]> =
                         batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
                     let tokens = TokenBatch::new(&rows, pad, limit, model.device())?;
-                    thinker.rank(batch, &tokens, 1, BEAM_WIDTH)
+                    reasoning.rank(batch, &tokens, 1, BEAM_WIDTH)
                 },
             )?);
         }

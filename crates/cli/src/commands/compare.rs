@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// Folders of finished runs.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Label of the system that the others are compared with, user by user: `SFT`, or `SFT, thinking`.
+    /// Label of the system that the others are compared with, user by user: `SFT`, or `SFT, reasoning`.
     #[arg(long, value_name = "LABEL")]
     against: Option<String>,
     /// Metrics of ranks, separated by commas.

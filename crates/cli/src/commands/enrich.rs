@@ -96,7 +96,7 @@ enum Kind {
     UserNarrative,
     /// What each user prefers.
     Preference,
-    /// Thoughts before the next item.
+    /// Reasoning before the next item.
     Reasoning,
 }
 

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use sidereal_data::{Dataset, Split};
-use sidereal_lab::{HowToReason, Recommended, Recommender, SplitConfig, TrainedStage, Wanted};
+use sidereal_lab::{
+    HowToReason, PolicyRecommender, Recommended, SplitConfig, TrainedStage, Wanted,
+};
 use sidereal_metrics::SeenItems;
 use sidereal_policy::device;
 use sidereal_sid::{Catalog, ItemId};
-use sidereal_train::Thinking;
+use sidereal_train::ChainConfig;
 
 use crate::data::{DataArgs, Reading};
 use crate::failure::Usage;
@@ -77,7 +79,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 impl Args {
-    fn print(&self, stage: &TrainedStage, recommender: &Recommender<'_>) -> anyhow::Result<()> {
+    fn print(
+        &self,
+        stage: &TrainedStage,
+        recommender: &PolicyRecommender<'_>,
+    ) -> anyhow::Result<()> {
         let (dataset, catalog) = (recommender.dataset(), stage.catalog());
         let history = self.history.iter().map(|text| recommender.find(text));
         let history = history.collect::<Result<Vec<_>, _>>()?;
@@ -97,8 +103,8 @@ impl Args {
             Ok(())
         };
         if self.reason {
-            let thinking = Thinking { budget: self.budget.get(), ..Thinking::default() };
-            let how = HowToReason { thinking, num_chains: self.chains.get(), seed: self.seed };
+            let chain = ChainConfig { budget: self.budget.get(), ..ChainConfig::default() };
+            let how = HowToReason { chain, num_chains: self.chains.get(), seed: self.seed };
             let found = recommender.reason(&history, &wanted, &how)?;
             for (number, chain) in (1..).zip(&found.chains) {
                 line(format_args!("chain {number}"))?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use sidereal_lab::Outcome;
+use sidereal_lab::RunResult;
 
 use crate::output::{line, note};
 
@@ -21,14 +21,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let outcome = Outcome::read(&args.run)
+    let outcome = RunResult::read(&args.run)
         .with_context(|| format!("`{}` is not the folder of a finished run", args.run.display()))?;
     show(&outcome, &args.run, args.title.as_deref())
 }
 
 /// Prints the tables of a run and writes `report.html` into its folder.
 pub(crate) fn show(
-    outcome: &Outcome,
+    outcome: &RunResult,
     dir: &std::path::Path,
     title: Option<&str>,
 ) -> anyhow::Result<()> {

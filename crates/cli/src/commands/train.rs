@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         recipe: &recipe,
         dataset: &data.dataset,
         published,
-        references: &[],
+        baselines: &[],
         out: &args.out,
         device: device(&args.device)?,
     };

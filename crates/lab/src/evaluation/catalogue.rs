@@ -10,10 +10,10 @@ use sidereal_train::placements;
 
 use super::buckets::{BucketRow, Buckets};
 use super::lists::Lists;
-use super::recommenders::Reference;
+use super::reasoning;
+use super::recommenders::Baseline;
 use super::stage_answers::StageAnswers;
 use super::tables::{Measured, TEN, Tables, score_kind};
-use super::thoughts;
 use crate::error::LabError;
 use crate::pool_task::is_over_pool;
 use crate::recipe::evaluate::EvaluateConfig;
@@ -21,7 +21,7 @@ use crate::workbench::Workbench;
 
 /// Rows of recommenders.
 pub(crate) fn recommenders(
-    recommenders: &[Reference<'_>],
+    recommenders: &[Baseline<'_>],
     split: &Split,
     tables: &mut Tables,
 ) -> Result<(), LabError> {
@@ -75,10 +75,10 @@ pub(crate) fn policies(
         by_bucket.extend(buckets.rows(&stage.label, &kept, &in_buckets, &tables.bootstrap)?);
         let more = lists.values(&rankings, TEN, &tables.bootstrap)?;
         tables.push(how(SeenItems::Kept, Level::Item), kept, more)?;
-        if let (Some(file), Some(reasoning)) = (&answered.thoughts, &config.reasoning) {
+        if let (Some(file), Some(reasoning)) = (&answered.reasoning, &config.reasoning) {
             let kept = placements(&rankings, SeenItems::Kept, seen)?;
             let direct = how(SeenItems::Kept, Level::Item);
-            thoughts::rows(direct, reasoning, &file.value.load()?, &kept, tables)?;
+            reasoning::rows(direct, reasoning, &file.value.load()?, &kept, tables)?;
         }
         let removed = placements(&rankings, SeenItems::Removed, seen)?;
         tables.push(how(SeenItems::Removed, Level::Item), removed, Vec::new())?;

@@ -5,10 +5,10 @@ use std::num::NonZeroUsize;
 
 use sidereal_data::{Sample, SampleId};
 use sidereal_metrics::{Candidates, Level, Placement, RankingRun, ScoreKind, SeenItems};
-use sidereal_train::Prompt;
+use sidereal_train::EncodedPrompt;
 
 use super::lists::Lists;
-use super::recommenders::Reference;
+use super::recommenders::Baseline;
 use super::stage_answers::StageAnswers;
 use super::systems::pooled;
 use super::tables::{Measured, TEN, Tables, score_kind};
@@ -22,7 +22,7 @@ use crate::workbench::Workbench;
 pub(crate) fn rows(
     bench: &Workbench<'_>,
     answers: &[StageAnswers<'_>],
-    recommenders: &[Reference<'_>],
+    recommenders: &[Baseline<'_>],
     tables: &mut Tables,
 ) -> Result<(), LabError> {
     let mut answers =
@@ -64,9 +64,9 @@ pub(crate) fn rows(
 
 /// Where the target stands among the candidates of each prompt.
 fn in_pools(
-    reference: &Reference<'_>,
+    reference: &Baseline<'_>,
     samples: &[Sample<'_>],
-    asked: &[Prompt],
+    asked: &[EncodedPrompt],
 ) -> Result<RankingRun<SampleId>, LabError> {
     let mut scores = vec![0.0; reference.recommender.num_items()];
     let mut run = RankingRun::new();

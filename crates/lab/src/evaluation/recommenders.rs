@@ -12,16 +12,16 @@ use crate::error::LabError;
 
 /// A further system for the tables: a bound that is known, a recommender of the caller's.
 #[derive(Clone, Copy)]
-pub struct Reference<'a> {
+pub struct Baseline<'a> {
     /// Name in the tables.
     pub name: &'a str,
     /// Scores of all items.
     pub recommender: &'a dyn Recommender,
 }
 
-impl std::fmt::Debug for Reference<'_> {
+impl std::fmt::Debug for Baseline<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Reference").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Baseline").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

@@ -3,7 +3,7 @@
 use sidereal_train::Ranking;
 
 use crate::parts::answers::AnswerFile;
-use crate::parts::thoughts::ThoughtResult;
+use crate::parts::reasoning::ReasoningResult;
 use crate::recipe::stage::Stage;
 use crate::run::part::Made;
 
@@ -15,6 +15,6 @@ pub(crate) struct StageAnswers<'a> {
     /// Of the items of each user's domain, where the data have several and the stage answers over the
     /// catalogue.
     pub(crate) in_domain: Option<Made<AnswerFile<Ranking>>>,
-    /// By thinking, of a stage that is tested so.
-    pub(crate) thoughts: Option<Made<AnswerFile<ThoughtResult>>>,
+    /// After reasoning, for a stage that is tested with it.
+    pub(crate) reasoning: Option<Made<AnswerFile<ReasoningResult>>>,
 }

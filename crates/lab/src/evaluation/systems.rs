@@ -19,9 +19,9 @@ pub(crate) const AT_START: &str = "= its start";
 pub(crate) const WHY_AT_START: &str = "no step of the training was better on validation than the policy \
      that it started from, so the stage returned that policy.";
 
-/// The name of a system that thinks.
-pub(crate) fn thinking(label: &str) -> String {
-    format!("{label}, thinking")
+/// The name of a system that reasons first.
+pub(crate) fn with_reasoning(label: &str) -> String {
+    format!("{label}, reasoning")
 }
 
 /// The name of a system that ranks the items of the user's domain alone.
@@ -86,7 +86,7 @@ pub(crate) fn compare(
 ) -> Result<(), LabError> {
     for (system, against) in comparisons(stages, named) {
         tables.compare(&system, &against)?;
-        tables.compare(&thinking(&system), &thinking(&against))?;
+        tables.compare(&with_reasoning(&system), &with_reasoning(&against))?;
         tables.compare(&in_domain(&system), &in_domain(&against))?;
     }
     Ok(())
@@ -96,7 +96,7 @@ pub(crate) fn compare(
 pub(crate) fn note_starts(stages: &[Stage], at_start: &BTreeSet<String>, tables: &mut Tables) {
     for stage in stages.iter().filter(|stage| at_start.contains(&stage.name)) {
         let label = &stage.label;
-        for system in [label.clone(), thinking(label), in_domain(label)] {
+        for system in [label.clone(), with_reasoning(label), in_domain(label)] {
             if tables.report.rows().iter().any(|row| row.system == system) {
                 let (mark, text) = (AT_START.to_owned(), WHY_AT_START.to_owned());
                 tables.report.push_note(Note { system, mark, text });

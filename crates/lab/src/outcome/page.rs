@@ -8,11 +8,11 @@ use sidereal_page::{Card, CardList, Cards, Line, LinePlot, Page, Series, Table};
 use sidereal_quantizer::Collisions;
 use sidereal_train::ShownGroup;
 
-use super::Outcome;
+use super::RunResult;
 use crate::error::LabError;
 use crate::recipe::stage::{Stage, Training};
 
-impl Outcome {
+impl RunResult {
     /// Writes the report as one HTML file that needs no network.
     ///
     /// # Errors
@@ -68,8 +68,8 @@ impl Outcome {
                     ("entropy", "nats a token", &["entropy", "entropy_target"]),
                     ("clipped", "share of ratios", &["clip_low", "clip_high"]),
                     ("KL to the reference", "nats", &["kl"]),
-                    ("thoughts", "tokens drawn", &["thought"]),
-                    ("thoughts that did not close", "share", &["forced"]),
+                    ("length of chains", "tokens drawn", &["chain_len"]),
+                    ("chains that did not close", "share", &["forced"]),
                 ],
             };
             for (what, y_axis, names) in curves {

@@ -11,7 +11,7 @@ use sidereal_data::{HeldOut as _, Sample};
 use sidereal_files::{read_json, write_whole};
 use sidereal_policy::{BeamSearch, Decoder};
 use sidereal_prompts::Task;
-use sidereal_train::{Batching, Binding, Prompt, Ranking};
+use sidereal_train::{Batching, Binding, EncodedPrompt, Ranking};
 
 use crate::error::LabError;
 use crate::parts::policy::{PolicyFolder, weights_file};
@@ -93,7 +93,7 @@ impl<'a> Respondent<'a> {
 /// All users of the test, as they are asked for the next item.
 pub(crate) struct TestUsers<'a> {
     bench: &'a Workbench<'a>,
-    asked: OnceCell<Vec<Prompt>>,
+    asked: OnceCell<Vec<EncodedPrompt>>,
 }
 
 impl<'a> TestUsers<'a> {
@@ -107,7 +107,7 @@ impl<'a> TestUsers<'a> {
     }
 
     /// Their prompts, which are written when they are first needed.
-    pub(crate) fn asked(&self) -> Result<&[Prompt], LabError> {
+    pub(crate) fn asked(&self) -> Result<&[EncodedPrompt], LabError> {
         if let Some(asked) = self.asked.get() {
             return Ok(asked);
         }

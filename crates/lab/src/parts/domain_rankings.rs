@@ -2,12 +2,12 @@
 
 use sidereal_data::{DomainId, Domains, SampleId};
 use sidereal_policy::{BeamSearch, Excluded};
-use sidereal_train::{Batching, Binding, Observer, Prompt, Ranking, rank_without};
+use sidereal_train::{Batching, Binding, EncodedPrompt, Observer, Ranking, rank_without};
 
 use crate::error::LabError;
 use crate::parts::answers::{AnswerFile, Respondent, TestUsers};
 use crate::recipe::Recipe;
-use crate::run::part::{Files, Folder, Part, Remarks};
+use crate::run::part::{Folder, Part, PartFiles, Remarks};
 
 /// The rankings of a stage, of the items of each user's domain.
 pub(crate) struct DomainRankings<'a> {
@@ -41,8 +41,8 @@ impl Part for DomainRankings<'_> {
         self.by.inputs()
     }
 
-    fn files(&self) -> Files {
-        Files::always([file(&self.by.stage.name)])
+    fn files(&self) -> PartFiles {
+        PartFiles::always([file(&self.by.stage.name)])
     }
 
     fn make(
@@ -70,14 +70,14 @@ impl Part for DomainRankings<'_> {
 fn rank_in_domains(
     domains: &Domains,
     search: &BeamSearch<'_>,
-    asked: &[Prompt],
+    asked: &[EncodedPrompt],
     batching: Batching<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Ranking>, LabError> {
     let mut rankings = Vec::with_capacity(asked.len());
     for (domain, _) in domains.iter() {
         let own = asked.iter().filter(|prompt| domain_of(prompt.id, domains) == Some(domain));
-        let own: Vec<Prompt> = own.cloned().collect();
+        let own: Vec<EncodedPrompt> = own.cloned().collect();
         if own.is_empty() {
             continue;
         }

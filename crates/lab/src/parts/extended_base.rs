@@ -12,7 +12,7 @@ use crate::error::LabError;
 use crate::parts::vocabulary;
 use crate::recipe::Recipe;
 use crate::recipe::model::PretrainedConfig;
-use crate::run::part::{Files, Folder, Part, Remarks};
+use crate::run::part::{Folder, Part, PartFiles, Remarks};
 
 /// A pretrained model with a token for each code, in the folder of the tokenizer.
 pub(crate) struct ExtendedBase<'a> {
@@ -45,7 +45,7 @@ impl Part for ExtendedBase<'_> {
         Ok(inputs)
     }
 
-    fn files(&self) -> Files {
+    fn files(&self) -> PartFiles {
         vocabulary::files(&["tokenizer/config.json", vocabulary::WEIGHTS])
     }
 

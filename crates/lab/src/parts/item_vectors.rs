@@ -13,7 +13,7 @@ use tch::{Device, Tensor};
 
 use crate::error::LabError;
 use crate::recipe::embed::{EmbedConfig, ItemField};
-use crate::run::part::{Files, Folder, Part, Remarks};
+use crate::run::part::{Folder, Part, PartFiles, Remarks};
 
 /// The name of the part.
 pub(crate) const NAME: &str = "embed";
@@ -53,8 +53,8 @@ impl Part for ItemVectors<'_> {
         Ok(inputs)
     }
 
-    fn files(&self) -> Files {
-        Files::always([FILE])
+    fn files(&self) -> PartFiles {
+        PartFiles::always([FILE])
     }
 
     fn make(

@@ -25,7 +25,7 @@ use crate::recipe::evaluate::EvaluateConfig;
 use crate::recipe::model::ModelConfig;
 use crate::recipe::stage::{Stage, Training};
 use crate::recipe::texts::TeacherConfig;
-use crate::run::part::{Files, Folder, Made, Part, Remarks};
+use crate::run::part::{Folder, Made, Part, PartFiles, Remarks};
 use crate::workbench::Workbench;
 use crate::workbench::texts::Texts;
 
@@ -114,9 +114,9 @@ impl Part for Policy<'_> {
         Ok(inputs)
     }
 
-    fn files(&self) -> Files {
+    fn files(&self) -> PartFiles {
         let of_stage = |file: &&str| format!("{}/{file}", self.stage.name);
-        Files::always(TrainedPolicy::FILES.iter().map(of_stage))
+        PartFiles::always(TrainedPolicy::FILES.iter().map(of_stage))
             .perhaps(TrainedPolicy::MORE_FILES.iter().map(of_stage))
     }
 

@@ -7,7 +7,7 @@ use sidereal_train::{Binding, Observer};
 
 use crate::error::LabError;
 use crate::parts::semantic_ids::{FILES, NAME, SemanticIds};
-use crate::run::part::{Files, Folder, Part, Remarks};
+use crate::run::part::{Folder, Part, PartFiles, Remarks};
 
 /// What some data are published with.
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +49,8 @@ impl Part for PublishedIds<'_> {
         Ok(Binding::from([("catalogue".to_owned(), self.catalog.hash())]))
     }
 
-    fn files(&self) -> Files {
-        Files::always(FILES)
+    fn files(&self) -> PartFiles {
+        PartFiles::always(FILES)
     }
 
     fn make(

@@ -22,7 +22,7 @@ use crate::recipe::embed::EmbedConfig;
 use crate::recipe::rq_vae::Given;
 use crate::recipe::sids::{SidConfig, SidMethod};
 use crate::run::environment::device_name;
-use crate::run::part::{Files, Folder, Made, Part, Remarks};
+use crate::run::part::{Folder, Made, Part, PartFiles, Remarks};
 
 /// Semantic IDs of the item vectors, with the collaborative part beside them where the settings ask for it.
 pub(crate) struct QuantizedIds<'a> {
@@ -59,12 +59,12 @@ impl Part for QuantizedIds<'_> {
         ]))
     }
 
-    fn files(&self) -> Files {
+    fn files(&self) -> PartFiles {
         let model = match self.sids.method {
             SidMethod::RqKMeans(_) => rq_kmeans::FILES,
             SidMethod::RqVae(_) | SidMethod::Letter(_) => rq_vae::FILES,
         };
-        Files::always(FILES.into_iter().chain(model))
+        PartFiles::always(FILES.into_iter().chain(model))
     }
 
     fn make(

@@ -11,7 +11,7 @@ use crate::parts::answers::{AnswerFile, Respondent, TestUsers};
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
 use crate::recipe::pool::CandidatePools;
-use crate::run::part::{Files, Folder, Part, Remarks};
+use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::seed::{Purpose, stream};
 use crate::workbench::Workbench;
 
@@ -54,8 +54,8 @@ impl Part for Rankings<'_> {
         self.by.inputs()
     }
 
-    fn files(&self) -> Files {
-        Files::always([file(&self.by.stage.name)])
+    fn files(&self) -> PartFiles {
+        PartFiles::always([file(&self.by.stage.name)])
     }
 
     fn make(

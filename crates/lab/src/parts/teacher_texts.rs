@@ -12,7 +12,7 @@ use sidereal_train::{Binding, Observer};
 
 use crate::error::LabError;
 use crate::recipe::Recipe;
-use crate::run::part::{Files, Folder, Part, Remarks};
+use crate::run::part::{Folder, Part, PartFiles, Remarks};
 
 /// The name of the part.
 pub(crate) const NAME: &str = "enrich";
@@ -53,8 +53,8 @@ impl Part for TeacherTexts<'_> {
         ]))
     }
 
-    fn files(&self) -> Files {
-        Files::always([FILE])
+    fn files(&self) -> PartFiles {
+        PartFiles::always([FILE])
     }
 
     fn make(

@@ -16,7 +16,7 @@ use crate::pool_task::shows_pool;
 use crate::recipe::Recipe;
 use crate::recipe::model::TokenizerConfig;
 use crate::recipe::pool::CandidatePools;
-use crate::run::part::{Files, Folder, Part, Remarks};
+use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::workbench::pools;
 use crate::workbench::texts::Texts;
 
@@ -60,7 +60,7 @@ impl Part for TrainedTokenizer<'_> {
         Ok(inputs)
     }
 
-    fn files(&self) -> Files {
+    fn files(&self) -> PartFiles {
         vocabulary::files(&[])
     }
 

@@ -7,7 +7,7 @@ use sidereal_prompts::Task;
 
 use crate::recipe::Recipe;
 use crate::recipe::model::{PretrainedConfig, TokenizerConfig};
-use crate::run::part::Files;
+use crate::run::part::PartFiles;
 
 /// The name of the part that makes it, and the folder of its files.
 pub(crate) const NAME: &str = "tokenizer";
@@ -17,9 +17,10 @@ pub(crate) const TOKENIZER: &str = "tokenizer/tokenizer.json";
 pub(crate) const WEIGHTS: &str = "tokenizer/model.safetensors";
 
 /// The files of a tokenizer, and others beside it.
-pub(crate) fn files(besides: &[&str]) -> Files {
+pub(crate) fn files(besides: &[&str]) -> PartFiles {
     let always = [TOKENIZER, "tokenizer/tokenizer_config.json", "tokenizer/generation_config.json"];
-    Files::always(always.iter().chain(besides).copied()).perhaps(["tokenizer/chat_template.jinja"])
+    PartFiles::always(always.iter().chain(besides).copied())
+        .perhaps(["tokenizer/chat_template.jinja"])
 }
 
 /// The settings that the part depends on. Where a pretrained model is does not count; samples of tasks

@@ -20,7 +20,7 @@ use crate::recipe::Recipe;
 use crate::recipe::learned::{used_kinds, used_tasks};
 use crate::recipe::model::no_model;
 use crate::recipe::texts::TeacherConfig;
-use crate::run::Run;
+use crate::run::RunFolder;
 use crate::run::part::Made;
 use crate::workbench::texts::Texts;
 
@@ -35,7 +35,7 @@ pub(crate) struct Data<'a> {
 
 /// Semantic IDs as the recipe makes them, or as they were published.
 pub(crate) fn semantic_ids(
-    run: &mut Run,
+    run: &mut RunFolder,
     recipe: &Recipe,
     data: Data<'_>,
     observer: &mut dyn Observer,
@@ -59,7 +59,7 @@ pub(crate) fn semantic_ids(
 
 /// The texts of the recipe's teacher, and its conversations.
 pub(crate) fn texts(
-    run: &mut Run,
+    run: &mut RunFolder,
     recipe: &Recipe,
     data: Data<'_>,
     catalog: &Catalog,
@@ -83,7 +83,7 @@ pub(crate) fn texts(
 /// The vocabulary of the recipe's pretrained model, or of a tokenizer that is trained on the texts of these
 /// tasks.
 pub(crate) fn vocabulary(
-    run: &mut Run,
+    run: &mut RunFolder,
     recipe: &Recipe,
     data: Data<'_>,
     catalog: &Catalog,

@@ -4,11 +4,11 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 use sidereal_metrics::Metric;
-use sidereal_train::Thinking;
+use sidereal_train::ChainConfig;
 
 use crate::error::LabError;
 use crate::pool_task::is_over_pool;
-use crate::recipe::learned::thinks;
+use crate::recipe::learned::reasons;
 use crate::recipe::stage::Stage;
 use crate::setting::check_counts;
 
@@ -28,8 +28,8 @@ pub struct EvaluateConfig {
     /// besides the one that it starts from.
     #[serde(default)]
     pub compare_with: Vec<String>,
-    /// Test of the stages that think before they answer; without it they are tested as they answer
-    /// at once, like all others.
+    /// Test of the stages that reason before they answer; without it they are tested as they answer
+    /// directly, like all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<EvaluateReasoning>,
 }
@@ -46,22 +46,23 @@ impl EvaluateConfig {
         self.reasoning.as_ref().map_or(Ok(()), EvaluateReasoning::check)
     }
 
-    /// Refuses a test of policies that think where no stage does.
+    /// Refuses a test of policies that reason where no stage does.
     pub(crate) fn check_stages(&self, stages: &[Stage]) -> Result<(), LabError> {
-        if self.reasoning.is_none() || stages.iter().any(|stage| self.tests_thinking(stage, stages))
+        if self.reasoning.is_none()
+            || stages.iter().any(|stage| self.tests_reasoning(stage, stages))
         {
             return Ok(());
         }
         Err(LabError::Setting {
             field: "evaluate.reasoning".to_owned(),
-            found: "a test of policies that think".to_owned(),
-            needed: "a stage that learns to think",
+            found: "a test of policies that reason".to_owned(),
+            needed: "a stage that learns to reason",
         })
     }
 
-    /// Whether a stage's policy is tested as it thinks, too.
-    pub(crate) fn tests_thinking(&self, stage: &Stage, stages: &[Stage]) -> bool {
-        self.reasoning.is_some() && !is_over_pool(stage.task) && thinks(stage, stages)
+    /// Whether a stage's policy is tested with reasoning, too.
+    pub(crate) fn tests_reasoning(&self, stage: &Stage, stages: &[Stage]) -> bool {
+        self.reasoning.is_some() && !is_over_pool(stage.task) && reasons(stage, stages)
     }
 
     /// The fixed values of a blank recipe.
@@ -77,20 +78,20 @@ impl EvaluateConfig {
     }
 }
 
-/// The test of policies that think before they answer.
+/// The test of policies that reason before they answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluateReasoning {
     /// Test users, drawn by seed; all where there are no more. Range `1..`.
     pub users: usize,
-    /// Chains of a user, and draws without thoughts beside them: `Pass@k` goes up to this. Range
+    /// Chains of a user, and draws without reasoning beside them: `Pass@k` goes up to this. Range
     /// `1..`.
     pub chains: usize,
     /// Beams after each chain. Range `1..`.
     pub beam_width: usize,
     /// How chains and answers are drawn.
     #[serde(default)]
-    pub thinking: Thinking,
+    pub chain: ChainConfig,
 }
 
 impl EvaluateReasoning {
@@ -101,7 +102,7 @@ impl EvaluateReasoning {
             ("evaluate.reasoning.chains", self.chains),
             ("evaluate.reasoning.beam_width", self.beam_width),
         ])?;
-        Ok(self.thinking.check("evaluate.reasoning.thinking")?)
+        Ok(self.chain.check("evaluate.reasoning.chain")?)
     }
 
     /// Chains of a user.

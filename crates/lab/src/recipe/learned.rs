@@ -22,15 +22,15 @@ pub(crate) fn tasks_of(stage: &Stage) -> impl Iterator<Item = Task> {
     std::iter::once(stage.task).chain(tasks_in_mixture(stage))
 }
 
-/// Whether a stage, or one that it comes from, has learned to think.
-pub(crate) fn thinks(stage: &Stage, stages: &[Stage]) -> bool {
+/// Whether a stage, or one that it comes from, has learned to reason.
+pub(crate) fn reasons(stage: &Stage, stages: &[Stage]) -> bool {
     let own = match &stage.training {
         Training::Sft(_) => tasks_in_mixture(stage).any(|task| task == Task::Reasoning),
         Training::Rl { config, .. } => config.reasoning.is_some(),
         Training::Preference(_) => false,
     };
     let parent = stages.iter().find(|other| Some(&other.name) == stage.from.as_ref());
-    own || parent.is_some_and(|parent| thinks(parent, stages))
+    own || parent.is_some_and(|parent| reasons(parent, stages))
 }
 
 fn tasks_in_mixture(stage: &Stage) -> impl Iterator<Item = Task> {

@@ -53,7 +53,7 @@ const PRESETS: [Preset; 17] = [
     ),
     preset!("sage/paper", "SAGE at the size of its paper: a pretrained model on a GPU."),
     preset!("sage/text", "SAGE over slates of titles out of a pool, for two CPU cores."),
-    preset!("sidreasoner/small", "SIDReasoner step by step, with thoughts, for two CPU cores."),
+    preset!("sidreasoner/small", "SIDReasoner step by step, with reasoning, for two CPU cores."),
     preset!(
         "sidreasoner/paper",
         "SIDReasoner at the size of its paper: a pretrained model on a GPU."
@@ -64,7 +64,7 @@ const PRESETS: [Preset; 17] = [
     ),
     preset!(
         "gream/small",
-        "GREAM with direct answers, with thoughts and with both, for two CPU cores."
+        "GREAM with direct answers, with reasoning and with both, for two CPU cores."
     ),
     preset!("gream/paper", "GREAM at the size of its paper: a pretrained model on a GPU."),
 ];

@@ -10,7 +10,7 @@ use crate::setting::of_stage;
 
 /// Names that a run's folder uses itself.
 const TAKEN: [&str; 8] =
-    ["codebooks", "embed", "enrich", "quantize", "rankings", "test", "thoughts", "tokenizer"];
+    ["codebooks", "embed", "enrich", "quantize", "rankings", "reasoning", "test", "tokenizer"];
 
 /// A training stage: a folder of the run, a row of its tables.
 ///

@@ -8,7 +8,7 @@ use sidereal_train::Binding;
 
 use crate::error::LabError;
 use crate::run::environment::Environment;
-use crate::run::part::{Files, Folder};
+use crate::run::part::{Folder, PartFiles};
 use crate::run::settled::Settled;
 
 const MANIFEST: &str = "manifest.json";
@@ -67,7 +67,7 @@ impl Manifest {
         folder: &Folder,
         name: &str,
         inputs: &Binding,
-        files: &Files,
+        files: &PartFiles,
     ) -> State {
         let Some(record) = self.stages.get(name) else { return State::New };
         let names: BTreeSet<&String> = record.inputs.keys().chain(inputs.keys()).collect();

@@ -10,7 +10,7 @@ use crate::recipe::Recipe;
 /// A part of a run: something that is made once, of inputs that are known by their hashes, and kept in
 /// files of the run's folder.
 ///
-/// [`Run::carry_out`](crate::Run::carry_out) makes it, or finds that it was made before with the same
+/// [`RunFolder::carry_out`](crate::RunFolder::carry_out) makes it, or finds that it was made before with the same
 /// settings and inputs and that its files are still the same. A part knows what it is given and nothing
 /// else: what it needs of an earlier part is the [`Made`] of that part.
 pub trait Part {
@@ -33,7 +33,7 @@ pub trait Part {
     fn inputs(&self) -> Result<Binding, LabError>;
 
     /// The files that it writes.
-    fn files(&self) -> Files;
+    fn files(&self) -> PartFiles;
 
     /// Makes it. `inputs` are those of [`inputs`](Self::inputs) and, under
     /// [`SETTINGS`], what stands for its settings: checkpoints are bound to them.
@@ -92,12 +92,12 @@ impl Folder {
 
 /// The files of a part, by their paths within the folder of the run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Files {
+pub struct PartFiles {
     pub(crate) always: Vec<String>,
     pub(crate) perhaps: Vec<String>,
 }
 
-impl Files {
+impl PartFiles {
     /// Files that the part always writes.
     pub fn always<S: Into<String>>(files: impl IntoIterator<Item = S>) -> Self {
         Self { always: files.into_iter().map(Into::into).collect(), perhaps: Vec::new() }

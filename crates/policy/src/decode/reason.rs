@@ -54,13 +54,13 @@ impl ReasoningMarkers {
     }
 }
 
-/// Lets the policy think before it answers: several chains of a prompt, each up to a budget of
+/// Lets the policy reason before it answers: several chains of a prompt, each up to a budget of
 /// tokens and then closed, on one reading of the prompt.
 ///
 /// ```text
 /// prompt | chain … </think> | bridge | answer
 /// ```
-/// The answer is any constrained decoding of [`Thoughts::start`], with one row for each chain:
+/// The answer is any constrained decoding of [`ReasonedPrompts::start`], with one row for each chain:
 /// nothing is read twice.
 ///
 /// ```no_run,standalone_crate
@@ -77,8 +77,8 @@ impl ReasoningMarkers {
 ///     answer_len: search.constraint.max_len(),
 ///     seed: 1,
 /// };
-/// let thoughts = reasoner.think(prompts, &[], 4)?; // four chains a prompt
-/// let start = thoughts.start.branches(model);
+/// let reasoned = reasoner.reason(prompts, &[], 4)?; // four chains a prompt
+/// let start = reasoned.start.branches(model);
 /// let found = search.search_from(start, &Conditions::default(), &mut |_| {})?;
 /// # Ok(
 /// found.chunks(4).map(merge_chains).collect()
@@ -140,7 +140,7 @@ impl Chain {
 /// The chains of a batch of prompts, read and closed.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Thoughts {
+pub struct ReasonedPrompts {
     /// For each prompt its chains, in the order of their numbers.
     pub chains: Vec<Vec<Chain>>,
     /// Where the answers go on from: one row for each chain, those of a prompt adjacent, so that
@@ -170,12 +170,12 @@ impl Reasoner<'_> {
     /// [`PolicyError::Size`] where keys and prompts differ in number;
     /// [`PolicyError::PromptLength`] where a prompt leaves no room for chain and answer;
     /// [`PolicyError::Unsupported`] for an encoder-decoder.
-    pub fn think(
+    pub fn reason(
         &self,
         prompts: &TokenBatch,
         keys: &[u64],
         num_chains: usize,
-    ) -> Result<Thoughts, PolicyError> {
+    ) -> Result<ReasonedPrompts, PolicyError> {
         let _guard = tch::no_grad_guard();
         let sampler = TextSampler {
             model: self.model,
@@ -214,10 +214,10 @@ impl Reasoner<'_> {
             })
             .collect();
         let users = prompts.rows()?;
-        let mut thoughts: Vec<Vec<Chain>> = (0..users).map(|_| Vec::new()).collect();
+        let mut by_prompt: Vec<Vec<Chain>> = (0..users).map(|_| Vec::new()).collect();
         let (mut order, mut row_keys) = (Vec::new(), Vec::new());
         for ((prompt, place), (chain, (part, row))) in chains {
-            thoughts[prompt].push(chain);
+            by_prompt[prompt].push(chain);
             order.push(first_rows[part] + row);
             let key = keys.get(prompt).copied().unwrap_or(prompt as u64);
             row_keys.push(stream(self.seed, Purpose::Answers, key, place).r#gen());
@@ -228,7 +228,11 @@ impl Reasoner<'_> {
         let hidden = Tensor::f_cat(&hidden, 0)?.f_index_select(0, &rows)?;
         let mut cache = KvCache::stack(&caches)?;
         cache.keep_prompts(&order)?;
-        Ok(Thoughts { chains: thoughts, start: Prefilled { hidden, cache }, keys: row_keys })
+        Ok(ReasonedPrompts {
+            chains: by_prompt,
+            start: Prefilled { hidden, cache },
+            keys: row_keys,
+        })
     }
 
     /// The text as a chain with its close and the bridge.

@@ -20,14 +20,14 @@ const NAME: &str = "chat";
 
 /// A turn of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
+pub struct ChatMessage {
     /// Who speaks: `system`, `user` or `assistant`.
     pub role: String,
     /// What is said.
     pub content: String,
 }
 
-impl Message {
+impl ChatMessage {
     /// What `role` says.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
         Self { role: role.into(), content: content.into() }
@@ -84,7 +84,7 @@ impl ChatTemplate {
     /// there.
     pub fn render(
         &self,
-        messages: &[Message],
+        messages: &[ChatMessage],
         options: &ChatOptions,
     ) -> Result<String, PolicyError> {
         let fail = |source| PolicyError::Template { action: "cannot be rendered", source };
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     fn render(source: &str, options: &ChatOptions) -> Result<String, PolicyError> {
-        let messages = [Message::new("user", "a <b> & \"c\"")];
+        let messages = [ChatMessage::new("user", "a <b> & \"c\"")];
         ChatTemplate::new(source, &SpecialTokens::default())?.render(&messages, options)
     }
 

@@ -5,7 +5,7 @@ use std::fs;
 
 use serde::Deserialize;
 use sidereal_policy::{
-    ChatOptions, ChatTemplate, Message, PolicyError, SidTokenizer, SpecialTokens,
+    ChatMessage, ChatOptions, ChatTemplate, PolicyError, SidTokenizer, SpecialTokens,
 };
 
 use crate::{parity, tiny};
@@ -20,7 +20,7 @@ struct Fixture {
 #[derive(Deserialize)]
 struct Case {
     template: String,
-    messages: Vec<Message>,
+    messages: Vec<ChatMessage>,
     add_generation_prompt: bool,
     variables: BTreeMap<String, serde_json::Value>,
     text: String,
@@ -56,7 +56,7 @@ fn a_tokenizer_keeps_its_template_wherever_it_stood() {
     let catalog = tiny::catalog();
     let tokenizer = tiny::tokenizer(&catalog);
     assert!(matches!(tokenizer.chat_template(), Err(PolicyError::NoChatTemplate)));
-    let messages = [Message::new("user", "<a_1> next")];
+    let messages = [ChatMessage::new("user", "<a_1> next")];
     let written = |template: &str, settings: &serde_json::Value| {
         let dir = tempfile::tempdir().unwrap();
         tokenizer.save(dir.path()).unwrap();

@@ -14,7 +14,7 @@ use tch::{Kind, Tensor};
 
 use crate::tiny;
 
-struct Thinker {
+struct Setup {
     constraint: Constraint,
     tokenizer: SidTokenizer,
     model: Decoder,
@@ -28,32 +28,32 @@ fn lively() -> SamplingConfig {
 }
 
 /// A model that ends its turn as often as it writes the letter.
-fn thinker() -> Thinker {
+fn setup() -> Setup {
     let (constraint, tokenizer) = tiny::constraint(&tiny::catalog());
     let model = tiny::model(tiny::config(tokenizer.vocab_size() + 7, 2, false), 3);
-    let mut thinker = Thinker { constraint, tokenizer, model, letter: String::new() };
-    let texts = thinker.text(&[], 12).write(&tiny::batch(&prompts()), &[], 8).unwrap();
+    let mut setup = Setup { constraint, tokenizer, model, letter: String::new() };
+    let texts = setup.text(&[], 12).write(&tiny::batch(&prompts()), &[], 8).unwrap();
     let mut counts = BTreeMap::<String, usize>::new();
     for token in texts.iter().flatten().flat_map(|text| &text.tokens[2..]) {
-        let letter = thinker.tokenizer.decode(&[token.id]).unwrap();
-        let whole = thinker.tokenizer.encode(&letter).unwrap() == [token.id];
+        let letter = setup.tokenizer.decode(&[token.id]).unwrap();
+        let whole = setup.tokenizer.encode(&letter).unwrap() == [token.id];
         if whole && letter.is_ascii() && !letter.is_empty() {
             *counts.entry(letter).or_default() += 1;
         }
     }
-    thinker.letter = counts.into_iter().max_by_key(|(_, count)| *count).unwrap().0;
-    let letter = thinker.tokenizer.encode(&thinker.letter).unwrap()[0];
+    setup.letter = counts.into_iter().max_by_key(|(_, count)| *count).unwrap().0;
+    let letter = setup.tokenizer.encode(&setup.letter).unwrap()[0];
     let _guard = tch::no_grad_guard();
-    let head = &thinker.model.weights()["lm_head.weight"];
-    head.get(thinker.tokenizer.end_of_turn().into()).copy_(&head.get(letter.into()));
-    thinker
+    let head = &setup.model.weights()["lm_head.weight"];
+    head.get(setup.tokenizer.end_of_turn().into()).copy_(&head.get(letter.into()));
+    setup
 }
 
 fn prompts() -> Vec<Vec<u32>> {
     vec![vec![5, 9, 2, 44, 17], vec![7], vec![80, 81, 82]]
 }
 
-impl Thinker {
+impl Setup {
     fn text<'a>(&'a self, stops: &'a [Vec<u32>], budget: usize) -> TextSampler<'a> {
         TextSampler {
             model: &self.model,
@@ -83,10 +83,10 @@ impl Thinker {
 
 #[test]
 fn texts_end_at_their_stops_with_the_log_probabilities_of_one_reading() {
-    let thinker = thinker();
-    let stop = thinker.tokenizer.encode(&thinker.letter).unwrap();
-    let stops = [stop, vec![thinker.tokenizer.end_of_turn()]];
-    let sampler = thinker.text(&stops, 12);
+    let setup = setup();
+    let stop = setup.tokenizer.encode(&setup.letter).unwrap();
+    let stops = [stop, vec![setup.tokenizer.end_of_turn()]];
+    let sampler = setup.text(&stops, 12);
     let (batch, keys) = (tiny::batch(&prompts()), [100, 101, 102]);
     let texts = sampler.write(&batch, &keys, 6).unwrap();
     let mut lens = BTreeSet::new();
@@ -104,9 +104,9 @@ fn texts_end_at_their_stops_with_the_log_probabilities_of_one_reading() {
                 }
                 _ => assert_eq!((ids.len(), stopped), (12, None)),
             }
-            let vocabulary = thinker.tokenizer.vocab_size();
+            let vocabulary = setup.tokenizer.vocab_size();
             assert!(ids.iter().all(|id| (*id as usize) < vocabulary));
-            thinker.check_words(prompt, &text.tokens);
+            setup.check_words(prompt, &text.tokens);
         }
     }
     assert!(lens.len() > 2, "texts of many lengths: {lens:?}");
@@ -153,10 +153,10 @@ impl LanguageModel for Counting<'_> {
 
 #[test]
 fn texts_that_have_ended_cost_nothing_more() {
-    let thinker = thinker();
-    let stops = [thinker.tokenizer.encode(&thinker.letter).unwrap()];
-    let model = Counting { inner: &thinker.model, steps: RefCell::default() };
-    let sampler = TextSampler { model: &model, ..thinker.text(&stops, 12) };
+    let setup = setup();
+    let stops = [setup.tokenizer.encode(&setup.letter).unwrap()];
+    let model = Counting { inner: &setup.model, steps: RefCell::default() };
+    let sampler = TextSampler { model: &model, ..setup.text(&stops, 12) };
     let texts = sampler.write(&tiny::batch(&prompts()), &[], 6).unwrap();
     let longest = texts.iter().flatten().map(|text| text.tokens.len()).max().unwrap();
     // Behind its token `step` a text is read on where it has another.
@@ -174,15 +174,15 @@ fn texts_that_have_ended_cost_nothing_more() {
 #[test]
 fn frequencies_of_first_words_are_their_probabilities() {
     const DRAWS: usize = 3000;
-    let thinker = thinker();
+    let setup = setup();
     let prompt = vec![5, 9, 2];
     let batch = tiny::batch(std::slice::from_ref(&prompt));
     let sampling = SamplingConfig::new(1.2).unwrap();
-    let sampler = TextSampler { sampling, ..thinker.text(&[], 1) };
+    let sampler = TextSampler { sampling, ..setup.text(&[], 1) };
     let texts = sampler.write(&batch, &[], DRAWS).unwrap().remove(0);
-    let hidden = thinker.model.forward(&batch, 0.0).unwrap().get(0).get(2);
-    let logits = thinker.model.head().logits(&hidden.unsqueeze(0)).unwrap().get(0);
-    let real = i64::try_from(thinker.tokenizer.vocab_size()).unwrap();
+    let hidden = setup.model.forward(&batch, 0.0).unwrap().get(0).get(2);
+    let logits = setup.model.head().logits(&hidden.unsqueeze(0)).unwrap().get(0);
+    let real = i64::try_from(setup.tokenizer.vocab_size()).unwrap();
     let exact: Vec<f64> =
         Vec::try_from((logits.narrow(0, 0, real) / 1.2).softmax(-1, Kind::Double)).unwrap();
     let mut counts = vec![0usize; exact.len()];
@@ -196,24 +196,24 @@ fn frequencies_of_first_words_are_their_probabilities() {
     }
 }
 
-fn reasoner<'a>(thinker: &'a Thinker, markers: &'a ReasoningMarkers) -> Reasoner<'a> {
+fn reasoner<'a>(setup: &'a Setup, markers: &'a ReasoningMarkers) -> Reasoner<'a> {
     Reasoner {
-        model: &thinker.model,
+        model: &setup.model,
         markers,
         sampling: lively(),
         budget: 9,
-        answer_len: thinker.constraint.max_len(),
+        answer_len: setup.constraint.max_len(),
         seed: 5,
     }
 }
 
-fn check_chain(thinker: &Thinker, close: &[u32], bridge: &[u32], chain: &Chain) {
+fn check_chain(setup: &Setup, close: &[u32], bridge: &[u32], chain: &Chain) {
     let ids: Vec<u32> = chain.ids().collect();
     assert!(ids.ends_with(&[close, bridge].concat()));
     let drawn = chain.tokens.iter().take_while(|token| token.drawn.is_some()).count();
     let forced = chain.tokens.len() - drawn;
     assert!(chain.tokens[drawn..].iter().all(|token| token.drawn.is_none()));
-    assert!(!ids[..drawn].contains(&thinker.tokenizer.end_of_turn()));
+    assert!(!ids[..drawn].contains(&setup.tokenizer.end_of_turn()));
     assert_eq!(chain.is_forced(), forced > bridge.len());
     match chain.end {
         ChainEnd::Closed => assert!(drawn <= 9 && forced == bridge.len()),
@@ -232,29 +232,29 @@ fn assert_same(found: &[Vec<Hypothesis>], again: &[Vec<Hypothesis>]) {
 
 #[test]
 fn answers_behind_chains_are_those_of_reading_everything_again() {
-    let thinker = thinker();
-    let (letter, bridge) = (&thinker.letter, "\n\n");
+    let setup = setup();
+    let (letter, bridge) = (&setup.letter, "\n\n");
     let mut ends = BTreeSet::new();
     // A close of one token, and one of two, which is hardly ever written whole.
     for close in [letter.clone(), format!("{letter}{letter}")] {
-        let markers = ReasoningMarkers::new(&thinker.tokenizer, &close, bridge).unwrap();
-        let close = thinker.tokenizer.encode(&close).unwrap();
-        let bridge = thinker.tokenizer.encode(bridge).unwrap();
-        let reasoner = reasoner(&thinker, &markers);
+        let markers = ReasoningMarkers::new(&setup.tokenizer, &close, bridge).unwrap();
+        let close = setup.tokenizer.encode(&close).unwrap();
+        let bridge = setup.tokenizer.encode(bridge).unwrap();
+        let reasoner = reasoner(&setup, &markers);
         let (batch, keys) = (tiny::batch(&prompts()), [100, 101, 102]);
-        let thoughts = reasoner.think(&batch, &keys, 5).unwrap();
-        assert_eq!(thoughts.keys.iter().collect::<BTreeSet<_>>().len(), 15);
-        let (model, constraint) = (&thinker.model, &thinker.constraint);
+        let reasoned = reasoner.reason(&batch, &keys, 5).unwrap();
+        assert_eq!(reasoned.keys.iter().collect::<BTreeSet<_>>().len(), 15);
+        let (model, constraint) = (&setup.model, &setup.constraint);
         let scoring = Scoring::Renormalised;
         let search = BeamSearch { model, constraint, beam_width: 6, scoring };
-        let chains = thoughts.chains.clone();
+        let chains = reasoned.chains.clone();
         let counts: Vec<usize> = chains.iter().map(Vec::len).collect();
         assert_eq!(counts, [5; 3]);
         let conditions = Conditions::default();
-        let second = thoughts.start.again().unwrap();
+        let second = reasoned.start.again().unwrap();
         let found = search
             .search_from(
-                thoughts.start.branches(search.model.language_model().unwrap()),
+                reasoned.start.branches(search.model.language_model().unwrap()),
                 &conditions,
                 &mut |_| {},
             )
@@ -272,8 +272,8 @@ fn answers_behind_chains_are_those_of_reading_everything_again() {
             let mut of_prompt = Vec::new();
             for chain in chains {
                 ends.insert(format!("{:?}", chain.end));
-                check_chain(&thinker, &close, &bridge, chain);
-                thinker.check_words(prompt, &chain.tokens);
+                check_chain(&setup, &close, &bridge, chain);
+                setup.check_words(prompt, &chain.tokens);
                 let whole: Vec<u32> = prompt.iter().copied().chain(chain.ids()).collect();
                 let again = search.search(&tiny::batch(&[whole]), &[&[]]).unwrap().remove(0);
                 let here = found.next().unwrap();
@@ -293,27 +293,27 @@ fn answers_behind_chains_are_those_of_reading_everything_again() {
 
 #[test]
 fn sampled_answers_and_chains_do_not_depend_on_their_neighbours() {
-    let thinker = thinker();
-    let markers = ReasoningMarkers::new(&thinker.tokenizer, &thinker.letter, "").unwrap();
-    let reasoner = reasoner(&thinker, &markers);
+    let setup = setup();
+    let markers = ReasoningMarkers::new(&setup.tokenizer, &setup.letter, "").unwrap();
+    let reasoner = reasoner(&setup, &markers);
     let sampler = Sampler {
-        model: &thinker.model,
-        constraint: &thinker.constraint,
+        model: &setup.model,
+        constraint: &setup.constraint,
         sampling: SamplingConfig::default(),
         scoring: Scoring::Full,
         seed: 2,
     };
     let run = |prompts: &[Vec<u32>], keys: &[u64]| {
-        let thoughts = reasoner.think(&tiny::batch(prompts), keys, 3).unwrap();
-        let ids: Vec<Vec<Vec<u32>>> = thoughts
+        let reasoned = reasoner.reason(&tiny::batch(prompts), keys, 3).unwrap();
+        let ids: Vec<Vec<Vec<u32>>> = reasoned
             .chains
             .iter()
             .map(|chains| chains.iter().map(|chain| chain.ids().collect()).collect())
             .collect();
-        let conditions = Conditions { keys: &thoughts.keys, ..Conditions::default() };
+        let conditions = Conditions { keys: &reasoned.keys, ..Conditions::default() };
         let answers = sampler
             .sample_from(
-                thoughts.start.branches(sampler.model.language_model().unwrap()),
+                reasoned.start.branches(sampler.model.language_model().unwrap()),
                 &conditions,
                 2,
             )
@@ -321,7 +321,7 @@ fn sampled_answers_and_chains_do_not_depend_on_their_neighbours() {
         let mut answers = answers.into_iter();
         let by_prompt: Vec<Vec<_>> =
             (0..prompts.len()).map(|_| answers.by_ref().take(3).collect()).collect();
-        (ids, thoughts.chains, by_prompt)
+        (ids, reasoned.chains, by_prompt)
     };
     let keys = [100, 101, 102];
     let (ids, chains, answers) = run(&prompts(), &keys);
@@ -338,7 +338,7 @@ fn sampled_answers_and_chains_do_not_depend_on_their_neighbours() {
             .zip(&answers[index])
             .map(|(chain, answers)| {
                 let words = chain.tokens.iter().map(WrittenToken::completion);
-                words.chain(answers[0].completion(&thinker.constraint)).collect()
+                words.chain(answers[0].completion(&setup.constraint)).collect()
             })
             .collect();
         let ours: Vec<f32> = chains[index]
@@ -351,7 +351,7 @@ fn sampled_answers_and_chains_do_not_depend_on_their_neighbours() {
             .collect();
         let batch = tiny::batch(&[prompt]);
         let completions = Completions { prompts: &batch, begun: &[0], rollouts: &[rollouts] };
-        let (model, constraint) = (&thinker.model, &thinker.constraint);
+        let (model, constraint) = (&setup.model, &setup.constraint);
         let theirs = completion_logp(model, constraint, &completions, Scoring::Full).unwrap();
         let theirs = Vec::<f32>::try_from(theirs.logp).unwrap();
         assert_eq!(ours.len(), theirs.len());
@@ -363,8 +363,8 @@ fn sampled_answers_and_chains_do_not_depend_on_their_neighbours() {
 
 #[test]
 fn requests_that_leave_no_room_are_errors_by_name() {
-    let thinker = thinker();
-    let tokenizer = &thinker.tokenizer;
+    let setup = setup();
+    let tokenizer = &setup.tokenizer;
     let empty = ReasoningMarkers::new(tokenizer, "", "\n").unwrap_err();
     assert!(matches!(empty, PolicyError::Empty { what: "the close marker of reasoning" }));
     // Composed characters are all that this tokenizer writes.
@@ -375,18 +375,18 @@ fn requests_that_leave_no_room_are_errors_by_name() {
     );
 
     let markers = ReasoningMarkers::new(tokenizer, "!", "\n").unwrap();
-    let reasoner = reasoner(&thinker, &markers);
+    let reasoner = reasoner(&setup, &markers);
     let batch = tiny::batch(&prompts());
-    let error = Reasoner { budget: 0, ..reasoner }.think(&batch, &[], 2).unwrap_err();
+    let error = Reasoner { budget: 0, ..reasoner }.reason(&batch, &[], 2).unwrap_err();
     assert!(matches!(error, PolicyError::Empty { what: "a budget of tokens" }), "{error}");
-    assert!(matches!(reasoner.think(&batch, &[], 0), Err(PolicyError::Empty { .. })));
-    let error = reasoner.think(&batch, &[1], 2).unwrap_err();
+    assert!(matches!(reasoner.reason(&batch, &[], 0), Err(PolicyError::Empty { .. })));
+    let error = reasoner.reason(&batch, &[1], 2).unwrap_err();
     assert!(matches!(error, PolicyError::Size { what: "keys of prompts", found: 1, expected: 3 }));
     // 64 positions: the first prompt's 5, 2 markers and 3 codes leave 54.
-    assert!(Reasoner { budget: 54, ..reasoner }.think(&batch, &[], 1).is_ok());
-    let error = Reasoner { budget: 55, ..reasoner }.think(&batch, &[], 1).unwrap_err();
+    assert!(Reasoner { budget: 54, ..reasoner }.reason(&batch, &[], 1).is_ok());
+    let error = Reasoner { budget: 55, ..reasoner }.reason(&batch, &[], 1).unwrap_err();
     let named = matches!(error, PolicyError::PromptLength { row: 0, found: 5, limit: 4 });
     assert!(named, "{error}");
-    let error = thinker.text(&[vec![]], 3).write(&batch, &[], 1).unwrap_err();
+    let error = setup.text(&[vec![]], 3).write(&batch, &[], 1).unwrap_err();
     assert!(matches!(error, PolicyError::Empty { what: "a stop" }), "{error}");
 }

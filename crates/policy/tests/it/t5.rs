@@ -244,7 +244,7 @@ fn t5_samples_codes_and_words_with_the_log_probabilities_of_one_pass() {
     let markers = ReasoningMarkers::new(&tokenizer, "!", "").unwrap();
     let (markers, budget, answer_len) = (&markers, 5, 3);
     let reasoner = Reasoner { model: &model, markers, sampling, budget, answer_len, seed };
-    let error = reasoner.think(&batch, &[], 2).unwrap_err();
+    let error = reasoner.reason(&batch, &[], 2).unwrap_err();
     assert!(matches!(error, PolicyError::Unsupported { field: "model", .. }), "{error}");
 }
 

@@ -211,7 +211,7 @@ completion = [{ text = "<think>", loss = false }, { text = "{{ reasoning }}" }, 
     let found: Vec<_> = segments.iter().map(|s| (s.text.as_str(), s.loss, s.kind)).collect();
     let expected = [
         ("<think>", false, SegmentKind::Frame),
-        ("a thought", true, SegmentKind::Words),
+        ("a chain", true, SegmentKind::Words),
         ("<a_0>", true, SegmentKind::Sid),
     ];
     assert_eq!(found, expected);

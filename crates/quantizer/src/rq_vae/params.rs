@@ -4,7 +4,7 @@ use linfa::ParamGuard;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::SidSpec;
 
-use super::schedule::{EarlyStop, Schedule};
+use super::schedule::{CodebookSchedule, EarlyStop};
 use super::settings::{Settings, defaults};
 use crate::QuantizerError;
 
@@ -72,8 +72,8 @@ setters! {
     steps: usize;
     /// Steps between two evaluations, default 500. Range `1..`.
     evaluate_every: usize;
-    /// When each level joins, default [`Schedule::Joint`].
-    schedule: Schedule;
+    /// When each level joins, default [`CodebookSchedule::Joint`].
+    schedule: CodebookSchedule;
     /// Entropic regularisation of each level's balanced assignment while training, as a share of
     /// the batch's half range of squared distances; 0 takes the nearest code. Empty, the default,
     /// means 0 at all levels; LC-Rec has 0.003 at the last.
@@ -115,7 +115,7 @@ impl RqVaeParams {
             batch_size: defaults::batch_size(),
             steps: defaults::steps(),
             evaluate_every: defaults::evaluate_every(),
-            schedule: Schedule::default(),
+            schedule: CodebookSchedule::default(),
             sinkhorn_epsilons: Vec::new(),
             sinkhorn_iterations: defaults::sinkhorn_iterations(),
             revive_after: defaults::revive_after(),
@@ -203,7 +203,7 @@ mod tests {
         assert!(params().check().is_ok());
         assert!(matches!(RqVaeParams::new([], 0).check(), Err(QuantizerError::Sizes(_))));
         let early = |patience| EarlyStop { metric: StopMetric::Reconstruction, patience };
-        let layer_wise = |steps_per_level| Schedule::LayerWise { steps_per_level };
+        let layer_wise = |steps_per_level| CodebookSchedule::LayerWise { steps_per_level };
         for (wrong, named) in [
             (params().hidden([8, 0]), "hidden"),
             (params().latent(0), "latent"),
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn settings_survive_json_and_a_misspelt_one_is_refused() {
-        let params = params().schedule(Schedule::LayerWise { steps_per_level: 9 });
+        let params = params().schedule(CodebookSchedule::LayerWise { steps_per_level: 9 });
         let text = serde_json::to_string(&params).unwrap();
         assert_eq!(serde_json::from_str::<RqVaeParams>(&text).unwrap(), params);
         let short = r#"{"codebook_sizes":[4,4],"seed":0}"#;
@@ -242,7 +242,8 @@ mod tests {
     #[test]
     fn a_level_joins_every_so_many_steps() {
         let settings = Settings::from(
-            RqVaeParams::new([4, 4, 4], 0).schedule(Schedule::LayerWise { steps_per_level: 10 }),
+            RqVaeParams::new([4, 4, 4], 0)
+                .schedule(CodebookSchedule::LayerWise { steps_per_level: 10 }),
         );
         let active = [0, 9, 10, 19, 20, 99].map(|step| settings.active_levels(step));
         assert_eq!(active, [1, 1, 2, 2, 3, 3]);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::schedule::{EarlyStop, Schedule};
+use super::schedule::{CodebookSchedule, EarlyStop};
 use crate::QuantizerError;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub(super) struct Settings {
     #[serde(default = "defaults::evaluate_every")]
     pub(super) evaluate_every: usize,
     #[serde(default)]
-    pub(super) schedule: Schedule,
+    pub(super) schedule: CodebookSchedule,
     #[serde(default)]
     pub(super) sinkhorn_epsilons: Vec<f64>,
     #[serde(default = "defaults::sinkhorn_iterations")]
@@ -98,8 +98,10 @@ impl Settings {
     pub(super) fn active_levels(&self, step: usize) -> usize {
         let levels = self.codebook_sizes.len();
         match self.schedule {
-            Schedule::Joint => levels,
-            Schedule::LayerWise { steps_per_level } => levels.min(step / steps_per_level + 1),
+            CodebookSchedule::Joint => levels,
+            CodebookSchedule::LayerWise { steps_per_level } => {
+                levels.min(step / steps_per_level + 1)
+            }
         }
     }
 
@@ -119,7 +121,7 @@ impl Settings {
         ];
         counts.extend(self.hidden.iter().map(|width| ("hidden", *width)));
         counts.extend(self.early_stop.map(|stop| ("early_stop.patience", stop.patience)));
-        if let Schedule::LayerWise { steps_per_level } = self.schedule {
+        if let CodebookSchedule::LayerWise { steps_per_level } = self.schedule {
             counts.push(("schedule.steps_per_level", steps_per_level));
         }
         match counts.into_iter().find(|(_, count)| *count == 0) {
@@ -158,7 +160,7 @@ impl Settings {
             let found = format!("{} for {levels} levels", self.sinkhorn_epsilons.len());
             return Err(refused("sinkhorn_epsilons", "one value for each level, or none", &found));
         }
-        if let Schedule::LayerWise { steps_per_level } = self.schedule
+        if let CodebookSchedule::LayerWise { steps_per_level } = self.schedule
             && self.steps <= steps_per_level.saturating_mul(levels - 1)
         {
             let found = format!("{} of {steps_per_level} a level", self.steps);

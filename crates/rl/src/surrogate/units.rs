@@ -86,7 +86,7 @@ impl Token {
 /// A rollout with at least one token, as the term of an objective sees it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Rollout<'a> {
+pub struct RolloutView<'a> {
     /// Log-probs of its tokens under the policy being trained, nats.
     pub logp: &'a [f64],
     /// The same under the policy that generated it.
@@ -101,7 +101,7 @@ pub struct Rollout<'a> {
     range: Range<usize>,
 }
 
-impl Rollout<'_> {
+impl RolloutView<'_> {
     /// `Σ_t (logp[t] - old_logp[t]) / length`.
     #[must_use]
     pub fn mean_log_ratio(&self) -> f64 {
@@ -174,7 +174,7 @@ pub fn rollout_objective(
     batch: &RolloutBatch<'_>,
     step: StepSize,
     kl: Option<Kl>,
-    term: impl Fn(&Rollout<'_>) -> Term,
+    term: impl Fn(&RolloutView<'_>) -> Term,
 ) -> Result<Objective, RlError> {
     let weight = step.rollout_weight();
     over_rollouts(batch, step, (kl, Normalise::Sequence), |rollout, slopes, seen| {
@@ -192,7 +192,7 @@ fn over_rollouts(
     batch: &RolloutBatch<'_>,
     step: StepSize,
     (kl, normalise): (Option<Kl>, Normalise),
-    share: impl Fn(&Rollout<'_>, &mut [f64], &mut Diagnostics) -> f64,
+    share: impl Fn(&RolloutView<'_>, &mut [f64], &mut Diagnostics) -> f64,
 ) -> Result<Objective, RlError> {
     step.check_contains(batch.tokens())?;
     let missing = RlError::Missing { objective: "a KL penalty", what: "ref_logp" };
@@ -227,10 +227,10 @@ fn over_rollouts(
 
 impl<'a> RolloutBatch<'a> {
     /// The rollouts that have tokens.
-    fn rollouts(&self) -> impl Iterator<Item = Rollout<'a>> + use<'a, '_> {
+    fn rollouts(&self) -> impl Iterator<Item = RolloutView<'a>> + use<'a, '_> {
         let (new, old) = (self.logp(), self.old_logp());
         let ranges = self.tokens().iter().enumerate().filter(|(_, range)| !range.is_empty());
-        ranges.map(move |(index, range)| Rollout {
+        ranges.map(move |(index, range)| RolloutView {
             logp: &new[range.clone()],
             old_logp: &old[range.clone()],
             advantage: self.advantages()[index],

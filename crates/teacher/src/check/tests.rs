@@ -109,27 +109,27 @@ fn markers_and_tags_are_refused_in_prose() {
     }
 }
 
-const THOUGHT: &str = "Evidence: <a_0><b_0> and <a_0><b_1>\nPreferences: tea\nIntent: make it\n\
+const CHAIN: &str = "Evidence: <a_0><b_0> and <a_0><b_1>\nPreferences: tea\nIntent: make it\n\
                        Recommendation: a tool\nRewriting: <a_0><b_0> <a_0><b_1>";
 
-fn reasoning(thought: &str, answer: &str) -> Result<String, Rejection> {
+fn reasoning(chain: &str, answer: &str) -> Result<String, Rejection> {
     check(
         RequestStage::Reasoning,
-        &format!("<think>\n{thought}\n</think>\n<answer>{answer}</answer>"),
+        &format!("<think>\n{chain}\n</think>\n<answer>{answer}</answer>"),
     )
 }
 
 #[test]
 fn a_reasoning_is_kept_without_its_tags() {
-    assert_eq!(reasoning(THOUGHT, "<a_1><b_0>").unwrap(), THOUGHT);
-    let fewer = THOUGHT.replace("Rewriting: <a_0><b_0>", "Rewriting:");
+    assert_eq!(reasoning(CHAIN, "<a_1><b_0>").unwrap(), CHAIN);
+    let fewer = CHAIN.replace("Rewriting: <a_0><b_0>", "Rewriting:");
     assert!(reasoning(&fewer, " <a_1><b_0> ").is_ok());
 }
 
 #[test]
 fn a_reasoning_has_its_form_and_its_answer() {
     let answered = |text: &str| check(RequestStage::Reasoning, text);
-    let whole = format!("<think>{THOUGHT}</think><answer><a_1><b_0></answer>");
+    let whole = format!("<think>{CHAIN}</think><answer><a_1><b_0></answer>");
     assert!(answered(&whole).is_ok());
     for broken in [
         whole.replace("</think>", ""),
@@ -145,11 +145,11 @@ fn a_reasoning_has_its_form_and_its_answer() {
         assert!(matches!(answered(&broken), Err(Rejection::Form { .. })), "{broken}");
     }
     let wrong = Rejection::WrongAnswer { expected: "<a_1><b_0>".to_owned() };
-    assert_eq!(reasoning(THOUGHT, "<a_0><b_1>"), Err(wrong));
+    assert_eq!(reasoning(CHAIN, "<a_0><b_1>"), Err(wrong));
     for rewriting in ["<a_0><b_1> <a_0><b_0>", "nothing", "<a_0><b_0> <a_0><b_0>"] {
-        let thought = THOUGHT.replace("<a_0><b_0> <a_0><b_1>", rewriting);
-        assert_eq!(reasoning(&thought, "<a_1><b_0>"), Err(Rejection::Rewriting), "{rewriting}");
+        let chain = CHAIN.replace("<a_0><b_0> <a_0><b_1>", rewriting);
+        assert_eq!(reasoning(&chain, "<a_1><b_0>"), Err(Rejection::Rewriting), "{rewriting}");
     }
-    let revealed = THOUGHT.replace("a tool", "a hand carved bamboo tea whisk");
+    let revealed = CHAIN.replace("a tool", "a hand carved bamboo tea whisk");
     assert!(matches!(reasoning(&revealed, "<a_1><b_0>"), Err(Rejection::HeldOut { .. })));
 }

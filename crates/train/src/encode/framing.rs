@@ -45,7 +45,7 @@ impl Framing {
                 let messages: Vec<_> = messages
                     .iter()
                     .map(|Message { role, content }| {
-                        sidereal_policy::Message::new(role.name(), content.as_str())
+                        sidereal_policy::ChatMessage::new(role.name(), content.as_str())
                     })
                     .collect();
                 let options = ChatOptions { add_generation_prompt: true, ..ChatOptions::default() };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sidereal_rl::{
     AdvantageEstimator, Advantages, Decoupled, Group, LeaveOneOut, MeanOnly, ObjectiveScores,
-    Objectives, Part, Reward, RewardBatch, Segments, Srpo, ZScore, score_groups,
+    Objectives, Reward, RewardBatch, RewardPart, Segments, Srpo, ZScore, score_groups,
 };
 
 use crate::TrainError;
@@ -86,7 +86,7 @@ pub(super) fn judge(
     let (rewards, parts, segments, apart) = match reward {
         StepReward::One(reward) => {
             let scores = score_groups(reward, groups.iter().copied())?;
-            let parts = scores.parts.iter().map(|p: &Part| (p.name.clone(), p.mean()));
+            let parts = scores.parts.iter().map(|p: &RewardPart| (p.name.clone(), p.mean()));
             (scores.rewards, parts.collect(), scores.groups, None)
         }
         StepReward::Several(objectives) => {

@@ -7,24 +7,24 @@ use sidereal_rl::{PolicyObjective, Surrogate};
 use super::{AdvantageConfig, RolloutConfig};
 use crate::TrainError;
 use crate::optim::OptimConfig;
-use crate::reasoning::Thinking;
+use crate::reasoning::ChainConfig;
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
 use crate::trainable::TrainableConfig;
 
-/// Reinforcement of thoughts with their answers.
+/// Reinforcement of chains with their answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReasoningConfig {
     /// Share of a run's prompts that are asked as the task `reasoning`. Range `(0, 1]`.
     pub share: f64,
     /// How their rollouts are drawn.
-    pub thinking: Thinking,
+    pub chain: ChainConfig,
 }
 
 impl Default for ReasoningConfig {
     /// All prompts.
     fn default() -> Self {
-        Self { share: 1.0, thinking: Thinking::default() }
+        Self { share: 1.0, chain: ChainConfig::default() }
     }
 }
 
@@ -45,7 +45,7 @@ pub struct RlConfig {
     /// also scored at it, by the policy in training and by the reference; cuts (`top_k`, `top_p`)
     /// and a temperature of 0 cannot be scored and are refused.
     pub rollout: RolloutConfig,
-    /// Prompts that are thought about before they are answered; all are answered directly where it
+    /// Prompts that are answered after a chain of thought; all are answered directly where it
     /// is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<ReasoningConfig>,
@@ -186,8 +186,8 @@ impl RlConfig {
     /// Accepts shares of prompts that fit together, and no setting of direct answers where there are
     /// none.
     fn check_reasoning(&self) -> Result<(), TrainError> {
-        let Some(ReasoningConfig { share, thinking }) = &self.reasoning else { return Ok(()) };
-        thinking.check("rl.reasoning.thinking")?;
+        let Some(ReasoningConfig { share, chain }) = &self.reasoning else { return Ok(()) };
+        chain.check("rl.reasoning.chain")?;
         let refuse = |field: &str, found: String, needed| {
             Err(TrainError::Setting { field: format!("rl.{field}"), found, needed })
         };
@@ -195,7 +195,7 @@ impl RlConfig {
             let needed = "a share above 0, with `alignment_share` up to 1";
             return refuse("reasoning.share", share.to_string(), needed);
         }
-        let needed = "nothing of direct answers where all prompts are thought about";
+        let needed = "nothing, because with `reasoning.share = 1` no prompt is answered directly; remove it or lower the share";
         if *share >= 1.0 && self.prefix_curriculum {
             return refuse("prefix_curriculum", "true".to_owned(), needed);
         }
@@ -208,12 +208,12 @@ impl RlConfig {
     /// The law that rollouts are drawn from and scored under.
     ///
     /// Slates are words, drawn by `rollout`; chains of thought are words and their answers codes,
-    /// drawn by `reasoning.thinking`; all else is codes, drawn by `rollout`, where beams count as
+    /// drawn by `reasoning.chain`; all else is codes, drawn by `rollout`, where beams count as
     /// drawn at temperature 1.
     ///
     /// # Errors
     /// [`TrainError::Setting`] for draws that cannot be scored, and where direct answers and those
-    /// after thoughts have different temperatures.
+    /// after chains have different temperatures.
     pub fn law(&self) -> Result<TokenLaw, TrainError> {
         let plain = SamplingConfig::default();
         let law = |table: &str, words, codes| {
@@ -228,12 +228,12 @@ impl RlConfig {
         };
         let rollout = self.rollout.sampling();
         let direct = law("rollout", rollout, rollout)?;
-        let Some(ReasoningConfig { share, thinking }) = &self.reasoning else { return Ok(direct) };
-        law("reasoning.thinking.words", thinking.words, plain)?;
-        let law = law("reasoning.thinking.codes", thinking.words, thinking.codes)?;
+        let Some(ReasoningConfig { share, chain }) = &self.reasoning else { return Ok(direct) };
+        law("reasoning.chain.words", chain.words, plain)?;
+        let law = law("reasoning.chain.codes", chain.words, chain.codes)?;
         if *share < 1.0 && (law.codes - direct.codes).abs() > f64::EPSILON {
             return Err(TrainError::Setting {
-                field: "rl.reasoning.thinking.codes.temperature".to_owned(),
+                field: "rl.reasoning.chain.codes.temperature".to_owned(),
                 found: law.codes.to_string(),
                 needed: "the temperature of `rl.rollout` (1 for beams), since one law scores both",
             });

@@ -85,13 +85,14 @@ impl Rl<'_> {
                 .with("clip_low", seen.clip_fraction_low())
                 .with("clip_high", seen.clip_fraction_high());
         }
-        let thoughts: Vec<_> = groups.iter().flat_map(|group| &group.thoughts).collect();
-        if !thoughts.is_empty() {
-            let count = thoughts.len() as f64;
-            let drawn: usize = thoughts.iter().map(|thoughts| thoughts.drawn).sum();
-            let forced = thoughts.iter().filter(|thoughts| thoughts.forced).count();
-            record =
-                record.with("thought", drawn as f64 / count).with("forced", forced as f64 / count);
+        let chains: Vec<_> = groups.iter().flat_map(|group| &group.chains).collect();
+        if !chains.is_empty() {
+            let count = chains.len() as f64;
+            let drawn: usize = chains.iter().map(|chain| chain.drawn).sum();
+            let forced = chains.iter().filter(|chain| chain.forced).count();
+            record = record
+                .with("chain_len", drawn as f64 / count)
+                .with("forced", forced as f64 / count);
         }
         for (name, mean) in &judged.parts {
             record = record.with(&format!("reward_{name}"), *mean);

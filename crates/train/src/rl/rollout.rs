@@ -13,9 +13,9 @@ use sidereal_sid::{ItemId, SemanticId};
 
 use super::{Rl, RlPrompt};
 use crate::TrainError;
-use crate::encode::{Mode, Prompt, scored_codes};
+use crate::encode::{EncodedPrompt, Mode, scored_codes};
 use crate::policy::as_language_model;
-use crate::reasoning::Thinker;
+use crate::reasoning::ReasoningSearch;
 use crate::seed::step_seed;
 use crate::slate::SlateAnswers;
 
@@ -68,20 +68,20 @@ pub(super) struct PromptGroup<'p> {
     pub(super) sids: Vec<SemanticId>,
     /// What each rollout lists; empty where none is a slate.
     pub(super) slates: Vec<Vec<ItemId>>,
-    /// What each rollout wrote behind the guide, or behind the opening of its thoughts.
+    /// What each rollout wrote after the guide, or after the opening of its chain.
     pub(super) completions: Vec<Vec<CompletionToken>>,
     /// Of each rollout; empty for a prompt that is answered directly.
-    pub(super) thoughts: Vec<Thoughts>,
+    pub(super) chains: Vec<WrittenChain>,
 }
 
-/// What is told of a rollout's thoughts.
+/// What a step records of the chain of a rollout.
 #[derive(Debug)]
-pub(super) struct Thoughts {
+pub(super) struct WrittenChain {
     /// Tokens that were drawn.
     pub(super) drawn: usize,
-    /// Whether they did not close by themselves.
+    /// Whether it had to be closed at the budget.
     pub(super) forced: bool,
-    /// Thoughts and answer, as rewards on texts read them.
+    /// Chain and answer, as rewards on texts read them.
     pub(super) text: String,
 }
 
@@ -125,7 +125,7 @@ impl Rl<'_> {
         step: usize,
         times: &mut BTreeMap<u64, u64>,
     ) -> Result<Vec<PromptGroup<'p>>, TrainError> {
-        let mut key = |prompt: &Prompt| {
+        let mut key = |prompt: &EncodedPrompt| {
             let times = times.entry(prompt.key()).or_default();
             let key = prompt.key() ^ times.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17);
             *times += 1;
@@ -143,7 +143,7 @@ impl Rl<'_> {
                 sids: Vec::new(),
                 slates: Vec::new(),
                 completions: Vec::new(),
-                thoughts: Vec::new(),
+                chains: Vec::new(),
             })
             .collect();
         let [seed, guided_seed] = [0, 1].map(|round| step_seed(self.seed, 2 * step + round));
@@ -199,21 +199,21 @@ impl Rl<'_> {
         groups: &mut [&mut PromptGroup<'_>],
         seed: i64,
     ) -> Result<(), TrainError> {
-        let thinker = self.thinker(model, u64::from_le_bytes(seed.to_le_bytes()))?;
+        let search = self.reasoning_search(model, u64::from_le_bytes(seed.to_le_bytes()))?;
         let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
-        let limit = thinker.longest_prompt();
+        let limit = search.longest_prompt();
         let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
         let keys: Vec<u64> = groups.iter().map(|group| group.key).collect();
-        let found = thinker.rollouts(&prompts, &keys, self.config.group_size)?;
+        let found = search.rollouts(&prompts, &keys, self.config.group_size)?;
         for (group, rollouts) in groups.iter_mut().zip(found) {
             self.take(group, rollouts.iter().map(|rollout| &rollout.answer));
             group.completions =
                 rollouts.iter().map(|rollout| rollout.completion(self.constraint)).collect();
-            let thoughts = rollouts.iter().zip(&group.completions).map(|(rollout, completion)| {
+            let chains = rollouts.iter().zip(&group.completions).map(|(rollout, completion)| {
                 let (drawn, forced) = (rollout.drawn(), rollout.chain.is_forced());
-                Ok(Thoughts { drawn, forced, text: self.text(completion)? })
+                Ok(WrittenChain { drawn, forced, text: self.text(completion)? })
             });
-            group.thoughts = thoughts.collect::<Result<_, TrainError>>()?;
+            group.chains = chains.collect::<Result<_, TrainError>>()?;
         }
         Ok(())
     }
@@ -233,7 +233,8 @@ impl Rl<'_> {
                 needed: "`sample`: slates are drawn",
             });
         };
-        let prompts: Vec<&Prompt> = groups.iter().map(|group| &group.prompt.prompt).collect();
+        let prompts: Vec<&EncodedPrompt> =
+            groups.iter().map(|group| &group.prompt.prompt).collect();
         let keys: Vec<u64> = groups.iter().map(|group| group.key).collect();
         let seed = u64::from_le_bytes(seed.to_le_bytes());
         let model = as_language_model(model, "slates")?;
@@ -246,12 +247,12 @@ impl Rl<'_> {
         Ok(())
     }
 
-    /// The policy as it thinks.
-    pub(super) fn thinker<'m>(
+    /// The search of the policy with reasoning.
+    pub(super) fn reasoning_search<'m>(
         &'m self,
         model: &'m dyn Policy,
         seed: u64,
-    ) -> Result<Thinker<'m>, TrainError> {
+    ) -> Result<ReasoningSearch<'m>, TrainError> {
         let (Some(markers), Some(reasoning)) = (self.markers, &self.config.reasoning) else {
             return Err(TrainError::Setting {
                 field: format!("stage.{}.rl.reasoning", self.stage),
@@ -259,11 +260,11 @@ impl Rl<'_> {
                 needed: "settings, and prompts that word the task `reasoning`",
             });
         };
-        Ok(Thinker {
+        Ok(ReasoningSearch {
             model: as_language_model(model, "reasoning")?,
             constraint: self.constraint,
             markers,
-            thinking: reasoning.thinking,
+            chain: reasoning.chain,
             scoring: self.config.scoring,
             seed,
         })

@@ -57,7 +57,7 @@ pub enum MixtureOrder {
     #[default]
     Uniform,
     /// A number of samples an epoch, of each task by its weight.
-    Weighted(Weighted),
+    Weighted(WeightedMixture),
     /// Two epochs in which batches of the late tasks come more and more often, then all shuffled
     /// together (GREAM's curriculum).
     Gream(Late),
@@ -68,7 +68,7 @@ pub enum MixtureOrder {
 /// Samples by weight.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Weighted {
+pub struct WeightedMixture {
     /// Of each task, 0 or more.
     pub weights: BTreeMap<Task, f64>,
     /// Samples of an epoch.
@@ -110,7 +110,7 @@ impl MixtureConfig {
         let lens = lens.to_vec();
         let tasks = match &self.order {
             MixtureOrder::Uniform => Mixture::uniform(lens)?,
-            MixtureOrder::Weighted(Weighted { weights, rows }) => {
+            MixtureOrder::Weighted(WeightedMixture { weights, rows }) => {
                 self.check_named(weights.keys())?;
                 let weight = |task| weights.get(task).copied().unwrap_or(0.0);
                 let weights: Vec<f64> = self.tasks.iter().map(weight).collect();

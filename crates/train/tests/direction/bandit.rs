@@ -6,7 +6,8 @@ use sidereal_rl::{
     Accuracy, Gbpo, Grpo, Gspo, Objectives, Sage, SageReading, SidLevel, Srpo, Surrogate, ZScore,
 };
 use sidereal_train::{
-    AdvantageConfig, Mode, ReasoningConfig, Record, RlConfig, RolloutConfig, StepReward, Thinking,
+    AdvantageConfig, ChainConfig, Mode, ReasoningConfig, Record, RlConfig, RolloutConfig,
+    StepReward,
 };
 
 use crate::shop::{Log, Shop, at, short};
@@ -94,15 +95,15 @@ fn several_updates_of_a_step_go_the_same_way() {
 }
 
 #[test]
-fn answers_after_thoughts_learn_with_them() {
+fn chains_and_their_answers_learn_together() {
     let shop = Shop::new();
     let target = shop.least(&shop.model(3), &Shop::prompt(0, ItemId(0), Mode::Reasoning));
     let prompt = Shop::prompt(0, target, Mode::Reasoning);
     let reward = SidLevel::default();
     for codes in [at(1.0), at(0.7)] {
-        let thinking = Thinking { budget: 4, codes, ..Thinking::default() };
+        let chain = ChainConfig { budget: 4, codes, ..ChainConfig::default() };
         let config = RlConfig {
-            reasoning: Some(ReasoningConfig { share: 1.0, thinking }),
+            reasoning: Some(ReasoningConfig { share: 1.0, chain }),
             group_size: 16,
             ..short()
         };

@@ -9,8 +9,8 @@ use sidereal_policy::{
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Checkpoints, Mode, Observer, OptimConfig, OwnMethods, Prompt, Record, Rl, RlConfig,
-    RlPrompt, Schedule, StepReward, TrainError,
+    Binding, Checkpoints, EncodedPrompt, Mode, Observer, OptimConfig, OwnMethods, Record, Rl,
+    RlConfig, RlPrompt, Schedule, StepReward, TrainError,
 };
 use tch::Device;
 
@@ -75,8 +75,8 @@ impl Shop {
         model
     }
 
-    pub(crate) fn prompt(user: u32, target: ItemId, mode: Mode) -> Prompt {
-        Prompt {
+    pub(crate) fn prompt(user: u32, target: ItemId, mode: Mode) -> EncodedPrompt {
+        EncodedPrompt {
             id: SampleId::Event { user: UserId(user), position: 3 },
             target,
             mode,
@@ -89,7 +89,7 @@ impl Shop {
     pub(crate) fn probabilities(
         &self,
         model: &dyn Policy,
-        prompt: &Prompt,
+        prompt: &EncodedPrompt,
     ) -> BTreeMap<ItemId, f64> {
         let search = BeamSearch {
             model,
@@ -104,14 +104,19 @@ impl Shop {
     }
 
     /// The item that a policy recommends at a place from 0.
-    pub(crate) fn ranked(&self, model: &dyn Policy, prompt: &Prompt, place: usize) -> ItemId {
+    pub(crate) fn ranked(
+        &self,
+        model: &dyn Policy,
+        prompt: &EncodedPrompt,
+        place: usize,
+    ) -> ItemId {
         let mut all: Vec<(ItemId, f64)> = self.probabilities(model, prompt).into_iter().collect();
         all.sort_by(|a, b| b.1.total_cmp(&a.1));
         all[place].0
     }
 
     /// The item that a policy recommends least.
-    pub(crate) fn least(&self, model: &dyn Policy, prompt: &Prompt) -> ItemId {
+    pub(crate) fn least(&self, model: &dyn Policy, prompt: &EncodedPrompt) -> ItemId {
         self.ranked(model, prompt, 8)
     }
 
@@ -119,7 +124,7 @@ impl Shop {
     pub(crate) fn reinforce<P: Trainable>(
         &self,
         model: P,
-        prompts: &[Prompt],
+        prompts: &[EncodedPrompt],
         config: &RlConfig,
         reward: StepReward<'_>,
         observer: &mut dyn Observer,
@@ -130,7 +135,7 @@ impl Shop {
     pub(crate) fn try_reinforce<P: Trainable>(
         &self,
         model: P,
-        prompts: &[Prompt],
+        prompts: &[EncodedPrompt],
         config: &RlConfig,
         reward: StepReward<'_>,
         observer: &mut dyn Observer,

@@ -4,7 +4,7 @@ use sidereal_data::ItemId;
 use sidereal_policy::SamplingConfig;
 use sidereal_rl::{Accuracy, Sage, SageReading, SidLevel, Surrogate};
 use sidereal_train::{
-    Mode, Prompt, Record, RlConfig, RolloutConfig, StepReward, Thinking, TrainError,
+    ChainConfig, EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward, TrainError,
 };
 
 use crate::shop::{Log, Shop, at, short};
@@ -13,7 +13,7 @@ use crate::shop::{Log, Shop, at, short};
 fn rejected_groups_fill_a_step_that_finds_too_few_with_spread() {
     let shop = Shop::new();
     let extreme = shop.model_of_scale(3, 64.0);
-    let prompts: Vec<Prompt> = (0..8)
+    let prompts: Vec<EncodedPrompt> = (0..8)
         .map(|user| {
             let target = shop.least(&extreme, &Shop::prompt(user, ItemId(0), Mode::Direct));
             Shop::prompt(user, target, Mode::Direct)
@@ -83,16 +83,16 @@ fn draws_that_cannot_be_scored_are_refused_by_their_setting() {
     assert_eq!(field(&config), "stage.rl.rl.rollout.top_p");
     let greedy = RolloutConfig::Dynamic(SamplingConfig::greedy());
     assert_eq!(field(&RlConfig { rollout: greedy, ..short() }), "stage.rl.rl.rollout.temperature");
-    let reasoning = |share, thinking| {
-        let reasoning = Some(sidereal_train::ReasoningConfig { share, thinking });
+    let reasoning = |share, chain| {
+        let reasoning = Some(sidereal_train::ReasoningConfig { share, chain });
         RlConfig { reasoning, ..short() }
     };
-    let thinking = Thinking { words: cut, ..Thinking::default() };
-    let config = reasoning(1.0, thinking);
-    assert_eq!(field(&config), "stage.rl.rl.reasoning.thinking.words.top_p");
+    let chain = ChainConfig { words: cut, ..ChainConfig::default() };
+    let config = reasoning(1.0, chain);
+    assert_eq!(field(&config), "stage.rl.rl.reasoning.chain.words.top_p");
     // Beams count as drawn at 1: answers after chains at another temperature have another law.
-    let thinking = Thinking { codes: at(0.7), ..Thinking::default() };
-    let config = reasoning(0.5, thinking);
-    assert_eq!(field(&config), "stage.rl.rl.reasoning.thinking.codes.temperature");
-    assert!(reasoning(1.0, thinking).check("rl").is_ok());
+    let chain = ChainConfig { codes: at(0.7), ..ChainConfig::default() };
+    let config = reasoning(0.5, chain);
+    assert_eq!(field(&config), "stage.rl.rl.reasoning.chain.codes.temperature");
+    assert!(reasoning(1.0, chain).check("rl").is_ok());
 }

@@ -5,7 +5,8 @@ use rand::seq::SliceRandom as _;
 use sidereal_data::{ItemId, Sample};
 use sidereal_policy::{BeamSearch, CompletionToken, Decoder};
 use sidereal_train::{
-    Observer, Preference, PreferenceConfig, PreferenceTraining, Prompt, rank_without, scored_codes,
+    EncodedPrompt, Observer, Preference, PreferenceConfig, PreferenceTraining, rank_without,
+    scored_codes,
 };
 
 use super::material::Material;
@@ -87,7 +88,7 @@ fn pairs(
 }
 
 /// `count` of the candidates that a prompt shows, all alike, but not the target.
-fn of_pool(prompt: &Prompt, count: usize, rng: &mut impl Rng) -> Vec<ItemId> {
+fn of_pool(prompt: &EncodedPrompt, count: usize, rng: &mut impl Rng) -> Vec<ItemId> {
     let mut others = prompt.pool.clone();
     others.retain(|item| *item != prompt.target);
     others.shuffle(rng);

@@ -4,7 +4,8 @@ use rand::seq::SliceRandom as _;
 use sidereal_policy::Decoder;
 use sidereal_prompts::{Rendered, Task, Wording};
 use sidereal_train::{
-    Categories, KnownItems, Observer, OwnMethods, Prompt, RewardConfig, Rl, RlConfig, RlPrompt,
+    Categories, EncodedPrompt, KnownItems, Observer, OwnMethods, RewardConfig, Rl, RlConfig,
+    RlPrompt,
 };
 
 use super::material::Material;
@@ -47,20 +48,20 @@ pub(crate) fn train(
 }
 
 /// Validation in the modes of the stage, and in their shares.
-fn valid(config: &RlConfig, material: &Material<'_>) -> Result<Vec<Prompt>, LabError> {
+fn valid(config: &RlConfig, material: &Material<'_>) -> Result<Vec<EncodedPrompt>, LabError> {
     let Material { bench, task, .. } = material;
     let samples = material.valid_samples();
     if is_over_pool(*task) {
         return bench.prompts(*task, &samples);
     }
     let share = config.reasoning.as_ref().map_or(0.0, |reasoning| reasoning.share);
-    let (thought, direct) = samples.split_at(part(samples.len(), share));
-    let mut prompts = bench.prompts(Task::Reasoning, thought)?;
+    let (reasoned, direct) = samples.split_at(part(samples.len(), share));
+    let mut prompts = bench.prompts(Task::Reasoning, reasoned)?;
     prompts.extend(bench.prompts(Task::NextItem, direct)?);
     Ok(prompts)
 }
 
-/// As many prompts as the run can use: what the stage is asked, of next items those that are thought about
+/// As many prompts as the run can use: what the stage is asked, of next items those that are answered after reasoning
 /// by their share, and titles by the share of alignment.
 fn prompts(config: &RlConfig, material: &Material<'_>) -> Result<Vec<RlPrompt>, LabError> {
     let Material { bench, tasks, task, .. } = material;
@@ -79,15 +80,15 @@ fn prompts(config: &RlConfig, material: &Material<'_>) -> Result<Vec<RlPrompt>, 
     }
     let titles = part(order.len(), config.alignment_share);
     let share = config.reasoning.as_ref().map_or(0.0, |reasoning| reasoning.share);
-    let thought = part(order.len(), share);
+    let reasoned = part(order.len(), share);
     order.truncate(order.len() - titles);
     let rendered = |order: &[usize], task| {
         let samples = order.iter().filter_map(|index| train.sample(*index));
         samples.map(|sample| tasks.asked(task, &sample)).collect::<Result<Vec<_>, _>>()
     };
-    let (thought, direct) = order.split_at(thought.min(order.len()));
+    let (reasoned, direct) = order.split_at(reasoned.min(order.len()));
     let mut rendered =
-        [rendered(thought, Task::Reasoning)?, rendered(direct, Task::NextItem)?].concat();
+        [rendered(reasoned, Task::Reasoning)?, rendered(direct, Task::NextItem)?].concat();
     if titles > 0 {
         let mut items: Vec<Rendered> =
             tasks.train(train, &[Task::TitleToSid], Wording::First).collect::<Result<_, _>>()?;

@@ -1,4 +1,4 @@
-//! The test of policies that think: rows of rankings after chains, and of answers drawn.
+//! The test of policies that reason: rows of rankings after chains, and of answers drawn.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -6,24 +6,24 @@ use std::num::NonZeroUsize;
 use sidereal_data::SampleId;
 use sidereal_metrics::{Chains, Level, Metric, RankingRun, SamplingRun, ScoreKind};
 
-use super::systems::thinking;
+use super::systems::with_reasoning;
 use super::tables::{Measured, TEN, Tables};
 use crate::error::LabError;
-use crate::parts::thoughts::ThoughtResult;
+use crate::parts::reasoning::ReasoningResult;
 use crate::recipe::evaluate::EvaluateReasoning;
 
-/// Rows of what a stage found by thinking. `direct` is how it was measured as it answers at once, `kept`
+/// Rows of what a stage found after reasoning. `direct` is how it was measured as it answers directly, `kept`
 /// are its placements of all test users then.
 pub(crate) fn rows(
     direct: Measured<'_>,
     config: &EvaluateReasoning,
-    results: &[ThoughtResult],
+    results: &[ReasoningResult],
     kept: &RankingRun<SampleId>,
     tables: &mut Tables,
 ) -> Result<(), LabError> {
-    let (count, budget) = (config.count(), config.thinking.budget);
+    let (count, budget) = (config.count(), config.chain.budget);
     let chains = Some(Chains { count, budget });
-    let (label, system) = (direct.system, thinking(direct.system));
+    let (label, system) = (direct.system, with_reasoning(direct.system));
     let beam_width = NonZeroUsize::new(config.beam_width);
     let ranked = Measured { system: &system, beam_width, chains, ..direct };
     let none = BTreeSet::new();
@@ -32,7 +32,7 @@ pub(crate) fn rows(
         .map(|result| (result.ranking.id, result.ranking.item_placement(&none)))
         .collect();
     tables.push(ranked, merged, Vec::new())?;
-    // The same users without thoughts, where the main table has others besides.
+    // The same users without reasoning, where the main table has others besides.
     let users: BTreeSet<SampleId> = results.iter().map(|result| result.ranking.id).collect();
     let directly = kept.filter(|id| users.contains(id));
     if users.len() < kept.num_samples() {

@@ -1,4 +1,4 @@
-//! What policies that think find: draws in both modes, and rankings with the chains summed out.
+//! What policies that reason find: draws in both modes, and rankings with the chains summed out.
 
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,8 @@ use sidereal_metrics::Draws;
 use sidereal_policy::{Decoder, ReasoningMarkers, Sampler};
 use sidereal_prompts::Task;
 use sidereal_train::{
-    Binding, Observer, Ranking, Thinker, Thought, ThoughtRollout, Ways, draw, think,
+    Binding, ChainCounts, ChainRollout, Observer, Ranking, ReasonedRanking, ReasoningSearch, draw,
+    reason,
 };
 
 use crate::error::LabError;
@@ -15,32 +16,32 @@ use crate::parts::answers::{Answer, AnswerFile, Respondent, SearchSettings, Test
 use crate::recipe::Recipe;
 use crate::recipe::evaluate::{EvaluateConfig, EvaluateReasoning};
 use crate::recipe::stage::Stage;
-use crate::run::part::{Files, Folder, Part, Remarks};
+use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::seed::{Purpose, stream};
 
-/// What a policy that thinks found for one test user.
+/// What a policy found after reasoning for one test user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ThoughtResult {
+pub struct ReasoningResult {
     /// Items with the chains summed out, and the sample.
     pub ranking: Ranking,
     /// Tokens of each chain that were drawn.
-    pub thought_lens: Vec<usize>,
+    pub chain_lens: Vec<usize>,
     /// Chains that did not close by themselves.
     pub num_forced: usize,
     /// Answers drawn after the chains.
     pub drawn: Draws,
-    /// As many answers drawn without thoughts.
+    /// As many answers drawn without reasoning.
     pub drawn_directly: Draws,
 }
 
-impl Answer for ThoughtResult {
+impl Answer for ReasoningResult {
     fn ranking(&self) -> &Ranking {
         &self.ranking
     }
 }
 
-/// What a stage's policy finds by thinking.
-pub(crate) struct Thoughts<'a> {
+/// What a stage's policy finds after reasoning.
+pub(crate) struct Reasoning<'a> {
     pub(crate) by: Respondent<'a>,
     pub(crate) users: &'a TestUsers<'a>,
     pub(crate) config: &'a EvaluateReasoning,
@@ -50,15 +51,15 @@ pub(crate) struct Thoughts<'a> {
 
 /// The name of the part of a stage.
 pub(crate) fn name(stage: &str) -> String {
-    format!("thoughts of {stage}")
+    format!("reasoning of {stage}")
 }
 
-/// The file of a stage's thoughts within the run's folder.
+/// The file of a stage's reasoning within the run's folder.
 pub(crate) fn file(stage: &str) -> String {
-    format!("thoughts/{stage}.json")
+    format!("reasoning/{stage}.json")
 }
 
-/// The settings that a stage's thoughts depend on, besides its policy.
+/// The settings that a stage's reasoning depend on, besides its policy.
 pub(crate) fn depends_on(
     search: SearchSettings,
     stage: &Stage,
@@ -70,8 +71,8 @@ pub(crate) fn depends_on(
     own
 }
 
-impl Part for Thoughts<'_> {
-    type Output = AnswerFile<ThoughtResult>;
+impl Part for Reasoning<'_> {
+    type Output = AnswerFile<ReasoningResult>;
 
     fn name(&self) -> String {
         name(&self.by.stage.name)
@@ -85,8 +86,8 @@ impl Part for Thoughts<'_> {
         self.by.inputs()
     }
 
-    fn files(&self) -> Files {
-        Files::always([file(&self.by.stage.name)])
+    fn files(&self) -> PartFiles {
+        PartFiles::always([file(&self.by.stage.name)])
     }
 
     fn make(
@@ -112,13 +113,13 @@ impl Part for Thoughts<'_> {
         Ok(Remarks::default())
     }
 
-    fn read(&self, folder: &Folder) -> Result<AnswerFile<ThoughtResult>, LabError> {
+    fn read(&self, folder: &Folder) -> Result<AnswerFile<ReasoningResult>, LabError> {
         let stage = &self.by.stage.name;
         Ok(AnswerFile::new(folder.path(&file(stage)), stage))
     }
 }
 
-impl Thoughts<'_> {
+impl Reasoning<'_> {
     /// What the policy finds for these users, asked in both modes.
     fn results(
         &self,
@@ -126,38 +127,38 @@ impl Thoughts<'_> {
         markers: &ReasoningMarkers,
         model: &Decoder,
         observer: &mut dyn Observer,
-    ) -> Result<Vec<ThoughtResult>, LabError> {
+    ) -> Result<Vec<ReasoningResult>, LabError> {
         let Self { by, config, .. } = self;
         let (bench, seed) = (by.bench, by.bench.seed);
         let direct = bench.prompts(Task::NextItem, users)?;
-        let thought = bench.prompts(Task::Reasoning, users)?;
+        let reasoned = bench.prompts(Task::Reasoning, users)?;
         let (constraint, scoring) = (bench.constraint, by.stage.training.scoring());
-        let thinking = config.thinking;
-        let thinker = Thinker { model, constraint, markers, thinking, scoring, seed };
+        let chain = config.chain;
+        let search = ReasoningSearch { model, constraint, markers, chain, scoring, seed };
         let (num_chains, beam_width) = (config.chains, config.beam_width);
-        let ways = Ways { num_chains, beam_width };
-        let job = format!("thoughts {}", by.stage.name);
+        let counts = ChainCounts { num_chains, beam_width };
+        let job = format!("reasoning {}", by.stage.name);
         let batching = by.batching(&job);
-        let thoughts = think(&thinker, &thought, ways, batching, observer)?;
-        let sampling = thinking.codes;
+        let found = reason(&search, &reasoned, counts, batching, observer)?;
+        let sampling = chain.codes;
         let sampler = Sampler { model, constraint, sampling, scoring, seed };
         let directly = draw(&sampler, &direct, num_chains, batching, observer)?;
         let trie = constraint.trie();
-        let of_user = |(thought, directly): (Thought, Vec<_>)| {
-            let target = thought.ranking.target;
+        let of_user = |(found, directly): (ReasonedRanking, Vec<_>)| {
+            let target = found.ranking.target;
             let right = |node| trie.items(node).contains(&target);
             let drawn: Vec<bool> =
-                thought.rollouts.iter().map(|rollout| right(rollout.answer.node)).collect();
+                found.rollouts.iter().map(|rollout| right(rollout.answer.node)).collect();
             let directly: Vec<bool> = directly.into_iter().map(right).collect();
-            let chains = thought.rollouts.iter();
-            Ok(ThoughtResult {
-                thought_lens: chains.clone().map(ThoughtRollout::drawn).collect(),
+            let chains = found.rollouts.iter();
+            Ok(ReasoningResult {
+                chain_lens: chains.clone().map(ChainRollout::drawn).collect(),
                 num_forced: chains.filter(|rollout| rollout.chain.is_forced()).count(),
-                ranking: thought.ranking,
+                ranking: found.ranking,
                 drawn: Draws::new(&drawn)?,
                 drawn_directly: Draws::new(&directly)?,
             })
         };
-        thoughts.into_iter().zip(directly).map(of_user).collect()
+        found.into_iter().zip(directly).map(of_user).collect()
     }
 }
