@@ -67,7 +67,7 @@ pub use decode::{
     BeamSearch, Branches, Chain, ChainEnd, ChildScores, Conditions, Constraint, DistinctRollout,
     Drawn, Excluded, Hypothesis, KeptPrefix, Onward, Prefilled, Reasoner, ReasoningMarkers,
     Rollout, Sampler, SamplingConfig, Scoring, Slate, SlateSampler, Text, TextEnd, TextSampler,
-    Thoughts, WrittenToken, merge_chains,
+    Thoughts, TriePrior, WrittenToken, merge_chains,
 };
 pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};
 pub use error::PolicyError;
