@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use sidereal_device::DeviceError;
-use sidereal_sid::{ItemId, NotationError, TrieError};
+use sidereal_sid::{ItemId, NodeMassError, NotationError, TrieError};
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +126,9 @@ pub enum PolicyError {
     /// A Semantic ID that does not fit the vocabulary.
     #[error(transparent)]
     Notation(#[from] NotationError),
+    /// Values that are not of a trie's items.
+    #[error(transparent)]
+    NodeMass(#[from] NodeMassError),
     /// Sequences that have no trie.
     #[error(transparent)]
     Trie(#[from] TrieError),

@@ -67,7 +67,7 @@ pub use decode::{
     BeamSearch, Branches, Chain, ChainEnd, ChildScores, Conditions, Constraint, DistinctRollout,
     Drawn, Excluded, Hypothesis, KeptPrefix, Onward, Prefilled, ReasonedPrompts, Reasoner,
     ReasoningMarkers, Rollout, Sampler, SamplingConfig, Scoring, Slate, SlateSampler, Text,
-    TextEnd, TextSampler, WrittenToken, merge_chains,
+    TextEnd, TextSampler, TriePrior, WrittenToken, merge_chains,
 };
 pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};
 pub use error::PolicyError;

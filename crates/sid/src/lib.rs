@@ -26,6 +26,7 @@
 //! | `tokens` | [`sid_of_tokens`]: the lists of index files, in the notations of several projects |
 //! | `catalog` | [`Catalog`]: items ↔ Semantic IDs, collisions explicit, JSON file, hash |
 //! | `trie`, `trie_arrays` | [`Trie`]: compressed sparse rows over flat token indices; [`TrieArrays`]: the same for decoders elsewhere |
+//! | `node_mass` | sums of item values under every node of a [`Trie`], plain and of logarithms |
 //! | `strategies` | property-test strategies (feature `proptest`) |
 //!
 //! # Conventions
@@ -36,6 +37,7 @@
 //! - `proptest`: the module `strategies`, for property tests of code that consumes Semantic IDs.
 
 mod catalog;
+mod node_mass;
 mod notation;
 mod semantic_id;
 #[cfg(feature = "proptest")]
@@ -46,6 +48,7 @@ mod trie;
 mod trie_arrays;
 
 pub use catalog::{Catalog, CatalogError};
+pub use node_mass::NodeMassError;
 pub use notation::{NotationError, SidSpec};
 pub use semantic_id::{Code, ItemId, SemanticId};
 pub use style::TokenStyle;

@@ -106,6 +106,25 @@ proptest! {
     }
 
     #[test]
+    fn a_nodes_mass_is_that_of_its_leaves(
+        // Items share Semantic IDs: 3 x 3 of them for up to 40 items.
+        sids in proptest::collection::vec([0u16..3, 0u16..3], 1..40),
+        values in proptest::collection::vec(0f32..4.0, 40),
+    ) {
+        let spec = SidSpec::new(vec![3, 3], 0).unwrap();
+        let sids = sids.into_iter().map(SemanticId::from).collect();
+        let catalog = Catalog::new(spec, sids).unwrap();
+        same_mass_as_leaf_by_leaf(&catalog, &values[..catalog.num_items()])?;
+    }
+
+    #[test]
+    fn a_nodes_mass_is_that_of_its_leaves_at_any_depth(
+        catalog in strategies::catalog(40), values in proptest::collection::vec(0f32..4.0, 40),
+    ) {
+        same_mass_as_leaf_by_leaf(&catalog, &values[..catalog.num_items()])?;
+    }
+
+    #[test]
     fn items_inverts_sid(catalog in strategies::catalog(60)) {
         for item in catalog.items_by_sid() {
             prop_assert!(catalog.items(catalog.sid(*item).unwrap()).contains(item));
@@ -144,6 +163,39 @@ proptest! {
     fn json_never_panics(text in r#"\{"spec":\{"codebook_sizes":\[[0-9,]{0,6}\],"suffix_size":[0-9]\},"sids":\[(\[[0-9,]{0,5}\],?){0,3}\]\}"#) {
         let _ = serde_json::from_str::<Catalog>(&text);
     }
+}
+
+/// Compares the masses of all nodes with sums over the items whose Semantic IDs begin so.
+fn same_mass_as_leaf_by_leaf(catalog: &Catalog, values: &[f32]) -> Result<(), TestCaseError> {
+    let trie = Trie::from_catalog(catalog);
+    let parents = trie.parents();
+    let path = |mut node: NodeId| {
+        let mut tokens = Vec::new();
+        while node != Trie::ROOT {
+            tokens.push(trie.tokens()[node.index()]);
+            node = parents[node.index()];
+        }
+        tokens.reverse();
+        tokens
+    };
+    let plain = trie.node_mass(values).unwrap();
+    let logs: Vec<f32> = values.iter().map(|value| value.ln()).collect();
+    let log = trie.node_log_mass(&logs).unwrap();
+    prop_assert_eq!((plain.len(), trie.num_items()), (trie.num_nodes(), catalog.num_items()));
+    for node in (0..u32::try_from(trie.num_nodes()).unwrap()).map(NodeId) {
+        let prefix = path(node);
+        prop_assert_eq!(trie.walk(&prefix), Some(node));
+        let under = catalog
+            .iter()
+            .zip(values)
+            .filter(|((_, sid), _)| catalog.spec().tokens(sid).unwrap().starts_with(&prefix));
+        let expected: f64 = under.map(|(_, value)| f64::from(*value)).sum();
+        let found = f64::from(plain[node.index()]);
+        prop_assert!((found - expected).abs() <= 1e-6 * expected, "{found} {expected}");
+        let found = f64::from(log[node.index()]).exp();
+        prop_assert!((found - expected).abs() <= 1e-5 * expected, "{found} {expected}");
+    }
+    Ok(())
 }
 
 #[test]

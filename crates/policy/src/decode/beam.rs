@@ -18,8 +18,8 @@ pub struct Hypothesis {
     pub node: NodeId,
     /// Flat token indices, the guide's codes included.
     pub tokens: Vec<u32>,
-    /// Sum of the log-probabilities of the codes behind the guide, in nats; no length
-    /// normalisation.
+    /// Sum of the log-probabilities of the codes after the guide, in nats, and of what a
+    /// [prior](crate::TriePrior) adds; no length normalisation.
     pub score: f32,
 }
 
@@ -209,8 +209,10 @@ impl Expansion<'_> {
             let normaliser = normaliser(self.scoring, codes.clone());
             for (k, (token, code)) in children.tokens.iter().zip(codes).enumerate() {
                 let node = children.node(k);
-                if begin.excluded.is_none_or(|excluded| !excluded.contains(node)) {
-                    candidates.push((beam.score + (code - normaliser), slot, *token, node));
+                let is_out = begin.excluded.is_some_and(|excluded| excluded.contains(node));
+                let led = begin.prior.map_or(0.0, |prior| prior.at(node) - prior.at(beam.node));
+                if !is_out && led > f32::NEG_INFINITY {
+                    candidates.push((beam.score + (code - normaliser) + led, slot, *token, node));
                 }
             }
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sidereal_sid::{ItemId, NodeId, Trie};
 
 use crate::PolicyError;
+use crate::decode::prior::TriePrior;
 
 /// What each prompt's answer must begin with and must not be. A list has one entry for each prompt,
 /// or is empty and asks nothing of any.
@@ -15,6 +16,8 @@ pub struct Conditions<'a> {
     pub guides: &'a [&'a [u32]],
     /// What is not written.
     pub excluded: &'a [Excluded],
+    /// What leads a beam search besides the policy. Draws have none: they are the policy's own.
+    pub priors: &'a [TriePrior],
     /// Names of the prompts for their random numbers: what is drawn for a prompt depends on its
     /// key, not on its neighbours. Without keys the prompts' places in the batch are theirs.
     pub keys: &'a [u64],
@@ -27,6 +30,7 @@ pub(crate) struct Begin<'a> {
     /// Node of the guide; `None` where everything behind it is excluded.
     pub(crate) node: Option<NodeId>,
     pub(crate) excluded: Option<&'a Excluded>,
+    pub(crate) prior: Option<&'a TriePrior>,
     pub(crate) key: u64,
 }
 
@@ -34,7 +38,7 @@ impl<'a> Conditions<'a> {
     /// Answers that begin with these guides.
     #[must_use]
     pub const fn guided(guides: &'a [&'a [u32]]) -> Self {
-        Self { guides, excluded: &[], keys: &[] }
+        Self { guides, excluded: &[], priors: &[], keys: &[] }
     }
 
     /// Tokens of each prompt that are the beginning of its answer, `[U]`.
@@ -43,6 +47,26 @@ impl<'a> Conditions<'a> {
             [] => vec![0; users],
             guides => guides.iter().map(|guide| guide.len()).collect(),
         }
+    }
+
+    /// As [`begin`](Self::begin) for draws, which a prior cannot lead: they would no longer be the
+    /// policy's.
+    ///
+    /// # Errors
+    /// [`PolicyError::Unsupported`] for priors, and those of [`begin`](Self::begin).
+    pub(crate) fn begin_draws(
+        &self,
+        trie: &Trie,
+        users: usize,
+    ) -> Result<Vec<Begin<'a>>, PolicyError> {
+        if !self.priors.is_empty() {
+            return Err(PolicyError::Unsupported {
+                field: "priors",
+                found: "draws led by a prior".to_owned(),
+                expected: "a beam search, or draws without a prior",
+            });
+        }
+        self.begin(trie, users)
     }
 
     /// Where each of `users` prompts begins.
@@ -54,12 +78,18 @@ impl<'a> Conditions<'a> {
         let lists = [
             ("guides", self.guides.len()),
             ("exclusions", self.excluded.len()),
+            ("priors", self.priors.len()),
             ("keys of prompts", self.keys.len()),
         ];
         for (what, found) in lists {
             if found != 0 && found != users {
                 return Err(PolicyError::Size { what, found, expected: users });
             }
+        }
+        let nodes = trie.num_nodes();
+        if let Some(prior) = self.priors.iter().find(|prior| prior.num_nodes() != nodes) {
+            let (found, expected) = (prior.num_nodes(), nodes);
+            return Err(PolicyError::Size { what: "nodes of a prior's trie", found, expected });
         }
         (0..users)
             .map(|user| {
@@ -71,7 +101,8 @@ impl<'a> Conditions<'a> {
                 let excluded = self.excluded.get(user).filter(|excluded| !excluded.is_empty());
                 let dead = excluded.is_some_and(|excluded| excluded.contains(node));
                 let key = self.keys.get(user).copied().unwrap_or(user as u64);
-                Ok(Begin { guide, node: (!dead).then_some(node), excluded, key })
+                let prior = self.priors.get(user);
+                Ok(Begin { guide, node: (!dead).then_some(node), excluded, prior, key })
             })
             .collect()
     }

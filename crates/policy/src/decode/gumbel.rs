@@ -55,7 +55,7 @@ impl Sampler<'_> {
         num_draws: usize,
     ) -> Result<Vec<Vec<DistinctRollout>>, PolicyError> {
         let _guard = tch::no_grad_guard();
-        conditions.begin(self.constraint.trie(), prompts.rows()?)?;
+        conditions.begin_draws(self.constraint.trie(), prompts.rows()?)?;
         let start = self.model.read(prompts, &conditions.begun(prompts.rows()?))?;
         self.sample_distinct_from(start, conditions, num_draws)
     }
@@ -75,7 +75,7 @@ impl Sampler<'_> {
             return Err(PolicyError::Empty { what: "a group of rollouts" });
         }
         let trie = self.constraint.trie();
-        let begins = conditions.begin(trie, start.num_prompts())?;
+        let begins = conditions.begin_draws(trie, start.num_prompts())?;
         let mut rngs: Vec<ChaCha8Rng> =
             begins.iter().map(|begin| stream(self.seed, Purpose::Distinct, begin.key, 0)).collect();
         let mut open: Vec<Vec<Prefix>> = begins

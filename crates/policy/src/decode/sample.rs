@@ -131,7 +131,7 @@ impl Sampler<'_> {
         num_rollouts: usize,
     ) -> Result<Vec<Vec<Rollout>>, PolicyError> {
         let _guard = tch::no_grad_guard();
-        conditions.begin(self.constraint.trie(), prompts.rows()?)?;
+        conditions.begin_draws(self.constraint.trie(), prompts.rows()?)?;
         let start = self.model.read(prompts, &conditions.begun(prompts.rows()?))?;
         self.sample_from(start, conditions, num_rollouts)
     }
@@ -151,7 +151,7 @@ impl Sampler<'_> {
             return Err(PolicyError::Empty { what: "a group of rollouts" });
         }
         let trie = self.constraint.trie();
-        let begins = conditions.begin(trie, start.num_prompts())?;
+        let begins = conditions.begin_draws(trie, start.num_prompts())?;
         let mut open: Vec<Vec<Open>> = begins
             .iter()
             .map(|begin| {

@@ -101,7 +101,10 @@ impl OnBranch for Open {
 impl Open {
     /// A new answer begins at the root.
     fn blank() -> Rollout {
-        Rollout::begin(&Begin { guide: &[], node: None, excluded: None, key: 0 }, Trie::ROOT)
+        Rollout::begin(
+            &Begin { guide: &[], node: None, excluded: None, prior: None, key: 0 },
+            Trie::ROOT,
+        )
     }
 
     /// Goes on behind a drawn token; true where the slate is whole.
@@ -173,7 +176,7 @@ impl SlateSampler<'_> {
                     let mut going = Vec::with_capacity(open.len());
                     for mut slate in open.drain(..) {
                         let excluded = Some(&slate.excluded);
-                        let begin = Begin { guide: &[], node: None, excluded, key: 0 };
+                        let begin = Begin { guide: &[], node: None, excluded, prior: None, key: 0 };
                         let mut legal = rule.legal(&slate.current, &begin, user, slate.slot);
                         let draw = sampling.draw(&legal.logits, &mut slate.rng);
                         let draw = draw.ok_or(NOTHING_TO_DRAW)?;

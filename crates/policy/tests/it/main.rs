@@ -15,6 +15,7 @@ mod generate;
 mod lora;
 mod naive;
 mod parity;
+mod prior;
 mod reason;
 mod recompute;
 mod sample;
