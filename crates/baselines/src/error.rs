@@ -21,6 +21,9 @@ pub enum BaselineError {
     /// A setting outside its range.
     #[error("{field} is {value}, needed {needed}")]
     Setting { field: &'static str, value: f64, needed: &'static str },
+    /// A NaN or an infinity in the vectors of items.
+    #[error("row {row}, column {column} of the item vectors is {value}, needed a finite number")]
+    NotFinite { row: usize, column: usize, value: f32 },
     /// A search over no settings.
     #[error("nothing to choose from: {field} is empty")]
     EmptyGrid { field: &'static str },
