@@ -36,6 +36,7 @@
 //! | `transition` | [`ItemTransition`], its settings [`Transition`] |
 //! | `vector_kernel` | [`VectorKernel`]: items whose vectors are near those of the history |
 //! | `category_kernel` | [`CategoryKernel`]: items that share rare categories with the history |
+//! | `prior` | [`Prior`]: recommenders as a prior for a policy, [`PriorSearch`]: its weights |
 //! | `search` | [`TransitionSearch`]: settings chosen on validation cases |
 //!
 //! # Conventions
@@ -50,6 +51,7 @@ mod oracle;
 mod per_domain;
 mod popularity;
 mod ppmi;
+mod prior;
 mod recommender;
 mod search;
 mod transition;
@@ -61,6 +63,10 @@ pub use evaluate::{Case, evaluate};
 pub use per_domain::PerDomain;
 pub use popularity::Popularity;
 pub use ppmi::{Ppmi, PpmiConfig, PpmiError, PpmiMatrix, PpmiVectors, concat_embeddings};
+pub use prior::{
+    Contribution, Explanation, Prior, PriorCases, PriorFit, PriorSearch, PriorTrial, PriorWeights,
+    ScaleBy, ScaleTrial, TermForm, TermWeight, UserScale,
+};
 pub use recommender::{Recommender, fingerprint, recommend, top_k};
 pub use search::{Selection, TransitionSearch, Trial};
 pub use transition::{ItemTransition, Transition, TransitionConfig};
