@@ -21,9 +21,34 @@ pub enum BaselineError {
     /// A setting outside its range.
     #[error("{field} is {value}, needed {needed}")]
     Setting { field: &'static str, value: f64, needed: &'static str },
+    /// A NaN or an infinity in the vectors of items.
+    #[error("row {row}, column {column} of the item vectors is {value}, needed a finite number")]
+    NotFinite { row: usize, column: usize, value: f32 },
     /// A search over no settings.
     #[error("nothing to choose from: {field} is empty")]
     EmptyGrid { field: &'static str },
+    /// A term of a prior that cannot be.
+    #[error("term `{term}`: {problem}")]
+    Term { term: String, problem: String },
+    /// Weights of other terms than the prior's.
+    #[error("the weights are of the terms {found:?}, the prior has {expected:?}")]
+    TermNames { found: Vec<String>, expected: Vec<String> },
+    /// A score that has no place in the form of its term.
+    #[error("term `{term}` scores item {item} with {score}, needed {needed}")]
+    TermScore { term: String, item: ItemId, score: f32, needed: &'static str },
+    /// No policy, or not as many as with the cases before.
+    #[error("found log-probabilities of {found} policies, needed {expected}")]
+    Policies { found: usize, expected: usize },
+    /// Log-probabilities of another number of items or cases.
+    #[error(
+        "policy {policy}: found {found} log-probabilities, needed {expected}, one a case and item"
+    )]
+    LogProbs { policy: usize, found: usize, expected: usize },
+    /// A log-probability that is NaN or `+∞`.
+    #[error(
+        "policy {policy}: the log-probability of item {item} is {value}, needed a number or −∞"
+    )]
+    LogProb { policy: usize, item: usize, value: f32 },
     /// The true law of a synthetic shop could not be asked.
     #[error("the shop's law does not cover the history")]
     Law(#[from] DataError),

@@ -34,27 +34,40 @@
 //! | `popularity` | [`Popularity`] |
 //! | `ppmi` | [`PpmiVectors`]: collaborative item vectors, to join with text by [`concat_embeddings`] |
 //! | `transition` | [`ItemTransition`], its settings [`Transition`] |
+//! | `vector_kernel` | [`VectorKernel`]: items whose vectors are near those of the history |
+//! | `category_kernel` | [`CategoryKernel`]: items that share rare categories with the history |
+//! | `prior` | [`Prior`]: recommenders as a prior for a policy, [`PriorSearch`]: its weights |
 //! | `search` | [`TransitionSearch`]: settings chosen on validation cases |
 //!
 //! # Conventions
 //! `N` items, numbered `0..N`. Histories and sequences are ordered earliest first. Scores order
 //! items; `−∞` takes an item out of the ranking.
 
+mod category_kernel;
 mod error;
 mod evaluate;
+mod history;
 mod oracle;
 mod per_domain;
 mod popularity;
 mod ppmi;
+mod prior;
 mod recommender;
 mod search;
 mod transition;
+mod vector_kernel;
 
+pub use category_kernel::CategoryKernel;
 pub use error::BaselineError;
 pub use evaluate::{Case, evaluate};
 pub use per_domain::PerDomain;
 pub use popularity::Popularity;
 pub use ppmi::{Ppmi, PpmiConfig, PpmiError, PpmiMatrix, PpmiVectors, concat_embeddings};
+pub use prior::{
+    Contribution, Explanation, Prior, PriorCases, PriorFit, PriorSearch, PriorTrial, PriorWeights,
+    ScaleBy, ScaleTrial, TermForm, TermWeight, UserScale,
+};
 pub use recommender::{Recommender, fingerprint, recommend, top_k};
 pub use search::{Selection, TransitionSearch, Trial};
 pub use transition::{ItemTransition, Transition, TransitionConfig};
+pub use vector_kernel::VectorKernel;
