@@ -132,6 +132,12 @@ pub enum PolicyError {
     /// Sequences that have no trie.
     #[error(transparent)]
     Trie(#[from] TrieError),
+    /// A constraint over another trie than the policy's own.
+    #[error(
+        "the constraint's trie ({found} nodes) is not the one that the policy was made for ({expected} \
+         nodes): compile the constraint from the catalogue that the policy was made with"
+    )]
+    OtherTrie { found: usize, expected: usize },
     /// An item that is not written by the trie at hand.
     #[error("item {item} is not in the trie")]
     UnknownItem { item: ItemId },

@@ -5,6 +5,7 @@ pub(crate) mod branches;
 pub(crate) mod decoder;
 pub(crate) mod foreign;
 pub(crate) mod head;
+pub(crate) mod item;
 pub(crate) mod language_model;
 pub(crate) mod linear;
 pub(crate) mod rotary;

@@ -1,0 +1,130 @@
+//! Exact log-probabilities of all items and of all prefixes.
+
+use tch::{Kind, Tensor};
+
+use super::ItemPolicy;
+use super::pack::Packed;
+use super::vectors::indices;
+use crate::PolicyError;
+use crate::weights::to_i64;
+
+/// The vectors of all nodes and items as they stand, to score many histories with.
+///
+/// They are computed once; a scorer that was made before an update of the weights scores as before it.
+/// Gradients flow where they are recorded.
+#[derive(Debug)]
+pub struct ItemScorer<'p> {
+    policy: &'p ItemPolicy,
+    /// `[M, D]`.
+    nodes: Tensor,
+    /// `[N, D]`.
+    items: Tensor,
+}
+
+impl ItemPolicy {
+    /// A scorer with the weights of now.
+    ///
+    /// # Errors
+    /// [`PolicyError::Torch`].
+    pub fn scorer(&self) -> Result<ItemScorer<'_>, PolicyError> {
+        let rows: Vec<usize> = (0..self.tree.num_rows()).collect();
+        let items: Vec<u32> = (0..).take(self.num_items()).collect();
+        let (nodes, items) = (self.node_vectors(&rows)?, self.item_vectors(&items)?);
+        Ok(ItemScorer { policy: self, nodes, items })
+    }
+
+    /// Log-probability of every item after each history, `[U, N]`, in nats: exact, by one matrix product
+    /// a level. [`scorer`](Self::scorer) saves work where many batches are scored.
+    ///
+    /// # Errors
+    /// As [`ItemScorer::states`].
+    pub fn log_probs_of_items<H: AsRef<[u32]>>(
+        &self,
+        histories: &[H],
+    ) -> Result<Tensor, PolicyError> {
+        let scorer = self.scorer()?;
+        scorer.items(&scorer.states(histories)?)
+    }
+}
+
+impl ItemScorer<'_> {
+    /// States `[U, D]` after histories of item ids, each read from its latest
+    /// [`max_history`](crate::ItemPolicyConfig::max_history) items.
+    ///
+    /// # Errors
+    /// [`PolicyError::Empty`] for no histories or an empty one; [`PolicyError::UnknownItem`].
+    pub fn states<H: AsRef<[u32]>>(&self, histories: &[H]) -> Result<Tensor, PolicyError> {
+        let policy = self.policy;
+        let packed = Packed::new(histories, policy.config.max_history, policy.num_items())?;
+        let ids = indices(packed.items.iter().map(|item| i64::from(*item)), self.items.device());
+        let vectors = Tensor::f_embedding(&self.items, &ids, -1, false, false)?;
+        packed.last_states(policy, &vectors)
+    }
+
+    /// Log-probability of every prefix, level by level: `[U, nodes of the level]`, in nats, in the order of
+    /// the trie's nodes. The children of a prefix have its probability together.
+    ///
+    /// ```text
+    /// log p(m) = log p(parent(m)) + z[m] − log Σ exp z over the children of parent(m)
+    /// ```
+    ///
+    /// # Errors
+    /// [`PolicyError::Torch`].
+    pub fn prefixes(&self, states: &Tensor) -> Result<Vec<Tensor>, PolicyError> {
+        let levels = self.levels(states)?;
+        levels.iter().map(|level| Ok(level.f_transpose(0, 1)?)).collect()
+    }
+
+    /// Log-probability of every item, `[U, N]`, in nats: that of its leaf, in equal parts where items share
+    /// it. They sum to one over the catalogue.
+    ///
+    /// # Errors
+    /// [`PolicyError::Torch`].
+    pub fn items(&self, states: &Tensor) -> Result<Tensor, PolicyError> {
+        let tree = &self.policy.tree;
+        let all = Tensor::f_cat(&self.levels(states)?, 0)?; // [M, U]
+        let items = Tensor::f_embedding(&all, tree.leaves(), -1, false, false)?; // [N, U]
+        let items = match tree.shared() {
+            None => items,
+            Some(logs) => items.f_sub(&logs.unsqueeze(1))?,
+        };
+        Ok(items.f_transpose(0, 1)?)
+    }
+
+    /// Log-probabilities of prefixes, `[nodes of the level, U]`.
+    fn levels(&self, states: &Tensor) -> Result<Vec<Tensor>, PolicyError> {
+        let policy = self.policy;
+        let mut levels: Vec<Tensor> = Vec::with_capacity(policy.tree.depth());
+        for level in 0..policy.tree.depth() {
+            let rows = policy.tree.level(level);
+            let (start, len) = (to_i64(rows.start), to_i64(rows.len()));
+            let states = policy.level_states(level, states)?;
+            let bias = policy.bias.f_narrow(0, start, len)?.unsqueeze(1);
+            let scores =
+                self.nodes.f_narrow(0, start, len)?.f_matmul(&states.f_transpose(0, 1)?)? + bias;
+            levels.push(match levels.last() {
+                None => scores.f_log_softmax(0, scores.kind())?,
+                Some(before) => {
+                    let parents = policy.tree.parents(level);
+                    let of_prefix = before.f_sub(&sums(&scores, parents, before.size()[0])?)?;
+                    scores + Tensor::f_embedding(&of_prefix, parents, -1, false, false)?
+                }
+            });
+        }
+        Ok(levels)
+    }
+}
+
+/// `log Σ exp` of the scores `[m, U]` of each parent's children, `[parents, U]`; 0 for one without any.
+fn sums(scores: &Tensor, parents: &Tensor, count: i64) -> Result<Tensor, PolicyError> {
+    let shape = [count, scores.size()[1]];
+    let options = (scores.kind(), scores.device());
+    let highest = Tensor::f_zeros(shape, options)?;
+    let values = scores.detach();
+    let highest = highest.f_index_reduce(0, parents, &values, "amax", false)?;
+    let shifted = scores - Tensor::f_embedding(&highest, parents, -1, false, false)?;
+    let sums = Tensor::f_zeros(shape, options)?.f_index_add(0, parents, &shifted.f_exp()?)?;
+    // A parent with children has a sum of 1 at least.
+    let childless = sums.detach().f_eq(0.0)?.f_to_kind(Kind::Float)?.f_to_kind(scores.kind())?;
+    Ok((sums + childless).f_log()? + highest)
+}
