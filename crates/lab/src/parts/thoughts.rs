@@ -4,7 +4,7 @@ use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 use sidereal_data::Sample;
 use sidereal_metrics::Draws;
-use sidereal_policy::{Decoder, ReasoningMarkers, Sampler};
+use sidereal_policy::{AnyPolicy, ReasoningMarkers, Sampler, as_language_model};
 use sidereal_prompts::Task;
 use sidereal_train::{
     Binding, Observer, Ranking, Thinker, Thought, ThoughtRollout, Ways, draw, think,
@@ -124,7 +124,7 @@ impl Thoughts<'_> {
         &self,
         users: &[Sample<'_>],
         markers: &ReasoningMarkers,
-        model: &Decoder,
+        model: &AnyPolicy,
         observer: &mut dyn Observer,
     ) -> Result<Vec<ThoughtResult>, LabError> {
         let Self { by, config, .. } = self;
@@ -133,7 +133,8 @@ impl Thoughts<'_> {
         let thought = bench.prompts(Task::Reasoning, users)?;
         let (constraint, scoring) = (bench.constraint, by.stage.training.scoring());
         let thinking = config.thinking;
-        let thinker = Thinker { model, constraint, markers, thinking, scoring, seed };
+        let writer = as_language_model(model, "reasoning")?;
+        let thinker = Thinker { model: writer, constraint, markers, thinking, scoring, seed };
         let (num_chains, beam_width) = (config.chains, config.beam_width);
         let ways = Ways { num_chains, beam_width };
         let job = format!("thoughts {}", by.stage.name);
