@@ -70,7 +70,7 @@ pub use recipe::Recipe;
 pub use recipe::compute::Compute;
 pub use recipe::embed::{EmbedConfig, ItemField};
 pub use recipe::evaluate::{EvaluateConfig, EvaluateReasoning};
-pub use recipe::model::{ModelConfig, PretrainedConfig, TokenizerConfig};
+pub use recipe::model::{DecoderShape, ModelConfig, PretrainedConfig, T5Shape, TokenizerConfig};
 pub use recipe::pool::CandidatePools;
 pub use recipe::presets::Preset;
 pub use recipe::rq_kmeans::RqKMeansConfig;

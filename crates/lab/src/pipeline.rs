@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use sidereal_data::{Dataset, Split};
-use sidereal_policy::{Constraint, SidTokenizer};
+use sidereal_policy::{Constraint, PolicyKind, SidTokenizer};
 use sidereal_prompts::{PromptRegistry, PromptSet};
 use sidereal_sid::Catalog;
 use sidereal_train::{Binding, Encoder, JsonLog, Observer};
@@ -32,7 +32,8 @@ use crate::parts::semantic_ids::SemanticIds;
 use crate::parts::vocabulary::TOKENIZER;
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
-use crate::recipe::model::ModelConfig;
+use crate::recipe::kind;
+use crate::recipe::model::{ModelConfig, PretrainedConfig, no_model};
 use crate::recipe::stage::Stage;
 use crate::resume;
 use crate::run::RunFolder;
@@ -72,7 +73,7 @@ impl Pipeline<'_> {
     /// # Errors
     /// Those of every part; what finished parts wrote stays valid.
     pub fn run(&self, observer: &mut dyn Observer) -> Result<RunResult, LabError> {
-        self.check()?;
+        let kind = self.check()?;
         let Self { recipe, dataset, published, baselines, device, .. } = *self;
         let Recipe { seed, stages, evaluate, .. } = recipe;
         let registry = PromptRegistry::builtin()?;
@@ -104,7 +105,7 @@ impl Pipeline<'_> {
             catalog: &catalog,
             tokenizer,
             tasks,
-            encoder: Encoder::new(tokenizer, &catalog, prompts, constraint.trie())?,
+            encoder: encoder(kind, Encoder::new(tokenizer, &catalog, prompts, constraint.trie())?),
             constraint,
             titles: in_titles.then(|| Titles::new(dataset, tokenizer, device)).transpose()?,
             pool: recipe.pool,
@@ -144,14 +145,29 @@ impl Pipeline<'_> {
         Ok(outcome)
     }
 
-    /// Accepts a recipe that fits the data and the systems at hand.
-    fn check(&self) -> Result<(), LabError> {
+    /// Accepts a recipe that fits the data, the model and the systems at hand; returns the kind of its
+    /// policies.
+    fn check(&self) -> Result<PolicyKind, LabError> {
         let Self { recipe, dataset, baselines, .. } = self;
         recipe.check()?;
         check_domains(&recipe.stages, dataset)?;
         let names: Vec<&str> = baselines.iter().map(|baseline| baseline.name).collect();
-        check_compared(&recipe.evaluate.compare_with, &recipe.stages, &names)
+        check_compared(&recipe.evaluate.compare_with, &recipe.stages, &names)?;
+        match (&recipe.model, &recipe.pretrained) {
+            (Some(model), _) => Ok(model.kind()),
+            (None, Some(PretrainedConfig { base, .. })) => {
+                let kind = PolicyKind::of(base)?;
+                kind::check(kind, &recipe.stages)?;
+                Ok(kind)
+            }
+            (None, None) => Err(no_model()),
+        }
     }
+}
+
+/// An encoder for policies of a kind.
+pub(crate) fn encoder(kind: PolicyKind, encoder: Encoder<'_>) -> Encoder<'_> {
+    if kind.folds_samples() { encoder } else { encoder.without_folding() }
 }
 
 /// Hashes of what the policies of a run are made for.

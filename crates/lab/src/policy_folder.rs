@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sidereal_data::{Dataset, Item};
 use sidereal_files::{read_json, write_json, write_json_line};
-use sidereal_policy::{Decoder, Scoring, SidTokenizer};
+use sidereal_policy::{AnyPolicy, Scoring, SidTokenizer, Trainable as _};
 use sidereal_prompts::{PromptSpec, Task};
 use sidereal_sid::Catalog;
 use sidereal_train::Binding;
@@ -45,7 +45,8 @@ pub struct PolicyCard {
 
 /// A policy read from the folder of a stage, which needs nothing else to answer users.
 ///
-/// The folder is an HF directory: `config.json`, `model.safetensors` and the tokenizer. Beside them stand
+/// The folder is an HF directory: `config.json`, which tells the kind of the policy, `model.safetensors` and
+/// the tokenizer. Beside them stand
 /// the Semantic IDs of the items (`catalog.json`, which is the trie too), the items with keys and titles
 /// (`items.json`), how the policy is asked (`policy.json`) and the hashes of what it was made for
 /// (`sidereal.json`).
@@ -53,7 +54,7 @@ pub struct PolicyCard {
 #[non_exhaustive]
 pub struct TrainedPolicy {
     /// The model.
-    pub model: Decoder,
+    pub model: AnyPolicy,
     /// Its tokenizer.
     pub tokenizer: SidTokenizer,
     /// Items and their Semantic IDs.
@@ -95,7 +96,7 @@ impl TrainedPolicy {
         let made_for: Binding = read_json(&dir.join(BINDING))?;
         let catalog = Catalog::load(&dir.join(CATALOG))?;
         let tokenizer = SidTokenizer::load(dir, catalog.spec())?;
-        let model = Decoder::load(dir, device)?;
+        let model = AnyPolicy::load(dir, device)?;
         model.check_vocabulary(&tokenizer)?;
         let there = |name: &str| Some(dir.join(name)).filter(|path| path.exists());
         let card = there(CARD).map(|path| read_json(&path)).transpose()?;
@@ -141,7 +142,7 @@ impl TrainedPolicy {
 #[derive(Debug, Clone, Copy)]
 pub struct PolicyParts<'a> {
     /// The model.
-    pub model: &'a Decoder,
+    pub model: &'a AnyPolicy,
     /// Its tokenizer.
     pub tokenizer: &'a SidTokenizer,
     /// Items and their Semantic IDs.

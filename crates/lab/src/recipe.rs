@@ -5,6 +5,7 @@ pub(crate) mod embed;
 pub(crate) mod evaluate;
 pub(crate) mod fit;
 mod key_path;
+pub(crate) mod kind;
 pub(crate) mod learned;
 mod like;
 pub(crate) mod model;
@@ -129,7 +130,8 @@ impl Recipe {
         stage::check(&self.stages)?;
         self.evaluate.check_stages(&self.stages)?;
         pool::check(self.pool.as_ref(), &self.stages)?;
-        fit::check(self.pool.as_ref(), &self.stages)
+        fit::check(self.pool.as_ref(), &self.stages)?;
+        self.model.as_ref().map_or(Ok(()), |model| kind::check(model.kind(), &self.stages))
     }
 
     /// The stage of this name.

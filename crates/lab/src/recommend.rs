@@ -8,6 +8,7 @@ use sidereal_data::{Dataset, SampleId, Split, UserId};
 use sidereal_metrics::SeenItems;
 use sidereal_policy::{
     BeamSearch, Conditions, Constraint, Excluded, Hypothesis, Policy as _, TokenBatch,
+    as_language_model,
 };
 use sidereal_prompts::{ControlMarkers, PromptRegistry, PromptSet, Tasks};
 use sidereal_sid::{Catalog, ItemId};
@@ -329,6 +330,13 @@ impl<'a> PolicyRecommender<'a> {
         how: &HowToReason,
     ) -> Result<ReasonedItems, LabError> {
         let TrainedStage { card, policy, constraint, .. } = self.trained;
+        if !policy.model.kind().reasons() {
+            return Err(LabError::Setting {
+                field: "reasoning".to_owned(),
+                found: format!("asked of a policy of the kind `{}`", policy.model.kind()),
+                needed: "a policy that reasons in free text: this one answers at once, ask it directly",
+            });
+        }
         let recent = self.recent(history)?;
         let ids = self.encoder.read(&self.tasks.reasoning_prompt(recent)?)?;
         let Some(markers) = self.encoder.markers()? else {
@@ -339,7 +347,7 @@ impl<'a> PolicyRecommender<'a> {
             });
         };
         let search = ReasoningSearch {
-            model: &policy.model,
+            model: as_language_model(&policy.model, "reasoning")?,
             constraint,
             markers: &markers,
             chain: how.chain,

@@ -278,6 +278,14 @@ impl DecoderConfig {
     }
 }
 
+/// The JSON in a file.
+pub(crate) fn read_json(path: &Path) -> Result<Value, PolicyError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| PolicyError::Io { path: path.to_owned(), source })?;
+    serde_json::from_str(&text)
+        .map_err(|source| PolicyError::Json { path: path.to_owned(), source })
+}
+
 pub(crate) fn unsupported(
     field: &'static str,
     found: String,

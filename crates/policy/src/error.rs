@@ -60,6 +60,12 @@ pub enum PolicyError {
     /// A configuration value that this implementation does not support.
     #[error("configuration: `{field}` is {found}, supported: {expected}")]
     Unsupported { field: &'static str, found: String, expected: &'static str },
+    /// The folder of a model of which there is no policy.
+    #[error(
+        "`{}`: `model_type` is {found}, and the policies that are read are of the types {known}",
+        path.display()
+    )]
+    UnknownKind { path: PathBuf, found: String, known: String },
     /// The tokenizer could not be trained, read or applied.
     #[error("tokenizer: {action}")]
     Tokenizer {

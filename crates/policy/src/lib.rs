@@ -31,7 +31,7 @@
 //! | `vocabulary` | [`extend_pretrained`]: a pretrained checkpoint with a token for each code |
 //! | `policy` | [`Policy`]: what decoding, scoring and training ask of a policy; [`LanguageModel`] |
 //! | `trainable` | [`Trainable`]: a policy whose weights can be trained |
-//! | `config`, `models` | [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`T5`], [`Head`], the BERT behind [`TextEncoder`] |
+//! | `config`, `models` | [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`T5`], [`AnyPolicy`] of the kind that a folder holds, [`Head`], the BERT of [`TextEncoder`] |
 //! | `lora` | [`Lora`]: low-rank adapters, in files of HF PEFT |
 //! | `weights` | safetensors files, checked by name and shape |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |
@@ -72,6 +72,7 @@ pub use decode::{
 pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};
 pub use error::PolicyError;
 pub use lora::{Lora, LoraConfig};
+pub use models::any::AnyPolicy;
 pub use models::decoder::Decoder;
 pub use models::decoder::recompute::RecomputedStates;
 pub use models::head::Head;
@@ -82,9 +83,10 @@ pub use models::item::features::{ItemCategories, ItemFeatures};
 pub use models::item::next_item::NextItemLoss;
 pub use models::item::scorer::ItemScorer;
 pub use models::item::store::ITEM_POLICY_TYPE;
+pub use models::kind::PolicyKind;
 pub use models::t5::T5;
 pub use models::t5::config::{T5Config, T5FeedForward};
-pub use policy::{LanguageModel, Policy};
+pub use policy::{LanguageModel, Policy, as_language_model};
 pub use score::completions::{
     CompletionPass, CompletionToken, Completions, ScoredTokens, TokenPlace,
 };

@@ -59,6 +59,21 @@ pub trait Policy: Debug {
     }
 }
 
+/// The policy as a language model, for `what` it is asked.
+///
+/// # Errors
+/// [`PolicyError::Unsupported`] for a policy that is none.
+pub fn as_language_model<'m>(
+    policy: &'m dyn Policy,
+    what: &'static str,
+) -> Result<&'m dyn LanguageModel, PolicyError> {
+    policy.language_model().ok_or_else(|| PolicyError::Unsupported {
+        field: "policy",
+        found: format!("{what} by a policy that writes no text"),
+        expected: "a language model for it",
+    })
+}
+
 /// A model that writes an answer token by token: a decoder, or an encoder-decoder.
 ///
 /// Prompts are read once; branches (beams, rollouts) continue them. The model is immutable, and

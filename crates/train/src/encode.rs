@@ -36,6 +36,8 @@ pub struct Encoder<'a> {
     frame: Option<ReasoningFrame>,
     /// Of the catalogue.
     trie: &'a Trie,
+    /// Whether samples that continue one another become one sequence.
+    folds: bool,
 }
 
 /// Whether the policy answers at once or reasons first.
@@ -114,7 +116,21 @@ impl<'a> Encoder<'a> {
             Err(error) => return Err(error.into()),
         };
         let framing = Framing::of(tokenizer)?;
-        Ok(Self { tokenizer, catalog, framing, frame, trie })
+        Ok(Self { tokenizer, catalog, framing, frame, trie, folds: !tokenizer.ends_prompts() })
+    }
+
+    /// The same encoder for a policy that reads its prompts in an encoder: every sample stays a sequence
+    /// of its own. Only a causal model has the same states for a beginning whatever follows it.
+    #[must_use]
+    pub const fn without_folding(mut self) -> Self {
+        self.folds = false;
+        self
+    }
+
+    /// Whether samples that continue one another become one sequence.
+    #[must_use]
+    pub const fn folds(&self) -> bool {
+        self.folds
     }
 
     /// What closes a chain of thought and leads to the answer; `None` for a set without
@@ -219,7 +235,7 @@ impl<'a> Encoder<'a> {
         Ok(self.catalog.spec().tokens(sid)?)
     }
 
-    /// All training samples of a task, folded.
+    /// All training samples of a task, folded where the policy is a causal model.
     ///
     /// # Errors
     /// As [`sequence`](Self::sequence), and those of rendering.
@@ -239,7 +255,7 @@ impl<'a> Encoder<'a> {
     ///
     /// # Errors
     /// [`TrainError::UnknownItem`], those of the prompt, and [`TrainError::Messages`] for a set
-    /// whose prompts do not continue one another.
+    /// whose prompts do not continue one another, and where nothing is folded.
     pub fn history(
         &self,
         tasks: &Tasks<'_>,
@@ -248,7 +264,7 @@ impl<'a> Encoder<'a> {
     ) -> Result<Sequence, TrainError> {
         let prompt = tasks.next_item_prompt(&[])?;
         let task = Task::NextItem;
-        let continues = tasks.prompts().spec().continuation && !self.tokenizer.ends_prompts();
+        let continues = tasks.prompts().spec().continuation && self.folds;
         let text = prompt.plain().filter(|_| continues);
         let mut ids = self.tokenizer.encode_prompt(text.ok_or(TrainError::Messages { task })?)?;
         let mut targets = Vec::new();
@@ -307,7 +323,7 @@ impl<'a> Encoder<'a> {
             .par_iter()
             .map(|sample| self.sequence(sample))
             .collect::<Result<Vec<_>, TrainError>>()?;
-        Ok(fold(sequences))
+        Ok(if self.folds { fold(sequences) } else { sequences })
     }
 }
 

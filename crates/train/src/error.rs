@@ -64,7 +64,8 @@ pub enum TrainError {
     Codes { id: SampleId },
     /// Histories that are to be varied, under prompts that do not continue one another.
     #[error(
-        "task `{task}` varies its histories, needed a set of prompts that continue one another"
+        "task `{task}` varies its histories, needed a set of prompts that continue one another and a policy \
+         that is a causal model"
     )]
     Messages { task: Task },
     /// Prompts, or prompts with their answers, that the model cannot read.

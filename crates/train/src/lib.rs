@@ -51,7 +51,6 @@ mod lengths;
 mod number;
 mod observe;
 mod optim;
-mod policy;
 mod preference;
 mod ranking;
 mod reasoning;

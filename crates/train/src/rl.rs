@@ -10,7 +10,9 @@ mod update;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use sidereal_policy::{Constraint, Policy, ReasoningMarkers, SidTokenizer, Trainable, Weights};
+use sidereal_policy::{
+    Constraint, Policy, ReasoningMarkers, SidTokenizer, Trainable, Weights, as_language_model,
+};
 use sidereal_prompts::Shuffle;
 use sidereal_rl::{
     AdvantageEstimator, Group, PolicyObjective, RunningEntropy, Slates, VarianceGuidedSampling,
@@ -32,7 +34,6 @@ use crate::encode::{EncodedPrompt, Mode};
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
-use crate::policy::as_language_model;
 use crate::slate::SlateAnswers;
 use crate::trainer::{Method, Trainer};
 use crate::validation::Validation;

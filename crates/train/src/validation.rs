@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use sidereal_metrics::{Metric, RankingRun};
-use sidereal_policy::{BeamSearch, Constraint, Policy, Scoring, TokenBatch};
+use sidereal_policy::{BeamSearch, Constraint, Policy, Scoring, TokenBatch, as_language_model};
 
 use crate::TrainError;
 use crate::batching::{Batching, check_room, in_batches};
 use crate::encode::{EncodedPrompt, Mode};
 use crate::evaluate::rank;
-use crate::policy::as_language_model;
 use crate::reasoning::ReasoningSearch;
 use crate::slate::SlateAnswers;
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sidereal_data::{HeldOut as _, Sample};
 use sidereal_files::{read_json, write_whole};
-use sidereal_policy::{BeamSearch, Decoder};
+use sidereal_policy::{AnyPolicy, BeamSearch, Policy};
 use sidereal_prompts::Task;
 use sidereal_train::{Batching, Binding, EncodedPrompt, Ranking};
 
@@ -66,13 +66,13 @@ impl<'a> Respondent<'a> {
     }
 
     /// The policy.
-    pub(crate) fn open(&self) -> Result<Decoder, LabError> {
+    pub(crate) fn open(&self) -> Result<AnyPolicy, LabError> {
         let kind = self.search.compute.kind();
         self.policy.value.open(self.bench.device, kind, &self.bench.made_for)
     }
 
     /// The search over the catalogue.
-    pub(crate) fn beam_search<'m>(&self, model: &'m Decoder) -> BeamSearch<'m>
+    pub(crate) fn beam_search<'m>(&self, model: &'m dyn Policy) -> BeamSearch<'m>
     where
         'a: 'm,
     {

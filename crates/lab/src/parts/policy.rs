@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use sidereal_files::hash_json;
-use sidereal_policy::{Decoder, SidTokenizer};
+use sidereal_policy::{AnyPolicy, SidTokenizer};
 use sidereal_prompts::Chat;
 use sidereal_train::{Binding, Checkpoints, Observer};
 use tch::{Device, Kind};
@@ -190,7 +190,7 @@ impl Part for Policy<'_> {
 
 impl Policy<'_> {
     /// The model that the training starts from.
-    fn start_model(&self, folder: &Folder) -> Result<Decoder, LabError> {
+    fn start_model(&self, folder: &Folder) -> Result<AnyPolicy, LabError> {
         let Workbench { device, tokenizer, seed, .. } = *self.bench;
         match self.start {
             Start::Stage(_, policy) => {
@@ -198,10 +198,9 @@ impl Policy<'_> {
                 policy.value.open(device, kind, &self.bench.made_for)
             }
             Start::Random(model) => {
-                let config = model.qwen3(tokenizer.vocab_size());
-                Ok(Decoder::random(config, sidereal_train::step_seed(seed, 0), device)?)
+                model.random(tokenizer, sidereal_train::step_seed(seed, 0), device)
             }
-            Start::Pretrained(_) => Ok(Decoder::load(&folder.path(vocabulary::NAME), device)?),
+            Start::Pretrained(_) => Ok(AnyPolicy::load(&folder.path(vocabulary::NAME), device)?),
         }
     }
 }
@@ -213,7 +212,7 @@ impl PolicyFolder {
         device: Device,
         kind: Kind,
         made_for: &Binding,
-    ) -> Result<Decoder, LabError> {
+    ) -> Result<AnyPolicy, LabError> {
         let policy = TrainedPolicy::open(&self.dir, device)?;
         policy.check(&self.dir, made_for)?;
         Ok(policy.model.computing_in(kind))

@@ -1,7 +1,7 @@
 //! What a stage's policy answers to the users of the test, over the catalogue or out of pools.
 
 use sidereal_data::{HeldOut as _, Sample};
-use sidereal_policy::{BeamSearch, Decoder};
+use sidereal_policy::{AnyPolicy, BeamSearch, as_language_model};
 use sidereal_train::{Binding, Observer, Ranking, rank};
 
 use rand::seq::SliceRandom as _;
@@ -87,7 +87,7 @@ impl Rankings<'_> {
     /// titles or by the greedy slate.
     fn rank_in_pools(
         &self,
-        model: &Decoder,
+        model: &AnyPolicy,
         observer: &mut dyn Observer,
     ) -> Result<Vec<Ranking>, LabError> {
         let Respondent { bench, stage, search, .. } = self.by;
@@ -95,7 +95,13 @@ impl Rankings<'_> {
         let asked = bench.prompts(stage.task, &pool_users(bench, pool))?;
         let job = format!("test {}", stage.name);
         if let Some(slates) = bench.slates(stage.task) {
-            return Ok(slates.rank(model, &asked, search.batch_size, &job, observer)?);
+            return Ok(slates.rank(
+                as_language_model(model, "slates")?,
+                &asked,
+                search.batch_size,
+                &job,
+                observer,
+            )?);
         }
         let (constraint, beam_width) = (bench.answers(stage.task), pool.size);
         let search =

@@ -4,7 +4,7 @@ use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 use sidereal_data::Sample;
 use sidereal_metrics::Draws;
-use sidereal_policy::{Decoder, ReasoningMarkers, Sampler};
+use sidereal_policy::{AnyPolicy, ReasoningMarkers, Sampler, as_language_model};
 use sidereal_prompts::Task;
 use sidereal_train::{
     Binding, ChainCounts, ChainRollout, Observer, Ranking, ReasonedRanking, ReasoningSearch, draw,
@@ -125,7 +125,7 @@ impl Reasoning<'_> {
         &self,
         users: &[Sample<'_>],
         markers: &ReasoningMarkers,
-        model: &Decoder,
+        model: &AnyPolicy,
         observer: &mut dyn Observer,
     ) -> Result<Vec<ReasoningResult>, LabError> {
         let Self { by, config, .. } = self;
@@ -134,7 +134,8 @@ impl Reasoning<'_> {
         let reasoned = bench.prompts(Task::Reasoning, users)?;
         let (constraint, scoring) = (bench.constraint, by.stage.training.scoring());
         let chain = config.chain;
-        let search = ReasoningSearch { model, constraint, markers, chain, scoring, seed };
+        let writer = as_language_model(model, "reasoning")?;
+        let search = ReasoningSearch { model: writer, constraint, markers, chain, scoring, seed };
         let (num_chains, beam_width) = (config.chains, config.beam_width);
         let counts = ChainCounts { num_chains, beam_width };
         let job = format!("reasoning {}", by.stage.name);

@@ -41,7 +41,7 @@ pub(crate) fn in_completions<'a>(
     constraint: &'a Constraint,
     pass: &SequencePass<'_>,
 ) -> Result<LogpPass<'a>, PolicyError> {
-    let SequencePass { tokens, places, targets, scoring, dropout, recompute } = *pass;
+    let SequencePass { targets, scoring, dropout, recompute, .. } = *pass;
     for (field, found, wrong) in [
         ("dropout", dropout.to_string(), dropout > 0.0),
         ("recompute", recompute.to_string(), recompute),
@@ -51,24 +51,19 @@ pub(crate) fn in_completions<'a>(
             return Err(PolicyError::Unsupported { field, found, expected });
         }
     }
-    let lens = Vec::<i64>::try_from(&tokens.lens)?;
-    let width = usize::try_from(tokens.shape()?[1]).unwrap_or(0);
-    let ids = Vec::<i64>::try_from(tokens.ids.contiguous().view(-1))?;
-    let id = |at: i64| u32::try_from(at).unwrap_or(u32::MAX);
-    let (mut prompts, mut rollouts) = (Vec::new(), Vec::new());
-    for (row, len) in lens.iter().enumerate() {
-        let of_row = places.iter().zip(targets).filter(|(place, _)| place.row == row);
-        let mut of_row = of_row.map(|(place, target)| (place.position + 1, *target)).peekable();
-        let Some((first, _)) = of_row.peek().copied() else { continue };
-        let cells = &ids[row * width..][..usize::try_from(*len).unwrap_or(0).min(width)];
-        prompts.push(cells[..first.min(cells.len())].iter().map(|at| id(*at)).collect::<Vec<_>>());
-        let rest = cells.iter().enumerate().skip(first).map(|(at, cell)| {
-            match of_row.next_if(|(target, _)| *target == at) {
-                Some((_, target)) => CompletionToken::Scored(target),
-                None => CompletionToken::Read(id(*cell)),
+    let divided = divided(pass)?;
+    let mut prompts: Vec<&[u32]> = Vec::with_capacity(divided.len());
+    let mut rollouts = Vec::with_capacity(divided.len());
+    for Divided { prompt, completion, learned } in &divided {
+        prompts.push(prompt);
+        let mut learned = learned.iter().peekable();
+        let tokens = completion.iter().enumerate().map(|(at, id)| {
+            match learned.next_if(|(_, place)| *place == at) {
+                Some((target, _)) => CompletionToken::Scored(targets[*target]),
+                None => CompletionToken::Read(*id),
             }
         });
-        rollouts.push(vec![rest.collect::<Vec<_>>()]);
+        rollouts.push(vec![tokens.collect::<Vec<_>>()]);
     }
     // Ids that fill short rows are never read.
     let read = TokenBatch::new(&prompts, 0, usize::MAX, policy.device())?;
@@ -81,4 +76,49 @@ pub(crate) fn in_completions<'a>(
         return Err(PolicyError::Size { what, found: read, expected });
     }
     Ok(found.pass)
+}
+
+/// A row that has targets, divided before the first of them.
+#[derive(Debug)]
+pub(crate) struct Divided {
+    /// What stands before the first target.
+    pub(crate) prompt: Vec<u32>,
+    /// The first target and all that stands after it.
+    pub(crate) completion: Vec<u32>,
+    /// Numbers of the row's targets among those of the pass, and where they stand in `completion`, from
+    /// left to right.
+    pub(crate) learned: Vec<(usize, usize)>,
+}
+
+/// The rows of a pass that have targets.
+///
+/// # Errors
+/// [`PolicyError::Size`] where targets are not as many as places, or stand outside of their rows.
+pub(crate) fn divided(pass: &SequencePass<'_>) -> Result<Vec<Divided>, PolicyError> {
+    let SequencePass { tokens, places, targets, .. } = *pass;
+    let what = "targets of sequences, each within its row";
+    let size = |found| PolicyError::Size { what, found, expected: targets.len() };
+    if places.len() != targets.len() {
+        return Err(size(places.len()));
+    }
+    let lens = Vec::<i64>::try_from(&tokens.lens)?;
+    let mut of_rows: Vec<Vec<(usize, usize)>> = vec![Vec::new(); lens.len()];
+    for (number, Place { row, position }) in places.iter().enumerate() {
+        of_rows.get_mut(*row).ok_or_else(|| size(number))?.push((number, position + 1));
+    }
+    let mut divided = Vec::with_capacity(lens.len());
+    for ((row, len), mut learned) in (0..).zip(lens).zip(of_rows) {
+        learned.sort_by_key(|(_, at)| *at);
+        let Some((_, first)) = learned.first().copied() else { continue };
+        let cells = Vec::<i64>::try_from(tokens.ids.get(row).f_narrow(0, 0, len)?)?;
+        let ids = cells.iter().map(|id| u32::try_from(*id).unwrap_or(u32::MAX));
+        let mut prompt: Vec<u32> = ids.collect();
+        if let Some((number, _)) = learned.iter().find(|(_, at)| *at >= prompt.len()) {
+            return Err(size(*number));
+        }
+        let completion = prompt.split_off(first);
+        learned.iter_mut().for_each(|(_, at)| *at -= first);
+        divided.push(Divided { prompt, completion, learned });
+    }
+    Ok(divided)
 }

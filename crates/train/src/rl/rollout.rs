@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{
     BeamSearch, CompletionToken, Conditions, Hypothesis, Policy, Rollout, Sampler, SamplingConfig,
-    Target, TokenBatch,
+    Target, TokenBatch, as_language_model,
 };
 use sidereal_rl::{PrefixSchedule, select_distinct};
 use sidereal_sid::{ItemId, SemanticId};
@@ -14,7 +14,6 @@ use sidereal_sid::{ItemId, SemanticId};
 use super::{Rl, RlPrompt};
 use crate::TrainError;
 use crate::encode::{EncodedPrompt, Mode, scored_codes};
-use crate::policy::as_language_model;
 use crate::reasoning::ReasoningSearch;
 use crate::seed::step_seed;
 use crate::slate::SlateAnswers;

@@ -220,7 +220,8 @@ impl MixedData<'_> {
             Ok(found) => Ok(found.is_some_and(|rendered| !rendered.completion.is_empty())),
             Err(error) => Err(TrainError::from(error)),
         };
-        if task == Task::NextItem && tasks.prompts().spec().continuation {
+        let continues = tasks.prompts().spec().continuation && encoder.folds();
+        if task == Task::NextItem && continues {
             return Ok(Source::Folded(encoder.train(tasks, train, task)?));
         }
         if task.is_about_an_item() {

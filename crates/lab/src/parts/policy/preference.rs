@@ -3,7 +3,7 @@
 use rand::Rng;
 use rand::seq::SliceRandom as _;
 use sidereal_data::{ItemId, Sample};
-use sidereal_policy::{BeamSearch, CompletionToken, Decoder};
+use sidereal_policy::{AnyPolicy, BeamSearch, CompletionToken};
 use sidereal_train::{
     EncodedPrompt, Observer, Preference, PreferenceConfig, PreferenceTraining, rank_without,
     scored_codes,
@@ -17,10 +17,10 @@ use crate::seed::Purpose;
 /// Preference training.
 pub(crate) fn train(
     config: &PreferenceConfig,
-    model: Decoder,
+    model: AnyPolicy,
     material: &Material<'_>,
     observer: &mut dyn Observer,
-) -> Result<Decoder, LabError> {
+) -> Result<AnyPolicy, LabError> {
     let Material { bench, task, .. } = material;
     let pairs = pairs(config, &model, material, observer)?;
     let valid = bench.prompts(*task, &material.valid_samples())?;
@@ -39,7 +39,7 @@ pub(crate) fn train(
 /// As many pairs as the run can use.
 fn pairs(
     config: &PreferenceConfig,
-    model: &Decoder,
+    model: &AnyPolicy,
     material: &Material<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Preference>, LabError> {

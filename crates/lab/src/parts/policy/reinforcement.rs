@@ -1,7 +1,7 @@
 //! What a reinforcement stage improves on.
 
 use rand::seq::SliceRandom as _;
-use sidereal_policy::Decoder;
+use sidereal_policy::AnyPolicy;
 use sidereal_prompts::{Rendered, Task, Wording};
 use sidereal_train::{
     Categories, EncodedPrompt, KnownItems, Observer, OwnMethods, RewardConfig, Rl, RlConfig,
@@ -18,10 +18,10 @@ use crate::setting::of_stage;
 pub(crate) fn train(
     config: &RlConfig,
     reward: &RewardConfig,
-    model: Decoder,
+    model: AnyPolicy,
     material: &Material<'_>,
     observer: &mut dyn Observer,
-) -> Result<Decoder, LabError> {
+) -> Result<AnyPolicy, LabError> {
     let Material { bench, task, .. } = material;
     let prompts = prompts(config, material)?;
     let valid = valid(config, material)?;

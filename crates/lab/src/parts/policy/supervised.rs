@@ -1,6 +1,6 @@
 //! What a supervised stage learns.
 
-use sidereal_policy::Decoder;
+use sidereal_policy::{AnyPolicy, Policy as _};
 use sidereal_prompts::{Chat, Task};
 use sidereal_train::{
     Histories, MixedData, MixedTasks, MixtureConfig, Observer, Sequence, Sft, SftConfig, SftData,
@@ -15,10 +15,10 @@ use crate::seed::{Purpose, stream};
 pub(crate) fn train(
     config: &SftConfig,
     chats: &[Chat],
-    model: Decoder,
+    model: AnyPolicy,
     material: &Material<'_>,
     observer: &mut dyn Observer,
-) -> Result<Decoder, LabError> {
+) -> Result<AnyPolicy, LabError> {
     let Material { bench, tasks, task, .. } = material;
     let encoder = &bench.encoder;
     let train = material.train();
@@ -35,7 +35,7 @@ pub(crate) fn train(
         seed: bench.seed,
         checkpoints: &material.checkpoints,
     };
-    let positions = model.config().max_position_embeddings;
+    let positions = model.longest_prompt(0);
     if let Some(mixture) = &config.mixture {
         // Rows are shortened to what the model can read.
         let max_tokens = mixture.max_tokens.min(positions);

@@ -1,13 +1,12 @@
 //! Settings of a T5, named as in HF `config.json`.
 
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::PolicyError;
-use crate::config::unsupported;
+use crate::config::{read_json, unsupported};
 
 /// What stands between a layer's two feed-forward matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -193,13 +192,6 @@ impl T5Config {
         }
         Ok(())
     }
-}
-
-fn read_json(path: &Path) -> Result<Value, PolicyError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| PolicyError::Io { path: path.to_owned(), source })?;
-    serde_json::from_str(&text)
-        .map_err(|source| PolicyError::Json { path: path.to_owned(), source })
 }
 
 /// Refuses what the implementation would otherwise silently compute differently.

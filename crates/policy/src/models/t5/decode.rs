@@ -14,8 +14,9 @@ impl T5 {
     /// Hidden states `[U, 1 + S, D]` before each token of right-padded answers and behind the last,
     /// for training: state `i` of a row predicts its token `i`.
     ///
-    /// `dropout` is the share of the embeddings', of each residual branch's and of the encoder
-    /// states' elements that is zeroed, 0 outside training; it draws from libtorch's global
+    /// `dropout` is the share of elements that is zeroed where T5 zeroes them: of the embeddings, the
+    /// weights of attention, the inner states of feed-forward layers, each residual branch, and the
+    /// states of encoder and decoder. It is 0 outside training, and draws from libtorch's global
     /// generator.
     ///
     /// # Errors
@@ -92,7 +93,7 @@ impl T5 {
             let q = block.own.queries(&normed, self.kind)?.transpose(1, 2); // [U, H, S, hd]
             let (k, v) = block.own.keys_values(&normed, self.kind)?;
             let (k, v) = (k.transpose(1, 2), v.transpose(1, 2));
-            let attended = attend(&q, (&k, &v), &bias)?;
+            let attended = attend(&q, (&k, &v), &bias, dropout)?;
             x = block.own.add_to(&x, &attended, self.kind, dropout)?;
             let mut kept = LayerCache { prompt: (k, v), branch: None, source: None };
             if let Some(attention) = &block.source {
@@ -100,7 +101,7 @@ impl T5 {
                 let (k, v) = (k.transpose(1, 2), v.transpose(1, 2));
                 let normed = self.decoder.normalise(&x, &attention.norm, self.kind)?;
                 let q = attention.queries(&normed, self.kind)?.transpose(1, 2);
-                let attended = attend(&q, (&k, &v), &source.mask)?;
+                let attended = attend(&q, (&k, &v), &source.mask, dropout)?;
                 x = attention.add_to(&x, &attended, self.kind, dropout)?;
                 kept.source = Some((k, v));
             }
@@ -148,7 +149,7 @@ impl T5 {
             if let (Some(attention), Some((k, v))) = (&block.source, &kept.source) {
                 let normed = self.decoder.normalise(&x, &attention.norm, self.kind)?;
                 let q = attention.queries(&normed.flatten(1, 2), self.kind)?.transpose(1, 2);
-                let attended = attend(&q, (k, v), mask)?.view([users, width, len, -1]);
+                let attended = attend(&q, (k, v), mask, 0.0)?.view([users, width, len, -1]);
                 x = attention.add_to(&x, &attended, self.kind, 0.0)?;
             }
             x = self.decoder.feed_forward(block, &x, self.kind, 0.0)?;

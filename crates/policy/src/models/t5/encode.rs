@@ -34,7 +34,7 @@ impl T5 {
             let normed = self.encoder.normalise(&x, &block.own.norm, self.kind)?;
             let q = block.own.queries(&normed, self.kind)?.transpose(1, 2);
             let (k, v) = block.own.keys_values(&normed, self.kind)?;
-            let attended = attend(&q, (&k.transpose(1, 2), &v.transpose(1, 2)), &bias)?;
+            let attended = attend(&q, (&k.transpose(1, 2), &v.transpose(1, 2)), &bias, dropout)?;
             x = block.own.add_to(&x, &attended, self.kind, dropout)?;
             x = self.encoder.feed_forward(block, &x, self.kind, dropout)?;
         }

@@ -131,6 +131,7 @@ impl Stack {
             (T5FeedForward::GatedGelu, [gate, inner]) => gate.f_gelu("tanh")? * inner,
             _ => return Err(PolicyError::Empty { what: "a feed-forward layer" }),
         };
+        let inner = drop_some(inner, dropout);
         Ok(drop_some(block.ff_out.apply(&inner, kind)?, dropout).f_add_(x)?)
     }
 }
@@ -169,14 +170,17 @@ impl Attention {
     }
 }
 
-/// What queries `[U, H, S, hd]` attend to, `[U, S, H·hd]`, with `bias` added to the scores.
+/// What queries `[U, H, S, hd]` attend to, `[U, S, H·hd]`, with `bias` added to the scores and a share of
+/// the weights dropped.
 pub(super) fn attend(
     q: &Tensor,
     (k, v): (&Tensor, &Tensor),
     bias: &Tensor,
+    dropout: f64,
 ) -> Result<Tensor, PolicyError> {
     let scores = cast(&q.f_matmul(&k.transpose(2, 3))?, Kind::Float)? + bias;
     let weights = cast(&scores.f_softmax(-1, Kind::Float)?, v.kind())?;
+    let weights = drop_some(weights, dropout);
     Ok(weights.f_matmul(v)?.transpose(1, 2).flatten(2, 3))
 }
 

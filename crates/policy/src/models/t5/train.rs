@@ -2,12 +2,19 @@
 
 use std::path::Path;
 
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::T5;
 use crate::PolicyError;
+use crate::cache::TokenBatch;
+use crate::config::unsupported;
+use crate::decode::constraint::Constraint;
+use crate::policy::LanguageModel as _;
+use crate::score::pass::LogpPass;
+use crate::score::sequences::{Divided, SequencePass, divided};
+use crate::score::way_back::target_pass;
 use crate::trainable::Trainable;
-use crate::weights::Weights;
+use crate::weights::{Weights, to_i64};
 
 impl Trainable for T5 {
     fn weights(&self) -> &Weights {
@@ -25,6 +32,39 @@ impl Trainable for T5 {
 
     fn save(&self, dir: &Path) -> Result<(), PolicyError> {
         Self::save(self, dir)
+    }
+
+    /// A row's first target is the first token that the decoder writes; the encoder reads what stands
+    /// before. So a row is one sample: samples that continue one another are no row together.
+    fn sequence_pass<'a>(
+        &'a self,
+        constraint: &'a Constraint,
+        sequences: &SequencePass<'_>,
+    ) -> Result<LogpPass<'a>, PolicyError> {
+        let SequencePass { targets, scoring, dropout, recompute, .. } = *sequences;
+        if recompute {
+            let expected = "false: a T5 computes no layer again";
+            return Err(unsupported("recompute", recompute.to_string(), expected));
+        }
+        let rows = divided(sequences)?;
+        // Ids that fill short rows are never read.
+        let batch = |part: &dyn Fn(&Divided) -> Vec<u32>| {
+            let ids: Vec<Vec<u32>> = rows.iter().map(part).collect();
+            TokenBatch::new(&ids, 0, usize::MAX, self.head().device())
+        };
+        let prompts = batch(&|row| row.prompt.clone())?;
+        let answers = batch(&|row| row.completion.clone())?;
+        let states = self.forward(&prompts, &answers, dropout)?; // [U, 1 + S, D]
+        let per_row = states.size()[1];
+        let mut index = vec![0; targets.len()];
+        for (row, Divided { learned, .. }) in (0..).zip(&rows) {
+            for (target, at) in learned {
+                index[*target] = row * per_row + to_i64(*at);
+            }
+        }
+        let index = Tensor::from_slice(&index).to_device(states.device());
+        let states = states.flatten(0, 1).f_index_select(0, &index)?; // [N, D]
+        target_pass(self, constraint, states, targets, scoring)
     }
 
     fn embedding_names(&self) -> &'static [&'static str] {

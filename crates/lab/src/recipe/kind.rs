@@ -1,0 +1,167 @@
+//! Which training fits which kind of policy.
+
+use sidereal_policy::PolicyKind;
+use sidereal_prompts::Task;
+use sidereal_train::{Layers, SftConfig, TrainableConfig};
+
+use crate::error::LabError;
+use crate::recipe::learned::tasks_of;
+use crate::recipe::stage::{Stage, Training};
+use crate::setting::of_stage;
+
+/// Accepts stages that train what a policy of this kind can learn.
+pub(crate) fn check(kind: PolicyKind, stages: &[Stage]) -> Result<(), LabError> {
+    stages.iter().try_for_each(|stage| of_stage(&stage.name, check_stage(kind, stage)))
+}
+
+/// A setting that does not fit: its field, what it is, and what is needed.
+type Unfit = (&'static str, String, &'static str);
+
+fn check_stage(kind: PolicyKind, stage: &Stage) -> Result<(), LabError> {
+    let table = stage.training.table();
+    let unfit = match &stage.training {
+        Training::Sft(config) => in_sft(kind, config),
+        Training::Rl { config, .. } => {
+            let unfit = config.reasoning.is_some() && !kind.reasons();
+            unfit.then(|| ("reasoning", "a table".to_owned(), ANSWERS_AT_ONCE))
+        }
+        Training::Preference(_) => None,
+    };
+    let unfit = unfit.or_else(|| in_trainable(kind, trainable(&stage.training)));
+    if let Some((field, found, needed)) = unfit {
+        return Err(LabError::Setting { field: format!("{table}.{field}"), found, needed });
+    }
+    if !kind.reasons() && tasks_of(stage).any(|task| task == Task::Reasoning) {
+        let (field, found) = (format!("{table}.mixture.tasks"), "with `reasoning`".to_owned());
+        return Err(LabError::Setting { field, found, needed: ANSWERS_AT_ONCE });
+    }
+    Ok(())
+}
+
+const ANSWERS_AT_ONCE: &str = "nothing of the kind: this model reads its prompt in an encoder and \
+                               answers at once";
+
+const fn trainable(training: &Training) -> &TrainableConfig {
+    match training {
+        Training::Sft(config) => &config.trainable,
+        Training::Rl { config, .. } => &config.trainable,
+        Training::Preference(config) => &config.trainable,
+    }
+}
+
+fn in_trainable(kind: PolicyKind, config: &TrainableConfig) -> Option<Unfit> {
+    let unfit = matches!(config.layers, Layers::Lora(_)) && !kind.has_adapters();
+    let needed = "`all` or `frozen`: this kind of model has no low-rank adapters";
+    unfit.then(|| ("trainable.layers", "`lora`".to_owned(), needed))
+}
+
+fn in_sft(kind: PolicyKind, config: &SftConfig) -> Option<Unfit> {
+    if config.recompute && !kind.recomputes() {
+        let needed = "`false`: this kind of model computes no layer again";
+        return Some(("recompute", "true".to_owned(), needed));
+    }
+    if !config.augment.is_off() && !kind.folds_samples() {
+        let needed = "left out: histories are varied whole, and this kind of model learns their items \
+                      one by one";
+        return Some(("augment", format!("{:?}", config.augment), needed));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::Recipe;
+
+    const HEAD: &str = "seed = 1\nmax_history = 5\ntokenizer = { pieces = 300 }\n\
+        evaluate = { beam_width = 1, batch_size = 1, valid_users = 1, resamples = 1 }\n";
+    const T5: &str = "[model]\nkind = 't5'\nhidden_size = 16\nintermediate_size = 32\n\
+        encoder_layers = 1\ndecoder_layers = 1\nheads = 2\nhead_dim = 8\n";
+    const DECODER: &str = "[model]\nhidden_size = 16\nintermediate_size = 32\nlayers = 1\nheads = 2\n\
+        key_value_heads = 1\nhead_dim = 8\npositions = 64\n";
+    const SFT: &str = "[[stage]]\nname = 'sft'\nsft = { dropout = 0.1 }\n";
+
+    fn read(model: &str, stages: &str) -> Result<Recipe, String> {
+        let told = |error: LabError| {
+            let mut text = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(error) = source {
+                text.push_str(&format!(": {error}"));
+                source = error.source();
+            }
+            text
+        };
+        Recipe::parse(&format!("{HEAD}{model}{stages}"), Path::new("text")).map_err(told)
+    }
+
+    #[test]
+    fn a_model_without_a_kind_is_a_decoder_and_is_written_as_before() {
+        let kinds = [(DECODER, PolicyKind::Decoder), (T5, PolicyKind::T5)];
+        for (model, kind) in kinds {
+            let recipe = read(model, SFT).unwrap();
+            assert_eq!(recipe.model.as_ref().unwrap().kind(), kind);
+            let written = toml::to_string(&recipe).unwrap();
+            assert_eq!(Recipe::parse(&written, Path::new("text")).unwrap(), recipe, "{written}");
+        }
+        let json = r#"{"hidden_size":16,"intermediate_size":32,"layers":1,"heads":2,"key_value_heads":1,"head_dim":8,"positions":64}"#;
+        let decoder = read(DECODER, SFT).unwrap().model.unwrap();
+        // What stands for a model among the inputs of a part is a hash of this.
+        assert_eq!(serde_json::to_string(&decoder).unwrap(), json);
+        let named = read(&DECODER.replace("[model]", "[model]\nkind = 'decoder'"), SFT).unwrap();
+        assert_eq!(named.model.unwrap(), decoder);
+    }
+
+    #[test]
+    fn a_key_of_another_kind_is_named() {
+        for (model, from, to, named) in [
+            (T5, "head_dim", "positions = 64\nhead_dim", "unknown field `positions`"),
+            (T5, "encoder_layers", "layers", "unknown field `layers`"),
+            (DECODER, "positions", "max_distance = 9\npositions", "unknown field `max_distance`"),
+            (DECODER, "positions = 64\n", "", "missing field `positions`"),
+            (T5, "'t5'", "'gru'", "`kind`: unknown variant `gru`, expected `decoder` or `t5`"),
+            (T5, "heads = 2", "heads = 'two'", "`heads`: invalid type"),
+            (T5, "heads = 2", "heads = 0", "`model.heads` is 0"),
+            (T5, "heads = 2", "heads = 2\ndistance_buckets = 5", "`model.distance_buckets` is 5"),
+            (T5, "heads = 2", "heads = 2\nmax_distance = 16", "`model.max_distance` is 16"),
+            (DECODER, "layers = 1", "layers = 0", "`model.layers` is 0"),
+        ] {
+            let error = read(&model.replace(from, to), SFT).unwrap_err();
+            assert!(error.contains(named) && error.contains("model"), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_a_kind_cannot_do_is_refused_before_a_run_begins() {
+        let sft = |settings: &str| SFT.replace("dropout = 0.1", settings);
+        let stage =
+            |settings: &str| format!("{SFT}[[stage]]\nname = 'next'\nfrom = 'sft'\n{settings}");
+        let lora = "trainable.layers.lora = { rank = 2, alpha = 4.0 }";
+        for (stages, named) in [
+            (sft("recompute = true"), "`stage.sft.sft.recompute` is true"),
+            (sft("augment = { drop = 0.1 }"), "`stage.sft.sft.augment`"),
+            (sft(lora), "`stage.sft.sft.trainable.layers` is `lora`"),
+            (stage(&format!("rl = {{ {lora} }}\n")), "`stage.next.rl.trainable.layers` is `lora`"),
+            (
+                stage(&format!("preference = {{ {lora} }}\n")),
+                "`stage.next.preference.trainable.layers` is `lora`",
+            ),
+            (
+                stage("rl = { reasoning = { share = 0.5 } }\n"),
+                "`stage.next.rl.reasoning` is a table",
+            ),
+            (
+                sft("mixture = { tasks = ['next-item', 'reasoning'] }"),
+                "`stage.sft.sft.mixture.tasks` is with `reasoning`",
+            ),
+        ] {
+            let error = read(T5, &stages).unwrap_err();
+            assert!(error.contains(named), "{stages}: {error}");
+            read(DECODER, &stages).unwrap_or_else(|error| panic!("{stages}: {error}"));
+        }
+        for stages in [sft("dropout = 0.3"), stage("rl = {}\n"), stage("preference = {}\n")] {
+            read(T5, &stages).unwrap_or_else(|error| panic!("{stages}: {error}"));
+        }
+    }
+}

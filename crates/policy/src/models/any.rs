@@ -1,0 +1,188 @@
+//! A policy of a kind that only its folder, or a recipe, tells.
+
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::PolicyError;
+use crate::cache::TokenBatch;
+use crate::decode::branches::Branches;
+use crate::decode::constraint::Constraint;
+use crate::lora::Lora;
+use crate::models::decoder::Decoder;
+use crate::models::kind::PolicyKind;
+use crate::models::t5::T5;
+use crate::policy::{LanguageModel, Policy};
+use crate::score::completions::{CompletionPass, Completions};
+use crate::score::law::TokenLaw;
+use crate::score::pass::LogpPass;
+use crate::score::sequences::SequencePass;
+use crate::tokenizer::SidTokenizer;
+use crate::trainable::Trainable;
+use crate::weights::Weights;
+
+/// A policy of any kind that this crate has, for programs that learn the kind from a folder or a recipe.
+///
+/// It does what the policy within does. Code that is written for one kind takes that kind, and code that
+/// is written for all of them is generic over [`Policy`] or [`Trainable`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AnyPolicy {
+    /// A decoder.
+    Decoder(Decoder),
+    /// An encoder-decoder.
+    T5(T5),
+}
+
+/// What the policy within gives, whatever its kind.
+macro_rules! within {
+    ($any:expr, $policy:ident => $value:expr) => {
+        match $any {
+            AnyPolicy::Decoder($policy) => $value,
+            AnyPolicy::T5($policy) => $value,
+        }
+    };
+}
+
+/// A policy of the same kind, made of the one within.
+macro_rules! same_kind {
+    ($any:expr, $policy:ident => $made:expr) => {
+        match $any {
+            AnyPolicy::Decoder($policy) => AnyPolicy::Decoder($made),
+            AnyPolicy::T5($policy) => AnyPolicy::T5($made),
+        }
+    };
+}
+
+impl AnyPolicy {
+    /// Reads a folder in the layout of Hugging Face, of the kind that its `config.json` tells.
+    ///
+    /// # Errors
+    /// [`PolicyError::UnknownKind`] for a model of another kind; those of [`Decoder::load`] and
+    /// [`T5::load`].
+    pub fn load(dir: &Path, device: Device) -> Result<Self, PolicyError> {
+        Ok(match PolicyKind::of(dir)? {
+            PolicyKind::Decoder => Self::Decoder(Decoder::load(dir, device)?),
+            PolicyKind::T5 => Self::T5(T5::load(dir, device)?),
+        })
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> PolicyKind {
+        match self {
+            Self::Decoder(_) => PolicyKind::Decoder,
+            Self::T5(_) => PolicyKind::T5,
+        }
+    }
+
+    /// Number of weights, adapters left out.
+    #[must_use]
+    pub fn num_parameters(&self) -> usize {
+        Trainable::weights(self).values().map(Tensor::numel).sum()
+    }
+
+    /// The same policy with products computed in another element type, as
+    /// [`Decoder::computing_in`] says.
+    #[must_use]
+    pub fn computing_in(self, kind: Kind) -> Self {
+        same_kind!(self, policy => policy.computing_in(kind))
+    }
+
+    /// Accepts a tokenizer all of whose ids the policy can write; a policy that writes no text takes any.
+    ///
+    /// # Errors
+    /// [`PolicyError::Vocabulary`].
+    pub fn check_vocabulary(&self, tokenizer: &SidTokenizer) -> Result<(), PolicyError> {
+        let Some(model) = self.language_model() else { return Ok(()) };
+        let [rows, _] = <[i64; 2]>::try_from(model.head().weight().size()).unwrap_or_default();
+        let (tokenizer, model) =
+            (tokenizer.vocab_size(), usize::try_from(rows).unwrap_or_default());
+        if tokenizer > model { Err(PolicyError::Vocabulary { tokenizer, model }) } else { Ok(()) }
+    }
+}
+
+impl From<Decoder> for AnyPolicy {
+    fn from(policy: Decoder) -> Self {
+        Self::Decoder(policy)
+    }
+}
+
+impl From<T5> for AnyPolicy {
+    fn from(policy: T5) -> Self {
+        Self::T5(policy)
+    }
+}
+
+impl Policy for AnyPolicy {
+    fn device(&self) -> Device {
+        within!(self, policy => Policy::device(policy))
+    }
+
+    fn longest_prompt(&self, answer_len: usize) -> usize {
+        within!(self, policy => policy.longest_prompt(answer_len))
+    }
+
+    fn read<'a>(
+        &'a self,
+        prompts: &TokenBatch,
+        begun: &[usize],
+    ) -> Result<Box<dyn Branches + 'a>, PolicyError> {
+        within!(self, policy => policy.read(prompts, begun))
+    }
+
+    fn completion_pass<'a>(
+        &'a self,
+        constraint: &'a Constraint,
+        completions: &Completions<'_>,
+        law: TokenLaw,
+    ) -> Result<CompletionPass<'a>, PolicyError> {
+        within!(self, policy => policy.completion_pass(constraint, completions, law))
+    }
+
+    fn language_model(&self) -> Option<&dyn LanguageModel> {
+        within!(self, policy => policy.language_model())
+    }
+}
+
+impl Trainable for AnyPolicy {
+    fn weights(&self) -> &Weights {
+        within!(self, policy => Trainable::weights(policy))
+    }
+
+    fn frozen_copy(&self) -> Result<Self, PolicyError> {
+        Ok(same_kind!(self, policy => Trainable::frozen_copy(policy)?))
+    }
+
+    fn load(dir: &Path, device: Device) -> Result<Self, PolicyError> {
+        Self::load(dir, device)
+    }
+
+    fn save(&self, dir: &Path) -> Result<(), PolicyError> {
+        within!(self, policy => Trainable::save(policy, dir))
+    }
+
+    fn sequence_pass<'a>(
+        &'a self,
+        constraint: &'a Constraint,
+        sequences: &SequencePass<'_>,
+    ) -> Result<LogpPass<'a>, PolicyError> {
+        within!(self, policy => policy.sequence_pass(constraint, sequences))
+    }
+
+    fn merged_weights(&self) -> Result<Weights, PolicyError> {
+        within!(self, policy => Trainable::merged_weights(policy))
+    }
+
+    fn adapters(&self) -> Weights {
+        within!(self, policy => Trainable::adapters(policy))
+    }
+
+    fn with_lora(self, lora: &Lora, seed: i64) -> Result<Self, PolicyError> {
+        Ok(same_kind!(self, policy => Trainable::with_lora(policy, lora, seed)?))
+    }
+
+    fn embedding_names(&self) -> &'static [&'static str] {
+        within!(self, policy => policy.embedding_names())
+    }
+}

@@ -1,0 +1,98 @@
+//! The kinds of policy that a folder may hold.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::PolicyError;
+use crate::config::{Architecture, read_json};
+
+/// A kind of policy, which the `model_type` of its `config.json` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum PolicyKind {
+    /// A [`Decoder`](crate::Decoder): `qwen2`, `qwen3` and `llama`.
+    Decoder,
+    /// A [`T5`](crate::T5): `t5`.
+    T5,
+}
+
+impl PolicyKind {
+    /// All kinds.
+    pub const ALL: [Self; 2] = [Self::Decoder, Self::T5];
+
+    /// The kind of the policy in a folder.
+    ///
+    /// # Errors
+    /// [`PolicyError::Io`] and [`PolicyError::Json`] for a `config.json` that cannot be read;
+    /// [`PolicyError::UnknownKind`] for one of another model.
+    pub fn of(dir: &Path) -> Result<Self, PolicyError> {
+        let path = dir.join("config.json");
+        let config = read_json(&path)?;
+        let found = config.get("model_type").unwrap_or(&Value::Null);
+        let is_of = |kind: &Self| kind.model_types().iter().any(|name| found == name);
+        Self::ALL.into_iter().find(is_of).ok_or_else(|| {
+            let known = Self::ALL.into_iter().flat_map(|kind| kind.model_types().iter().copied());
+            let known = known.collect::<Vec<_>>().join(", ");
+            PolicyError::UnknownKind { path, found: found.to_string(), known }
+        })
+    }
+
+    /// Its name in recipes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Decoder => "decoder",
+            Self::T5 => "t5",
+        }
+    }
+
+    /// What `model_type` may be.
+    const fn model_types(self) -> &'static [&'static str] {
+        const DECODERS: [&str; 3] = [
+            Architecture::Qwen2.model_type(),
+            Architecture::Qwen3.model_type(),
+            Architecture::Llama.model_type(),
+        ];
+        match self {
+            Self::Decoder => &DECODERS,
+            Self::T5 => &["t5"],
+        }
+    }
+
+    /// Whether samples that continue one another can be learned as one sequence, as a causal model
+    /// learns them: its states of a beginning do not depend on what follows. An encoder reads its
+    /// prompt both ways, so each of its samples is a sequence of its own.
+    #[must_use]
+    pub const fn folds_samples(self) -> bool {
+        matches!(self, Self::Decoder)
+    }
+
+    /// Whether it can be trained by low-rank adapters.
+    #[must_use]
+    pub const fn has_adapters(self) -> bool {
+        matches!(self, Self::Decoder)
+    }
+
+    /// Whether its layers can be computed again on the way back, to save memory.
+    #[must_use]
+    pub const fn recomputes(self) -> bool {
+        matches!(self, Self::Decoder)
+    }
+
+    /// Whether it can reason in free text before it answers. A prompt ends with the opening of a chain,
+    /// which an encoder would read and its decoder not continue.
+    #[must_use]
+    pub const fn reasons(self) -> bool {
+        matches!(self, Self::Decoder)
+    }
+}
+
+impl fmt::Display for PolicyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
