@@ -96,6 +96,9 @@ pub enum LabError {
     /// A stage without anything to learn from or to evaluate.
     #[error("{what} has no samples")]
     NoSamples { what: &'static str },
+    /// Words of a policy that has none.
+    #[error("a policy that reads items has no words, and {what} is made of words: leave it out")]
+    NoWords { what: &'static str },
     /// An item without a Semantic ID.
     #[error("item {item} has no semantic id in the catalogue")]
     UnknownItem { item: ItemId },

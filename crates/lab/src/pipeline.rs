@@ -157,7 +157,7 @@ impl Pipeline<'_> {
             (Some(model), _) => Ok(model.kind()),
             (None, Some(PretrainedConfig { base, .. })) => {
                 let kind = PolicyKind::of(base)?;
-                kind::check(kind, &recipe.stages)?;
+                kind::check(kind, &recipe.stages, recipe.compute)?;
                 Ok(kind)
             }
             (None, None) => Err(no_model()),

@@ -1,5 +1,6 @@
 //! The settings of a whole run, as a TOML file spells them.
 
+pub(crate) mod blend;
 pub(crate) mod compute;
 pub(crate) mod embed;
 pub(crate) mod evaluate;
@@ -24,6 +25,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
+use crate::recipe::blend::BlendConfig;
 use crate::recipe::compute::Compute;
 use crate::recipe::embed::EmbedConfig;
 use crate::recipe::evaluate::EvaluateConfig;
@@ -82,6 +84,9 @@ pub struct Recipe {
     /// Trainings, each after the one that it starts from.
     #[serde(rename = "stage")]
     pub stages: Vec<Stage>,
+    /// Further rows of the tables: policies that read items, averaged and with priors.
+    #[serde(default, rename = "blend", skip_serializing_if = "Vec::is_empty")]
+    pub blends: Vec<BlendConfig>,
 }
 
 fn one() -> NonZeroUsize {
@@ -131,7 +136,34 @@ impl Recipe {
         self.evaluate.check_stages(&self.stages)?;
         pool::check(self.pool.as_ref(), &self.stages)?;
         fit::check(self.pool.as_ref(), &self.stages)?;
-        self.model.as_ref().map_or(Ok(()), |model| kind::check(model.kind(), &self.stages))
+        blend::check(&self.blends, &self.stages)?;
+        self.check_trees()?;
+        match &self.model {
+            Some(model) => kind::check(model.kind(), &self.stages, self.compute),
+            None => Ok(()),
+        }
+    }
+
+    /// Accepts blends of policies that score all items, and several trees where the recipe makes them.
+    fn check_trees(&self) -> Result<(), LabError> {
+        let items = self.model.as_ref().is_some_and(|model| model.kind().reads_items());
+        if let (Some(blend), false) = (self.blends.first(), items) {
+            return Err(LabError::Setting {
+                field: format!("blend.{}", blend.name),
+                found: "a blend of policies that write words".to_owned(),
+                needed: "a `model` of the kind `item`: it gives the probability of every item",
+            });
+        }
+        let several = self.stages.iter().find(|stage| stage.tree > NonZeroUsize::MIN);
+        let makes_trees = self.sids.as_ref().is_some_and(|sids| sids.method.follows_seed());
+        match several {
+            Some(stage) if !makes_trees => Err(LabError::Setting {
+                field: format!("stage.{}.tree", stage.name),
+                found: stage.tree.to_string(),
+                needed: "1, or `[sids]` by a kind of k-means, which makes another tree of another seed",
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The stage of this name.
@@ -164,6 +196,7 @@ impl Recipe {
             keep_checkpoints: NonZeroUsize::MIN,
             evaluate: EvaluateConfig::blank(),
             stages: Vec::new(),
+            blends: Vec::new(),
         }
     }
 }

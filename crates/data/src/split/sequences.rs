@@ -68,6 +68,31 @@ impl Sequences {
         kept
     }
 
+    /// The sequences without their latest events; those of one event are left out.
+    pub(super) fn without_latest(&self) -> Self {
+        let mut kept = Self::new(self.max_history, self.timed);
+        for (row, user) in self.users.iter().enumerate() {
+            let Some((_, events)) = self.events(row).split_last() else { continue };
+            if !events.is_empty() {
+                let times = self.times(row);
+                let times = times.get(..events.len()).unwrap_or(times);
+                kept.push_row(*user, events, times, self.first_target[row]);
+            }
+        }
+        kept
+    }
+
+    /// The same sequences, of which the latest event alone is a target, where it was one before.
+    pub(super) fn latest(&self) -> Self {
+        let mut kept = Self::new(self.max_history, self.timed);
+        for (row, user) in self.users.iter().enumerate() {
+            let events = self.events(row);
+            let first = self.first_target[row].max(events.len().saturating_sub(1));
+            kept.push_row(*user, events, self.times(row), first);
+        }
+        kept
+    }
+
     fn push_row(
         &mut self,
         id: UserId,

@@ -36,6 +36,20 @@ impl TrainSet {
         Self::new(self.sequences.of_users(keep))
     }
 
+    /// The training events without each user's latest one, which is left for a later training; users
+    /// of one event are left out.
+    #[must_use]
+    pub fn without_latest(&self) -> Self {
+        Self::new(self.sequences.without_latest())
+    }
+
+    /// The same events, of which each user's latest alone is a target: the samples that a training on
+    /// [`without_latest`](Self::without_latest) has not seen.
+    #[must_use]
+    pub fn latest(&self) -> Self {
+        Self::new(self.sequences.latest())
+    }
+
     /// Number of users with training events.
     #[must_use]
     pub fn num_sequences(&self) -> usize {

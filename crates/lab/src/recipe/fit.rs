@@ -32,6 +32,8 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
             };
         }
         (Task::NextItem, _) => return Ok(()),
+        // Refused by kind: it writes no titles.
+        (_, Training::NextItem(_)) => return Ok(()),
         (task, _) if is_over_pool(task) => {}
         (task, _) => {
             let needed = "`next-item`, `title-choice` or `title-slate`";

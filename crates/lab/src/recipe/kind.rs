@@ -1,16 +1,28 @@
 //! Which training fits which kind of policy.
 
+use std::num::NonZeroUsize;
+
 use sidereal_policy::PolicyKind;
 use sidereal_prompts::Task;
-use sidereal_train::{Layers, SftConfig, TrainableConfig};
+use sidereal_train::{Layers, RlConfig, SftConfig, TrainableConfig};
 
 use crate::error::LabError;
+use crate::recipe::compute::Compute;
 use crate::recipe::learned::tasks_of;
 use crate::recipe::stage::{Stage, Training};
 use crate::setting::of_stage;
 
 /// Accepts stages that train what a policy of this kind can learn.
-pub(crate) fn check(kind: PolicyKind, stages: &[Stage]) -> Result<(), LabError> {
+pub(crate) fn check(
+    kind: PolicyKind,
+    stages: &[Stage],
+    compute: Compute,
+) -> Result<(), LabError> {
+    if compute != Compute::F32 && !kind.has_compute_kinds() {
+        let (field, found) = ("compute".to_owned(), format!("{compute:?}"));
+        let needed = "`f32`: a model of the kind `item` computes in the type of its weights";
+        return Err(LabError::Setting { field, found, needed });
+    }
     stages.iter().try_for_each(|stage| of_stage(&stage.name, check_stage(kind, stage)))
 }
 
@@ -19,15 +31,16 @@ type Unfit = (&'static str, String, &'static str);
 
 fn check_stage(kind: PolicyKind, stage: &Stage) -> Result<(), LabError> {
     let table = stage.training.table();
+    if let Some((field, found, needed)) = in_kind(kind, stage) {
+        return Err(LabError::Setting { field: field.to_owned(), found, needed });
+    }
     let unfit = match &stage.training {
         Training::Sft(config) => in_sft(kind, config),
-        Training::Rl { config, .. } => {
-            let unfit = config.reasoning.is_some() && !kind.reasons();
-            unfit.then(|| ("reasoning", "a table".to_owned(), ANSWERS_AT_ONCE))
-        }
-        Training::Preference(_) => None,
+        Training::Rl { config, .. } => in_rl(kind, config),
+        Training::NextItem(_) | Training::Preference(_) => None,
     };
-    let unfit = unfit.or_else(|| in_trainable(kind, trainable(&stage.training)));
+    let unfit =
+        unfit.or_else(|| trainable(&stage.training).and_then(|it| in_trainable(kind, it)));
     if let Some((field, found, needed)) = unfit {
         return Err(LabError::Setting { field: format!("{table}.{field}"), found, needed });
     }
@@ -38,14 +51,49 @@ fn check_stage(kind: PolicyKind, stage: &Stage) -> Result<(), LabError> {
     Ok(())
 }
 
-const ANSWERS_AT_ONCE: &str = "nothing of the kind: this model reads its prompt in an encoder and \
-                               answers at once";
+const ANSWERS_AT_ONCE: &str = "nothing of the kind: this model does not reason, it answers at once";
 
-const fn trainable(training: &Training) -> &TrainableConfig {
+/// What a policy that reads items cannot do, and what no other can.
+fn in_kind(kind: PolicyKind, stage: &Stage) -> Option<Unfit> {
+    let first = stage.tree == NonZeroUsize::MIN;
+    match (kind.reads_items(), &stage.training) {
+        (true, Training::Sft(_)) => Some((
+            "sft",
+            "a table".to_owned(),
+            "`next_item`: a model of the kind `item` reads no words and learns next items alone",
+        )),
+        (false, Training::NextItem(_)) => {
+            Some(("next_item", "a table".to_owned(), "`sft`: this kind of model reads words"))
+        }
+        (true, _) if stage.task != Task::NextItem => {
+            let needed = "`next-item`: a model of the kind `item` writes no titles";
+            Some(("task", format!("`{}`", stage.task), needed))
+        }
+        (false, _) if !first => {
+            let needed = "1: a model that reads words has one tokenizer, of one tree";
+            Some(("tree", stage.tree.to_string(), needed))
+        }
+        _ => None,
+    }
+}
+
+fn in_rl(kind: PolicyKind, config: &RlConfig) -> Option<Unfit> {
+    if config.reasoning.is_some() && !kind.reasons() {
+        return Some(("reasoning", "a table".to_owned(), ANSWERS_AT_ONCE));
+    }
+    if kind.reads_items() && config.alignment_share > 0.0 {
+        let needed = "0: a model of the kind `item` reads no titles";
+        return Some(("alignment_share", config.alignment_share.to_string(), needed));
+    }
+    None
+}
+
+const fn trainable(training: &Training) -> Option<&TrainableConfig> {
     match training {
-        Training::Sft(config) => &config.trainable,
-        Training::Rl { config, .. } => &config.trainable,
-        Training::Preference(config) => &config.trainable,
+        Training::NextItem(_) => None,
+        Training::Sft(config) => Some(&config.trainable),
+        Training::Rl { config, .. } => Some(&config.trainable),
+        Training::Preference(config) => Some(&config.trainable),
     }
 }
 
@@ -120,7 +168,7 @@ mod tests {
             (T5, "encoder_layers", "layers", "unknown field `layers`"),
             (DECODER, "positions", "max_distance = 9\npositions", "unknown field `max_distance`"),
             (DECODER, "positions = 64\n", "", "missing field `positions`"),
-            (T5, "'t5'", "'gru'", "`kind`: unknown variant `gru`, expected `decoder` or `t5`"),
+            (T5, "'t5'", "'gru'", "`kind`: unknown variant `gru`, expected one of `decoder`, `t5`, `item`"),
             (T5, "heads = 2", "heads = 'two'", "`heads`: invalid type"),
             (T5, "heads = 2", "heads = 0", "`model.heads` is 0"),
             (T5, "heads = 2", "heads = 2\ndistance_buckets = 5", "`model.distance_buckets` is 5"),

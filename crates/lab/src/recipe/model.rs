@@ -6,7 +6,7 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use sidereal_policy::{
-    AnyPolicy, Architecture, Decoder, DecoderConfig, PolicyKind, SidTokenizer, T5, T5Config,
+    AnyPolicy, Architecture, Decoder, DecoderConfig, ItemPolicyConfig, PolicyKind, SidTokenizer, T5, T5Config,
     T5FeedForward, VocabularyExtension,
 };
 use tch::Device;
@@ -45,6 +45,8 @@ pub enum ModelConfig {
     Decoder(DecoderShape),
     /// An encoder-decoder, TIGER's: `kind = "t5"`.
     T5(T5Shape),
+    /// A policy that reads a history item by item and needs no tokenizer: `kind = "item"`.
+    Item(ItemShape),
 }
 
 /// Shape of a decoder.
@@ -91,6 +93,43 @@ pub struct T5Shape {
     pub max_distance: usize,
 }
 
+/// Shape of a policy that reads items, and what it reads of them besides their Semantic IDs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ItemShape {
+    /// Width `D`.
+    pub hidden_size: usize,
+    /// Width of the feed-forward layers.
+    pub intermediate_size: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Width of the small network that makes a level's state.
+    pub head_hidden_size: usize,
+    /// Dimensions of an item's whitened text vector, the first principal ones of `[embed]`; 0 leaves texts
+    /// out.
+    pub text_dimensions: usize,
+    /// Whether the categories of items are read, where the data have some.
+    pub categories: bool,
+}
+
+impl Default for ItemShape {
+    /// The setting that did best on Beauty for its training time.
+    fn default() -> Self {
+        let sizes = ItemPolicyConfig::default();
+        Self {
+            hidden_size: sizes.hidden_size,
+            intermediate_size: sizes.intermediate_size,
+            layers: sizes.num_hidden_layers,
+            heads: sizes.num_attention_heads,
+            head_hidden_size: sizes.head_hidden_size,
+            text_dimensions: 128,
+            categories: true,
+        }
+    }
+}
+
 const fn buckets() -> usize {
     32
 }
@@ -116,10 +155,22 @@ impl ModelConfig {
         match self {
             Self::Decoder(_) => PolicyKind::Decoder,
             Self::T5(_) => PolicyKind::T5,
+            Self::Item(_) => PolicyKind::Item,
         }
     }
 
-    /// A model of this shape with weights drawn at random, for the vocabulary of a tokenizer.
+    /// The shape of a policy that reads items, where it is one.
+    pub(crate) const fn as_item(&self) -> Option<&ItemShape> {
+        match self {
+            Self::Item(shape) => Some(shape),
+            _ => None,
+        }
+    }
+
+    /// A language model of this shape with weights drawn at random, for the vocabulary of a tokenizer.
+    ///
+    /// # Errors
+    /// [`LabError::NoWords`] for a policy that reads items.
     pub(crate) fn random(
         &self,
         tokenizer: &SidTokenizer,
@@ -132,6 +183,7 @@ impl ModelConfig {
             Self::T5(shape) => {
                 T5::random(shape.t5(vocab_size, tokenizer.pad()), seed, device)?.into()
             }
+            Self::Item(_) => return Err(LabError::NoWords { what: "a vocabulary" }),
         })
     }
 
@@ -140,7 +192,34 @@ impl ModelConfig {
         match self {
             Self::Decoder(shape) => shape.check(),
             Self::T5(shape) => shape.check(),
+            Self::Item(shape) => shape.check(),
         }
+    }
+}
+
+impl ItemShape {
+    /// The settings of the policy that reads the latest `max_history` items.
+    pub(crate) fn config(&self, max_history: usize) -> ItemPolicyConfig {
+        ItemPolicyConfig {
+            hidden_size: self.hidden_size,
+            num_hidden_layers: self.layers,
+            num_attention_heads: self.heads,
+            intermediate_size: self.intermediate_size,
+            head_hidden_size: self.head_hidden_size,
+            max_history,
+            ..ItemPolicyConfig::default()
+        }
+    }
+
+    fn check(&self) -> Result<(), LabError> {
+        check_counts(&[
+            ("model.hidden_size", self.hidden_size),
+            ("model.intermediate_size", self.intermediate_size),
+            ("model.layers", self.layers),
+            ("model.heads", self.heads),
+            ("model.head_hidden_size", self.head_hidden_size),
+        ])?;
+        Ok(self.config(1).check()?)
     }
 }
 
@@ -253,6 +332,7 @@ impl<'de> Deserialize<'de> for ModelConfig {
         match kind {
             PolicyKind::Decoder => shape(kind, table).map(Self::Decoder),
             PolicyKind::T5 => shape(kind, table).map(Self::T5),
+            PolicyKind::Item => shape(kind, table).map(Self::Item),
             other => Err(D::Error::custom(format_args!(
                 "`{KIND}`: a model of the kind `{other}` is not trained from scratch"
             ))),
@@ -272,6 +352,7 @@ impl Serialize for ModelConfig {
         match self {
             Self::Decoder(shape) => shape.serialize(serializer),
             Self::T5(shape) => OfKind { kind: self.kind(), shape }.serialize(serializer),
+            Self::Item(shape) => OfKind { kind: self.kind(), shape }.serialize(serializer),
         }
     }
 }
@@ -283,6 +364,10 @@ pub(crate) fn check(
     pretrained: Option<&PretrainedConfig>,
 ) -> Result<(), LabError> {
     match (model, tokenizer, pretrained) {
+        (Some(model), None, None) if model.kind().reads_items() => model.check(),
+        (Some(model), Some(_), None) if model.kind().reads_items() => {
+            Err(refusal("`tokenizer` beside a model of the kind `item`, which reads no words"))
+        }
         (Some(model), Some(_), None) => model.check(),
         (None, None, Some(_)) => Ok(()),
         (_, _, Some(_)) => Err(refusal("`pretrained` beside `model` or `tokenizer`")),
@@ -298,5 +383,5 @@ pub(crate) fn no_model() -> LabError {
 
 fn refusal(found: &str) -> LabError {
     let (field, found) = ("model".to_owned(), found.to_owned());
-    LabError::Setting { field, found, needed: "`model` with `tokenizer`, or `pretrained`" }
+    LabError::Setting { field, found, needed: "`model` with `tokenizer`, a `model` of the kind `item` alone, or `pretrained`" }
 }

@@ -41,6 +41,11 @@ impl SidMethod {
             Self::Letter(_) => "letter",
         }
     }
+
+    /// Whether another seed makes other Semantic IDs of the same quality in little time: several trees.
+    pub(crate) const fn follows_seed(&self) -> bool {
+        !matches!(self, Self::RqVae(_) | Self::Letter(_))
+    }
 }
 
 impl SidConfig {

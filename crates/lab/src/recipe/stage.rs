@@ -1,16 +1,20 @@
 //! One training of a run: what it starts from and how it goes on.
 
+use std::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 use sidereal_policy::Scoring;
 use sidereal_prompts::Task;
-use sidereal_train::{PreferenceConfig, RewardConfig, RlConfig, SftConfig};
+use sidereal_train::{NextItemConfig, PreferenceConfig, RewardConfig, RlConfig, SftConfig};
 
 use crate::error::LabError;
 use crate::setting::of_stage;
 
 /// Names that a run's folder uses itself.
-const TAKEN: [&str; 8] =
-    ["codebooks", "embed", "enrich", "quantize", "rankings", "reasoning", "test", "tokenizer"];
+const TAKEN: [&str; 10] = [
+    "blends", "codebooks", "embed", "enrich", "quantize", "rankings", "reasoning", "test", "tokenizer",
+    "trees",
+];
 
 /// A training stage: a folder of the run, a row of its tables.
 ///
@@ -35,6 +39,11 @@ pub struct Stage {
     pub domains: Option<Vec<String>>,
     /// The users whose events it learns from; without them all. Validation is of all users.
     pub users: Option<UserShare>,
+    /// Which of their training events it learns from.
+    pub events: EventPart,
+    /// The tree of Semantic IDs that its policy writes, from 1. Tree 1 is the run's catalogue; each other is
+    /// made by the same settings with another seed.
+    pub tree: NonZeroUsize,
     /// What it does.
     pub training: Training,
 }
@@ -43,6 +52,28 @@ impl Stage {
     /// The stage as parts depend on it: its label is of tables alone.
     pub(crate) fn without_label(&self) -> Self {
         Self { label: self.name.clone(), ..self.clone() }
+    }
+}
+
+/// A part of each user's training events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum EventPart {
+    /// All.
+    #[default]
+    All,
+    /// All but the latest, which is left for a later stage.
+    AllButLatest,
+    /// The latest as target, after all that came before it: what a stage of `all-but-latest` has not
+    /// learned.
+    Latest,
+}
+
+impl EventPart {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+    fn is_all(&self) -> bool {
+        *self == Self::All
     }
 }
 
@@ -61,6 +92,8 @@ pub struct UserShare {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Training {
+    /// Next-item training of a policy that reads items.
+    NextItem(NextItemConfig),
     /// Supervised fine-tuning.
     Sft(SftConfig),
     /// Online reinforcement.
@@ -78,6 +111,7 @@ impl Training {
     /// Its table in a recipe.
     pub(crate) const fn table(&self) -> &'static str {
         match self {
+            Self::NextItem(_) => "next_item",
             Self::Sft(_) => "sft",
             Self::Rl { .. } => "rl",
             Self::Preference(_) => "preference",
@@ -88,6 +122,7 @@ impl Training {
     #[must_use]
     pub const fn scoring(&self) -> Scoring {
         match self {
+            Self::NextItem(_) => Scoring::Renormalised,
             Self::Sft(config) => config.scoring,
             Self::Rl { config, .. } => config.scoring,
             Self::Preference(config) => config.scoring,
@@ -110,6 +145,12 @@ struct RawStage {
     domains: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     users: Option<UserShare>,
+    #[serde(default, skip_serializing_if = "EventPart::is_all")]
+    events: EventPart,
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    tree: NonZeroUsize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_item: Option<NextItemConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sft: Option<SftConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -118,6 +159,15 @@ struct RawStage {
     reward: Option<RewardConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
     preference: Option<PreferenceConfig>,
+}
+
+const fn first() -> NonZeroUsize {
+    NonZeroUsize::MIN
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_first(tree: &NonZeroUsize) -> bool {
+    *tree == first()
 }
 
 const fn next_item() -> Task {
@@ -133,31 +183,46 @@ impl TryFrom<RawStage> for Stage {
     type Error = String;
 
     fn try_from(raw: RawStage) -> Result<Self, String> {
-        let RawStage { name, label, from, task, domains, users, sft, rl, reward, preference } = raw;
-        let training = match (sft, rl, reward, preference) {
-            (Some(config), None, None, None) => Training::Sft(config),
-            (None, Some(config), reward, None) => {
+        let RawStage { name, label, from, task, domains, users, events, tree, .. } = raw;
+        let training = match (raw.next_item, raw.sft, raw.rl, raw.reward, raw.preference) {
+            (Some(config), None, None, None, None) => Training::NextItem(config),
+            (None, Some(config), None, None, None) => Training::Sft(config),
+            (None, None, Some(config), reward, None) => {
                 Training::Rl { config, reward: reward.unwrap_or_default() }
             }
-            (None, None, None, Some(config)) => Training::Preference(config),
+            (None, None, None, None, Some(config)) => Training::Preference(config),
             _ => {
                 return Err(format!(
-                    "stage `{name}` needs one of `sft`, `rl` (with its `reward`) and `preference`"
+                    "stage `{name}` needs one of `next_item`, `sft`, `rl` (with its `reward`) and \
+                     `preference`"
                 ));
             }
         };
         let label = label.unwrap_or_else(|| name.clone());
-        Ok(Self { name, label, from, task, domains, users, training })
+        Ok(Self { name, label, from, task, domains, users, events, tree, training })
     }
 }
 
 impl From<Stage> for RawStage {
     fn from(stage: Stage) -> Self {
-        let Stage { name, label, from, task, domains, users, training } = stage;
-        let label = Some(label);
-        let (sft, rl, reward, preference) = (None, None, None, None);
-        let mut raw = Self { name, label, from, task, domains, users, sft, rl, reward, preference };
+        let Stage { name, label, from, task, domains, users, events, tree, training } = stage;
+        let mut raw = Self {
+            name,
+            label: Some(label),
+            from,
+            task,
+            domains,
+            users,
+            events,
+            tree,
+            next_item: None,
+            sft: None,
+            rl: None,
+            reward: None,
+            preference: None,
+        };
         match training {
+            Training::NextItem(config) => raw.next_item = Some(config),
             Training::Sft(config) => raw.sft = Some(config),
             Training::Preference(config) => raw.preference = Some(config),
             Training::Rl { config, reward } => {
@@ -192,9 +257,9 @@ pub(crate) fn check(stages: &[Stage]) -> Result<(), LabError> {
             return refuse(stage, "label", &stage.label, "a label of its own");
         }
         if let Some(from) = &stage.from
-            && !before.iter().any(|other| other.name == *from)
+            && !before.iter().any(|other| other.name == *from && other.tree == stage.tree)
         {
-            return refuse(stage, "from", from, "the name of an earlier stage");
+            return refuse(stage, "from", from, "the name of an earlier stage of the same tree");
         }
         if let Some(names) = &stage.domains
             && (names.is_empty() || (1..names.len()).any(|at| names[..at].contains(&names[at])))
@@ -208,7 +273,13 @@ pub(crate) fn check(stages: &[Stage]) -> Result<(), LabError> {
             let needed = "a part of 0 to 1 that begins before it ends";
             return refuse(stage, "users", &format!("{from} to {to}"), needed);
         }
+        let supervised = matches!(stage.training, Training::NextItem(_) | Training::Sft(_));
+        if supervised && stage.events == EventPart::Latest {
+            let needed = "`all` or `all-but-latest`: supervised training learns whole histories";
+            return refuse(stage, "events", "latest", needed);
+        }
         match &stage.training {
+            Training::NextItem(config) => config.check(name)?,
             Training::Sft(config) => config.check(name)?,
             Training::Rl { config, reward } => {
                 config.check(name)?;

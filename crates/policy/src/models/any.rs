@@ -10,6 +10,7 @@ use crate::decode::branches::Branches;
 use crate::decode::constraint::Constraint;
 use crate::lora::Lora;
 use crate::models::decoder::Decoder;
+use crate::models::item::ItemPolicy;
 use crate::models::kind::PolicyKind;
 use crate::models::t5::T5;
 use crate::policy::{LanguageModel, Policy};
@@ -32,6 +33,8 @@ pub enum AnyPolicy {
     Decoder(Decoder),
     /// An encoder-decoder.
     T5(T5),
+    /// One that reads a history item by item.
+    Item(ItemPolicy),
 }
 
 /// What the policy within gives, whatever its kind.
@@ -40,6 +43,7 @@ macro_rules! within {
         match $any {
             AnyPolicy::Decoder($policy) => $value,
             AnyPolicy::T5($policy) => $value,
+            AnyPolicy::Item($policy) => $value,
         }
     };
 }
@@ -50,6 +54,7 @@ macro_rules! same_kind {
         match $any {
             AnyPolicy::Decoder($policy) => AnyPolicy::Decoder($made),
             AnyPolicy::T5($policy) => AnyPolicy::T5($made),
+            AnyPolicy::Item($policy) => AnyPolicy::Item($made),
         }
     };
 }
@@ -58,12 +63,13 @@ impl AnyPolicy {
     /// Reads a folder in the layout of Hugging Face, of the kind that its `config.json` tells.
     ///
     /// # Errors
-    /// [`PolicyError::UnknownKind`] for a model of another kind; those of [`Decoder::load`] and
-    /// [`T5::load`].
+    /// [`PolicyError::UnknownKind`] for a model of another kind; those of [`Decoder::load`],
+    /// [`T5::load`] and [`ItemPolicy::load`].
     pub fn load(dir: &Path, device: Device) -> Result<Self, PolicyError> {
         Ok(match PolicyKind::of(dir)? {
             PolicyKind::Decoder => Self::Decoder(Decoder::load(dir, device)?),
             PolicyKind::T5 => Self::T5(T5::load(dir, device)?),
+            PolicyKind::Item => Self::Item(ItemPolicy::load(dir, device)?),
         })
     }
 
@@ -73,6 +79,7 @@ impl AnyPolicy {
         match self {
             Self::Decoder(_) => PolicyKind::Decoder,
             Self::T5(_) => PolicyKind::T5,
+            Self::Item(_) => PolicyKind::Item,
         }
     }
 
@@ -83,10 +90,24 @@ impl AnyPolicy {
     }
 
     /// The same policy with products computed in another element type, as
-    /// [`Decoder::computing_in`] says.
+    /// [`Decoder::computing_in`] says. A policy that reads items computes in that of its weights, whatever
+    /// is asked: [`PolicyKind::has_compute_kinds`] tells.
     #[must_use]
     pub fn computing_in(self, kind: Kind) -> Self {
-        same_kind!(self, policy => policy.computing_in(kind))
+        match self {
+            Self::Decoder(policy) => Self::Decoder(policy.computing_in(kind)),
+            Self::T5(policy) => Self::T5(policy.computing_in(kind)),
+            Self::Item(policy) => Self::Item(policy),
+        }
+    }
+
+    /// The policy that reads items, where it is one.
+    #[must_use]
+    pub const fn as_item(&self) -> Option<&ItemPolicy> {
+        match self {
+            Self::Item(policy) => Some(policy),
+            _ => None,
+        }
     }
 
     /// Accepts a tokenizer all of whose ids the policy can write; a policy that writes no text takes any.
@@ -111,6 +132,12 @@ impl From<Decoder> for AnyPolicy {
 impl From<T5> for AnyPolicy {
     fn from(policy: T5) -> Self {
         Self::T5(policy)
+    }
+}
+
+impl From<ItemPolicy> for AnyPolicy {
+    fn from(policy: ItemPolicy) -> Self {
+        Self::Item(policy)
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::PolicyError;
 use crate::config::{Architecture, read_json};
+use crate::models::item::store::ITEM_POLICY_TYPE;
 
 /// A kind of policy, which the `model_type` of its `config.json` tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -18,11 +19,13 @@ pub enum PolicyKind {
     Decoder,
     /// A [`T5`](crate::T5): `t5`.
     T5,
+    /// An [`ItemPolicy`](crate::ItemPolicy): `sidereal_item`.
+    Item,
 }
 
 impl PolicyKind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Decoder, Self::T5];
+    pub const ALL: [Self; 3] = [Self::Decoder, Self::T5, Self::Item];
 
     /// The kind of the policy in a folder.
     ///
@@ -47,6 +50,7 @@ impl PolicyKind {
         match self {
             Self::Decoder => "decoder",
             Self::T5 => "t5",
+            Self::Item => "item",
         }
     }
 
@@ -60,7 +64,20 @@ impl PolicyKind {
         match self {
             Self::Decoder => &DECODERS,
             Self::T5 => &["t5"],
+            Self::Item => &[ITEM_POLICY_TYPE],
         }
+    }
+
+    /// Whether it reads items and has no words: its prompts are rows of item ids.
+    #[must_use]
+    pub const fn reads_items(self) -> bool {
+        matches!(self, Self::Item)
+    }
+
+    /// Whether its products can be computed in another element type than that of its weights.
+    #[must_use]
+    pub const fn has_compute_kinds(self) -> bool {
+        !matches!(self, Self::Item)
     }
 
     /// Whether samples that continue one another can be learned as one sequence, as a causal model

@@ -1,4 +1,4 @@
-//! The part of the data that a stage learns from: some of the domains, or of the users, alone.
+//! The part of the data that a stage learns from: some of the domains, of the users, or of the events.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use sidereal_prompts::Tasks;
 use sidereal_sid::{Catalog, Trie};
 
 use crate::error::LabError;
-use crate::recipe::stage::{Stage, Training, UserShare};
+use crate::recipe::stage::{EventPart, Stage, Training, UserShare};
 use crate::seed::{Purpose, stream};
 
 /// What a stage learns from and validates itself on.
@@ -88,6 +88,14 @@ impl<'a> Scope<'a> {
             split.train = split.train.of_users(|user| users.binary_search(&user).is_ok());
             scope.split = Cow::Owned(split);
         }
+        if stage.events != EventPart::All {
+            let mut split = scope.split.into_owned();
+            split.train = match stage.events {
+                EventPart::AllButLatest => split.train.without_latest(),
+                _ => split.train.latest(),
+            };
+            scope.split = Cow::Owned(split);
+        }
         scope.check(stage)?;
         Ok(scope)
     }
@@ -100,13 +108,19 @@ impl<'a> Scope<'a> {
             ("training", supervised || self.split.train.num_samples() > 0),
             ("validation", self.split.valid.num_samples() > 0),
         ];
-        let limited = stage.domains.is_some() || stage.users.is_some();
+        let limited =
+            stage.domains.is_some() || stage.users.is_some() || stage.events != EventPart::All;
         let Some((set, _)) = sets.into_iter().find(|(_, enough)| limited && !enough) else {
             return Ok(());
         };
         let domains = stage.domains.as_ref().map(|names| names.join(", "));
         let users = stage.users.map(|UserShare { from, to }| format!("users from {from} to {to}"));
-        let part = domains.into_iter().chain(users).collect::<Vec<_>>().join(", ");
+        let events = match stage.events {
+            EventPart::All => None,
+            EventPart::AllButLatest => Some("all events but each user's latest".to_owned()),
+            EventPart::Latest => Some("each user's latest event".to_owned()),
+        };
+        let part = domains.into_iter().chain(users).chain(events).collect::<Vec<_>>().join(", ");
         Err(LabError::NothingInScope { stage: stage.name.clone(), part, set })
     }
 
