@@ -39,8 +39,9 @@ pub struct PolicyCard {
     pub batch_size: usize,
     /// Whether items of the history are left out of the answers, unless the caller asks otherwise.
     pub removes_seen: bool,
-    /// The wording of its prompts.
-    pub prompts: PromptSpec,
+    /// The wording of its prompts; `None` for a policy that reads items.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompts: Option<PromptSpec>,
 }
 
 /// A policy read from the folder of a stage, which needs nothing else to answer users.
@@ -55,8 +56,8 @@ pub struct PolicyCard {
 pub struct TrainedPolicy {
     /// The model.
     pub model: AnyPolicy,
-    /// Its tokenizer.
-    pub tokenizer: SidTokenizer,
+    /// Its tokenizer; `None` for a policy that reads items.
+    pub tokenizer: Option<SidTokenizer>,
     /// Items and their Semantic IDs.
     pub catalog: Catalog,
     /// How it is asked; `None` in folders of versions before there were cards.
@@ -68,16 +69,22 @@ pub struct TrainedPolicy {
 }
 
 impl TrainedPolicy {
-    /// The files that [`save`](Self::save) writes.
-    pub(crate) const FILES: [&str; 7] = [
-        MODEL,
-        BINDING,
-        CATALOG,
-        "config.json",
-        "generation_config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-    ];
+    /// The files that [`save`](Self::save) always writes: those of a policy that reads items, or of one
+    /// that reads words.
+    pub(crate) const fn files(reads_items: bool) -> &'static [&'static str] {
+        const OF_WORDS: [&str; 7] = [
+            MODEL,
+            BINDING,
+            CATALOG,
+            "config.json",
+            "generation_config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+        ];
+        const OF_ITEMS: [&str; 4] = [MODEL, BINDING, CATALOG, "config.json"];
+        if reads_items { &OF_ITEMS } else { &OF_WORDS }
+    }
+
     /// Files that it writes besides: a chat template where the tokenizer has one, and what folders of
     /// earlier versions lack.
     pub(crate) const MORE_FILES: [&str; 3] = ["chat_template.jinja", CARD, ITEMS];
@@ -95,9 +102,13 @@ impl TrainedPolicy {
     pub fn open(dir: &Path, device: Device) -> Result<Self, LabError> {
         let made_for: Binding = read_json(&dir.join(BINDING))?;
         let catalog = Catalog::load(&dir.join(CATALOG))?;
-        let tokenizer = SidTokenizer::load(dir, catalog.spec())?;
         let model = AnyPolicy::load(dir, device)?;
-        model.check_vocabulary(&tokenizer)?;
+        let reads_words = !model.kind().reads_items();
+        let tokenizer =
+            reads_words.then(|| SidTokenizer::load(dir, catalog.spec())).transpose()?;
+        if let Some(tokenizer) = &tokenizer {
+            model.check_vocabulary(tokenizer)?;
+        }
         let there = |name: &str| Some(dir.join(name)).filter(|path| path.exists());
         let card = there(CARD).map(|path| read_json(&path)).transpose()?;
         let items = there(ITEMS).map(|path| read_json::<Vec<Item>>(&path)).transpose()?;
@@ -130,7 +141,9 @@ impl TrainedPolicy {
     pub fn save(dir: &Path, parts: &PolicyParts<'_>) -> Result<(), LabError> {
         let PolicyParts { model, tokenizer, catalog, card, items, made_for } = parts;
         model.save(dir)?;
-        tokenizer.save(dir)?;
+        if let Some(tokenizer) = tokenizer {
+            tokenizer.save(dir)?;
+        }
         catalog.save(&dir.join(CATALOG))?;
         write_json(&dir.join(CARD), card)?;
         write_json_line(&dir.join(ITEMS), items)?;
@@ -143,8 +156,8 @@ impl TrainedPolicy {
 pub struct PolicyParts<'a> {
     /// The model.
     pub model: &'a AnyPolicy,
-    /// Its tokenizer.
-    pub tokenizer: &'a SidTokenizer,
+    /// Its tokenizer; `None` for a policy that reads items.
+    pub tokenizer: Option<&'a SidTokenizer>,
     /// Items and their Semantic IDs.
     pub catalog: &'a Catalog,
     /// How it is asked.

@@ -8,6 +8,7 @@ use sidereal_data::{Dataset, SampleId, Split, UserId};
 use sidereal_metrics::SeenItems;
 use sidereal_policy::{
     BeamSearch, Conditions, Constraint, Excluded, Hypothesis, Policy as _, TokenBatch,
+    SidTokenizer,
     as_language_model,
 };
 use sidereal_prompts::{ControlMarkers, PromptRegistry, PromptSet, Tasks};
@@ -31,7 +32,8 @@ pub struct TrainedStage {
     card: PolicyCard,
     policy: TrainedPolicy,
     constraint: Constraint,
-    prompts: PromptSet,
+    /// `None` for a policy that reads items.
+    prompts: Option<PromptSet>,
 }
 
 /// Recommends items by the policy of a stage, which answers with Semantic IDs and without reasoning.
@@ -39,6 +41,14 @@ pub struct TrainedStage {
 pub struct PolicyRecommender<'a> {
     trained: &'a TrainedStage,
     dataset: &'a Dataset,
+    /// `None` for a policy that reads items.
+    words: Option<Words<'a>>,
+}
+
+/// How users are put into words.
+#[derive(Debug)]
+struct Words<'a> {
+    tokenizer: &'a SidTokenizer,
     tasks: Tasks<'a>,
     encoder: Encoder<'a>,
 }
@@ -144,8 +154,11 @@ impl TrainedStage {
             });
         }
         policy.model = policy.model.computing_in(card.compute.kind());
-        let prompts = PromptSet::new(card.prompts.clone())?;
-        let constraint = Constraint::new(&policy.catalog, &policy.tokenizer, device)?;
+        let prompts = card.prompts.clone().map(PromptSet::new).transpose()?;
+        let constraint = match &policy.tokenizer {
+            Some(tokenizer) => Constraint::new(&policy.catalog, tokenizer, device)?,
+            None => Constraint::of_codes(&policy.catalog, device)?,
+        };
         Ok(Self { dir, recipe, card, policy, constraint, prompts })
     }
 
@@ -212,19 +225,23 @@ impl TrainedStage {
 
     /// Accepts the prompts that the policy was trained on.
     fn check_prompts(&self) -> Result<(), LabError> {
-        let prompts = Binding::from([("prompts".to_owned(), self.prompts.hash().to_owned())]);
+        let Some(prompts) = &self.prompts else { return Ok(()) };
+        let prompts = Binding::from([("prompts".to_owned(), prompts.hash().to_owned())]);
         self.policy.check(&self.dir, &prompts)
     }
 
     fn over<'a>(&'a self, dataset: &'a Dataset) -> Result<PolicyRecommender<'a>, LabError> {
         let TrainedPolicy { tokenizer, catalog, .. } = &self.policy;
-        Ok(PolicyRecommender {
-            trained: self,
-            dataset,
-            tasks: Tasks::new(dataset, catalog, &self.prompts)?
-                .with_markers(&ControlMarkers::new(tokenizer.control_tokens()))?,
-            encoder: Encoder::new(tokenizer, catalog, &self.prompts, self.constraint.trie())?,
-        })
+        let words = match (tokenizer, &self.prompts) {
+            (Some(tokenizer), Some(prompts)) => Some(Words {
+                tokenizer,
+                tasks: Tasks::new(dataset, catalog, prompts)?
+                    .with_markers(&ControlMarkers::new(tokenizer.control_tokens()))?,
+                encoder: Encoder::new(tokenizer, catalog, prompts, self.constraint.trie())?,
+            }),
+            _ => None,
+        };
+        Ok(PolicyRecommender { trained: self, dataset, words })
     }
 }
 
@@ -240,7 +257,7 @@ impl PolicyCard {
             max_history: recipe.max_history,
             batch_size: recipe.evaluate.batch_size,
             removes_seen: true,
-            prompts: PromptRegistry::builtin()?.set(&recipe.prompts)?.spec().clone(),
+            prompts: Some(PromptRegistry::builtin()?.set(&recipe.prompts)?.spec().clone()),
         })
     }
 }
@@ -338,11 +355,13 @@ impl<'a> PolicyRecommender<'a> {
             });
         }
         let recent = self.recent(history)?;
-        let ids = self.encoder.read(&self.tasks.reasoning_prompt(recent)?)?;
-        let Some(markers) = self.encoder.markers()? else {
+        let words = self.words.as_ref().ok_or(LabError::NoWords { what: "reasoning" })?;
+        let ids = words.encoder.read(&words.tasks.reasoning_prompt(recent)?)?;
+        let Some(markers) = words.encoder.markers()? else {
+            let name = card.prompts.as_ref().map(|prompts| prompts.name.as_str());
             return Err(LabError::Setting {
                 field: "prompts".to_owned(),
-                found: format!("`{}`", card.prompts.name),
+                found: format!("`{}`", name.unwrap_or_default()),
                 needed: "a set that words the task `reasoning`: the policy cannot reason, leave it out",
             });
         };
@@ -354,7 +373,7 @@ impl<'a> PolicyRecommender<'a> {
             scoring: card.scoring,
             seed: how.seed,
         };
-        let pad = policy.tokenizer.pad();
+        let pad = words.tokenizer.pad();
         let limit = search.longest_prompt();
         let tokens = TokenBatch::new(&[&ids], pad, limit, policy.model.device())?;
         // The identity names random numbers, and nobody knows what is chosen next.
@@ -397,13 +416,16 @@ impl<'a> PolicyRecommender<'a> {
         let (mut rows, mut excluded) = (Vec::new(), Vec::new());
         for history in histories {
             let recent = self.recent(history)?;
-            rows.push(self.encoder.read(&self.tasks.next_item_prompt(recent)?)?);
+            rows.push(match &self.words {
+                Some(words) => words.encoder.read(&words.tasks.next_item_prompt(recent)?)?,
+                None => recent.iter().map(|item| item.0).collect(),
+            });
             if wanted.seen == SeenItems::Removed {
                 excluded.push(Excluded::new(constraint.trie(), history.iter().copied())?);
             }
         }
         let limit = policy.model.longest_prompt(constraint.max_len());
-        let pad = policy.tokenizer.pad();
+        let pad = self.words.as_ref().map_or(0, |words| words.tokenizer.pad());
         let prompts = TokenBatch::new(&rows, pad, limit, policy.model.device())?;
         Ok(Users { prompts, excluded })
     }

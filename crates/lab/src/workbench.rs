@@ -1,5 +1,6 @@
 //! What policies are asked with and answer in, built once for a run.
 
+pub(crate) mod items;
 pub(crate) mod pools;
 pub(crate) mod tasks;
 pub(crate) mod texts;
@@ -9,12 +10,13 @@ use sidereal_data::{Dataset, Sample, Split};
 use sidereal_policy::{Constraint, SidTokenizer};
 use sidereal_prompts::{Rendered, Task, Tasks, Wording};
 use sidereal_sid::Catalog;
-use sidereal_train::{Batching, Binding, EncodedPrompt, Encoder, SlateAnswers};
+use sidereal_train::{Batching, Binding, EncodedPrompt, Encoder, Mode, SlateAnswers};
 use tch::Device;
 
 use crate::error::LabError;
 use crate::pool_task::is_over_pool;
 use crate::recipe::pool::CandidatePools;
+use crate::workbench::items::ItemTexts;
 use crate::workbench::titles::Titles;
 
 /// What every part after the vocabulary works with: the data, how they are put to a policy, and what may
@@ -27,19 +29,54 @@ pub(crate) struct Workbench<'a> {
     pub(crate) dataset: &'a Dataset,
     pub(crate) split: &'a Split,
     pub(crate) catalog: &'a Catalog,
+    /// Semantic IDs of the catalogue.
+    pub(crate) constraint: &'a Constraint,
+    /// What policies read.
+    pub(crate) reads: Reads<'a>,
+    /// Candidates that prompts show.
+    pub(crate) pool: Option<CandidatePools>,
+    /// Hashes of what policies are made for: a policy that was made for something else is refused.
+    pub(crate) made_for: Binding,
+}
+
+/// What the policies of a run read.
+pub(crate) enum Reads<'a> {
+    /// Words, as language models do.
+    Words(Words<'a>),
+    /// Items, as a policy does whose prompts are rows of item ids.
+    Items(ItemTexts<'a>),
+}
+
+/// How users are put into words.
+pub(crate) struct Words<'a> {
     pub(crate) tokenizer: &'a SidTokenizer,
     /// What is asked, as text.
     pub(crate) tasks: &'a Tasks<'a>,
     /// What is asked, as tokens.
     pub(crate) encoder: Encoder<'a>,
-    /// Semantic IDs of the catalogue.
-    pub(crate) constraint: &'a Constraint,
     /// Titles of all items, for stages that answer in them.
     pub(crate) titles: Option<Titles>,
-    /// Candidates that prompts show.
-    pub(crate) pool: Option<CandidatePools>,
-    /// Hashes of what policies are made for: a policy that was made for something else is refused.
-    pub(crate) made_for: Binding,
+}
+
+impl<'a> Workbench<'a> {
+    /// How users are put into words, for what is made of them.
+    ///
+    /// # Errors
+    /// [`LabError::NoWords`] where policies read items.
+    pub(crate) fn words(&self, what: &'static str) -> Result<&Words<'a>, LabError> {
+        match &self.reads {
+            Reads::Words(words) => Ok(words),
+            Reads::Items(_) => Err(LabError::NoWords { what }),
+        }
+    }
+
+    /// Id that fills short rows.
+    pub(crate) fn pad(&self) -> u32 {
+        match &self.reads {
+            Reads::Words(words) => words.tokenizer.pad(),
+            Reads::Items(_) => 0,
+        }
+    }
 }
 
 impl Workbench<'_> {
@@ -52,7 +89,11 @@ impl Workbench<'_> {
 
     /// What may be written as the answer to a task.
     pub(crate) fn answers(&self, task: Task) -> &Constraint {
-        match (&self.titles, task) {
+        let titles = match &self.reads {
+            Reads::Words(words) => words.titles.as_ref(),
+            Reads::Items(_) => None,
+        };
+        match (titles, task) {
             (Some(titles), Task::TitleChoice) => &titles.whole,
             (Some(titles), Task::TitleSlate) => &titles.lines,
             _ => self.constraint,
@@ -61,18 +102,19 @@ impl Workbench<'_> {
 
     /// What the slates of a task are made of; `None` for a task that asks for none.
     pub(crate) fn slates(&self, task: Task) -> Option<SlateAnswers<'_>> {
-        let titles = self.titles.as_ref().filter(|_| task == Task::TitleSlate)?;
+        let Reads::Words(words) = &self.reads else { return None };
+        let titles = words.titles.as_ref().filter(|_| task == Task::TitleSlate)?;
         Some(SlateAnswers {
             lines: &titles.lines,
             slate_size: self.pool.and_then(|pool| pool.slate_size)?,
-            end_of_turn: self.tokenizer.end_of_turn(),
-            pad: self.tokenizer.pad(),
+            end_of_turn: words.tokenizer.end_of_turn(),
+            pad: words.tokenizer.pad(),
         })
     }
 
     /// How the users of `job` are decoded, so many together.
     pub(crate) fn batching<'b>(&self, batch_size: usize, job: &'b str) -> Batching<'b> {
-        Batching { pad: self.tokenizer.pad(), batch_size, job }
+        Batching { pad: self.pad(), batch_size, job }
     }
 
     /// Prompts of a task about samples.
@@ -81,7 +123,10 @@ impl Workbench<'_> {
         task: Task,
         samples: &[Sample<'_>],
     ) -> Result<Vec<EncodedPrompt>, LabError> {
-        Ok(self.encoder.prompts(&self.rendered(task, samples)?)?)
+        match &self.reads {
+            Reads::Words(words) => Ok(words.encoder.prompts(&self.rendered(task, samples)?)?),
+            Reads::Items(_) => Ok(samples.iter().map(prompt_of_items).collect()),
+        }
     }
 
     /// A task about samples, as text. Of a task that is answered out of a pool, samples with an item that
@@ -91,14 +136,15 @@ impl Workbench<'_> {
         task: Task,
         samples: &[Sample<'_>],
     ) -> Result<Vec<Rendered>, LabError> {
+        let tasks = self.words("a prompt as text")?.tasks;
         if !is_over_pool(task) {
-            let asked = samples.iter().map(|sample| self.tasks.asked(task, sample));
+            let asked = samples.iter().map(|sample| tasks.asked(task, sample));
             return Ok(asked.collect::<Result<_, _>>()?);
         }
         let rendered = samples
             .iter()
             .map(|sample| {
-                let rendered = self.tasks.event(task, sample, Wording::First)?;
+                let rendered = tasks.event(task, sample, Wording::First)?;
                 Ok(rendered.filter(|rendered| !rendered.completion.is_empty()))
             })
             .collect::<Result<Vec<_>, LabError>>()?;
@@ -108,5 +154,16 @@ impl Workbench<'_> {
             tracing::warn!(%task, untitled, of = samples.len(), "samples without a title left out");
         }
         Ok(rendered)
+    }
+}
+
+/// The whole history of a sample as the prompt of a policy that reads items, which reads its latest ones.
+fn prompt_of_items(sample: &Sample<'_>) -> EncodedPrompt {
+    EncodedPrompt {
+        id: sample.id,
+        target: sample.target,
+        mode: Mode::Direct,
+        pool: Vec::new(),
+        ids: sample.history.iter().map(|item| item.0).collect(),
     }
 }

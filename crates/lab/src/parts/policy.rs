@@ -1,6 +1,7 @@
 //! The policy of a stage: a training, from the policy that it names.
 
 mod material;
+mod next_item;
 mod preference;
 mod reinforcement;
 pub(crate) mod scope;
@@ -10,7 +11,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use sidereal_files::hash_json;
-use sidereal_policy::{AnyPolicy, SidTokenizer};
+use sidereal_policy::{AnyPolicy, ItemPolicy, SidTokenizer};
 use sidereal_prompts::Chat;
 use sidereal_train::{Binding, Checkpoints, Observer};
 use tch::{Device, Kind};
@@ -26,7 +27,7 @@ use crate::recipe::model::ModelConfig;
 use crate::recipe::stage::{Stage, Training};
 use crate::recipe::texts::TeacherConfig;
 use crate::run::part::{Folder, Made, Part, PartFiles, Remarks};
-use crate::workbench::Workbench;
+use crate::workbench::{Reads, Workbench};
 use crate::workbench::texts::Texts;
 
 /// The policy of one stage, in the folder of its name.
@@ -64,6 +65,7 @@ pub(crate) fn depends_on(recipe: &Recipe, stage: &Stage) -> Recipe {
     let mut own = recipe.clone();
     own.keep_checkpoints = NonZeroUsize::MIN;
     own.stages = vec![stage.without_label()];
+    own.blends = Vec::new();
     let EvaluateConfig { batch_size, valid_users, .. } = recipe.evaluate;
     own.evaluate = EvaluateConfig { batch_size, valid_users, ..EvaluateConfig::blank() };
     if let Some(embed) = &mut own.embed {
@@ -116,7 +118,8 @@ impl Part for Policy<'_> {
 
     fn files(&self) -> PartFiles {
         let of_stage = |file: &&str| format!("{}/{file}", self.stage.name);
-        PartFiles::always(TrainedPolicy::FILES.iter().map(of_stage))
+        let reads_items = matches!(self.bench.reads, Reads::Items(_));
+        PartFiles::always(TrainedPolicy::files(reads_items).iter().map(of_stage))
             .perhaps(TrainedPolicy::MORE_FILES.iter().map(of_stage))
     }
 
@@ -136,7 +139,6 @@ impl Part for Policy<'_> {
             bench,
             stage: &stage.name,
             task: stage.task,
-            tasks: scope.tasks(bench.tasks.clone()),
             scope,
             max_history: settings.max_history,
             valid_users: settings.evaluate.valid_users,
@@ -144,6 +146,7 @@ impl Part for Policy<'_> {
             checkpoints: checkpoints.clone(),
         };
         let model = match &stage.training {
+            Training::NextItem(config) => next_item::train(config, model, &material, observer)?,
             Training::Sft(config) => {
                 let chats: &[Chat] = &self.texts.chats;
                 supervised::train(config, chats, model, &material, observer)?
@@ -154,7 +157,11 @@ impl Part for Policy<'_> {
             Training::Preference(config) => preference::train(config, model, &material, observer)?,
         };
         let best_step = checkpoints.best_step()?;
-        let Workbench { tokenizer, catalog, made_for, .. } = bench;
+        let Workbench { catalog, made_for, .. } = bench;
+        let (tokenizer, prompts) = match &bench.reads {
+            Reads::Words(words) => (Some(words.tokenizer), Some(words.tasks.prompts().spec().clone())),
+            Reads::Items(_) => (None, None),
+        };
         let card = PolicyCard {
             made_by: concat!("sidereal ", env!("CARGO_PKG_VERSION")).to_owned(),
             stage: stage.name.clone(),
@@ -164,7 +171,7 @@ impl Part for Policy<'_> {
             max_history: settings.max_history,
             batch_size: settings.evaluate.batch_size,
             removes_seen: true,
-            prompts: bench.tasks.prompts().spec().clone(),
+            prompts,
         };
         let parts = PolicyParts {
             model: &model,
@@ -191,14 +198,26 @@ impl Part for Policy<'_> {
 impl Policy<'_> {
     /// The model that the training starts from.
     fn start_model(&self, folder: &Folder) -> Result<AnyPolicy, LabError> {
-        let Workbench { device, tokenizer, seed, .. } = *self.bench;
+        let Workbench { device, seed, .. } = *self.bench;
         match self.start {
             Start::Stage(_, policy) => {
                 let kind = self.settings.compute.kind();
                 policy.value.open(device, kind, &self.bench.made_for)
             }
             Start::Random(model) => {
-                model.random(tokenizer, sidereal_train::step_seed(seed, 0), device)
+                let seed = sidereal_train::step_seed(seed, 0);
+                match (model, &self.bench.reads) {
+                    (ModelConfig::Item(shape), Reads::Items(texts)) => {
+                        let config = shape.config(self.settings.max_history);
+                        let trie = self.bench.constraint.trie();
+                        let features = texts.features(shape)?;
+                        Ok(ItemPolicy::random(config, trie, features, seed, device)?.into())
+                    }
+                    (model, _) => {
+                        let words = self.bench.words("a model's vocabulary")?;
+                        model.random(words.tokenizer, seed, device)
+                    }
+                }
             }
             Start::Pretrained(_) => Ok(AnyPolicy::load(&folder.path(vocabulary::NAME), device)?),
         }

@@ -97,7 +97,7 @@ impl Part for Reasoning<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Remarks, LabError> {
         let bench = self.by.bench;
-        let Some(markers) = bench.encoder.markers()? else {
+        let Some(markers) = bench.words("reasoning")?.encoder.markers()? else {
             return Err(LabError::Setting {
                 field: "prompts".to_owned(),
                 found: format!("`{}`", self.prompts),

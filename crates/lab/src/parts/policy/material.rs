@@ -7,7 +7,7 @@ use sidereal_train::Checkpoints;
 
 use super::scope::Scope;
 use crate::seed::{Purpose, stream};
-use crate::workbench::Workbench;
+use crate::workbench::{Words, Workbench};
 
 /// What a stage learns from, and where it keeps how far it has come.
 pub(crate) struct Material<'a> {
@@ -18,8 +18,6 @@ pub(crate) struct Material<'a> {
     pub(crate) task: Task,
     /// The part of the data that it learns from.
     pub(crate) scope: Scope<'a>,
-    /// What it learns, about the items of its scope.
-    pub(crate) tasks: Tasks<'a>,
     /// Items of a history that a model sees.
     pub(crate) max_history: usize,
     /// Users that are validated on.
@@ -30,6 +28,11 @@ pub(crate) struct Material<'a> {
 }
 
 impl Material<'_> {
+    /// What it learns in words, about the items of its scope.
+    pub(crate) fn tasks<'t>(&self, words: &Words<'t>) -> Tasks<'t> {
+        self.scope.tasks(words.tasks.clone())
+    }
+
     /// Samples to learn from.
     pub(crate) fn train(&self) -> &TrainSet {
         &self.scope.split.train

@@ -1,7 +1,8 @@
 //! What a reinforcement stage improves on.
 
 use rand::seq::SliceRandom as _;
-use sidereal_policy::AnyPolicy;
+use sidereal_data::Sample;
+use sidereal_policy::{AnyPolicy, Constraint};
 use sidereal_prompts::{Rendered, Task, Wording};
 use sidereal_train::{
     Categories, EncodedPrompt, KnownItems, Observer, OwnMethods, RewardConfig, Rl, RlConfig,
@@ -13,6 +14,7 @@ use crate::error::LabError;
 use crate::pool_task::is_over_pool;
 use crate::seed::Purpose;
 use crate::setting::of_stage;
+use crate::workbench::Reads;
 
 /// Reinforcement.
 pub(crate) fn train(
@@ -25,7 +27,10 @@ pub(crate) fn train(
     let Material { bench, task, .. } = material;
     let prompts = prompts(config, material)?;
     let valid = valid(config, material)?;
-    let markers = bench.encoder.markers()?;
+    let (markers, tokenizer) = match &bench.reads {
+        Reads::Words(words) => (words.encoder.markers()?, Some(words.tokenizer)),
+        Reads::Items(_) => (None, None),
+    };
     let categories = Categories::new(bench.dataset);
     let known = KnownItems { catalog: bench.catalog, categories: &categories };
     let reward = of_stage(material.stage, reward.build(known))?;
@@ -36,8 +41,8 @@ pub(crate) fn train(
         spec: bench.catalog.spec(),
         constraint: bench.constraint,
         own: OwnMethods::default(),
-        pad: bench.tokenizer.pad(),
-        tokenizer: Some(bench.tokenizer),
+        pad: bench.pad(),
+        tokenizer,
         markers: markers.as_ref(),
         slates: bench.slates(*task),
         seed: bench.seed,
@@ -64,27 +69,30 @@ fn valid(config: &RlConfig, material: &Material<'_>) -> Result<Vec<EncodedPrompt
 /// As many prompts as the run can use: what the stage is asked, of next items those that are answered after reasoning
 /// by their share, and titles by the share of alignment.
 fn prompts(config: &RlConfig, material: &Material<'_>) -> Result<Vec<RlPrompt>, LabError> {
-    let Material { bench, tasks, task, .. } = material;
+    let Material { bench, task, .. } = material;
     let train = material.train();
     let most = config.steps * config.prompts_per_step * config.max_draws;
     let (mut order, mut rng) = material.drawn(Purpose::Prompts, most);
+    let samples = |order: &[usize]| -> Vec<Sample<'_>> {
+        order.iter().filter_map(|index| train.sample(*index)).collect()
+    };
+    let Reads::Words(words) = &bench.reads else {
+        return with_targets(bench.prompts(*task, &samples(&order))?, bench.constraint);
+    };
     let asked = |rendered: &[Rendered]| {
-        let prompts = bench.encoder.prompts(rendered)?.into_iter();
-        prompts
-            .map(|prompt| Ok(RlPrompt { target: bench.encoder.flat(prompt.target)?, prompt }))
-            .collect()
+        with_targets(words.encoder.prompts(rendered)?, bench.constraint)
     };
     if is_over_pool(*task) {
-        let samples = order.iter().filter_map(|index| train.sample(*index));
-        return asked(&bench.rendered(*task, &samples.collect::<Vec<_>>())?);
+        return asked(&bench.rendered(*task, &samples(&order))?);
     }
+    let tasks = material.tasks(words);
     let titles = part(order.len(), config.alignment_share);
     let share = config.reasoning.as_ref().map_or(0.0, |reasoning| reasoning.share);
     let reasoned = part(order.len(), share);
     order.truncate(order.len() - titles);
     let rendered = |order: &[usize], task| {
-        let samples = order.iter().filter_map(|index| train.sample(*index));
-        samples.map(|sample| tasks.asked(task, &sample)).collect::<Result<Vec<_>, _>>()
+        let samples = samples(order);
+        samples.iter().map(|sample| tasks.asked(task, sample)).collect::<Result<Vec<_>, _>>()
     };
     let (reasoned, direct) = order.split_at(reasoned.min(order.len()));
     let mut rendered =
@@ -96,6 +104,19 @@ fn prompts(config: &RlConfig, material: &Material<'_>) -> Result<Vec<RlPrompt>, 
         rendered.extend(items.into_iter().cycle().take(titles));
     }
     asked(&rendered)
+}
+
+/// Prompts with the flat tokens of their targets.
+fn with_targets(
+    prompts: Vec<EncodedPrompt>,
+    constraint: &Constraint,
+) -> Result<Vec<RlPrompt>, LabError> {
+    let with_target = |prompt: EncodedPrompt| {
+        let item = prompt.target;
+        let target = constraint.flat(item).ok_or(LabError::UnknownItem { item })?;
+        Ok(RlPrompt { prompt, target })
+    };
+    prompts.into_iter().map(with_target).collect()
 }
 
 /// A share of a number, from 0 to all.

@@ -1,9 +1,9 @@
 //! What a supervised stage learns.
 
 use sidereal_policy::{AnyPolicy, Policy as _};
-use sidereal_prompts::{Chat, Task};
+use sidereal_prompts::{Chat, Task, Tasks};
 use sidereal_train::{
-    Histories, MixedData, MixedTasks, MixtureConfig, Observer, Sequence, Sft, SftConfig, SftData,
+    Encoder, Histories, MixedData, MixedTasks, MixtureConfig, Observer, Sequence, Sft, SftConfig, SftData,
     TrainError, check_lengths,
 };
 
@@ -19,8 +19,9 @@ pub(crate) fn train(
     material: &Material<'_>,
     observer: &mut dyn Observer,
 ) -> Result<AnyPolicy, LabError> {
-    let Material { bench, tasks, task, .. } = material;
-    let encoder = &bench.encoder;
+    let Material { bench, task, .. } = material;
+    let words = bench.words("supervised fine-tuning")?;
+    let (encoder, tasks) = (&words.encoder, &material.tasks(words));
     let train = material.train();
     let valid = bench
         .rendered(*task, &material.valid_samples())?
@@ -31,7 +32,7 @@ pub(crate) fn train(
         stage: material.stage,
         config,
         constraint: bench.constraint,
-        pad: bench.tokenizer.pad(),
+        pad: bench.pad(),
         seed: bench.seed,
         checkpoints: &material.checkpoints,
     };
@@ -56,7 +57,7 @@ pub(crate) fn train(
     let named = named.filter_map(|row| Some((*row.samples.last()?, row.ids.len(), positions)));
     check_lengths(material.stage, named)?;
     let next_item = |epoch: usize| {
-        if config.augment.is_off() { Ok(plain.clone()) } else { varied(config, material, epoch) }
+        if config.augment.is_off() { Ok(plain.clone()) } else { varied(config, material, tasks, encoder, epoch) }
     };
     let lessons = Histories {
         next_item: &next_item,
@@ -73,10 +74,11 @@ pub(crate) fn train(
 fn varied(
     config: &SftConfig,
     material: &Material<'_>,
+    tasks: &Tasks<'_>,
+    encoder: &Encoder<'_>,
     epoch: usize,
 ) -> Result<Vec<Sequence>, TrainError> {
-    let Material { bench, tasks, .. } = material;
-    let mut rng = stream(bench.seed, Purpose::Variation, epoch as u64);
+    let mut rng = stream(material.bench.seed, Purpose::Variation, epoch as u64);
     material
         .train()
         .sequences()
@@ -84,7 +86,7 @@ fn varied(
         .map(|sequence| {
             let window = material.max_history + 1;
             let items = config.augment.apply(sequence.events, window, &mut rng);
-            bench.encoder.history(tasks, sequence.user, &items)
+            encoder.history(tasks, sequence.user, &items)
         })
         .collect()
 }
