@@ -96,6 +96,7 @@ impl Pipeline<'_> {
         let tokenizer = &vocabulary.value;
         check_control_tokens(tasks, texts, tokenizer)?;
         let constraint = &Constraint::new(&catalog, tokenizer, device)?;
+        let encoder = Encoder::new(tokenizer, &catalog, prompts, constraint.trie())?;
         let in_titles = stages.iter().any(|stage| is_over_pool(stage.task));
         let bench = &Workbench {
             seed: *seed,
@@ -105,7 +106,7 @@ impl Pipeline<'_> {
             catalog: &catalog,
             tokenizer,
             tasks,
-            encoder: encoder(kind, Encoder::new(tokenizer, &catalog, prompts, constraint.trie())?),
+            encoder: if kind.folds_samples() { encoder } else { encoder.without_folding() },
             constraint,
             titles: in_titles.then(|| Titles::new(dataset, tokenizer, device)).transpose()?,
             pool: recipe.pool,
@@ -163,11 +164,6 @@ impl Pipeline<'_> {
             (None, None) => Err(no_model()),
         }
     }
-}
-
-/// An encoder for policies of a kind.
-pub(crate) fn encoder(kind: PolicyKind, encoder: Encoder<'_>) -> Encoder<'_> {
-    if kind.folds_samples() { encoder } else { encoder.without_folding() }
 }
 
 /// Hashes of what the policies of a run are made for.

@@ -391,12 +391,17 @@ impl<'a> Recommender<'a> {
         Ok(&history[history.len().saturating_sub(card.max_history)..])
     }
 
+    /// What the policy reads of a history.
+    fn read(&self, recent: &[ItemId]) -> Result<Vec<u32>, LabError> {
+        Ok(self.encoder.read(&self.tasks.next_item_prompt(recent)?)?)
+    }
+
     fn ask(&self, histories: &[&[ItemId]], wanted: &Wanted) -> Result<Users, LabError> {
         let TrainedStage { policy, constraint, .. } = self.trained;
         let (mut rows, mut excluded) = (Vec::new(), Vec::new());
         for history in histories {
             let recent = self.recent(history)?;
-            rows.push(self.encoder.read(&self.tasks.next_item_prompt(recent)?)?);
+            rows.push(self.read(recent)?);
             if wanted.seen == SeenItems::Removed {
                 excluded.push(Excluded::new(constraint.trie(), history.iter().copied())?);
             }

@@ -9,7 +9,7 @@ use sidereal_data::{Dataset, Sample, Split};
 use sidereal_policy::{Constraint, SidTokenizer};
 use sidereal_prompts::{Rendered, Task, Tasks, Wording};
 use sidereal_sid::Catalog;
-use sidereal_train::{Batching, Binding, Encoder, Prompt, SlateAnswers};
+use sidereal_train::{Batching, Binding, Encoder, Prompt, Sequence, SlateAnswers, TrainError};
 use tch::Device;
 
 use crate::error::LabError;
@@ -66,13 +66,29 @@ impl Workbench<'_> {
             lines: &titles.lines,
             slate_size: self.pool.and_then(|pool| pool.slate_size)?,
             end_of_turn: self.tokenizer.end_of_turn(),
-            pad: self.tokenizer.pad(),
+            pad: self.pad(),
         })
+    }
+
+    /// Id that fills short rows.
+    pub(crate) const fn pad(&self) -> u32 {
+        self.tokenizer.pad()
+    }
+
+    /// A task about samples, with the answers to learn.
+    pub(crate) fn sequences(
+        &self,
+        task: Task,
+        samples: &[Sample<'_>],
+    ) -> Result<Vec<Sequence>, LabError> {
+        let rendered = self.rendered(task, samples)?;
+        let sequences = rendered.iter().map(|sample| self.encoder.sequence(sample));
+        Ok(sequences.collect::<Result<_, TrainError>>()?)
     }
 
     /// How the users of `job` are decoded, so many together.
     pub(crate) fn batching<'b>(&self, batch_size: usize, job: &'b str) -> Batching<'b> {
-        Batching { pad: self.tokenizer.pad(), batch_size, job }
+        Batching { pad: self.pad(), batch_size, job }
     }
 
     /// Prompts of a task about samples.

@@ -1,5 +1,6 @@
 //! Semantic IDs that are made of item vectors.
 
+mod linfa_kmeans;
 mod quantized;
 mod rq_kmeans;
 mod rq_vae;
@@ -61,7 +62,7 @@ impl Part for QuantizedIds<'_> {
 
     fn files(&self) -> Files {
         let model = match self.sids.method {
-            SidMethod::RqKMeans(_) => rq_kmeans::FILES,
+            SidMethod::RqKMeans(_) | SidMethod::LinfaKMeans(_) => rq_kmeans::FILES,
             SidMethod::RqVae(_) | SidMethod::Letter(_) => rq_vae::FILES,
         };
         Files::always(FILES.into_iter().chain(model))
@@ -105,6 +106,10 @@ impl QuantizedIds<'_> {
             SidMethod::RqKMeans(config) => {
                 let params = config.params(codebook_sizes, self.seed);
                 rq_kmeans::codes(params, vectors, folder, observer)
+            }
+            SidMethod::LinfaKMeans(config) => {
+                let params = config.params(codebook_sizes, self.seed);
+                linfa_kmeans::codes(params, vectors, folder, observer)
             }
             SidMethod::RqVae(config) => {
                 rq_vae::codes(config.params(given)?, &vectors, None, folder, observer)

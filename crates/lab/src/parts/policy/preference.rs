@@ -27,7 +27,7 @@ pub(crate) fn train(
         stage: material.stage,
         config,
         constraint: bench.answers(*task),
-        pad: bench.tokenizer.pad(),
+        pad: bench.pad(),
         seed: bench.seed,
         batch_size: material.batch_size,
         checkpoints: &material.checkpoints,

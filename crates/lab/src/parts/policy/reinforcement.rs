@@ -35,7 +35,7 @@ pub(crate) fn train(
         spec: bench.catalog.spec(),
         constraint: bench.constraint,
         own: OwnMethods::default(),
-        pad: bench.tokenizer.pad(),
+        pad: bench.pad(),
         tokenizer: Some(bench.tokenizer),
         markers: markers.as_ref(),
         slates: bench.slates(*task),

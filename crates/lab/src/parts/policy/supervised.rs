@@ -22,16 +22,12 @@ pub(crate) fn train(
     let Material { bench, tasks, task, .. } = material;
     let encoder = &bench.encoder;
     let train = material.train();
-    let valid = bench
-        .rendered(*task, &material.valid_samples())?
-        .iter()
-        .map(|sample| encoder.sequence(sample))
-        .collect::<Result<_, TrainError>>()?;
+    let valid = bench.sequences(*task, &material.valid_samples())?;
     let sft = Sft {
         stage: material.stage,
         config,
         constraint: bench.constraint,
-        pad: bench.tokenizer.pad(),
+        pad: bench.pad(),
         seed: bench.seed,
         checkpoints: &material.checkpoints,
     };
