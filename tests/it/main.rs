@@ -11,6 +11,7 @@ mod reasoning;
 mod semantic_ids;
 mod settings;
 mod shop;
+mod tiger;
 mod titles;
 mod users;
 mod weights;

@@ -38,12 +38,16 @@ const SMALL: &str = "hidden = [24]\nlatent = 8\nbatch_size = 16\nsteps = 60\neva
 fn each_method_makes_semantic_ids_and_a_second_start_keeps_them() {
     let dir = TempDir::new().unwrap();
     let dataset = shop::dataset(dir.path());
-    for (method, model) in [("rq-vae", "rq_vae"), ("letter", "rq_vae"), ("rq-kmeans", "codebooks")]
-    {
-        let settings = if model == "rq_vae" {
-            format!("[{method}]\n{SMALL}")
-        } else {
-            "tolerance = 1e-3\ninit = 'random'\nmax_rows_per_code = 9\n".to_owned()
+    for (method, model) in [
+        ("rq-vae", "rq_vae"),
+        ("letter", "rq_vae"),
+        ("rq-kmeans", "codebooks"),
+        ("linfa-kmeans", "codebooks"),
+    ] {
+        let settings = match method {
+            "rq-kmeans" => "tolerance = 1e-3\ninit = 'random'\nmax_rows_per_code = 9\n".to_owned(),
+            "linfa-kmeans" => format!("[{method}]\nrestarts = 2\niterations = 20\n"),
+            _ => format!("[{method}]\n{SMALL}"),
         };
         let recipe = recipe(&format!("codebook_sizes = [4, 4]\nmethod = '{method}'\n{settings}"));
         let out = dir.path().join(method);

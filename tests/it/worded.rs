@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use sidereal::data::{Dataset, Item, Split, leave_one_out};
 use sidereal::lab::{
-    LabError, ModelConfig, Pipeline, Published, Recipe, RunResult, Stage, Training,
+    DecoderShape, LabError, Pipeline, Published, Recipe, RunResult, Stage, Training,
 };
 use sidereal::policy::{Decoder, SidTokenizer};
 use sidereal::prompts::Amount;
@@ -179,7 +179,7 @@ pub(crate) fn base(dir: &Path, spec: &SidSpec) -> PathBuf {
     let template = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}\n{% endfor \
                     %}{% if add_generation_prompt %}[assistant] {% endif %}";
     fs::write(out.join("chat_template.jinja"), template).unwrap();
-    let shape = ModelConfig {
+    let shape = DecoderShape {
         hidden_size: 16,
         intermediate_size: 32,
         layers: 1,

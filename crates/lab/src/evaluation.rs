@@ -9,7 +9,7 @@ mod reasoning;
 pub(crate) mod recommenders;
 pub(crate) mod stage_answers;
 pub(crate) mod systems;
-mod tables;
+pub(crate) mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,11 +22,11 @@ pub use self::domains::DomainReport;
 
 use self::domains::AmongDomains;
 use self::recommenders::{Baseline, fingerprint};
-use self::stage_answers::StageAnswers;
-use self::systems::{POPULARITY, TRANSITIONS, compare, note_starts};
+use self::stage_answers::{BlendAnswers, StageAnswers};
+use self::systems::{POPULARITY, TRANSITIONS, compare, compare_blends, note_starts};
 use self::tables::Tables;
 use crate::error::LabError;
-use crate::parts::{domain_rankings, rankings, reasoning as found};
+use crate::parts::{blended_rankings as blended, domain_rankings, rankings, reasoning as found};
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
 use crate::recipe::evaluate::EvaluateConfig;
@@ -52,6 +52,8 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) stages: &'a [Stage],
     /// What each stage answered.
     pub(crate) answers: &'a [StageAnswers<'a>],
+    /// What blends of policies answered.
+    pub(crate) blends: &'a [BlendAnswers<'a>],
     /// Further systems.
     pub(crate) baselines: &'a [Baseline<'a>],
     /// Names of the stages that returned the policy that they started from.
@@ -90,7 +92,9 @@ impl Part for Evaluation<'_> {
 
     fn settings(&self) -> Option<Recipe> {
         let Self { bench, split, config, stages, .. } = self;
-        Some(depends_on(bench.seed, *split, bench.pool, config, stages))
+        let mut own = depends_on(bench.seed, *split, bench.pool, config, stages);
+        own.blends = self.blends.iter().map(|answers| answers.blend.clone()).collect();
+        Some(own)
     }
 
     fn inputs(&self) -> Result<Binding, LabError> {
@@ -105,6 +109,10 @@ impl Part for Evaluation<'_> {
             if let Some(reasoning) = reasoning {
                 inputs.insert(found::name(name), reasoning.hash(&found::file(name)));
             }
+        }
+        for BlendAnswers { blend, files } in self.blends {
+            let name = &blend.name;
+            inputs.insert(blended::name(name), files.hash(&blended::file(name)));
         }
         let references = self.baselines.iter().map(|reference| {
             Ok((reference.name, fingerprint(reference.recommender, self.bench.split)?))
@@ -141,10 +149,12 @@ impl Part for Evaluation<'_> {
         if stages.iter().any(|stage| !is_over_pool(stage.task)) {
             catalogue::recommenders(&recommenders, bench.split, &mut tables)?;
             buckets = catalogue::policies(bench, config, answers, &mut tables)?;
+            catalogue::blends(bench, self.blends, &mut tables)?;
         }
         pool::rows(bench, answers, &recommenders, &mut tables)?;
         let finish = |tables: &mut Tables| {
             compare(stages, &config.compare_with, tables)?;
+            compare_blends(self.blends.iter().map(|answers| answers.blend), stages, tables)?;
             note_starts(stages, self.at_start, tables);
             Ok(())
         };

@@ -1,6 +1,7 @@
 //! The parts of a run, each in a file of its own that is named after what the part makes.
 
 pub(crate) mod answers;
+pub(crate) mod blended_rankings;
 pub(crate) mod domain_rankings;
 pub(crate) mod extended_base;
 pub(crate) mod item_vectors;

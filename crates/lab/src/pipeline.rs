@@ -4,6 +4,8 @@
 mod chosen;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use sidereal_data::{Dataset, Split};
@@ -13,16 +15,18 @@ use sidereal_sid::Catalog;
 use sidereal_train::{Binding, Encoder, JsonLog, Observer};
 use tch::Device;
 
-use self::chosen::{Data, semantic_ids, texts, vocabulary};
+use self::chosen::{Data, item_vectors, semantic_ids, texts, vocabulary};
 use crate::error::LabError;
 use crate::evaluation::recommenders::Baseline;
-use crate::evaluation::stage_answers::StageAnswers;
+use crate::evaluation::stage_answers::{BlendAnswers, StageAnswers};
 use crate::evaluation::systems::check_compared;
 use crate::evaluation::{Evaluated, Evaluation};
 use crate::outcome::RunResult;
 use crate::outcome::showcase::showcases;
 use crate::parts::answers::{Respondent, SearchSettings, TestUsers};
+use crate::parts::blended_rankings::{BlendedPolicy, BlendedRankings};
 use crate::parts::domain_rankings::DomainRankings;
+use crate::parts::item_vectors::VectorFile;
 use crate::parts::policy::scope::check_domains;
 use crate::parts::policy::{self, Policy, PolicyFolder, Start};
 use crate::parts::published_ids::Published;
@@ -40,10 +44,11 @@ use crate::run::RunFolder;
 use crate::run::log::{LOG, Logged};
 use crate::run::part::Made;
 use crate::run::starts::returned_their_start;
-use crate::workbench::Workbench;
+use crate::workbench::items::ItemTexts;
 use crate::workbench::pools::pools;
 use crate::workbench::tasks::{check_control_tokens, tasks};
 use crate::workbench::titles::Titles;
+use crate::workbench::{Reads, Words, Workbench};
 
 /// A recipe over one dataset into one folder.
 ///
@@ -86,45 +91,87 @@ impl Pipeline<'_> {
         let observer: &mut dyn Observer =
             &mut Logged { log: JsonLog::open(&log)?, inner: observer };
 
-        let ids = semantic_ids(&mut run, recipe, data, observer)?;
-        let SemanticIds { catalog, quality } = ids.value;
-        let texts = &texts(&mut run, recipe, data, &catalog, observer)?;
-        let pools = pools(recipe.pool.as_ref(), *seed, &split.train, &catalog)?;
-        let tasks = &tasks(dataset, &catalog, prompts, texts, pools.as_ref())?;
-        let vocabulary = vocabulary(&mut run, recipe, data, &catalog, (tasks, texts), observer)?;
-
-        let tokenizer = &vocabulary.value;
-        check_control_tokens(tasks, texts, tokenizer)?;
-        let constraint = &Constraint::new(&catalog, tokenizer, device)?;
-        let in_titles = stages.iter().any(|stage| is_over_pool(stage.task));
-        let bench = &Workbench {
-            seed: *seed,
-            device,
-            dataset,
-            split,
-            catalog: &catalog,
-            tokenizer,
-            tasks,
-            encoder: encoder(kind, Encoder::new(tokenizer, &catalog, prompts, constraint.trie())?),
-            constraint,
-            titles: in_titles.then(|| Titles::new(dataset, tokenizer, device)).transpose()?,
-            pool: recipe.pool,
-            made_for: made_for(dataset, split, &catalog, prompts, &vocabulary),
+        let vectors = item_vectors(&mut run, recipe, data, observer)?;
+        let mut trees = BTreeMap::new();
+        for tree in stages.iter().map(|stage| stage.tree).chain([NonZeroUsize::MIN]) {
+            if let Entry::Vacant(new) = trees.entry(tree) {
+                let vectors = vectors.as_ref();
+                new.insert(semantic_ids(&mut run, recipe, data, vectors, tree, observer)?.value);
+            }
+        }
+        let SemanticIds { catalog, quality } = &trees[&NonZeroUsize::MIN];
+        let texts = &texts(&mut run, recipe, data, catalog, observer)?;
+        let pools = pools(recipe.pool.as_ref(), *seed, &split.train, catalog)?;
+        let tasks = &tasks(dataset, catalog, prompts, texts, pools.as_ref())?;
+        let vocabulary = if kind.reads_items() {
+            None
+        } else {
+            Some(vocabulary(&mut run, recipe, data, catalog, (tasks, texts), observer)?)
         };
+        let tokenizer = vocabulary.as_ref().map(|vocabulary| &vocabulary.value);
+        if let Some(tokenizer) = tokenizer {
+            check_control_tokens(tasks, texts, tokenizer)?;
+        }
+        let constraint = |catalog: &Catalog| match tokenizer {
+            Some(tokenizer) => Constraint::new(catalog, tokenizer, device),
+            None => Constraint::of_codes(catalog, device),
+        };
+        let constraints: BTreeMap<NonZeroUsize, Constraint> = trees
+            .iter()
+            .map(|(tree, ids)| Ok((*tree, constraint(&ids.catalog)?)))
+            .collect::<Result<_, LabError>>()?;
+        let item_texts = ItemTexts { dataset, vectors: vectors.as_ref() };
+        let in_titles = stages.iter().any(|stage| is_over_pool(stage.task));
+        let mut benches = BTreeMap::new();
+        for (tree, SemanticIds { catalog, .. }) in &trees {
+            let constraint = &constraints[tree];
+            let reads = match tokenizer {
+                None => Reads::Items(item_texts),
+                Some(tokenizer) => Reads::Words(Words {
+                    tokenizer,
+                    tasks,
+                    encoder: encoder(
+                        kind,
+                        Encoder::new(tokenizer, catalog, prompts, constraint.trie())?,
+                    ),
+                    titles: in_titles
+                        .then(|| Titles::new(dataset, tokenizer, device))
+                        .transpose()?,
+                }),
+            };
+            let mut made_for = made_for(dataset, split, catalog);
+            match &vocabulary {
+                Some(vocabulary) => {
+                    made_for.insert("tokenizer".to_owned(), vocabulary.hash(TOKENIZER));
+                    made_for.insert("prompts".to_owned(), prompts.hash().to_owned());
+                }
+                None => {
+                    let hash = vectors.as_ref().map(|vectors| vectors.hash(VectorFile::NAME));
+                    made_for.insert("embeddings".to_owned(), hash.unwrap_or_default());
+                }
+            }
+            let (seed, pool) = (*seed, recipe.pool);
+            let bench =
+                Workbench { seed, device, dataset, split, catalog, constraint, reads, pool, made_for };
+            benches.insert(*tree, bench);
+        }
+        let bench = &benches[&NonZeroUsize::MIN];
 
         let mut policies = BTreeMap::new();
         for stage in stages {
-            let start = start(stage, &policies, recipe.model.as_ref(), &vocabulary);
+            let start = start(stage, &policies, recipe.model.as_ref(), vocabulary.as_ref())?;
             let settings = policy::depends_on(recipe, stage);
-            let keep_checkpoints = recipe.keep_checkpoints;
+            let (keep_checkpoints, bench) = (recipe.keep_checkpoints, &benches[&stage.tree]);
             let policy = Policy { bench, texts, stage, start, settings, keep_checkpoints };
             let policy = run.carry_out(&policy, observer)?;
             policies.insert(stage.name.as_str(), policy);
         }
-        let answers = &answers(&mut run, recipe, bench, &policies, observer)?;
+        let exact = kind.reads_items();
+        let answers = &answers(&mut run, recipe, &benches, &policies, exact, observer)?;
+        let blends = &blends(&mut run, recipe, &benches, &policies, item_texts, observer)?;
         let at_start = &returned_their_start(run.folder(), stages)?;
         let (split, config) = (recipe.split, evaluate);
-        let tables = Evaluation { bench, config, split, stages, answers, baselines, at_start };
+        let tables = Evaluation { bench, config, split, stages, answers, blends, baselines, at_start };
         let Evaluated { report, buckets, domains } = run.carry_out(&tables, observer)?.value;
         let showcases = match answers.last() {
             Some(last) => showcases(bench, &last.rankings.value.load()?),
@@ -135,11 +182,11 @@ impl Pipeline<'_> {
             report,
             buckets,
             domains,
-            quality,
+            quality: quality.clone(),
             collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
             records: JsonLog::read(&log)?,
             showcases,
-            catalog,
+            catalog: catalog.clone(),
         };
         outcome.save_showcases(self.out)?;
         Ok(outcome)
@@ -165,23 +212,10 @@ impl Pipeline<'_> {
     }
 }
 
-/// An encoder for policies of a kind.
-pub(crate) fn encoder(kind: PolicyKind, encoder: Encoder<'_>) -> Encoder<'_> {
-    if kind.folds_samples() { encoder } else { encoder.without_folding() }
-}
-
-/// Hashes of what the policies of a run are made for.
-fn made_for(
-    dataset: &Dataset,
-    split: &Split,
-    catalog: &Catalog,
-    prompts: &PromptSet,
-    vocabulary: &Made<SidTokenizer>,
-) -> Binding {
+/// Hashes of what the policies of a tree are made for, whatever they read.
+fn made_for(dataset: &Dataset, split: &Split, catalog: &Catalog) -> Binding {
     let mut made_for = Binding::from([
         ("catalogue".to_owned(), catalog.hash()),
-        ("tokenizer".to_owned(), vocabulary.hash(TOKENIZER)),
-        ("prompts".to_owned(), prompts.hash().to_owned()),
         ("split".to_owned(), split.hash()),
         ("dataset".to_owned(), dataset.hash()),
     ]);
@@ -196,13 +230,14 @@ fn start<'a>(
     stage: &Stage,
     policies: &'a BTreeMap<&'a str, Made<PolicyFolder>>,
     model: Option<&'a ModelConfig>,
-    vocabulary: &'a Made<SidTokenizer>,
-) -> Start<'a> {
+    vocabulary: Option<&'a Made<SidTokenizer>>,
+) -> Result<Start<'a>, LabError> {
     let from = stage.from.as_ref().and_then(|from| policies.get_key_value(from.as_str()));
-    match (from, model) {
-        (Some((name, policy)), _) => Start::Stage(name, policy),
-        (None, Some(model)) => Start::Random(model),
-        (None, None) => Start::Pretrained(vocabulary),
+    match (from, model, vocabulary) {
+        (Some((name, policy)), _, _) => Ok(Start::Stage(name, policy)),
+        (None, Some(model), _) => Ok(Start::Random(model)),
+        (None, None, Some(vocabulary)) => Ok(Start::Pretrained(vocabulary)),
+        (None, None, None) => Err(no_model()),
     }
 }
 
@@ -211,24 +246,27 @@ fn start<'a>(
 fn answers<'a>(
     run: &mut RunFolder,
     recipe: &'a Recipe,
-    bench: &Workbench<'_>,
+    benches: &BTreeMap<NonZeroUsize, Workbench<'_>>,
     policies: &BTreeMap<&str, Made<PolicyFolder>>,
+    exact: bool,
     observer: &mut dyn Observer,
 ) -> Result<Vec<StageAnswers<'a>>, LabError> {
     let Recipe { stages, evaluate, prompts, .. } = recipe;
+    let bench = &benches[&NonZeroUsize::MIN];
     let users = &TestUsers::new(bench);
     let search = SearchSettings::of(recipe);
     let respondents: Vec<Respondent<'_>> = stages
         .iter()
         .filter_map(|stage| {
             let policy = policies.get(stage.name.as_str())?;
-            Some(Respondent { bench, stage, policy, search })
+            Some(Respondent { bench: benches.get(&stage.tree)?, stage, policy, search })
         })
         .collect();
     let mut answers = Vec::new();
     for (stage, by) in stages.iter().zip(&respondents) {
         let rankings = run.carry_out(&Rankings { by: *by, users }, observer)?;
-        answers.push(StageAnswers { stage, rankings, in_domain: None, reasoning: None });
+        let exact = exact && !is_over_pool(stage.task);
+        answers.push(StageAnswers { stage, exact, rankings, in_domain: None, reasoning: None });
     }
     for (answered, by) in answers.iter_mut().zip(&respondents) {
         let domains = bench.dataset.domains().filter(|_| !is_over_pool(by.stage.task));
@@ -242,6 +280,31 @@ fn answers<'a>(
         let Some(config) = config else { continue };
         let reasoning = Reasoning { by: *by, users, config, prompts };
         answered.reasoning = Some(run.carry_out(&reasoning, observer)?);
+    }
+    Ok(answers)
+}
+
+/// What the recipe's blends answer to the users of the test.
+fn blends<'a>(
+    run: &mut RunFolder,
+    recipe: &'a Recipe,
+    benches: &BTreeMap<NonZeroUsize, Workbench<'_>>,
+    policies: &BTreeMap<&str, Made<PolicyFolder>>,
+    texts: ItemTexts<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Vec<BlendAnswers<'a>>, LabError> {
+    let mut answers = Vec::new();
+    for blend in &recipe.blends {
+        let of_blend = recipe.stages.iter().filter(|stage| blend.policies.contains(&stage.name));
+        let policies = of_blend.filter_map(|stage| {
+            let (stage, bench) = (stage.name.as_str(), benches.get(&stage.tree)?);
+            Some(BlendedPolicy { stage, bench, folder: policies.get(stage)? })
+        });
+        let (policies, count) = (policies.collect(), recipe.evaluate.beam_width);
+        let bench = &benches[&NonZeroUsize::MIN];
+        let files =
+            run.carry_out(&BlendedRankings { bench, texts, blend, policies, count }, observer)?;
+        answers.push(BlendAnswers { blend, files });
     }
     Ok(answers)
 }

@@ -411,15 +411,20 @@ impl<'a> PolicyRecommender<'a> {
         Ok(&history[history.len().saturating_sub(card.max_history)..])
     }
 
+    /// What the policy reads of a history.
+    fn read(&self, recent: &[ItemId]) -> Result<Vec<u32>, LabError> {
+        Ok(match &self.words {
+            Some(words) => words.encoder.read(&words.tasks.next_item_prompt(recent)?)?,
+            None => recent.iter().map(|item| item.0).collect(),
+        })
+    }
+
     fn ask(&self, histories: &[&[ItemId]], wanted: &Wanted) -> Result<Users, LabError> {
         let TrainedStage { policy, constraint, .. } = self.trained;
         let (mut rows, mut excluded) = (Vec::new(), Vec::new());
         for history in histories {
             let recent = self.recent(history)?;
-            rows.push(match &self.words {
-                Some(words) => words.encoder.read(&words.tasks.next_item_prompt(recent)?)?,
-                None => recent.iter().map(|item| item.0).collect(),
-            });
+            rows.push(self.read(recent)?);
             if wanted.seen == SeenItems::Removed {
                 excluded.push(Excluded::new(constraint.trie(), history.iter().copied())?);
             }

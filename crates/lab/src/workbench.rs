@@ -10,7 +10,9 @@ use sidereal_data::{Dataset, Sample, Split};
 use sidereal_policy::{Constraint, SidTokenizer};
 use sidereal_prompts::{Rendered, Task, Tasks, Wording};
 use sidereal_sid::Catalog;
-use sidereal_train::{Batching, Binding, EncodedPrompt, Encoder, Mode, SlateAnswers};
+use sidereal_train::{
+    Batching, Binding, EncodedPrompt, Encoder, Mode, Sequence, SlateAnswers, TrainError,
+};
 use tch::Device;
 
 use crate::error::LabError;
@@ -110,6 +112,17 @@ impl Workbench<'_> {
             end_of_turn: words.tokenizer.end_of_turn(),
             pad: words.tokenizer.pad(),
         })
+    }
+
+    /// A task about samples, with the answers to learn.
+    pub(crate) fn sequences(
+        &self,
+        task: Task,
+        samples: &[Sample<'_>],
+    ) -> Result<Vec<Sequence>, LabError> {
+        let (rendered, words) = (self.rendered(task, samples)?, self.words("a sequence")?);
+        let sequences = rendered.iter().map(|sample| words.encoder.sequence(sample));
+        Ok(sequences.collect::<Result<_, TrainError>>()?)
     }
 
     /// How the users of `job` are decoded, so many together.

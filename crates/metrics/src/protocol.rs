@@ -119,6 +119,8 @@ pub enum Level {
 pub enum ScoreKind {
     /// A score of every item; nothing was decoded.
     PerItem,
+    /// A score of every item, of several policies or of policies and a prior together.
+    Blended,
     /// Log-softmax over the whole vocabulary, then restricted to legal codes.
     Full,
     /// Log-softmax over the legal codes only.
@@ -146,6 +148,7 @@ impl Protocol {
     pub fn decoding(&self) -> String {
         let score = match self.score {
             ScoreKind::PerItem => "score per item".to_owned(),
+            ScoreKind::Blended => "blended score per item".to_owned(),
             ScoreKind::Full => "full".to_owned(),
             ScoreKind::Renormalised => "renormalised".to_owned(),
             ScoreKind::Drawn(count) => format!("draws: {count}"),

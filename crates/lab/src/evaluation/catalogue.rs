@@ -5,14 +5,14 @@ use std::num::NonZeroUsize;
 
 use sidereal_baselines::{Case, evaluate};
 use sidereal_data::{HeldOut as _, ItemId, Sample, SampleId, Split};
-use sidereal_metrics::{Candidates, Level, Metric, ScoreKind, SeenItems};
+use sidereal_metrics::{Candidates, Level, Metric, Note, ScoreKind, SeenItems};
 use sidereal_train::placements;
 
 use super::buckets::{BucketRow, Buckets};
 use super::lists::Lists;
 use super::reasoning;
 use super::recommenders::Baseline;
-use super::stage_answers::StageAnswers;
+use super::stage_answers::{BlendAnswers, StageAnswers};
 use super::tables::{Measured, TEN, Tables, score_kind};
 use crate::error::LabError;
 use crate::pool_task::is_over_pool;
@@ -66,7 +66,7 @@ pub(crate) fn policies(
             candidates: Candidates::All,
             seen_items,
             level,
-            beam_width: NonZeroUsize::new(config.beam_width),
+            beam_width: NonZeroUsize::new(config.beam_width).filter(|_| !answered.exact),
             chains: None,
             score: score_kind(stage.training.scoring()),
         };
@@ -86,4 +86,41 @@ pub(crate) fn policies(
         tables.push(how(SeenItems::Kept, Level::Sid), by_sid, Vec::new())?;
     }
     Ok(by_bucket)
+}
+
+/// Rows of blends, whose weights are chosen for each rule for seen items.
+pub(crate) fn blends(
+    bench: &Workbench<'_>,
+    blends: &[BlendAnswers<'_>],
+    tables: &mut Tables,
+) -> Result<(), LabError> {
+    if blends.is_empty() {
+        return Ok(());
+    }
+    let samples: Vec<Sample<'_>> = bench.split.test.samples().collect();
+    let seen: BTreeMap<SampleId, &[ItemId]> =
+        samples.iter().map(|sample| (sample.id, sample.seen)).collect();
+    let seen = |id: SampleId| seen.get(&id).copied().unwrap_or_default();
+    let lists = Lists::new(bench.dataset, &bench.split.train, bench.seed)?;
+    for BlendAnswers { blend, files } in blends {
+        let answers = files.value.load()?;
+        let how = |seen_items| Measured {
+            system: blend.label(),
+            candidates: Candidates::All,
+            seen_items,
+            level: Level::Item,
+            beam_width: None,
+            chains: None,
+            score: ScoreKind::Blended,
+        };
+        let kept = placements(&answers.kept, SeenItems::Kept, seen)?;
+        let more = lists.values(&answers.kept, TEN, &tables.bootstrap)?;
+        tables.push(how(SeenItems::Kept), kept, more)?;
+        let removed = placements(&answers.removed, SeenItems::Removed, seen)?;
+        tables.push(how(SeenItems::Removed), removed, Vec::new())?;
+        let text = files.value.weights()?.to_string();
+        let (system, mark) = (blend.label().to_owned(), "blend".to_owned());
+        tables.report.push_note(Note { system, mark, text });
+    }
+    Ok(())
 }

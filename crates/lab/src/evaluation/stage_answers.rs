@@ -3,13 +3,17 @@
 use sidereal_train::Ranking;
 
 use crate::parts::answers::AnswerFile;
+use crate::parts::blended_rankings::BlendFiles;
 use crate::parts::reasoning::ReasoningResult;
+use crate::recipe::blend::BlendConfig;
 use crate::recipe::stage::Stage;
 use crate::run::part::Made;
 
 /// The answers of one stage.
 pub(crate) struct StageAnswers<'a> {
     pub(crate) stage: &'a Stage,
+    /// Whether all items were scored, exactly.
+    pub(crate) exact: bool,
     /// Over the catalogue, or out of pools.
     pub(crate) rankings: Made<AnswerFile<Ranking>>,
     /// Of the items of each user's domain, where the data have several and the stage answers over the
@@ -17,4 +21,10 @@ pub(crate) struct StageAnswers<'a> {
     pub(crate) in_domain: Option<Made<AnswerFile<Ranking>>>,
     /// After reasoning, for a stage that is tested with it.
     pub(crate) reasoning: Option<Made<AnswerFile<ReasoningResult>>>,
+}
+
+/// The answers of a blend.
+pub(crate) struct BlendAnswers<'a> {
+    pub(crate) blend: &'a BlendConfig,
+    pub(crate) files: Made<BlendFiles>,
 }

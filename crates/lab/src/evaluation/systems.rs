@@ -7,6 +7,7 @@ use sidereal_metrics::Note;
 use super::tables::Tables;
 use crate::error::LabError;
 use crate::pool_task::is_over_pool;
+use crate::recipe::blend::BlendConfig;
 use crate::recipe::stage::Stage;
 
 /// What everybody is offered.
@@ -88,6 +89,21 @@ pub(crate) fn compare(
         tables.compare(&system, &against)?;
         tables.compare(&with_reasoning(&system), &with_reasoning(&against))?;
         tables.compare(&in_domain(&system), &in_domain(&against))?;
+    }
+    Ok(())
+}
+
+/// Adds the paired tests of blends, each with its policies alone and with item transitions.
+pub(crate) fn compare_blends<'b>(
+    blends: impl Iterator<Item = &'b BlendConfig>,
+    stages: &[Stage],
+    tables: &mut Tables,
+) -> Result<(), LabError> {
+    for blend in blends {
+        for stage in stages.iter().filter(|stage| blend.policies.contains(&stage.name)) {
+            tables.compare(blend.label(), &stage.label)?;
+        }
+        tables.compare(blend.label(), TRANSITIONS)?;
     }
     Ok(())
 }

@@ -1,9 +1,11 @@
 //! Semantic IDs that are made of item vectors.
 
+mod linfa_kmeans;
 mod quantized;
 mod rq_kmeans;
 mod rq_vae;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use linfa::ParamGuard as _;
@@ -16,7 +18,7 @@ use tch::Device;
 use self::quantized::Quantized;
 use crate::error::LabError;
 use crate::parts::item_vectors::VectorFile;
-use crate::parts::semantic_ids::{FILES, NAME, SemanticIds};
+use crate::parts::semantic_ids::{FILES, NAME, SemanticIds, tree_folder};
 use crate::recipe::Recipe;
 use crate::recipe::embed::EmbedConfig;
 use crate::recipe::rq_vae::Given;
@@ -26,6 +28,8 @@ use crate::run::part::{Folder, Made, Part, PartFiles, Remarks};
 
 /// Semantic IDs of the item vectors, with the collaborative part beside them where the settings ask for it.
 pub(crate) struct QuantizedIds<'a> {
+    /// Which of the run's trees, from 1: each has a seed of its own.
+    pub(crate) tree: NonZeroUsize,
     pub(crate) seed: u64,
     pub(crate) embed: &'a EmbedConfig,
     pub(crate) sids: &'a SidConfig,
@@ -45,7 +49,10 @@ impl Part for QuantizedIds<'_> {
     type Output = SemanticIds;
 
     fn name(&self) -> String {
-        NAME.to_owned()
+        match self.tree {
+            NonZeroUsize::MIN => NAME.to_owned(),
+            tree => format!("{NAME} tree {tree}"),
+        }
     }
 
     fn settings(&self) -> Option<Recipe> {
@@ -61,10 +68,12 @@ impl Part for QuantizedIds<'_> {
 
     fn files(&self) -> PartFiles {
         let model = match self.sids.method {
-            SidMethod::RqKMeans(_) => rq_kmeans::FILES,
+            SidMethod::RqKMeans(_) | SidMethod::LinfaKMeans(_) => rq_kmeans::FILES,
             SidMethod::RqVae(_) | SidMethod::Letter(_) => rq_vae::FILES,
         };
-        PartFiles::always(FILES.into_iter().chain(model))
+        let folder = tree_folder(self.tree);
+        let files = FILES.into_iter().chain(model);
+        PartFiles::always(files.map(|file| format!("{folder}{file}")))
     }
 
     fn make(
@@ -73,6 +82,7 @@ impl Part for QuantizedIds<'_> {
         _: &Binding,
         observer: &mut dyn Observer,
     ) -> Result<Remarks, LabError> {
+        let folder = &folder.within(&tree_folder(self.tree))?;
         let quantized = self.quantized(folder, observer)?;
         let quality = quantized.quality()?;
         tracing::info!("semantic ids\n{quality}");
@@ -82,15 +92,20 @@ impl Part for QuantizedIds<'_> {
     }
 
     fn tidy(&self, folder: &Folder) -> Result<(), LabError> {
-        rq_vae::tidy(folder)
+        rq_vae::tidy(&folder.within(&tree_folder(self.tree))?)
     }
 
     fn read(&self, folder: &Folder) -> Result<SemanticIds, LabError> {
-        SemanticIds::read(folder)
+        SemanticIds::read(&folder.within(&tree_folder(self.tree))?)
     }
 }
 
 impl QuantizedIds<'_> {
+    /// The seed of the tree.
+    fn seed(&self) -> u64 {
+        self.seed.wrapping_add(self.tree.get() as u64 - 1)
+    }
+
     /// The codes of the items, by the method of the settings.
     fn quantized(
         &self,
@@ -100,11 +115,15 @@ impl QuantizedIds<'_> {
         let vectors = self.joined_vectors()?;
         let device = device_name(self.device);
         let codebook_sizes = &self.sids.codebook_sizes;
-        let given = Given { codebook_sizes, seed: self.seed, device: &device };
+        let given = Given { codebook_sizes, seed: self.seed(), device: &device };
         match &self.sids.method {
             SidMethod::RqKMeans(config) => {
-                let params = config.params(codebook_sizes, self.seed);
+                let params = config.params(codebook_sizes, self.seed());
                 rq_kmeans::codes(params, vectors, folder, observer)
+            }
+            SidMethod::LinfaKMeans(config) => {
+                let params = config.params(codebook_sizes, self.seed());
+                linfa_kmeans::codes(params, vectors, folder, observer)
             }
             SidMethod::RqVae(config) => {
                 rq_vae::codes(config.params(given)?, &vectors, None, folder, observer)

@@ -2,7 +2,7 @@
 
 use sidereal_data::{HeldOut as _, Sample};
 use sidereal_policy::{AnyPolicy, BeamSearch, as_language_model};
-use sidereal_train::{Binding, Observer, Ranking, rank};
+use sidereal_train::{Binding, ExactCase, Observer, Ranking, rank, rank_exactly};
 
 use rand::seq::SliceRandom as _;
 
@@ -15,7 +15,8 @@ use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::seed::{Purpose, stream};
 use crate::workbench::Workbench;
 
-/// The rankings of a stage, by constrained beam search.
+/// The rankings of a stage: by exact scores of all items, where its policy gives them, or by constrained beam
+/// search.
 pub(crate) struct Rankings<'a> {
     pub(crate) by: Respondent<'a>,
     pub(crate) users: &'a TestUsers<'a>,
@@ -67,6 +68,10 @@ impl Part for Rankings<'_> {
         let model = self.by.open()?;
         let rankings = if is_over_pool(self.by.stage.task) {
             self.rank_in_pools(&model, observer)?
+        } else if let Some(policy) = model.as_item() {
+            let job = format!("test {}", self.by.stage.name);
+            let cases = exact_cases(&self.users.samples());
+            rank_exactly(policy, &cases, self.by.search.beam_width, &job, observer)?
         } else {
             let job = format!("test {}", self.by.stage.name);
             let search = self.by.beam_search(&model);
@@ -80,6 +85,17 @@ impl Part for Rankings<'_> {
         let stage = &self.by.stage.name;
         Ok(AnswerFile::new(folder.path(&file(stage)), stage))
     }
+}
+
+/// Samples as exact scores rank items for them.
+pub(crate) fn exact_cases<'s>(samples: &[Sample<'s>]) -> Vec<ExactCase<'s>> {
+    let case = |sample: &Sample<'s>| ExactCase {
+        id: sample.id,
+        history: sample.history,
+        seen: sample.seen,
+        target: sample.target,
+    };
+    samples.iter().map(case).collect()
 }
 
 impl Rankings<'_> {

@@ -1,5 +1,7 @@
 //! Semantic IDs as they stand in the folder of a run, whoever made them.
 
+use std::num::NonZeroUsize;
+
 use sidereal_files::{read_json, write_json};
 use sidereal_quantizer::QualityReport;
 use sidereal_sid::Catalog;
@@ -9,6 +11,12 @@ use crate::run::part::Folder;
 
 /// The name of the part that makes them.
 pub(crate) const NAME: &str = "quantize";
+
+/// The folder of a tree within the folder of a run: that of the run itself for tree 1, whose Semantic IDs are
+/// the run's catalogue.
+pub(crate) fn tree_folder(tree: NonZeroUsize) -> String {
+    if tree == NonZeroUsize::MIN { String::new() } else { format!("trees/{tree}/") }
+}
 
 /// The files of all Semantic IDs.
 pub(crate) const FILES: [&str; 2] = [CATALOG, QUALITY];

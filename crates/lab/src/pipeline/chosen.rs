@@ -1,5 +1,7 @@
 //! The parts that a recipe chooses between: who makes Semantic IDs, texts and vocabulary.
 
+use std::num::NonZeroUsize;
+
 use sidereal_data::read::RowPolicy;
 use sidereal_data::{Dataset, Split};
 use sidereal_policy::SidTokenizer;
@@ -10,7 +12,7 @@ use tch::Device;
 
 use crate::error::LabError;
 use crate::parts::extended_base::ExtendedBase;
-use crate::parts::item_vectors::ItemVectors;
+use crate::parts::item_vectors::{ItemVectors, VectorFile};
 use crate::parts::published_ids::{Published, PublishedIds};
 use crate::parts::quantized_ids::QuantizedIds;
 use crate::parts::semantic_ids::SemanticIds;
@@ -33,23 +35,37 @@ pub(crate) struct Data<'a> {
     pub(crate) device: Device,
 }
 
-/// Semantic IDs as the recipe makes them, or as they were published.
-pub(crate) fn semantic_ids(
+/// Vectors of the items' texts, where the recipe embeds them.
+pub(crate) fn item_vectors(
     run: &mut RunFolder,
     recipe: &Recipe,
     data: Data<'_>,
     observer: &mut dyn Observer,
+) -> Result<Option<Made<VectorFile>>, LabError> {
+    let Some(config) = &recipe.embed else { return Ok(None) };
+    let Data { dataset, device, .. } = data;
+    Ok(Some(run.carry_out(&ItemVectors { config, dataset, device }, observer)?))
+}
+
+/// Semantic IDs of a tree as the recipe makes them, or as they were published.
+pub(crate) fn semantic_ids(
+    run: &mut RunFolder,
+    recipe: &Recipe,
+    data: Data<'_>,
+    vectors: Option<&Made<VectorFile>>,
+    tree: NonZeroUsize,
+    observer: &mut dyn Observer,
 ) -> Result<Made<SemanticIds>, LabError> {
     let Data { dataset, split, published, device } = data;
-    let (Some(embed), Some(sids)) = (&recipe.embed, &recipe.sids) else {
+    let (Some(embed), Some(sids), Some(vectors)) = (&recipe.embed, &recipe.sids, vectors) else {
         return run.carry_out(&PublishedIds::of(published)?, observer);
     };
-    let vectors = run.carry_out(&ItemVectors { config: embed, dataset, device }, observer)?;
     let ids = QuantizedIds {
+        tree,
         seed: recipe.seed,
         embed,
         sids,
-        vectors: &vectors,
+        vectors,
         num_items: dataset.num_items(),
         train: &split.train,
         device,

@@ -28,7 +28,7 @@ macro_rules! preset {
 }
 
 /// By system; of each the one for two CPU cores first.
-const PRESETS: [Preset; 17] = [
+const PRESETS: [Preset; 19] = [
     preset!("demo", "Supervised fine-tuning and reinforcement on the shipped shop, in minutes."),
     preset!(
         "demo-fresh",
@@ -67,6 +67,8 @@ const PRESETS: [Preset; 17] = [
         "GREAM with direct answers, with reasoning and with both, for two CPU cores."
     ),
     preset!("gream/paper", "GREAM at the size of its paper: a pretrained model on a GPU."),
+    preset!("tiger/small", "TIGER: a T5 over the codes of an RQ-VAE, for two CPU cores."),
+    preset!("tiger/paper", "TIGER at the size of its paper: a T5 from scratch, on a GPU."),
 ];
 
 impl Recipe {

@@ -5,6 +5,7 @@ use sidereal_quantizer::{Balance, Collisions, Init};
 
 use crate::error::LabError;
 use crate::recipe::embed::EmbedConfig;
+use crate::recipe::linfa_kmeans::LinfaKMeansConfig;
 use crate::recipe::rq_kmeans::RqKMeansConfig;
 use crate::recipe::rq_vae::{LetterConfig, RqVaeConfig};
 
@@ -26,6 +27,8 @@ pub struct SidConfig {
 pub enum SidMethod {
     /// Residual k-means.
     RqKMeans(RqKMeansConfig),
+    /// Residual quantisation whose levels are linfa's k-means.
+    LinfaKMeans(LinfaKMeansConfig),
     /// An autoencoder whose latent vectors are quantised.
     RqVae(RqVaeConfig),
     /// The same, aligned with collaborative vectors and with codes that are used evenly.
@@ -37,6 +40,7 @@ impl SidMethod {
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::RqKMeans(_) => "rq-kmeans",
+            Self::LinfaKMeans(_) => "linfa-kmeans",
             Self::RqVae(_) => "rq-vae",
             Self::Letter(_) => "letter",
         }
@@ -54,6 +58,7 @@ impl SidConfig {
         let sizes = &self.codebook_sizes;
         match &self.method {
             SidMethod::RqKMeans(config) => config.check(sizes),
+            SidMethod::LinfaKMeans(config) => config.check(sizes),
             SidMethod::RqVae(config) => config.check(sizes),
             SidMethod::Letter(config) => config.check(sizes),
         }
@@ -95,6 +100,8 @@ struct RawSids {
     method: MethodName,
     #[serde(default = "suffix", skip_serializing_if = "is_suffix")]
     collisions: Collisions,
+    #[serde(rename = "linfa-kmeans", skip_serializing_if = "Option::is_none")]
+    linfa_kmeans: Option<LinfaKMeansConfig>,
     #[serde(rename = "rq-vae", skip_serializing_if = "Option::is_none")]
     rq_vae: Option<RqVaeConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -106,6 +113,7 @@ struct RawSids {
 enum MethodName {
     #[default]
     RqKmeans,
+    LinfaKmeans,
     RqVae,
     Letter,
 }
@@ -138,13 +146,15 @@ impl TryFrom<RawSids> for SidConfig {
             ("init", raw.init.is_some()),
             ("max_rows_per_code", raw.max_rows_per_code.is_some()),
         ];
-        let (rq_vae, letter) = (("rq-vae", raw.rq_vae.is_some()), ("letter", raw.letter.is_some()));
-        let mut foreign = match raw.method {
-            MethodName::RqKmeans => vec![rq_vae, letter],
-            MethodName::RqVae => [&of_kmeans[..], &[letter]].concat(),
-            MethodName::Letter => [&of_kmeans[..], &[rq_vae]].concat(),
-        }
-        .into_iter();
+        let tables = [
+            (MethodName::LinfaKmeans, "linfa-kmeans", raw.linfa_kmeans.is_some()),
+            (MethodName::RqVae, "rq-vae", raw.rq_vae.is_some()),
+            (MethodName::Letter, "letter", raw.letter.is_some()),
+        ];
+        let of_others = tables.into_iter().filter(|(method, ..)| *method != raw.method);
+        let of_others = of_others.map(|(_, key, is_there)| (key, is_there));
+        let is_kmeans = raw.method == MethodName::RqKmeans;
+        let mut foreign = of_kmeans.into_iter().filter(|_| !is_kmeans).chain(of_others);
         let usual = RqKMeansConfig::default();
         let method = match raw.method {
             MethodName::RqKmeans => SidMethod::RqKMeans(RqKMeansConfig {
@@ -155,6 +165,7 @@ impl TryFrom<RawSids> for SidConfig {
                 init: raw.init.unwrap_or(usual.init),
                 max_rows_per_code: raw.max_rows_per_code,
             }),
+            MethodName::LinfaKmeans => SidMethod::LinfaKMeans(raw.linfa_kmeans.unwrap_or_default()),
             MethodName::RqVae => SidMethod::RqVae(raw.rq_vae.unwrap_or_default()),
             MethodName::Letter => SidMethod::Letter(raw.letter.unwrap_or_default()),
         };
@@ -183,6 +194,7 @@ impl From<SidConfig> for RawSids {
             max_rows_per_code: None,
             method: MethodName::RqKmeans,
             collisions,
+            linfa_kmeans: None,
             rq_vae: None,
             letter: None,
         };
@@ -197,6 +209,9 @@ impl From<SidConfig> for RawSids {
                     Some(own.tolerance).filter(|own| own.total_cmp(&usual.tolerance).is_ne());
                 raw.init = Some(own.init).filter(|own| *own != usual.init);
                 raw.max_rows_per_code = own.max_rows_per_code;
+            }
+            SidMethod::LinfaKMeans(own) => {
+                (raw.method, raw.linfa_kmeans) = (MethodName::LinfaKmeans, Some(own));
             }
             SidMethod::RqVae(own) => {
                 (raw.method, raw.rq_vae) = (MethodName::RqVae, Some(own));
@@ -242,6 +257,10 @@ mod tests {
         assert_eq!((config.method.name(), config.collisions), ("rq-vae", Collisions::Slot));
         let usual = parsed("codebook_sizes = [4, 4]\nmethod = 'letter'").unwrap();
         assert_eq!(usual.method, SidMethod::Letter(LetterConfig::default()));
+        let linfa = parsed(
+            "codebook_sizes = [4, 4]\nmethod = 'linfa-kmeans'\n[linfa-kmeans]\nrestarts = 2",
+        );
+        assert_eq!(linfa.unwrap().method.name(), "linfa-kmeans");
         for (settings, named) in [
             ("method = 'rq-vae'\niterations = 3", "`iterations` is a setting of another method"),
             ("[letter]", "`letter` is a setting of another method than `rq-kmeans`"),
@@ -252,6 +271,17 @@ mod tests {
             ("method = 'rq-vae'\n[rq-vae]\nlatent = 0", "`sids.rq-vae.latent` is 0"),
             ("method = 'rq-vae'\n[rq-vae]\nalignment_weight = 0.5", "sids.rq-vae.alignment_weight"),
             ("method = 'letter'\n[letter]\nalignment_weight = 0", "sids.letter.alignment_weight"),
+            ("method = 'linfa-kmeans'\nbalance = 'none'", "`balance` is a setting of another"),
+            ("method = 'linfa-kmeans'\n[rq-vae]", "`rq-vae` is a setting of another method"),
+            ("method = 'linfa-kmeans'\n[linfa-kmeans]\nruns = 2", "unknown field `runs`"),
+            (
+                "method = 'linfa-kmeans'\n[linfa-kmeans]\nrestarts = 0",
+                "`sids.linfa-kmeans.restarts` is 0",
+            ),
+            (
+                "method = 'linfa-kmeans'\n[linfa-kmeans]\ntolerance = 0.0",
+                "`sids.linfa-kmeans.tolerance` is 0",
+            ),
             ("iterations = 0", "`sids.iterations` is 0"),
             ("tolerance = -1.0", "`sids.tolerance` is -1"),
             ("max_rows_per_code = 0", "`sids.max_rows_per_code` is 0"),

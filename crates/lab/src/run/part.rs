@@ -77,6 +77,17 @@ impl Folder {
         Self { dir: dir.to_owned() }
     }
 
+    /// A folder within this one, made where it is missing.
+    ///
+    /// # Errors
+    /// [`LabError::Io`].
+    pub(crate) fn within(&self, name: &str) -> Result<Self, LabError> {
+        let dir = self.dir.join(name);
+        std::fs::create_dir_all(&dir)
+            .map_err(|source| LabError::Io { path: dir.clone(), source })?;
+        Ok(Self { dir })
+    }
+
     /// A path within the folder.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {

@@ -1,6 +1,7 @@
 //! Checks of the policy against transformers, sentence-transformers and plain computations.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod any_policy;
 mod beam;
 mod cache;
 mod chat;
@@ -21,6 +22,7 @@ mod recompute;
 mod sample;
 mod score;
 mod t5;
+mod t5_train;
 mod tiny;
 mod titles;
 mod vocabulary;

@@ -22,7 +22,11 @@ struct Expected {
     logits: Vec<Vec<Vec<f32>>>,
 }
 
-fn config(vocab_size: usize, feed_forward_proj: T5FeedForward, tied: bool) -> T5Config {
+/// The first T5, and the later ones.
+pub(crate) const SHAPES: [(T5FeedForward, bool); 2] =
+    [(T5FeedForward::Relu, true), (T5FeedForward::GatedGelu, false)];
+
+pub(crate) fn config(vocab_size: usize, feed_forward_proj: T5FeedForward, tied: bool) -> T5Config {
     T5Config {
         vocab_size,
         d_model: 16,
@@ -156,7 +160,7 @@ fn extending_a_t5_equals_one_pass() {
 fn t5_groups_score_and_differentiate_as_their_answers_alone() {
     let catalog = tiny::catalog();
     let (constraint, tokenizer) = tiny::constraint(&catalog);
-    for (feed_forward, tied) in [(T5FeedForward::Relu, true), (T5FeedForward::GatedGelu, false)] {
+    for (feed_forward, tied) in SHAPES {
         let config = config(tokenizer.vocab_size(), feed_forward, tied);
         let model = T5::random(config, 2, Device::Cpu).unwrap().require_grad(true);
         let sources = [vec![70, 71, 72], vec![99]];

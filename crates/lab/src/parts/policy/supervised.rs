@@ -23,11 +23,7 @@ pub(crate) fn train(
     let words = bench.words("supervised fine-tuning")?;
     let (encoder, tasks) = (&words.encoder, &material.tasks(words));
     let train = material.train();
-    let valid = bench
-        .rendered(*task, &material.valid_samples())?
-        .iter()
-        .map(|sample| encoder.sequence(sample))
-        .collect::<Result<_, TrainError>>()?;
+    let valid = bench.sequences(*task, &material.valid_samples())?;
     let sft = Sft {
         stage: material.stage,
         config,

@@ -12,7 +12,7 @@ use crate::error::LabError;
 use crate::run::part::Folder;
 
 /// The folder of the codebooks within the run's folder.
-const CODEBOOKS: &str = "codebooks";
+pub(crate) const CODEBOOKS: &str = "codebooks";
 /// The files of the codebooks.
 pub(crate) const FILES: [&str; 2] = ["codebooks/codebooks.safetensors", "codebooks/codebooks.json"];
 
