@@ -31,7 +31,7 @@
 //! | `vocabulary` | [`extend_pretrained`]: a pretrained checkpoint with a token for each code |
 //! | `policy` | [`Policy`]: what decoding, scoring and training ask of a policy; [`LanguageModel`] |
 //! | `trainable` | [`Trainable`]: a policy whose weights can be trained |
-//! | `config`, `models` | [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`T5`], [`AnyPolicy`] of the kind that a folder holds, [`Head`], the BERT of [`TextEncoder`] |
+//! | `config`, `models` | [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`T5`], [`AnyPolicy`] of the kind that a folder holds, [`ItemPolicy`], which reads items and no tokens, [`Head`], the BERT of [`TextEncoder`] |
 //! | `lora` | [`Lora`]: low-rank adapters, in files of HF PEFT |
 //! | `weights` | safetensors files, checked by name and shape |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |

@@ -35,8 +35,22 @@ impl<P: Trainable> Learner<P> {
         Ok(Self { model, trained, optim, best })
     }
 
+    /// A policy all of whose weights are trained, and which has learned nothing yet.
+    pub(crate) fn whole(model: P, optim: &OptimConfig) -> Self {
+        model.require_grad_of(&|_| true);
+        let trained = model.trained();
+        let optim = AdamW::new(optim.clone(), &trained);
+        let best = copies(&trained);
+        Self { model, trained, optim, best }
+    }
+
     pub(crate) const fn model(&self) -> &P {
         &self.model
+    }
+
+    /// What is trained of the policy; the tensors share storage with it.
+    pub(crate) const fn trained(&self) -> &Weights {
+        &self.trained
     }
 
     /// An update by the gradients that there are; returns their norm before clipping.

@@ -21,6 +21,7 @@
 //! | `optim` | [`AdamW`], [`Schedule`], clipping |
 //! | `trainable` | [`TrainableConfig`]: all weights, adapters, embeddings |
 //! | `sft` | [`Sft`]: supervised fine-tuning; [`Lessons`]: [`Histories`], [`MixedTasks`] |
+//! | `next_item` | [`NextItem`]: a policy that reads items learns what follows; [`exact_ndcg`] |
 //! | `rl` | [`Rl`]: rollouts, [`RewardConfig`], [`AdvantageConfig`], updates |
 //! | `reasoning` | [`ReasoningSearch`]: chains of thought, and an answer after each |
 //! | `slate` | [`SlateAnswers`]: slates of titles out of pools |
@@ -49,6 +50,7 @@ mod evaluate;
 mod fold;
 mod learner;
 mod lengths;
+mod next_item;
 mod number;
 mod observe;
 mod optim;
@@ -74,6 +76,9 @@ pub use exact::{ExactCase, ScoredBatch, best, rank_exactly, score_exactly};
 pub use evaluate::{ChainCounts, draw, rank, rank_without, reason};
 pub use fold::{Sequence, fold};
 pub use lengths::check_lengths;
+pub use next_item::{
+    ExactNdcg, Followed, History, NextItem, NextItemConfig, NextItemData, SelectBy, exact_ndcg,
+};
 pub use observe::{Bars, JsonLog, Observer, Record, ShownGroup, ShownRollout, TensorBoard};
 pub use optim::{AdamW, OptimConfig, Schedule};
 pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTraining};

@@ -28,7 +28,9 @@ pub use self::tensor_board::TensorBoard;
 /// `entropy_target` (nats a token). Preferences: `loss` (nats a pair),
 /// `won` (share of pairs in which the chosen answer leads), `margin` (of implicit rewards),
 /// `chosen_logp` and `rejected_logp` (mean log-probability of a chosen and of a rejected answer, nats),
-/// `lr`, `grad_norm`. `valid_ndcg` (NDCG@10) where it is measured.
+/// `lr`, `grad_norm`. Next items: `loss` (nats an item), `lr`, `grad_norm`, `epoch`, at an epoch's end
+/// `valid_ndcg_unseen` (NDCG@10 without the items that a user has seen). `valid_ndcg` (NDCG@10) where it is
+/// measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Stage that reports.

@@ -11,9 +11,14 @@ pub(crate) enum Purpose {
     Batches = 6,
     /// Which alignment sequences take their turn when.
     Alignment = 7,
+    /// Which users next-item training is judged by.
+    ValidUsers = 12,
+    /// Variations of the histories of next-item training.
+    Variation = 13,
 }
 
-/// The random numbers of a purpose, which is any number of the caller's; this crate uses 6 and 7 itself.
+/// The random numbers of a purpose, which is any number of the caller's; this crate uses 6, 7, 12 and 13
+/// itself.
 /// `round` tells apart what is drawn anew, such as epochs.
 #[must_use]
 pub fn stream(seed: u64, purpose: u64, round: u64) -> ChaCha8Rng {

@@ -13,6 +13,7 @@ mod folders;
 mod foreign_tensors;
 mod foreign_tokenizers;
 mod generate;
+mod item;
 mod lora;
 mod naive;
 mod parity;

@@ -1,6 +1,6 @@
 //! Exact log-probabilities of all items and of all prefixes.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::ItemPolicy;
 use super::pack::Packed;
@@ -106,25 +106,12 @@ impl ItemScorer<'_> {
                 None => scores.f_log_softmax(0, scores.kind())?,
                 Some(before) => {
                     let parents = policy.tree.parents(level);
-                    let of_prefix = before.f_sub(&sums(&scores, parents, before.size()[0])?)?;
-                    scores + Tensor::f_embedding(&of_prefix, parents, -1, false, false)?
+                    let of_prefix = Tensor::f_embedding(before, parents, -1, false, false)?;
+                    let sums = policy.tree.families(level).log_sums(&scores)?;
+                    scores + of_prefix - sums
                 }
             });
         }
         Ok(levels)
     }
-}
-
-/// `log Σ exp` of the scores `[m, U]` of each parent's children, `[parents, U]`; 0 for one without any.
-fn sums(scores: &Tensor, parents: &Tensor, count: i64) -> Result<Tensor, PolicyError> {
-    let shape = [count, scores.size()[1]];
-    let options = (scores.kind(), scores.device());
-    let highest = Tensor::f_zeros(shape, options)?;
-    let values = scores.detach();
-    let highest = highest.f_index_reduce(0, parents, &values, "amax", false)?;
-    let shifted = scores - Tensor::f_embedding(&highest, parents, -1, false, false)?;
-    let sums = Tensor::f_zeros(shape, options)?.f_index_add(0, parents, &shifted.f_exp()?)?;
-    // A parent with children has a sum of 1 at least.
-    let childless = sums.detach().f_eq(0.0)?.f_to_kind(Kind::Float)?.f_to_kind(scores.kind())?;
-    Ok((sums + childless).f_log()? + highest)
 }

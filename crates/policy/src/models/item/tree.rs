@@ -5,6 +5,7 @@ use std::ops::Range;
 use sidereal_sid::{ItemId, NodeId, Trie};
 use tch::{Device, Tensor};
 
+use super::families::Families;
 use crate::PolicyError;
 use crate::decode::constraint::Constraint;
 use crate::weights::to_i64;
@@ -23,6 +24,8 @@ pub(super) struct Tree {
     paths: Vec<u32>,
     /// Each row's parent as a row of its level, level by level from the second, i64.
     parents: Vec<Tensor>,
+    /// The nodes of each level as children, from the second level on.
+    families: Vec<Families>,
     /// Row of each item's leaf, `[N]`, i64.
     leaves: Tensor,
     /// ln of the number of items of each item's leaf, `[N]`; `None` where all have one.
@@ -62,13 +65,18 @@ impl Tree {
             Tensor::from_slice(&local).to_device(device)
         });
         let parents = parents.collect();
+        let families = levels[..levels.len() - 1].iter().map(|parents| {
+            let size = |row: usize| (first[row + 2] - first[row + 1]) as usize;
+            Families::new(parents.clone().map(size), device)
+        });
+        let families = families.collect();
         let shared = shares.iter().any(|count| *count > 1).then(|| {
             #[allow(clippy::cast_possible_truncation, reason = "a logarithm of a count")]
             let logs: Vec<f32> = shares.iter().map(|count| (*count as f64).ln() as f32).collect();
             Tensor::from_slice(&logs).to_device(device)
         });
         let leaves = Tensor::from_slice(&leaves).to_device(device);
-        Self { trie, levels, starts, paths, parents, leaves, shared }
+        Self { trie, levels, starts, paths, parents, families, leaves, shared }
     }
 
     pub(super) const fn trie(&self) -> &Trie {
@@ -126,6 +134,11 @@ impl Tree {
         &self.parents[level - 1]
     }
 
+    /// The nodes of a level behind the first, as children.
+    pub(super) fn families(&self, level: usize) -> &Families {
+        &self.families[level - 1]
+    }
+
     pub(super) const fn leaves(&self) -> &Tensor {
         &self.leaves
     }
@@ -151,6 +164,7 @@ impl Tree {
             starts: self.starts.clone(),
             paths: self.paths.clone(),
             parents: self.parents.iter().map(Tensor::shallow_clone).collect(),
+            families: self.families.iter().map(Families::share).collect(),
             leaves: self.leaves.shallow_clone(),
             shared: self.shared.as_ref().map(Tensor::shallow_clone),
         }

@@ -1,0 +1,177 @@
+//! The tables of nodes, codes and features, on the host and on the way back.
+
+use tch::{Kind, Tensor};
+
+use super::ItemPolicy;
+use super::branches::host;
+use super::kernel::{TableGradients, Tables, add};
+use super::vectors::indices;
+use crate::PolicyError;
+use crate::weights::to_i64;
+
+/// Sums of code and node vectors `[M, D]`, and biases `[M]`.
+#[derive(Debug)]
+pub(super) struct HostTables {
+    pub(super) base: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+}
+
+impl HostTables {
+    pub(super) fn view<'a>(&'a self, policy: &'a ItemPolicy) -> Tables<'a> {
+        let text = policy.features.text();
+        Tables {
+            base: &self.base,
+            text: text.map_or(&[], |text| text.host.as_slice()),
+            bias: &self.bias,
+            dim: policy.config.hidden_size,
+            text_dim: text.map_or(0, |text| text.dim),
+        }
+    }
+}
+
+impl ItemPolicy {
+    /// Sums of code and node vectors, and the biases, on the host.
+    pub(super) fn tables(&self) -> Result<HostTables, PolicyError> {
+        let (mut base, codes) = (host(&self.nodes)?, host(&self.codes)?);
+        let dim = self.config.hidden_size;
+        for (row, token) in base.chunks_exact_mut(dim).zip(self.tree.tokens()) {
+            let code = *token as usize;
+            add(row, 1.0, &codes[code * dim..(code + 1) * dim]);
+        }
+        Ok(HostTables { base, bias: host(&self.bias)? })
+    }
+
+    /// States of a level against the texts of its nodes, `[n, T]`; of no width without text.
+    pub(super) fn text_states(&self, level: usize, states: &Tensor) -> Result<Tensor, PolicyError> {
+        match &self.text {
+            None => Ok(states.f_narrow(1, 0, 0)?),
+            Some((levels, _)) => {
+                Ok(states.f_matmul(&levels.get(to_i64(level)).f_transpose(0, 1)?)?)
+            }
+        }
+    }
+
+    /// What is read of items, `[n, D]`, given the sums of code and node vectors; no graph.
+    pub(super) fn read_items(&self, items: &[u32], base: &[f32]) -> Result<Tensor, PolicyError> {
+        let dim = self.config.hidden_size;
+        let mut vectors = vec![0f32; items.len() * dim];
+        for (vector, item) in vectors.chunks_exact_mut(dim).zip(items) {
+            for row in self.tree.path(*item as usize) {
+                let row = *row as usize;
+                add(vector, 1.0, &base[row * dim..(row + 1) * dim]);
+            }
+        }
+        if let (Some(categories), Some(table)) = (self.features.categories(), &self.categories) {
+            let table = host(table)?;
+            for (vector, item) in vectors.chunks_exact_mut(dim).zip(items) {
+                for id in categories.of(*item as usize) {
+                    let id = *id as usize;
+                    add(vector, 1.0, &table[id * dim..(id + 1) * dim]);
+                }
+            }
+        }
+        let vectors = Tensor::from_slice(&vectors).view([-1, to_i64(dim)]);
+        let mut vectors = vectors.to_device(self.nodes.device());
+        if let (Some(_), Some((levels, of_items))) = (self.features.text(), &self.text) {
+            for level in 0..self.tree.depth() {
+                vectors =
+                    vectors.f_addmm(&self.texts_at(level, items)?, &levels.get(to_i64(level)))?;
+            }
+            vectors = vectors.f_addmm(&self.texts_of(items)?, of_items)?;
+        }
+        Ok(vectors)
+    }
+
+    /// Texts of the items' nodes of a level, `[n, T]`.
+    fn texts_at(&self, level: usize, items: &[u32]) -> Result<Tensor, PolicyError> {
+        let text = self.features.text().ok_or(NO_TEXT)?;
+        Ok(text.nodes.f_index_select(0, &self.rows_at(level, items))?)
+    }
+
+    /// Texts of items, `[n, T]`.
+    fn texts_of(&self, items: &[u32]) -> Result<Tensor, PolicyError> {
+        let text = self.features.text().ok_or(NO_TEXT)?;
+        let index = indices(items.iter().map(|item| i64::from(*item)), self.nodes.device());
+        Ok(text.items.f_index_select(0, &index)?)
+    }
+
+    /// Adds what the derivatives `[n, D]` by the items' vectors mean for tables and projections.
+    pub(super) fn items_back(
+        &self,
+        items: &[u32],
+        d_vectors: &Tensor,
+        out: &mut TableGradients,
+    ) -> Result<(), PolicyError> {
+        let dim = self.config.hidden_size;
+        let values = host(d_vectors)?;
+        for (d_vector, item) in values.chunks_exact(dim).zip(items) {
+            for row in self.tree.path(*item as usize) {
+                let row = *row as usize;
+                add(&mut out.base[row * dim..(row + 1) * dim], 1.0, d_vector);
+            }
+        }
+        if let (Some(categories), Some(table)) = (self.features.categories(), &self.categories)
+            && table.requires_grad()
+        {
+            let mut d_table = vec![0f32; categories.num_categories() * dim];
+            for (d_vector, item) in values.chunks_exact(dim).zip(items) {
+                for id in categories.of(*item as usize) {
+                    let id = *id as usize;
+                    add(&mut d_table[id * dim..(id + 1) * dim], 1.0, d_vector);
+                }
+            }
+            accumulate(table, &d_table)?;
+        }
+        if let Some((levels, of_items)) = &self.text {
+            if levels.requires_grad() {
+                let d_levels = gradient(levels)?;
+                for level in 0..self.tree.depth() {
+                    let texts = self.texts_at(level, items)?.f_transpose(0, 1)?;
+                    let _ = d_levels.get(to_i64(level)).f_addmm_(&texts, d_vectors)?;
+                }
+            }
+            if of_items.requires_grad() {
+                let texts = self.texts_of(items)?.f_transpose(0, 1)?;
+                let _ = gradient(of_items)?.f_addmm_(&texts, d_vectors)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the derivatives by the tables to the weights' gradients.
+    pub(super) fn tables_back(&self, out: &TableGradients) -> Result<(), PolicyError> {
+        if self.bias.requires_grad() {
+            accumulate(&self.bias, &out.bias)?;
+        }
+        if self.nodes.requires_grad() {
+            accumulate(&self.nodes, &out.base)?;
+        }
+        if self.codes.requires_grad() {
+            let dim = self.config.hidden_size;
+            let mut d_codes = vec![0f32; self.codes.numel()];
+            for (d_row, token) in out.base.chunks_exact(dim).zip(self.tree.tokens()) {
+                let code = *token as usize;
+                add(&mut d_codes[code * dim..(code + 1) * dim], 1.0, d_row);
+            }
+            accumulate(&self.codes, &d_codes)?;
+        }
+        Ok(())
+    }
+}
+
+const NO_TEXT: PolicyError = PolicyError::Empty { what: "the set of text vectors" };
+
+/// Adds to a leaf's gradient.
+fn accumulate(weight: &Tensor, values: &[f32]) -> Result<(), PolicyError> {
+    let values = Tensor::from_slice(values).view(weight.size().as_slice());
+    let _ = gradient(weight)?.f_add_(&values.to_device(weight.device()))?;
+    Ok(())
+}
+
+/// The gradient of a leaf, made where there is none yet.
+pub(super) fn gradient(weight: &Tensor) -> Result<Tensor, PolicyError> {
+    if !weight.grad().defined() {
+        tch::with_grad(|| (weight.f_narrow(0, 0, 1)? * 0.0).f_sum(Kind::Float)?.f_backward())?;
+    }
+    Ok(weight.grad())
+}

@@ -1,0 +1,74 @@
+//! NDCG@10 by exact scores.
+
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Serialize};
+use sidereal_metrics::{Placement, ndcg};
+use sidereal_policy::{ItemPolicy, PolicyError};
+use tch::{Device, Kind};
+
+use super::data::Followed;
+use crate::TrainError;
+
+/// NDCG@10 over held-out events, item level, all items ranked by exact scores.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ExactNdcg {
+    /// With the items that a user has seen among the ranked.
+    pub kept: f64,
+    /// Without them; a target that was seen stays.
+    pub removed: f64,
+    /// Events.
+    pub num_users: usize,
+}
+
+pub(super) type Judged = ExactNdcg;
+
+/// Events that are scored together.
+const AT_ONCE: usize = 512;
+
+/// NDCG@10 of a policy's exact ranking, its expectation where scores are equal. Not a number where a
+/// target's score is none.
+///
+/// # Errors
+/// [`TrainError::NoSamples`] without events; [`TrainError::Policy`] for unknown items and empty histories.
+pub fn exact_ndcg<'f>(
+    policy: &ItemPolicy,
+    events: impl IntoIterator<Item = &'f Followed>,
+) -> Result<ExactNdcg, TrainError> {
+    const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
+    let _guard = tch::no_grad_guard();
+    let mut events: Vec<&Followed> = events.into_iter().collect();
+    if events.is_empty() {
+        return Err(TrainError::NoSamples { what: "an exact ranking" });
+    }
+    // Of similar length together.
+    events.sort_by_key(|event| event.seen.len());
+    let scorer = policy.scorer()?;
+    let (mut kept, mut removed) = (0.0, 0.0);
+    for batch in events.chunks(AT_ONCE) {
+        let histories: Vec<Vec<u32>> =
+            batch.iter().map(|event| event.seen.iter().map(|item| item.0).collect()).collect();
+        let scores = scorer.items(&scorer.states(&histories)?)?; // [U, N]
+        let scores = scores.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
+        let mut scores = Vec::<f32>::try_from(scores.f_reshape([-1])?)?;
+        for (event, scores) in batch.iter().zip(scores.chunks_exact_mut(policy.num_items())) {
+            let target = event.target.index();
+            let unknown = || PolicyError::UnknownItem { item: event.target };
+            let own = *scores.get(target).ok_or_else(unknown)?;
+            let gain = |scores: &[f32]| {
+                let placement = Placement::from_scores(scores, target);
+                placement.map_or(f64::NAN, |placement| ndcg(placement, TEN))
+            };
+            // A score that is not a number has no place.
+            let lost = if own.is_nan() { f64::NAN } else { 0.0 };
+            kept += gain(scores) + lost;
+            for item in event.seen.iter().filter(|item| **item != event.target) {
+                scores[item.index()] = f32::NEG_INFINITY;
+            }
+            removed += gain(scores) + lost;
+        }
+    }
+    let count = events.len() as f64;
+    Ok(ExactNdcg { kept: kept / count, removed: removed / count, num_users: events.len() })
+}

@@ -1,0 +1,74 @@
+//! A policy that reads items learns by every kind of reinforcement.
+
+use sidereal_data::ItemId;
+use sidereal_policy::{Constraint, ItemFeatures, ItemPolicy, ItemPolicyConfig};
+use sidereal_rl::{Gbpo, Grpo, Gspo, Sage, SageReading, SidLevel, Surrogate};
+use sidereal_train::{Mode, Prompt, Record, RlConfig, RolloutConfig, StepReward};
+use tch::{Device, Tensor};
+
+use crate::shop::{Shop, at, constant, short};
+
+/// The shop for a policy that reads no tokens, and the policy.
+fn shop() -> (Shop, ItemPolicy) {
+    let mut shop = Shop::new();
+    shop.constraint = Constraint::of_codes(&shop.catalog, Device::Cpu).unwrap();
+    let config = ItemPolicyConfig {
+        hidden_size: 16,
+        num_hidden_layers: 1,
+        intermediate_size: 24,
+        head_hidden_size: 16,
+        ..ItemPolicyConfig::default()
+    };
+    let trie = shop.constraint.trie();
+    let policy = ItemPolicy::random(config, trie, ItemFeatures::default(), 3, Device::Cpu).unwrap();
+    // Far enough from uniform that items differ.
+    let _guard = tch::no_grad_guard();
+    for weight in policy.weights().values() {
+        let mut weight = weight.shallow_clone();
+        weight += Tensor::randn_like(&weight) * 0.25;
+    }
+    (shop, policy)
+}
+
+/// A history of items in place of words.
+fn prompt(target: ItemId) -> Prompt {
+    Prompt { ids: vec![5, 8, 2], ..Shop::prompt(0, target, Mode::Direct) }
+}
+
+#[test]
+fn every_objective_makes_the_target_more_probable() {
+    let objectives = [
+        ("GRPO", Surrogate::Grpo(Grpo::default())),
+        ("GSPO", Surrogate::Gspo(Gspo::default())),
+        ("GBPO", Surrogate::Gbpo(Gbpo)),
+        ("SAGE", Surrogate::Sage(Sage::new(SageReading::Algorithm1))),
+    ];
+    let rollouts =
+        [RolloutConfig::Beam, RolloutConfig::Sample(at(1.0)), RolloutConfig::GumbelTopK(at(1.0))];
+    for (name, objective) in objectives {
+        for rollout in rollouts {
+            let (shop, policy) = shop();
+            let target = shop.ranked(&policy, &prompt(ItemId(0)), 5);
+            let asked = prompt(target);
+            let before = shop.probabilities(&policy, &asked)[&target];
+            let config = RlConfig { objective, rollout, optim: constant(1e-2), ..short() };
+            let reward = StepReward::One(&SidLevel::default());
+            let prompts = [asked.clone()];
+            let policy = shop.reinforce(policy, &prompts, &config, reward, &mut |_: &Record| {});
+            let after = shop.probabilities(&policy, &asked)[&target];
+            assert!(after > 2.0 * before, "{name}, {rollout:?}: {before} to {after}");
+        }
+    }
+}
+
+#[test]
+fn a_guide_is_no_item_of_the_history() {
+    let (shop, policy) = shop();
+    let target = shop.least(&policy, &prompt(ItemId(0)));
+    let config = RlConfig { prefix_curriculum: true, optim: constant(1e-2), ..short() };
+    let reward = StepReward::One(&SidLevel::default());
+    let prompts = [prompt(target)];
+    let before = shop.probabilities(&policy, &prompts[0])[&target];
+    let policy = shop.reinforce(policy, &prompts, &config, reward, &mut |_: &Record| {});
+    assert!(shop.probabilities(&policy, &prompts[0])[&target] > before);
+}
