@@ -20,7 +20,7 @@ const CATALOG: &str = "catalog.json";
 const CARD: &str = "policy.json";
 const ITEMS: &str = "items.json";
 
-/// How a policy is asked: the file `policy.json` of its folder.
+/// How a policy is used: the file `policy.json` of its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyCard {
     /// Name and version of the program that trained it.
@@ -47,7 +47,7 @@ pub struct PolicyCard {
 ///
 /// The folder is an HF directory: `config.json`, `model.safetensors` and the tokenizer. Beside them stand
 /// the Semantic IDs of the items (`catalog.json`, which is the trie too), the items with keys and titles
-/// (`items.json`), how the policy is asked (`policy.json`) and the hashes of what it was made for
+/// (`items.json`), how the policy is used (`policy.json`) and the hashes of what it was made for
 /// (`sidereal.json`).
 #[derive(Debug)]
 #[non_exhaustive]
@@ -58,7 +58,7 @@ pub struct TrainedPolicy {
     pub tokenizer: SidTokenizer,
     /// Items and their Semantic IDs.
     pub catalog: Catalog,
-    /// How it is asked; `None` in folders of versions before there were cards.
+    /// How it is used; `None` in folders of versions before there were cards.
     pub card: Option<PolicyCard>,
     /// The items, without users; `None` in folders of versions before they were kept.
     pub items: Option<Dataset>,
@@ -146,7 +146,7 @@ pub struct PolicyParts<'a> {
     pub tokenizer: &'a SidTokenizer,
     /// Items and their Semantic IDs.
     pub catalog: &'a Catalog,
-    /// How it is asked.
+    /// How it is used.
     pub card: &'a PolicyCard,
     /// The items by identity.
     pub items: &'a [Item],

@@ -28,9 +28,9 @@ pub(crate) struct Workbench<'a> {
     pub(crate) split: &'a Split,
     pub(crate) catalog: &'a Catalog,
     pub(crate) tokenizer: &'a SidTokenizer,
-    /// What is asked, as text.
+    /// The prompts, as text.
     pub(crate) tasks: &'a Tasks<'a>,
-    /// What is asked, as tokens.
+    /// The prompts, as tokens.
     pub(crate) encoder: Encoder<'a>,
     /// Semantic IDs of the catalogue.
     pub(crate) constraint: &'a Constraint,

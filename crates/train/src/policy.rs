@@ -4,7 +4,7 @@ use sidereal_policy::{LanguageModel, Policy, PolicyError};
 
 use crate::TrainError;
 
-/// The policy as a language model, for `what` it is asked.
+/// The policy as a language model, which `what` needs.
 ///
 /// # Errors
 /// [`PolicyError::Unsupported`] for another kind of policy.

@@ -75,7 +75,7 @@ impl Part for QuantizedIds<'_> {
     ) -> Result<Remarks, LabError> {
         let quantized = self.quantized(folder, observer)?;
         let quality = quantized.quality()?;
-        tracing::info!("semantic ids\n{quality}");
+        tracing::info!("Semantic IDs\n{quality}");
         let catalog = quantized.catalog(self.sids.collisions)?;
         SemanticIds::write(folder, &catalog, &quality)?;
         Ok(Remarks::default())

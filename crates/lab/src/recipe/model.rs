@@ -90,5 +90,5 @@ pub(crate) fn no_model() -> LabError {
 
 fn refusal(found: &str) -> LabError {
     let (field, found) = ("model".to_owned(), found.to_owned());
-    LabError::Setting { field, found, needed: "`model` with `tokenizer`, or `pretrained`" }
+    LabError::Setting { field, found, needed: "either `model` with `tokenizer`, or `pretrained`" }
 }
