@@ -47,6 +47,6 @@ fn main() -> anyhow::Result<()> {
     books.save(&args.out)?;
     catalog.save(&args.out.join("catalog.json"))?;
     sids::write(&args.out.join("items.tsv"), &items, &catalog)?;
-    println!("{} semantic ids in {}", catalog.num_sids(), args.out.display());
+    println!("{} Semantic IDs in {}", catalog.num_sids(), args.out.display());
     Ok(())
 }

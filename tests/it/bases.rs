@@ -24,7 +24,7 @@ fn shop(dir: &Path, base: &Path) -> Shop {
 }
 
 #[test]
-fn a_base_that_holds_the_codes_leads_a_run_with_its_own_ids_and_rows() {
+fn a_run_keeps_the_code_tokens_of_its_pretrained_model() {
     let dir = tempfile::tempdir().unwrap();
     let spec = Shop::new(dir.path()).catalog.spec().clone();
     let knows = dir.path().join("knows");

@@ -96,7 +96,7 @@ fn stopped(stages: usize, change: impl FnOnce(&mut [Stage])) -> String {
 }
 
 #[test]
-fn supervised_training_that_goes_astray_stops_and_names_its_step_samples_and_checkpoint() {
+fn a_diverging_supervised_training_stops_and_names_its_step_samples_and_checkpoint() {
     let run = |checkpoint_every| {
         stopped(1, |stages| {
             let Training::Sft(config) = &mut stages[0].training else { unreachable!() };
@@ -113,7 +113,7 @@ fn supervised_training_that_goes_astray_stops_and_names_its_step_samples_and_che
 }
 
 #[test]
-fn a_reinforcement_that_goes_astray_stops_and_names_its_step_samples_and_checkpoint() {
+fn a_diverging_reinforcement_stops_and_names_its_step_samples_and_checkpoint() {
     let run = |change: fn(&mut RlConfig)| {
         stopped(2, |stages| {
             let Training::Rl { config, .. } = &mut stages[1].training else { unreachable!() };

@@ -40,7 +40,7 @@ fn weights(out: &Path, stage: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_stage_learns_from_its_domains_alone_and_is_tested_on_all() {
+fn a_stage_learns_only_from_its_domains_and_is_tested_on_all() {
     let dir = tempfile::tempdir().unwrap();
     let recipe = shop::recipe_in("domains.toml");
     let [up, down] = [true, false].map(|up| both(dir.path(), up));
@@ -154,7 +154,7 @@ fn within_domains(dataset: &Dataset, out: &Path) {
 }
 
 #[test]
-fn domains_that_the_data_lack_are_refused_by_name() {
+fn unknown_domains_are_errors_that_name_them() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let refusal = |recipe: &Recipe, dataset: &Dataset| {
@@ -177,7 +177,7 @@ fn domains_that_the_data_lack_are_refused_by_name() {
 }
 
 #[test]
-fn a_domain_without_anything_to_learn_from_is_refused() {
+fn a_domain_without_samples_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let mut recipe = shop::recipe_in("domains.toml");
     recipe.stages.truncate(2);

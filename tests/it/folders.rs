@@ -58,7 +58,7 @@ fn hit_rate(outcome: &RunResult, system: &str) -> f64 {
 }
 
 #[test]
-fn a_run_grows_and_refuses_by_name_only_what_its_stages_were_not_trained_with() {
+fn a_run_can_grow_and_only_changed_settings_of_trained_stages_are_errors() {
     let dir = TempDir::new().unwrap();
     let dataset = shop::dataset(dir.path());
     let out = dir.path().join("run");
@@ -254,7 +254,7 @@ impl Recommender for ByIdentity {
 }
 
 #[test]
-fn another_recommender_of_the_same_name_is_tested_anew() {
+fn a_changed_baseline_with_the_same_name_is_tested_again() {
     let dir = TempDir::new().unwrap();
     let dataset = shop::dataset(dir.path());
     let out = dir.path().join("run");

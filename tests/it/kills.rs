@@ -102,7 +102,7 @@ fn twenty_kills_leave_no_trace() {
 }
 
 #[test]
-fn a_second_start_is_refused_while_the_first_is_under_way_and_goes_on_after_its_kill() {
+fn a_second_start_is_an_error_until_the_first_process_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let mut first = start(&out);

@@ -103,7 +103,7 @@ fn stands_alone(
 }
 
 #[test]
-fn the_chain_closes_and_a_killed_run_walks_the_same_curve() {
+fn a_chain_closes_and_a_killed_run_repeats_the_same_curve() {
     let dir = tempfile::tempdir().unwrap();
     let dataset = shop::dataset(dir.path());
     let recipe = shop::recipe();

@@ -74,7 +74,7 @@ fn a_pretrained_model_is_asked_in_its_own_chat_template() {
 }
 
 #[test]
-fn tasks_in_words_and_reasoning_walk_the_same_curve_after_kills() {
+fn killed_runs_with_reasoning_repeat_the_same_curve() {
     let dir = tempfile::tempdir().unwrap();
     let shop = Shop::new(dir.path());
     let whole = dir.path().join("whole");

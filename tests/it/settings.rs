@@ -49,7 +49,7 @@ fn an_optimiser_outside_its_ranges_is_refused_by_field() {
 }
 
 #[test]
-fn settings_of_reinforcement_that_do_nothing_are_refused_by_field() {
+fn reinforcement_settings_without_effect_are_errors() {
     let one = NamedReward {
         name: "one".to_owned(),
         weight: f64::INFINITY,
@@ -86,7 +86,7 @@ fn an_unused_teacher_and_a_reasoning_test_without_a_reasoning_stage_are_refused(
 }
 
 #[test]
-fn a_system_to_compare_with_that_there_is_not_is_refused_before_anything_is_written() {
+fn an_unknown_system_in_compare_with_is_an_error_before_anything_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let dataset = shop::dataset(dir.path());
     let mut recipe = shop::recipe();

@@ -91,7 +91,7 @@ fn rows<'o>(outcome: &'o RunResult, system: &str) -> Vec<&'o Row> {
 }
 
 #[test]
-fn titles_are_chosen_out_of_pools_and_a_killed_run_walks_the_same_curve() {
+fn titles_are_chosen_from_pools_and_a_killed_run_repeats_the_same_curve() {
     let dir = tempfile::tempdir().unwrap();
     let (recipe, dataset) = (shop::recipe_in("titles.toml"), dataset(dir.path()));
     let whole = dir.path().join("whole");
@@ -151,7 +151,7 @@ fn titles_are_chosen_out_of_pools_and_a_killed_run_walks_the_same_curve() {
 }
 
 #[test]
-fn slates_hold_titles_of_their_pools_once_and_a_killed_run_walks_the_same_curve() {
+fn slates_hold_each_title_once_and_a_killed_run_repeats_the_same_curve() {
     let dir = tempfile::tempdir().unwrap();
     let (recipe, dataset) = (shop::recipe_in("slates.toml"), dataset(dir.path()));
     let whole = dir.path().join("whole");

@@ -51,7 +51,7 @@ fn of_stages(names: &[&str]) -> Recipe {
 #[test]
 fn reinforcement_and_preferences_train_adapters_alone_and_survive_kills() {
     let dir = TempDir::new().unwrap();
-    // Several updates a step with a reference that follows, and preferences behind it.
+    // Several updates a step with a reference that follows, and preferences after it.
     let mut recipe = of_stages(&["sft", "singer", "srpo", "sdpo"]);
     let target_modules = vec!["q_proj".to_owned(), "down_proj".to_owned()];
     let lora = LoraConfig { rank: 2, target_modules, ..LoraConfig::default() };

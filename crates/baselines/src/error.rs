@@ -13,19 +13,19 @@ pub enum BaselineError {
     #[error("item {item} is outside the catalogue of {num_items} items")]
     Item { item: ItemId, num_items: usize },
     /// A training sequence holds an item outside the catalogue.
-    #[error("sequence {sequence} holds item {item}, the catalogue has {num_items} items")]
+    #[error("sequence {sequence} holds item {item}, but the catalogue has only {num_items} items")]
     Sequence { sequence: usize, item: ItemId, num_items: usize },
     /// The slice for the scores has another length than the catalogue.
-    #[error("found room for {found} scores, needed {expected}, one an item")]
+    #[error("there is room for {found} scores; expected {expected}, one for each item")]
     NumScores { found: usize, expected: usize },
     /// A setting outside its range.
-    #[error("{field} is {value}, needed {needed}")]
+    #[error("{field} is {value}; expected {needed}")]
     Setting { field: &'static str, value: f64, needed: &'static str },
     /// A NaN or an infinity in the vectors of items.
     #[error("row {row}, column {column} of the item vectors is {value}, needed a finite number")]
     NotFinite { row: usize, column: usize, value: f32 },
     /// A search over no settings.
-    #[error("nothing to choose from: {field} is empty")]
+    #[error("{field} is empty: give the search at least one value")]
     EmptyGrid { field: &'static str },
     /// A term of a prior that cannot be.
     #[error("term `{term}`: {problem}")]
@@ -50,9 +50,21 @@ pub enum BaselineError {
     )]
     LogProb { policy: usize, item: usize, value: f32 },
     /// The true law of a synthetic shop could not be asked.
-    #[error("the shop's law does not cover the history")]
+    #[error("the history is impossible under the law of the synthetic shop")]
     Law(#[from] DataError),
     /// The cases could not be made into a metric.
-    #[error("the cases cannot be measured")]
+    #[error("the cases cannot be evaluated")]
     Metric(#[from] MetricError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_is_wrong_where_and_what_was_expected() {
+        let error =
+            BaselineError::Setting { field: "decay", value: -0.5, needed: "a number in [0, 1]" };
+        insta::assert_snapshot!(error.to_string(), @"decay is -0.5; expected a number in [0, 1]");
+    }
 }

@@ -1,7 +1,7 @@
-//! Recommenders to compare with: popularity and item transitions, and what evaluates any of them.
+//! Simple recommenders to compare with (popularity, item transitions), and the evaluation of any recommender.
 //!
-//! Use this crate to know what a number is worth. A system of your own implements [`Recommender`]
-//! and is ranked under the very same rules.
+//! Use this crate to see how good a result really is. Your own system implements [`Recommender`]
+//! and is evaluated under the same rules.
 //!
 //! ```
 //! use rand::SeedableRng as _;

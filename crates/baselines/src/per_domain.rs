@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_chosen_yet_is_answered_by_all_domains_and_unknown_items_are_refused() {
+    fn an_empty_history_uses_all_domains_and_unknown_items_are_errors() {
         let both = Dataset::union([("a", shop(3, 4)), ("b", shop(2, 1))], 3).unwrap();
         let domains = both.domains().unwrap();
         let counts =

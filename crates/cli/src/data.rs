@@ -37,7 +37,7 @@ pub(crate) struct DataArgs {
     /// A folder that `sidereal prepare` wrote.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The layout of the files. Without it the flags that are given tell the layout.
+    /// The layout of the files. Without it the program finds the layout by the other flags.
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// The interactions: `x.inter` of RecBole, or `x.inter.json` of LC-Rec and LETTER.
@@ -50,7 +50,7 @@ pub(crate) struct DataArgs {
     /// `x.index.json`.
     #[arg(long, value_name = "FILE")]
     index: Option<PathBuf>,
-    /// Training rows in the layout of MiniOneRec, where they are published.
+    /// Training rows in the layout of MiniOneRec, if they are published.
     #[arg(long, value_name = "FILE")]
     train: Option<PathBuf>,
     /// Validation rows in the layout of MiniOneRec.
@@ -66,22 +66,22 @@ pub(crate) struct DataArgs {
     /// table in parquet.
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
-    /// The columns of the table, as `user=COLUMN,item=COLUMN`, with `time=COLUMN` where there is one. Times are
-    /// recognised; `time_format=` says what they are: seconds, milliseconds, microseconds, nanoseconds or text.
+    /// The columns of the table, as `user=COLUMN,item=COLUMN`, and `time=COLUMN` if there is one. The format of
+    /// times is recognised, or given by `time_format=`: seconds, milliseconds, microseconds, nanoseconds or text.
     #[arg(long, value_name = "COLUMNS")]
     columns: Option<ColumnNames>,
-    /// The columns of the table of items that `--items` names, as `key=COLUMN,title=COLUMN`, with `brand=`,
-    /// `categories=` and `description=` where there are any.
+    /// The columns of the table of items in `--items`, as `key=COLUMN,title=COLUMN`, and `brand=`,
+    /// `categories=` and `description=` if there are any.
     #[arg(long, value_name = "COLUMNS")]
     item_columns: Option<ItemColumnNames>,
-    /// The domain of RecIF-Bench's table, as `video`, or with a behaviour as `video/like`.
+    /// The domain of RecIF-Bench's table, such as `video`, or with a behaviour, such as `video/like`.
     #[arg(long, value_name = "DOMAIN")]
     recif: Option<String>,
     /// One of several domains as files of RecBole, `NAME=x.inter,x.item`. Give it once for each domain.
     #[arg(long, value_name = "NAME=FILES")]
     domain: Vec<DomainFiles>,
-    /// Stop at the first row with a problem. Without it, such rows are left out and counted, but for
-    /// those of RecBole's files, which are always errors.
+    /// Stop at the first row with a problem. Without it, such rows are left out and counted. In
+    /// RecBole's files they are always errors.
     #[arg(long)]
     strict: bool,
 }
@@ -100,7 +100,7 @@ pub(crate) enum Format {
     /// Amazon's reviews of 2023.
     #[value(name = "amazon-2023")]
     Amazon2023,
-    /// MiniOneRec: `--items`, `--index`, `--valid`, `--test`, and `--train` where it is published.
+    /// MiniOneRec: `--items`, `--index`, `--valid`, `--test`, and `--train` if it is published.
     Minionerec,
     /// LC-Rec and LETTER: `--interactions`, and `--items` for titles.
     Lcrec,
@@ -348,7 +348,7 @@ impl DataArgs {
         let prepared = prepare(reviews, self.items.as_deref(), &recipe);
         let prepared = match prepared {
             Err(DataError::EmptyDataset { .. }) => prepared.context(
-                "the filters left nothing of the reviews: ask for fewer events of each user and item by \
+                "the filters removed all reviews: require fewer events of each user and item with \
                  `--user-k` and `--item-k`",
             ),
             other => Ok(other?),

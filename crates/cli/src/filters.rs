@@ -17,17 +17,17 @@ pub(crate) struct FilterArgs {
     /// The events that every item must have [default: 5 for Amazon's reviews, 0 for other layouts].
     #[arg(long, value_name = "N")]
     item_k: Option<u32>,
-    /// The first day or moment whose events stay, such as 2016-10-01.
+    /// The first day or moment of the events that are kept, such as 2016-10-01.
     #[arg(long, value_name = "TIME")]
     from: Option<Timestamp>,
-    /// The day or moment from which on events are left out.
+    /// Events from this day or moment on are left out.
     #[arg(long, value_name = "TIME")]
     until: Option<Timestamp>,
     /// The most words that the title of an item may have.
     #[arg(long, value_name = "N")]
     title_words: Option<usize>,
-    /// Of Amazon's reviews, keep repeated rows, number items by first appearance and keep the order of the
-    /// file where times are equal, for comparisons with programs that do so.
+    /// Only for Amazon's reviews: keep repeated rows, number items by first appearance, and keep the order of
+    /// the file if times are equal. Use it to compare with programs that do so.
     #[arg(long)]
     pub(crate) as_others_do: bool,
 }

@@ -29,7 +29,7 @@ use crate::commands::{
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Say more on stderr: `-v` for what each part does, `-vv` for everything.
+    /// Write more to stderr: with `-v` what each part does, with `-vv` everything.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
 }

@@ -28,16 +28,16 @@ pub(crate) struct MethodArgs {
     /// The most iterations of a run of k-means [default: 100].
     #[arg(long, value_name = "N")]
     iterations: Option<usize>,
-    /// Runs of k-means at each level, of which the best is kept [default: 3].
+    /// Runs of k-means at each level; the best is kept [default: 3].
     #[arg(long, value_name = "N")]
     restarts: Option<usize>,
     /// Steps of RQ-VAE and LETTER [default: 10000].
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// Rows of a step of RQ-VAE and LETTER [default: 1024, or all items where there are fewer].
+    /// Rows of a step of RQ-VAE and LETTER [default: 1024, or all items if there are fewer].
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
-    /// Weight of LETTER's alignment with who chose what near what [default: 0.02].
+    /// Weight of LETTER's alignment with collaborative vectors [default: 0.02].
     #[arg(long, value_name = "WEIGHT")]
     alignment: Option<f64>,
     /// Weight of LETTER's diversity of codes [default: 0.0001].

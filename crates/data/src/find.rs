@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_goes_before_a_title_and_a_title_before_a_part_of_one() {
+    fn a_key_matches_first_then_a_title_then_a_part_of_a_title() {
         assert_eq!(shop().find("ink").unwrap(), ItemId(0));
         assert_eq!(shop().find("INK").unwrap(), ItemId(1));
         assert_eq!(shop().find("red").unwrap(), ItemId(2));

@@ -1,8 +1,8 @@
 //! Datasets for recommendation: read, filtered, split and audited.
 //!
-//! From files as they are published to samples that can be trusted: identities that leak nothing,
-//! and training, validation and test sets of three different types. No tensor library. How a sample
-//! is put into words is for `sidereal-prompts`.
+//! This crate turns published files into samples that you can trust: item ids reveal nothing, and
+//! training, validation and test sets have three different types. It needs no tensor library.
+//! `sidereal-prompts` turns the samples into prompts.
 //!
 //! ```
 //! use std::num::NonZeroUsize;
@@ -27,20 +27,20 @@
 //! | module | holds |
 //! |---|---|
 //! | `dataset`, `item`, `user` | [`Dataset`]: [`Item`]s, [`User`]s and their events, hashed |
-//! | `domains`, `union` | [`Dataset::union`]: several datasets as one, each a domain of its own; [`Domains`] |
-//! | `find` | [`Dataset::find`]: an item by what a person calls it |
+//! | `domains`, `union` | [`Dataset::union`]: several datasets as one, each of which is a domain; [`Domains`] |
+//! | `find` | [`Dataset::find`]: an item by its key or title |
 //! | [`read`] | Amazon 2014, 2018 and 2023, `MiniOneRec`, LC-Rec and LETTER, `RecBole`, `RecIF-Bench` and plain tables, each into [`ReadData`](read::ReadData); the policy on rows with problems |
 //! | `interactions`, `keys`, `ties` | [`Interactions`]: who chose what when, before it is a dataset |
 //! | [`filter`] | k-core, time window, longest title |
-//! | [`prepare`](mod@prepare) | raw files to a split dataset by a [`PrepareConfig`](prepare::PrepareConfig), each step accounted for |
+//! | [`prepare`](mod@prepare) | from raw files to a split dataset by a [`PrepareConfig`](prepare::PrepareConfig), with a report of each step |
 //! | [`write`](mod@write) | `RecBole`'s atomic files, samples as CSV, items and Semantic IDs |
 //! | `time` | [`Timestamp`]: milliseconds since 1970 in UTC |
 //! | `sample` | [`SampleId`], [`Sample`]: one prediction to make |
 //! | `split` | [`leave_one_out`], [`global_time`], [`user_split`] into [`TrainSet`], [`ValidSet`], [`TestSet`] |
-//! | `negatives` | [`Negatives`]: items not chosen, by chance, popularity or common codes |
-//! | `statistics` | [`Statistics`]: counts and spreads, held against [`Expected`] ones |
-//! | `audit` | [`audit`](fn@audit): the usual leaks, counted |
-//! | `digest` | [`Digest`]: what the hashes of datasets, splits and prompts are made with |
+//! | `negatives` | [`Negatives`]: items that a user did not choose: random, by popularity or by common codes |
+//! | `statistics` | [`Statistics`]: counts and spreads, compared with [`Expected`] ones |
+//! | `audit` | [`audit`](fn@audit): counts common leaks |
+//! | `digest` | [`Digest`]: the hash of datasets, splits and prompts |
 //! | [`synthetic`] | a shop whose best possible hit rate is known |
 //! | `strategies` | property-test strategies (feature `proptest`) |
 //!

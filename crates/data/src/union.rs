@@ -12,7 +12,7 @@ impl Dataset {
     /// Several datasets as one, each a domain under its name.
     ///
     /// Keys become `NAME/KEY`, so that nothing collides; titles, texts, events and times stay.
-    /// Users keep their order, one domain behind the other. Item identities are shuffled by `seed`
+    /// Users keep their order, one domain after the other. Item identities are shuffled by `seed`
     /// over all domains: neither does an order leak what comes next, nor does an identity tell its
     /// domain. Domains with times may stand beside others without; a split by time needs all times.
     ///
@@ -58,7 +58,7 @@ impl Dataset {
         let mut items = Vec::new();
         let mut users = Vec::new();
         for (name, part) in parts {
-            // Before the shuffle, an item is where it stood in its part, behind the parts before.
+            // Before the shuffle, an item is where it stood in its part, after the parts before.
             let (before, (of_part, people)) = (items.len(), part.into_parts());
             let qualified = |key: &str| format!("{name}/{key}");
             items

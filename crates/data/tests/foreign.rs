@@ -90,7 +90,7 @@ fn titles_are_those_that_pandas_reads() {
 }
 
 #[test]
-fn a_title_that_opens_a_quote_and_does_not_close_it_takes_no_rows_along() {
+fn an_unclosed_quote_in_a_title_does_not_swallow_rows() {
     let header = "item_id:token\ttitle:token\tbrand:token\n";
     for (rows, line) in [
         // Never closed: pandas gives up, too.
@@ -113,7 +113,7 @@ fn a_title_that_opens_a_quote_and_does_not_close_it_takes_no_rows_along() {
 }
 
 #[test]
-fn a_header_in_quotes_behind_a_byte_order_mark_is_a_header() {
+fn a_quoted_header_after_a_byte_order_mark_is_read() {
     let item = "\u{feff}\"item_id:token\"\t\"title:token\"\n\"i1\"\t\"one\"\ni2\ttwo\ni3\tthree\n";
     let loaded = shop(item, &ReadOptions::new(1)).unwrap();
     assert_eq!(item_title(&loaded, "i1"), "one");
@@ -198,7 +198,7 @@ fn the_file_as_a_whole_tells_how_its_categories_are_separated() {
 }
 
 #[test]
-fn a_separator_that_a_file_does_not_tell_is_asked_for() {
+fn an_unknown_separator_is_an_error_that_names_the_option() {
     for (fields, line) in [
         (["Food", "Coffee & Tea", "Gyms"], 3),
         (["['Adventure' 'Comedy']", "x", "y"], 2),
@@ -218,7 +218,7 @@ fn a_separator_that_a_file_does_not_tell_is_asked_for() {
 }
 
 #[test]
-fn nan_is_no_title_and_what_was_taken_for_none_is_counted() {
+fn nan_is_not_a_title_and_placeholders_are_counted() {
     let loaded = shop(OFFICIAL, &ReadOptions::new(1)).unwrap();
     assert_eq!(item_title(&loaded, "i1"), "Abus lock");
     assert_eq!((item_title(&loaded, "i2"), item_title(&loaded, "i3")), ("", ""));
@@ -234,7 +234,7 @@ fn nan_is_no_title_and_what_was_taken_for_none_is_counted() {
 }
 
 #[test]
-fn a_key_that_is_a_word_for_none_is_refused() {
+fn a_key_that_means_missing_is_an_error() {
     let folder = Folder::new();
     let item = "item_id:token\ttitle:token\ni1\tone\nnan\ttwo\n";
     let item = folder.write("x.item", item);
@@ -410,7 +410,7 @@ fn scripts_are_no_titles_and_have_a_line_of_their_own() {
 }
 
 #[test]
-fn words_for_none_are_no_values_of_any_field() {
+fn missing_value_words_are_not_values() {
     let policy = RowPolicy { missing_titles: OnDoubtful::Keep, ..RowPolicy::lenient() };
     let loaded = metadata(&policy).unwrap();
     let item = &loaded.items["B5"];

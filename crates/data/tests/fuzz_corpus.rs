@@ -36,7 +36,7 @@ replays! {
 /// Before its metadata were walked, this file of a kilobyte kept the decoder busy for minutes.
 #[cfg(feature = "parquet")]
 #[test]
-fn a_table_that_counts_what_takes_no_bytes_is_refused_before_it_is_decoded() {
+fn a_table_with_elements_without_bytes_is_an_error_before_decoding() {
     use std::num::NonZeroUsize;
 
     use sidereal_data::read::RowPolicy;

@@ -55,7 +55,7 @@ fn the_shipped_best_possible_holds_whatever_the_order_of_items() {
 
 /// The shop must leave something to learn at each step from guessing to knowing.
 #[test]
-fn popularity_and_the_last_item_alone_fall_short_of_the_best() {
+fn simple_baselines_stay_below_the_best_possible() {
     let dataset = dataset(3);
     let split = leave_one_out(&dataset, TEN).unwrap();
     let mut popularity = vec![0.0; dataset.num_items()];

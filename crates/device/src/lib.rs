@@ -1,4 +1,4 @@
-//! The device that tensors live on, by name, with one binary for machines with and without a GPU.
+//! Finds the device for tensors by name. One binary works on machines with and without a GPU.
 
 mod waiting;
 
@@ -19,7 +19,7 @@ pub struct DeviceError {
 /// The device of this name: `cpu`, `cuda`, `cuda:N`, or `auto` (CUDA where there is one).
 ///
 /// The program is linked against libtorch's CPU part alone; its CUDA part is opened here, once,
-/// where a GPU is asked for, so that one binary serves both. Call this before the first tensor.
+/// when a GPU is requested, so that one binary serves both. Call this before the first tensor.
 ///
 /// # Errors
 /// [`DeviceError`] for another name, or a GPU that cannot be used.

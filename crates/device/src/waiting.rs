@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_starts_again_once_and_leaves_what_the_user_has_decided() {
+    fn a_program_restarts_once_and_keeps_the_settings_of_the_user() {
         let run = |variables: &[(&str, &str)]| {
             let mut program = Command::new(std::env::current_exe().unwrap());
             program.args(["--ignored", "--nocapture", "--exact"]);

@@ -18,7 +18,7 @@ pub enum FileError {
     },
     /// Another process works in the folder.
     #[error(
-        "the folder `{}` is in use by another process: wait until that one has ended, or choose \
+        "the folder `{}` is in use by another process: wait until it has ended, or choose \
          another folder",
         path.display()
     )]
@@ -27,7 +27,7 @@ pub enum FileError {
         path: PathBuf,
     },
     /// A file of JSON that does not hold what it should, or a value that JSON cannot hold.
-    #[error("`{}` is not valid", path.display())]
+    #[error("`{}` does not have the JSON content that is expected here", path.display())]
     Json {
         /// The file.
         path: PathBuf,
@@ -57,5 +57,19 @@ impl FileError {
             }
             Self::Json { path, source } => (path, source.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_is_wrong_where_and_what_was_expected() {
+        let error = FileError::Locked { path: "runs/demo".into() };
+        insta::assert_snapshot!(
+            error.to_string(),
+            @"the folder `runs/demo` is in use by another process: wait until it has ended, or choose another folder"
+        );
     }
 }

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn users_are_averaged_over_the_runs_that_have_both_systems() {
+    fn differences_average_users_over_runs_with_both_systems() {
         let runs = [
             run("1", &[("sft", &[1, 0, 0, 0]), ("rl", &[1, 1, 0, 0])]),
             run("2", &[("sft", &[1, 0, 0, 1]), ("rl", &[1, 1, 2, 1])]),
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_thought_is_compared_over_the_users_that_it_has_in_each_run() {
+    fn answers_after_reasoning_are_compared_over_their_users_in_each_run() {
         let mut runs = [
             run("1", &[("sft", &[1, 0, 0, 0]), ("sft, reasoning", &[0, 1, 0, 1])]),
             run("2", &[("sft", &[1, 0, 1, 1]), ("sft, reasoning", &[1, 0, 1, 1])]),
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_over_a_pool_is_paired_with_none_over_all_items_nor_averaged_with_one() {
+    fn results_over_pools_and_over_all_items_are_never_paired_or_averaged() {
         let mut runs = [
             run("1", &[("sft", &[1, 0]), ("titles", &[1, 1])]),
             run("2", &[("sft", &[1, 0]), ("titles", &[0, 1])]),
@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_that_is_its_start_is_marked_in_the_runs_where_it_is() {
+    fn a_system_equal_to_its_start_is_marked_in_its_runs() {
         let mut runs = [
             run("1", &[("sft", &[1, 0]), ("rl", &[1, 1])]),
             run("2", &[("sft", &[1, 0]), ("rl", &[1, 0])]),
@@ -424,5 +424,20 @@ mod tests {
         ];
         assert!(matches!(compare(&runs, "sft"), Err(LabError::Metric(_))));
         assert!(matches!(compare(&runs, "ppo"), Err(LabError::UnknownStage { .. })));
+    }
+
+    #[test]
+    fn the_table_of_a_comparison_reads_as_recorded() {
+        let mut runs = [
+            run("1", &[("SFT", &[1, 0, 1, 0]), ("SFT, reasoning", &[1, 1])]),
+            run("2", &[("SFT", &[1, 0, 0, 0]), ("SFT, reasoning", &[0, 1])]),
+        ];
+        runs.iter_mut().for_each(|run| run.systems[1].is_part = true);
+        runs[1].systems[0].at_start = true;
+        let table = compare(&runs, "SFT").unwrap().table();
+        let rows = [table.header].into_iter().chain(table.rows).map(|row| row.join(" | "));
+        let lines: Vec<String> =
+            [table.caption].into_iter().chain(rows).chain(table.notes).collect();
+        insta::assert_snapshot!(lines.join("\n"));
     }
 }

@@ -27,7 +27,7 @@ pub enum LabError {
         source: std::io::Error,
     },
     /// A JSON value that is not what it should be.
-    #[error("`{}` is not valid", path.display())]
+    #[error("`{}` does not have the JSON content that is expected here", path.display())]
     Json {
         path: PathBuf,
         #[source]
@@ -52,16 +52,16 @@ pub enum LabError {
     #[error("configuration cannot be written")]
     TomlOut(#[from] toml::ser::Error),
     /// A setting outside its range.
-    #[error("configuration: `{field}` is {found}, needed {needed}")]
+    #[error("configuration: `{field}` is {found}; expected {needed}")]
     Setting { field: String, found: String, needed: &'static str },
     /// A stage that the recipe does not have.
-    #[error("the recipe has no stage `{name}`; it has {found}")]
+    #[error("the recipe has no stage `{name}`; its stages are {found}")]
     UnknownStage { name: String, found: String },
     /// A recipe that does not come with the library.
-    #[error("there is no preset `{name}`; there are {found}")]
+    #[error("there is no preset `{name}`; the presets are {found}")]
     UnknownPreset { name: String, found: String },
     /// A stage of a domain that the data do not have.
-    #[error("stage `{stage}` learns from domain `{name}`; the data have {found}")]
+    #[error("stage `{stage}` learns from the domain `{name}`, but the data has only {found}")]
     UnknownDomain { stage: String, name: String, found: String },
     /// A stage of domains or users of whom there is nothing to learn from or to validate on.
     #[error("stage `{stage}`: {part} has no {set} samples")]
@@ -78,7 +78,7 @@ pub enum LabError {
     OtherSetting { path: PathBuf, part: String },
     /// A tensor of another shape than that of what it holds.
     #[error(
-        "tensor `{tensor}` of `{}` has the shape {found:?}, needed {needed}: delete the file to have it \
+        "tensor `{tensor}` of `{}` has the shape {found:?}; expected {needed}: delete the file to have it \
          made again",
         path.display()
     )]
@@ -91,7 +91,7 @@ pub enum LabError {
     )]
     Scores { stage: String, id: SampleId },
     /// A policy that was made for something else.
-    #[error("the policy of `{}` was made for another {part}: found {found}, needed {needed}", path.display())]
+    #[error("the policy in `{}` was made for another {part}: found {found}, expected {needed}", path.display())]
     Binding { path: PathBuf, part: String, found: String, needed: String },
     /// A stage without anything to learn from or to evaluate.
     #[error("{what} has no samples")]
@@ -100,10 +100,10 @@ pub enum LabError {
     #[error("a policy that reads items has no words, and {what} is made of words: leave it out")]
     NoWords { what: &'static str },
     /// An item without a Semantic ID.
-    #[error("item {item} has no semantic id in the catalogue")]
+    #[error("item {item} has no Semantic ID in the catalogue")]
     UnknownItem { item: ItemId },
     /// A Semantic ID that no item has.
-    #[error("no item has the semantic id {sid}")]
+    #[error("no item has the Semantic ID {sid}")]
     UnknownSid { sid: String },
     /// The folder of a policy that was made before items were kept in it.
     #[error(
@@ -113,13 +113,15 @@ pub enum LabError {
     NoItems { path: PathBuf },
     /// The folder of a policy outside of a run, which is asked about the data of a run.
     #[error(
-        "`{}` is the folder of a policy and not of a run: ask it without data, or give the split that the \
-         data were published with",
+        "`{}` is the folder of a policy, not of a run, so it holds no split: ask the policy without data, or \
+         give the split that the data was published with",
         path.display()
     )]
     NoRun { path: PathBuf },
     /// A system that ranks other candidates in another of several runs.
-    #[error("`{system}` ranks other candidates in run `{run}` than in the first run that has it")]
+    #[error(
+        "`{system}` ranks other candidates in run `{run}` than in the first run that contains it: compare runs with the same pools"
+    )]
     Pools { system: String, run: String },
     /// The training of a stage.
     #[error(transparent)]
@@ -190,5 +192,29 @@ impl From<PromptError> for LabError {
 impl From<TeacherError> for LabError {
     fn from(error: TeacherError) -> Self {
         Self::Teacher(Box::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_is_wrong_where_and_what_was_expected() {
+        let error = LabError::Setting {
+            field: "evaluate.reasoning".to_owned(),
+            found: "set but not used".to_owned(),
+            needed: "a stage that learns to reason; without one, remove `[evaluate.reasoning]`",
+        };
+        insta::assert_snapshot!(
+            error.to_string(),
+            @"configuration: `evaluate.reasoning` is set but not used; expected a stage that learns to reason; without one, remove `[evaluate.reasoning]`"
+        );
+        let error =
+            LabError::OtherSetting { path: "runs/demo/sft".into(), part: "sft.epochs".to_owned() };
+        insta::assert_snapshot!(
+            error.to_string(),
+            @"`runs/demo/sft` was trained with another `sft.epochs`: give the run another folder or the stage another name, or delete this folder to have the stage trained anew"
+        );
     }
 }

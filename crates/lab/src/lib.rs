@@ -1,7 +1,7 @@
-//! Recipes of whole runs: from a dataset to trained, evaluated and reported policies.
+//! Whole runs by recipe: a dataset becomes trained and evaluated policies, with a report.
 //!
-//! [`Pipeline`] carries out a [`Recipe`] over a dataset, part by part, into a folder that a second
-//! start continues. The published systems are recipes.
+//! [`Pipeline`] carries out a [`Recipe`] over a dataset, part by part, in a folder. After an
+//! interruption a second start goes on in this folder. There is a recipe for each published system.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -29,7 +29,7 @@
 //! | `recipe`, `split` | [`Recipe`], [`Stage`], [`SplitConfig`]: the settings of a run; [`Preset`]: those that come with the library |
 //! | `run` | [`RunFolder`], [`Part`]: the folder of a run, and what is carried out in it |
 //! | `parts` | the parts: item vectors, Semantic IDs, texts, vocabulary, policies, answers |
-//! | `workbench` | what the parts after the vocabulary share: how policies are asked, and what they may answer |
+//! | `workbench` | what the parts after the vocabulary share: prompts, and the legal answers |
 //! | `evaluation` | the part that makes the tables of all answers |
 //! | `pipeline` | [`Pipeline`]: the parts of a run, put together |
 //! | `resume` | whether the folder of an earlier start may go on |

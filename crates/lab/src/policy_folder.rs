@@ -20,7 +20,7 @@ const CATALOG: &str = "catalog.json";
 const CARD: &str = "policy.json";
 const ITEMS: &str = "items.json";
 
-/// How a policy is asked: the file `policy.json` of its folder.
+/// How a policy is used: the file `policy.json` of its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PolicyCard {
     /// Name and version of the program that trained it.
@@ -49,7 +49,7 @@ pub struct PolicyCard {
 /// The folder is an HF directory: `config.json`, which tells the kind of the policy, `model.safetensors` and
 /// the tokenizer. Beside them stand
 /// the Semantic IDs of the items (`catalog.json`, which is the trie too), the items with keys and titles
-/// (`items.json`), how the policy is asked (`policy.json`) and the hashes of what it was made for
+/// (`items.json`), how the policy is used (`policy.json`) and the hashes of what it was made for
 /// (`sidereal.json`).
 #[derive(Debug)]
 #[non_exhaustive]
@@ -60,7 +60,7 @@ pub struct TrainedPolicy {
     pub tokenizer: Option<SidTokenizer>,
     /// Items and their Semantic IDs.
     pub catalog: Catalog,
-    /// How it is asked; `None` in folders of versions before there were cards.
+    /// How it is used; `None` in folders of versions before there were cards.
     pub card: Option<PolicyCard>,
     /// The items, without users; `None` in folders of versions before they were kept.
     pub items: Option<Dataset>,
@@ -160,7 +160,7 @@ pub struct PolicyParts<'a> {
     pub tokenizer: Option<&'a SidTokenizer>,
     /// Items and their Semantic IDs.
     pub catalog: &'a Catalog,
-    /// How it is asked.
+    /// How it is used.
     pub card: &'a PolicyCard,
     /// The items by identity.
     pub items: &'a [Item],

@@ -23,7 +23,7 @@ use crate::recipe::Recipe;
 use crate::recipe::stage::Stage;
 use crate::resume::recipe_of;
 
-/// What a stage of a finished run left behind: a policy and all that it takes to ask it.
+/// The policy of a stage of a finished run, with everything that is needed to use it.
 #[derive(Debug)]
 pub struct TrainedStage {
     dir: PathBuf,
@@ -168,7 +168,7 @@ impl TrainedStage {
         &self.policy.catalog
     }
 
-    /// How the policy is asked.
+    /// How the policy is used.
     #[must_use]
     pub const fn card(&self) -> &PolicyCard {
         &self.card
@@ -362,7 +362,7 @@ impl<'a> PolicyRecommender<'a> {
             return Err(LabError::Setting {
                 field: "prompts".to_owned(),
                 found: format!("`{}`", name.unwrap_or_default()),
-                needed: "a set that words the task `reasoning`: the policy cannot reason, leave it out",
+                needed: "a prompt set with the task `reasoning`: this policy cannot reason, so ask it without reasoning",
             });
         };
         let search = ReasoningSearch {

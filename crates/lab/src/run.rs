@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_fails_is_not_recorded_and_files_that_were_not_are() {
+    fn a_failed_part_is_not_recorded_in_the_manifest() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         carry_out(dir, Some(1), "a");

@@ -50,7 +50,7 @@ impl SplitConfig {
             }
             Self::Published => {
                 let (field, found) = ("split".to_owned(), "published".to_owned());
-                let needed = "data that were published with a split";
+                let needed = "data that was published with a split";
                 return Err(LabError::Setting { field, found, needed });
             }
         })

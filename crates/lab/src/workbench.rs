@@ -52,9 +52,9 @@ pub(crate) enum Reads<'a> {
 /// How users are put into words.
 pub(crate) struct Words<'a> {
     pub(crate) tokenizer: &'a SidTokenizer,
-    /// What is asked, as text.
+    /// The prompts, as text.
     pub(crate) tasks: &'a Tasks<'a>,
-    /// What is asked, as tokens.
+    /// The prompts, as tokens.
     pub(crate) encoder: Encoder<'a>,
     /// Titles of all items, for stages that answer in them.
     pub(crate) titles: Option<Titles>,

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_range_or_twice_are_refused() {
+    fn out_of_range_and_repeated_values_are_errors() {
         assert!(matches!(check(&[("HR@5", 1.2)]), Err(MetricError::Range { .. })));
         assert!(matches!(check(&[("AUC", f64::NAN)]), Err(MetricError::Range { .. })));
         assert!(matches!(

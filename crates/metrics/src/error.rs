@@ -8,14 +8,14 @@ use crate::Metric;
 #[allow(missing_docs, reason = "each message names its fields")]
 pub enum MetricError {
     /// A mean over nobody.
-    #[error("no users: a mean needs at least one")]
+    #[error("there are no users, but a mean needs at least one")]
     NoUsers,
     /// A user without a relevant item.
     #[error("a user needs at least one relevant item: leave out those who have none")]
     NoTargets,
     /// Ranks that no ranking of the relevant items has.
     #[error(
-        "{found} ranks of {relevant} relevant items: {}",
+        "there are {found} ranks of {relevant} relevant items: {}",
         twice.map_or_else(|| "at most one rank for each".to_owned(), |r| format!("rank {r} occurs twice"))
     )]
     RelevantRanks { found: usize, relevant: usize, twice: Option<usize> },
@@ -23,33 +23,35 @@ pub enum MetricError {
     #[error("k = {k} is beyond the {kept} ranks that were kept")]
     CutOff { k: usize, kept: usize },
     /// More correct samples than samples.
-    #[error("{correct} of {samples} samples are said to be correct")]
+    #[error("{correct} of {samples} samples cannot be correct")]
     TooManyCorrect { correct: usize, samples: usize },
     /// Fewer samples than `k`.
-    #[error("k = {k} needs at least {k} samples, found {samples}")]
+    #[error("k = {k} needs at least {k} samples, but there are {samples}")]
     TooFewSamples { k: usize, samples: usize },
     /// Two slices that must go together have different lengths.
-    #[error("found {found} {what}, needed {expected}")]
+    #[error("there are {found} {what}; expected {expected}")]
     Length { what: &'static str, found: usize, expected: usize },
     /// A value is not a number, or infinite where it must be finite.
-    #[error("{what} {index} is {value}, needed a finite number")]
+    #[error("{what} {index} is {value}; expected a finite number")]
     NotFinite { what: &'static str, index: usize, value: f64 },
     /// All labels are equal.
     #[error(
-        "an AUC needs both classes, found {positives} positive and {negatives} negative labels"
+        "an AUC needs both classes, but there are {positives} positive and {negatives} negative labels"
     )]
     OneClass { positives: usize, negatives: usize },
     /// An item outside the catalogue.
     #[error("item {item} is outside the catalogue of {num_items} items")]
     Item { item: usize, num_items: usize },
     /// A setting outside its range.
-    #[error("{field} is {value}, needed {needed}")]
+    #[error("{field} is {value}; expected {needed}")]
     Setting { field: &'static str, value: f64, needed: &'static str },
     /// A sample occurs twice in one run.
     #[error("sample {sample} occurs twice in the run")]
     DuplicateSample { sample: String },
     /// Two runs that were to be paired are not over the same samples.
-    #[error("the runs are not over the same samples: sample {sample} is only in the {side} run")]
+    #[error(
+        "the two runs must have the same samples, but sample {sample} is only in the {side} run"
+    )]
     Unpaired { sample: String, side: &'static str },
     /// A metric that is not a function of the target's rank.
     #[error("{metric} is not computed from the rank of a target")]
@@ -86,4 +88,20 @@ pub enum MetricError {
     /// A value that falls as k grows.
     #[error("{metric} = {value} is below the {before} at k = {from}")]
     Falling { metric: Metric, value: f64, from: usize, before: f64 },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_is_wrong_where_and_what_was_expected() {
+        let error = MetricError::CutOff { k: 20, kept: 10 };
+        insta::assert_snapshot!(error.to_string(), @"k = 20 is beyond the 10 ranks that were kept");
+        let error = MetricError::Unpaired { sample: "u7.4".to_owned(), side: "first" };
+        insta::assert_snapshot!(
+            error.to_string(),
+            @"the two runs must have the same samples, but sample u7.4 is only in the first run"
+        );
+    }
 }

@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_lies_strictly_between_nothing_and_all() {
+    fn a_confidence_level_is_strictly_between_0_and_1() {
         for level in [0.0, 1.0, -0.5, f64::NAN] {
             let config = BootstrapConfig { level, ..BootstrapConfig::new(1) };
             assert!(Bootstrap::try_from(config).is_err(), "{level}");

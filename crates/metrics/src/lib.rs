@@ -1,8 +1,8 @@
-//! Metrics of recommenders: values over slices, accumulators that merge, intervals over users,
-//! paired tests, and reports that carry the protocol they were measured under.
+//! Metrics for recommenders: functions over slices, accumulators that merge, intervals over users,
+//! paired tests, and reports that state their protocol.
 //!
-//! Use this crate with any system that ranks items or draws samples. It knows nothing of models,
-//! data sets or tensors.
+//! Use this crate with any system that ranks items or draws samples. It does not depend on
+//! models, datasets or tensors.
 //!
 //! ```
 //! use std::num::NonZeroUsize;
@@ -25,7 +25,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `placement` | [`Placement`]: where the target stands, ties and shared Semantic IDs included |
+//! | `placement` | [`Placement`]: the place of the target, with ties and shared Semantic IDs |
 //! | `ranking` | [`hit_rate`], [`ndcg`], [`mrr`], [`RankHistogram`] |
 //! | `relevance` | [`Relevance`]: recall, precision, NDCG, MAP, MRR of several relevant items a user |
 //! | `sampling` | [`pass_at_k`], [`best_of_k`], [`Draws`] |
@@ -36,14 +36,14 @@
 //! | `interval` | [`Bootstrap`], [`Interval`], [`PairedTest`] |
 //! | `metric` | [`Metric`]: the name of a value, `NDCG@10` |
 //! | `run` | [`RankingRun`], [`SamplingRun`]: placements, or drawn answers, of one system by sample |
-//! | `consistency` | [`check_consistency`]: refuses values that no ranking can produce |
-//! | `protocol` | [`Protocol`]: what a number was measured under |
+//! | `consistency` | [`check_consistency`]: rejects values that no ranking can have |
+//! | `protocol` | [`Protocol`]: how a number was measured |
 //! | `report` | [`Report`]: systems × metrics, as text and through serde |
 //! | `page` | a report's tables and plots on an HTML page |
 //!
 //! # Conventions
 //! Ranks count from one. Every metric of a share or gain lies in `[0, 1]`; entropies are in nats.
-//! One target per user but in [`Relevance`], so `Recall@k` equals [`hit_rate`]. A mean divides once, by the number of
+//! There is one target per user, except in [`Relevance`], so `Recall@k` equals [`hit_rate`]. A mean divides once, by the number of
 //! users that were pushed.
 //!
 //! # Features

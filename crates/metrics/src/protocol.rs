@@ -54,7 +54,7 @@ pub struct Protocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chains {
-    /// How many; their answers are merged, or drawn one behind each.
+    /// How many; their answers are merged, or drawn one after each.
     pub count: NonZeroUsize,
     /// Most tokens of a chain.
     pub budget: usize,

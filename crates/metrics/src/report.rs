@@ -279,7 +279,7 @@ leave-one-out test, all items, seen items removed, item level, 10 users
 
     #[test]
     #[cfg(feature = "text")]
-    fn a_note_marks_its_system_and_is_told_under_each_table_that_has_it() {
+    fn a_note_marks_its_system_and_stands_below_its_tables() {
         let mut report = Report::default();
         report.push(row("one", SeenItems::Kept, &[("HR@10", 0.1)])).unwrap();
         report.push(row("two", SeenItems::Kept, &[("HR@10", 0.1)])).unwrap();

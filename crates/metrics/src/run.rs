@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_of_the_first_run_alone_is_named_too() {
+    fn a_sample_that_only_the_first_run_has_is_named() {
         let one: RankingRun = [(1, TWO), (2, TWO)].into_iter().collect();
         let two: RankingRun = [(1, TWO)].into_iter().collect();
         let error = one.compare(&two, Metric::HitRate(TWO), &bootstrap()).unwrap_err();

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_tell_how_many_there_are_and_how_many_are_right() {
+    fn draws_report_their_number_and_how_many_are_correct() {
         let draws = Draws::new(&[false, true, false, true]).unwrap();
         assert_eq!((draws.count(), draws.right()), (4, 2));
         let [one, two, three] = [1, 2, 3].map(|k| NonZeroUsize::new(k).unwrap());

@@ -157,7 +157,7 @@ impl KvCache {
     }
 }
 
-/// 0, or −∞ behind a row's end, `[U, 1, 1, T]`, for rows of `lens` (`[U]`) padded to `T`.
+/// 0, or −∞ after a row's end, `[U, 1, 1, T]`, for rows of `lens` (`[U]`) padded to `T`.
 pub(crate) fn padding_mask(lens: &Tensor, padded: i64) -> Tensor {
     let positions = Tensor::arange(padded, (Kind::Int64, lens.device()));
     let behind = positions.unsqueeze(0).ge_tensor(&lens.unsqueeze(1)); // [U, T]
@@ -198,7 +198,7 @@ pub(crate) fn check_prompts(
 /// Right-padded token ids of a batch.
 #[derive(Debug)]
 pub struct TokenBatch {
-    /// `[U, T]`, i64; what stands behind a row's length is never read.
+    /// `[U, T]`, i64; what stands after a row's length is never read.
     pub ids: Tensor,
     /// Length of each row, `[U]`, i64.
     pub lens: Tensor,

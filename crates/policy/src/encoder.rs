@@ -192,7 +192,7 @@ impl Body {
     }
 }
 
-/// 1 where a row has a token and 0 behind its end, `[B, T]`, f32.
+/// 1 where a row has a token and 0 after its end, `[B, T]`, f32.
 fn real(tokens: &TokenBatch) -> Tensor {
     let positions = Tensor::arange(tokens.ids.size()[1], (Kind::Int64, tokens.ids.device()));
     positions.unsqueeze(0).lt_tensor(&tokens.lens.unsqueeze(1)).to_kind(Kind::Float)

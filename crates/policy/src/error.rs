@@ -18,14 +18,14 @@ pub enum PolicyError {
         source: std::io::Error,
     },
     /// A JSON file that is not what it should be.
-    #[error("`{}` is not valid", path.display())]
+    #[error("`{}` does not have the JSON content that is expected here", path.display())]
     Json {
         path: PathBuf,
         #[source]
         source: serde_json::Error,
     },
     /// A tensor file that is damaged: truncated, or with a broken header.
-    #[error("tensor file `{}` is damaged", path.display())]
+    #[error("tensor file `{}` is damaged: copy it again", path.display())]
     TensorFile {
         path: PathBuf,
         #[source]
@@ -42,23 +42,23 @@ pub enum PolicyError {
     #[error("`{}` has no tensor `{name}`", path.display())]
     MissingTensor { path: PathBuf, name: String },
     /// A tensor of another shape than the configuration asks for.
-    #[error("`{}`: tensor `{name}` has shape {found:?}, the configuration asks for {expected:?}", path.display())]
+    #[error("`{}`: tensor `{name}` has the shape {found:?}, but the configuration asks for {expected:?}", path.display())]
     TensorShape { path: PathBuf, name: String, found: Vec<i64>, expected: Vec<i64> },
     /// A tensor in the file that nothing asks for.
     #[error("`{}`: tensor `{name}` is not part of this architecture", path.display())]
     UnknownTensor { path: PathBuf, name: String },
     /// An encoder-decoder whose halves have embeddings of their own.
     #[error(
-        "`{}`: tensor `{name}` differs from `shared.weight`; an embedding that encoder and decoder share \
-         is read alone",
+        "`{}`: tensor `{name}` differs from `shared.weight`; this model must have one embedding that \
+         encoder and decoder share",
         path.display()
     )]
     OtherEmbedding { path: PathBuf, name: String },
     /// A tensor of an element type that is not read.
-    #[error("`{}`: tensor `{name}` has element type {found}, expected F32, F16 or BF16", path.display())]
+    #[error("`{}`: tensor `{name}` has the element type {found}; expected F32, F16 or BF16", path.display())]
     TensorType { path: PathBuf, name: String, found: String },
     /// A configuration value that this implementation does not support.
-    #[error("configuration: `{field}` is {found}, supported: {expected}")]
+    #[error("configuration: `{field}` is {found}; supported: {expected}")]
     Unsupported { field: &'static str, found: String, expected: &'static str },
     /// The folder of a model of which there is no policy.
     #[error(
@@ -74,25 +74,25 @@ pub enum PolicyError {
         source: tokenizers::Error,
     },
     /// A token that the tokenizer must know and does not.
-    #[error("tokenizer lacks the token `{token}`")]
+    #[error("the tokenizer has no token `{token}`")]
     MissingToken { token: String },
     /// A code that the vocabulary holds as a piece of text.
     #[error(
-        "tokenizer has the token `{token}` already, with the id {id}, but not as an added token, \
-         so that no text is read as it"
+        "the tokenizer already has the token `{token}` with the id {id}, but not as an added token, \
+         so no text is read as this token"
     )]
     TakenToken { token: String, id: u32 },
     /// A tokenizer that spells the codes of Semantic IDs in a notation that is not read.
     #[error(
-        "the base spells Semantic IDs as `{token}`, and those of the run are spelled `<a_0>`, `<b_0>`, \
-         …: a base with codes of its own must spell them so, as MiniOneRec's and LC-Rec's do"
+        "the pretrained model spells Semantic IDs as `{token}`, but those of the run are spelled `<a_0>`, `<b_0>`, \
+         …: a pretrained model that already has codes must spell them so, like those of MiniOneRec and LC-Rec"
     )]
     OtherNotation { token: String },
     /// A token that the tokenizer knows and does not read as one.
-    #[error("tokenizer reads `{token}` as the ids {found:?}, expected its own alone")]
+    #[error("the tokenizer reads `{token}` as the ids {found:?}, but it must read it as one token")]
     SplitToken { token: String, found: Vec<u32> },
     /// A tokenizer that knows no conversations.
-    #[error("tokenizer has no chat template")]
+    #[error("the tokenizer has no chat template")]
     NoChatTemplate,
     /// A chat template that cannot be read, or that refused a conversation.
     #[error("chat template: {action}")]
@@ -102,14 +102,16 @@ pub enum PolicyError {
         source: minijinja::Error,
     },
     /// More tokens than the model has rows for.
-    #[error("the tokenizer has {tokenizer} tokens, the model's vocabulary has {model}")]
+    #[error(
+        "the tokenizer has {tokenizer} tokens, but the vocabulary of the model has only {model}"
+    )]
     Vocabulary { tokenizer: usize, model: usize },
     /// A prompt that no position is left for.
-    #[error("prompt {row} has {found} tokens, at most {limit} fit")]
+    #[error("prompt {row} has {found} tokens, but at most {limit} fit")]
     PromptLength { row: usize, found: usize, limit: usize },
     /// A sequence that reaches past the last position of the model.
     #[error(
-        "a sequence of {found} tokens, its prompt included, exceeds `max_position_embeddings`, {limit}"
+        "a sequence has {found} tokens with its prompt, but the model allows {limit} (`max_position_embeddings`)"
     )]
     Positions { found: i64, limit: i64 },
     /// A batch without rows, or a row without tokens.
@@ -124,7 +126,7 @@ pub enum PolicyError {
     /// Arguments whose sizes disagree.
     #[error("{what}: found {found}, expected {expected}")]
     Size { what: &'static str, found: usize, expected: usize },
-    /// A code asked for behind a prefix that it cannot follow.
+    /// A code asked for after a prefix that it cannot follow.
     #[error(
         "target {target}: the code with flat token {token} cannot follow node {node} of the trie"
     )]
@@ -153,4 +155,18 @@ pub enum PolicyError {
     /// libtorch refused an operation.
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_is_wrong_where_and_what_was_expected() {
+        let error = PolicyError::Vocabulary { tokenizer: 32_768, model: 32_000 };
+        insta::assert_snapshot!(
+            error.to_string(),
+            @"the tokenizer has 32768 tokens, but the vocabulary of the model has only 32000"
+        );
+    }
 }

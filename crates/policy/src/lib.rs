@@ -1,9 +1,9 @@
 //! Language-model policies over Semantic IDs on libtorch.
 //!
 //! A [`Decoder`] reads prompts that a [`SidTokenizer`] encodes; a [`Constraint`] compiled
-//! from a catalogue keeps what it writes legal; [`BeamSearch`] finds the best Semantic IDs, and
-//! [`group_logp`] scores groups of them with gradients. Checkpoints are HF directories, in and
-//! out. A [`TextEncoder`] turns item texts into vectors for a quantiser.
+//! from a catalogue allows only legal answers; [`BeamSearch`] finds the best Semantic IDs, and
+//! [`group_logp`] scores groups of them with gradients. Checkpoints are read and written
+//! as HF folders. A [`TextEncoder`] turns item texts into vectors for a quantiser.
 //!
 //! ```no_run,standalone_crate
 //! use sidereal_policy::{BeamSearch, Constraint, Decoder, Scoring, SidTokenizer, TokenBatch, device};
@@ -29,7 +29,7 @@
 //! | `allocator` | [`tune_allocator`]: keeps the memory of freed tensors |
 //! | `tokenizer` | [`SidTokenizer`]: text and codes ↔ token ids; [`ChatTemplate`]: conversations |
 //! | `vocabulary` | [`extend_pretrained`]: a pretrained checkpoint with a token for each code |
-//! | `policy` | [`Policy`]: what decoding, scoring and training ask of a policy; [`LanguageModel`] |
+//! | `policy` | [`Policy`]: what decoding, scoring and training need from a policy; [`LanguageModel`] |
 //! | `trainable` | [`Trainable`]: a policy whose weights can be trained |
 //! | `config`, `models` | [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`T5`], [`AnyPolicy`] of the kind that a folder holds, [`ItemPolicy`], which reads items and no tokens, [`Head`], the BERT of [`TextEncoder`] |
 //! | `lora` | [`Lora`]: low-rank adapters, in files of HF PEFT |

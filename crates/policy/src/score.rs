@@ -26,7 +26,7 @@ use self::target::{Target, check_codes};
 ///
 /// ```text
 /// full          log p = z[t] − log Σ_v exp z[v]            v over the vocabulary
-/// renormalised  log p = z[t] − log Σ_c exp z[c]            c over the codes legal behind `node`
+/// renormalised  log p = z[t] − log Σ_c exp z[c]            c over the codes legal after `node`
 /// ```
 /// Only the rows of the output head that a formula names are computed: a level's codes, or the
 /// vocabulary for words and for `full`, 64 MiB of logits at a time. A graph keeps all of them; for
@@ -107,7 +107,7 @@ fn check(trie: &Trie, states: &Tensor, targets: &[Target]) -> Result<(), PolicyE
     check_codes(trie, targets)
 }
 
-/// Log-probabilities `[n, K]` of a level's codes among those that are legal behind each target's
+/// Log-probabilities `[n, K]` of a level's codes among those that are legal after each target's
 /// node; −∞ elsewhere.
 fn legal_logps(
     model: &dyn LanguageModel,

@@ -109,7 +109,7 @@ impl VocabularyExtension {
 ///
 /// Works on any decoder or T5 in HF form, whole or sharded, with `tokenizer.json`; element types
 /// stay. Codes that the base has already, as checkpoints trained on Semantic IDs have, keep their ids
-/// and their rows. New tokens take the ids behind the tokenizer's last, first those rows that the base was
+/// and their rows. New tokens take the ids after the tokenizer's last, first those rows that the base was
 /// padded with, which are initialised anew. The number of rows never shrinks. No setting of
 /// generation is inherited; `generation_config.json` names special tokens and nothing else. The
 /// weights are written last, so that a directory cut short does not load.
@@ -221,14 +221,14 @@ fn report(codes: &Codes, spec: &SidSpec, base: &Path) {
     let (Codes { kept, added, .. }, base) = (codes, base.display());
     if *kept > 0 {
         tracing::info!(
-            "`{base}` has {kept} of {} codes already: they keep their ids and rows, so that the Semantic \
-             IDs of the run are to be those that it was trained on",
+            "`{base}` already has {kept} of {} codes: they keep their ids and rows, so the Semantic \
+             IDs of the run must be those that it was trained on",
             spec.num_tokens()
         );
         if let Some(first) = added.first() {
             let missing = added.len();
             tracing::warn!(
-                "`{base}` lacks {missing} codes, of which `{first}` is the first: they are new"
+                "`{base}` has no tokens for {missing} codes (the first is `{first}`): they are added as new tokens"
             );
         }
     }

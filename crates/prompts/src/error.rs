@@ -27,34 +27,36 @@ pub enum PromptError {
         source: Box<toml::de::Error>,
     },
     /// A name that no set has.
-    #[error("no prompt set is called `{name}`, there are {known}")]
+    #[error("there is no prompt set `{name}`; the sets are {known}")]
     UnknownSet { name: String, known: String },
     /// Two sets of one name.
-    #[error("a prompt set called `{name}` is there already")]
+    #[error("there is already a prompt set `{name}`: choose another name")]
     RepeatedSet { name: String },
     /// A set without templates.
     #[error("prompt set `{set}` has no template")]
     EmptySet { set: String },
     /// Two templates of one task.
-    #[error("prompt set `{set}`: task `{task}` has {found} templates, expected one")]
+    #[error("prompt set `{set}`: task `{task}` has {found} templates, but it must have one")]
     RepeatedTemplate { set: String, task: Task, found: usize },
     /// A template of a task that has none.
     #[error("prompt set `{set}`: task `{task}` comes from data and has no template")]
     TaskOfData { set: String, task: Task },
     /// A task that the set does not word.
-    #[error("prompt set `{set}` has no template of task `{task}`, it has {known}")]
+    #[error("prompt set `{set}` has no template for task `{task}`; it has templates for {known}")]
     NoTemplate { set: String, task: Task, known: String },
     /// A template without a paraphrase, or a completion without a segment.
     #[error("prompt set `{set}`: task `{task}`, version {version}: the {part} is empty")]
     EmptyTemplate { set: String, task: Task, version: u32, part: &'static str },
     /// System text where nothing frames it.
-    #[error("prompt set `{set}`: a plain set has no system text, found `{found}`")]
+    #[error(
+        "prompt set `{set}`: a set of plain prompts cannot have a system text, but it has `{found}`"
+    )]
     SystemInPlain { set: String, found: String },
     /// The continuation law claimed for messages.
     #[error("prompt set `{set}`: only a plain set with task `next-item` can be a continuation")]
     ContinuationOfMessages { set: String },
     /// A template that does not compile, or does not render.
-    #[error("prompt set `{set}`: task `{task}`, version {version}: {part} does not render")]
+    #[error("prompt set `{set}`: task `{task}`, version {version}: {part} cannot be rendered")]
     Template {
         set: String,
         task: Task,
@@ -65,8 +67,8 @@ pub enum PromptError {
     },
     /// A template that names what its task does not give it.
     #[error(
-        "prompt set `{set}`: task `{task}`, version {version}: {part} names `{found}`, it knows \
-         {known}"
+        "prompt set `{set}`: task `{task}`, version {version}: {part} uses `{found}`, which does not exist; \
+         it can use {known}"
     )]
     UnknownVariable {
         set: String,
@@ -77,17 +79,15 @@ pub enum PromptError {
         known: String,
     },
     /// A template that keeps from the model what its task is about.
-    #[error(
-        "prompt set `{set}`: task `{task}`, version {version}: {part} never shows `{variable}`"
-    )]
+    #[error("prompt set `{set}`: task `{task}`, version {version}: {part} never uses `{variable}`")]
     UnusedVariable { set: String, task: Task, version: u32, part: String, variable: Variable },
     /// A value that a task needs and was not given.
-    #[error("prompt set `{set}`: task `{task}`: {part} needs `{variable}`, which was not given")]
+    #[error("prompt set `{set}`: task `{task}`: {part} uses `{variable}`, but no value was given")]
     MissingFact { set: String, task: Task, part: String, variable: Variable },
     /// A next-item template whose prompt and completion are not the beginning of the next prompt.
     #[error(
         "prompt set `{set}`: {part} of task `{task}`, version {version}, is not a continuation: \
-         prompt and completion give `{found}`, the next prompt is `{expected}`"
+         prompt and completion give `{found}`, but the next prompt is `{expected}`"
     )]
     NotContinuation {
         set: String,
@@ -99,50 +99,70 @@ pub enum PromptError {
     },
     /// A reasoning template that does not say where the reasoning begins and ends.
     #[error(
-        "prompt set `{set}`: the completion of task `reasoning` needs pieces of their own for what \
-         opens the reasoning, the reasoning, `</think>` with what follows, and the semantic id"
+        "prompt set `{set}`: the completion of task `reasoning` must have separate pieces for the text \
+         before the reasoning, the reasoning, `</think>` with the text after it, and the Semantic ID"
     )]
     Reasoning { set: String },
     /// A paraphrase that is not there.
     #[error(
-        "prompt set `{set}`: task `{task}` has {count} paraphrases, number {found} was asked for"
+        "prompt set `{set}`: task `{task}` has {count} paraphrases, but paraphrase {found} was requested"
     )]
     Paraphrase { set: String, task: Task, count: usize, found: usize },
     /// A sample to evaluate that the data cannot word.
-    #[error("task `{task}`: sample `{id}` lacks a text that its prompt shows")]
+    #[error("task `{task}`: the prompt of sample `{id}` uses a text that the sample does not have")]
     MissingText { id: SampleId, task: Task },
     /// A task that is not about what it was asked about.
     #[error("task `{task}` is not about {what}")]
     WrongTask { task: Task, what: &'static str },
     /// A task over candidates, without a pool of them.
-    #[error("task `{task}` needs a pool of candidates, none was set up")]
+    #[error("task `{task}` needs a pool of candidates, but none was set up")]
     NoPool { task: Task },
     /// A text of an item that would be read as a control token.
     #[error(
-        "item `{item}`: its {field} holds `{token}`, which the tokenizer reads as a control token"
+        "item `{item}`: its {field} contains `{token}`, which the tokenizer reads as a control token"
     )]
     ControlToken { item: String, field: &'static str, token: String },
     /// A teacher's text or a conversation that would be read as a control token in part.
-    #[error("the {what} `{id}` holds `{token}`, which the tokenizer reads as a control token")]
+    #[error("the {what} `{id}` contains `{token}`, which the tokenizer reads as a control token")]
     ControlTokenInText { id: SampleId, what: String, token: String },
     /// A teacher's paragraph that does not name its item by the catalogue's Semantic ID.
     #[error(
-        "the paragraph about item {item} does not name it `{sid}`: made for another catalogue?"
+        "the paragraph about item {item} does not contain its Semantic ID `{sid}`: it was probably written for another catalogue"
     )]
     ForeignSid { item: ItemId, sid: String },
     /// A teacher's text about an item or event that the dataset lacks, or of another dataset.
-    #[error("the {kind} text `{id}` is about nothing in these data, or was made for other data")]
+    #[error(
+        "the {kind} text `{id}` does not belong to this data: it was probably written for other data"
+    )]
     ForeignEnrichment { id: SampleId, kind: EnrichmentKind },
     /// A catalogue of another dataset.
-    #[error("the catalogue has {catalog} items, the dataset {dataset}")]
+    #[error("the catalogue has {catalog} items, but the dataset has {dataset}")]
     CatalogSize { catalog: usize, dataset: usize },
     /// An item outside the dataset.
     #[error("item {item} is outside the {num_items} items")]
     ItemRange { item: ItemId, num_items: usize },
     /// Settings outside their range.
-    #[error("`{field}` is {found}, expected {expected}")]
+    #[error("`{field}` is {found}; expected {expected}")]
     Config { field: &'static str, found: String, expected: &'static str },
     /// Data that were refused, or a file of them.
     #[error(transparent)]
     Data(#[from] DataError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_is_wrong_where_and_what_was_expected() {
+        let error = PromptError::NoTemplate {
+            set: "terse".to_owned(),
+            task: Task::Reasoning,
+            known: "next-item, title-to-sid".to_owned(),
+        };
+        insta::assert_snapshot!(
+            error.to_string(),
+            @"prompt set `terse` has no template for task `reasoning`; it has templates for next-item, title-to-sid"
+        );
+    }
 }

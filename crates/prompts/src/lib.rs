@@ -1,8 +1,8 @@
 //! Samples as text: prompts, tasks, and the order in which training sees them.
 //!
-//! One registry of prompts for training, evaluation and serving, named, versioned and hashed. No
-//! tensor library; a tokenizer takes over where this crate ends, at the text of a prompt and its
-//! completion.
+//! Training, evaluation and serving use one registry of prompts, which are named, versioned and
+//! hashed. The crate needs no tensor library and no tokenizer: it ends at the text of a prompt and
+//! its completion.
 //!
 //! ```
 //! use std::num::NonZeroUsize;
@@ -30,13 +30,13 @@
 //! | module | holds |
 //! |---|---|
 //! | `registry`, `set`, `template` | [`PromptRegistry`]: [`PromptSet`]s of versioned [`Template`]s, checked and hashed |
-//! | `task` | [`Task`]: what is asked; [`Facts`] and [`Variable`]s that its templates show |
+//! | `task` | [`Task`]: the kinds of prompts; [`Facts`] and [`Variable`]s that its templates show |
 //! | `message` | [`Prompt`], [`Message`], [`Segment`]: what a model reads and writes |
 //! | `wording` | [`Wording`]: which paraphrase a sample gets |
 //! | `reasoning` | [`ReasoningFrame`]: what opens and closes a chain of thought |
 //! | `tasks` | [`Tasks`]: samples as text, [`Rendered`]; [`Pools`] of candidates |
 //! | `enrichment`, `enrichment_kind` | [`Enrichments`]: what teachers wrote about items and users |
-//! | `control`, `markers` | [`control_tokens`], [`ControlMarkers`]: what a text may not hold, by shape and by tokenizer |
+//! | `control`, `markers` | [`control_tokens`], [`ControlMarkers`]: what a text must not contain, by shape and by tokenizer |
 //! | `chat`, `exercises` | [`Chat`]: general conversations to mix in; [`exercises`] by rule |
 //! | `mixing` | [`Shuffle`], [`Mixture`]: the order of training over one source or several, in shards, resumable mid-epoch |
 //!

@@ -1,11 +1,11 @@
-//! The control tokens of one tokenizer, beside those that are told by their shape.
+//! The control tokens of one tokenizer, beside those that are recognised by their shape.
 
 use std::collections::BTreeMap;
 
 use crate::control::{control_token, control_tokens};
 
 /// What a text may not hold, because a tokenizer reads it as a control token: Semantic IDs' codes
-/// `<a_12>`, chat markers `<|…|>` and the tags of reasoning, which are told by their shape, and the
+/// `<a_12>`, chat markers `<|…|>` and the tags of reasoning, which are recognised by their shape, and the
 /// tokens of the tokenizer at hand, which are not (`</s>`, `<pad>`, `[INST]`, `<start_of_turn>`).
 ///
 /// ```

@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn no_prompt_knows_what_its_completion_is_to_find() {
+    fn no_prompt_shows_its_completion() {
         for task in Task::ALL {
             assert!(task.outputs().iter().all(|output| !task.inputs().contains(output)), "{task}");
         }

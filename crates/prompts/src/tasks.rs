@@ -145,7 +145,7 @@ impl<'a> Tasks<'a> {
         self
     }
 
-    /// The same tasks with descriptions cut behind this many words.
+    /// The same tasks with descriptions cut after this many words.
     #[must_use]
     pub const fn with_description_words(mut self, most: usize) -> Self {
         self.description_words = most;

@@ -1,4 +1,4 @@
-//! Which paraphrase a sample is asked in.
+//! Which paraphrase a sample gets.
 
 use sidereal_data::{Digest, SampleId};
 

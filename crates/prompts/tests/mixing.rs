@@ -243,7 +243,7 @@ fn orders_of_epochs_seeds_and_sources_differ() {
 }
 
 #[test]
-fn shards_and_cursors_that_cannot_be_are_refused() {
+fn impossible_shards_and_cursors_are_errors() {
     let mixture = Mixture::uniform(vec![10]).unwrap();
     let four = NonZeroUsize::new(4).unwrap();
     for shard in [Shard { index: 2, count: 2 }, Shard { index: 0, count: 0 }] {

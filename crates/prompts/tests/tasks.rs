@@ -43,7 +43,7 @@ fn pools(data: &Data, config: PoolConfig) -> Result<Pools<'_>, PromptError> {
 }
 
 #[test]
-fn a_pool_holds_the_target_once_and_nothing_that_is_like_it() {
+fn a_pool_holds_the_target_once_and_no_item_with_its_title_or_id() {
     let data = data();
     let (sage, sdpo) = (set("sage"), set("sdpo"));
     let pools = pools(&data, PoolConfig::new(3)).unwrap();
@@ -83,7 +83,7 @@ fn a_pool_holds_the_target_once_and_nothing_that_is_like_it() {
 }
 
 #[test]
-fn a_share_of_the_pools_holds_the_target_and_the_others_teach_nothing() {
+fn only_a_share_of_the_pools_holds_the_target() {
     let data = data();
     let sage = set("sage");
     let pools = pools(&data, PoolConfig { target_share: 0.5, ..PoolConfig::new(3) }).unwrap();
@@ -108,7 +108,7 @@ fn a_share_of_the_pools_holds_the_target_and_the_others_teach_nothing() {
 }
 
 #[test]
-fn pools_that_cannot_be_are_refused_by_field() {
+fn impossible_pools_are_errors_that_name_the_field() {
     let data = data();
     let base = PoolConfig::new(1);
     for (config, name) in [
@@ -249,7 +249,7 @@ fn texts_of_other_data_or_another_catalogue_are_refused() {
 }
 
 #[test]
-fn tasks_are_asked_about_what_they_are_about() {
+fn each_task_gets_the_facts_that_it_needs() {
     let data = data();
     let singer = set("singer");
     let tasks = Tasks::new(&data.dataset, &data.catalog, &singer).unwrap();
@@ -288,7 +288,7 @@ fn control_tokens_in_shown_texts_are_refused() {
 }
 
 #[test]
-fn control_tokens_of_the_tokenizer_at_hand_are_refused_in_titles_texts_and_conversations() {
+fn control_tokens_in_titles_texts_and_conversations_are_errors() {
     let data = data();
     let reasoner = set("sidreasoner");
     let markers = ControlMarkers::new(["<s>", "</s>", "[INST]"]);

@@ -10,22 +10,22 @@ use sidereal_sid::{CatalogError, NotationError};
 #[allow(missing_docs, reason = "each message names its fields")]
 pub enum QuantizerError {
     /// A matrix without rows or columns.
-    #[error("a matrix needs at least one row and one column, found {rows} x {columns}")]
+    #[error("a matrix needs at least one row and one column, but it is {rows} x {columns}")]
     EmptyMatrix { rows: usize, columns: usize },
     /// A NaN, an infinity, or a row whose squared norm leaves the range of `f32`.
     #[error("row {row}, column {column}: {value} is not finite or too large to square")]
     NotFinite { row: usize, column: usize, value: f32 },
     /// Rows of another width than the codebooks'.
-    #[error("rows have {found} columns, the codebooks {expected}")]
+    #[error("the rows have {found} columns, but the codebooks have {expected}")]
     Width { found: usize, expected: usize },
     /// No level, too many levels, or a codebook size out of range.
-    #[error("the codebook sizes are not those of a semantic id")]
+    #[error("the codebook sizes are not allowed for a Semantic ID")]
     Sizes(#[from] NotationError),
     /// No iteration allowed.
     #[error("max_iterations must be at least 1")]
     MaxIterations,
     /// A negative or non-finite tolerance.
-    #[error("tolerance must be finite and not negative, found {found}")]
+    #[error("tolerance must be finite and not negative, but it is {found}")]
     Tolerance { found: f64 },
     /// No run allowed.
     #[error("restarts must be at least 1")]
@@ -34,7 +34,9 @@ pub enum QuantizerError {
     #[error("max_rows_per_code must be at least 1")]
     MaxRowsPerCode,
     /// First centroids of other codebook sizes.
-    #[error("the first centroids have codebook sizes {found:?}, the settings {expected:?}")]
+    #[error(
+        "the first centroids have the codebook sizes {found:?}, but the settings have {expected:?}"
+    )]
     FirstSizes { found: Vec<usize>, expected: Vec<usize> },
     /// An observer asked to stop.
     #[error("the fit was interrupted at level {level}, iteration {iteration}")]
@@ -43,22 +45,26 @@ pub enum QuantizerError {
     #[error("row {row}, level {level}: code {code} is outside the codebook of {size}")]
     Code { row: usize, level: usize, code: u16, size: usize },
     /// Codes of another number of levels.
-    #[error("the codes have {found} levels, the codebooks {expected}")]
+    #[error("the codes have {found} levels, but the codebooks have {expected}")]
     Levels { found: usize, expected: usize },
     /// Two matrices that must have a row for each item differ.
-    #[error("{found} rows of embeddings, but codes for {expected} items")]
+    #[error("there are {found} rows of embeddings, but codes for {expected} items")]
     Rows { found: usize, expected: usize },
     /// More items share a path than an additional code can tell apart.
-    #[error("{found} items share the codes {sid}, an additional code tells at most {most} apart")]
+    #[error(
+        "{found} items share the codes {sid}, but a suffix can tell at most {most} apart: use more codes or levels"
+    )]
     Crowded { sid: String, found: usize, most: usize },
     /// More items share all levels but the last than that one has codes.
-    #[error("{found} items begin with {prefix}, but the last level has {size} codes")]
+    #[error(
+        "{found} items begin with {prefix}, but the last level has only {size} codes: give it more"
+    )]
     Full { prefix: String, found: usize, size: usize },
     /// The resolved Semantic IDs do not make a catalogue.
-    #[error("the resolved semantic ids do not make a catalogue")]
+    #[error("the Semantic IDs do not form a catalogue")]
     Catalog(#[from] CatalogError),
     /// A clusterer that could not be fitted to the residuals of its level.
-    #[error("level {level}: the clusterer refused its settings or the residuals")]
+    #[error("level {level}: the clusterer did not accept its settings or the residuals")]
     Clusterer {
         level: usize,
         #[source]
@@ -80,7 +86,7 @@ pub enum QuantizerError {
     )]
     FewRows { level: usize, size: usize, rows: usize },
     /// linfa refused the data set.
-    #[error("the data set was refused")]
+    #[error("linfa did not accept the data")]
     Linfa(#[from] linfa::Error),
     /// A file could not be read or written.
     #[error("cannot access `{}`", path.display())]
@@ -90,14 +96,14 @@ pub enum QuantizerError {
         source: std::io::Error,
     },
     /// A spec file that is no spec.
-    #[error("`{}` is not a codebook spec", path.display())]
+    #[error("`{}` does not describe codebooks", path.display())]
     Spec {
         path: PathBuf,
         #[source]
         source: serde_json::Error,
     },
     /// The spec file and the tensors beside it do not belong together.
-    #[error("`{}`: the spec says {expected}, the tensors say {found}", path.display())]
+    #[error("`{}`: its description says {expected}, but its tensors say {found}", path.display())]
     SpecMismatch { path: PathBuf, expected: String, found: String },
     /// A safetensors header that cannot be read.
     #[error("`{}` is not a safetensors file", path.display())]
@@ -110,34 +116,34 @@ pub enum QuantizerError {
     #[error("`{}` ends after {found} bytes, inside its header", path.display())]
     TruncatedHeader { path: PathBuf, found: usize },
     /// A tensor whose bytes are not all there.
-    #[error("`{}`: tensor `{tensor}` needs {expected} bytes of data, found {found}", path.display())]
+    #[error("`{}`: tensor `{tensor}` needs {expected} bytes of data, but the file has {found}", path.display())]
     TruncatedTensor { path: PathBuf, tensor: String, expected: usize, found: usize },
     /// A tensor that is absent.
-    #[error("`{}`: there is no tensor `{tensor}`", path.display())]
+    #[error("`{}` has no tensor `{tensor}`", path.display())]
     MissingTensor { path: PathBuf, tensor: String },
     /// A tensor of another shape or element type.
-    #[error("`{}`: tensor `{tensor}` is {found}, expected {expected}", path.display())]
+    #[error("`{}`: tensor `{tensor}` is {found}; expected {expected}", path.display())]
     TensorKind { path: PathBuf, tensor: String, found: String, expected: String },
     /// Several tensors, and no name to choose by.
-    #[error("`{}`: name one of the tensors {found}", path.display())]
+    #[error("`{}` holds several tensors: name one of {found}", path.display())]
     AmbiguousTensor { path: PathBuf, found: String },
     /// A file that is no `NumPy` array, or ends inside its header.
     #[error("`{}` has no NumPy header", path.display())]
     NpyHeader { path: PathBuf },
     /// A `NumPy` array that is no float matrix.
-    #[error("`{}` is a NumPy array {found}, expected a little-endian float matrix", path.display())]
+    #[error("`{}` is a NumPy array {found}; expected a little-endian float matrix", path.display())]
     NpyKind { path: PathBuf, found: String },
     /// A `NumPy` file of another length than its header says.
     #[error(
-        "`{}` has {found} bytes of values, {rows} x {columns} of {size} bytes were expected",
+        "`{}` has {found} bytes of values; expected {rows} x {columns} values of {size} bytes",
         path.display()
     )]
     NpyLength { path: PathBuf, rows: usize, columns: usize, size: usize, found: usize },
     /// A matrix file of an unknown kind.
-    #[error("`{}`: a matrix is read from .npy or .safetensors", path.display())]
+    #[error("`{}`: the format is not supported: give a matrix as .npy or .safetensors", path.display())]
     MatrixFormat { path: PathBuf },
     /// A file that is no index.
-    #[error("`{}` is not an index of items and tokens", path.display())]
+    #[error("`{}` is not an index from items to tokens", path.display())]
     Index {
         path: PathBuf,
         #[source]
@@ -147,7 +153,7 @@ pub enum QuantizerError {
     #[error("`{}`: key `{key}` is repeated or outside 0..{num_items}", path.display())]
     IndexKey { path: PathBuf, key: String, num_items: usize },
     /// An entry of an index that is no Semantic ID.
-    #[error("`{}`: item {item} has no semantic id", path.display())]
+    #[error("`{}`: item {item} has no Semantic ID", path.display())]
     IndexSid {
         path: PathBuf,
         item: usize,
@@ -158,10 +164,10 @@ pub enum QuantizerError {
     #[error("`{}`: item {item} has {found} codes, the shortest has {shortest}", path.display())]
     IndexLength { path: PathBuf, item: usize, found: usize, shortest: usize },
     /// A setting out of its range.
-    #[error("{setting} must be {needed}, found {found}")]
+    #[error("{setting} must be {needed}, but it is {found}")]
     Setting { setting: &'static str, needed: &'static str, found: String },
     /// Fewer rows than a batch needs.
-    #[error("a batch needs {batch_size} rows, the matrix has {rows}: lower batch_size")]
+    #[error("a batch needs {batch_size} rows, but the matrix has {rows}: lower batch_size")]
     Batch { batch_size: usize, rows: usize },
     /// A device that cannot be used.
     #[cfg(feature = "torch")]
@@ -169,7 +175,7 @@ pub enum QuantizerError {
     Device(#[from] sidereal_device::DeviceError),
     /// An operation that libtorch refused.
     #[cfg(feature = "torch")]
-    #[error("libtorch refused an operation")]
+    #[error("libtorch failed")]
     Torch(#[from] tch::TchError),
     /// Collaborative embeddings and their weight, one without the other.
     #[error("alignment_weight is {weight}, but collaborative embeddings were {}given",
@@ -190,11 +196,25 @@ pub enum QuantizerError {
     },
     /// A checkpoint of another run.
     #[error(
-        "`{}` belongs to a run with other {part}: choose another file, or remove it to begin anew",
+        "`{}` belongs to a run with other {part}: choose another file, or remove this one to begin anew",
         path.display()
     )]
     OtherRun { path: PathBuf, part: &'static str },
     /// A report below its thresholds.
     #[error("the quality is too low: {broken}")]
     Quality { broken: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_is_wrong_where_and_what_was_expected() {
+        let error = QuantizerError::Crowded { sid: "<a_1><b_2>".to_owned(), found: 300, most: 256 };
+        insta::assert_snapshot!(
+            error.to_string(),
+            @"300 items share the codes <a_1><b_2>, but a suffix can tell at most 256 apart: use more codes or levels"
+        );
+    }
 }

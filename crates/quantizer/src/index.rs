@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(catalog.sid(ItemId(1)), Some(&SemanticId::from([1, 7])));
         let error = read(r#"{"0": ["<C1_0>"]}"#, None).unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
-        assert!(source.contains("`<C1_0>` is no semantic id"), "{source}");
+        assert!(source.contains("`<C1_0>` is not a Semantic ID"), "{source}");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Residual quantisation of item embeddings into Semantic IDs.
 //!
-//! From a matrix of embeddings, one row an item, to a [`Catalog`](sidereal_sid::Catalog) whose
-//! quality is known before anything is trained on it. Use it to make Semantic IDs; to only read
-//! or walk them, `sidereal-sid` is enough. No tensor library, but for RQ-VAE.
+//! This crate turns a matrix of embeddings, with one row for each item, into a
+//! [`Catalog`](sidereal_sid::Catalog), and measures its quality before anything is trained on it. Use
+//! it to make Semantic IDs; `sidereal-sid` is enough to read and use them. Only RQ-VAE needs a tensor
+//! library.
 //!
 //! ```
 //! use linfa::prelude::*;
@@ -35,7 +36,7 @@
 //! | `matrix`, `npy` | [`Matrix`]: `.npy` and safetensors, mapped |
 //! | `index` | [`read_index`], [`write_index`]: `*.index.json` of MiniOneRec and LC-Rec |
 //! | `quality`, `neighbours`, `thresholds` | [`QualityReport`], [`Thresholds`] that fail a build |
-//! | `balance` | [`Balance`]: codes used evenly, exactly so |
+//! | `balance` | [`Balance`]: every code is used equally often |
 //! | `page` | the report as a section of an HTML page (feature `page`) |
 //! | `kmeans`, `assign`, `sums`, `init` | Lloyd's iterations by matrix products, in blocks |
 //!

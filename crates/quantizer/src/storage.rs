@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn codebooks_that_cannot_be_written_leave_nothing_behind() {
+    fn codebooks_that_cannot_be_written_leave_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let taken = folder.path().join(TENSORS);
         fs::create_dir(&taken).unwrap();

@@ -70,7 +70,7 @@ impl Thresholds {
         let mut broken = Vec::new();
         let mut at_most = |name: &str, found: f64, limit: Option<f64>| match limit {
             Some(limit) if found.partial_cmp(&limit).is_none_or(Ordering::is_gt) => {
-                broken.push(format!("{name} is {found:.4}, at most {limit} was asked"));
+                broken.push(format!("{name} is {found:.4}, but it must be at most {limit}"));
             }
             _ => {}
         };
@@ -92,7 +92,7 @@ impl Thresholds {
                     && found.partial_cmp(&limit).is_none_or(Ordering::is_lt)
                 {
                     broken.push(format!(
-                        "level {level}: {name} is {found:.4}, at least {limit} was asked"
+                        "level {level}: {name} is {found:.4}, but it must be at least {limit}"
                     ));
                 }
             }
@@ -120,8 +120,8 @@ mod tests {
         let limits = Thresholds::default().with_min_usage(0.75).with_max_collision_rate(0.2);
         assert_eq!(
             limits.check(&report).unwrap_err().to_string(),
-            "the quality is too low: collision rate is 0.3333, at most 0.2 was asked; \
-             level 0: usage is 0.5000, at least 0.75 was asked"
+            "the quality is too low: collision rate is 0.3333, but it must be at most 0.2; \
+             level 0: usage is 0.5000, but it must be at least 0.75"
         );
     }
 

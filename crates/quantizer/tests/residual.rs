@@ -86,7 +86,7 @@ fn both_k_means_find_the_grouping_by_themselves() {
 }
 
 #[test]
-fn the_config_gives_what_the_quantizer_gives() {
+fn the_config_builds_the_same_quantizer() {
     let rows = grouped();
     let params = RqKMeansParams::new([6, 5], 9);
     let direct = params.fit(&DatasetBase::from(rows.view())).unwrap();

@@ -372,7 +372,7 @@ fn a_training_that_diverges_says_so() {
 }
 
 #[test]
-fn a_device_that_is_not_there_is_refused_with_what_to_change() {
+fn a_missing_device_is_an_error_that_says_what_to_do() {
     let error = refused(&params().device("cuda:4096"), &rows(50, 10)).to_string();
     assert!(error.contains("use `cpu`"), "{error}");
 }

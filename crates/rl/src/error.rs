@@ -8,40 +8,44 @@
 #[allow(missing_docs, reason = "each message names its fields")]
 pub enum RlError {
     /// Offsets that do not describe consecutive segments.
-    #[error("offset {index} is {found}: offsets start at 0 and never fall, needed {needed}")]
+    #[error(
+        "offset {index} is {found}; expected {needed}, because offsets start at 0 and never fall"
+    )]
     Offsets { index: usize, found: usize, needed: String },
     /// An array of the wrong length.
-    #[error("`{what}` has {found} values, needed {needed}: one for each {per}")]
+    #[error("`{what}` has {found} values; expected {needed}, one for each {per}")]
     Length { what: &'static str, found: usize, needed: usize, per: &'static str },
     /// A reward function returned too few or too many scores.
-    #[error("group {group}: the reward returned {found} scores for {needed} rollouts")]
+    #[error(
+        "group {group}: the reward returned {found} scores for {needed} rollouts: it must return one for each"
+    )]
     ScoreCount { group: usize, found: usize, needed: usize },
     /// A reward that is NaN or infinite.
-    #[error("`{what}` of group {group}, rollout {position}, is {found}: needed a finite value")]
+    #[error("`{what}` of group {group}, rollout {position}, is {found}; expected a finite value")]
     Reward { what: &'static str, group: usize, position: usize, found: f64 },
     /// A per-token input that is NaN or infinite.
-    #[error("`{what}` of rollout {rollout}, token {position}, is {found}: needed a finite value")]
+    #[error("`{what}` of rollout {rollout}, token {position}, is {found}; expected a finite value")]
     Token { what: &'static str, rollout: usize, position: usize, found: f64 },
     /// A per-rollout input that is NaN or infinite.
-    #[error("`{what}` of rollout {rollout} is {found}: needed a finite value")]
+    #[error("`{what}` of rollout {rollout} is {found}; expected a finite value")]
     Rollout { what: &'static str, rollout: usize, found: f64 },
     /// A rollout whose length divides but is 0.
-    #[error("the length of rollout {rollout} is 0, needed at least 1")]
+    #[error("the length of rollout {rollout} is 0; expected at least 1")]
     ZeroLength { rollout: usize },
     /// Finite inputs whose result no `f64` can hold.
-    #[error("`{what}` overflows in {unit} {index}: its inputs lie too far apart")]
+    #[error("`{what}` overflows in {unit} {index}: its inputs are too far apart")]
     Overflow { what: &'static str, unit: &'static str, index: usize },
     /// An input that the chosen objective needs and the batch lacks.
-    #[error("{objective} needs `{what}`, which the batch does not have")]
+    #[error("{objective} needs `{what}`, but the batch does not have it")]
     Missing { objective: &'static str, what: &'static str },
     /// A step that counts less than the batch it should contain.
-    #[error("the step counts {found} {unit}, fewer than the {needed} of this batch")]
+    #[error("the step has {found} {unit}, but this batch alone has {needed}: count the whole step")]
     Step { unit: &'static str, found: usize, needed: usize },
     /// An input that an objective or an estimator outside this crate cannot use.
-    #[error("{by} refused its input: {reason}")]
+    #[error("{by} did not accept its input: {reason}")]
     Refused { by: String, reason: String },
     /// A setting outside its range.
-    #[error("`{name}` is {found}, needed {range}")]
+    #[error("`{name}` is {found}; expected {range}")]
     Setting { name: &'static str, found: f64, range: &'static str },
 }
 
@@ -64,5 +68,16 @@ impl RlError {
         per: &'static str,
     ) -> Result<(), Self> {
         if found == needed { Ok(()) } else { Err(Self::Length { what, found, needed, per }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_is_wrong_where_and_what_was_expected() {
+        let error = RlError::Length { what: "old_logp", found: 5, needed: 6, per: "token" };
+        insta::assert_snapshot!(error.to_string(), @"`old_logp` has 5 values; expected 6, one for each token");
     }
 }

@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_suffix_is_no_level_but_part_of_the_item() {
+    fn a_suffix_is_not_a_level_but_part_of_the_item() {
         let target = SemanticId::from([1, 2, 3, 1]);
         let rollouts = [[1, 2, 3, 0], [1, 2, 3, 1], [1, 2, 9, 1]].map(SemanticId::from);
         let group = Group::new(&target, &rollouts).with_levels(3);

@@ -2,9 +2,9 @@
 //! slices, for any tensor library or none.
 //!
 //! An objective returns its value **and** its derivative with respect to the new log-probs. A trainer
-//! computes log-probs in whatever it trains with, copies them out, asks this crate, and minimises
-//! `-(logp * d_logp).sum()`. One formula then stands in one place, is tested without a model, and the
-//! same crate serves several trainers. It holds no models, no optimisers and no decoding.
+//! computes log-probs with its own tensor library, copies them out, calls this crate, and minimises
+//! `-(logp * d_logp).sum()`. So each formula exists only once and is tested without a model, and
+//! several trainers can use the same crate. It has no models, no optimisers and no decoding.
 //!
 //! ```
 //! use sidereal_rl::{Group, Grpo, RolloutBatch, Segments, Singer, StepSize, ZScore, score_groups};
@@ -60,7 +60,7 @@
 //!
 //! # Features
 //! - `proptest`: the modules `strategies` and `laws`, for property tests of rewards, advantage
-//!   estimators and objectives of one's own.
+//!   estimators and objectives of your own.
 
 mod advantage;
 mod curriculum;

@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_reference_is_refused_unless_the_loss_has_none() {
+    fn a_missing_reference_is_an_error_unless_the_loss_is_reference_free() {
         let negatives = Segments::uniform(1, 2);
         let batch = PreferenceBatch::new(&[-1.0], &[-2.0, -3.0], &negatives).unwrap();
         assert!(matches!(Sdpo::new(0.1).unwrap().loss(&batch, 1), Err(RlError::Missing { .. })));
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_tells_whether_it_reads_a_reference_and_keeps_it_in_json() {
+    fn a_loss_says_whether_it_needs_a_reference_and_survives_json() {
         let with = Sdpo::new(0.5).unwrap();
         let without = with.reference_free();
         assert_eq!([with, without].map(|loss| loss.is_reference_free()), [false, true]);

@@ -42,7 +42,7 @@ impl fmt::Debug for GroupCase {
 }
 
 fn named(sid: &SemanticId) -> String {
-    if sid.is_empty() { "(no semantic id)".to_owned() } else { sid.to_string() }
+    if sid.is_empty() { "(no Semantic ID)".to_owned() } else { sid.to_string() }
 }
 
 /// Number of codes of each level: at least two, so that a rollout can leave the target anywhere.

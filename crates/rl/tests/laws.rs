@@ -46,7 +46,7 @@ fn the_rank_reward_depends_on_the_order_and_the_law_says_so() {
 }
 
 #[test]
-fn a_rank_penalty_as_printed_puts_the_first_of_a_right_policy_below_the_last()
+fn the_printed_rank_penalty_scores_the_first_rollout_of_a_good_policy_below_the_last()
 -> Result<(), Violation> {
     let singer = |rank| Singer { rank, ..Singer::default() };
     RewardLaws::new(Accuracy).first_above_last()?;

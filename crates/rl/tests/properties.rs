@@ -262,7 +262,7 @@ fn settings_out_of_range_are_refused_when_read() {
     assert!(serde_json::from_str::<ZScore>(r#"{"ddof": 0, "eps": -1}"#).is_err());
     assert!(serde_json::from_str::<RunningEntropy>(r#"{"rate": 2.0, "value": null}"#).is_err());
     let error = serde_json::from_str::<Sdpo>(r#"{"beta": -0.1}"#).unwrap_err();
-    assert!(error.to_string().starts_with("`beta` is -0.1, needed a finite value above 0"));
+    assert!(error.to_string().starts_with("`beta` is -0.1; expected a finite value above 0"));
     for surrogate in [Surrogate::default(), Surrogate::Gbpo(Gbpo)] {
         let text = serde_json::to_string(&surrogate).unwrap();
         assert_eq!(serde_json::from_str::<Surrogate>(&text).unwrap(), surrogate);
@@ -311,7 +311,7 @@ fn generated_groups_print_in_notation() {
         rollouts: rollouts.to_vec(),
     };
     let text = case(&[SemanticId::from([1, 0]), SemanticId::default()]).to_string();
-    assert_eq!(text, "target <a_1><b_2>, rollouts <a_1><b_0>, (no semantic id)");
+    assert_eq!(text, "target <a_1><b_2>, rollouts <a_1><b_0>, (no Semantic ID)");
     assert_eq!(format!("{:?}", case(&[])), "target <a_1><b_2>, rollouts none");
 }
 

@@ -37,17 +37,17 @@ pub enum CatalogError {
     #[error("a catalogue needs at least one item")]
     Empty,
     /// More items than an [`ItemId`] can number.
-    #[error("a catalogue holds at most 4294967295 items, found {found}")]
+    #[error("a catalogue holds at most 4294967295 items, but there are {found}")]
     TooMany { found: usize },
     /// A Semantic ID outside the spec.
-    #[error("item {item}: its semantic id does not fit the spec")]
+    #[error("item {item}: its Semantic ID does not fit the codebooks")]
     Sid {
         item: ItemId,
         #[source]
         source: NotationError,
     },
     /// One Semantic ID is the beginning of another.
-    #[error("item {short}: its semantic id {sid} is the beginning of that of item {long}")]
+    #[error("item {short}: its Semantic ID {sid} is the beginning of that of item {long}")]
     Prefix { short: ItemId, long: ItemId, sid: SemanticId },
     /// The file could not be read or written.
     #[error("cannot access catalogue `{}`", path.display())]
@@ -236,10 +236,10 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_items_and_the_semantic_id() {
+    fn the_error_names_the_items_and_the_semantic_id() {
         let sids = vec![SemanticId::from([1, 1, 0]), SemanticId::from([1, 1])];
         let refused = Catalog::new(spec(), sids).unwrap_err().to_string();
-        let expected = "item 1: its semantic id <a_1><b_1> is the beginning of that of item 0";
+        let expected = "item 1: its Semantic ID <a_1><b_1> is the beginning of that of item 0";
         assert_eq!(refused, expected);
     }
 
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_catalogue_that_cannot_be_written_leaves_nothing_behind() {
+    fn a_catalogue_that_cannot_be_written_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let taken = dir.path().join("catalog.json");
         fs::create_dir(&taken).unwrap();
@@ -327,5 +327,14 @@ mod tests {
         fs::write(&path, r#"{"spec":{"codebook_sizes":[2],"suffix_size":0},"sids":[[2]]}"#)
             .unwrap();
         assert!(matches!(Catalog::load(&path), Err(CatalogError::Json { .. })));
+    }
+
+    #[test]
+    fn an_error_says_what_is_wrong_and_where() {
+        let error = CatalogError::TooMany { found: 4_294_967_296 };
+        insta::assert_snapshot!(
+            error.to_string(),
+            @"a catalogue holds at most 4294967295 items, but there are 4294967296"
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Semantic IDs: an item's short code, the catalogue that assigns one to every item, and the
 //! compiled trie that keeps a decoder on legal codes.
 //!
-//! Use this crate wherever items meet codes: quantisers write a [`Catalog`], rewards compare
-//! [`SemanticId`]s, decoders walk a [`Trie`]. It knows nothing of tensors or language models.
+//! Use this crate for items and their codes: quantisers write a [`Catalog`], rewards compare
+//! [`SemanticId`]s, decoders walk a [`Trie`]. It does not depend on tensors or language models.
 //!
 //! ```
 //! use sidereal_sid::{Catalog, SemanticId, SidSpec, Trie};

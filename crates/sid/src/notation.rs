@@ -42,14 +42,14 @@ fn is_default(style: &TokenStyle) -> bool {
 #[allow(missing_docs, reason = "each message names its fields")]
 pub enum NotationError {
     /// No level, or more than there are letters.
-    #[error("a semantic id has 1 to {MAX_LEVELS} levels with the suffix, found {found}")]
+    #[error("a Semantic ID has 1 to {MAX_LEVELS} levels with the suffix, but there are {found}")]
     Levels { found: usize },
     /// A codebook without codes, or with more than a code can number.
-    #[error("level {level}: a codebook has 1 to 65536 codes, found {found}")]
+    #[error("level {level}: a codebook has 1 to 65536 codes, but this one has {found}")]
     CodebookSize { level: usize, found: usize },
     /// Text that is not a sequence of the style's tokens between its marks.
     #[error(
-        "`{text}` is not a semantic id: expected tokens like `{expected}`, stopped at byte {at}"
+        "`{text}` is not a Semantic ID: expected tokens like `{expected}`, but byte {at} does not fit"
     )]
     Syntax { text: String, at: usize, expected: String },
     /// A style in which tokens could be read in more than one way.
@@ -57,18 +57,18 @@ pub enum NotationError {
     Style { style: String, problem: &'static str },
     /// A list of tokens in no notation that is read.
     #[error(
-        "`{text}` is no semantic id: expected tokens like `<a_12>`, level by level, or those of \
+        "`{text}` is not a Semantic ID: expected tokens like `<a_12>`, level by level, or those of \
          OpenOneRec, like `<s_a_12>` between `<|sid_begin|>` and `<|sid_end|>`"
     )]
     Tokens { text: String },
     /// A token's letter is not that of its position.
-    #[error("`{text}`: level {level} is written `{expected}`, found `{found}`")]
+    #[error("`{text}`: level {level} has the letter `{found}`; expected `{expected}`")]
     Letter { text: String, level: usize, expected: char, found: char },
     /// A code outside its codebook.
     #[error("level {level}: code {code} is outside the codebook of {size}")]
     Range { level: usize, code: u32, size: usize },
     /// Too few or too many codes.
-    #[error("semantic id {sid} has {found} codes, the spec asks for {expected}")]
+    #[error("the Semantic ID {sid} has {found} codes; expected {expected}")]
     Length { sid: String, found: usize, expected: String },
 }
 
@@ -350,12 +350,12 @@ mod tests {
             SidSpec::new(vec![4, 8], suffix_size).unwrap().parse(text).unwrap_err().to_string()
         };
         for (suffix_size, text, expected) in [
-            (0, "<a_1>", "semantic id <a_1> has 1 codes, the spec asks for 2"),
-            (2, "<a_1>", "semantic id <a_1> has 1 codes, the spec asks for 2 or 3"),
+            (0, "<a_1>", "the Semantic ID <a_1> has 1 codes; expected 2"),
+            (2, "<a_1>", "the Semantic ID <a_1> has 1 codes; expected 2 or 3"),
             (
                 0,
                 "<a_1><b_2><c_0>",
-                "semantic id <a_1><b_2><c_0> has 3 codes, the spec asks for at most 2",
+                "the Semantic ID <a_1><b_2><c_0> has 3 codes; expected at most 2",
             ),
         ] {
             assert_eq!(refusal(suffix_size, text), expected);
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_no_code_can_be_is_refused_with_the_size_of_its_codebook() {
+    fn a_code_out_of_range_is_an_error_with_the_size_of_its_codebook() {
         let spec = SidSpec::new(vec![4, 8], 0).unwrap();
         assert_eq!(
             spec.parse("<a_1><b_99999>"),
@@ -399,7 +399,7 @@ mod tests {
             assert_eq!((found, &*expected), (at, "<|sid_begin|><s_a_12><s_b_5><|sid_end|>"));
         }
         let short = spec.parse("<|sid_begin|><s_a_3><|sid_end|>").unwrap_err().to_string();
-        assert!(short.starts_with("semantic id <|sid_begin|><s_a_3><|sid_end|> has 1 codes"));
+        assert!(short.starts_with("the Semantic ID <|sid_begin|><s_a_3><|sid_end|> has 1 codes"));
     }
 
     #[test]
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_of_before_there_were_styles_reads_and_writes_as_it_did() {
+    fn a_spec_without_a_token_style_reads_and_writes_as_before() {
         let text = r#"{"codebook_sizes":[4,8],"suffix_size":2}"#;
         let spec: SidSpec = serde_json::from_str(text).unwrap();
         assert_eq!(spec, SidSpec::new(vec![4, 8], 2).unwrap());

@@ -42,7 +42,7 @@ pub enum TrieError {
     #[error("a trie needs at least one sequence")]
     Empty,
     /// More sequences than an [`ItemId`] can number.
-    #[error("a trie holds at most 4294967295 sequences, found {found}")]
+    #[error("a trie holds at most 4294967295 sequences, but there are {found}")]
     TooMany { found: usize },
     /// An item that would end at the root.
     #[error("item {item}: its sequence is empty")]

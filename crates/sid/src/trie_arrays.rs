@@ -31,7 +31,7 @@ use crate::Trie;
 ///
 /// let sids = [[0, 1], [0, 2], [3, 1]].map(SemanticId::from).to_vec();
 /// let catalog = Catalog::new(SidSpec::new(vec![4, 4], 0)?, sids)?;
-/// // The codes' tokens stand behind 32,000 words of a tokenizer, in flat order.
+/// // The codes' tokens stand after 32,000 words of a tokenizer, in flat order.
 /// let ids: Vec<u32> = (32_000..32_008).collect();
 /// let arrays = TrieArrays::new(&Trie::from_catalog(&catalog), &ids).expect("an id for each code");
 /// assert_eq!(arrays.row_starts, [0, 2, 4, 5, 5, 5, 5]);

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_reserved_and_not_spent_can_be_reserved_again() {
+    fn unspent_reservations_can_be_reserved_again() {
         let budget = Budget::new(Some(10.0), 1.0);
         assert!(budget.reserve(8.0));
         budget.settle(8.0, 2.0);

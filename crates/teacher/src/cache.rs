@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_there_again_and_a_cut_line_is_not() {
+    fn the_cache_returns_whole_answers_and_drops_a_cut_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("answers.jsonl");
         let open = || AnswerCache::open(&path, Durability::Buffered);
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lost_stays_spent_and_unanswered() {
+    fn a_lost_answer_stays_paid_and_unanswered() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("answers.jsonl");
         let open = || AnswerCache::open(&path, Durability::Buffered).unwrap();

@@ -96,7 +96,7 @@ impl EnrichConfig {
             return refuse(
                 "words",
                 format!("{:?}", self.words),
-                "the fewest, from 1, then the most",
+                "the smallest number of words, at least 1, then the largest",
             );
         }
         if self.sampling.max_tokens == 0 {
@@ -112,7 +112,7 @@ impl EnrichConfig {
         ];
         for (field, value) in waits.into_iter().chain(numbers) {
             if !(value >= 0.0 && value.is_finite()) {
-                return refuse(field, value.to_string(), "a number from 0");
+                return refuse(field, value.to_string(), "a number that is at least 0");
             }
         }
         if self.longest_wait < self.first_wait || self.longest_wait > 3.2e7 {

@@ -18,10 +18,10 @@ pub enum TeacherError {
         source: std::io::Error,
     },
     /// A cache of answers that another run has open.
-    #[error("`{}` is in use by another run", path.display())]
+    #[error("`{}` is in use by another process: wait until it has ended", path.display())]
     CacheInUse { path: PathBuf },
     /// A line of a cache of answers that holds none.
-    #[error("`{}`, line {line}: not an answer as the cache keeps it", path.display())]
+    #[error("`{}`, line {line}: the line is not an answer in the format of the cache", path.display())]
     CacheLine {
         path: PathBuf,
         line: u64,
@@ -32,28 +32,44 @@ pub enum TeacherError {
     #[error("`{}`, {problem}", path.display())]
     Row { path: PathBuf, problem: Problem },
     /// A teacher's template that does not compile or refuses its values.
-    #[error("the teacher's template `{name}` does not render")]
+    #[error("the template `{name}` of the teacher cannot be rendered")]
     Template {
         name: String,
         #[source]
         source: minijinja::Error,
     },
     /// An environment variable that is to hold the key of an endpoint.
-    #[error("the environment variable `{variable}` must hold the endpoint's key, it {found}")]
+    #[error(
+        "the environment variable `{variable}` must hold the key of the endpoint, but it {found}"
+    )]
     MissingKey { variable: String, found: &'static str },
     /// A catalogue of another dataset.
-    #[error("the catalogue has {catalog} items, the dataset {dataset}")]
+    #[error("the catalogue has {catalog} items, but the dataset has {dataset}")]
     CatalogSize { catalog: usize, dataset: usize },
     /// An item outside the dataset.
     #[error("item {item} is outside the {num_items} items")]
     ItemRange { item: ItemId, num_items: usize },
     /// Settings outside their range.
-    #[error("`{field}` is {found}, expected {expected}")]
+    #[error("`{field}` is {found}; expected {expected}")]
     Config { field: &'static str, found: String, expected: &'static str },
 }
 
 impl TeacherError {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io { path: path.to_owned(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_is_wrong_where_and_what_was_expected() {
+        let error = TeacherError::MissingKey { variable: "KEY".to_owned(), found: "is not set" };
+        insta::assert_snapshot!(
+            error.to_string(),
+            @"the environment variable `KEY` must hold the key of the endpoint, but it is not set"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Texts about items and users by a teacher: asked for, checked, paid for once.
+//! Gets texts about items and users from a teacher, checks them, and pays for each only once.
 //!
 //! ```text
 //! item-paragraph   analyse the item, integrate               two requests (SIDReasoner)
@@ -8,14 +8,15 @@
 //! reasoning        evidence, preferences, intent,
 //!                  recommendation, rewriting                 one request, five labels (GREAM)
 //! ```
-//! A [`Teacher`] answers one [`Request`]; an [`Enricher`] asks for all texts, several requests at
-//! once, within limits of rate and spending, and checks every answer: Semantic IDs exist and were
-//! shown, the held-out item is not named, tags are well formed, lengths are kept. What fails a
-//! check is asked for again with the reason. An [`AnswerCache`] holds every whole answer, accepted
-//! or not, by what was asked, so that a killed run goes on where it was and pays for nothing twice.
+//! A [`Teacher`] answers one [`Request`]. An [`Enricher`] requests all texts, several at the same
+//! time, within limits of rate and spending. It checks every answer: Semantic IDs must exist and must
+//! have been shown, the held-out item must not be named, tags must be well formed, and the length must
+//! be allowed. If an answer fails a check, it is requested again with the reason. An [`AnswerCache`]
+//! holds every whole answer, accepted or not, by its request. So an interrupted run goes on where it
+//! stopped and pays for nothing twice.
 //!
 //! [`MetadataTeacher`] composes texts by rule from titles, categories, makers and descriptions: it
-//! needs no network and costs nothing; in the papers' tables it is the weakest row. `OpenAiTeacher`
+//! needs no network and costs nothing, but in the tables of the papers it is the weakest teacher. `OpenAiTeacher`
 //! (feature `http`) asks any endpoint that speaks `OpenAI`'s chat completions.
 //!
 //! ```
@@ -39,17 +40,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Events come from a training set alone, so that no text speaks of a validation or test target
-//! of its user.
+//! Events come only from a training set, so no text is about a validation or test target of its
+//! user.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `answer` | [`Teacher`]: whoever answers a [`Request`]; [`Answer`], [`AskError`] |
+//! | `answer` | [`Teacher`]: anything that answers a [`Request`]; [`Answer`], [`AskError`] |
 //! | `job` | [`Job`]: a text to be written; the [`RequestStage`]s it takes, the [`Subject`] it is about |
 //! | `prompts` | [`TeacherPrompts`]: the words of a request, versioned and hashed |
-//! | `enricher`, `config`, `progress` | [`Enricher`]: the run, its settings, what came of it |
-//! | `check` | [`Rejection`]: why an answer is no text |
-//! | `cache` | [`AnswerCache`]: answers by what was asked |
+//! | `enricher`, `config`, `progress` | [`Enricher`]: the run, its settings and its results |
+//! | `check` | [`Rejection`]: why an answer is rejected |
+//! | `cache` | [`AnswerCache`]: answers by their requests |
 //! | `budget`, `limiter` | limits of spending and of rate |
 //! | `metadata` | [`MetadataTeacher`]: texts by rule |
 //! | `openai`, `stream` | `OpenAiTeacher`, with the feature `http` |
@@ -58,9 +59,9 @@
 //! - `http`: `OpenAiTeacher`, which asks an endpoint over HTTP.
 //!
 //! # References
-//! The tasks of `SIDReasoner` and GREAM as their papers describe them, in our own words. Open there:
-//! GREAM's five stages are one request here, whose answer holds them under five labels, because
-//! five requests cost five times the history.
+//! The tasks of `SIDReasoner` and GREAM as their papers describe them, in our own words. One thing is
+//! open in GREAM: here its five stages are one request, whose answer holds them under five labels,
+//! because five requests would cost five times the history.
 
 mod answer;
 mod budget;

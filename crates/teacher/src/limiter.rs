@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_holds_all_back_and_a_shorter_one_does_not_end_it() {
+    fn a_pause_delays_all_requests_and_a_shorter_one_does_not_end_it() {
         let now = Instant::now();
         let mut limiter = Limiter::new(None, None, now);
         limiter.pause(Duration::from_secs(9), now);

@@ -1,4 +1,4 @@
-//! The words in which a teacher is asked, versioned and hashed.
+//! The prompts of a teacher, versioned and hashed.
 
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 use sidereal_data::Digest;

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_to_end_are_told_apart_and_uncounted_tokens_estimated() {
+    fn finish_reasons_are_distinguished_and_missing_token_counts_estimated() {
         for (reason, finish) in [
             ("stop", Finish::Complete),
             ("length", Finish::Length),

@@ -65,7 +65,7 @@ struct Input {
     /// RL steps: prompts.
     #[serde(default)]
     rl: Vec<Vec<Vec<u32>>>,
-    /// Tokens behind each Semantic ID of an RL step, scored too.
+    /// Tokens after each Semantic ID of an RL step, scored too.
     #[serde(default)]
     tail: Vec<u32>,
     #[serde(default)]

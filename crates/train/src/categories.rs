@@ -1,4 +1,4 @@
-//! Kinds of items, by which the diversity of a list is told.
+//! Kinds of items, which measure the diversity of a list.
 
 use sidereal_data::{Dataset, ItemId};
 

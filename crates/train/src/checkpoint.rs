@@ -52,7 +52,7 @@ impl Checkpoints {
     }
 
     /// Keeps so many, the newest. A run goes on from the newest that it finds: whoever wants it to go
-    /// on from an earlier one removes those behind it.
+    /// on from an earlier one removes those after it.
     #[must_use]
     pub fn keeping(mut self, last: NonZeroUsize) -> Self {
         self.last = last;
@@ -65,7 +65,7 @@ impl Checkpoints {
         &self.dir
     }
 
-    /// Writes the checkpoint of `step` and then removes those of steps behind it and the oldest.
+    /// Writes the checkpoint of `step` and then removes those of steps after it and the oldest.
     ///
     /// # Errors
     /// Those of files, by name; older checkpoints then stay, and nothing of this one. [`TrainError::File`]

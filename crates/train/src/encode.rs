@@ -40,7 +40,7 @@ pub struct Encoder<'a> {
     folds: bool,
 }
 
-/// Whether the policy answers at once or reasons first.
+/// Whether the policy answers directly or reasons first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
     /// The Semantic ID follows the prompt.
@@ -376,7 +376,7 @@ mod tests {
         let written = tokenizer.decode(&sequence.ids[prompt.ids.len()..]).unwrap();
         assert_eq!(written, "corn, then beans\n</think>\n<answer><a_0><b_1></answer>");
 
-        // Every token behind the prompt is learned, the opening and the end of the turn too.
+        // Every token after the prompt is learned, the opening and the end of the turn too.
         let opening = tokenizer.encode("<think>\n").unwrap().len();
         let learned: Vec<usize> = sequence.targets.iter().map(|(at, _)| *at).collect();
         let first = prompt.ids.len() - opening;

@@ -23,7 +23,7 @@ pub enum TrainError {
         source: std::io::Error,
     },
     /// A JSON file that is not what it should be.
-    #[error("`{}` is not valid", path.display())]
+    #[error("`{}` does not have the JSON content that is expected here", path.display())]
     Json {
         path: PathBuf,
         #[source]
@@ -42,14 +42,14 @@ pub enum TrainError {
         source: serde_json::Error,
     },
     /// A setting outside its range.
-    #[error("configuration: `{field}` is {found}, needed {needed}")]
+    #[error("configuration: `{field}` is {found}; expected {needed}")]
     Setting { field: String, found: String, needed: &'static str },
     /// A checkpoint that was written for something else.
-    #[error("checkpoint `{}` belongs to another {part}: found {found}, needed {needed}", path.display())]
+    #[error("checkpoint `{}` belongs to another {part}: found {found}, expected {needed}", path.display())]
     Binding { path: PathBuf, part: String, found: String, needed: String },
     /// The state of an optimiser with a number of steps that is none.
     #[error(
-        "the optimiser's state has {found:?} in place of a number of steps: it is damaged; go on from an \
+        "the state of the optimiser is damaged: it has {found:?} in place of a number of steps; go on from an \
          earlier checkpoint, or delete them all to train the stage anew"
     )]
     OptimiserSteps { found: Vec<i64> },
@@ -57,21 +57,21 @@ pub enum TrainError {
     #[error("{what} has no samples")]
     NoSamples { what: &'static str },
     /// An item without a Semantic ID.
-    #[error("item {item} has no semantic id in the catalogue")]
+    #[error("item {item} has no Semantic ID in the catalogue")]
     UnknownItem { item: ItemId },
     /// A completion that the tokenizer does not split into the target's codes.
-    #[error("sample {id}: the tokenizer does not read its semantic id as one token per code")]
+    #[error("sample {id}: the tokenizer does not read its Semantic ID as one token per code")]
     Codes { id: SampleId },
     /// Histories that are to be varied, under prompts that do not continue one another.
     #[error(
-        "task `{task}` varies its histories, needed a set of prompts that continue one another and a policy \
-         that is a causal model"
+        "task `{task}` uses several prefixes of one history, so it needs a prompt set whose prompts continue \
+         one another and a policy that is a causal model; one of them is missing"
     )]
     Messages { task: Task },
     /// Prompts, or prompts with their answers, that the model cannot read.
     #[error(
-        "{job}: sample {id} has {found} tokens where the model has room for {limit}; {count} samples \
-         are too long: shorten histories (`max_history`) or texts, or take a model with more positions"
+        "{job}: sample {id} has {found} tokens, but the model has room for {limit}; {count} samples \
+         are too long: shorten the histories (`max_history`) or texts, or use a model with more positions"
     )]
     TooLong { job: String, id: SampleId, found: usize, limit: usize, count: usize },
     /// A prompt to judge answers to, without an item that is the right answer.
@@ -140,4 +140,22 @@ fn last(checkpoint: Option<&Path>) -> String {
 pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> TrainError {
     let path = path.to_owned();
     move |source| TrainError::Io { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_is_wrong_where_and_what_was_expected() {
+        let error = TrainError::Setting {
+            field: "stage.rl.rl.rollout".to_owned(),
+            found: "Beam".to_owned(),
+            needed: "`sample`, because slates are drawn",
+        };
+        insta::assert_snapshot!(
+            error.to_string(),
+            @"configuration: `stage.rl.rl.rollout` is Beam; expected `sample`, because slates are drawn"
+        );
+    }
 }

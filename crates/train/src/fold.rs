@@ -27,7 +27,7 @@ impl Sequence {
         Self { samples: Vec::new(), ids, targets }
     }
 
-    /// The sequence up to `most` tokens; what stands behind them is neither read nor learned.
+    /// The sequence up to `most` tokens; what stands after them is neither read nor learned.
     #[must_use]
     pub fn cut(mut self, most: usize) -> Self {
         self.ids.truncate(most);

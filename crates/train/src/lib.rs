@@ -1,9 +1,9 @@
 //! Training loops and ranking for generative recommendation.
 //!
-//! [`Sft`] learns sequences with targets, [`Rl`] improves a policy by any
-//! [`Reward`](sidereal_rl::Reward), [`PreferenceTraining`] by pairs of answers, [`rank`] evaluates by
-//! constrained decoding, [`Checkpoints`] resume on the same curve, [`Observer`]s watch. Whole runs after
-//! a recipe are in the crate `sidereal-lab`.
+//! [`Sft`] learns sequences with targets. [`Rl`] improves a policy by any
+//! [`Reward`](sidereal_rl::Reward), and [`PreferenceTraining`] by pairs of answers. [`rank`] evaluates by
+//! constrained decoding. [`Checkpoints`] let a training go on where it stopped, and [`Observer`]s see every
+//! record. Whole runs by recipe are in the crate `sidereal-lab`.
 //!
 //! ```
 //! use sidereal_train::{Observer, Record};
@@ -34,8 +34,8 @@
 //! | [`seed`] | streams of random numbers, by purpose |
 //!
 //! # Conventions
-//! One seed a run; libtorch's generator is seeded anew before every step from run and step, so that
-//! a resumed run equals an unbroken one bit by bit on the CPU with the same number of threads.
+//! A run has one seed. Before every step, libtorch's generator gets a new seed from the run and the step, so
+//! a resumed run equals an uninterrupted one bit by bit on the CPU with the same number of threads.
 //! Losses are in nats.
 
 mod augment;

@@ -94,7 +94,7 @@ pub trait Observer {
     /// A step of training was done, or the policy that came in was validated.
     fn on_record(&mut self, record: &Record);
 
-    /// Training goes on behind `step` of `stage`: later records will come again, and all of them where
+    /// Training goes on after `step` of `stage`: later records will come again, and all of them where
     /// it is 0.
     fn on_resume(&mut self, stage: &str, step: usize) {
         let _ = (stage, step);

@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_no_optimiser_left_is_refused_and_changes_nothing() {
+    fn a_damaged_optimiser_state_is_an_error_and_changes_nothing() {
         let weights = Weights::from([(
             "p".to_owned(),
             Tensor::from_slice(&[1f32, 2.0]).set_requires_grad(true),

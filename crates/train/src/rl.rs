@@ -116,8 +116,8 @@ impl Rl<'_> {
     /// Improves `model` on `prompts` and returns the weights with the best validation NDCG@10.
     ///
     /// One step: `G` rollouts under the trie for each prompt, or `G` chains of thought with a
-    /// Semantic ID drawn behind each, whose words and codes learn together, or `G` slates; a direct
-    /// prompt without a hit is hard and, under the curriculum, rolled out again behind its guide;
+    /// Semantic ID drawn after each, whose words and codes learn together, or `G` slates; a direct
+    /// prompt without a hit is hard and, under the curriculum, rolled out again after its guide;
     /// rewards, advantages within groups; `passes` times through its mini-batches, one update of the surrogate
     /// objective each. The reference of a KL penalty is the policy that came in, or its latest
     /// copy. Groups whose rewards are all equal have no advantages: with `max_draws` above 1 they are

@@ -66,7 +66,7 @@ pub(crate) fn check_optim(optim: &OptimConfig) -> Result<(), TrainError> {
         return number("optim.eps", optim.eps, "a positive number");
     }
     if !(optim.weight_decay >= 0.0 && optim.weight_decay.is_finite()) {
-        return number("optim.weight_decay", optim.weight_decay, "a number from 0");
+        return number("optim.weight_decay", optim.weight_decay, "a number that is at least 0");
     }
     Ok(())
 }

@@ -134,7 +134,7 @@ impl SftConfig {
     /// Accepts a mixture; beside one, settings of next items and alignment would do nothing.
     fn check_mix(&self, mixture: &MixtureConfig) -> Result<(), TrainError> {
         let refuse = |field: &str, found: String| {
-            let needed = "nothing beside `sft.mixture`";
+            let needed = "no value beside `sft.mixture`, which chooses the samples";
             Err(TrainError::Setting { field: field.to_owned(), found, needed })
         };
         if !self.augment.is_off() {

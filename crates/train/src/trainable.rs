@@ -62,7 +62,7 @@ pub struct TrainableConfig {
 
 impl TrainableConfig {
     /// Accepts adapters without dropout: it would make the policy that is learned from another one
-    /// than the policy that is asked.
+    /// than the policy that draws.
     ///
     /// # Errors
     /// [`TrainError::Setting`].
@@ -71,7 +71,11 @@ impl TrainableConfig {
         let dropout = LoraConfig::from(lora.clone()).dropout;
         if dropout > 0.0 {
             let (field, found) = ("trainable.layers.lora.dropout".to_owned(), dropout.to_string());
-            return Err(TrainError::Setting { field, found, needed: "0 outside of `sft`" });
+            return Err(TrainError::Setting {
+                field,
+                found,
+                needed: "0, because only supervised fine-tuning can use dropout",
+            });
         }
         Ok(())
     }

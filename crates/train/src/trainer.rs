@@ -21,7 +21,7 @@ pub(crate) trait Method<P: Trainable> {
     /// A run goes on from what [`state`](Self::state) and [`tensors`](Self::tensors) gave.
     fn restore(&mut self, state: Self::State, tensors: &Weights) -> Result<(), TrainError>;
 
-    /// All updates of the step behind `done` others, on the next prompts of `order`; where `shows`
+    /// All updates of the step after `done` others, on the next prompts of `order`; where `shows`
     /// is set its record holds samples.
     fn step(
         &mut self,
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_weights_of_the_best_validation_come_back_the_first_of_equals_and_the_start_among_them() {
+    fn the_first_best_validation_decides_the_returned_weights_including_the_start() {
         for (ndcg, best) in [
             (&[0.2, 0.1, 0.2, 0.0][..], 0),
             (&[0.1, 0.3, 0.3, 0.2], 1),

@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn unequal_rows_and_numbers_that_are_none_are_refused() {
+    fn ragged_rows_and_invalid_numbers_are_errors() {
         let (one, two) = (array![[1.0_f32]], array![[1.0_f32], [f32::NAN]]);
         let join = |a: &Array2<f32>, b: &Array2<f32>, weight| {
             concat_embeddings(a.view(), b.view(), weight).unwrap_err().to_string()
@@ -71,12 +71,12 @@ mod tests {
         );
         assert_eq!(
             join(&two, &two, 1.0),
-            "row 1, column 0 of the text matrix is NaN, needed a finite number"
+            "row 1, column 0 of the text matrix is NaN; expected a finite number"
         );
-        assert_eq!(join(&one, &one, -1.0), "weight is -1, needed a finite number, 0 or more");
+        assert_eq!(join(&one, &one, -1.0), "weight is -1; expected a finite number, 0 or more");
         assert_eq!(
             join(&one, &array![[10.0]], f32::MAX),
-            "row 0, column 0 of the weighted collaborative matrix is inf, needed a finite number"
+            "row 0, column 0 of the weighted collaborative matrix is inf; expected a finite number"
         );
     }
 }

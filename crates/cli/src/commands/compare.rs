@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// Folders of finished runs.
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Label of the system that the others are compared with, user by user: `SFT`, or `SFT, reasoning`.
+    /// Label of the baseline system, such as `SFT` or `SFT, reasoning`. The others are compared with it, user by user.
     #[arg(long, value_name = "LABEL")]
     against: Option<String>,
     /// Metrics of ranks, separated by commas.
@@ -29,10 +29,10 @@ pub(crate) struct Args {
         default_value = "HR@5,HR@10,NDCG@10"
     )]
     metrics: Vec<Metric>,
-    /// Seed of the bootstrap behind the intervals.
+    /// Seed of the bootstrap for the intervals.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Write the tables and plots as one HTML file, too.
+    /// Also write the tables and plots as one HTML file.
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
 }

@@ -16,10 +16,10 @@ use crate::data::{DataArgs, Reading};
 use crate::failure::Usage;
 use crate::output::{line, note};
 
-/// Ask a teacher for texts about items or users: a model behind an endpoint, or rules over the metadata.
+/// Get texts about items or users from a teacher: a model behind an endpoint, or rules over the metadata.
 ///
-/// The rules work offline and cost nothing. The texts belong to the data and to their Semantic IDs: `train` takes
-/// them by `--enriched` with the same data, index and seed.
+/// The rules work offline and cost nothing. The texts belong to the data and to their Semantic IDs: use
+/// them in `train` with `--enriched` and the same data, index and seed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -27,19 +27,19 @@ Examples:
   sidereal enrich --data data --index sids/index.json --kind reasoning --out enriched.jsonl \\
       --base-url https://api.openai.com/v1 --model gpt-4o-mini --key-variable OPENAI_API_KEY")]
 pub(crate) struct Args {
-    /// What the texts are.
+    /// The kind of the texts.
     #[arg(long, value_enum)]
     kind: Kind,
     /// The file of texts to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The most texts to ask for, the first ones.
+    /// Ask only for the first N texts.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Items of a history that the teacher is shown.
+    /// The number of items of a history that the teacher sees.
     #[arg(long, value_name = "N", default_value = "10")]
     max_history: NonZeroUsize,
-    /// Seed of the numbers that items get: that of the recipe that takes the texts.
+    /// Seed for the numbering of items. Use the seed of the recipe that takes the texts.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Endpoint")]
 struct EndpointArgs {
-    /// Ask a model behind this address, such as `https://api.openai.com/v1`, in place of rules.
+    /// Ask a model behind this address, such as `https://api.openai.com/v1`, instead of rules.
     #[arg(long, value_name = "URL", requires = "model")]
     base_url: Option<String>,
     /// The name of the model.
@@ -61,13 +61,13 @@ struct EndpointArgs {
     /// The environment variable that holds the key.
     #[arg(long, value_name = "NAME", requires = "base_url")]
     key_variable: Option<String>,
-    /// The file of answers, with which a run that ended early goes on.
+    /// The file of answers. With it an interrupted run can go on.
     #[arg(long, value_name = "FILE", default_value = "answers.jsonl")]
     cache: PathBuf,
-    /// Let answers come in pieces.
+    /// Receive each answer in pieces.
     #[arg(long, requires = "base_url")]
     stream: bool,
-    /// Requests that are under way at once.
+    /// The number of requests at the same time.
     #[arg(long, value_name = "N", default_value_t = 4)]
     concurrency: usize,
     /// The most requests in a minute.
@@ -82,7 +82,7 @@ struct EndpointArgs {
     /// The cost of a million tokens that the model writes.
     #[arg(long, value_name = "COST")]
     completion_price: Option<f64>,
-    /// The most that this run and those before it with the same file of answers may cost.
+    /// The most that this run and earlier runs with the same file of answers may cost together.
     #[arg(long, value_name = "COST", requires = "prompt_price", requires = "completion_price")]
     max_cost: Option<f64>,
 }
@@ -145,7 +145,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     match made.stopped {
         None => Ok(()),
         Some(stopped) => Err(anyhow::Error::new(stopped)
-            .context("the teacher was not asked for all texts: start again to go on")),
+            .context("some texts are still missing: run the command again to go on")),
     }
 }
 

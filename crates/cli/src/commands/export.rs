@@ -17,10 +17,11 @@ use crate::output::note;
 
 /// Export a trained policy for other engines: its model and tokenizer, the trie of legal answers, and the items.
 ///
-/// The folder holds the model in the layout of Hugging Face; `trie.json`, the trie of all Semantic IDs as compressed
-/// sparse rows over token ids of that tokenizer: the children of node `n` are the nodes `rows[n]` to `rows[n + 1] - 1`,
-/// `token[m]` leads into node `m`, and node 0 is the root; and `items.jsonl`, for each item its number, its Semantic
-/// ID, the token ids of that, the node of the trie at which it ends, its key and its title.
+/// The folder holds the model in the layout of Hugging Face, `trie.json` and `items.jsonl`. `trie.json` is the trie of
+/// all Semantic IDs, as compressed sparse rows over the token ids of the tokenizer: the children of node `n` are the
+/// nodes `rows[n]` to `rows[n + 1] - 1`, `token[m]` leads into node `m`, and node 0 is the root. `items.jsonl` has for
+/// each item its number, its Semantic ID, the token ids of its Semantic ID, the node of the trie where it ends, its key
+/// and its title.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -28,7 +29,7 @@ Example:
 pub(crate) struct Args {
     /// Folder of the run.
     run: PathBuf,
-    /// The stage that trained the policy; without it the last one of the run.
+    /// The stage that trained the policy; the default is the last stage of the run.
     #[arg(long)]
     stage: Option<String>,
     /// The folder to write.

@@ -15,10 +15,10 @@ use crate::output::{line, note};
 
 /// Read raw files, filter them, and write one dataset with its statistics, an audit and samples.
 ///
-/// The folder holds `dataset.json`, which every other command reads by `--data DIR`; `index.json`, where the data
-/// come with Semantic IDs; `train.csv`, `valid.csv` and `test.csv` for other programs; `report.json` and
-/// `report.html`. The recipe of a training splits the dataset anew. A published split is used where `train` reads
-/// the published files themselves.
+/// The folder holds `dataset.json`, which every other command reads with `--data DIR`; `index.json`, if the data
+/// comes with Semantic IDs; `train.csv`, `valid.csv` and `test.csv` for other programs; `report.json` and
+/// `report.html`. In `train`, the recipe splits the dataset again. To use a published split, give
+/// `train` the published files themselves.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -28,16 +28,16 @@ pub(crate) struct Args {
     /// The folder to write.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Hold out the last tenths of all samples by time, in place of the last two events of each user.
+    /// Split all samples by time (8:1:1), instead of holding out the last two events of each user.
     #[arg(long)]
     global_time: bool,
-    /// Items of a history that a sample shows.
+    /// The number of items of a history in a sample.
     #[arg(long, value_name = "N", default_value = "20")]
     max_history: NonZeroUsize,
-    /// Write the dataset as RecBole's atomic files, too.
+    /// Also write the dataset as RecBole's atomic files.
     #[arg(long)]
     recbole: bool,
-    /// Seed of the numbers that items get.
+    /// Seed for the numbering of items.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]

@@ -17,7 +17,7 @@ use crate::data::{DataArgs, Reading};
 use crate::failure::Usage;
 use crate::output::line;
 
-/// Recommend items by a policy that `sidereal train` made.
+/// Recommend items with a policy that `sidereal train` made.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -29,16 +29,16 @@ pub(crate) struct Args {
     /// What the user chose, earliest first: titles, item keys or Semantic IDs, in any mixture.
     #[arg(required = true, value_name = "ITEM")]
     history: Vec<String>,
-    /// The stage that trained the policy; without it the last one of the run.
+    /// The stage that trained the policy; the default is the last stage of the run.
     #[arg(long)]
     stage: Option<String>,
     /// The number of items.
     #[arg(short, default_value = "10")]
     k: NonZeroUsize,
-    /// Hypotheses that the search keeps at each level; at least as many as items are asked for are kept.
+    /// The number of hypotheses that the search keeps at each level, at least as many as items are requested.
     #[arg(long, value_name = "N", default_value_t = 50)]
     beam_width: usize,
-    /// Recommend items of the history, too.
+    /// Also recommend items of the history.
     #[arg(long)]
     keep_seen: bool,
     /// Print the tree of prefixes that led to the items.
@@ -47,16 +47,16 @@ pub(crate) struct Args {
     /// Let the policy reason in free text before it answers, and print what it wrote.
     #[arg(long)]
     reason: bool,
-    /// Chains of thought, whose answers are merged.
+    /// The number of chains of thought. Their answers are merged.
     #[arg(long, value_name = "N", default_value = "4", requires = "reason")]
     chains: NonZeroUsize,
-    /// Most tokens of a chain.
+    /// The most tokens of a chain.
     #[arg(long, value_name = "N", default_value = "256", requires = "reason")]
     budget: NonZeroUsize,
     /// Seed of the chains.
     #[arg(long, default_value_t = 1, requires = "reason")]
     seed: u64,
-    /// Where to compute: `cpu`, `cuda`, `cuda:N`, or `auto` for CUDA where there is a GPU.
+    /// Where to compute: `cpu`, `cuda`, `cuda:N`, or `auto` for CUDA if there is a GPU.
     #[arg(long, default_value = "auto")]
     device: String,
     #[command(flatten)]
@@ -144,7 +144,8 @@ impl Args {
 }
 
 fn name(item: ItemId, dataset: &Dataset, catalog: &Catalog) -> anyhow::Result<String> {
-    let sid = catalog.sid(item).context("the catalogue lacks an item of the data")?;
-    let of_data = dataset.item(item).context("the data lack an item of the catalogue")?;
+    let sid =
+        catalog.sid(item).context("the catalogue has no Semantic ID for an item of the data")?;
+    let of_data = dataset.item(item).context("an item of the catalogue is not in the data")?;
     Ok(format!("{sid}  {} ({})", of_data.title, of_data.key))
 }

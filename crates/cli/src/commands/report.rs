@@ -15,7 +15,7 @@ Example:
 pub(crate) struct Args {
     /// Folder of the run.
     run: PathBuf,
-    /// Title of the page; without it the name of the folder.
+    /// Title of the page; the default is the name of the folder.
     #[arg(long)]
     title: Option<String>,
 }

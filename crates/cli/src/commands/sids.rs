@@ -19,9 +19,9 @@ use crate::models::check_encoder;
 use crate::output::{line, note};
 use crate::quantize::{Method, MethodArgs, collaborative, quantize};
 
-/// Make Semantic IDs of items, by their titles and descriptions, and report how good they are.
+/// Make Semantic IDs of items from their titles and descriptions, and report their quality.
 ///
-/// The folder holds `index.json`, the Semantic IDs by item key, which `train` takes by `--index`; `catalog.json`, in
+/// The folder holds `index.json`, the Semantic IDs by item key, for `train --index`; `catalog.json`, in
 /// the order of the items; `codebooks/`; `items.tsv` for people; `quality.json` and `quality.html`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -32,29 +32,29 @@ pub(crate) struct Args {
     /// The folder to write.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// What becomes of items that share all their codes.
+    /// What items with the same codes get.
     #[arg(long, value_enum, default_value = "suffix")]
     collisions: OnCollision,
     /// The folder of a sentence encoder, in the layout of sentence-transformers.
     #[arg(long, value_name = "DIR", default_value = "target/all-MiniLM-L6-v2")]
     encoder: PathBuf,
-    /// Vectors of the items in their order, in place of the encoder's: `.npy`, or `.safetensors` with a
+    /// Vectors of the items in their order, instead of those of the encoder: `.npy`, or `.safetensors` with a
     /// single tensor.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["encoder", "titles_only"])]
     embeddings: Option<PathBuf>,
-    /// Encode the titles alone, without descriptions.
+    /// Encode only the titles, without descriptions.
     #[arg(long)]
     titles_only: bool,
-    /// Fail, with nothing written, where a larger share of the items collides.
+    /// Fail and write nothing if a larger share of the items collides.
     #[arg(long, value_name = "SHARE")]
     max_collision_rate: Option<f64>,
-    /// Fail, with nothing written, where a level uses a smaller share of its codes.
+    /// Fail and write nothing if a level uses a smaller share of its codes.
     #[arg(long, value_name = "SHARE")]
     min_usage: Option<f64>,
     /// Seed of every random choice.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Where to compute: `cpu`, `cuda`, `cuda:N`, or `auto` for CUDA where there is a GPU.
+    /// Where to compute: `cpu`, `cuda`, `cuda:N`, or `auto` for CUDA if there is a GPU.
     #[arg(long, default_value = "auto")]
     device: String,
     #[command(flatten)]
@@ -66,13 +66,13 @@ pub(crate) struct Args {
 /// What becomes of items that share all their codes.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum OnCollision {
-    /// Each of them gets one more code; an item with codes of its own gets none (TIGER, SINGER).
+    /// Each of them gets one more code; other items get none (TIGER, SINGER).
     Suffix,
-    /// Every item gets one more code, 0 where its codes are its own (GREAM).
+    /// Every item gets one more code; it is 0 if the item shares its codes with no other (GREAM).
     Slot,
-    /// All but one take the nearest last code that is free (LC-Rec).
+    /// All but one take the nearest free last code (LC-Rec).
     Reassign,
-    /// They go on sharing a Semantic ID.
+    /// They share one Semantic ID.
     Keep,
 }
 
@@ -133,7 +133,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     page.write(&path("quality.html"))?;
     let (num_items, num_sids) = (catalog.num_items(), catalog.num_sids());
     line(format_args!("{num_items} items have {num_sids} Semantic IDs"))?;
-    note(format_args!("semantic ids: {}", args.out.display()));
+    note(format_args!("Semantic IDs: {}", args.out.display()));
     Ok(())
 }
 

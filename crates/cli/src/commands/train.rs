@@ -18,7 +18,7 @@ use crate::output::note;
 
 /// Carry out a recipe: make Semantic IDs, train every stage, test all of them, and write a report.
 ///
-/// A second start goes on where the first one stopped.
+/// If the command is interrupted, run it again: it goes on where it stopped.
 #[derive(Debug, clap::Args)]
 #[command(after_help = after_help())]
 pub(crate) struct Args {
@@ -39,13 +39,13 @@ pub(crate) struct Args {
     /// Replaces the recipe's file of general conversations.
     #[arg(long, value_name = "FILE")]
     chat: Option<PathBuf>,
-    /// Takes a teacher's texts from a file of `sidereal enrich`, in place of the recipe's teacher.
+    /// Takes a teacher's texts from a file of `sidereal enrich`, instead of the teacher of the recipe.
     #[arg(long, value_name = "FILE")]
     enriched: Option<PathBuf>,
-    /// Title of the report; without it the name of the folder.
+    /// Title of the report; the default is the name of the folder.
     #[arg(long)]
     title: Option<String>,
-    /// Where to compute: `cpu`, `cuda`, `cuda:N`, or `auto` for CUDA where there is a GPU.
+    /// Where to compute: `cpu`, `cuda`, `cuda:N`, or `auto` for CUDA if there is a GPU.
     #[arg(long, default_value = "auto")]
     device: String,
     #[command(flatten)]
@@ -140,7 +140,7 @@ impl Args {
             (SplitConfig::Published, Some(split)) => Ok(split.clone()),
             (own, _) => own
                 .split(&data.dataset, recipe.max_history)
-                .with_context(|| format!("the recipe `{}` cannot split these data", self.recipe)),
+                .with_context(|| format!("the recipe `{}` cannot split this data", self.recipe)),
         }
     }
 }

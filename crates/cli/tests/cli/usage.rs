@@ -30,7 +30,7 @@ const WRONG: [(&[&str], &str); 14] = [
 ];
 
 #[test]
-fn a_command_line_that_has_to_be_changed_ends_with_2_and_says_how() {
+fn a_wrong_command_line_exits_with_2_and_says_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("i"), r#"{"0": {"title": "an apple"}}"#).unwrap();
     for (args, needed) in WRONG {
@@ -58,7 +58,7 @@ fn a_failure_ends_with_1_and_names_its_causes() {
 }
 
 #[test]
-fn what_is_for_amazons_reviews_alone_is_refused_elsewhere() {
+fn options_for_amazon_are_errors_with_other_layouts() {
     let dir = tempfile::tempdir().unwrap();
     shop::write(dir.path());
     let files = ["--interactions", "shop.inter", "--items", "shop.item"];

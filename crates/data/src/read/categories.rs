@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_tells_its_separator_and_no_field_is_judged_alone() {
+    fn the_separator_is_recognised_from_the_whole_file() {
         let told = |fields: &[&str]| detect(&fields.iter().copied());
         assert_eq!(told(&["Shopping", "Food, Coffee & Tea"]), Some(CategorySeparator::Comma));
         assert_eq!(told(&["Shopping,Hair Care"]), Some(CategorySeparator::Comma));

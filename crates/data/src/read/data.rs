@@ -151,8 +151,7 @@ impl From<super::recif::Loaded> for ReadData {
         data.split = loaded.split;
         if loaded.without_events > 0 {
             let count = loaded.without_events;
-            data =
-                data.with_note(format!("users left out for want of an event that counts: {count}"));
+            data = data.with_note(format!("users without an event that counts, left out: {count}"));
         }
         data
     }

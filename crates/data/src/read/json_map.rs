@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_named_and_the_callers_error_kept() {
+    fn a_json_entry_that_is_not_an_object_is_named() {
         for text in ["", "[1]", "{\"a\": 1", "{\"a\": 1} x"] {
             let error = keys(text).unwrap_err();
             assert!(matches!(error, DataError::Json { .. }), "{text}: {error:?}");

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_for_nothing_are_told_from_titles_that_hold_them() {
+    fn missing_value_words_differ_from_titles_that_contain_them() {
         for word in ["nan", "NaN", " None ", "null", "NULL", "N/A", "n/a", "<NA>", "#N/A"] {
             assert!(is_placeholder(word), "{word}");
         }

@@ -35,7 +35,7 @@ pub(crate) struct AmongDomains<'a> {
 }
 
 impl<'a> AmongDomains<'a> {
-    /// Reads the answers of the stages that were asked so.
+    /// Reads the answers of the stages that were tested by domain.
     pub(crate) fn read(
         domains: &'a Domains,
         beam_width: usize,

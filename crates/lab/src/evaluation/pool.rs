@@ -17,7 +17,7 @@ use crate::parts::rankings::pool_users;
 use crate::pool_task::is_over_pool;
 use crate::workbench::Workbench;
 
-/// Rows of every stage that is asked to choose out of a pool, and of every recommender over the same pools
+/// Rows of every stage that chooses from a pool, and of every baseline over the same pools
 /// of the same users.
 pub(crate) fn rows(
     bench: &Workbench<'_>,

@@ -10,7 +10,7 @@ use sidereal_metrics::{Metric, SeenItems};
 use super::tables::TEN;
 use crate::error::LabError;
 
-/// A further system for the tables: a bound that is known, a recommender of the caller's.
+/// A further system for the tables: a known bound, or a recommender of the caller.
 #[derive(Clone, Copy)]
 pub struct Baseline<'a> {
     /// Name in the tables.
@@ -74,7 +74,7 @@ fn events_of(split: &Split) -> Vec<&[ItemId]> {
     split.train.sequences().map(|sequence| sequence.events).collect()
 }
 
-/// Test users, at most, by whose scores a recommender is told from another.
+/// The most test users whose scores are used to compare two recommenders.
 const ASKED_USERS: usize = 1000;
 
 /// A hash of the scores that a recommender gives some users of the test, all where there are no more than

@@ -50,7 +50,7 @@ pub(crate) fn check_compared(
         Some(name) => Err(LabError::Setting {
             field: "evaluate.compare_with".to_owned(),
             found: format!("`{name}`"),
-            needed: "labels of stages or names of recommenders",
+            needed: "the label of a stage or the name of a baseline",
         }),
         None => Ok(()),
     }

@@ -25,17 +25,11 @@ impl RunResult {
     #[must_use]
     pub fn page(&self, title: &str) -> Page {
         let mut page = Page::new(title);
-        page.push_summary(format!(
-            "{} items, {} levels of codes, {:.1} % of items {}.",
+        page.push_summary(summary(
             self.catalog.num_items(),
             self.catalog.spec().num_levels(),
-            100.0 * self.quality.shared_rate,
-            match self.collisions {
-                Some(Collisions::Slot) => "are told apart by the last code alone",
-                Some(Collisions::Reassign) => "shared all their codes before others were given",
-                Some(Collisions::Keep) => "share all their codes with others",
-                _ => "needed a suffix to be unique",
-            },
+            self.quality.shared_rate,
+            self.collisions,
         ));
         self.report.push_to(&mut page);
         for domain in &self.domains {
@@ -223,5 +217,42 @@ impl RunResult {
             ],
         });
         Cards { caption: "Recommendations".to_owned(), cards: cards.collect() }
+    }
+}
+
+/// The sentences at the head of the page. `shared` is the share of items with the codes of another item before
+/// collisions were resolved.
+fn summary(
+    num_items: usize,
+    num_levels: usize,
+    shared: f64,
+    collisions: Option<Collisions>,
+) -> String {
+    let became = match collisions {
+        Some(Collisions::Slot) => "share all their codes and differ only in the last one",
+        Some(Collisions::Reassign) => "shared all their codes before some of them got other codes",
+        Some(Collisions::Keep) => "share all their codes with others",
+        _ => "share all their codes and have a suffix",
+    };
+    let percent = 100.0 * shared;
+    format!(
+        "{num_items} items have Semantic IDs with {num_levels} levels. {percent:.1} % of the items {became}."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_of_the_page_reads_as_recorded() {
+        insta::assert_snapshot!(
+            summary(500, 3, 0.024, Some(Collisions::Suffix)),
+            @"500 items have Semantic IDs with 3 levels. 2.4 % of the items share all their codes and have a suffix."
+        );
+        insta::assert_snapshot!(
+            summary(500, 3, 0.024, Some(Collisions::Keep)),
+            @"500 items have Semantic IDs with 3 levels. 2.4 % of the items share all their codes with others."
+        );
     }
 }

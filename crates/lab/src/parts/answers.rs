@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ranking_without_an_order_is_refused_by_stage_and_sample() {
+    fn a_ranking_with_a_nan_score_is_an_error_that_names_stage_and_sample() {
         let ranking = |user, scores: &[f32]| Ranking {
             id: SampleId::Event { user: UserId(user), position: 3 },
             target: ItemId(0),

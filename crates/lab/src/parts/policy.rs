@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_training_depends_on_no_label_no_folder_and_no_setting_of_the_test() {
+    fn training_does_not_depend_on_labels_folders_or_test_settings() {
         let settled = Settled::new(&settings(TEXT)).unwrap();
         for (from, to, difference) in [
             ("beam_width = 4", "beam_width = 7", None),

@@ -31,7 +31,7 @@ impl<'a> PublishedIds<'a> {
     pub(crate) fn of(published: Option<Published<'a>>) -> Result<Self, LabError> {
         let Some(Published { catalog, .. }) = published else {
             let (field, found) = ("sids".to_owned(), "missing".to_owned());
-            let needed = "settings, or data that were published with semantic ids";
+            let needed = "a table `[sids]`, or data that was published with Semantic IDs";
             return Err(LabError::Setting { field, found, needed });
         };
         Ok(Self { catalog })

@@ -85,7 +85,7 @@ impl Part for QuantizedIds<'_> {
         let folder = &folder.within(&tree_folder(self.tree))?;
         let quantized = self.quantized(folder, observer)?;
         let quality = quantized.quality()?;
-        tracing::info!("semantic ids\n{quality}");
+        tracing::info!("Semantic IDs\n{quality}");
         let catalog = quantized.catalog(self.sids.collisions)?;
         SemanticIds::write(folder, &catalog, &quality)?;
         Ok(Remarks::default())

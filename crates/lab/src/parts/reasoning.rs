@@ -101,7 +101,7 @@ impl Part for Reasoning<'_> {
             return Err(LabError::Setting {
                 field: "prompts".to_owned(),
                 found: format!("`{}`", self.prompts),
-                needed: "a set with the task `reasoning`, for `evaluate.reasoning`",
+                needed: "a prompt set with the task `reasoning`, because `evaluate.reasoning` is set",
             });
         };
         let mut drawn: Vec<Sample<'_>> = self.users.samples();

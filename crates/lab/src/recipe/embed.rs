@@ -65,12 +65,16 @@ impl EmbedConfig {
         fields.sort_unstable();
         fields.dedup();
         if fields.is_empty() || fields.len() < self.fields.len() {
-            let needed = "at least one text of an item, none twice";
+            let needed = "at least one field of an item, each only once";
             return refuse("embed.fields", format!("{:?}", self.fields), needed);
         }
         let weight = self.collaborative_weight;
         if !(weight >= 0.0 && weight.is_finite()) {
-            return refuse("embed.collaborative_weight", weight.to_string(), "a number from 0");
+            return refuse(
+                "embed.collaborative_weight",
+                weight.to_string(),
+                "a number that is at least 0",
+            );
         }
         Ok(())
     }

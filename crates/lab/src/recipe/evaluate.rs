@@ -55,8 +55,8 @@ impl EvaluateConfig {
         }
         Err(LabError::Setting {
             field: "evaluate.reasoning".to_owned(),
-            found: "a test of policies that reason".to_owned(),
-            needed: "a stage that learns to reason",
+            found: "set but not used".to_owned(),
+            needed: "a stage that learns to reason; without one, remove `[evaluate.reasoning]`",
         })
     }
 

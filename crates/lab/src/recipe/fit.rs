@@ -25,7 +25,7 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
         (Task::NextItem, Training::Rl { reward, .. }) => {
             return match reward.unfit(false) {
                 Some(unfit) => {
-                    let needed = "rewards of Semantic IDs, for the task `next-item`";
+                    let needed = "a reward for Semantic IDs, because the task is `next-item`";
                     refuse("reward", format!("{unfit:?}"), needed)
                 }
                 None => Ok(()),
@@ -42,7 +42,7 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
     }
     if stage.training.scoring() != Scoring::Full {
         let table = stage.training.table();
-        let needed = "`full`: words are scored against the whole vocabulary";
+        let needed = "`full`, because words are scored against the whole vocabulary";
         return refuse(&format!("{table}.scoring"), "`renormalised`".to_owned(), needed);
     }
     match (stage.task, &stage.training) {
@@ -51,28 +51,34 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
             if tasks.contains(&task) {
                 return Ok(());
             }
-            let needed = "a mixture that holds the stage's task";
+            let needed = "a mixture that contains the task of the stage";
             refuse("sft.mixture.tasks", format!("without `{task}`"), needed)
         }
         (Task::TitleChoice, Training::Preference(config)) => {
             let (count, source) = (config.num_negatives, config.negatives);
             if !matches!(source, NegativeSource::Random | NegativeSource::Beam) {
-                let needed = "`random` or `beam`: titles are rejected out of the prompt's pool";
+                let needed =
+                    "`random` or `beam`, because rejected titles come from the pool of the prompt";
                 return refuse("preference.negatives", format!("{source:?}"), needed);
             }
             if count >= pool_size {
-                let needed = "fewer than `pool.size`: they come out of the prompt's pool";
+                let needed =
+                    "fewer than `pool.size`, because negatives come from the pool of the prompt";
                 return refuse("preference.num_negatives", count.to_string(), needed);
             }
             Ok(())
         }
         (Task::TitleSlate, Training::Rl { config, reward }) => check_slates(config, reward),
-        (task, Training::Preference(_)) => {
-            refuse("task", format!("`{task}`"), "`next-item` or `title-choice`, for preferences")
-        }
-        (task, Training::Rl { .. }) => {
-            refuse("task", format!("`{task}`"), "`next-item` or `title-slate`, for reinforcement")
-        }
+        (task, Training::Preference(_)) => refuse(
+            "task",
+            format!("`{task}`"),
+            "`next-item` or `title-choice`, because the stage trains on preferences",
+        ),
+        (task, Training::Rl { .. }) => refuse(
+            "task",
+            format!("`{task}`"),
+            "`next-item` or `title-slate`, because the stage trains by reinforcement",
+        ),
     }
 }
 
@@ -86,27 +92,27 @@ fn check_slates(config: &RlConfig, reward: &RewardConfig) -> Result<(), LabError
         (
             "rl.rollout",
             (!drawn).then(|| format!("{:?}", config.rollout)),
-            "`sample`: slates are drawn",
+            "`sample`, because slates are drawn",
         ),
         (
             "rl.prefix_curriculum",
             config.prefix_curriculum.then(|| "true".to_owned()),
-            "`false`: slates have no guides",
+            "`false`, because slates have no guides",
         ),
         (
             "rl.alignment_share",
             (config.alignment_share > 0.0).then(|| config.alignment_share.to_string()),
-            "0: all prompts ask for slates",
+            "0, because all prompts ask for slates",
         ),
         (
             "rl.reasoning",
             config.reasoning.is_some().then(|| "a table".to_owned()),
-            "nothing: slates are written at once",
+            "no value, because slates are written without reasoning",
         ),
         (
             "rl.advantage",
             hits.then(|| "`srpo`".to_owned()),
-            "another: `srpo` counts answers that are the target",
+            "another advantage, because `srpo` counts answers that are exactly the target",
         ),
     ];
     match faults.into_iter().find_map(|(field, found, needed)| Some((field, found?, needed))) {
@@ -168,7 +174,7 @@ mod tests {
             refusal(SFT, &format!("{POOL}slate_size = 2\n")).contains("`pool.slate_size` is 2")
         );
         let unused = "[[stage]]\nname = 'sft'\nsft = {}\n";
-        assert!(refusal(unused, POOL).contains("`pool` is without use"));
+        assert!(refusal(unused, POOL).contains("`pool` is set but not used"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) fn used_kinds(stages: &[Stage]) -> BTreeSet<EnrichmentKind> {
     tasks.iter().flat_map(|task| task.outputs()).copied().filter_map(kind_of).collect()
 }
 
-/// What a stage is asked, and what it learns in a mixture.
+/// The task of a stage, and the tasks of its mixture.
 pub(crate) fn tasks_of(stage: &Stage) -> impl Iterator<Item = Task> {
     std::iter::once(stage.task).chain(tasks_in_mixture(stage))
 }

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_takes_over_what_it_does_not_say_itself() {
+    fn a_stage_inherits_the_settings_that_it_does_not_set() {
         let table = resolved(
             "[[stage]]\nname = 'a'\nlabel = 'A'\nfrom = 's'\n[stage.rl]\nsteps = 3\n\
              [stage.rl.optim]\nlr = 0.1\nwarmup = 0.5\n\
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_like_none_before_it_is_refused_by_name() {
+    fn like_must_name_an_earlier_stage() {
         let text = "[[stage]]\nname = 'b'\nlike = 'c'\n[[stage]]\nname = 'c'\n";
         let error = resolved(text).unwrap_err().to_string();
         assert!(error.contains("stage.b.like") && error.contains("\"c\""), "{error}");

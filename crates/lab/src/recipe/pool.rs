@@ -45,22 +45,22 @@ pub(crate) fn check(pool: Option<&CandidatePools>, stages: &[Stage]) -> Result<(
     let slates = named.iter().any(|task| task.inputs().contains(&Variable::SlateSize));
     match pool {
         None if used => {
-            let needed = "settings, for tasks that show candidates";
+            let needed = "a table `[pool]`, because a stage has a task that shows candidates";
             return refuse("pool", "missing".to_owned(), needed);
         }
         Some(_) if !used => {
-            let needed = "a stage whose task, or one of its mixture, shows candidates";
-            return refuse("pool", "without use".to_owned(), needed);
+            let needed = "a stage with a task that shows candidates; without one, remove `[pool]`";
+            return refuse("pool", "set but not used".to_owned(), needed);
         }
         Some(pool) if pool.size < 2 => {
             return refuse("pool.size", pool.size.to_string(), "at least 2");
         }
         Some(CandidatePools { slate_size: None, .. }) if slates => {
-            let needed = "titles of a slate, for tasks that ask for one";
+            let needed = "a number of titles, because a stage asks for slates";
             return refuse("pool.slate_size", "missing".to_owned(), needed);
         }
         Some(CandidatePools { slate_size: Some(found), .. }) if !slates => {
-            let needed = "a stage that asks for slates, or learns them";
+            let needed = "no value, because no stage asks for slates or learns them";
             return refuse("pool.slate_size", found.to_string(), needed);
         }
         Some(CandidatePools { slate_size: Some(found), size, .. })
@@ -75,7 +75,7 @@ pub(crate) fn check(pool: Option<&CandidatePools>, stages: &[Stage]) -> Result<(
     if let Some(stage) = stages.iter().find(divided) {
         let found =
             stage.domains.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let needed = "nothing: a pool is the same in every stage";
+        let needed = "no value, because all stages share one pool";
         return refuse(&format!("stage.{}.domains", stage.name), found, needed);
     }
     Ok(())

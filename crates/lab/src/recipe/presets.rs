@@ -44,15 +44,15 @@ const PRESETS: [Preset; 19] = [
     preset!("sdpo/small", "S-DPO with every kind of negatives, and DPO, for two CPU cores."),
     preset!(
         "sdpo/paper",
-        "S-DPO at the size of its paper: titles out of a pool, a pretrained model on a GPU."
+        "S-DPO at the size of its paper: titles from a pool, a pretrained model on a GPU."
     ),
-    preset!("sdpo/titles", "S-DPO that chooses a title out of a pool, for two CPU cores."),
+    preset!("sdpo/titles", "S-DPO that chooses a title from a pool, for two CPU cores."),
     preset!(
         "sage/small",
         "SAGE in both readings, GBPO and GRPO over Semantic IDs, for two CPU cores."
     ),
     preset!("sage/paper", "SAGE at the size of its paper: a pretrained model on a GPU."),
-    preset!("sage/text", "SAGE over slates of titles out of a pool, for two CPU cores."),
+    preset!("sage/text", "SAGE over slates of titles from a pool, for two CPU cores."),
     preset!("sidreasoner/small", "SIDReasoner step by step, with reasoning, for two CPU cores."),
     preset!(
         "sidreasoner/paper",

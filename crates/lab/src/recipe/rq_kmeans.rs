@@ -63,7 +63,7 @@ impl RqKMeansConfig {
         match self.params(codebook_sizes, 0).check_ref() {
             Err(QuantizerError::Tolerance { found }) => {
                 let (field, found) = ("sids.tolerance".to_owned(), found.to_string());
-                Err(LabError::Setting { field, found, needed: "a number from 0" })
+                Err(LabError::Setting { field, found, needed: "a number that is at least 0" })
             }
             Err(other) => Err(other.into()),
             Ok(_) => Ok(()),

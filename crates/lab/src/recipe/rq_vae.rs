@@ -50,7 +50,7 @@ impl RqVaeConfig {
             return Err(LabError::Setting {
                 field: format!("sids.rq-vae.{ALIGNMENT}"),
                 found: weight.to_string(),
-                needed: "0, or the method `letter`, which aligns codes with collaborative vectors",
+                needed: "0, because only the method `letter` aligns codes with collaborative vectors",
             });
         }
         Ok(())
@@ -70,7 +70,7 @@ impl LetterConfig {
             return Err(LabError::Setting {
                 field: format!("sids.letter.{ALIGNMENT}"),
                 found: weight.to_string(),
-                needed: "a number above 0, or the method `rq-vae`, which aligns nothing",
+                needed: "a number above 0, or the method `rq-vae` without alignment",
             });
         }
         Ok(())

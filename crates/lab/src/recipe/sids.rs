@@ -75,7 +75,7 @@ pub(crate) fn check(embed: Option<&EmbedConfig>, sids: Option<&SidConfig>) -> Re
         (None, Some(_)) => "`sids` alone",
     };
     let (field, found) = ("sids".to_owned(), found.to_owned());
-    Err(LabError::Setting { field, found, needed: "both or neither" })
+    Err(LabError::Setting { field, found, needed: "both `[embed]` and `[sids]`, or neither" })
 }
 
 /// Semantic IDs as a recipe spells them: the settings of residual k-means stand in `[sids]` itself, those

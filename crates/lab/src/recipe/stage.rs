@@ -28,7 +28,7 @@ pub struct Stage {
     pub label: String,
     /// The stage whose weights it starts from; without it, a model drawn at random.
     pub from: Option<String>,
-    /// What its policy is asked in reinforcement, preference training, validation and test:
+    /// The task of its policy in reinforcement, preference training, validation and test:
     /// [`Task::NextItem`], answered by a Semantic ID of the whole catalogue, or,
     /// out of the pool that the prompt shows [`Task::TitleChoice`], answered by a title, or
     /// [`Task::TitleSlate`], answered by several. What a supervised
@@ -247,14 +247,19 @@ pub(crate) fn check(stages: &[Stage]) -> Result<(), LabError> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         let name = stage.name.as_str();
         if name.is_empty() || !name.chars().all(plain) || TAKEN.contains(&name) {
-            return refuse(stage, "name", name, "lower-case letters, digits and `-`, not a part");
+            return refuse(
+                stage,
+                "name",
+                name,
+                "lower-case letters, digits and `-`, and not the name of another part of the run",
+            );
         }
         let before = &stages[..index];
         if before.iter().any(|other| other.name == name) {
-            return refuse(stage, "name", name, "a name of its own");
+            return refuse(stage, "name", name, "a name that no other stage has");
         }
         if before.iter().any(|other| other.label == stage.label) {
-            return refuse(stage, "label", &stage.label, "a label of its own");
+            return refuse(stage, "label", &stage.label, "a label that no other stage has");
         }
         if let Some(from) = &stage.from
             && !before.iter().any(|other| other.name == *from && other.tree == stage.tree)
@@ -264,13 +269,13 @@ pub(crate) fn check(stages: &[Stage]) -> Result<(), LabError> {
         if let Some(names) = &stage.domains
             && (names.is_empty() || (1..names.len()).any(|at| names[..at].contains(&names[at])))
         {
-            let needed = "at least one domain, none twice; without the key, all";
+            let needed = "at least one domain, each only once; leave the key out for all domains";
             return refuse(stage, "domains", &names.join(", "), needed);
         }
         if let Some(UserShare { from, to }) = stage.users
             && !(0.0 <= from && from < to && to <= 1.0)
         {
-            let needed = "a part of 0 to 1 that begins before it ends";
+            let needed = "a range within 0 to 1 whose start is below its end";
             return refuse(stage, "users", &format!("{from} to {to}"), needed);
         }
         let supervised = matches!(stage.training, Training::NextItem(_) | Training::Sft(_));

@@ -43,8 +43,8 @@ impl TextsConfig {
         if self.teacher.is_some() && used_kinds(stages).is_empty() {
             return Err(LabError::Setting {
                 field: "texts.teacher".to_owned(),
-                found: "a teacher".to_owned(),
-                needed: "a stage whose mixture learns a teacher's texts",
+                found: "set but not used".to_owned(),
+                needed: "a stage whose mixture contains texts of a teacher",
             });
         }
         let takes_chat = |stage: &&Stage| match &stage.training {
@@ -56,12 +56,14 @@ impl TextsConfig {
         let (field, found, needed) = match (stages.iter().find(takes_chat), &self.chat) {
             (Some(stage), None) => (
                 format!("stage.{}.sft.mixture.chat", stage.name),
-                "without `texts.chat`",
-                "a file of conversations",
+                "above 0 without `texts.chat`",
+                "a file of conversations as `texts.chat`",
             ),
-            (None, Some(_)) => {
-                ("texts.chat".to_owned(), "a file", "a stage whose mixture takes conversations")
-            }
+            (None, Some(_)) => (
+                "texts.chat".to_owned(),
+                "set but not used",
+                "a stage whose mixture has `chat` above 0",
+            ),
             _ => return Ok(()),
         };
         Err(LabError::Setting { field, found: found.to_owned(), needed })

@@ -87,7 +87,7 @@ mod tests {
         [[stage]]\nname = 'sft'\nlabel = 'SFT'\n[stage.sft]\npatience = 3\n";
 
     #[test]
-    fn a_key_that_an_older_version_did_not_write_has_its_default() {
+    fn a_key_missing_from_an_older_version_has_its_default() {
         let old = Recipe::parse(TEXT, Path::new("text")).unwrap();
         let mut settled = Settled::new(&old).unwrap();
         let sft = settled.recipe["stage"][0]["sft"].as_object_mut().unwrap();

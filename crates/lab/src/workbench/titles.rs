@@ -34,7 +34,7 @@ impl Titles {
             return Err(LabError::Setting {
                 field: "tokenizer".to_owned(),
                 found: format!("a line end of {} tokens", line.len()),
-                needed: "one token, between the titles of a slate",
+                needed: "a line end of one token, because it separates the titles of a slate",
             });
         }
         Ok(Self { whole: ended(&[tokenizer.end_of_turn()])?, lines: ended(&line)? })

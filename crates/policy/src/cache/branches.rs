@@ -18,7 +18,7 @@ pub(crate) struct BranchCache {
 }
 
 impl BranchCache {
-    /// `before` and behind it the new tokens' keys and values, `[U, Hkv, W, S, hd]`; `recorded` where
+    /// `before` and after it the new tokens' keys and values, `[U, Hkv, W, S, hd]`; `recorded` where
     /// autograd keeps them for the way back, so that they must stay as they are.
     pub(crate) fn grown(
         before: Option<Self>,

@@ -8,7 +8,7 @@ use crate::PolicyError;
 use crate::weights::to_i64;
 
 impl KvCache {
-    /// The branches `picks` (prompt, branch) as prompts, each behind a copy of its prompt's keys.
+    /// The branches `picks` (prompt, branch) as prompts, each after a copy of its prompt's keys.
     ///
     /// Keys carry their positions, so that it does not matter where in the prompt they stand:
     /// padding may lie between a prompt's tokens and its branch's.

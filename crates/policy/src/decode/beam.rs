@@ -23,7 +23,7 @@ pub struct Hypothesis {
     pub score: f32,
 }
 
-/// A prefix among the best of its level; a whole Semantic ID is told again at every later level.
+/// A prefix among the best of its level; a whole Semantic ID is reported again at every later level.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct KeptPrefix<'a> {
@@ -31,7 +31,7 @@ pub struct KeptPrefix<'a> {
     pub prompt: usize,
     /// Flat token indices, the guide's codes included.
     pub tokens: &'a [u32],
-    /// Sum of the log-probabilities of the codes behind the guide, in nats.
+    /// Sum of the log-probabilities of the codes after the guide, in nats.
     pub score: f32,
 }
 

@@ -1,4 +1,4 @@
-//! What is asked of each answer besides being legal.
+//! Conditions on each answer besides being legal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct Conditions<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Begin<'a> {
     pub(crate) guide: &'a [u32],
-    /// Node of the guide; `None` where everything behind it is excluded.
+    /// Node of the guide; `None` where everything after it is excluded.
     pub(crate) node: Option<NodeId>,
     pub(crate) excluded: Option<&'a Excluded>,
     pub(crate) prior: Option<&'a TriePrior>,
@@ -73,7 +73,7 @@ impl<'a> Conditions<'a> {
     ///
     /// # Errors
     /// [`PolicyError::Size`] for a list of another length; [`PolicyError::Empty`] where no
-    /// sequence goes on behind a guide.
+    /// sequence goes on after a guide.
     pub(crate) fn begin(&self, trie: &Trie, users: usize) -> Result<Vec<Begin<'a>>, PolicyError> {
         let lists = [
             ("guides", self.guides.len()),
@@ -97,7 +97,7 @@ impl<'a> Conditions<'a> {
                 let node = trie
                     .walk(guide)
                     .filter(|node| !trie.is_leaf(*node))
-                    .ok_or(PolicyError::Empty { what: "the set of semantic ids behind a guide" })?;
+                    .ok_or(PolicyError::Empty { what: "the set of Semantic IDs after a guide" })?;
                 let excluded = self.excluded.get(user).filter(|excluded| !excluded.is_empty());
                 let dead = excluded.is_some_and(|excluded| excluded.contains(node));
                 let key = self.keys.get(user).copied().unwrap_or(user as u64);
@@ -181,7 +181,7 @@ impl Excluded {
         Ok(Self { nodes: Nodes::In(Arc::new(nodes)) })
     }
 
-    /// Whether nothing that is wanted lies behind `node`.
+    /// Whether nothing that is wanted lies after `node`.
     #[must_use]
     pub fn contains(&self, node: NodeId) -> bool {
         match &self.nodes {
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_end_is_out_once_all_its_items_are_and_a_prefix_once_all_behind_it_is() {
+    fn a_node_is_excluded_once_all_items_below_it_are() {
         let trie = trie();
         let at = |tokens: &[u32]| trie.walk(tokens).unwrap();
         let out = |items: &[u32]| Excluded::new(&trie, items.iter().copied().map(ItemId)).unwrap();

@@ -30,7 +30,7 @@ struct Prefix {
     rollout: Rollout,
     /// Sum of the log-probabilities of what was drawn.
     phi: f64,
-    /// The largest perturbed log-probability behind it.
+    /// The largest perturbed log-probability after it.
     perturbed: f64,
     /// Branch that it is on, or continues.
     slot: usize,

@@ -327,7 +327,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_marker_is_completed_where_it_was_begun() {
+    fn a_started_closing_marker_is_completed() {
         let tokens: Vec<WrittenToken> = [7, 1, 1, 2].map(WrittenToken::forced).into();
         assert_eq!(begun(&tokens, &[1, 2, 3]), 2);
         assert_eq!(begun(&tokens, &[2, 1, 2]), 1);

@@ -43,7 +43,7 @@ pub struct Rollout {
     pub node: NodeId,
     /// Flat token indices, the guide's codes included.
     pub tokens: Vec<u32>,
-    /// Log-probability of each code behind the guide under the model and the scoring, nats, at
+    /// Log-probability of each code after the guide under the model and the scoring, nats, at
     /// temperature 1: what [`group_logp`](crate::group_logp) computes.
     pub logp: Vec<f32>,
     /// Log-probability of each code after the guide in what it was drawn from: legal codes that
@@ -58,13 +58,13 @@ impl Rollout {
         Self { node, tokens, logp: Vec::new(), draw_logp: Vec::new() }
     }
 
-    /// Log-probability of the codes behind the guide, nats.
+    /// Log-probability of the codes after the guide, nats.
     #[must_use]
     pub fn score(&self) -> f32 {
         self.logp.iter().sum()
     }
 
-    /// The codes behind the guide as targets of [`completion_logp`](crate::completion_logp).
+    /// The codes after the guide as targets of [`completion_logp`](crate::completion_logp).
     #[must_use]
     pub fn completion(&self, constraint: &Constraint) -> Vec<CompletionToken> {
         let trie = constraint.trie();

@@ -1,4 +1,4 @@
-//! Drawing slates: different answers of a pool, one behind the other.
+//! Drawing slates: different answers of a pool, one after the other.
 
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -17,7 +17,7 @@ use crate::score::target::Target;
 
 /// Draws slates of a pool's items from the policy: SAGE's `TextRec`.
 ///
-/// A slate's answers are drawn one behind the other, each token by token under the trie of the
+/// A slate's answers are drawn one after the other, each token by token under the trie of the
 /// pool's answers that the slate does not hold yet. Every sequence of the constraint ends with one
 /// token that separates it from the next, such as a line end
 /// ([`Constraint::from_sequences`]). A prompt is read once for all its slates, and slates that agree
@@ -107,7 +107,7 @@ impl Open {
         )
     }
 
-    /// Goes on behind a drawn token; true where the slate is whole.
+    /// Goes on after a drawn token; true where the slate is whole.
     fn go_on(&mut self, trie: &Trie, slate_size: usize) -> Result<bool, PolicyError> {
         self.last = self.current.tokens.last().copied().unwrap_or(0);
         if !trie.is_leaf(self.current.node) {

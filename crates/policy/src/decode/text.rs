@@ -26,7 +26,7 @@ pub struct TextSampler<'a> {
     /// The policy.
     pub model: &'a dyn LanguageModel,
     /// Ids that tokens have, [`SidTokenizer::vocab_size`](crate::SidTokenizer::vocab_size): rows
-    /// behind them are padding and never drawn.
+    /// after them are padding and never drawn.
     pub num_ids: usize,
     /// How a token is drawn.
     pub sampling: SamplingConfig,

@@ -26,7 +26,7 @@ use crate::weights::{
     write_checkpoint,
 };
 
-/// A T5 encoder-decoder: the encoder reads a prompt both ways, the decoder writes the answer behind
+/// A T5 encoder-decoder: the encoder reads a prompt both ways, the decoder writes the answer after
 /// its start token and looks at the encoder's states. TIGER's policy.
 ///
 /// RMS norms before each layer, no biases, weights for distances in the first layer of each stack

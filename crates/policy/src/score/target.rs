@@ -5,7 +5,7 @@ use sidereal_sid::{NodeId, Trie};
 use crate::PolicyError;
 use crate::decode::constraint::Constraint;
 
-/// A token whose log-probability is asked for.
+/// A token whose log-probability is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// A token of text by its vocabulary id, always against the whole vocabulary.
@@ -51,7 +51,7 @@ pub fn code_targets(
     tokens: &[u32],
 ) -> Result<Vec<Target>, PolicyError> {
     const OUTSIDE: PolicyError =
-        PolicyError::Empty { what: "the set of semantic ids with these codes" };
+        PolicyError::Empty { what: "the set of Semantic IDs with these codes" };
     let mut node = trie.walk(guide).ok_or(OUTSIDE)?;
     tokens
         .iter()

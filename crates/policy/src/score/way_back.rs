@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_back_is_that_of_a_graph_with_and_without_blocks() {
+    fn the_backward_pass_equals_autograd_with_and_without_blocks() {
         tch::manual_seed(5);
         let f32 = (Kind::Float, Device::Cpu);
         let weight = (Tensor::randn([40, 6], f32) * 2.0).set_requires_grad(true);

@@ -159,7 +159,7 @@ fn to_json(value: Value, settings: Kwargs) -> Result<String, Error> {
     String::from_utf8(out).map_err(|error| fail(&error))
 }
 
-/// One line with a space behind each comma and colon.
+/// One line with a space after each comma and colon.
 struct PythonSpacing;
 
 impl Formatter for PythonSpacing {
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_template_refuses_is_told_in_its_words() {
+    fn the_error_of_a_template_is_passed_on() {
         let source =
             "{% if messages[0].role == 'user' %}{{ raise_exception('no user') }}{% endif %}";
         let error = render(source, &ChatOptions::default()).unwrap_err();

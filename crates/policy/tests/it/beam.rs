@@ -181,7 +181,7 @@ fn requests_that_lead_nowhere_are_errors() {
 }
 
 #[test]
-fn a_score_that_is_not_finite_is_an_error_and_no_ranking() {
+fn a_score_that_is_not_finite_is_an_error() {
     let catalog = tiny::catalog();
     let (constraint, tokenizer) = tiny::constraint(&catalog);
     for value in [f64::NAN, f64::INFINITY] {

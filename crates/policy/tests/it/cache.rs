@@ -170,7 +170,7 @@ fn the_last_state_of_a_prefill_is_that_of_a_whole_pass() {
 #[test]
 fn gathered_branches_continue_their_parents() {
     let model = tiny::model(tiny::config(64, 2, false), 4);
-    // As prompts alone, and behind a beginning that is stored with room to grow.
+    // As prompts alone, and after a beginning that is stored with room to grow.
     for begun in [0, 11] {
         gathered_behind(&model, begun);
     }

@@ -108,7 +108,7 @@ proptest! {
 }
 
 #[test]
-fn all_words_all_codes_and_lengths_far_apart() {
+fn completions_of_only_words_only_codes_and_different_lengths() {
     let catalog = tiny::catalog();
     let vocab = tiny::tokenizer(&catalog).vocab_size();
     let model = tiny::model(tiny::config(vocab, 1, false), 8).require_grad(true);

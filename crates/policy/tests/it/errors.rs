@@ -43,7 +43,7 @@ fn with_config(field: &str, value: serde_json::Value) -> PolicyError {
 }
 
 #[test]
-fn weights_that_cannot_be_written_leave_nothing_behind() {
+fn weights_that_cannot_be_written_leave_no_file() {
     let dir = tempfile::tempdir().unwrap();
     let taken = dir.path().join("model.safetensors");
     fs::create_dir(&taken).unwrap();
@@ -187,7 +187,7 @@ fn a_prompt_over_the_limit_is_named_by_row() {
 }
 
 #[test]
-fn a_batch_that_is_no_batch_and_foreign_ids_are_errors() {
+fn malformed_batches_and_unknown_ids_are_errors() {
     let model = tiny::model(tiny::config(64, 2, true), 1);
     let int = (Kind::Int64, Device::Cpu);
     for (ids, lens) in [([4].as_slice(), 4), (&[2, 3], 3), (&[2, 3, 1], 2)] {
@@ -229,7 +229,7 @@ fn a_catalogue_of_another_spec_and_a_small_vocabulary_are_refused() {
 }
 
 #[test]
-fn an_encoder_directory_that_is_none_is_an_error() {
+fn a_folder_without_an_encoder_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let error = TextEncoder::load(dir.path(), Device::Cpu).unwrap_err();
     assert!(matches!(error, PolicyError::Io { .. }), "{error}");

@@ -74,7 +74,7 @@ fn a_head_that_repeats_the_tied_embedding_is_the_embedding() {
 }
 
 #[test]
-fn an_extended_checkpoint_keeps_a_head_that_its_configuration_denies() {
+fn an_extended_checkpoint_keeps_a_separate_head_despite_tying() {
     let spec = SidSpec::new(vec![4, 4], 0).unwrap();
     let how = VocabularyExtension::default();
     for (base, table) in [("base_qwen", EMBEDDING), ("base_t5", "shared.weight")] {
@@ -129,7 +129,7 @@ fn names_of_a_body_alone_are_read_and_extended() {
 }
 
 #[test]
-fn a_t5_whose_embedding_stands_under_another_name_is_read() {
+fn a_t5_with_another_name_for_its_embedding_is_read() {
     let answers = [vec![3, 1], vec![5]];
     let prompts = [vec![1, 2, 3, 4, 5], vec![9]];
     let of = |dir: &Path| t5::logits(&t5_of(dir), &prompts, &answers);
@@ -344,7 +344,7 @@ fn encoders_of_other_families_are_told_which_are_read() {
 }
 
 #[test]
-fn a_decoders_vectors_do_not_ask_for_its_head() {
+fn sentence_vectors_of_a_decoder_need_no_head() {
     let expected = vector(&fixture("qwen3_encoder"));
     let dir = copy("qwen3_encoder");
     edit_weights(dir.path(), |all| {

@@ -109,7 +109,7 @@ fn a_prompt_is_framed_as_transformers_frames_a_text_of_its_base() {
 }
 
 #[test]
-fn a_beginning_that_the_text_has_already_is_not_put_before_it_again() {
+fn the_beginning_token_is_not_added_twice() {
     let tokenizer = extended(&fixture("base_llama3"));
     let text = "<|begin_of_text|>the next item:<a_1>";
     assert_eq!(tokenizer.encode_prompt(text).unwrap(), tokenizer.encode(text).unwrap());
@@ -205,7 +205,7 @@ fn a_base_that_has_the_codes_keeps_their_ids_and_rows() {
 }
 
 #[test]
-fn codes_that_a_base_lacks_are_new_beside_those_that_it_has() {
+fn missing_codes_are_added_beside_existing_ones() {
     for base in BASES {
         let (once, twice) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let how = VocabularyExtension::default();
@@ -239,7 +239,7 @@ fn codes_that_a_base_calls_special_are_decoded_all_the_same() {
 }
 
 #[test]
-fn a_base_that_spells_codes_otherwise_is_refused_by_its_notation() {
+fn a_pretrained_model_with_another_notation_is_an_error() {
     let dir = edited("base_qwen", "tokenizer.json", |file| {
         let added = file["added_tokens"].as_array_mut().unwrap();
         for (id, text) in (303..).zip(["<|sid_begin|>", "<|sid_end|>", "<s_a_0>", "<s_b_0>"]) {

@@ -31,7 +31,7 @@ impl Naive<'_> {
         sids.filter_map(|sid| sid.get(prefix.len()).copied()).collect()
     }
 
-    /// Log-probability of each code of `sid` behind its first `guide`, with which `prompt` ends.
+    /// Log-probability of each code of `sid` after its first `guide`, with which `prompt` ends.
     pub(crate) fn logp(&self, prompt: &[u32], guide: usize, sid: &SemanticId) -> Vec<Tensor> {
         let codes = sid.codes();
         let mut text = prompt.to_vec();
@@ -86,7 +86,7 @@ impl Naive<'_> {
         self.model.head().logits(&hidden.squeeze_dim(0)).unwrap()
     }
 
-    /// Log-probability of `code` behind `prefix`, of a row of logits.
+    /// Log-probability of `code` after `prefix`, of a row of logits.
     fn code(&self, row: &Tensor, prefix: &[Code], code: Code) -> Tensor {
         let level = prefix.len();
         match self.scoring {

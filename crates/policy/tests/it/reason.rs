@@ -231,7 +231,7 @@ fn assert_same(found: &[Vec<Hypothesis>], again: &[Vec<Hypothesis>]) {
 }
 
 #[test]
-fn answers_behind_chains_are_those_of_reading_everything_again() {
+fn answers_after_chains_equal_those_of_reading_everything_again() {
     let setup = setup();
     let (letter, bridge) = (&setup.letter, "\n\n");
     let mut ends = BTreeSet::new();

@@ -48,7 +48,7 @@ fn sid_of(catalog: &Catalog, tokens: &[u32]) -> SemanticId {
     tokens.iter().map(|token| catalog.spec().level_and_code(*token).unwrap().1).collect()
 }
 
-/// Probability of each Semantic ID behind `prompt`, code by code at a temperature.
+/// Probability of each Semantic ID after `prompt`, code by code at a temperature.
 fn exact(naive: &Naive<'_>, prompt: &[u32], temperature: f64) -> BTreeMap<SemanticId, f64> {
     let sids: BTreeSet<&SemanticId> = naive.catalog.sids().iter().collect();
     let _guard = tch::no_grad_guard();
@@ -285,7 +285,7 @@ fn draws_without_replacement_include_each_item_as_often_as_they_should() {
 }
 
 #[test]
-fn without_chance_a_sample_is_the_beam_of_width_one() {
+fn greedy_sampling_equals_a_beam_of_width_one() {
     let shop = Shop::new(tiny::catalog(), 4);
     let batch = tiny::batch(&[vec![5, 9, 2], vec![7]]);
     let sampler = shop.sampler(SamplingConfig::greedy(), 1);
@@ -382,7 +382,7 @@ fn draws_at_a_temperature_are_scored_by_the_law_that_drew_them() {
 }
 
 #[test]
-fn words_and_codes_have_temperatures_of_their_own() {
+fn words_and_codes_have_separate_temperatures() {
     let shop = Shop::new(tiny::catalog(), 8);
     let batch = tiny::batch(&[vec![5, 9, 2]]);
     let (model, constraint) = (&shop.model, &shop.constraint);

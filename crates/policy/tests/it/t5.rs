@@ -18,7 +18,7 @@ use crate::tiny;
 struct Expected {
     prompts: Vec<Vec<u32>>,
     answers: Vec<Vec<u32>>,
-    /// Logits before each token of each answer and behind its last, `[row][1 + S][V]`.
+    /// Logits before each token of each answer and after its last, `[row][1 + S][V]`.
     logits: Vec<Vec<Vec<f32>>>,
 }
 

@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused_by_stage_and_source() {
+    fn impossible_mixtures_are_errors_that_name_stage_and_source() {
         let stage = |epochs, amounts: &[Amount]| CurriculumStage {
             epochs,
             amounts: amounts.to_vec(),

@@ -85,7 +85,7 @@ fn insert(
     plan
 }
 
-/// The next `count` rows of an endless walk through `len` rows, `taken` of which are behind it:
+/// The next `count` rows of an endless walk through `len` rows, `taken` of which are after it:
 /// one order of all of them after the other.
 fn walk(len: usize, taken: u64, count: usize, seed: u64, source: usize) -> Vec<usize> {
     if len == 0 {

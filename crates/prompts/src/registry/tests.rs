@@ -63,7 +63,7 @@ fn broken_syntax_and_unknown_variables_are_refused_by_name() {
 }
 
 #[test]
-fn a_prompt_cannot_show_what_is_to_be_found() {
+fn a_prompt_cannot_show_the_answer() {
     for (task, prompt) in [
         (Task::NextItem, "{{ history | join }}{{ sid }}"),
         (Task::TitleToSid, "{{ title }}{{ sid }}"),
@@ -76,7 +76,7 @@ fn a_prompt_cannot_show_what_is_to_be_found() {
 }
 
 #[test]
-fn a_text_that_leaves_out_what_it_is_about_is_refused() {
+fn a_text_that_does_not_name_its_item_is_rejected() {
     assert!(matches!(
         with(Task::NextItem, "what next?", "{{ sid }}"),
         Err(PromptError::UnusedVariable { variable: Variable::History, .. })

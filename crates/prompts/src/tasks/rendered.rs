@@ -14,7 +14,7 @@ use crate::{Prompt, Segment, Task};
 pub struct Rendered {
     /// Which sample; unique together with `task`.
     pub id: SampleId,
-    /// What is asked.
+    /// The prompt.
     pub task: Task,
     /// The item to be found or spoken of; `None` for [`Task::Chat`].
     pub target: Option<ItemId>,

@@ -8,7 +8,7 @@ impl fmt::Display for QualityReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} items, {} semantic ids: collision rate {:.2} %, {:.2} % of items share one, \
+            "{} items, {} Semantic IDs: collision rate {:.2} %, {:.2} % of items share one, \
              at most {} on one",
             self.num_items,
             self.num_sids,

@@ -73,3 +73,11 @@ fn a_report_survives_json_and_prints_a_line_for_each_level() {
     assert_eq!(serde_json::from_str::<QualityReport>(&text).unwrap(), report);
     assert_eq!(report.to_string().lines().count(), 4);
 }
+
+#[test]
+fn the_table_of_a_report_reads_as_recorded() {
+    // Four items: two share both codes, and the second level uses two of its four codes.
+    let codes = array![[0, 0], [0, 0], [1, 0], [1, 3]];
+    let report = QualityReport::from_codes(codes.view(), &[2, 4]).unwrap();
+    insta::assert_snapshot!(report.to_string());
+}

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_baseline_of_the_others_stretches_one_of_all_by_the_groups_size() {
+    fn leave_one_out_equals_the_group_mean_times_a_factor() {
         // Means 1 and 2; of the others (0 and 1.5 and 1.5), (3 and 1).
         let groups = Segments::from_lens([3, 2]);
         let rewards = [3.0, 0.0, 0.0, 1.0, 3.0];

@@ -56,7 +56,7 @@ mod tests {
     use crate::Segments;
 
     #[test]
-    fn a_group_is_flat_where_it_is_flat_under_every_objective() {
+    fn a_group_is_flat_only_if_it_is_flat_under_every_objective() {
         // z of the first objective: ±1, 0, ∓1; the second is flat throughout. Sums 2, -2, 0, 0, -2, 2
         // with mean 0 and variance 16/6.
         let pairs = Segments::uniform(3, 2);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_without_spread_teaches_nothing() {
+    fn a_batch_of_equal_rewards_has_zero_advantages() {
         let scores = ObjectiveScores::new(
             vec!["one".to_owned()],
             vec![1.0],

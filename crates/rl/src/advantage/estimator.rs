@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_estimator_needs_and_the_batch_lacks_is_named() {
+    fn a_missing_input_of_an_estimator_is_named() {
         let groups = Segments::uniform(1, 2);
         let batch = RewardBatch::new(&[1.0, 0.0], &groups).unwrap();
         let estimators: [Box<dyn AdvantageEstimator>; 5] = [

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_floor_is_exact_where_floats_are_not() {
+    fn the_guide_length_is_exact_despite_rounding() {
         // (1 - 1/7)·7 is 5.999… in f64 on some evaluation orders; 6/7·7 = 6 exactly.
         let schedule = PrefixSchedule::new(NonZeroU64::new(7).unwrap());
         assert_eq!(schedule.guide_len(1, 7), 6);

@@ -71,7 +71,7 @@ impl VarianceGuidedSampling {
         Ok(self.accept((0..groups.len()).map(|group| flat.binary_search(&group).is_ok())))
     }
 
-    /// Counts groups of which is told whether they are flat; returns those to keep.
+    /// Counts groups, given whether each is flat; returns those to keep.
     fn accept(&mut self, flat: impl Iterator<Item = bool>) -> Vec<usize> {
         let mut keep = Vec::new();
         for (group, flat) in flat.enumerate() {
@@ -94,7 +94,7 @@ impl VarianceGuidedSampling {
         self.accepted
     }
 
-    /// Groups rejected so far for want of spread.
+    /// Groups rejected so far because their rewards were all equal.
     #[must_use]
     pub const fn rejected(&self) -> usize {
         self.rejected

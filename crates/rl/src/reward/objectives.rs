@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_answer_of_one_objective_is_refused_not_filled() {
+    fn an_objective_with_too_few_scores_is_an_error() {
         let short = |_: &Group<'_>| vec![1.0];
         let both = objectives().with("short", 1.0, short).unwrap();
         let target = SemanticId::from([1]);

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_of_the_text_scores_each_rollouts_own() {
+    fn a_text_reward_scores_the_text_of_each_rollout() {
         let words = TextReward::new(|text: &str| text.split(' ').count() as f64);
         assert_eq!(scores(&words, &["one", "one two", "one two three"]), [1.0, 2.0, 3.0]);
     }

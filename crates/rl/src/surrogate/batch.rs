@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_the_rollouts_is_refused_by_name() {
+    fn inputs_that_do_not_fit_the_rollouts_are_named() {
         let tokens = Segments::from_lens([2, 1]);
         let (logp, advantages) = ([-1.0; 3], [1.0, -1.0]);
         let new = RolloutBatch::new;
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entropy_target_is_finite_or_not_there_yet() {
+    fn an_entropy_target_is_finite_or_missing() {
         let tokens = Segments::uniform(1, 1);
         let batch = RolloutBatch::new(&tokens, &[-1.0], &[-1.0], &[1.0]).unwrap();
         assert!(batch.with_entropies(&[0.5], 0.0).is_ok());

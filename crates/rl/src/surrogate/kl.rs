@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_penalty_tells_its_settings_and_is_k3_unless_told_otherwise() {
+    fn a_kl_penalty_shows_its_settings_and_is_k3_by_default() {
         let kl: Kl = serde_json::from_str(r#"{"coef": 0.25}"#).unwrap();
         assert_eq!((kl.coef(), kl.estimator()), (0.25, KlEstimator::K3));
         let text = serde_json::to_string(&Kl::new(0.5, KlEstimator::K1).unwrap()).unwrap();

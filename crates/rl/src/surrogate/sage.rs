@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_boost_positives_stop_at_the_old_policy() {
+    fn without_a_boost_positives_are_clipped_at_the_old_policy() {
         let sage = Sage::new(SageReading::Algorithm1).with_bounds(0.0, 0.5).unwrap();
         assert!((slope(sage, 1.0, 2.0, 1.0, 1.0) - 2.0).abs() < 1e-12);
         assert!(slope(sage, 1.01, 2.0, 1.0, 1.0).abs() < 1e-12);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_step_no_entropy_is_too_low() {
+    fn the_first_step_has_no_entropy_target() {
         let sage = Sage::new(SageReading::Algorithm1);
         // λ = 1 bounds negatives at a ratio of 1; a target above the entropy moves the bound down.
         for (target, expected) in [(f64::NEG_INFINITY, 0.0), (5.0, -0.9)] {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_has_the_papers_bounds_unless_told_otherwise() {
+    fn each_reading_has_the_bounds_of_the_paper_by_default() {
         let sage: Sage = serde_json::from_str(r#"{"reading": "algorithm1"}"#).unwrap();
         assert_eq!(sage, Sage::new(SageReading::Algorithm1).with_bounds(0.3, 0.5).unwrap());
         assert_eq!(sage.reading(), SageReading::Algorithm1);

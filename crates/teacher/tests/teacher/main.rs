@@ -194,7 +194,7 @@ fn rejected_answers_are_asked_for_again_with_the_reason_and_kept() {
 }
 
 #[test]
-fn a_wrong_key_ends_the_run_and_is_nowhere_to_be_read() {
+fn a_wrong_key_ends_the_run_and_is_never_printed() {
     // The server repeats what it was sent, the key too.
     let server = Server::start(|_, _| Reply::Status(401, None));
     // A variable that is there when tests run.
@@ -218,7 +218,7 @@ fn a_wrong_key_ends_the_run_and_is_nowhere_to_be_read() {
 }
 
 #[test]
-fn an_endpoint_that_is_not_there_ends_the_run() {
+fn an_unreachable_endpoint_ends_the_run() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = quick();
     config.attempts = 2;
@@ -259,7 +259,7 @@ fn spending_ends_before_the_limit_and_a_higher_one_pays_for_the_rest_only() {
 }
 
 #[test]
-fn what_broken_answers_may_have_cost_counts_in_the_next_run() {
+fn the_possible_cost_of_failed_answers_counts_in_the_next_run() {
     let server = Server::start(|request, _| Reply::Cut(good(request)));
     let dir = tempfile::tempdir().unwrap();
     let cache = dir.path().join("answers.jsonl");

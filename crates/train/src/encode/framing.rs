@@ -10,7 +10,7 @@ use crate::TrainError;
 pub(super) enum Framing {
     /// By the template that the model was taught.
     Template(Box<ChatTemplate>),
-    /// One a line behind the speaker's name, for models that were taught none.
+    /// One a line after the speaker's name, for models that were taught none.
     Plain,
 }
 
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_stands_after_what_an_encoder_reads_and_never_within_what_a_decoder_writes() {
+    fn encoder_input_gets_the_end_token_and_decoder_output_does_not() {
         let shop = Shop::new();
         let set = shop.prompts.set("terse").unwrap();
         let tasks = Tasks::new(&shop.dataset, &shop.catalog, set).unwrap();

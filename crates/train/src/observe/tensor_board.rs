@@ -17,7 +17,7 @@ const SESSION_START: i32 = 1;
 
 /// Records as `TensorBoard` event files, one run a stage: `tensorboard --logdir DIR`.
 ///
-/// A stage that goes on behind a checkpoint opens a further file, which tells `TensorBoard` to
+/// A stage that goes on after a checkpoint opens a further file, which tells `TensorBoard` to
 /// forget the steps that come again. A stage that cannot be logged is warned about once and then
 /// left out: watching never stops a training.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl TensorBoard {
         Ok(file)
     }
 
-    /// Opens a file for a stage; a failure is told once.
+    /// Opens a file for a stage; a failure is logged once.
     fn open_stage(&mut self, stage: &str, step: usize) {
         let file = self.start(stage, step).inspect_err(|error| {
             tracing::warn!(dir = %self.dir.display(), stage, %error, "no TensorBoard log");
@@ -145,7 +145,7 @@ impl Event {
         Self { wall_time, step, summary: Some(Summary { value }), ..Self::default() }
     }
 
-    /// Length and event, each behind its checksum (`TFRecord`).
+    /// Length and event, each after its checksum (`TFRecord`).
     fn framed(&self) -> Vec<u8> {
         let data = self.encode_to_vec();
         let len = (data.len() as u64).to_le_bytes();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_not_finite_stand_as_they_are() {
+    fn numbers_that_are_not_finite_are_kept() {
         let values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300];
         let mut record = Record::new("rl", 1, 4);
         for (name, value) in ["a", "b", "c", "d"].into_iter().zip(values) {

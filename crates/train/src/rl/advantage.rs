@@ -106,7 +106,7 @@ pub(super) fn judge(
             return Err(TrainError::Setting {
                 field: "rl.advantage".to_owned(),
                 found: format!("`{}` with one reward", estimator.name()),
-                needed: "a reward of several `objectives`",
+                needed: "a reward with several `objectives`",
             });
         }
         None => {}

@@ -53,7 +53,7 @@ pub struct RlConfig {
     /// rewards have no spread are replaced by those of further prompts (DAPO's and GREAM's dynamic
     /// sampling) as long as there are draws left; those that stay count in the denominators.
     pub max_draws: usize,
-    /// Whether hard prompts that are answered directly are drawn again behind a prefix of the target
+    /// Whether hard prompts that are answered directly are drawn again after a prefix of the target
     /// that shrinks over the run (SINGER eqs 3-5).
     pub prefix_curriculum: bool,
     /// What a code's probability is a share of. Rollouts come from the legal codes alone: under
@@ -177,7 +177,7 @@ impl RlConfig {
             return refuse("mini_batches", self.mini_batches, "at most `prompts_per_step`");
         }
         if self.sync_reference_every > 0 && !self.needs_reference() {
-            let needed = "0 where the objective has no KL penalty";
+            let needed = "0, because the objective has no KL penalty";
             return refuse("sync_reference_every", self.sync_reference_every, needed);
         }
         Ok(())
@@ -192,10 +192,10 @@ impl RlConfig {
             Err(TrainError::Setting { field: format!("rl.{field}"), found, needed })
         };
         if !(*share > 0.0 && share + self.alignment_share <= 1.0) {
-            let needed = "a share above 0, with `alignment_share` up to 1";
+            let needed = "a share above 0 that is at most 1 together with `alignment_share`";
             return refuse("reasoning.share", share.to_string(), needed);
         }
-        let needed = "nothing, because with `reasoning.share = 1` no prompt is answered directly; remove it or lower the share";
+        let needed = "no value, because with `reasoning.share = 1` no prompt is answered directly; remove it or lower the share";
         if *share >= 1.0 && self.prefix_curriculum {
             return refuse("prefix_curriculum", "true".to_owned(), needed);
         }

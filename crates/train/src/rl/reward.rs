@@ -136,7 +136,7 @@ impl RewardConfig {
             },
             _ if matches!(advantage, AdvantageConfig::Decoupled(_)) => {
                 let found = "`decoupled` with one reward".to_owned();
-                refuse("rl.advantage", found, "a reward of several `objectives`")
+                refuse("rl.advantage", found, "a reward with several `objectives`")
             }
             _ => Ok(()),
         }
@@ -161,7 +161,7 @@ impl RewardConfig {
             Self::SlateEntropy if categories.is_empty() => {
                 return Err(TrainError::Setting {
                     field: "reward.slate_entropy".to_owned(),
-                    found: "without categories".to_owned(),
+                    found: "used without categories".to_owned(),
                     needed: "items with categories",
                 });
             }

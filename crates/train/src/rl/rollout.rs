@@ -229,7 +229,7 @@ impl Rl<'_> {
             return Err(TrainError::Setting {
                 field: format!("stage.{}.rl.rollout", self.stage),
                 found: format!("{:?}", self.config.rollout),
-                needed: "`sample`: slates are drawn",
+                needed: "`sample`, because slates are drawn",
             });
         };
         let prompts: Vec<&EncodedPrompt> =
@@ -256,7 +256,7 @@ impl Rl<'_> {
             return Err(TrainError::Setting {
                 field: format!("stage.{}.rl.reasoning", self.stage),
                 found: "missing".to_owned(),
-                needed: "settings, and prompts that word the task `reasoning`",
+                needed: "settings, and a prompt set with the task `reasoning`",
             });
         };
         Ok(ReasoningSearch {
@@ -296,7 +296,7 @@ impl Rl<'_> {
         })
     }
 
-    /// Draws all these groups anew behind their guides.
+    /// Draws all these groups anew after their guides.
     fn draw_direct(
         &self,
         model: &dyn Policy,

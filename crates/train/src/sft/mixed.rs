@@ -18,7 +18,7 @@ use crate::fold::Sequence;
 /// What could be rendered in one paraphrase can be in all, so this is met only where it cannot.
 const UNRENDERED: TrainError = TrainError::NoSamples { what: "a mixture of tasks" };
 
-/// Samples of several tasks, mixed as configured; each is rendered when its batch is asked for, in
+/// Samples of several tasks, mixed as configured; each is rendered when its batch is needed, in
 /// the paraphrase of its epoch.
 ///
 /// Next items under prompts that continue one another are folded, a sequence for a whole history.

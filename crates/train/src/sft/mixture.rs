@@ -101,7 +101,7 @@ pub struct MixtureStage {
 
 impl MixtureConfig {
     /// The mixture of sources of these lengths, in the order of `tasks`, and of `chats`
-    /// conversations behind them.
+    /// conversations after them.
     ///
     /// # Errors
     /// [`TrainError::Mix`], such as for a task without samples; [`TrainError::Setting`] for an
@@ -161,10 +161,10 @@ impl MixtureConfig {
         let twice = |(index, task)| self.tasks[..index].contains(task);
         if self.tasks.contains(&Task::Chat) || self.tasks.iter().enumerate().any(twice) {
             let found = self.tasks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            return refuse("tasks", found, "each task once, conversations by `chat`");
+            return refuse("tasks", found, "each task only once, and conversations through `chat`");
         }
         if !(self.chat >= 0.0 && self.chat.is_finite()) {
-            return refuse("chat", self.chat.to_string(), "a number from 0");
+            return refuse("chat", self.chat.to_string(), "a number that is at least 0");
         }
         if self.max_tokens < 2 {
             return refuse("max_tokens", self.max_tokens.to_string(), "at least 2");
@@ -194,7 +194,7 @@ impl MixtureConfig {
             Some(task) => Err(TrainError::Setting {
                 field: "sft.mixture.order".to_owned(),
                 found: format!("`{task}`"),
-                needed: "tasks of the mixture",
+                needed: "a task of `sft.mixture.tasks`",
             }),
             None => Ok(()),
         }

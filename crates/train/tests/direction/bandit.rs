@@ -118,7 +118,7 @@ fn chains_and_their_answers_learn_together() {
 }
 
 #[test]
-fn a_guide_leads_where_no_rollout_goes_by_itself() {
+fn a_guide_leads_to_a_target_that_is_never_drawn() {
     let shop = Shop::new();
     let extreme = |seed| shop.model_of_scale(seed, 64.0);
     // A policy and an item whose first code it hardly ever draws: 40 steps of 8 draws get there in one

@@ -10,7 +10,7 @@ use sidereal_train::{
 use crate::shop::{Log, Shop, at, short};
 
 #[test]
-fn rejected_groups_fill_a_step_that_finds_too_few_with_spread() {
+fn rejected_groups_fill_a_step_with_too_few_live_groups() {
     let shop = Shop::new();
     let extreme = shop.model_of_scale(3, 64.0);
     let prompts: Vec<EncodedPrompt> = (0..8)
@@ -73,7 +73,7 @@ fn a_prompt_without_room_for_an_answer_ends_a_run_before_its_first_step() {
 }
 
 #[test]
-fn draws_that_cannot_be_scored_are_refused_by_their_setting() {
+fn draws_that_cannot_be_scored_are_errors_that_name_the_setting() {
     let field = |config: &RlConfig| match config.check("rl").unwrap_err() {
         TrainError::Setting { field, .. } => field,
         other => panic!("{other}"),

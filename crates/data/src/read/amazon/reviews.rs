@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_is_no_review_although_its_values_would_fit() {
+    fn a_json_array_is_not_a_review() {
         let line = r#"["u", "a", 5.0, 1300000000]"#;
         assert_eq!(problem(line, Release::Y2018).kind, ProblemKind::Malformed);
         assert_eq!(problem(line, Release::Y2014).kind, ProblemKind::Malformed);

@@ -62,7 +62,7 @@ pub(super) fn check_pages(
     Ok(())
 }
 
-/// First byte of a column's pages and the byte behind them, if the file has both: what the decoder
+/// First byte of a column's pages and the byte after them, if the file has both: what the decoder
 /// takes for them, wherever the two offsets lie, or it would read pages that were not walked.
 fn span(chunk: &ColumnChunkMetaData, len: u64) -> Option<(u64, u64)> {
     let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
@@ -92,7 +92,7 @@ fn check_column(
             )));
         }
         let body = u64::try_from(stored).ok().filter(|body| *body <= rest.limit());
-        let body = body.ok_or_else(|| refused("has a page that goes on behind the column"))?;
+        let body = body.ok_or_else(|| refused("has a page that goes on beyond the column"))?;
         place = end - rest.limit() + body;
     }
     Ok(())
@@ -177,7 +177,7 @@ mod tests {
     fn pages_end_with_their_column() {
         for stored in [6, -1, i32::MAX] {
             let error = walked(&[(5, 5), (5, stored)]).unwrap_err();
-            assert!(error.contains("goes on behind the column"), "{error}");
+            assert!(error.contains("goes on beyond the column"), "{error}");
         }
         // The second header is looked for in the middle of the first page's bytes.
         let error = walked(&[(5, 4)]).unwrap_err();

@@ -122,7 +122,7 @@ fn header_mistakes_are_named() {
     let missing = items(b"item_id:token\tname:token\na\tx\n").unwrap_err().to_string();
     assert!(
         missing.ends_with(
-            "line 1: no column `title:token_seq|token`, found `item_id:token`, `name:token`"
+            "line 1: no column `title:token_seq|token`; the columns are `item_id:token`, `name:token`"
         ),
         "{missing}"
     );

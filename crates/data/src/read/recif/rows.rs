@@ -261,7 +261,7 @@ impl<'a> Rows<'a> {
         if without_events > 0 {
             let path = self.skips.path.display();
             tracing::warn!(
-                "{path}: users left out for want of an event that counts: {without_events}"
+                "{path}: users without an event that counts, left out: {without_events}"
             );
         }
         Ok(Loaded { dataset, split, without_events, skips: self.skips })

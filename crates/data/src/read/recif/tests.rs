@@ -178,10 +178,13 @@ fn rows_with_problems_are_errors_or_counted_skips() {
 }
 
 #[test]
-fn columns_that_are_missing_or_hold_something_else_are_named_with_what_is_there() {
+fn missing_and_mistyped_columns_are_named_with_what_was_found() {
     let strict = RowPolicy::strict();
     let error = load(recif(), &Columns::recif("ad", None), &strict).unwrap_err().to_string();
-    assert!(error.contains("no column `hist_ad_pid`, found `uid`, `split`, `hist_vid"), "{error}");
+    assert!(
+        error.contains("no column `hist_ad_pid`; the columns are `uid`, `split`, `hist_vid"),
+        "{error}"
+    );
     let mut columns = Columns::recif("video", Some("like"));
     columns.history.label = Some("uid".to_owned());
     let error = load(recif(), &columns, &strict).unwrap_err().to_string();

@@ -95,12 +95,12 @@ fn without_times_the_rows_are_in_order_and_may_repeat() {
 }
 
 #[test]
-fn a_column_that_is_missing_is_named_with_those_that_are_there() {
+fn a_missing_column_is_named_with_the_existing_columns() {
     let lines = "{\"uid\": 1, \"item\": 2, \"time\": 1475280000}\n".repeat(3);
     for (table, needed) in [
-        ("uid,item,time\n1,2,3\n", "no column `user`, found `uid`, `item`, `time`"),
-        ("user\titem\n1\t2\n", "no column `time`, found `user`, `item`"),
-        (lines.as_str(), "no column `user`, found `"),
+        ("uid,item,time\n1,2,3\n", "no column `user`; the columns are `uid`, `item`, `time`"),
+        ("user\titem\n1\t2\n", "no column `time`; the columns are `user`, `item`"),
+        (lines.as_str(), "no column `user`; the columns are `"),
         ("user,item,time,user\n1,2,3,4\n", "column `user` appears twice"),
         ("", "expected a header line with `user, item, time`"),
         ("user,item,time\n", "has a header and no rows"),
@@ -113,8 +113,8 @@ fn a_column_that_is_missing_is_named_with_those_that_are_there() {
     }
     // A column that rows may lack must be in one row at least.
     for (items, needed) in [
-        ("id,title\na,x\nb,y\n", "no column `kinds`, found `id`, `title`"),
-        ("{\"id\": \"a\", \"title\": \"x\"}", "no column `kinds`, found `id`, `title`"),
+        ("id,title\na,x\nb,y\n", "no column `kinds`; the columns are `id`, `title`"),
+        ("{\"id\": \"a\", \"title\": \"x\"}", "no column `kinds`; the columns are `id`, `title`"),
     ] {
         let error = load(TABLE, Some(items), &RowPolicy::strict()).unwrap_err().to_string();
         assert!(error.contains(needed) && error.contains("items`"), "{error}");
@@ -318,7 +318,10 @@ mod in_parquet {
     fn a_column_of_another_kind_is_refused_by_name() {
         let times: ArrayRef = Arc::new(Int64Array::from(vec![1_475_280_000; 3]));
         for (columns, needed) in [
-            (Columns::new("user", "thing"), "no column `thing`, found `user`, `item`, `time`"),
+            (
+                Columns::new("user", "thing"),
+                "no column `thing`; the columns are `user`, `item`, `time`",
+            ),
             (columns().with_time("user"), "bad time"),
         ] {
             let error = load_of(&table(times.clone()), None, &columns, &RowPolicy::strict());

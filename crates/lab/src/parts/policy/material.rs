@@ -14,7 +14,7 @@ pub(crate) struct Material<'a> {
     pub(crate) bench: &'a Workbench<'a>,
     /// Name of the stage.
     pub(crate) stage: &'a str,
-    /// What its policy is asked.
+    /// The task of its policy.
     pub(crate) task: Task,
     /// The part of the data that it learns from.
     pub(crate) scope: Scope<'a>,

@@ -66,7 +66,7 @@ fn valid(config: &RlConfig, material: &Material<'_>) -> Result<Vec<EncodedPrompt
     Ok(prompts)
 }
 
-/// As many prompts as the run can use: what the stage is asked, of next items those that are answered after reasoning
+/// As many prompts as the run can use: those of the task of the stage, for next items those that are answered after reasoning
 /// by their share, and titles by the share of alignment.
 fn prompts(config: &RlConfig, material: &Material<'_>) -> Result<Vec<RlPrompt>, LabError> {
     let Material { bench, task, .. } = material;

@@ -37,7 +37,7 @@ fn domains_of<'d>(
         return Err(LabError::Setting {
             field: format!("stage.{}.domains", stage.name),
             found: names.join(", "),
-            needed: "nothing: the data are of one source",
+            needed: "no value, because the data has no domains",
         });
     };
     let find = |name: &String| {

@@ -34,7 +34,7 @@ pub(crate) fn codes<'a>(
     let params = params.check()?;
     let mut train = || fit(&params, vectors, collaborative, folder, observer);
     let model = match train() {
-        // What other settings, or other vectors, left behind.
+        // A checkpoint of other settings or other vectors.
         Err(QuantizerError::OtherRun { .. }) => {
             tidy(folder)?;
             train()?

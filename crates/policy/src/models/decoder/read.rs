@@ -123,7 +123,7 @@ impl Decoder {
         seen.ok_or(PolicyError::Empty { what: "the list of spans" })
     }
 
-    /// Keys, turned, and values of a span behind those of the positions before it,
+    /// Keys, turned, and values of a span after those of the positions before it,
     /// `[R, Hkv, P + S, hd]`.
     pub(super) fn turned_keys(
         &self,

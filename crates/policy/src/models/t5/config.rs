@@ -47,7 +47,7 @@ pub struct T5Config {
     pub layer_norm_epsilon: f64,
     /// The feed-forward layer.
     pub feed_forward_proj: T5FeedForward,
-    /// Token that every answer begins behind.
+    /// Token that every answer begins after.
     pub decoder_start_token_id: u32,
     /// Whether the output head is the embedding.
     pub tie_word_embeddings: bool,

@@ -11,7 +11,7 @@ use crate::models::branches::{NewTokens, causal_bias};
 use crate::weights::to_i64;
 
 impl T5 {
-    /// Hidden states `[U, 1 + S, D]` before each token of right-padded answers and behind the last,
+    /// Hidden states `[U, 1 + S, D]` before each token of right-padded answers and after the last,
     /// for training: state `i` of a row predicts its token `i`.
     ///
     /// `dropout` is the share of elements that is zeroed where T5 zeroes them: of the embeddings, the
@@ -39,7 +39,7 @@ impl T5 {
     }
 
     /// [`LanguageModel::prefill`](crate::LanguageModel::prefill): the encoder reads each prompt but
-    /// for its last `begun[u]` tokens, which the decoder reads behind the start token.
+    /// for its last `begun[u]` tokens, which the decoder reads after the start token.
     pub(super) fn read_prompts(
         &self,
         prompts: &TokenBatch,

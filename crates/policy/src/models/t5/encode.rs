@@ -12,7 +12,7 @@ use crate::cache::padding_mask;
 pub(super) struct Source {
     /// `[U, T, D]`.
     pub(super) states: Tensor,
-    /// 0, or −∞ behind a prompt's end, `[U, 1, 1, T]`.
+    /// 0, or −∞ after a prompt's end, `[U, 1, 1, T]`.
     pub(super) mask: Tensor,
 }
 

@@ -15,7 +15,7 @@ use crate::weights::to_i64;
 /// bucket(d) = |d|                                                    |d| < e
 ///           = e + ⌊ln(|d| / e) / ln(max_distance / e) · (n − e)⌋     above, at most n − 1
 /// ```
-/// An encoder has `n = num_buckets / 2` and counts keys behind the query in the upper half; a
+/// An encoder has `n = num_buckets / 2` and counts keys after the query in the upper half; a
 /// decoder has `n = num_buckets` and only looks back.
 /// Raffel et al., [arXiv:1910.10683](https://arxiv.org/abs/1910.10683) §2.1, as transformers
 /// computes it.

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slate_is_worth_the_targets_place_and_the_spread_of_its_categories() {
+    fn slate_rewards_are_the_place_of_the_target_and_the_entropy_of_categories() {
         let item = |kinds: &[&str]| {
             let mut item = Item::new(kinds.concat(), "");
             item.categories = kinds.iter().map(ToString::to_string).collect();
