@@ -99,7 +99,7 @@ impl Part for Evaluation<'_> {
 
     fn inputs(&self) -> Result<Binding, LabError> {
         let mut inputs = self.bench.inputs()?;
-        for StageAnswers { stage, rankings, in_domain, reasoning } in self.answers {
+        for StageAnswers { stage, rankings, in_domain, reasoning, .. } in self.answers {
             let name = &stage.name;
             inputs.insert(name.clone(), rankings.hash(&rankings::file(name)));
             if let Some(in_domain) = in_domain {

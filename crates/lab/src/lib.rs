@@ -76,9 +76,12 @@ pub use recipe::pool::CandidatePools;
 pub use recipe::presets::Preset;
 pub use recipe::rq_kmeans::RqKMeansConfig;
 pub use recipe::rq_vae::{LetterConfig, RqVaeConfig};
+pub use parts::blended_rankings::BlendWeights;
+pub use recipe::blend::{BlendConfig, PriorSource};
+pub use recipe::hierarchical::HierarchicalConfig;
 pub use recipe::shape::{DecoderShape, ItemShape, T5Shape};
 pub use recipe::sids::{SidConfig, SidMethod};
-pub use recipe::stage::{Stage, Training, UserShare};
+pub use recipe::stage::{EventPart, Stage, Training, UserShare};
 pub use recipe::texts::{TeacherConfig, TextsConfig};
 pub use recommend::{
     Explained, HowToReason, PolicyRecommender, ReasonedItems, Recommended, TrainedStage, Wanted,

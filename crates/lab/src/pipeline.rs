@@ -10,7 +10,7 @@ use std::path::Path;
 
 use sidereal_data::{Dataset, Split};
 use sidereal_policy::{Constraint, PolicyKind, SidTokenizer};
-use sidereal_prompts::{PromptRegistry, PromptSet};
+use sidereal_prompts::PromptRegistry;
 use sidereal_sid::Catalog;
 use sidereal_train::{Binding, Encoder, JsonLog, Observer};
 use tch::Device;
@@ -210,6 +210,11 @@ impl Pipeline<'_> {
             (None, None) => Err(no_model()),
         }
     }
+}
+
+/// An encoder for policies of a kind.
+pub(crate) fn encoder(kind: PolicyKind, encoder: Encoder<'_>) -> Encoder<'_> {
+    if kind.folds_samples() { encoder } else { encoder.without_folding() }
 }
 
 /// Hashes of what the policies of a tree are made for, whatever they read.

@@ -5,6 +5,7 @@ pub(crate) mod compute;
 pub(crate) mod embed;
 pub(crate) mod evaluate;
 pub(crate) mod fit;
+pub(crate) mod hierarchical;
 mod key_path;
 pub(crate) mod kind;
 pub(crate) mod learned;

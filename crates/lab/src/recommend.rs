@@ -386,7 +386,7 @@ impl<'a> PolicyRecommender<'a> {
         for reasoned in found {
             for rollout in &reasoned.rollouts {
                 let chain: Vec<u32> = rollout.chain.ids().collect();
-                answer.chains.push(policy.tokenizer.decode(&chain)?);
+                answer.chains.push(words.tokenizer.decode(&chain)?);
             }
             let ranking = reasoned.ranking.found.iter().zip(&reasoned.ranking.scores);
             let items = ranking.flat_map(|(items, score)| {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use sidereal_data::Dataset;
 use sidereal_files::{write_json_line, write_whole};
 use sidereal_lab::{Recipe, TrainedPolicy};
-use sidereal_policy::device;
+use sidereal_policy::{SidTokenizer, device};
 use sidereal_sid::{ItemId, Trie};
 
 use crate::data::{DataArgs, Reading};
@@ -18,7 +18,8 @@ use crate::output::note;
 /// Export a trained policy for other engines: its model and tokenizer, the trie of legal answers, and the items.
 ///
 /// The folder holds the model in the layout of Hugging Face, `trie.json` and `items.jsonl`. `trie.json` is the trie of
-/// all Semantic IDs, as compressed sparse rows over the token ids of the tokenizer: the children of node `n` are the
+/// all Semantic IDs, as compressed sparse rows over the token ids of the tokenizer, or over flat tokens for a policy
+/// that reads items: the children of node `n` are the
 /// nodes `rows[n]` to `rows[n + 1] - 1`, `token[m]` leads into node `m`, and node 0 is the root. `items.jsonl` has for
 /// each item its number, its Semantic ID, the token ids of its Semantic ID, the node of the trie where it ends, its key
 /// and its title.
@@ -47,6 +48,8 @@ const MODEL_FILES: [&str; 5] = [
     "tokenizer.json",
     "tokenizer_config.json",
 ];
+/// Those of them that a policy has that reads items.
+const OF_ITEMS: [&str; 2] = ["config.json", "model.safetensors"];
 /// The file that is there where the tokenizer has a chat template.
 const CHAT_TEMPLATE: &str = "chat_template.jinja";
 
@@ -83,17 +86,23 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let dataset = args.dataset(&recipe, &policy, &dir)?;
     fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot create the folder `{}`", args.out.display()))?;
+    let reads_items = policy.tokenizer.is_none();
     for name in MODEL_FILES.into_iter().chain([CHAT_TEMPLATE]) {
         let (from, to) = (dir.join(name), args.out.join(name));
-        if name != CHAT_TEMPLATE || from.exists() {
+        // A policy that reads items has no tokenizer, and not each tokenizer has a chat template.
+        let needed = if reads_items { OF_ITEMS.contains(&name) } else { name != CHAT_TEMPLATE };
+        if needed || from.exists() {
             fs::copy(&from, &to).with_context(|| {
                 format!("cannot copy `{}` to `{}`", from.display(), to.display())
             })?;
         }
     }
     let trie = Trie::from_catalog(&policy.catalog);
-    let ids = policy.tokenizer.sid_ids();
-    let id = |token: &u32| usize::try_from(*token).ok().and_then(|token| ids.get(token)).copied();
+    let ids = policy.tokenizer.as_ref().map(SidTokenizer::sid_ids);
+    let id = |token: &u32| match ids {
+        Some(ids) => usize::try_from(*token).ok().and_then(|token| ids.get(token)).copied(),
+        None => Some(*token).filter(|token| *token != u32::MAX), // nothing leads into the root
+    };
     let token = trie.tokens().iter().map(id).collect();
     write_json_line(
         &args.out.join("trie.json"),

@@ -44,6 +44,10 @@ impl RunResult {
         }
         for stage in &self.stages {
             let curves: &[(&str, &str, &[&str])] = match stage.training {
+                Training::NextItem(_) => &[
+                    ("loss", "nats an item", &["loss"]),
+                    ("validation", "NDCG@10", &["valid_ndcg", "valid_ndcg_unseen"]),
+                ],
                 Training::Sft(_) => &[("loss", "nats a token", &["loss", "valid_loss"])],
                 Training::Preference(_) => &[
                     ("loss", "nats a pair", &["loss"]),

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use rand::seq::SliceRandom as _;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sidereal_baselines::{
     Case, CategoryKernel, ItemTransition, Popularity, Prior, PriorFit, PriorSearch, TermForm,
@@ -258,10 +259,10 @@ impl BlendedRankings<'_> {
         job: &str,
         observer: &mut dyn Observer,
     ) -> Result<Vec<Ranking>, LabError> {
-        use rayon::prelude::*;
         let samples: Vec<Sample<'_>> = self.bench.split.test.samples().collect();
         let cases = exact_cases(&samples);
-        let num_items = prior.num_items();
+        let (num_items, count) = (prior.num_items(), self.count);
+        let share = (policies.len() as f32).recip();
         let mut rankings: Vec<Option<Ranking>> = cases.iter().map(|_| None).collect();
         score_exactly(policies, &cases, job, observer, |(places, batch, scores)| {
             let ranked = batch
@@ -270,7 +271,6 @@ impl BlendedRankings<'_> {
                 .map(|(at, case)| {
                     let mut sums = vec![0.0; num_items];
                     prior.log_prior(case.history, &mut sums)?;
-                    let share = (policies.len() as f32).recip();
                     for scores in scores {
                         let own = &scores[at * num_items..(at + 1) * num_items];
                         sums.iter_mut().zip(own).for_each(|(sum, log)| *sum += share * log);
@@ -280,7 +280,7 @@ impl BlendedRankings<'_> {
                             sums[item.index()] = f32::NEG_INFINITY;
                         }
                     }
-                    Ok(best(case, &sums, self.count))
+                    Ok(best(case, &sums, count))
                 })
                 .collect::<Result<Vec<_>, LabError>>()?;
             places.iter().zip(ranked).for_each(|(place, ranking)| rankings[*place] = Some(ranking));

@@ -1,5 +1,6 @@
 //! Semantic IDs that are made of item vectors.
 
+mod hierarchical;
 mod linfa_kmeans;
 mod quantized;
 mod rq_kmeans;
@@ -12,10 +13,11 @@ use linfa::ParamGuard as _;
 use ndarray::Array2;
 use sidereal_baselines::{Ppmi, PpmiConfig, PpmiVectors, concat_embeddings};
 use sidereal_data::{ItemId, TrainSet};
+use sidereal_quantizer::QualityReport;
+use sidereal_sid::Catalog;
 use sidereal_train::{Binding, Observer};
 use tch::Device;
 
-use self::quantized::Quantized;
 use crate::error::LabError;
 use crate::parts::item_vectors::VectorFile;
 use crate::parts::semantic_ids::{FILES, NAME, SemanticIds, tree_folder};
@@ -68,11 +70,12 @@ impl Part for QuantizedIds<'_> {
 
     fn files(&self) -> PartFiles {
         let model = match self.sids.method {
-            SidMethod::RqKMeans(_) | SidMethod::LinfaKMeans(_) => rq_kmeans::FILES,
-            SidMethod::RqVae(_) | SidMethod::Letter(_) => rq_vae::FILES,
+            SidMethod::RqKMeans(_) | SidMethod::LinfaKMeans(_) => &rq_kmeans::FILES[..],
+            SidMethod::Hierarchical(_) => &[],
+            SidMethod::RqVae(_) | SidMethod::Letter(_) => &rq_vae::FILES,
         };
         let folder = tree_folder(self.tree);
-        let files = FILES.into_iter().chain(model);
+        let files = FILES.iter().chain(model);
         PartFiles::always(files.map(|file| format!("{folder}{file}")))
     }
 
@@ -83,10 +86,8 @@ impl Part for QuantizedIds<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Remarks, LabError> {
         let folder = &folder.within(&tree_folder(self.tree))?;
-        let quantized = self.quantized(folder, observer)?;
-        let quality = quantized.quality()?;
-        tracing::info!("Semantic IDs\n{quality}");
-        let catalog = quantized.catalog(self.sids.collisions)?;
+        let (catalog, quality) = self.ids(folder, observer)?;
+        tracing::info!("semantic ids\n{quality}");
         SemanticIds::write(folder, &catalog, &quality)?;
         Ok(Remarks::default())
     }
@@ -106,36 +107,44 @@ impl QuantizedIds<'_> {
         self.seed.wrapping_add(self.tree.get() as u64 - 1)
     }
 
-    /// The codes of the items, by the method of the settings.
-    fn quantized(
+    /// The Semantic IDs of the items, by the method of the settings.
+    fn ids(
         &self,
         folder: &Folder,
         observer: &mut dyn Observer,
-    ) -> Result<Quantized, LabError> {
-        let vectors = self.joined_vectors()?;
+    ) -> Result<(Catalog, QualityReport), LabError> {
+        let seed = self.seed();
         let device = device_name(self.device);
         let codebook_sizes = &self.sids.codebook_sizes;
-        let given = Given { codebook_sizes, seed: self.seed(), device: &device };
-        match &self.sids.method {
+        let given = Given { codebook_sizes, seed, device: &device };
+        let quantized = match &self.sids.method {
+            SidMethod::Hierarchical(config) => {
+                let text = self.vectors.value.load()?;
+                let (text, train) = (text.view(), self.train);
+                let source = hierarchical::Source { codebook_sizes, text, train, seed };
+                return hierarchical::ids(config, &source, observer);
+            }
             SidMethod::RqKMeans(config) => {
-                let params = config.params(codebook_sizes, self.seed());
-                rq_kmeans::codes(params, vectors, folder, observer)
+                let params = config.params(codebook_sizes, seed);
+                rq_kmeans::codes(params, self.joined_vectors()?, folder, observer)?
             }
             SidMethod::LinfaKMeans(config) => {
-                let params = config.params(codebook_sizes, self.seed());
-                linfa_kmeans::codes(params, vectors, folder, observer)
+                let params = config.params(codebook_sizes, seed);
+                linfa_kmeans::codes(params, self.joined_vectors()?, folder, observer)?
             }
             SidMethod::RqVae(config) => {
-                rq_vae::codes(config.params(given)?, &vectors, None, folder, observer)
+                let params = config.params(given)?;
+                rq_vae::codes(params, &self.joined_vectors()?, None, folder, observer)?
             }
             SidMethod::Letter(config) => {
                 let params = config.params(given)?;
                 let latent = params.check_ref()?.latent();
                 let collaborative = self.collaborative_vectors(latent)?;
                 let collaborative = Some(collaborative.vectors());
-                rq_vae::codes(params, &vectors, collaborative, folder, observer)
+                rq_vae::codes(params, &self.joined_vectors()?, collaborative, folder, observer)?
             }
-        }
+        };
+        Ok((quantized.catalog(self.sids.collisions)?, quantized.quality()?))
     }
 
     /// Text vectors, with the collaborative part beside them where the settings ask for it.

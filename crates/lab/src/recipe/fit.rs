@@ -32,8 +32,10 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
             };
         }
         (Task::NextItem, _) => return Ok(()),
-        // Refused by kind: it writes no titles.
-        (_, Training::NextItem(_)) => return Ok(()),
+        (task, Training::NextItem(_)) => {
+            let needed = "`next-item`, because the stage learns next items and writes no titles";
+            return refuse("task", format!("`{task}`"), needed);
+        }
         (task, _) if is_over_pool(task) => {}
         (task, _) => {
             let needed = "`next-item`, `title-choice` or `title-slate`";
@@ -69,6 +71,7 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
             Ok(())
         }
         (Task::TitleSlate, Training::Rl { config, reward }) => check_slates(config, reward),
+        (_, Training::NextItem(_)) => Ok(()), // refused above
         (task, Training::Preference(_)) => refuse(
             "task",
             format!("`{task}`"),

@@ -57,14 +57,6 @@ impl ModelConfig {
         }
     }
 
-    /// The shape of a policy that reads items, where it is one.
-    pub(crate) const fn as_item(&self) -> Option<&ItemShape> {
-        match self {
-            Self::Item(shape) => Some(shape),
-            _ => None,
-        }
-    }
-
     /// A language model of this shape with weights drawn at random, for the vocabulary of a tokenizer.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ macro_rules! preset {
 }
 
 /// By system; of each the one for two CPU cores first.
-const PRESETS: [Preset; 19] = [
+const PRESETS: [Preset; 20] = [
     preset!("demo", "Supervised fine-tuning and reinforcement on the shipped shop, in minutes."),
     preset!(
         "demo-fresh",
@@ -37,6 +37,10 @@ const PRESETS: [Preset; 19] = [
     preset!(
         "demo-objectives",
         "GRPO, GBPO and SAGE on the shipped shop, on users that are new to the policy."
+    ),
+    preset!(
+        "strong",
+        "The strongest recommender here, for any catalogue: reads items, priors, two trees; in minutes."
     ),
     preset!("singer/small", "SINGER and the variants that its paper compares, for two CPU cores."),
     preset!("singer/paper", "SINGER at the size of its paper: a pretrained model on a GPU."),

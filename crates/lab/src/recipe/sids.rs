@@ -5,6 +5,7 @@ use sidereal_quantizer::{Balance, Collisions, Init};
 
 use crate::error::LabError;
 use crate::recipe::embed::EmbedConfig;
+use crate::recipe::hierarchical::HierarchicalConfig;
 use crate::recipe::linfa_kmeans::LinfaKMeansConfig;
 use crate::recipe::rq_kmeans::RqKMeansConfig;
 use crate::recipe::rq_vae::{LetterConfig, RqVaeConfig};
@@ -29,6 +30,8 @@ pub enum SidMethod {
     RqKMeans(RqKMeansConfig),
     /// Residual quantisation whose levels are linfa's k-means.
     LinfaKMeans(LinfaKMeansConfig),
+    /// Clusters within clusters, then a number of its own for every item.
+    Hierarchical(HierarchicalConfig),
     /// An autoencoder whose latent vectors are quantised.
     RqVae(RqVaeConfig),
     /// The same, aligned with collaborative vectors and with codes that are used evenly.
@@ -41,6 +44,7 @@ impl SidMethod {
         match self {
             Self::RqKMeans(_) => "rq-kmeans",
             Self::LinfaKMeans(_) => "linfa-kmeans",
+            Self::Hierarchical(_) => "hierarchical",
             Self::RqVae(_) => "rq-vae",
             Self::Letter(_) => "letter",
         }
@@ -59,6 +63,15 @@ impl SidConfig {
         match &self.method {
             SidMethod::RqKMeans(config) => config.check(sizes),
             SidMethod::LinfaKMeans(config) => config.check(sizes),
+            SidMethod::Hierarchical(config) => {
+                if self.collisions != Collisions::Suffix {
+                    let (field, found) =
+                        ("sids.collisions".to_owned(), format!("{:?}", self.collisions));
+                    let needed = "left out: a hierarchy gives every item a Semantic ID of its own";
+                    return Err(LabError::Setting { field, found, needed });
+                }
+                config.check(sizes)
+            }
             SidMethod::RqVae(config) => config.check(sizes),
             SidMethod::Letter(config) => config.check(sizes),
         }
@@ -102,6 +115,8 @@ struct RawSids {
     collisions: Collisions,
     #[serde(rename = "linfa-kmeans", skip_serializing_if = "Option::is_none")]
     linfa_kmeans: Option<LinfaKMeansConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hierarchical: Option<HierarchicalConfig>,
     #[serde(rename = "rq-vae", skip_serializing_if = "Option::is_none")]
     rq_vae: Option<RqVaeConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,6 +129,7 @@ enum MethodName {
     #[default]
     RqKmeans,
     LinfaKmeans,
+    Hierarchical,
     RqVae,
     Letter,
 }
@@ -148,6 +164,7 @@ impl TryFrom<RawSids> for SidConfig {
         ];
         let tables = [
             (MethodName::LinfaKmeans, "linfa-kmeans", raw.linfa_kmeans.is_some()),
+            (MethodName::Hierarchical, "hierarchical", raw.hierarchical.is_some()),
             (MethodName::RqVae, "rq-vae", raw.rq_vae.is_some()),
             (MethodName::Letter, "letter", raw.letter.is_some()),
         ];
@@ -166,6 +183,9 @@ impl TryFrom<RawSids> for SidConfig {
                 max_rows_per_code: raw.max_rows_per_code,
             }),
             MethodName::LinfaKmeans => SidMethod::LinfaKMeans(raw.linfa_kmeans.unwrap_or_default()),
+            MethodName::Hierarchical => {
+                SidMethod::Hierarchical(raw.hierarchical.unwrap_or_default())
+            }
             MethodName::RqVae => SidMethod::RqVae(raw.rq_vae.unwrap_or_default()),
             MethodName::Letter => SidMethod::Letter(raw.letter.unwrap_or_default()),
         };
@@ -195,6 +215,7 @@ impl From<SidConfig> for RawSids {
             method: MethodName::RqKmeans,
             collisions,
             linfa_kmeans: None,
+            hierarchical: None,
             rq_vae: None,
             letter: None,
         };
@@ -212,6 +233,9 @@ impl From<SidConfig> for RawSids {
             }
             SidMethod::LinfaKMeans(own) => {
                 (raw.method, raw.linfa_kmeans) = (MethodName::LinfaKmeans, Some(own));
+            }
+            SidMethod::Hierarchical(own) => {
+                (raw.method, raw.hierarchical) = (MethodName::Hierarchical, Some(own));
             }
             SidMethod::RqVae(own) => {
                 (raw.method, raw.rq_vae) = (MethodName::RqVae, Some(own));

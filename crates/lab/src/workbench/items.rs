@@ -9,7 +9,7 @@ use sidereal_policy::{ItemCategories, ItemFeatures};
 
 use crate::error::LabError;
 use crate::parts::item_vectors::VectorFile;
-use crate::recipe::model::ItemShape;
+use crate::recipe::shape::ItemShape;
 use crate::run::part::Made;
 
 /// Texts and categories of the items of a run.
