@@ -33,6 +33,8 @@
 //! | `per_domain` | [`PerDomain`]: a recommender for each domain of a union of datasets |
 //! | `popularity` | [`Popularity`] |
 //! | `ppmi` | [`PpmiVectors`]: collaborative item vectors, to join with text by [`concat_embeddings`] |
+//! | `transition_vectors` | [`TransitionVectors`]: the same from damped transitions |
+//! | `principal` | [`PrincipalComponents`] of text embeddings, plain and whitened |
 //! | `transition` | [`ItemTransition`], its settings [`Transition`] |
 //! | `vector_kernel` | [`VectorKernel`]: items whose vectors are near those of the history |
 //! | `category_kernel` | [`CategoryKernel`]: items that share rare categories with the history |
@@ -44,6 +46,7 @@
 //! items; `−∞` takes an item out of the ranking.
 
 mod category_kernel;
+mod concat;
 mod error;
 mod evaluate;
 mod history;
@@ -51,18 +54,25 @@ mod oracle;
 mod per_domain;
 mod popularity;
 mod ppmi;
+mod principal;
 mod prior;
 mod recommender;
 mod search;
+mod sparse;
+mod spectral;
 mod transition;
+mod transition_vectors;
+mod vector_error;
 mod vector_kernel;
 
 pub use category_kernel::CategoryKernel;
+pub use concat::concat_embeddings;
 pub use error::BaselineError;
 pub use evaluate::{Case, evaluate};
 pub use per_domain::PerDomain;
 pub use popularity::Popularity;
-pub use ppmi::{Ppmi, PpmiConfig, PpmiError, PpmiMatrix, PpmiVectors, concat_embeddings};
+pub use ppmi::{Ppmi, PpmiConfig, PpmiMatrix, PpmiVectors};
+pub use principal::PrincipalComponents;
 pub use prior::{
     Contribution, Explanation, Prior, PriorCases, PriorFit, PriorSearch, PriorTrial, PriorWeights,
     ScaleBy, ScaleTrial, TermForm, TermWeight, UserScale,
@@ -70,4 +80,6 @@ pub use prior::{
 pub use recommender::{Recommender, fingerprint, recommend, top_k};
 pub use search::{Selection, TransitionSearch, Trial};
 pub use transition::{ItemTransition, Transition, TransitionConfig};
+pub use transition_vectors::{TransitionSvd, TransitionSvdConfig, TransitionVectors};
+pub use vector_error::VectorError;
 pub use vector_kernel::VectorKernel;

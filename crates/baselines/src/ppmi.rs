@@ -1,55 +1,16 @@
 //! Collaborative item vectors: a truncated SVD of the PPMI matrix of co-occurrences.
 
-mod concat;
 mod config;
 mod matrix;
-mod svd;
 
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2};
 use sidereal_sid::ItemId;
 
-pub use concat::concat_embeddings;
+use crate::VectorError;
+use crate::spectral::{self, Effort};
+
 pub use config::{Ppmi, PpmiConfig};
 pub use matrix::PpmiMatrix;
-use svd::Svd;
-
-/// Rows shorter than this share of the longest are rounding errors, and become zero.
-const NEGLIGIBLE_ROW: f64 = 1e-6;
-
-/// Why item vectors could not be computed or joined.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "each message names its fields")]
-pub enum PpmiError {
-    /// A setting outside its range.
-    #[error("{field} is {found}; expected {needed}")]
-    Setting { field: &'static str, found: f64, needed: &'static str },
-    /// An item outside the catalogue.
-    #[error(
-        "sequence {sequence}, position {position}: item {item} is outside the catalogue of \
-         {num_items} items"
-    )]
-    Item { sequence: usize, position: usize, item: ItemId, num_items: usize },
-    /// More items than identities.
-    #[error("{num_items} items are too many: an item id has 32 bits")]
-    NumItems { num_items: usize },
-    /// Text embeddings and collaborative vectors of different numbers of items.
-    #[error(
-        "there are {found} rows of collaborative vectors, but text embeddings of {expected} items"
-    )]
-    Rows { found: usize, expected: usize },
-    /// A NaN or an infinity.
-    #[error(
-        "row {row}, column {column} of the {matrix} matrix is {value}; expected a finite number"
-    )]
-    NotFinite { matrix: &'static str, row: usize, column: usize, value: f32 },
-    /// The small dense eigenvalue problem was refused.
-    #[error("the eigenvalue problem of the projected matrix cannot be solved")]
-    Linalg(#[from] linfa_linalg::LinalgError),
-    /// Two matrices could not be joined.
-    #[error("the matrices cannot be joined")]
-    Shape(#[from] ndarray::ShapeError),
-}
 
 /// Collaborative vectors of all items, from which items stood near which: rows of length 1 or 0.
 ///
@@ -91,7 +52,7 @@ pub enum PpmiError {
 /// let text = ndarray::Array2::<f32>::ones((5, 3));
 /// let joined = concat_embeddings(text.view(), vectors.view(), 1.0)?; // [N, 3 + D]
 /// assert_eq!(joined.dim(), (5, 7));
-/// # Ok::<(), sidereal_baselines::PpmiError>(())
+/// # Ok::<(), sidereal_baselines::VectorError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct PpmiVectors {
@@ -114,21 +75,18 @@ impl PpmiVectors {
         settings: &Ppmi,
         num_items: usize,
         sequences: &[Q],
-    ) -> Result<Self, PpmiError> {
+    ) -> Result<Self, VectorError> {
         let matrix = PpmiMatrix::fit(settings, num_items, sequences)?;
-        let Svd { directions, values } = svd::truncated(&matrix, settings.config())?;
-        let roots = Array1::from_iter(values.iter().map(|value| value.sqrt()));
-        let rows = directions * roots; // [N, r]
-        let norms: Vec<f64> = rows.rows().into_iter().map(|row| row.dot(&row).sqrt()).collect();
-        let least = NEGLIGIBLE_ROW * norms.iter().copied().fold(0.0, f64::max);
-
-        let mut vectors = Array2::zeros((num_items, settings.config().dimensions));
-        for ((mut to, from), norm) in vectors.rows_mut().into_iter().zip(rows.rows()).zip(norms) {
-            if norm > least {
-                to.iter_mut().zip(from).for_each(|(to, from)| *to = narrow(from / norm));
-            }
-        }
-        Ok(Self { vectors, singular_values: values })
+        let config = settings.config();
+        let effort = Effort {
+            seed: config.seed,
+            dimensions: config.dimensions,
+            oversampling: config.oversampling,
+            power_iterations: config.power_iterations,
+        };
+        let svd = spectral::truncated(matrix.entries(), effort)?;
+        let vectors = svd.unit_rows(config.dimensions);
+        Ok(Self { vectors, singular_values: svd.values })
     }
 
     /// The vectors `[N, D]`, item after item.
@@ -155,9 +113,4 @@ impl PpmiVectors {
     pub fn num_zero(&self) -> usize {
         self.vectors.rows().into_iter().filter(|row| row.iter().all(|x| *x == 0.0)).count()
     }
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "components of a unit vector are kept as f32")]
-fn narrow(value: f64) -> f32 {
-    value as f32
 }

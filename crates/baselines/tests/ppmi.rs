@@ -5,7 +5,7 @@ use ndarray::Array2;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde::Deserialize;
-use sidereal_baselines::{Ppmi, PpmiConfig, PpmiError, PpmiMatrix, PpmiVectors};
+use sidereal_baselines::{Ppmi, PpmiConfig, PpmiMatrix, PpmiVectors, VectorError};
 use sidereal_sid::ItemId;
 
 fn settings(config: PpmiConfig) -> Ppmi {
@@ -136,7 +136,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 fn an_item_outside_the_catalogue_is_named() {
     let sequences = [vec![ItemId(0), ItemId(1)], vec![ItemId(1), ItemId(2)]];
     let error = PpmiVectors::fit(&settings(PpmiConfig::new(0)), 2, &sequences).unwrap_err();
-    assert!(matches!(error, PpmiError::Item { sequence: 1, position: 1, item: ItemId(2), .. }));
+    assert!(matches!(error, VectorError::Item { sequence: 1, position: 1, item: ItemId(2), .. }));
     assert_eq!(
         error.to_string(),
         "sequence 1, position 1: item 2 is outside the catalogue of 2 items"

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sidereal_baselines::{BaselineError, PpmiError};
+use sidereal_baselines::{BaselineError, VectorError};
 use sidereal_data::{DataError, SampleId};
 use sidereal_files::FileError;
 use sidereal_metrics::MetricError;
@@ -158,7 +158,7 @@ pub enum LabError {
     Baseline(#[from] BaselineError),
     /// Collaborative item vectors.
     #[error(transparent)]
-    Ppmi(#[from] PpmiError),
+    Ppmi(#[from] VectorError),
     /// The report.
     #[error(transparent)]
     Page(#[from] PageError),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sidereal_sid::{CatalogError, NotationError};
+use sidereal_sid::{CatalogError, ItemId, NotationError};
 
 /// Why a quantiser, a catalogue or a file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,12 @@ pub enum QuantizerError {
     /// Codes of another number of levels.
     #[error("the codes have {found} levels, but the codebooks have {expected}")]
     Levels { found: usize, expected: usize },
+    /// An item outside the catalogue.
+    #[error("item {item} is outside the catalogue of {num_items} items")]
+    Item { item: ItemId, num_items: usize },
+    /// Nothing to count, or nothing to predict.
+    #[error("there is no {what} pair of an item and the one after it")]
+    NoPairs { what: &'static str },
     /// Two matrices that must have a row for each item differ.
     #[error("there are {found} rows of embeddings, but codes for {expected} items")]
     Rows { found: usize, expected: usize },

@@ -42,21 +42,33 @@ pub(crate) struct Clustering {
 /// `observe` receives iteration and inertia and may stop the run, which then returns `None`.
 pub(crate) fn lloyd(
     rows: &Residuals<'_>,
+    table: Table,
+    limits: Limits,
+    observe: impl FnMut(usize, f64) -> ControlFlow<()>,
+) -> Option<Clustering> {
+    let mut balancer = Balancer::new(limits.balance, rows, table.len());
+    let assign = |table: &Table, exact: bool| match &mut balancer {
+        Some(balancer) if exact => balancer.exact(rows, table),
+        Some(balancer) => balancer.near(rows, table),
+        None => nearest_codes(rows, table),
+    };
+    lloyd_with(rows, table, limits, limits.balance != Balance::None, assign, observe)
+}
+
+/// [`lloyd`] with another way to assign rows, by centroids and whether the assignment is the final one.
+/// `capacities`: whether that way keeps any, so that rows need not have their nearest centroids.
+pub(crate) fn lloyd_with(
+    rows: &Residuals<'_>,
     mut table: Table,
     limits: Limits,
+    capacities: bool,
+    mut assign: impl FnMut(&Table, bool) -> Vec<u32>,
     mut observe: impl FnMut(usize, f64) -> ControlFlow<()>,
 ) -> Option<Clustering> {
     let (energy, variance) = energy_and_variance(rows);
     let tolerance = limits.tolerance * variance / rows.width() as f64;
     let mut sums = Sums::new(table.len(), rows.width());
     let mut codes = vec![NOWHERE; rows.num_rows()];
-    let mut balancer = Balancer::new(limits.balance, rows, table.len());
-    let mut assign = |table: &Table, exact: bool| match &mut balancer {
-        Some(balancer) if exact => balancer.exact(rows, table),
-        Some(balancer) => balancer.near(rows, table),
-        None => nearest_codes(rows, table),
-    };
-    let capacities = limits.balance != Balance::None;
     let mut pace = Pace { least: f64::INFINITY, waited: 0, tolerance: limits.tolerance };
     let mut iterations = 0;
     let mut settled = false;

@@ -28,6 +28,7 @@
 //! | `params` | [`RqKMeansParams`], and checked [`RqKMeansValidParams`] |
 //! | `rq_kmeans` | [`RqKMeans`]: residual k-means, [`FitObserver`] |
 //! | `residual` | [`ResidualQuantizer`]: levels of any clusterer with linfa's `Fit` and `Predict` |
+//! | `hierarchical`, `capped` | [`HierarchicalKMeans`]: clusters of bounded size within clusters, and a leaf number |
 //! | `method` | [`QuantizerConfig`]: `rq-kmeans`, `linfa-kmeans` |
 //! | `rq_vae`, `sinkhorn` | `RqVae`, `RqVaeTraining`: RQ-VAE on libtorch (feature `torch`) |
 //! | `codebooks` | [`Codebooks`]: rows ↔ codes |
@@ -36,6 +37,7 @@
 //! | `matrix`, `npy` | [`Matrix`]: `.npy` and safetensors, mapped |
 //! | `index` | [`read_index`], [`write_index`]: `*.index.json` of MiniOneRec and LC-Rec |
 //! | `quality`, `neighbours`, `thresholds` | [`QualityReport`], [`Thresholds`] that fail a build |
+//! | `prediction` | [`Prediction`]: how well codes say which item follows |
 //! | `balance` | [`Balance`]: every code is used equally often |
 //! | `page` | the report as a section of an HTML page (feature `page`) |
 //! | `kmeans`, `assign`, `sums`, `init` | Lloyd's iterations by matrix products, in blocks |
@@ -53,9 +55,11 @@
 
 mod assign;
 mod balance;
+mod capped;
 mod codebooks;
 mod collisions;
 mod error;
+mod hierarchical;
 mod index;
 mod init;
 mod kmeans;
@@ -66,6 +70,7 @@ mod npy;
 #[cfg(feature = "page")]
 mod page;
 mod params;
+mod prediction;
 mod product;
 mod quality;
 mod residual;
@@ -83,11 +88,13 @@ pub use balance::Balance;
 pub use codebooks::Codebooks;
 pub use collisions::Collisions;
 pub use error::QuantizerError;
+pub use hierarchical::{HierarchicalKMeans, HierarchicalKMeansParams, HierarchyLevel};
 pub use index::{read_index, write_index};
 pub use init::Init;
 pub use matrix::Matrix;
 pub use method::{LinfaKMeansParams, Quantized, QuantizerConfig};
 pub use params::{RqKMeansParams, RqKMeansValidParams};
+pub use prediction::{LevelPrediction, Prediction};
 pub use quality::{LevelQuality, QualityReport, catalog_codes};
 pub use residual::{ResidualParams, ResidualQuantizer};
 pub use rq_kmeans::{FitObserver, FitStep, LevelFit, RqKMeans};

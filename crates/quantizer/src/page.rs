@@ -3,10 +3,10 @@
 use sidereal_page::{Histogram, LinePlot, Page, Panel, Series, Table};
 use sidereal_sid::Catalog;
 
-use crate::{LevelQuality, QualityReport};
+use crate::{LevelQuality, Prediction, QualityReport};
 
 impl QualityReport {
-    /// Adds a table of all levels, the use of every code, and error and neighbour agreement by
+    /// Adds a table of all levels, how well they say what follows, the use of every code, and error and neighbour agreement by
     /// level as far as they were measured.
     ///
     /// `catalog` is where the counts of codes come from: pass the one that this is the report of,
@@ -14,6 +14,7 @@ impl QualityReport {
     pub fn push_to(&self, page: &mut Page, catalog: &Catalog) {
         page.push(self.overview());
         page.push(self.table());
+        self.prediction.iter().for_each(|prediction| page.push(predicted(prediction)));
         page.push(usage(catalog));
         let error = by_level("left after the level", &self.levels, |level| level.relative_error);
         if let Some(error) = error {
@@ -88,6 +89,26 @@ impl QualityReport {
     }
 }
 
+/// Nats of the next item, level by level and in all.
+fn predicted(prediction: &Prediction) -> Table {
+    let row = |name: String, nats: f64, unigram: f64| {
+        vec![name, format!("{nats:.3}"), format!("{unigram:.3}"), format!("{:.3}", unigram - nats)]
+    };
+    let levels = prediction.levels.iter().enumerate();
+    let levels = levels.map(|(at, q)| row((at + 1).to_string(), q.nats, q.unigram_nats));
+    let total = row("item".to_owned(), prediction.nats, prediction.unigram_nats);
+    Table {
+        caption: format!(
+            "How well codes say which item follows: nats of {} held-out pairs, given the item before \
+             and by frequency alone",
+            prediction.num_pairs
+        ),
+        header: ["level", "nats", "by frequency", "gain"].map(str::to_owned).to_vec(),
+        rows: levels.chain([total]).collect(),
+        ..Table::default()
+    }
+}
+
 /// Items on each code of each level.
 fn usage(catalog: &Catalog) -> Histogram {
     let spec = catalog.spec();
@@ -159,9 +180,12 @@ mod tests {
         assert!(page.render().unwrap().contains("25.00 %")); // one Semantic ID fewer than four items
 
         let mut page = Page::new("");
-        let codes = codes.view();
+        let (pair, codes) = ([0, 1].map(sidereal_sid::ItemId), codes.view());
+        let report = report.with_prediction(&catalog, &[pair], &[(pair[0], pair[1])]).unwrap();
         let report = report.with_reconstruction(&codebooks, rows.view(), codes).unwrap();
         report.push_to(&mut page, &catalog);
         assert!(matches!(page.blocks.last(), Some(Block::Lines(plot)) if plot.series.len() == 1));
+        // Two levels, a suffix, and the item.
+        assert!(matches!(&page.blocks[2], Block::Table(nats) if nats.rows.len() == 4));
     }
 }

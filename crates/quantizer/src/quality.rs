@@ -9,14 +9,14 @@ use std::num::NonZeroUsize;
 
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
-use sidereal_sid::{Catalog, Code, SemanticId};
+use sidereal_sid::{Catalog, Code, ItemId, SemanticId};
 
 pub use self::level::LevelQuality;
 use self::level::level_quality;
 use crate::codebooks::check_codes;
 use crate::neighbours::{agreement, chance_agreement};
 use crate::rows::{check, check_width, distance};
-use crate::{Codebooks, QuantizerError};
+use crate::{Codebooks, Prediction, QuantizerError};
 
 /// How well codes are used, how far they tell items apart, and how close they stay to what they
 /// quantise. Displays as a table, serialises as JSON.
@@ -40,6 +40,10 @@ pub struct QualityReport {
     pub energy: Option<f64>,
     /// Mean over items of `‖x - x̄‖²`, the variance that `relative_error` is a share of.
     pub variance: Option<f64>,
+    /// How well codes say which item follows; `None` where
+    /// [`with_prediction`](Self::with_prediction) was not called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<Prediction>,
 }
 
 impl QualityReport {
@@ -96,6 +100,7 @@ impl QualityReport {
             levels: levels.collect(),
             energy: None,
             variance: None,
+            prediction: None,
         }
     }
 
@@ -146,6 +151,28 @@ impl QualityReport {
         }
         self.energy = Some(energy / count);
         self.variance = Some(variance / count);
+        Ok(self)
+    }
+
+    /// Adds how well codes say which item follows: [`Prediction::measure`].
+    ///
+    /// `catalog`: the one that this is the report of; `train`: sequences, earliest first; `held_out`:
+    /// an item and the one after it, of events that no sequence of `train` has.
+    ///
+    /// # Errors
+    /// Those of [`Prediction::measure`], and [`QuantizerError::Rows`] for a catalogue of another number
+    /// of items.
+    pub fn with_prediction<Q: AsRef<[ItemId]>>(
+        mut self,
+        catalog: &Catalog,
+        train: &[Q],
+        held_out: &[(ItemId, ItemId)],
+    ) -> Result<Self, QuantizerError> {
+        let (found, expected) = (catalog.num_items(), self.num_items);
+        if found != expected {
+            return Err(QuantizerError::Rows { found, expected });
+        }
+        self.prediction = Some(Prediction::measure(catalog, train, held_out)?);
         Ok(self)
     }
 

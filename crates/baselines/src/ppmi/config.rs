@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::PpmiError;
+use crate::VectorError;
 
 const MAX_DIMENSIONS: usize = 1 << 16;
 
@@ -122,22 +122,22 @@ impl PpmiConfig {
 pub struct Ppmi(PpmiConfig);
 
 impl TryFrom<PpmiConfig> for Ppmi {
-    type Error = PpmiError;
+    type Error = VectorError;
 
-    fn try_from(config: PpmiConfig) -> Result<Self, PpmiError> {
+    fn try_from(config: PpmiConfig) -> Result<Self, VectorError> {
         if config.window == 0 {
             let needed = "a distance of at least 1";
-            return Err(PpmiError::Setting { field: "window", found: 0.0, needed });
+            return Err(VectorError::Setting { field: "window", found: 0.0, needed });
         }
         if !(1..=MAX_DIMENSIONS).contains(&config.dimensions) {
-            return Err(PpmiError::Setting {
+            return Err(VectorError::Setting {
                 field: "dimensions",
                 found: config.dimensions as f64,
                 needed: "a number in [1, 65536]",
             });
         }
         if !(0.0..=1.0).contains(&config.context_smoothing) {
-            return Err(PpmiError::Setting {
+            return Err(VectorError::Setting {
                 field: "context_smoothing",
                 found: config.context_smoothing,
                 needed: "a number in [0, 1]",
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn ranges_are_checked() {
-        let refuses = |config: PpmiConfig, name: &str| matches!(Ppmi::try_from(config), Err(PpmiError::Setting { field, .. }) if field == name);
+        let refuses = |config: PpmiConfig, name: &str| matches!(Ppmi::try_from(config), Err(VectorError::Setting { field, .. }) if field == name);
         let config = || PpmiConfig::new(0);
         assert!(Ppmi::try_from(config()).is_ok());
         assert!(refuses(config().with_window(0), "window"));

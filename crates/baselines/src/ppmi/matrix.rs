@@ -1,10 +1,10 @@
 //! Co-occurrences of items and their pointwise mutual information, as compressed sparse rows.
 
-use ndarray::{Array2, ArrayView2, Axis};
-use rayon::prelude::*;
 use sidereal_sid::ItemId;
 
-use super::{Ppmi, PpmiError};
+use super::Ppmi;
+use crate::VectorError;
+use crate::sparse::{SparseRows, check_items, co_occurrences};
 
 /// Positive pointwise mutual information of all pairs of items that co-occur: sparse, symmetric,
 /// without negative entries, in nats.
@@ -24,10 +24,7 @@ use super::{Ppmi, PpmiError};
 /// window co-occurs with itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PpmiMatrix {
-    /// Row `i` is `offsets[i]..offsets[i + 1]` of the other two; one offset more than rows.
-    offsets: Vec<usize>,
-    columns: Vec<ItemId>,
-    values: Vec<f64>,
+    entries: SparseRows,
 }
 
 impl PpmiMatrix {
@@ -37,22 +34,14 @@ impl PpmiMatrix {
     /// - `sequences`: each earliest first, of any length; the matrix is `[N, N]`
     ///
     /// # Errors
-    /// [`PpmiError::Item`] for an item that is not below `num_items`; [`PpmiError::NumItems`] if
+    /// [`VectorError::Item`] for an item that is not below `num_items`; [`VectorError::NumItems`] if
     /// `num_items` exceeds 2³².
     pub fn fit<Q: AsRef<[ItemId]>>(
         settings: &Ppmi,
         num_items: usize,
         sequences: &[Q],
-    ) -> Result<Self, PpmiError> {
-        if u32::try_from(num_items.saturating_sub(1)).is_err() {
-            return Err(PpmiError::NumItems { num_items });
-        }
-        for (sequence, items) in sequences.iter().enumerate() {
-            let mut items = items.as_ref().iter().enumerate();
-            if let Some((position, item)) = items.find(|(_, item)| item.index() >= num_items) {
-                return Err(PpmiError::Item { sequence, position, item: *item, num_items });
-            }
-        }
+    ) -> Result<Self, VectorError> {
+        check_items(num_items, sequences)?;
         let config = settings.config();
         let rows = co_occurrences(sequences, num_items, config.window);
         Ok(Self::of_rows(rows, config.context_smoothing))
@@ -66,90 +55,32 @@ impl PpmiMatrix {
         let logs: Vec<f64> = totals.iter().map(|n| n.ln()).collect();
         let exponent = f64::midpoint(1.0, smoothing);
 
-        let mut matrix = Self { offsets: vec![0], columns: Vec::new(), values: Vec::new() };
-        for (row, log_n) in rows.into_iter().zip(&logs) {
-            for (item, x) in row {
-                let mutual = x.ln() + log_z - exponent * (log_n + logs[item.index()]);
-                if mutual > 0.0 {
-                    matrix.columns.push(item);
-                    matrix.values.push(mutual);
-                }
-            }
-            matrix.offsets.push(matrix.columns.len());
-        }
-        matrix
+        let entries = SparseRows::collect(rows, |row, column, x| {
+            let mutual = x.ln() + log_z - exponent * (logs[row.index()] + logs[column.index()]);
+            (mutual > 0.0).then_some(mutual)
+        });
+        Self { entries }
     }
 
     /// Number of items, `N`: rows and columns.
     #[must_use]
     pub fn num_items(&self) -> usize {
-        self.offsets.len() - 1
+        self.entries.num_rows()
     }
 
     /// Number of entries above zero, both triangles counted.
     #[must_use]
     pub fn num_nonzero(&self) -> usize {
-        self.values.len()
+        self.entries.num_nonzero()
     }
 
     /// Entries above zero of an item's row, in ascending order of the other item; none for an
     /// item outside the catalogue.
     pub fn row(&self, item: ItemId) -> impl Iterator<Item = (ItemId, f64)> + '_ {
-        let range = match self.offsets.get(item.index()..) {
-            Some([start, end, ..]) => *start..*end,
-            _ => 0..0,
-        };
-        let columns = self.columns.get(range.clone()).unwrap_or_default();
-        let values = self.values.get(range).unwrap_or_default();
-        columns.iter().copied().zip(values.iter().copied())
+        self.entries.row(item)
     }
 
-    /// `M · dense`, each row summed by one thread in a fixed order.
-    ///
-    /// # Shapes
-    /// - `dense`: `[N, W]`; returns `[N, W]`
-    pub(super) fn dot(&self, dense: ArrayView2<'_, f64>) -> Array2<f64> {
-        let mut product = Array2::zeros(dense.raw_dim());
-        let rows: Vec<_> = product.axis_iter_mut(Axis(0)).collect();
-        rows.into_par_iter().enumerate().with_min_len(64).for_each(|(i, mut sum)| {
-            let range = self.offsets[i]..self.offsets[i + 1];
-            for (item, value) in self.columns[range.clone()].iter().zip(&self.values[range]) {
-                sum.scaled_add(*value, &dense.row(item.index()));
-            }
-        });
-        product
+    pub(super) const fn entries(&self) -> &SparseRows {
+        &self.entries
     }
-}
-
-/// Rows of `X`, each in ascending order of the other item.
-///
-/// The terms of `X[i,j]` and those of `X[j,i]` are summed in the order of the sequences, so that
-/// both are the same number to the last bit.
-fn co_occurrences<S: AsRef<[ItemId]>>(
-    sequences: &[S],
-    num_items: usize,
-    window: usize,
-) -> Vec<Vec<(ItemId, f64)>> {
-    let mut rows: Vec<Vec<(ItemId, f64)>> = vec![Vec::new(); num_items];
-    for items in sequences.iter().map(AsRef::as_ref) {
-        for (start, first) in items.iter().enumerate() {
-            let later = items[start + 1..].iter().take(window);
-            for (distance, second) in (1..).zip(later) {
-                let weight = 1.0 / f64::from(distance);
-                rows[first.index()].push((*second, weight));
-                rows[second.index()].push((*first, weight));
-            }
-        }
-    }
-    rows.par_iter_mut().for_each(|row| {
-        row.sort_by_key(|(item, _)| *item); // stable: keeps the order of the sequences
-        row.dedup_by(|(item, weight), (kept, sum)| {
-            let same = item == kept;
-            if same {
-                *sum += *weight;
-            }
-            same
-        });
-    });
-    rows
 }

@@ -72,6 +72,14 @@ fn a_report_survives_json_and_prints_a_line_for_each_level() {
     let text = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<QualityReport>(&text).unwrap(), report);
     assert_eq!(report.to_string().lines().count(), 4);
+
+    let sids = vec![[0, 0].into(), [1, 1].into()];
+    let catalog = Catalog::new(sidereal_sid::SidSpec::new(vec![2, 2], 0).unwrap(), sids).unwrap();
+    let pair = [0, 1].map(ItemId);
+    let report = report.with_prediction(&catalog, &[pair], &[(pair[0], pair[1])]).unwrap();
+    let text = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<QualityReport>(&text).unwrap(), report);
+    assert_eq!(report.to_string().lines().count(), 8);
 }
 
 #[test]

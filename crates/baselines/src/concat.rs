@@ -2,38 +2,39 @@
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 
-use super::{PpmiError, narrow};
+use crate::VectorError;
+use crate::spectral::narrow;
 
 /// Item embeddings of content and behaviour: `[text / |text|, weight · collaborative]`.
 ///
 /// A squared distance is then the sum of a textual one and `weight²` times a collaborative one.
-/// Weight 1.0 makes both count alike for [`PpmiVectors`](super::PpmiVectors), whose rows have
-/// length 1. Rows of `text` are divided by their
+/// Weight 1.0 makes both count alike for [`PpmiVectors`](crate::PpmiVectors) and
+/// [`TransitionVectors`](crate::TransitionVectors), whose rows have length 1. Rows of `text` are divided by their
 /// L2 norm, zero rows stay zero; `collaborative` is taken as it is.
 ///
 /// # Shapes
 /// - `text`: `[N, E]`, `collaborative`: `[N, D]`; returns `[N, E + D]`
 ///
 /// # Errors
-/// [`PpmiError::Rows`] if the numbers of rows differ; [`PpmiError::NotFinite`] on NaN or ∞;
-/// [`PpmiError::Setting`] unless `weight` is finite and not negative.
+/// [`VectorError::Rows`] if the numbers of rows differ; [`VectorError::NotFinite`] on NaN or ∞;
+/// [`VectorError::Setting`] unless `weight` is finite and not negative.
 pub fn concat_embeddings(
     text: ArrayView2<'_, f32>,
     collaborative: ArrayView2<'_, f32>,
     weight: f32,
-) -> Result<Array2<f32>, PpmiError> {
+) -> Result<Array2<f32>, VectorError> {
     if text.nrows() != collaborative.nrows() {
-        return Err(PpmiError::Rows { found: collaborative.nrows(), expected: text.nrows() });
+        return Err(VectorError::Rows { found: collaborative.nrows(), expected: text.nrows() });
     }
     if !(weight >= 0.0 && weight.is_finite()) {
         let needed = "a finite number, 0 or more";
-        return Err(PpmiError::Setting { field: "weight", found: weight.into(), needed });
+        return Err(VectorError::Setting { field: "weight", found: weight.into(), needed });
     }
     let mut text = text.to_owned();
     let collaborative = collaborative.mapv(|x| weight * x);
     for (matrix, values) in [("text", &text), ("weighted collaborative", &collaborative)] {
         if let Some(((row, column), value)) = values.indexed_iter().find(|(_, x)| !x.is_finite()) {
-            return Err(PpmiError::NotFinite { matrix, row, column, value: *value });
+            return Err(VectorError::NotFinite { matrix, row, column, value: *value });
         }
     }
     for mut row in text.rows_mut() {

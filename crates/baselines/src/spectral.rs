@@ -2,12 +2,12 @@
 
 use linfa_linalg::LinalgError;
 use linfa_linalg::eigh::EighInto;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{PpmiConfig, PpmiMatrix};
+use crate::sparse::SparseRows;
 
 /// Rows that one thread multiplies at once. Fixed, so that sums do not depend on the threads.
 const BLOCK: usize = 2048;
@@ -15,17 +15,56 @@ const BLOCK: usize = 2048;
 /// Directions whose squared length is below this share of the longest's are rounding errors.
 const NEGLIGIBLE: f64 = 1e-13;
 
+/// Rows shorter than this share of the longest are rounding errors, and become zero.
+const NEGLIGIBLE_ROW: f64 = 1e-6;
+
+/// How many directions are wanted, and what is done to find them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    /// Seed of the random start.
+    pub(crate) seed: u64,
+    /// Directions that are wanted.
+    pub(crate) dimensions: usize,
+    /// Random directions beyond them.
+    pub(crate) oversampling: usize,
+    /// Products with the matrix that sharpen the random directions.
+    pub(crate) power_iterations: usize,
+}
+
 /// Leading singular values and left singular vectors.
-pub(super) struct Svd {
+pub(crate) struct Svd {
     /// Orthonormal columns `[N, r]`.
-    pub(super) directions: Array2<f64>,
+    pub(crate) directions: Array2<f64>,
     /// Singular values `[r]`, largest first, all above zero.
-    pub(super) values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
+}
+
+impl Svd {
+    /// `U sqrt(Σ)`, its rows divided by their L2 norms: `[N, dimensions]`. Negligible rows, and columns
+    /// beyond the rank, are zero.
+    pub(crate) fn unit_rows(&self, dimensions: usize) -> Array2<f32> {
+        let roots = Array1::from_iter(self.values.iter().map(|value| value.sqrt()));
+        let rows = &self.directions * &roots; // [N, r]
+        let norms: Vec<f64> = rows.rows().into_iter().map(|row| row.dot(&row).sqrt()).collect();
+        let least = NEGLIGIBLE_ROW * norms.iter().copied().fold(0.0, f64::max);
+        let mut vectors = Array2::zeros((rows.nrows(), dimensions));
+        for ((mut to, from), norm) in vectors.rows_mut().into_iter().zip(rows.rows()).zip(norms) {
+            if norm > least {
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = narrow(from / norm));
+            }
+        }
+        vectors
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "components of vectors are kept as f32")]
+pub(crate) fn narrow(value: f64) -> f32 {
+    value as f32
 }
 
 /// The `dimensions` leading singular values of `matrix`, or as many as its rank.
-pub(super) fn truncated(matrix: &PpmiMatrix, config: &PpmiConfig) -> Result<Svd, LinalgError> {
-    let num_items = matrix.num_items();
+pub(crate) fn truncated(matrix: &SparseRows, config: Effort) -> Result<Svd, LinalgError> {
+    let num_items = matrix.num_rows();
     let width = config.dimensions.saturating_add(config.oversampling).min(num_items);
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
     let start = Array2::from_shape_simple_fn((num_items, width), || rng.gen_range(-1.0..1.0));
@@ -67,7 +106,7 @@ fn orthonormal(mut columns: Array2<f64>) -> Result<Array2<f64>, LinalgError> {
 }
 
 /// Eigenvalues of a symmetric matrix, largest absolute value first, and eigenvectors as columns.
-fn eigen(matrix: Array2<f64>) -> Result<(Vec<f64>, Array2<f64>), LinalgError> {
+pub(crate) fn eigen(matrix: Array2<f64>) -> Result<(Vec<f64>, Array2<f64>), LinalgError> {
     if matrix.is_empty() {
         return Ok((Vec::new(), matrix));
     }
@@ -81,7 +120,10 @@ fn eigen(matrix: Array2<f64>) -> Result<(Vec<f64>, Array2<f64>), LinalgError> {
 }
 
 /// `leftᵀ · right`: `[N, A]`, `[N, B]` to `[A, B]`.
-fn transposed_product(left: ArrayView2<'_, f64>, right: ArrayView2<'_, f64>) -> Array2<f64> {
+pub(crate) fn transposed_product(
+    left: ArrayView2<'_, f64>,
+    right: ArrayView2<'_, f64>,
+) -> Array2<f64> {
     let blocks: Vec<_> =
         left.axis_chunks_iter(Axis(0), BLOCK).zip(right.axis_chunks_iter(Axis(0), BLOCK)).collect();
     let parts: Vec<_> = blocks.into_par_iter().map(|(left, right)| left.t().dot(&right)).collect();
@@ -89,7 +131,7 @@ fn transposed_product(left: ArrayView2<'_, f64>, right: ArrayView2<'_, f64>) -> 
 }
 
 /// `left · right`: `[N, A]`, `[A, B]` to `[N, B]`.
-fn product(left: ArrayView2<'_, f64>, right: ArrayView2<'_, f64>) -> Array2<f64> {
+pub(crate) fn product(left: ArrayView2<'_, f64>, right: ArrayView2<'_, f64>) -> Array2<f64> {
     let mut out = Array2::zeros((left.nrows(), right.ncols()));
     let blocks: Vec<_> = left
         .axis_chunks_iter(Axis(0), BLOCK)
