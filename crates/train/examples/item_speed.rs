@@ -48,9 +48,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (0..items).map(|_| std::array::from_fn(|_| rng.gen_range(0..600))).collect();
     let categories = Some(ItemCategories::new(&lists));
     let features = ItemFeatures { text: Some(text), categories };
-    // Five events or more, a geometric number of them: some six positions a user, as in Beauty.
+    // Three events and a geometric number more: some six positions a user, as in Beauty.
     let mut history = |user| {
-        let len = 3 + (rng.gen_range(1e-9f64..1.0).ln() / (0.78f64).ln()).min(60.0).floor() as u32;
+        let mut len = 3;
+        while len < 60 && rng.gen_bool(0.795) {
+            len += 1;
+        }
         let items = (0..len).map(|_| ItemId(rng.gen_range(0..items))).collect();
         History { user: UserId(user), items }
     };
