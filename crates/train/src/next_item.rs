@@ -19,7 +19,6 @@ use self::batches::Batches;
 pub use self::config::{NextItemConfig, SelectBy};
 pub use self::data::{Followed, History, NextItemData};
 use self::ema::Ema;
-use self::ranking::Judged;
 pub use self::ranking::{ExactNdcg, exact_ndcg};
 
 /// Next-item training of an [`ItemPolicy`]: at every position of every history the item that follows is
@@ -150,7 +149,7 @@ impl NextItem<'_> {
             learner.keep();
         }
         ema.swap()?;
-        let judged: Judged = judged?;
+        let judged = judged?;
         if !score.is_finite() {
             let found = ("the validation's NDCG@10", score);
             let none: [&str; 0] = [];

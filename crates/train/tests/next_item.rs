@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sidereal_data::{ItemId, SampleId, UserId};
 use sidereal_policy::{ItemCategories, ItemFeatures, ItemPolicy, ItemPolicyConfig, PolicyError};
@@ -13,6 +14,12 @@ use sidereal_train::{
 use tch::{Device, Kind};
 
 const NUM_ITEMS: u32 = 12;
+
+/// One test at a time: weights and dropout are drawn from libtorch's one generator.
+fn alone() -> MutexGuard<'static, ()> {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn trie() -> Trie {
     // Three first codes, of which two items share a third.
@@ -102,6 +109,7 @@ fn bits(policy: &ItemPolicy) -> Vec<u32> {
 
 #[test]
 fn what_follows_becomes_probable() {
+    let _alone = alone();
     let probability = |policy: &ItemPolicy| -> f64 {
         let all = (0..NUM_ITEMS).map(|start| {
             let walk = walk(start, 3);
@@ -126,6 +134,7 @@ fn what_follows_becomes_probable() {
 
 #[test]
 fn the_weights_that_come_out_are_those_of_the_best_validation() {
+    let _alone = alone();
     for select in [SelectBy::Kept, SelectBy::Removed, SelectBy::Both] {
         let config = NextItemConfig { select, valid_users: 1000, ..config() };
         let (policy, log) = train(&config);
@@ -146,6 +155,7 @@ fn the_weights_that_come_out_are_those_of_the_best_validation() {
 
 #[test]
 fn a_killed_run_resumes_on_the_very_same_curve() {
+    let _alone = alone();
     let varied = AugmentConfig { drop: 0.2, reverse: 0.3 };
     let config = NextItemConfig { augment: varied, ..config() };
     let (whole, log) = train(&config);
@@ -167,6 +177,7 @@ fn a_killed_run_resumes_on_the_very_same_curve() {
 
 #[test]
 fn a_run_that_leaves_the_numbers_names_step_and_users() {
+    let _alone = alone();
     let optim = OptimConfig { lr: 1e30, warmup: 0.0, ..config().optim };
     let dir = tempfile::tempdir().unwrap();
     let config = NextItemConfig { optim, ..config() };
@@ -176,6 +187,7 @@ fn a_run_that_leaves_the_numbers_names_step_and_users() {
 
 #[test]
 fn what_cannot_be_learned_from_is_refused() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let run = |data: &NextItemData| {
         train_in(dir.path(), &config(), data, &mut |_: &Record| {}).unwrap_err()
@@ -197,6 +209,7 @@ fn what_cannot_be_learned_from_is_refused() {
 
 #[test]
 fn the_exact_ranking_counts_ties_and_takes_seen_items_away() {
+    let _alone = alone();
     let policy = policy(4);
     let event = |seen: &[u32], target: u32| Followed {
         id: SampleId::Event { user: UserId(0), position: 3 },

@@ -90,12 +90,12 @@ impl ItemPolicy {
         device: Device,
     ) -> Result<Self, PolicyError> {
         config.check()?;
-        let tree = Tree::new(trie.clone(), device);
-        let features = Features::new(features, &tree, device)?;
-        let sizes = Sizes::of(&tree, &features);
+        let nodes = Tree::new(trie.clone(), device);
+        let features = Features::new(features, &nodes, device)?;
+        let sizes = Sizes::of(&nodes, &features);
         let fill = |name: &str| fresh(&config, &features, name);
         let weights = random_weights(&shapes(&config, &sizes), seed, device, fill)?;
-        Self::from_parts(config, weights, tree, features)
+        Self::from_parts(config, weights, nodes, features)
     }
 
     fn from_parts(

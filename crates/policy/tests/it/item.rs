@@ -368,7 +368,7 @@ fn a_policy_without_text_or_categories_works_and_many_children_are_grouped() {
 }
 
 #[test]
-fn dropout_is_drawn_anew_and_repeats_with_its_seed() {
+fn dropout_changes_the_loss() {
     let (expected, policy) = (expected(), twin());
     let dropout = ItemDropout { hidden: 0.3, attention: 0.3 };
     let plain = policy.next_item_loss(&expected.sequences).unwrap().mean();

@@ -128,14 +128,16 @@ impl NextItemConfig {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut NextItemConfig);
+
     #[test]
     fn settings_outside_their_ranges_are_refused_by_stage_and_field() {
-        let of = |change: fn(&mut NextItemConfig)| {
+        let of = |change: Change| {
             let mut config = NextItemConfig::default();
             change(&mut config);
             config.check("items").unwrap_err().to_string()
         };
-        let cases: [(fn(&mut NextItemConfig), &str); 7] = [
+        let cases: [(Change, &str); 7] = [
             (|c| c.epochs = 0, "stage.items.next_item.epochs"),
             (|c| c.max_positions = 0, "stage.items.next_item.max_positions"),
             (|c| c.valid_users = 0, "stage.items.next_item.valid_users"),

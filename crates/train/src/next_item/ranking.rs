@@ -22,8 +22,6 @@ pub struct ExactNdcg {
     pub num_users: usize,
 }
 
-pub(super) type Judged = ExactNdcg;
-
 /// Events that are scored together.
 const AT_ONCE: usize = 512;
 
@@ -44,12 +42,12 @@ pub fn exact_ndcg<'f>(
     }
     // Of similar length together.
     events.sort_by_key(|event| event.seen.len());
-    let scorer = policy.scorer()?;
+    let all = policy.scorer()?;
     let (mut kept, mut removed) = (0.0, 0.0);
     for batch in events.chunks(AT_ONCE) {
         let histories: Vec<Vec<u32>> =
             batch.iter().map(|event| event.seen.iter().map(|item| item.0).collect()).collect();
-        let scores = scorer.items(&scorer.states(&histories)?)?; // [U, N]
+        let scores = all.items(&all.states(&histories)?)?; // [U, N]
         let scores = scores.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
         let mut scores = Vec::<f32>::try_from(scores.f_reshape([-1])?)?;
         for (event, scores) in batch.iter().zip(scores.chunks_exact_mut(policy.num_items())) {

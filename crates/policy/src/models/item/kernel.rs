@@ -123,7 +123,9 @@ fn normalise(
         *share = (*share - highest).exp();
         sum += *share;
     }
-    shares.iter_mut().for_each(|share| *share /= sum);
+    for share in shares.iter_mut() {
+        *share /= sum;
+    }
     f64::from(sum.ln() - right)
 }
 

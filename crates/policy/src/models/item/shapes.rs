@@ -1,7 +1,7 @@
 //! Names, shapes and first values of the weights.
 
 use super::config::ItemPolicyConfig;
-use super::features::Features;
+use super::features::{Features, ItemCategories};
 use super::tree::Tree;
 use crate::weights::{Fresh, Shapes, to_i64};
 
@@ -27,7 +27,7 @@ impl Sizes {
             rows: tree.num_rows(),
             levels: tree.depth(),
             text: features.text().map_or(0, |text| text.dim),
-            categories: features.categories().map_or(0, |all| all.num_categories()),
+            categories: features.categories().map_or(0, ItemCategories::num_categories),
         }
     }
 }

@@ -98,11 +98,11 @@ impl ItemPolicy {
                 Some(categories(&starts, &ids)?)
             }
         };
-        let tree = Tree::new(trie, device);
-        let features = Features::new(ItemFeatures { text, categories }, &tree, device)?;
-        let shapes = shapes(&config, &Sizes::of(&tree, &features));
+        let nodes = Tree::new(trie, device);
+        let features = Features::new(ItemFeatures { text, categories }, &nodes, device)?;
+        let shapes = shapes(&config, &Sizes::of(&nodes, &features));
         let weights = select(found, &shapes, device, &path)?;
-        Self::from_parts(config, weights, tree, features)
+        Self::from_parts(config, weights, nodes, features)
     }
 }
 

@@ -46,7 +46,7 @@ impl Tree {
             parent[range[0] as usize..range[1] as usize].fill(node);
         }
         let (mut starts, mut paths) = (vec![0], Vec::new());
-        let (mut leaves, mut shares) = (Vec::new(), Vec::new());
+        let (mut leaves, mut counts) = (Vec::new(), Vec::new());
         for leaf in (0..).map(ItemId).map_while(|item| trie.leaf(item)) {
             let before = paths.len();
             let mut node = leaf.0;
@@ -57,7 +57,7 @@ impl Tree {
             paths[before..].reverse();
             starts.push(paths.len());
             leaves.push(i64::from(leaf.0) - 1);
-            shares.push(trie.items(leaf).len());
+            counts.push(trie.items(leaf).len());
         }
         let parents = levels.windows(2).map(|pair| {
             let local = |row: usize| i64::from(parent[row + 1]) - 1 - to_i64(pair[0].start);
@@ -70,9 +70,9 @@ impl Tree {
             Families::new(parents.clone().map(size), device)
         });
         let families = families.collect();
-        let shared = shares.iter().any(|count| *count > 1).then(|| {
+        let shared = counts.iter().any(|count| *count > 1).then(|| {
             #[allow(clippy::cast_possible_truncation, reason = "a logarithm of a count")]
-            let logs: Vec<f32> = shares.iter().map(|count| (*count as f64).ln() as f32).collect();
+            let logs: Vec<f32> = counts.iter().map(|count| (*count as f64).ln() as f32).collect();
             Tensor::from_slice(&logs).to_device(device)
         });
         let leaves = Tensor::from_slice(&leaves).to_device(device);
