@@ -7,11 +7,11 @@ use sidereal_policy::{Architecture, DecoderConfig, VocabularyExtension};
 
 use crate::error::LabError;
 
-/// Pieces of text.
+/// Settings of a byte-level tokenizer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerConfig {
-    /// Most pieces that byte-level BPE learns from the titles.
+    /// The most pieces that byte-level BPE learns from the texts of the run.
     pub pieces: usize,
 }
 
@@ -21,7 +21,7 @@ pub struct TokenizerConfig {
 pub struct PretrainedConfig {
     /// HF folder of weights, tokenizer and, for sets of messages, chat template.
     pub base: PathBuf,
-    /// What the codes' rows begin as.
+    /// How the rows of the codes are initialised.
     #[serde(default)]
     pub vocabulary: VocabularyExtension,
 }
