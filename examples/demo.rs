@@ -1,4 +1,4 @@
-//! Makes a recommender from nothing on the shipped shop, and judges it against the known truth.
+//! Trains a recommender on the shipped shop, and compares it with the best possible one.
 //!
 //! Minutes on two CPU cores. Run: `cargo xtask demo`, or once set up
 //! `cargo run --release --example demo -- --out runs/demo`

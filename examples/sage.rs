@@ -1,7 +1,7 @@
-//! Trains SAGE, both readings, against GRPO and GBPO, on `RecBole`'s atomic files, and prints the curve of the reward.
+//! Trains both readings of SAGE, GRPO and GBPO on `RecBole`'s atomic files, and prints the curve of the reward.
 //!
-//! An observer of one's own sees every step. Under an hour for twenty thousand users on two CPU cores;
-//! a second start goes on where the first stopped.
+//! Your own observer sees every step. It takes less than an hour for twenty thousand users on two CPU cores;
+//! if it is interrupted, start it again and it goes on.
 //! Run: `cargo run --release --example sage -- beauty.inter beauty.item runs/sage`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 

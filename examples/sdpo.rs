@@ -1,7 +1,7 @@
 //! Trains S-DPO with more and more negatives, and DPO, on `RecBole`'s atomic files, and reports how good each is.
 //!
-//! A preset is changed in code here: the recipe is a value like any other. Under an hour for twenty
-//! thousand users on two CPU cores; a second start goes on where the first stopped.
+//! A preset is changed in code here: the recipe is a value like any other. It takes less than an hour for twenty
+//! thousand users on two CPU cores; if it is interrupted, start it again and it goes on.
 //! Run: `cargo run --release --example sdpo -- beauty.inter beauty.item runs/sdpo --seed 2`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 

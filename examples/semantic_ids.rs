@@ -1,4 +1,4 @@
-//! Semantic IDs of a file of items: titles to vectors, vectors to codes, and how good the codes are.
+//! Makes Semantic IDs for a file of items: from titles to vectors, from vectors to codes, with a quality report.
 //!
 //! 3,686 items take about a minute on two cores, nearly all of it in the encoder. The command
 //! `sidereal sids` has all methods.

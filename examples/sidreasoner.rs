@@ -1,7 +1,7 @@
 //! Trains SIDReasoner and the steps that lead to it, on data in MiniOneRec's layout, and tests it with and without reasoning.
 //!
-//! The data bring their Semantic IDs and their split along. Under an hour for four thousand items on
-//! two CPU cores; a second start goes on where the first stopped.
+//! The data comes with Semantic IDs and a split. It takes less than an hour for four thousand items on
+//! two CPU cores; if it is interrupted, start it again and it goes on.
 //! Run: `cargo run --release --example sidreasoner -- --items x.item.json --index x.index.json
 //! --valid valid.csv --test test.csv --out runs/sidreasoner`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]

@@ -1,7 +1,7 @@
 //! Trains SINGER and the variants that its paper compares, on `RecBole`'s atomic files, and reports how good each is.
 //!
-//! Under an hour for twenty thousand users on two CPU cores; a second start goes on where the first
-//! stopped. The program `sidereal` does the same for every layout of files and every recipe.
+//! It takes less than an hour for twenty thousand users on two CPU cores; if it is interrupted, start it again and
+//! it goes on. The program `sidereal` does the same for every layout of files and every recipe.
 //! Run: `cargo run --release --example singer -- beauty.inter beauty.item runs/singer`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 

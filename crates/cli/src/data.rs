@@ -242,7 +242,7 @@ impl DataArgs {
             Source::Domains
         } else if self.reviews.is_some() {
             return Err(Usage::error(
-                "`--reviews` needs the release that the reviews are of: add `--format amazon-2014`, \
+                "`--reviews` needs the release of the reviews: add `--format amazon-2014`, \
                  `--format amazon-2018` or `--format amazon-2023`",
             ));
         } else if self.valid.is_some() || self.test.is_some() {
@@ -253,7 +253,7 @@ impl DataArgs {
             Source::Files(if is_json(path) { Format::Lcrec } else { Format::Recbole })
         } else {
             return Err(Usage::error(
-                "no interactions are given: name files, such as `--interactions x.inter --items x.item`, or \
+                "no interactions were given: name files, such as `--interactions x.inter --items x.item`, or \
                  a folder that `sidereal prepare` wrote, as `--data DIR`",
             ));
         })
@@ -286,8 +286,8 @@ impl DataArgs {
         let mut given = self.given().into_iter().filter(|(_, given)| *given);
         match given.find(|(flag, _)| !allowed.contains(flag)) {
             Some((flag, _)) => Err(Usage::error(format!(
-                "`{flag}` does not go with {name}: leave it out, or say with `--format` which layout the \
-                 files have"
+                "`{flag}` does not go with {name}: leave it out, or give the layout of the files \
+                 with `--format`"
             ))),
             None => Ok(()),
         }

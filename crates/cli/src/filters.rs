@@ -49,7 +49,7 @@ impl FilterArgs {
     pub(crate) fn check_for_datasets(&self) -> anyhow::Result<()> {
         if self.as_others_do {
             return Err(Usage::error(
-                "`--as-others-do` goes with Amazon's reviews alone: leave it out",
+                "`--as-others-do` works only with Amazon's reviews: leave it out",
             ));
         }
         Ok(())

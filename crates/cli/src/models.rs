@@ -6,7 +6,7 @@ use crate::failure::Usage;
 
 /// Accepts the folder of a sentence encoder.
 pub(crate) fn check_encoder(path: &Path) -> anyhow::Result<()> {
-    let advice = "run `cargo xtask setup` in a checkout, which fetches one to that place, or name \
+    let advice = "run `cargo xtask setup` in a checkout, which downloads one to this place, or name \
                   another folder by `--encoder DIR`";
     check(path, "sentence encoder", advice)
 }

@@ -360,7 +360,7 @@ fn an_index_of_which_every_entry_was_skipped_says_so_and_what_is_read() {
     // A second entry of an item is not taken in silence.
     let twice = SUFFIXED.replace("\"4\":", "\"3\": [\"<a_0>\", \"<b_0>\"], \"4\":");
     let error = lcrec_index(&twice, &RowPolicy::strict()).unwrap_err().to_string();
-    assert!(error.contains("duplicate: expected one entry an item, found `3`"), "{error}");
+    assert!(error.contains("duplicate: expected one entry for each item, found `3`"), "{error}");
     let loaded = lcrec_index(&twice, &RowPolicy::lenient()).unwrap();
     assert_eq!(loaded.skips.iter().map(Skips::total).sum::<u64>(), 1);
 }

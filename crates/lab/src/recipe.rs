@@ -40,13 +40,13 @@ use crate::recipe::texts::TextsConfig;
 use crate::setting::check_counts;
 use crate::split::SplitConfig;
 
-/// Settings of a run; every seed follows from `seed`.
+/// Settings of a run. All random numbers depend on `seed`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Seed of everything: item order, clusters, weights, batches, dropout, ties, intervals.
     pub seed: u64,
-    /// Items of a history that a model sees, the latest ones.
+    /// The number of items of a history that a model sees; the latest ones are kept.
     pub max_history: usize,
     /// What is held out.
     #[serde(default)]
@@ -54,37 +54,37 @@ pub struct Recipe {
     /// Item vectors, from which Semantic IDs are made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embed: Option<EmbedConfig>,
-    /// Semantic IDs made of item vectors; without them, those that were published with the data.
+    /// Semantic IDs made of item vectors. Without it, those that were published with the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sids: Option<SidConfig>,
-    /// Name of the set that words all tasks.
+    /// Name of the prompt set for all tasks.
     #[serde(default = "terse")]
     pub prompts: String,
-    /// Texts beside titles.
+    /// Texts besides titles.
     #[serde(default)]
     pub texts: TextsConfig,
-    /// Candidates of the tasks that show some.
+    /// Candidates in the prompts of some tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<CandidatePools>,
-    /// Text pieces of a model that is trained from scratch.
+    /// Tokenizer of a model that is trained from scratch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<TokenizerConfig>,
     /// Shape of a model that is trained from scratch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelConfig>,
-    /// A pretrained model, in place of one from scratch.
+    /// A pretrained model, instead of one from scratch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pretrained: Option<PretrainedConfig>,
-    /// What matrix products are computed in.
+    /// Number type of matrix products.
     #[serde(default)]
     pub compute: Compute,
-    /// Checkpoints of a stage that are kept while it trains, the newest. The result does not depend on
-    /// it: a run may go on with another number.
+    /// The number of checkpoints that are kept while a stage trains; the newest are kept. The result
+    /// does not depend on it, and a run may go on with another number.
     #[serde(default = "one")]
     pub keep_checkpoints: NonZeroUsize,
     /// Evaluation.
     pub evaluate: EvaluateConfig,
-    /// Trainings, each after the one that it starts from.
+    /// The training stages; each comes after the stage that it starts from.
     #[serde(rename = "stage")]
     pub stages: Vec<Stage>,
     /// Further rows of the tables: policies that read items, averaged and with priors.

@@ -135,7 +135,7 @@ impl RunFolder {
                 what,
                 before,
                 now,
-                "this start differs from those that made the run's finished parts; numbers may differ in \
+                "this start differs from earlier starts of the run; numbers may differ in \
                  their last digits"
             );
         }

@@ -15,9 +15,9 @@ pub enum SplitConfig {
     /// Each user's last event for the test, the one before for validation (GREAM, SAGE).
     #[default]
     LeaveOneOut,
-    /// All samples by time, 8:1:1 (SINGER, `SIDReasoner`). Needs times.
+    /// All samples by time, 8:1:1 (SINGER, `SIDReasoner`). The data must have times.
     GlobalTime,
-    /// As the data were published.
+    /// The split that was published with the data.
     Published,
 }
 

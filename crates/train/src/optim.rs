@@ -24,7 +24,7 @@ pub struct OptimConfig {
     pub lr: f64,
     /// Share of the run over which the rate rises linearly from 0. Range `[0, 1)`.
     pub warmup: f64,
-    /// How the rate goes on from there.
+    /// How the rate changes after the warm-up.
     pub schedule: Schedule,
     /// Rate at the end as a share of the highest. Range `[0, 1]`.
     pub final_lr: f64,
@@ -34,7 +34,7 @@ pub struct OptimConfig {
     pub eps: f64,
     /// Decoupled weight decay of matrices; vectors (norms) have none. At least 0.
     pub weight_decay: f64,
-    /// Longest gradient; longer ones are scaled to this Euclidean norm.
+    /// The largest Euclidean norm of the gradient; a larger gradient is scaled down to it.
     pub clip_norm: f64,
 }
 
@@ -60,7 +60,7 @@ impl Default for OptimConfig {
 /// m ← β₁m + (1−β₁)g     v ← β₂v + (1−β₂)g²
 /// p ← p − lr/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε)
 /// ```
-/// It keeps moments for what it trains and for nothing else. f32 weights on the CPU are updated in
+/// It keeps moments only for the weights that it trains. f32 weights on the CPU are updated in
 /// one pass over memory, with the same bits for any number of threads; others by libtorch's
 /// operations.
 #[derive(Debug)]

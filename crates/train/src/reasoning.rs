@@ -17,8 +17,8 @@ use crate::setting::check_counts;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChainConfig {
-    /// Most tokens that are drawn for a chain, those that close it included; one that does not
-    /// close by then is closed. Range `1..`.
+    /// The most tokens that are drawn for a chain, including the tokens that close it. A longer chain is
+    /// closed there. Range `1..`.
     pub budget: usize,
     /// How a token of a chain is drawn.
     pub words: SamplingConfig,
@@ -27,7 +27,7 @@ pub struct ChainConfig {
 }
 
 impl Default for ChainConfig {
-    /// 256 tokens; chains and answers as the policy would have them, temperature 1 without cuts.
+    /// 256 tokens; chains and answers are drawn at temperature 1, without `top_k` and `top_p`.
     fn default() -> Self {
         let whole = SamplingConfig::new(1.0).unwrap_or(SamplingConfig::greedy());
         Self { budget: 256, words: whole, codes: whole }
@@ -49,13 +49,13 @@ impl ChainConfig {
 pub struct ReasoningSearch<'a> {
     /// The policy: a decoder.
     pub model: &'a dyn LanguageModel,
-    /// What may be answered.
+    /// The legal answers.
     pub constraint: &'a Constraint,
     /// What closes a chain and leads to the answer, see [`Encoder::markers`](crate::Encoder::markers).
     pub markers: &'a ReasoningMarkers,
     /// How chains and answers are drawn.
     pub chain: ChainConfig,
-    /// What a code's probability is a share of.
+    /// How the probability of a code is normalised.
     pub scoring: Scoring,
     /// Seed of the draws.
     pub seed: u64,

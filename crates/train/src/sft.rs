@@ -30,35 +30,36 @@ pub use self::mixture::{Late, MixtureConfig, MixtureOrder, MixtureStage, Weighte
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SftConfig {
-    /// Most passes over the next-item sequences.
+    /// The most passes over the data.
     pub epochs: usize,
-    /// Sequences of a step.
+    /// Sequences per step.
     pub batch_size: usize,
-    /// Sequences of a step whose gradients are computed together, in order of length; without
-    /// dropout the result does not depend on it.
+    /// Sequences whose gradients are computed together, in order of length. Without dropout the
+    /// result does not depend on it.
     pub micro_batch: usize,
-    /// Share of the alignment sequences (title → SID, SID → title) that each epoch adds; they take
-    /// turns, so that `1 / share` epochs see all of them. Range `[0, 1]`.
+    /// Share of the alignment sequences (title → SID, SID → title) that are added to each epoch. They
+    /// take turns, so `1 / share` epochs see all of them. Range `[0, 1]`.
     pub alignment_share: f64,
-    /// Several tasks in place of next items and alignment.
+    /// Several tasks, instead of next items and alignment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mixture: Option<MixtureConfig>,
-    /// Which weights come out.
+    /// Which weights are returned.
     #[serde(skip_serializing_if = "is_best")]
     pub keep: Keep,
-    /// Epochs in a row without a better validation loss after which training stops, where the best
-    /// weights are kept. Range `1..`.
+    /// Training stops after this number of epochs in a row without a better validation loss, unless
+    /// the last weights are kept. Range `1..`.
     pub patience: usize,
-    /// Whether each layer is computed again on the way back, so that of all but one its input alone
-    /// is kept (gradient checkpointing): the same gradients for the forward arithmetic once more.
+    /// Whether each layer is computed again in the backward pass (gradient checkpointing). Then only
+    /// the input of each layer is kept in memory. The gradients are the same, but the forward pass is
+    /// computed twice.
     pub recompute: bool,
-    /// Share of activations zeroed in training. Range `[0, 1)`.
+    /// Share of activations that are set to zero in training. Range `[0, 1)`.
     pub dropout: f64,
-    /// Variation of the histories, drawn anew in every epoch.
+    /// Random variation of the histories, new in every epoch.
     pub augment: AugmentConfig,
-    /// What a code's probability is a share of.
+    /// How the probability of a code is normalised.
     pub scoring: Scoring,
-    /// Which weights are trained; adapters stay apart in the model that comes back.
+    /// Which weights are trained. Adapters stay separate in the returned model.
     pub trainable: TrainableConfig,
     /// Optimiser.
     pub optim: OptimConfig,
@@ -66,15 +67,15 @@ pub struct SftConfig {
     pub checkpoint_every: usize,
 }
 
-/// Which weights of supervised fine-tuning come out.
+/// Which weights supervised fine-tuning returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Keep {
-    /// Those of the best validation loss; training stops early.
+    /// The weights with the best validation loss; training stops early.
     #[default]
     Best,
-    /// Those of the last epoch: held-out events decide nothing.
+    /// The weights of the last epoch. No held-out event influences them.
     Last,
 }
 
@@ -106,7 +107,7 @@ impl Default for SftConfig {
 }
 
 impl SftConfig {
-    /// Accepts settings with which a run can go through; `stage` is for messages.
+    /// Accepts settings with which training is possible; `stage` is for messages.
     ///
     /// # Errors
     /// [`TrainError::Setting`] names stage and field.
@@ -131,7 +132,7 @@ impl SftConfig {
         )
     }
 
-    /// Accepts a mixture; beside one, settings of next items and alignment would do nothing.
+    /// Accepts a mixture, but not together with settings of next items and alignment, which would have no effect.
     fn check_mix(&self, mixture: &MixtureConfig) -> Result<(), TrainError> {
         let refuse = |field: &str, found: String| {
             let needed = "no value beside `sft.mixture`, which chooses the samples";
@@ -147,7 +148,7 @@ impl SftConfig {
     }
 }
 
-/// What there is to learn and to be judged by.
+/// The data of a training: batches to learn, and sequences for validation.
 pub struct SftData<'a> {
     /// Batches of every epoch.
     pub lessons: &'a dyn Lessons,
@@ -194,8 +195,8 @@ impl Sft<'_> {
     /// ```text
     /// loss = − mean over the learned tokens of the step of log p(token | what stands before it)
     /// ```
-    /// A run that finds checkpoints goes on from the newest and walks the very same curve: order,
-    /// dropout and schedule depend on seed, epoch and step alone.
+    /// A run that finds checkpoints goes on from the newest and gives the same result: order,
+    /// dropout and schedule depend only on seed, epoch and step.
     ///
     /// # Errors
     /// [`TrainError::NoSamples`], [`TrainError::Diverged`], and those of files and tensors.
@@ -335,7 +336,7 @@ impl Sft<'_> {
         Ok(TokenBatch::new(&ids, self.pad, limit, model.device())?)
     }
 
-    /// Mean −log p over all targets of the validation sequences, in nats a token.
+    /// Mean −log p over all targets of the validation sequences, in nats per token.
     fn valid_loss<P: Trainable>(&self, model: &P, valid: &[Sequence]) -> Result<f64, TrainError> {
         let _guard = tch::no_grad_guard();
         let mut order: Vec<&Sequence> = valid.iter().collect();

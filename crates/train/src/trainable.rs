@@ -22,7 +22,7 @@ pub enum Layers {
     Frozen,
 }
 
-/// What is trained in the embedding and in an output head of its own.
+/// What is trained in the embedding and in a separate output head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -30,14 +30,14 @@ pub enum Embeddings {
     /// Every row.
     #[default]
     All,
-    /// The rows of the catalogue's codes: tokens that a pretrained model has not met. Gradients
-    /// are computed for all rows, moments are kept for these alone.
+    /// Only the rows of the codes, which are new tokens for a pretrained model. Gradients are computed
+    /// for all rows, but moments are kept only for these.
     Codes,
     /// Nothing.
     Frozen,
 }
 
-/// Which weights are trained; the optimiser keeps moments for those alone. All of them by default.
+/// Which weights are trained. The optimiser keeps moments only for them. The default is all weights.
 ///
 /// ```
 /// use sidereal_train::{Embeddings, Layers, TrainableConfig};
@@ -54,9 +54,9 @@ pub enum Embeddings {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainableConfig {
-    /// In the layers, the norms among them.
+    /// What is trained in the layers, including the norms.
     pub layers: Layers,
-    /// In the embedding and the output head.
+    /// What is trained in the embedding and the output head.
     pub embeddings: Embeddings,
 }
 

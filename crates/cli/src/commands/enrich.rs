@@ -115,9 +115,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let how = Reading { seed: args.seed, max_history: args.max_history, filters: None };
     let data = args.data.read(&how)?;
     let catalog = data.catalog.ok_or_else(|| {
-        Usage::error(
-            "the data come without Semantic IDs: add `--index FILE`, which `sidereal sids` makes",
-        )
+        Usage::error("the data has no Semantic IDs: add `--index FILE`, a file of `sidereal sids`")
     })?;
     let split = match data.split {
         Some(published) => published,

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if !args.data.are_given() {
         if stage.items().is_none() {
             return Err(Usage::error(
-                "the folder was written by a version that kept no items in it: give the data that it was \
+                "the folder was written by an earlier version and has no items: give the data that it was \
                  trained on, such as `--data DIR` or `--interactions x.inter --items x.item`",
             ));
         }
@@ -132,7 +132,7 @@ impl Args {
     fn data_of(&self, stage: &TrainedStage) -> anyhow::Result<(Dataset, Option<Split>)> {
         let Some(recipe) = stage.recipe() else {
             return Err(Usage::error(
-                "the folder is that of a policy and needs no data: leave the flags of data out",
+                "the folder is the folder of a policy and needs no data: leave out the flags for data",
             ));
         };
         let window = NonZeroUsize::new(recipe.max_history).unwrap_or(NonZeroUsize::MIN);

@@ -110,7 +110,7 @@ impl Args {
         };
         recipe.seed = self.seed.unwrap_or(recipe.seed);
         let lacks = |flag: &str, what: &str| {
-            Usage::error(format!("`{flag}` goes with a recipe that has {what}: leave it out"))
+            Usage::error(format!("`{flag}` works only with a recipe that has {what}: leave it out"))
         };
         if let Some(base) = &self.base {
             let pretrained = recipe.pretrained.as_mut();

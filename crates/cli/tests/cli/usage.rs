@@ -64,5 +64,5 @@ fn options_for_amazon_are_errors_with_other_layouts() {
     let files = ["--interactions", "shop.inter", "--items", "shop.item"];
     let args = [&["prepare", "--out", "x", "--as-others-do"], &files[..]].concat();
     let error = fails(dir.path(), &args, 2);
-    assert!(error.contains("goes with Amazon's reviews alone"), "{error}");
+    assert!(error.contains("works only with Amazon's reviews"), "{error}");
 }

@@ -83,7 +83,7 @@ pub(super) fn read_items(
                         joined[*first] = is_joined;
                     }
                     Some(_) => {
-                        let needed = "one entry an item";
+                        let needed = "one entry for each item";
                         let problem = Problem::new(ProblemKind::Duplicate, "", &item.key, needed);
                         skips.add(problem.at(number), policy)?;
                     }
@@ -119,7 +119,8 @@ pub(super) fn read_index(
     json_map::read(path, policy.max_line, |number, key, value| {
         if let Some(sid) = sid(&value) {
             if policy.duplicates != OnDoubtful::Keep && sids.contains_key(&key) {
-                let problem = Problem::new(ProblemKind::Duplicate, "", &key, "one entry an item");
+                let problem =
+                    Problem::new(ProblemKind::Duplicate, "", &key, "one entry for each item");
                 return skips.add(problem.at(number), policy);
             }
             sids.insert(key, sid);

@@ -64,7 +64,7 @@ impl<'a> AmongDomains<'a> {
             let mut part = tables.without_rows();
             self.push_rows(domain, tables, &mut part)?;
             if part.report.rows().is_empty() {
-                tracing::warn!(domain = name, "no test users");
+                tracing::warn!(domain = name, "the domain has no test users");
                 continue;
             }
             finish(&mut part)?;

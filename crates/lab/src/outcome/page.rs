@@ -45,12 +45,12 @@ impl RunResult {
         for stage in &self.stages {
             let curves: &[(&str, &str, &[&str])] = match stage.training {
                 Training::NextItem(_) => &[
-                    ("loss", "nats an item", &["loss"]),
+                    ("loss", "nats per item", &["loss"]),
                     ("validation", "NDCG@10", &["valid_ndcg", "valid_ndcg_unseen"]),
                 ],
-                Training::Sft(_) => &[("loss", "nats a token", &["loss", "valid_loss"])],
+                Training::Sft(_) => &[("loss", "nats per token", &["loss", "valid_loss"])],
                 Training::Preference(_) => &[
-                    ("loss", "nats a pair", &["loss"]),
+                    ("loss", "nats per pair", &["loss"]),
                     ("pairs", "share", &["won"]),
                     ("margin", "implicit reward", &["margin"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),
@@ -63,7 +63,7 @@ impl RunResult {
                     ),
                     ("groups", "share of prompts", &["hit", "hard", "live", "live_hard"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),
-                    ("entropy", "nats a token", &["entropy", "entropy_target"]),
+                    ("entropy", "nats per token", &["entropy", "entropy_target"]),
                     ("clipped", "share of ratios", &["clip_low", "clip_high"]),
                     ("KL to the reference", "nats", &["kl"]),
                     ("length of chains", "tokens drawn", &["chain_len"]),

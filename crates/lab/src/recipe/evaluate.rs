@@ -82,10 +82,10 @@ impl EvaluateConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluateReasoning {
-    /// Test users, drawn by seed; all where there are no more. Range `1..`.
+    /// The number of test users, drawn by seed; all users if there are fewer. Range `1..`.
     pub users: usize,
-    /// Chains of a user, and draws without reasoning beside them: `Pass@k` goes up to this. Range
-    /// `1..`.
+    /// Chains per user, and the same number of draws without reasoning. It is the largest `k` of `Pass@k`.
+    /// Range `1..`.
     pub chains: usize,
     /// Beams after each chain. Range `1..`.
     pub beam_width: usize,

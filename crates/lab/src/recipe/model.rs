@@ -14,11 +14,11 @@ use crate::recipe::shape::{DecoderShape, ItemShape, T5Shape};
 /// A table of a recipe, by key.
 type Table = serde_json::Map<String, Value>;
 
-/// Pieces of text.
+/// Settings of a byte-level tokenizer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerConfig {
-    /// Most pieces that byte-level BPE learns from the titles.
+    /// The most pieces that byte-level BPE learns from the texts of the run.
     pub pieces: usize,
 }
 
@@ -28,7 +28,7 @@ pub struct TokenizerConfig {
 pub struct PretrainedConfig {
     /// HF folder of weights, tokenizer and, for sets of messages, chat template.
     pub base: PathBuf,
-    /// What the codes' rows begin as.
+    /// How the rows of the codes are initialised.
     #[serde(default)]
     pub vocabulary: VocabularyExtension,
 }

@@ -10,24 +10,24 @@ use crate::recipe::learned::tasks_of;
 use crate::recipe::stage::Stage;
 use crate::setting::check_counts;
 
-/// The candidates that prompts show, and the test over them.
+/// Candidates in prompts, and the test over them.
 ///
-/// A pool follows from the run's seed and the sample alone: it is the same in every stage, epoch and
-/// paraphrase. It holds the target once, at a place by chance, and items that the user never chose
-/// before, none with the target's Semantic ID, none untitled and no two of one title: an item whose
-/// title a pool has already is passed over when its turn comes.
+/// A pool depends only on the seed of the run and the sample, so it is the same in every stage, epoch
+/// and paraphrase. It holds the target once, at a random place, and items that the user never chose
+/// before. None of them has the Semantic ID of the target, all have a title, and no two have the same
+/// title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CandidatePools {
-    /// Candidates of a prompt, the target among them. Range `2..`.
+    /// Candidates of a prompt, including the target. Range `2..`.
     pub size: usize,
-    /// Titles of a slate, for tasks that ask for one. Range `1..=size`.
+    /// Titles of a slate, for tasks with slates. Range `1..=size`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slate_size: Option<usize>,
-    /// How the others are drawn.
+    /// How the other candidates are drawn.
     #[serde(default = "random")]
     pub negatives: NegativeKind,
-    /// Test users, drawn by seed; all where there are no more. Range `1..`.
+    /// The number of test users, drawn by seed; all users if there are fewer. Range `1..`.
     pub users: usize,
 }
 

@@ -10,22 +10,22 @@ use crate::setting::check_counts;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct RqKMeansConfig {
-    /// Most iterations a level.
+    /// The most iterations per level.
     pub iterations: usize,
-    /// Starts of a level, of which the best stays.
+    /// Runs of k-means per level; the best is kept.
     pub restarts: usize,
     /// Whether codes are used evenly (SINGER app. B), `"per-level"` or `"per-parent"`.
     pub balance: Balance,
-    /// The movement of the centroids at which a run ends, as a share of the mean variance of the columns.
+    /// A run ends if the centroids move less than this, as a share of the mean variance of the columns.
     pub tolerance: f64,
     /// How the first centroids are chosen.
     pub init: Init,
-    /// Rows that the centroids of a level are fitted to, for each code; all where it is left out.
+    /// Rows per code that the centroids of a level are fitted to; the default is all rows.
     pub max_rows_per_code: Option<usize>,
 }
 
 impl Default for RqKMeansConfig {
-    /// What the quantizer does where nothing else is said.
+    /// The defaults of the quantizer.
     fn default() -> Self {
         Self {
             iterations: 100,

@@ -16,13 +16,13 @@ use crate::recipe::rq_vae::{LetterConfig, RqVaeConfig};
 pub struct SidConfig {
     /// Codes of each level.
     pub codebook_sizes: Vec<usize>,
-    /// What makes the codes.
+    /// The method that makes the codes.
     pub method: SidMethod,
-    /// What becomes of items that share all their codes.
+    /// What items with the same codes get.
     pub collisions: Collisions,
 }
 
-/// What makes the codes of item vectors.
+/// The method that makes the codes of item vectors.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum SidMethod {
@@ -78,7 +78,7 @@ impl SidConfig {
     }
 }
 
-/// Refuses item vectors without Semantic IDs, which are all that they serve, and Semantic IDs without
+/// Refuses item vectors without Semantic IDs, because nothing else uses them, and Semantic IDs without
 /// vectors.
 pub(crate) fn check(embed: Option<&EmbedConfig>, sids: Option<&SidConfig>) -> Result<(), LabError> {
     let found = match (embed, sids) {

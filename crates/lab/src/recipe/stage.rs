@@ -16,9 +16,9 @@ const TAKEN: [&str; 10] = [
     "trees",
 ];
 
-/// A training stage: a folder of the run, a row of its tables.
+/// A training stage. It has a folder in the run and a row in the tables.
 ///
-/// Several stages may start from the same one; that is how variants are compared.
+/// Several stages may start from the same stage. In this way variants are compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "RawStage", into = "RawStage")]
 pub struct Stage {
@@ -26,25 +26,25 @@ pub struct Stage {
     pub name: String,
     /// Name in tables and plots.
     pub label: String,
-    /// The stage whose weights it starts from; without it, a model drawn at random.
+    /// The stage whose weights it starts from. Without it, the stage starts from a new model.
     pub from: Option<String>,
     /// The task of its policy in reinforcement, preference training, validation and test:
-    /// [`Task::NextItem`], answered by a Semantic ID of the whole catalogue, or,
-    /// out of the pool that the prompt shows [`Task::TitleChoice`], answered by a title, or
-    /// [`Task::TitleSlate`], answered by several. What a supervised
-    /// stage learns is said by its mixture.
+    /// [`Task::NextItem`], answered by a Semantic ID of the whole catalogue;
+    /// [`Task::TitleChoice`], answered by a title from the pool in the prompt; or
+    /// [`Task::TitleSlate`], answered by several titles from the pool. The mixture of a supervised stage
+    /// says what it learns.
     pub task: Task,
-    /// The domains whose samples and items it learns from, in validation too; without them all that
-    /// the data have. What may be written, and the test, are always of the whole catalogue.
+    /// The domains whose samples and items it learns from, also in validation. Without it, all domains of
+    /// the data. Legal answers and the test always use the whole catalogue.
     pub domains: Option<Vec<String>>,
-    /// The users whose events it learns from; without them all. Validation is of all users.
+    /// The users whose events it learns from. Without it, all users. Validation uses all users.
     pub users: Option<UserShare>,
     /// Which of their training events it learns from.
     pub events: EventPart,
     /// The tree of Semantic IDs that its policy writes, from 1. Tree 1 is the run's catalogue; each other is
     /// made by the same settings with another seed.
     pub tree: NonZeroUsize,
-    /// What it does.
+    /// The kind of training.
     pub training: Training,
 }
 

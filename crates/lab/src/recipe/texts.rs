@@ -9,35 +9,35 @@ use crate::recipe::learned::used_kinds;
 use crate::recipe::stage::{Stage, Training};
 use crate::setting::check_counts;
 
-/// Texts beside titles.
+/// Texts besides titles.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextsConfig {
-    /// Who wrote about items and users; nobody where it is left out.
+    /// The teacher that wrote texts about items and users. Without it there are no such texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherConfig>,
     /// General conversations, as [`Chat::read`](sidereal_prompts::Chat::read) reads them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<PathBuf>,
-    /// Words of a description that are shown, the first ones; all where it is left out. Range `1..`.
+    /// The number of words of a description that are shown; the default is all. Range `1..`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description_words: Option<usize>,
 }
 
-/// Who wrote about items and users.
+/// The teacher that wrote texts about items and users.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TeacherConfig {
     /// Rules over the metadata ([`MetadataTeacher`](sidereal_teacher::MetadataTeacher)),
-    /// offline, as part of the run.
+    /// without a model, as part of the run.
     Metadata,
-    /// Whoever wrote this file, as [`Enrichments::read`](sidereal_prompts::Enrichments::read) reads it.
+    /// A file of texts, as [`Enrichments::read`](sidereal_prompts::Enrichments::read) reads it.
     File(PathBuf),
 }
 
 impl TextsConfig {
-    /// Refuses texts that nobody reads, and texts that are asked for and not there.
+    /// Refuses texts that no stage uses, and stages that use texts which the recipe does not have.
     pub(crate) fn check(&self, stages: &[Stage]) -> Result<(), LabError> {
         check_counts(&[("texts.description_words", self.description_words.unwrap_or(1))])?;
         if self.teacher.is_some() && used_kinds(stages).is_empty() {

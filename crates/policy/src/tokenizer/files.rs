@@ -47,7 +47,7 @@ impl Files {
         if settings.remove("split_special_tokens") == Some(Value::Bool(true)) {
             let path = path.display();
             tracing::warn!(
-                "`{path}`: `split_special_tokens` is left out, chat templates need them"
+                "`{path}`: `split_special_tokens` is ignored, because chat templates need whole special tokens"
             );
         }
         added::add_stated(&mut inner, &settings)?;
@@ -67,7 +67,9 @@ fn without_dropout(inner: &mut Tokenizer, path: &Path) {
     let ModelWrapper::BPE(bpe) = inner.get_model() else { return };
     if let Some(dropout) = bpe.dropout.filter(|dropout| *dropout > 0.0) {
         let path = path.display();
-        tracing::warn!("`{path}`: `dropout` of {dropout} is left out, a text has one reading");
+        tracing::warn!(
+            "`{path}`: `dropout` of {dropout} is ignored, because a text must always give the same tokens"
+        );
         let mut bpe = bpe.clone();
         bpe.dropout = None;
         inner.with_model(bpe);

@@ -8,16 +8,18 @@ use super::Cursor;
 #[allow(missing_docs, reason = "each message names its fields")]
 pub enum MixError {
     /// No source.
-    #[error("a mixture needs a source and a stage, found {sources} sources, {stages} stages")]
+    #[error(
+        "a mixture needs a source and a stage, but it has {sources} sources and {stages} stages"
+    )]
     Empty { sources: usize, stages: usize },
     /// More of something than a row can number.
-    #[error("a mixture numbers at most 4294967295 {what}, found {found}")]
+    #[error("a mixture holds at most 4294967295 {what}, but there are {found}")]
     TooMany { what: &'static str, found: usize },
     /// A stage that does not say for each source how much of it there is.
-    #[error("stage {stage} has {found} amounts, there are {sources} sources")]
+    #[error("stage {stage} has {found} amounts, but there are {sources} sources")]
     Amounts { stage: usize, sources: usize, found: usize },
     /// An amount outside its range.
-    #[error("stage {stage}, source {source_index}: {what} is {found}, expected {expected}")]
+    #[error("stage {stage}, source {source_index}: {what} is {found}; expected {expected}")]
     Amount {
         stage: usize,
         source_index: usize,
@@ -26,20 +28,24 @@ pub enum MixError {
         expected: &'static str,
     },
     /// Rows of a source that has none.
-    #[error("stage {stage}, source {source_index}: {rows} rows an epoch of a source without any")]
+    #[error(
+        "stage {stage}, source {source_index}: {rows} rows per epoch are requested, but the source has no rows"
+    )]
     NoRows { stage: usize, source_index: usize, rows: usize },
     /// A stage without anything to see.
     #[error("stage {stage} has no row of any source")]
     EmptyStage { stage: usize },
     /// A stage that is over before it begins, or is followed by one and never over.
-    #[error("stage {stage} of {stages}: {found} epochs, expected {expected}")]
+    #[error("stage {stage} of {stages} has {found} epochs; expected {expected}")]
     Epochs { stage: usize, stages: usize, found: String, expected: &'static str },
     /// A shard that is not one of its number.
-    #[error("shard {index} of {count} is none: shards count from 0 to one less than their number")]
+    #[error(
+        "there is no shard {index} of {count}: shards are numbered from 0 to one less than their number"
+    )]
     Shard { index: usize, count: usize },
     /// A cursor that stands within a batch of this mixture, or past its epoch.
     #[error(
-        "no batch begins at sample {} of epoch {}: the cursor is of another mixture or batch size",
+        "no batch begins at sample {} of epoch {}: the cursor belongs to another mixture or batch size",
         cursor.position,
         cursor.epoch
     )]

@@ -63,7 +63,7 @@ impl TensorBoard {
     /// Opens a file for a stage; a failure is logged once.
     fn open_stage(&mut self, stage: &str, step: usize) {
         let file = self.start(stage, step).inspect_err(|error| {
-            tracing::warn!(dir = %self.dir.display(), stage, %error, "no TensorBoard log");
+            tracing::warn!(dir = %self.dir.display(), stage, %error, "cannot write a TensorBoard log");
         });
         self.files.insert(stage.to_owned(), file.ok());
     }

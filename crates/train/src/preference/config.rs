@@ -14,26 +14,25 @@ use crate::trainable::TrainableConfig;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PreferenceConfig {
-    /// Updates.
+    /// Number of updates.
     pub steps: usize,
-    /// Pairs of an update.
+    /// Pairs per update.
     pub pairs_per_step: usize,
-    /// Rejected answers of a pair, `J`. 1 is DPO.
+    /// Rejected answers per pair, `J`. With 1 the loss is DPO.
     pub num_negatives: usize,
-    /// Where they come from.
+    /// Where rejected answers come from.
     pub negatives: NegativeSource,
     /// The loss.
     pub loss: Sdpo,
-    /// What a code's probability is a share of.
+    /// How the probability of a code is normalised.
     pub scoring: Scoring,
-    /// Which weights are trained; adapters stay apart in the model that comes back.
+    /// Which weights are trained. Adapters stay separate in the returned model.
     pub trainable: TrainableConfig,
     /// Optimiser.
     pub optim: OptimConfig,
-    /// Pairs whose gradients are computed together; the result does not depend on it.
+    /// Pairs whose gradients are computed together. The result does not depend on it.
     pub micro_batch: usize,
-    /// Steps between validations; the best weights are returned, those before the first step
-    /// included.
+    /// Steps between validations. The best weights are returned; they may be those of the start.
     pub validate_every: usize,
     /// Steps between checkpoints.
     pub checkpoint_every: usize,
@@ -44,13 +43,13 @@ pub struct PreferenceConfig {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NegativeSource {
-    /// All items alike.
+    /// All items with the same probability.
     Random,
-    /// By how often training shows an item.
+    /// By the frequency of an item in training.
     Popularity,
     /// Items whose Semantic IDs share the longest prefix with the target's.
     Sibling,
-    /// The best answers but the target of the policy that training starts from.
+    /// The best answers of the policy at the start, without the target.
     Beam,
 }
 
@@ -87,7 +86,7 @@ impl Default for PreferenceConfig {
 }
 
 impl PreferenceConfig {
-    /// Accepts settings with which a run can go through; `stage` is for messages.
+    /// Accepts settings with which training is possible; `stage` is for messages.
     ///
     /// # Errors
     /// [`TrainError::Setting`] names stage and field.

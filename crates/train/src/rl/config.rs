@@ -11,13 +11,13 @@ use crate::reasoning::ChainConfig;
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
 use crate::trainable::TrainableConfig;
 
-/// Reinforcement of chains with their answers.
+/// Settings of reinforcement with reasoning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReasoningConfig {
-    /// Share of a run's prompts that are asked as the task `reasoning`. Range `(0, 1]`.
+    /// Share of the prompts that are answered after reasoning. Range `(0, 1]`.
     pub share: f64,
-    /// How their rollouts are drawn.
+    /// How chains and their answers are drawn.
     pub chain: ChainConfig,
 }
 
@@ -32,62 +32,60 @@ impl Default for ReasoningConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RlConfig {
-    /// Rounds of rollouts, `T`.
+    /// Number of steps, `T`; each step draws new rollouts.
     pub steps: usize,
-    /// Prompts of a step.
+    /// Prompts per step.
     pub prompts_per_step: usize,
-    /// Share of a run's prompts that ask for an item's Semantic ID by its title instead of for the
-    /// next item (SINGER's alignment in reinforcement). Range `[0, 1]`.
+    /// Share of the prompts that ask for the Semantic ID of a title, instead of the next item
+    /// (alignment in the reinforcement of SINGER). Range `[0, 1]`.
     pub alignment_share: f64,
-    /// Rollouts of a prompt, `G`.
+    /// Rollouts per prompt, `G`.
     pub group_size: usize,
-    /// How those of a prompt that is answered directly are found. What is drawn at a temperature is
-    /// also scored at it, by the policy in training and by the reference; cuts (`top_k`, `top_p`)
-    /// and a temperature of 0 cannot be scored and are refused.
+    /// How the rollouts of direct answers are found. Rollouts are scored at the temperature of their
+    /// draws, by the policy and by the reference. `top_k`, `top_p` and temperature 0 are errors,
+    /// because such draws cannot be scored.
     pub rollout: RolloutConfig,
-    /// Prompts that are answered after a chain of thought; all are answered directly where it
-    /// is left out.
+    /// Reasoning before the answer. Without it, all prompts are answered directly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<ReasoningConfig>,
-    /// Most groups drawn in a step, as a multiple of `prompts_per_step`. Above 1, groups whose
-    /// rewards have no spread are replaced by those of further prompts (DAPO's and GREAM's dynamic
-    /// sampling) as long as there are draws left; those that stay count in the denominators.
+    /// The most groups drawn in a step, as a multiple of `prompts_per_step`. Above 1, groups whose
+    /// rewards are all equal are replaced by groups of further prompts (the dynamic sampling of DAPO
+    /// and GREAM) while draws are left. Groups that are not replaced count in the denominators.
     pub max_draws: usize,
-    /// Whether hard prompts that are answered directly are drawn again after a prefix of the target
-    /// that shrinks over the run (SINGER eqs 3-5).
+    /// Whether the rollouts of hard prompts are drawn again after a prefix of the target. The prefix
+    /// becomes shorter during the run (SINGER eqs 3-5). Only for direct answers.
     pub prefix_curriculum: bool,
-    /// What a code's probability is a share of. Rollouts come from the legal codes alone: under
-    /// `renormalised` they are scored by the law that drew them; under `full`, as in the papers'
-    /// public code, the share that illegal tokens hold is learned away besides.
+    /// How the probability of a code is normalised. Rollouts are drawn only from legal codes. With
+    /// `renormalised` they are scored under the distribution of the draws. With `full`, as in the
+    /// public code of the papers, the policy also learns to give illegal tokens no probability.
     pub scoring: Scoring,
-    /// From rewards to advantages.
+    /// How rewards become advantages.
     pub advantage: AdvantageConfig,
     /// Surrogate objective.
     pub objective: Surrogate,
-    /// Parts into which the prompts of a step are cut, one update each.
+    /// Number of parts of the prompts of a step; each part is one update.
     pub mini_batches: usize,
-    /// Times that a step's rollouts are learned from. With more than one update a step the ratios
-    /// are those to the policy that wrote the rollouts.
+    /// How often the rollouts of a step are used. With more than one update per step, the ratios
+    /// compare the policy with the policy that wrote the rollouts.
     pub passes: usize,
-    /// Steps after which the reference becomes a copy of the policy; 0: never, it stays the policy
-    /// that came in.
+    /// Number of steps after which the reference becomes a copy of the policy. With 0 the reference
+    /// is always the policy at the start.
     pub sync_reference_every: usize,
-    /// Share of the way to a step's mean entropy that SAGE's running target goes; other objectives
-    /// do not look at it. Range `(0, 1]`.
+    /// How far the entropy target of SAGE moves towards the mean entropy of a step. Other objectives
+    /// do not use it. Range `(0, 1]`.
     pub entropy_rate: f64,
-    /// Divergence at which a run stops: the estimate of `KL(π ‖ π_ref)` where there is a penalty, and
-    /// that of `KL(π_old ‖ π)` over a step, in nats a token.
+    /// Divergence at which training stops, in nats per token: the estimate of `KL(π ‖ π_ref)` if there
+    /// is a penalty, and the estimate of `KL(π_old ‖ π)` over a step.
     pub max_kl: f64,
-    /// Mean entropy of the scored tokens that are learned from below which a run stops, in nats.
+    /// Training stops if the mean entropy of the learned tokens falls below this value, in nats.
     pub min_entropy: f64,
-    /// Which weights are trained; adapters stay apart in the model that comes back.
+    /// Which weights are trained. Adapters stay separate in the returned model.
     pub trainable: TrainableConfig,
     /// Optimiser.
     pub optim: OptimConfig,
-    /// Prompts whose gradients are computed together; the result does not depend on it.
+    /// Prompts whose gradients are computed together. The result does not depend on it.
     pub micro_batch: usize,
-    /// Steps between validations; the best weights are returned, those before the first step
-    /// included.
+    /// Steps between validations. The best weights are returned; they may be those of the start.
     pub validate_every: usize,
     /// Steps between checkpoints.
     pub checkpoint_every: usize,
@@ -125,7 +123,7 @@ impl Default for RlConfig {
 }
 
 impl RlConfig {
-    /// Accepts settings with which a run can go through; `stage` is for messages.
+    /// Accepts settings with which training is possible; `stage` is for messages.
     ///
     /// # Errors
     /// [`TrainError::Setting`] names stage and field.

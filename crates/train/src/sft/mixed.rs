@@ -60,7 +60,12 @@ impl Cuts {
                  their answer, without an answer left to learn; raise `mixture.max_tokens`"
             );
         } else if shortened > 0 {
-            tracing::info!(epoch, max_tokens, shortened, "samples lost their earliest items");
+            tracing::info!(
+                epoch,
+                max_tokens,
+                shortened,
+                "samples were too long and lost their earliest items"
+            );
         }
     }
 }

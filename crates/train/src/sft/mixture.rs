@@ -8,7 +8,7 @@ use sidereal_prompts::{Amount, CurriculumStage, Insertion, MixError, Mixture, Ta
 use crate::TrainError;
 use crate::setting::check_counts;
 
-/// A mixture of tasks, each a source of samples in the words of the recipe's prompts.
+/// A mixture of tasks. Each task is a source of samples, with the prompts of the recipe.
 ///
 /// ```
 /// use sidereal_prompts::Task;
@@ -29,16 +29,16 @@ use crate::setting::check_counts;
 pub struct MixtureConfig {
     /// The tasks.
     pub tasks: Vec<Task>,
-    /// How their samples come.
+    /// How the samples of the tasks are mixed.
     #[serde(default)]
     pub order: MixtureOrder,
-    /// General conversations (the recipe's `texts.chat`) for each sample of an epoch; they go on
-    /// from epoch to epoch. Range `0..`.
+    /// General conversations (`texts.chat` of the recipe) per sample of an epoch. They continue from
+    /// epoch to epoch. Range `0..`.
     #[serde(default)]
     pub chat: f64,
-    /// Tokens of a sample, at most. Samples of events that are longer lose their earliest items until
-    /// they fit; what is then still too long is cut at its end, and what is cut is not learned. The
-    /// log says how many samples of an epoch were shortened and how many lost a part of their answer.
+    /// The most tokens of a sample. Longer samples of events lose their earliest items until they fit.
+    /// Samples that are still too long are cut at the end, and the cut part is not learned. The log
+    /// says how many samples of an epoch were shortened and how many lost a part of their answer.
     /// Range `2..`.
     #[serde(default = "most_tokens")]
     pub max_tokens: usize,
@@ -48,20 +48,20 @@ const fn most_tokens() -> usize {
     512
 }
 
-/// How the samples of several tasks come.
+/// How the samples of several tasks are mixed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MixtureOrder {
-    /// Every sample of every task once an epoch, shuffled together.
+    /// Every sample of every task once per epoch, shuffled together.
     #[default]
     Uniform,
-    /// A number of samples an epoch, of each task by its weight.
+    /// A given number of samples per epoch; each task by its weight.
     Weighted(WeightedMixture),
-    /// Two epochs in which batches of the late tasks come more and more often, then all shuffled
-    /// together (GREAM's curriculum).
+    /// Two epochs in which batches of the late tasks become more and more frequent, then all tasks
+    /// shuffled together (the curriculum of GREAM).
     Gream(Late),
-    /// Epochs of one kind after the other.
+    /// Several stages, one after the other.
     Staged(Vec<MixtureStage>),
 }
 
@@ -69,9 +69,9 @@ pub enum MixtureOrder {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WeightedMixture {
-    /// Of each task, 0 or more.
+    /// Weight of each task. Range `0..`.
     pub weights: BTreeMap<Task, f64>,
-    /// Samples of an epoch.
+    /// Samples per epoch.
     pub rows: usize,
 }
 
@@ -79,22 +79,22 @@ pub struct WeightedMixture {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Late {
-    /// Which.
+    /// The late tasks.
     pub late: Vec<Task>,
-    /// Factor of the probability that one of their batches follows another, above 0.
+    /// Factor of the probability that a batch of a late task is inserted. Above 0.
     pub gamma: f64,
 }
 
-/// Epochs of one kind.
+/// One stage of several epochs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MixtureStage {
-    /// How many; only the last may leave it out, and then lasts as long as training does.
+    /// Number of epochs. Only the last stage may leave it out; it then lasts until training ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<u64>,
-    /// Of each task, `"all"` or `{ rows = 1000 }`; none of one that is not named.
+    /// Amount of each task: `"all"` or `{ rows = 1000 }`. A task that is not named has no samples.
     pub amounts: BTreeMap<Task, Amount>,
-    /// Tasks whose batches come late in the epoch.
+    /// Tasks whose batches come late in an epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub insertion: Option<Late>,
 }
