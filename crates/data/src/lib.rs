@@ -39,7 +39,7 @@
 //! | `split` | [`leave_one_out`], [`global_time`], [`user_split`] into [`TrainSet`], [`ValidSet`], [`TestSet`] |
 //! | `negatives` | [`Negatives`]: items not chosen, by chance, popularity or common codes |
 //! | `statistics` | [`Statistics`]: counts and spreads, held against [`Expected`] ones |
-//! | `audit` | [`audit`](fn@audit): the usual leaks, counted |
+//! | `audit` | [`audit`](fn@audit): the usual leaks, counted; [`EventOrder`]: orders that are a file's |
 //! | `digest` | [`Digest`]: what the hashes of datasets, splits and prompts are made with |
 //! | [`synthetic`] | a shop whose best possible hit rate is known |
 //! | `strategies` | property-test strategies (feature `proptest`) |
@@ -82,7 +82,7 @@ mod union;
 mod user;
 pub mod write;
 
-pub use audit::{Audit, CrossUserFuture, IdentityOrder, audit};
+pub use audit::{Audit, CrossUserFuture, EqualTimes, EventOrder, IdentityOrder, audit};
 pub use dataset::Dataset;
 pub use digest::Digest;
 pub use domains::{DomainId, Domains};
