@@ -10,8 +10,10 @@ use crate::{Dataset, HeldOut, Sample, Split};
 
 mod future;
 mod naming;
+mod order;
 
 pub use future::CrossUserFuture;
+pub use order::{EqualTimes, EventOrder};
 
 /// Standard deviations beyond which an order is no accident: odds of a false alarm 6e-7.
 const ALARM: f64 = 5.0;
@@ -45,6 +47,8 @@ pub struct Audit {
     pub shared_titles: usize,
     /// How identities follow the order in which items first appear.
     pub identity_order: IdentityOrder,
+    /// Whether the order of events may be that of the file.
+    pub event_order: EventOrder,
 }
 
 /// Rank correlation of items' identities with their first appearance, users in order.
@@ -113,6 +117,7 @@ pub fn audit(dataset: &Dataset, split: &Split) -> Audit {
         untitled_items: dataset.items().iter().filter(|item| item.title.is_empty()).count(),
         shared_titles: titles.into_values().filter(|count| *count > 1).sum(),
         identity_order: identity_order(&appearance),
+        event_order: order::event_order(dataset),
     }
 }
 
@@ -164,11 +169,12 @@ impl fmt::Display for Audit {
         }
         let IdentityOrder { correlation, deviations } = self.identity_order;
         let verdict = if self.identity_order.leaks() { "LEAKS" } else { "no leak" };
-        write!(
+        writeln!(
             f,
             "{:<46} {correlation:+.4} ({deviations:+.1} deviations: {verdict})",
             "item numbers against first appearance"
-        )
+        )?;
+        write!(f, "{:<46} {}", "order of events", self.event_order)
     }
 }
 

@@ -41,6 +41,15 @@
 //! | `statistics` | [`Statistics`]: counts and spreads, compared with [`Expected`] ones |
 //! | `audit` | [`audit`](fn@audit): counts common leaks |
 //! | `digest` | [`Digest`]: the hash of datasets, splits and prompts |
+||||||| dce98fd
+//! | `negatives` | [`Negatives`]: items not chosen, by chance, popularity or common codes |
+//! | `statistics` | [`Statistics`]: counts and spreads, held against [`Expected`] ones |
+//! | `audit` | [`audit`](fn@audit): the usual leaks, counted |
+//! | `digest` | [`Digest`]: what the hashes of datasets, splits and prompts are made with |
+//! | `negatives` | [`Negatives`]: items not chosen, by chance, popularity or common codes |
+//! | `statistics` | [`Statistics`]: counts and spreads, held against [`Expected`] ones |
+//! | `audit` | [`audit`](fn@audit): the usual leaks, counted; [`EventOrder`]: orders that are a file's |
+//! | `digest` | [`Digest`]: what the hashes of datasets, splits and prompts are made with |
 //! | [`synthetic`] | a shop whose best possible hit rate is known |
 //! | `strategies` | property-test strategies (feature `proptest`) |
 //!
@@ -82,7 +91,7 @@ mod union;
 mod user;
 pub mod write;
 
-pub use audit::{Audit, CrossUserFuture, IdentityOrder, audit};
+pub use audit::{Audit, CrossUserFuture, EqualTimes, EventOrder, IdentityOrder, audit};
 pub use dataset::Dataset;
 pub use digest::Digest;
 pub use domains::{DomainId, Domains};

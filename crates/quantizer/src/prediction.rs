@@ -21,7 +21,7 @@ use crate::QuantizerError;
 /// later one with the other; `a` is chosen for each level, from powers of 4, as the one of most
 /// likelihood on training pairs that are each left out of the counts. The estimate backs off from the
 /// earlier item's whole Semantic ID over its prefixes to how often codes occur at all: Dirichlet
-/// smoothing, as in MacKay and Peto, "A Hierarchical Dirichlet Language Model", 1995.
+/// smoothing, as in `MacKay` and Peto, "A Hierarchical Dirichlet Language Model", 1995.
 ///
 /// So a codebook can be judged before a policy is trained on it: informative codes give fewer nats than
 /// random ones, since what is counted for one item then serves its neighbours. Which numbers codes have

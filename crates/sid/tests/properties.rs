@@ -1,4 +1,5 @@
 //! Laws of notation, catalogue and trie.
+#![allow(clippy::unwrap_used, reason = "a failed test may panic, in its helpers too")]
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
