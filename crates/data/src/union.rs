@@ -125,8 +125,8 @@ mod tests {
             let json = json.replacen(from, to, 1);
             serde_json::from_str::<Dataset>(&json).unwrap_err().to_string()
         };
-        assert!(refused("\"x/a\"", "\"z/a\"").contains("item `z/a` is of no domain"));
-        assert!(refused("\"x/u\"", "\"u\"").contains("user `u` is of no domain"));
+        assert!(refused("\"x/a\"", "\"z/a\"").contains("item `z/a` belongs to no domain"));
+        assert!(refused("\"x/u\"", "\"u\"").contains("user `u` belongs to no domain"));
         // The same person, called a customer of the other shop.
         assert!(refused("\"x/u\"", "\"y/v\"").contains("user `y/v`, event 0: item `x/b`"));
     }

@@ -434,10 +434,18 @@ mod tests {
         ];
         runs.iter_mut().for_each(|run| run.systems[1].is_part = true);
         runs[1].systems[0].at_start = true;
-        let table = compare(&runs, "SFT").unwrap().table();
+        let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1)).unwrap();
+        let metric = "HR@1".parse().unwrap();
+        let table = RunComparison::new(&runs, metric, None, &bootstrap).unwrap().table();
         let rows = [table.header].into_iter().chain(table.rows).map(|row| row.join(" | "));
         let lines: Vec<String> =
             [table.caption].into_iter().chain(rows).chain(table.notes).collect();
-        insta::assert_snapshot!(lines.join("\n"));
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        HR@1, item level, seen items kept; systems with reasoning or candidate pools are evaluated on a subset of users, and differences with them use the same subset on both sides
+        system | 1 | 2 | mean
+        SFT | 0.5000 | 0.2500 (= its start) | 0.3750
+        SFT, reasoning | 1.0000 | 0.5000 | 0.7500
+        (= its start): no step of the training was better on validation than the policy that it started from, so the stage returned that policy.
+        ");
     }
 }

@@ -322,7 +322,7 @@ fn control_tokens_in_titles_texts_and_conversations_are_errors() {
     ];
     for refused in refused {
         let refused = refused.unwrap_err().to_string();
-        assert!(refused.contains("the preference text `u0.5` holds `</s>`"), "{refused}");
+        assert!(refused.contains("the preference text `u0.5` contains `</s>`"), "{refused}");
     }
     let turns = vec![
         Message::new(Role::User, "what is <s> in HTML?"),
@@ -332,5 +332,5 @@ fn control_tokens_in_titles_texts_and_conversations_are_errors() {
     let tags = ControlMarkers::new(["<think>", "</think>"]);
     chat.check_markers(8, &tags).unwrap();
     let refused = chat.check_markers(8, &markers).unwrap_err().to_string();
-    assert!(refused.contains("the conversation `c8` holds `<s>`"), "{refused}");
+    assert!(refused.contains("the conversation `c8` contains `<s>`"), "{refused}");
 }

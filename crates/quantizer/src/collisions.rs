@@ -219,7 +219,10 @@ mod tests {
         let codes = Array2::zeros((4, 2));
         let error =
             Collisions::Reassign.catalog(&codebooks(), rows.view(), codes.view()).unwrap_err();
-        assert_eq!(error.to_string(), "4 items begin with <a_0>, but the last level has 3 codes");
+        assert_eq!(
+            error.to_string(),
+            "4 items begin with <a_0>, but the last level has only 3 codes: give it more"
+        );
     }
 
     #[test]

@@ -51,8 +51,8 @@ fn broken_syntax_and_unknown_variables_are_refused_by_name() {
     let error = with(Task::TitleToSid, "{{ title }} {{ name }}", "{{ sid }}").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "prompt set `terse`: task `title-to-sid`, version 1: paraphrase 0 of the prompt names \
-         `name`, it knows `title`"
+        "prompt set `terse`: task `title-to-sid`, version 1: paraphrase 0 of the prompt uses \
+         `name`, which does not exist; it can use `title`"
     );
     // What Jinja itself has is no variable.
     let counted = "{% for i in range(2) %}{{ title }}{% endfor %}";
@@ -82,7 +82,7 @@ fn a_text_that_does_not_name_its_item_is_rejected() {
         Err(PromptError::UnusedVariable { variable: Variable::History, .. })
     ));
     let error = with(Task::NextItem, "{{ history | join }}", "that one").unwrap_err().to_string();
-    assert!(error.contains("piece 0 of the completion never shows `sid`"), "{error}");
+    assert!(error.contains("piece 0 of the completion never uses `sid`"), "{error}");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_set_words_each_of_its_tasks_once() {
     let error = prompts.template(Task::Reasoning).unwrap_err().to_string();
     assert_eq!(
         error,
-        "prompt set `terse` has no template of task `reasoning`, it has `next-item`, \
+        "prompt set `terse` has no template for task `reasoning`; it has templates for `next-item`, \
          `title-to-sid`, `sid-to-title`"
     );
 }

@@ -188,7 +188,7 @@ fn missing_and_mistyped_columns_are_named_with_what_was_found() {
     let mut columns = Columns::recif("video", Some("like"));
     columns.history.label = Some("uid".to_owned());
     let error = load(recif(), &columns, &strict).unwrap_err().to_string();
-    assert!(error.contains("column `uid` holds Int64, expected truth values or"), "{error}");
+    assert!(error.contains("column `uid` holds Int64; expected truth values or"), "{error}");
     columns.user = "hist_video_pid".to_owned();
     let error = load(recif(), &columns, &strict).unwrap_err().to_string();
     assert!(error.contains("column `hist_video_pid` holds List"), "{error}");

@@ -103,7 +103,7 @@ fn a_missing_column_is_named_with_the_existing_columns() {
         (lines.as_str(), "no column `user`; the columns are `"),
         ("user,item,time,user\n1,2,3,4\n", "column `user` appears twice"),
         ("", "expected a header line with `user, item, time`"),
-        ("user,item,time\n", "has a header and no rows"),
+        ("user,item,time\n", "has a header but no rows"),
         ("[{\"user\": 1, \"item\": 2}]", "has one object a line"),
     ] {
         for policy in [RowPolicy::strict(), RowPolicy::lenient()] {
@@ -331,7 +331,7 @@ mod in_parquet {
         let floats: ArrayRef = Arc::new(Float64Array::from(vec![1.0; 3]));
         let columns = Columns::new("time", "item");
         let error = load_of(&table(floats), None, &columns, &RowPolicy::strict()).unwrap_err();
-        let needed = "column `time` holds Float64, expected whole numbers or texts";
+        let needed = "column `time` holds Float64; expected whole numbers or texts";
         assert!(error.to_string().contains(needed), "{error}");
     }
 }
