@@ -39,17 +39,8 @@
 //! | `split` | [`leave_one_out`], [`global_time`], [`user_split`] into [`TrainSet`], [`ValidSet`], [`TestSet`] |
 //! | `negatives` | [`Negatives`]: items that a user did not choose: random, by popularity or by common codes |
 //! | `statistics` | [`Statistics`]: counts and spreads, compared with [`Expected`] ones |
-//! | `audit` | [`audit`](fn@audit): counts common leaks |
+//! | `audit` | [`audit`](fn@audit): counts common leaks; [`EventOrder`]: orders that are artefacts of a file |
 //! | `digest` | [`Digest`]: the hash of datasets, splits and prompts |
-||||||| dce98fd
-//! | `negatives` | [`Negatives`]: items not chosen, by chance, popularity or common codes |
-//! | `statistics` | [`Statistics`]: counts and spreads, held against [`Expected`] ones |
-//! | `audit` | [`audit`](fn@audit): the usual leaks, counted |
-//! | `digest` | [`Digest`]: what the hashes of datasets, splits and prompts are made with |
-//! | `negatives` | [`Negatives`]: items not chosen, by chance, popularity or common codes |
-//! | `statistics` | [`Statistics`]: counts and spreads, held against [`Expected`] ones |
-//! | `audit` | [`audit`](fn@audit): the usual leaks, counted; [`EventOrder`]: orders that are a file's |
-//! | `digest` | [`Digest`]: what the hashes of datasets, splits and prompts are made with |
 //! | [`synthetic`] | a shop whose best possible hit rate is known |
 //! | `strategies` | property-test strategies (feature `proptest`) |
 //!
