@@ -5,6 +5,7 @@ mod bases;
 mod damaged;
 mod domains;
 mod folders;
+mod items;
 mod kills;
 mod pipeline;
 mod reasoning;

@@ -106,7 +106,11 @@ pub(crate) fn check(blends: &[BlendConfig], stages: &[Stage]) -> Result<(), LabE
         }
         let known = |policy: &&String| stages.iter().any(|stage| stage.name == **policy);
         if let Some(unknown) = blend.policies.iter().find(|policy| !known(policy)) {
-            return refuse("policies", format!("with `{unknown}`"), "names of stages of the recipe");
+            return refuse(
+                "policies",
+                format!("with `{unknown}`"),
+                "names of stages of the recipe",
+            );
         }
         if blend.policies.iter().collect::<BTreeSet<_>>().len() < blend.policies.len() {
             return refuse("policies", blend.policies.join(", "), "each stage once");
@@ -115,7 +119,8 @@ pub(crate) fn check(blends: &[BlendConfig], stages: &[Stage]) -> Result<(), LabE
             return refuse("priors", format!("{:?}", blend.priors), "each prior once");
         }
         if blend.priors.is_empty() && blend.policies.len() == 1 {
-            let needed = "a prior, or several policies: the row of the stage shows the policy alone";
+            let needed =
+                "a prior, or several policies: the row of the stage shows the policy alone";
             return refuse("priors", "empty".to_owned(), needed);
         }
         if !(0.0..=1.0).contains(&blend.decay) {

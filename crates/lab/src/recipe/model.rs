@@ -163,6 +163,7 @@ pub(crate) fn no_model() -> LabError {
 
 fn refusal(found: &str) -> LabError {
     let (field, found) = ("model".to_owned(), found.to_owned());
-    let needed = "either `model` with `tokenizer`, or a `model` of the kind `item` alone, or `pretrained`";
+    let needed =
+        "either `model` with `tokenizer`, or a `model` of the kind `item` alone, or `pretrained`";
     LabError::Setting { field, found, needed }
 }

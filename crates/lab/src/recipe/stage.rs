@@ -12,7 +12,15 @@ use crate::setting::of_stage;
 
 /// Names that a run's folder uses itself.
 const TAKEN: [&str; 10] = [
-    "blends", "codebooks", "embed", "enrich", "quantize", "rankings", "reasoning", "test", "tokenizer",
+    "blends",
+    "codebooks",
+    "embed",
+    "enrich",
+    "quantize",
+    "rankings",
+    "reasoning",
+    "test",
+    "tokenizer",
     "trees",
 ];
 

@@ -79,9 +79,8 @@ fn prompts(config: &RlConfig, material: &Material<'_>) -> Result<Vec<RlPrompt>, 
     let Reads::Words(words) = &bench.reads else {
         return with_targets(bench.prompts(*task, &samples(&order))?, bench.constraint);
     };
-    let asked = |rendered: &[Rendered]| {
-        with_targets(words.encoder.prompts(rendered)?, bench.constraint)
-    };
+    let asked =
+        |rendered: &[Rendered]| with_targets(words.encoder.prompts(rendered)?, bench.constraint);
     if is_over_pool(*task) {
         return asked(&bench.rendered(*task, &samples(&order))?);
     }

@@ -1,0 +1,120 @@
+//! A recipe of policies that read items: trees, reinforcement, preferences and blends, killed, resumed and asked.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use sidereal::data::HeldOut as _;
+use sidereal::lab::{BlendWeights, LabError, Recipe, TrainedPolicy, TrainedStage, Wanted};
+use sidereal::metrics::{Report, SeenItems};
+use sidereal::policy::{AnyPolicy, PolicyKind};
+use sidereal::sid::{Catalog, ItemId};
+use sidereal::train::{Ranking, Record};
+use tempfile::TempDir;
+
+use crate::pipeline::run;
+use crate::shop::{self, Kill};
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn policies_that_read_items_are_trained_blended_opened_and_asked() {
+    let dir = TempDir::new().unwrap();
+    let dataset = shop::dataset(dir.path());
+    let recipe = shop::recipe_in("items.toml");
+    let whole = dir.path().join("whole");
+    run(&recipe, &dataset, &whole, &mut |_: &Record| {}).unwrap();
+
+    // Each tree is another catalogue of the same items, each item with a Semantic ID of its own.
+    let trees: Vec<Catalog> = ["catalog.json", "trees/2/catalog.json"]
+        .iter()
+        .map(|file| Catalog::load(&whole.join(file)).unwrap())
+        .collect();
+    assert_ne!(trees[0].hash(), trees[1].hash());
+    for tree in &trees {
+        assert_eq!((tree.num_items(), tree.num_sids()), (dataset.num_items(), dataset.num_items()));
+    }
+
+    // Every system has its rows, and the blends say what they are made of.
+    let report: Report = read(&whole.join("evaluation.json"));
+    for system in ["policy", "second", "reinforced", "preferred", "policy + priors", "trees"] {
+        assert!(report.rows().iter().any(|row| row.system == system), "{system}");
+    }
+    let notes: Vec<&str> = report.notes().iter().map(|note| note.text.as_str()).collect();
+    assert!(notes.iter().any(|text| text.contains("policy, second")), "{notes:?}");
+    let weights: BlendWeights = read(&whole.join("blends/priors/weights.json"));
+    let names: Vec<&str> = weights.kept.weights.terms.iter().map(|t| t.name.as_str()).collect();
+    // The shop has no categories.
+    assert_eq!(names, ["transitions", "text", "popularity"]);
+    // No weight is worse on the users on whom it was chosen than none.
+    assert!(weights.kept.value >= weights.kept.policy_value);
+    assert!(weights.removed.value >= weights.removed.policy_value);
+
+    // The folder of a policy alone answers the users of the test as the test did: by beams there, by exact
+    // scores here, which a beam as wide as the catalogue finds, too.
+    let device = sidereal::policy::device("cpu").unwrap();
+    let split = recipe.split.split(&dataset, recipe.max_history).unwrap();
+    let histories: Vec<&[ItemId]> = split.test.samples().map(|sample| sample.history).collect();
+    let wanted =
+        Wanted { num_items: 10.try_into().unwrap(), beam_width: 100, seen: SeenItems::Kept };
+    for stage in ["policy", "second", "reinforced"] {
+        let policy = TrainedPolicy::open(&whole.join(stage), device).unwrap();
+        assert_eq!(policy.model.kind(), PolicyKind::Item);
+        assert!(matches!(policy.model, AnyPolicy::Item(_)) && policy.tokenizer.is_none());
+        let opened = TrainedStage::open(&whole.join(stage), None, device).unwrap();
+        let served = opened.standalone().unwrap().recommend(&histories, &wanted).unwrap();
+        let rankings: Vec<Ranking> = read(&whole.join(format!("rankings/{stage}.json")));
+        assert_eq!((served.len(), rankings.len()), (60, 60));
+        for (served, ranking) in served.iter().zip(&rankings) {
+            for (found, score) in served.iter().zip(&ranking.scores) {
+                assert!((found.score - score).abs() < 1e-4, "{served:?} {ranking:?}");
+            }
+        }
+    }
+
+    // Killed in each training, the run ends with the same weights and tables.
+    let broken = dir.path().join("broken");
+    for (stage, step) in [("policy", 5), ("second", 3), ("reinforced", 2), ("preferred", 1)] {
+        let mut kill = Kill { stage, step };
+        let killed = catch_unwind(AssertUnwindSafe(|| run(&recipe, &dataset, &broken, &mut kill)));
+        assert!(killed.is_err(), "{stage}");
+    }
+    run(&recipe, &dataset, &broken, &mut |_: &Record| {}).unwrap();
+    for file in ["policy/model.safetensors", "reinforced/model.safetensors", "evaluation.json"] {
+        let bytes = |dir: &Path| fs::read(dir.join(file)).unwrap();
+        assert!(bytes(&broken) == bytes(&whole), "{file} differs");
+    }
+}
+
+#[test]
+fn what_does_not_fit_policies_that_read_items_is_refused_by_its_key() {
+    let text = include_str!("items.toml").replace("encoder = \"\"", "encoder = \"x\"");
+    let refused = |from: &str, to: &str| {
+        assert!(text.contains(from), "{from}");
+        let error = Recipe::parse(&text.replacen(from, to, 1), Path::new("text")).unwrap_err();
+        let mut told = error.to_string();
+        if let LabError::TomlKey { source, .. } = &error {
+            told.push_str(&source.to_string());
+        }
+        told
+    };
+    Recipe::parse(&text, Path::new("text")).unwrap();
+    for (from, to, named) in [
+        ("[stage.next_item]", "[stage.sft]", "`stage.policy.sft`"),
+        ("seed = 7", "seed = 7\ncompute = 'bf16'", "`compute`"),
+        ("seed = 7", "seed = 7\ntokenizer = { pieces = 300 }", "`model`"),
+        ("group_size = 4", "group_size = 4\nalignment_share = 0.5", "alignment_share"),
+        ("from = \"policy\"\nevents", "from = \"second\"\nevents", "`stage.reinforced.from`"),
+        ("name = \"policy\"", "name = \"policy\"\nevents = \"latest\"", "`stage.policy.events`"),
+        ("policies = [\"policy\"]", "policies = [\"nobody\"]", "`blend.priors.policies`"),
+        ("policies = [\"policy\", \"second\"]", "policies = [\"second\"]", "`blend.trees.priors`"),
+        ("codebook_sizes = [4, 2]", "codebook_sizes = [4]", "`sids.hierarchical.capacities`"),
+        ("text_dimensions = 8\n\n[model]", "text_dimensions = 0\n\n[model]", "text_dimensions"),
+        ("kind = \"item\"", "kind = \"item\"\npositions = 3", "positions"),
+    ] {
+        let found = refused(from, to);
+        assert!(found.contains(named), "{to}: {found}");
+    }
+}
