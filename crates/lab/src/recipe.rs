@@ -10,6 +10,7 @@ mod like;
 pub(crate) mod model;
 pub(crate) mod pool;
 pub(crate) mod presets;
+mod reference;
 pub(crate) mod rq_kmeans;
 pub(crate) mod rq_vae;
 pub(crate) mod sids;
@@ -20,6 +21,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
@@ -35,35 +37,35 @@ use crate::setting::check_counts;
 use crate::split::SplitConfig;
 
 /// Settings of a run; every seed follows from `seed`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Seed of everything: item order, clusters, weights, batches, dropout, ties, intervals.
     pub seed: u64,
-    /// Items of a history that a model sees, the latest ones.
+    /// Items of a history that a model sees, the latest ones. Range `1..`.
     pub max_history: usize,
-    /// What is held out.
+    /// What is held out for validation and test.
     #[serde(default)]
     pub split: SplitConfig,
-    /// Item vectors, from which Semantic IDs are made.
+    /// Item vectors, from which Semantic IDs are made; with `sids` or not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embed: Option<EmbedConfig>,
     /// Semantic IDs made of item vectors; without them, those that were published with the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sids: Option<SidConfig>,
-    /// Name of the set that words all tasks.
+    /// Name of the set of prompts that words all tasks.
     #[serde(default = "terse")]
     pub prompts: String,
-    /// Texts beside titles.
+    /// Texts beside titles, which some tasks show or learn.
     #[serde(default)]
     pub texts: TextsConfig,
     /// Candidates of the tasks that show some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<CandidatePools>,
-    /// Text pieces of a model that is trained from scratch.
+    /// Text pieces of a model that is trained from scratch; with `model` or not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<TokenizerConfig>,
-    /// Shape of a model that is trained from scratch.
+    /// Shape of a model that is trained from scratch; either this or `pretrained` has to be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelConfig>,
     /// A pretrained model, in place of one from scratch.
@@ -73,10 +75,10 @@ pub struct Recipe {
     #[serde(default)]
     pub compute: Compute,
     /// Checkpoints of a stage that are kept while it trains, the newest. The result does not depend on
-    /// it: a run may go on with another number.
+    /// it: a run may go on with another number. Range `1..`.
     #[serde(default = "one")]
     pub keep_checkpoints: NonZeroUsize,
-    /// Evaluation.
+    /// How the policies are tested.
     pub evaluate: EvaluateConfig,
     /// Trainings, each after the one that it starts from.
     #[serde(rename = "stage")]

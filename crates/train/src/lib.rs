@@ -40,6 +40,7 @@
 mod augment;
 mod batching;
 mod categories;
+mod checked;
 mod checkpoint;
 mod diverged;
 mod encode;
@@ -67,6 +68,7 @@ mod validation;
 pub use augment::AugmentConfig;
 pub use batching::Batching;
 pub use categories::Categories;
+pub use checked::Checked;
 pub use checkpoint::{Binding, Checkpoints};
 pub use encode::{Encoder, Mode, Prompt, scored_codes};
 pub use error::TrainError;

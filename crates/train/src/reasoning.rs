@@ -15,6 +15,7 @@ use crate::setting::check_counts;
 
 /// How chains of thought, and the answers behind them, are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Thinking {
     /// Most tokens that are drawn for a chain, those that close it included; one that does not

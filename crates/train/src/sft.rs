@@ -12,6 +12,7 @@ use tch::Kind;
 
 use crate::TrainError;
 use crate::augment::AugmentConfig;
+use crate::checked::Checked;
 use crate::checkpoint::Checkpoints;
 use crate::fold::Sequence;
 use crate::learner::Learner;
@@ -28,22 +29,24 @@ pub use self::mixture::{Late, MixtureConfig, MixtureOrder, MixtureStage, Weighte
 
 /// Settings of supervised fine-tuning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SftConfig {
-    /// Most passes over the next-item sequences.
+    /// Most passes over the next-item sequences. Range `1..`.
     pub epochs: usize,
-    /// Sequences of a step.
+    /// Sequences of a step. Range `1..`.
     pub batch_size: usize,
     /// Sequences of a step whose gradients are computed together, in order of length; without
-    /// dropout the result does not depend on it.
+    /// dropout the result does not depend on it. Range `1..`.
     pub micro_batch: usize,
     /// Share of the alignment sequences (title → SID, SID → title) that each epoch adds; they take
     /// turns, so that `1 / share` epochs see all of them. Range `[0, 1]`.
     pub alignment_share: f64,
-    /// Several tasks in place of next items and alignment.
+    /// Several tasks; without it, next items and alignment are learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mixture: Option<MixtureConfig>,
     /// Which weights come out.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = "best")))]
     #[serde(skip_serializing_if = "is_best")]
     pub keep: Keep,
     /// Epochs in a row without a better validation loss after which training stops, where the best
@@ -54,20 +57,21 @@ pub struct SftConfig {
     pub recompute: bool,
     /// Share of activations zeroed in training. Range `[0, 1)`.
     pub dropout: f64,
-    /// Variation of the histories, drawn anew in every epoch.
+    /// Random variation of the histories, drawn anew in every epoch; none by default.
     pub augment: AugmentConfig,
     /// What a code's probability is a share of.
     pub scoring: Scoring,
     /// Which weights are trained; adapters stay apart in the model that comes back.
     pub trainable: TrainableConfig,
-    /// Optimiser.
+    /// AdamW and its learning rate.
     pub optim: OptimConfig,
-    /// Steps between checkpoints.
+    /// Steps between checkpoints. Range `1..`.
     pub checkpoint_every: usize,
 }
 
 /// Which weights of supervised fine-tuning come out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Keep {
@@ -110,7 +114,7 @@ impl SftConfig {
     ///
     /// # Errors
     /// [`TrainError::Setting`] names stage and field.
-    pub fn check(&self, stage: &str) -> Result<(), TrainError> {
+    pub fn check(&self, stage: &str) -> Result<Checked<Self>, TrainError> {
         let counts = check_counts(&[
             ("sft.epochs", self.epochs),
             ("sft.batch_size", self.batch_size),
@@ -125,10 +129,9 @@ impl SftConfig {
             ("sft.alignment_share", self.alignment_share, End::Included),
         ]);
         let checked = counts.and(shares).and(in_table("sft", check_optim(&self.optim)));
-        of_stage(
-            stage,
-            checked.and(self.mixture.as_ref().map_or(Ok(()), |mix| self.check_mix(mix))),
-        )
+        let mixture = self.mixture.as_ref().map_or(Ok(()), |mix| self.check_mix(mix));
+        of_stage(stage, checked.and(mixture))?;
+        Ok(Checked::of(self.clone()))
     }
 
     /// Accepts a mixture; beside one, settings of next items and alignment would do nothing.
@@ -177,7 +180,7 @@ pub struct Sft<'a> {
     /// Name in logs.
     pub stage: &'a str,
     /// Settings.
-    pub config: &'a SftConfig,
+    pub config: &'a Checked<SftConfig>,
     /// Legal codes; normalises them where scoring asks for it.
     pub constraint: &'a Constraint,
     /// Id that fills short rows.
@@ -211,7 +214,7 @@ impl Sft<'_> {
         let positions = model.longest_prompt(0);
         let named = data.valid.iter().filter_map(|row| Some((*row.samples.last()?, row)));
         check_lengths(self.stage, named.map(|(id, row)| (id, row.ids.len(), positions)))?;
-        let SftConfig { trainable, optim, .. } = self.config;
+        let SftConfig { trainable, optim, .. } = &**self.config;
         let mut learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
         let mut state = SftState::default();
         if let Some((found, _)) = learner.resume::<SftState>(self.checkpoints)? {
@@ -260,7 +263,7 @@ impl Sft<'_> {
                     tracing::info!(epoch = state.epoch, loss, "validated");
                 }
                 observer.on_record(&record);
-                if epoch_ends || state.step % self.config.checkpoint_every.max(1) == 0 {
+                if epoch_ends || state.step % self.config.checkpoint_every == 0 {
                     if epoch_ends {
                         (state.epoch, state.batch) = (state.epoch + 1, 0);
                     }
@@ -289,7 +292,7 @@ impl Sft<'_> {
         let num_targets: usize = rows.iter().map(|row| row.targets.len()).sum();
         let mut loss = 0.0;
         let model = learner.model();
-        for rows in rows.chunks(self.config.micro_batch.max(1)) {
+        for rows in rows.chunks(self.config.micro_batch) {
             if rows.iter().all(|row| row.targets.is_empty()) {
                 continue;
             }

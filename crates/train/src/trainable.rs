@@ -10,6 +10,7 @@ use crate::optim::{AdamW, OptimConfig};
 
 /// What is trained in the layers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Layers {
@@ -24,6 +25,7 @@ pub enum Layers {
 
 /// What is trained in the embedding and in an output head of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Embeddings {
@@ -37,7 +39,7 @@ pub enum Embeddings {
     Frozen,
 }
 
-/// Which weights are trained; the optimiser keeps moments for those alone. All of them by default.
+/// Which weights are trained; the optimiser keeps moments for those alone. Without it, all of them.
 ///
 /// ```
 /// use sidereal_train::{Embeddings, Layers, TrainableConfig};
@@ -52,6 +54,7 @@ pub enum Embeddings {
 /// # Ok::<(), toml::de::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainableConfig {
     /// In the layers, the norms among them.

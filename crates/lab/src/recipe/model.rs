@@ -2,21 +2,22 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{Architecture, DecoderConfig, VocabularyExtension};
 
 use crate::error::LabError;
 
-/// Pieces of text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The pieces into which text is cut.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerConfig {
-    /// Most pieces that byte-level BPE learns from the titles.
+    /// Most pieces that byte-level BPE learns from the titles and all other texts of the run. Range `0..`.
     pub pieces: usize,
 }
 
 /// A pretrained decoder, which gets a token for each code.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PretrainedConfig {
     /// HF folder of weights, tokenizer and, for sets of messages, chat template.
@@ -27,7 +28,7 @@ pub struct PretrainedConfig {
 }
 
 /// Shape of the decoder, trained from scratch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     /// Width `D`.

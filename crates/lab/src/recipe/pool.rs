@@ -1,5 +1,6 @@
 //! The candidates that prompts show: settings.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_data::NegativeKind;
 use sidereal_prompts::{Task, Variable};
@@ -16,7 +17,7 @@ use crate::setting::check_counts;
 /// paraphrase. It holds the target once, at a place by chance, and items that the user never chose
 /// before, none with the target's Semantic ID, none untitled and no two of one title: an item whose
 /// title a pool has already is passed over when its turn comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CandidatePools {
     /// Candidates of a prompt, the target among them. Range `2..`.

@@ -1,5 +1,6 @@
 //! One training of a run: what it starts from and how it goes on.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_policy::Scoring;
 use sidereal_prompts::Task;
@@ -15,7 +16,7 @@ const TAKEN: [&str; 8] =
 /// A training stage: a folder of the run, a row of its tables.
 ///
 /// Several stages may start from the same one; that is how variants are compared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawStage", into = "RawStage")]
 pub struct Stage {
     /// Folder within the run: lower-case letters, digits, `-`.
@@ -48,7 +49,7 @@ impl Stage {
 
 /// A part of the users, who stand in an order drawn by the recipe's seed: shares that do not overlap have
 /// no user in common. Reinforcement may so ask what supervised training has not learned.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserShare {
     /// Where it begins. Range `[0, 1)`.
@@ -96,26 +97,38 @@ impl Training {
 }
 
 /// A stage as a recipe spells it: `[stage.sft]`, or `[stage.rl]` with `[stage.reward]`, says which kind it is.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawStage {
+    /// Folder within the run: lower-case letters, digits and `-`.
     name: String,
+    /// Name in tables and plots; without it, `name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<String>,
+    /// The earlier stage whose best weights it starts from; without it, the model as it begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
+    /// What its policy is asked in reinforcement, preference training, validation and test: `next-item`,
+    /// `title-choice` or `title-slate`. What a supervised stage learns is said by its mixture.
+    #[schemars(extend("default" = "next-item"))]
     #[serde(default = "next_item", skip_serializing_if = "is_next_item")]
     task: Task,
+    /// The domains whose samples and items it learns from; without it, all that the data have.
     #[serde(skip_serializing_if = "Option::is_none")]
     domains: Option<Vec<String>>,
+    /// The users whose events it learns from; without it, all. Validation is of all users.
     #[serde(skip_serializing_if = "Option::is_none")]
     users: Option<UserShare>,
+    /// Supervised fine-tuning. A stage has either this, or `rl`, or `preference`.
     #[serde(skip_serializing_if = "Option::is_none")]
     sft: Option<SftConfig>,
+    /// Online reinforcement, with its `reward`.
     #[serde(skip_serializing_if = "Option::is_none")]
     rl: Option<RlConfig>,
+    /// What a rollout of reinforcement is worth; without it, SINGER's reward.
     #[serde(skip_serializing_if = "Option::is_none")]
     reward: Option<RewardConfig>,
+    /// Preference training, S-DPO or DPO.
     #[serde(skip_serializing_if = "Option::is_none")]
     preference: Option<PreferenceConfig>,
 }
@@ -209,12 +222,12 @@ pub(crate) fn check(stages: &[Stage]) -> Result<(), LabError> {
             return refuse(stage, "users", &format!("{from} to {to}"), needed);
         }
         match &stage.training {
-            Training::Sft(config) => config.check(name)?,
+            Training::Sft(config) => drop(config.check(name)?),
             Training::Rl { config, reward } => {
-                config.check(name)?;
+                drop(config.check(name)?);
                 of_stage(name, reward.check(&config.advantage))?;
             }
-            Training::Preference(config) => config.check(name)?,
+            Training::Preference(config) => drop(config.check(name)?),
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
@@ -10,13 +11,14 @@ use crate::recipe::stage::{Stage, Training};
 use crate::setting::check_counts;
 
 /// Texts beside titles.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextsConfig {
     /// Who wrote about items and users; nobody where it is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherConfig>,
-    /// General conversations, as [`Chat::read`](sidereal_prompts::Chat::read) reads them.
+    /// File of general conversations, a JSON object a line, as
+    /// [`Chat::read`](sidereal_prompts::Chat::read) reads them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<PathBuf>,
     /// Words of a description that are shown, the first ones; all where it is left out. Range `1..`.
@@ -25,14 +27,15 @@ pub struct TextsConfig {
 }
 
 /// Who wrote about items and users.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TeacherConfig {
-    /// Rules over the metadata ([`MetadataTeacher`](sidereal_teacher::MetadataTeacher)),
-    /// offline, as part of the run.
+    /// Rules over the metadata, offline, as part of the run
+    /// ([`MetadataTeacher`](sidereal_teacher::MetadataTeacher)).
     Metadata,
-    /// Whoever wrote this file, as [`Enrichments::read`](sidereal_prompts::Enrichments::read) reads it.
+    /// Whoever wrote this file, which `sidereal enrich` makes and
+    /// [`Enrichments::read`](sidereal_prompts::Enrichments::read) reads.
     File(PathBuf),
 }
 

@@ -1,5 +1,6 @@
 //! Targets within whole sequences: what supervised fine-tuning learns.
 
+use crate::sizes::to_usize;
 use super::completions::{CompletionToken, Completions};
 use super::law::TokenLaw;
 use super::pass::LogpPass;
@@ -52,7 +53,7 @@ pub(crate) fn in_completions<'a>(
         }
     }
     let lens = Vec::<i64>::try_from(&tokens.lens)?;
-    let width = usize::try_from(tokens.shape()?[1]).unwrap_or(0);
+    let width = to_usize(tokens.shape()?[1])?;
     let ids = Vec::<i64>::try_from(tokens.ids.contiguous().view(-1))?;
     let id = |at: i64| u32::try_from(at).unwrap_or(u32::MAX);
     let (mut prompts, mut rollouts) = (Vec::new(), Vec::new());
@@ -60,7 +61,7 @@ pub(crate) fn in_completions<'a>(
         let of_row = places.iter().zip(targets).filter(|(place, _)| place.row == row);
         let mut of_row = of_row.map(|(place, target)| (place.position + 1, *target)).peekable();
         let Some((first, _)) = of_row.peek().copied() else { continue };
-        let cells = &ids[row * width..][..usize::try_from(*len).unwrap_or(0).min(width)];
+        let cells = &ids[row * width..][..to_usize(*len)?.min(width)];
         prompts.push(cells[..first.min(cells.len())].iter().map(|at| id(*at)).collect::<Vec<_>>());
         let rest = cells.iter().enumerate().skip(first).map(|(at, cell)| {
             match of_row.next_if(|(target, _)| *target == at) {

@@ -6,41 +6,44 @@ use sidereal_policy::Scoring;
 use sidereal_rl::Sdpo;
 
 use crate::TrainError;
+use crate::checked::Checked;
 use crate::optim::OptimConfig;
 use crate::setting::{check_counts, check_optim, in_table, of_stage};
 use crate::trainable::TrainableConfig;
 
 /// Settings of preference training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct PreferenceConfig {
-    /// Updates.
+    /// Updates. Range `1..`.
     pub steps: usize,
-    /// Pairs of an update.
+    /// Pairs of an update. Range `1..`.
     pub pairs_per_step: usize,
-    /// Rejected answers of a pair, `J`. 1 is DPO.
+    /// Rejected answers of a pair, `J`; 1 is DPO. Range `1..`.
     pub num_negatives: usize,
-    /// Where they come from.
+    /// Where rejected answers come from.
     pub negatives: NegativeSource,
-    /// The loss.
+    /// The loss of S-DPO, and of DPO.
     pub loss: Sdpo,
     /// What a code's probability is a share of.
     pub scoring: Scoring,
     /// Which weights are trained; adapters stay apart in the model that comes back.
     pub trainable: TrainableConfig,
-    /// Optimiser.
+    /// AdamW and its learning rate.
     pub optim: OptimConfig,
-    /// Pairs whose gradients are computed together; the result does not depend on it.
+    /// Pairs whose gradients are computed together; the result does not depend on it. Range `1..`.
     pub micro_batch: usize,
     /// Steps between validations; the best weights are returned, those before the first step
-    /// included.
+    /// included. Range `1..`.
     pub validate_every: usize,
-    /// Steps between checkpoints.
+    /// Steps between checkpoints. Range `1..`.
     pub checkpoint_every: usize,
 }
 
 /// Where rejected answers come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NegativeSource {
@@ -91,7 +94,7 @@ impl PreferenceConfig {
     ///
     /// # Errors
     /// [`TrainError::Setting`] names stage and field.
-    pub fn check(&self, stage: &str) -> Result<(), TrainError> {
+    pub fn check(&self, stage: &str) -> Result<Checked<Self>, TrainError> {
         let counts = check_counts(&[
             ("preference.steps", self.steps),
             ("preference.pairs_per_step", self.pairs_per_step),
@@ -101,6 +104,7 @@ impl PreferenceConfig {
             ("preference.checkpoint_every", self.checkpoint_every),
         ]);
         let learner = check_optim(&self.optim).and(self.trainable.check_without_dropout());
-        of_stage(stage, counts.and(in_table("preference", learner)))
+        of_stage(stage, counts.and(in_table("preference", learner)))?;
+        Ok(Checked::of(self.clone()))
     }
 }

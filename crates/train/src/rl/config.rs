@@ -6,6 +6,7 @@ use sidereal_rl::{PolicyObjective, Surrogate};
 
 use super::{AdvantageConfig, RolloutConfig};
 use crate::TrainError;
+use crate::checked::Checked;
 use crate::optim::OptimConfig;
 use crate::reasoning::Thinking;
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
@@ -13,6 +14,7 @@ use crate::trainable::TrainableConfig;
 
 /// Reinforcement of thoughts with their answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ReasoningConfig {
     /// Share of a run's prompts that are asked as the task `reasoning`. Range `(0, 1]`.
@@ -30,16 +32,17 @@ impl Default for ReasoningConfig {
 
 /// Settings of online reinforcement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RlConfig {
-    /// Rounds of rollouts, `T`.
+    /// Rounds of rollouts, `T`. Range `1..`.
     pub steps: usize,
-    /// Prompts of a step.
+    /// Prompts of a step. Range `1..`.
     pub prompts_per_step: usize,
     /// Share of a run's prompts that ask for an item's Semantic ID by its title instead of for the
     /// next item (SINGER's alignment in reinforcement). Range `[0, 1]`.
     pub alignment_share: f64,
-    /// Rollouts of a prompt, `G`.
+    /// Rollouts of a prompt, `G`. Range `1..`.
     pub group_size: usize,
     /// How those of a prompt that is answered directly are found. What is drawn at a temperature is
     /// also scored at it, by the policy in training and by the reference; cuts (`top_k`, `top_p`)
@@ -51,7 +54,7 @@ pub struct RlConfig {
     pub reasoning: Option<ReasoningConfig>,
     /// Most groups drawn in a step, as a multiple of `prompts_per_step`. Above 1, groups whose
     /// rewards have no spread are replaced by those of further prompts (DAPO's and GREAM's dynamic
-    /// sampling) as long as there are draws left; those that stay count in the denominators.
+    /// sampling) as long as there are draws left; those that stay count in the denominators. Range `1..`.
     pub max_draws: usize,
     /// Whether hard prompts that are answered directly are drawn again behind a prefix of the target
     /// that shrinks over the run (SINGER eqs 3-5).
@@ -60,36 +63,37 @@ pub struct RlConfig {
     /// `renormalised` they are scored by the law that drew them; under `full`, as in the papers'
     /// public code, the share that illegal tokens hold is learned away besides.
     pub scoring: Scoring,
-    /// From rewards to advantages.
+    /// How rewards become advantages.
     pub advantage: AdvantageConfig,
-    /// Surrogate objective.
+    /// What an update maximises.
     pub objective: Surrogate,
-    /// Parts into which the prompts of a step are cut, one update each.
+    /// Parts into which the prompts of a step are cut, one update each. Range `1..=prompts_per_step`.
     pub mini_batches: usize,
     /// Times that a step's rollouts are learned from. With more than one update a step the ratios
-    /// are those to the policy that wrote the rollouts.
+    /// are those to the policy that wrote the rollouts. Range `1..`.
     pub passes: usize,
-    /// Steps after which the reference becomes a copy of the policy; 0: never, it stays the policy
-    /// that came in.
+    /// Steps after which the reference becomes a copy of the policy; 0 means never, so that it stays the
+    /// policy that came in. Range `0..`.
     pub sync_reference_every: usize,
     /// Share of the way to a step's mean entropy that SAGE's running target goes; other objectives
     /// do not look at it. Range `(0, 1]`.
     pub entropy_rate: f64,
     /// Divergence at which a run stops: the estimate of `KL(π ‖ π_ref)` where there is a penalty, and
-    /// that of `KL(π_old ‖ π)` over a step, in nats a token.
+    /// that of `KL(π_old ‖ π)` over a step, in nats a token. Range `[0, ∞]`.
     pub max_kl: f64,
-    /// Mean entropy of the scored tokens that are learned from below which a run stops, in nats.
+    /// The run stops where the mean entropy of the scored tokens that are learned from falls below this,
+    /// in nats. Range `[0, ∞)`.
     pub min_entropy: f64,
     /// Which weights are trained; adapters stay apart in the model that comes back.
     pub trainable: TrainableConfig,
-    /// Optimiser.
+    /// AdamW and its learning rate.
     pub optim: OptimConfig,
-    /// Prompts whose gradients are computed together; the result does not depend on it.
+    /// Prompts whose gradients are computed together; the result does not depend on it. Range `1..`.
     pub micro_batch: usize,
     /// Steps between validations; the best weights are returned, those before the first step
-    /// included.
+    /// included. Range `1..`.
     pub validate_every: usize,
-    /// Steps between checkpoints.
+    /// Steps between checkpoints. Range `1..`.
     pub checkpoint_every: usize,
 }
 
@@ -129,7 +133,7 @@ impl RlConfig {
     ///
     /// # Errors
     /// [`TrainError::Setting`] names stage and field.
-    pub fn check(&self, stage: &str) -> Result<(), TrainError> {
+    pub fn check(&self, stage: &str) -> Result<Checked<Self>, TrainError> {
         let counts = check_counts(&[
             ("rl.steps", self.steps),
             ("rl.prompts_per_step", self.prompts_per_step),
@@ -164,7 +168,8 @@ impl RlConfig {
         let checked = counts.and(rate).and(shares).and(limits).and(self.check_reasoning());
         let checked = checked.and(self.check_updates()).and(self.law().map(|_| ()));
         let learner = check_optim(&self.optim).and(self.trainable.check_without_dropout());
-        of_stage(stage, checked.and(in_table("rl", learner)))
+        of_stage(stage, checked.and(in_table("rl", learner)))?;
+        Ok(Checked::of(self.clone()))
     }
 
     /// Accepts as many mini-batches as there are prompts, and a reference that moves where there is one.

@@ -25,15 +25,16 @@ use crate::setting::check_counts;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MixtureConfig {
-    /// The tasks.
+    /// The tasks that are learned, each once.
     pub tasks: Vec<Task>,
     /// How their samples come.
     #[serde(default)]
     pub order: MixtureOrder,
     /// General conversations (the recipe's `texts.chat`) for each sample of an epoch; they go on
-    /// from epoch to epoch. Range `0..`.
+    /// from epoch to epoch. Range `[0, ∞)`.
     #[serde(default)]
     pub chat: f64,
     /// Tokens of a sample, at most. Samples of events that are longer lose their earliest items until
@@ -50,6 +51,7 @@ const fn most_tokens() -> usize {
 
 /// How the samples of several tasks come.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MixtureOrder {
@@ -67,29 +69,32 @@ pub enum MixtureOrder {
 
 /// Samples by weight.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Weighted {
-    /// Of each task, 0 or more.
+    /// The weight of each task, 0 or more; none of one that is not named.
     pub weights: BTreeMap<Task, f64>,
-    /// Samples of an epoch.
+    /// Samples of an epoch. Range `1..`.
     pub rows: usize,
 }
 
 /// Tasks that come late.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Late {
-    /// Which.
+    /// Which tasks.
     pub late: Vec<Task>,
-    /// Factor of the probability that one of their batches follows another, above 0.
+    /// Factor of the probability that one of their batches follows another. Range `(0, ∞)`.
     pub gamma: f64,
 }
 
 /// Epochs of one kind.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MixtureStage {
-    /// How many; only the last may leave it out, and then lasts as long as training does.
+    /// How many epochs; only the last kind may leave it out, and then lasts as long as training does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epochs: Option<u64>,
     /// Of each task, `"all"` or `{ rows = 1000 }`; none of one that is not named.

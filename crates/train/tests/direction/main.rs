@@ -6,6 +6,7 @@
 mod bandit;
 mod encoder_decoder;
 mod invariance;
+mod old_logp;
 mod penalty;
 mod preference;
 mod shop;

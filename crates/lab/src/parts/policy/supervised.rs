@@ -29,7 +29,7 @@ pub(crate) fn train(
         .collect::<Result<_, TrainError>>()?;
     let sft = Sft {
         stage: material.stage,
-        config,
+        config: &config.check(material.stage)?,
         constraint: bench.constraint,
         pad: bench.tokenizer.pad(),
         seed: bench.seed,

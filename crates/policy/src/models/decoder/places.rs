@@ -2,6 +2,7 @@
 
 use tch::Tensor;
 
+use crate::sizes::to_usize;
 use super::span::Span;
 use super::{Decoder, Layer};
 use crate::PolicyError;
@@ -110,7 +111,7 @@ impl Decoder {
     ) -> Result<Picked, PolicyError> {
         let shared = if spans.len() > 1 { spans[0].x.size()[1] } else { 0 };
         let [rows, len] = tokens.shape()?;
-        let sizes = [rows, len, shared].map(|n| usize::try_from(n).unwrap_or(0));
+        let sizes = [to_usize(rows)?, to_usize(len)?, to_usize(shared)?];
         Picked::new(places, sizes, tokens.ids.device())
     }
 

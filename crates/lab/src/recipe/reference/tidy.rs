@@ -1,0 +1,75 @@
+//! A generated schema, made fit for recipes and their readers.
+
+use serde_json::{Map, Value};
+
+use super::prose::first_paragraph;
+use super::range::bounds;
+
+/// Key of a schema's node, beside those of JSON schema, that keeps a range as it is written.
+pub(super) const RANGE: &str = "x-range";
+
+/// Shortens descriptions to plain text, gives numbers their ranges, and takes out `null`, which TOML lacks.
+pub(super) fn tidy(node: &mut Value) {
+    match node {
+        Value::Array(nodes) => nodes.iter_mut().for_each(tidy),
+        Value::Object(keys) => {
+            without_null(keys);
+            describe(keys);
+            for (key, node) in keys {
+                if key != "default" {
+                    tidy(node);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn without_null(keys: &mut Map<String, Value>) {
+    if let Some(mut default) = keys.remove("default").filter(|default| !default.is_null()) {
+        without_null_values(&mut default);
+        keys.insert("default".to_owned(), default);
+    }
+    if let Some(Value::Array(types)) = keys.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [one] = types.as_slice() {
+            let one = one.clone();
+            keys.insert("type".to_owned(), one);
+        }
+    }
+    if let Some(Value::Array(choices)) = keys.get_mut("anyOf") {
+        choices.retain(|choice| choice["type"] != "null");
+        if choices.len() == 1 {
+            let only = keys.remove("anyOf").unwrap_or_default();
+            keys.insert("allOf".to_owned(), only);
+        }
+    }
+    // Widths of Rust's numbers say nothing to a reader, and bounds of floats are no ranges.
+    keys.remove("format");
+}
+
+/// Takes what is left out of a table out of its default.
+fn without_null_values(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(without_null_values),
+        Value::Object(keys) => {
+            keys.retain(|_, value| !value.is_null());
+            keys.values_mut().for_each(without_null_values);
+        }
+        _ => {}
+    }
+}
+
+fn describe(keys: &mut Map<String, Value>) {
+    let Some(text) = keys.get("description").and_then(Value::as_str).map(first_paragraph) else {
+        return;
+    };
+    let (text, _) = super::prose::take_sentence(&text, "Default");
+    let (text, range) = super::prose::take_sentence(&text, "Range");
+    keys.insert("description".to_owned(), Value::String(text));
+    let Some(range) = range else { return };
+    if matches!(keys.get("type").and_then(Value::as_str), Some("integer" | "number")) {
+        keys.extend(bounds(&range));
+    }
+    keys.insert(RANGE.to_owned(), Value::String(range));
+}
