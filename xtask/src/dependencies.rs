@@ -77,7 +77,8 @@ impl Rules {
 
 /// What is wrong with the packages that are compiled for this machine, one line each.
 fn broken(metadata: &Value, rules: &Rules) -> Result<Vec<String>> {
-    let nodes = metadata["resolve"]["nodes"].as_array().context("cargo metadata resolves nothing")?;
+    let nodes =
+        metadata["resolve"]["nodes"].as_array().context("cargo metadata resolves nothing")?;
     let used: BTreeSet<&str> = nodes.iter().filter_map(|node| node["id"].as_str()).collect();
     let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
     let is_used = |package: &&Value| package["id"].as_str().is_some_and(|id| used.contains(id));
@@ -138,7 +139,8 @@ fn host() -> Result<String> {
 
 /// Whether a subcommand of cargo is there.
 fn is_installed(program: &str) -> bool {
-    let quiet = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let quiet =
+        Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     quiet.is_ok_and(|status| status.success())
 }
 

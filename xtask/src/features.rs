@@ -79,15 +79,14 @@ mod tests {
         };
         let none = "--no-default-features";
         assert_eq!(joined(&[]), [none]);
-        assert_eq!(joined(&[("default", &[]), ("page", &["dep:page"])]), [
-            none.to_owned(),
-            format!("{none} --features=page")
-        ]);
-        assert_eq!(joined(&[("default", &["text"]), ("text", &[])]), [
-            none.to_owned(),
-            String::new(),
-            format!("{none} --features=text")
-        ]);
+        assert_eq!(
+            joined(&[("default", &[]), ("page", &["dep:page"])]),
+            [none.to_owned(), format!("{none} --features=page")]
+        );
+        assert_eq!(
+            joined(&[("default", &["text"]), ("text", &[])]),
+            [none.to_owned(), String::new(), format!("{none} --features=text")]
+        );
     }
 
     #[test]

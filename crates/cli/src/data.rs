@@ -80,8 +80,8 @@ pub(crate) struct DataArgs {
     /// One of several domains as files of RecBole, `NAME=x.inter,x.item`. Give it once for each domain.
     #[arg(long, value_name = "NAME=FILES")]
     domain: Vec<DomainFiles>,
-    /// Stop at the first row with a problem. Without it, such rows are left out and counted, but for
-    /// those of RecBole's files, which are always errors.
+    /// Stop at the first row with a problem. Without it, such rows are left out and counted. Rows of RecBole's
+    /// files with a problem are always errors, so that it does not go with them.
     #[arg(long)]
     strict: bool,
 }
@@ -283,6 +283,17 @@ impl DataArgs {
                 ("a table", &["--table", "--columns", "--items", "--item-columns", "--index"])
             }
         };
+        if self.strict
+            && matches!(source, Source::Folder | Source::Domains | Source::Files(Format::Recbole))
+        {
+            let why = match source {
+                Source::Folder => "its rows were judged when it was prepared",
+                _ => "a row with a problem is an error there anyway",
+            };
+            return Err(Usage::error(format!(
+                "`--strict` does not go with {name}: {why}; leave it out"
+            )));
+        }
         let mut given = self.given().into_iter().filter(|(_, given)| *given);
         match given.find(|(flag, _)| !allowed.contains(flag)) {
             Some((flag, _)) => Err(Usage::error(format!(

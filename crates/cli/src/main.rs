@@ -1,7 +1,7 @@
 //! `sidereal`: generative recommendation over Semantic IDs, from raw files to recommendations.
 //!
 //! Results go to stdout, everything else to stderr. The exit code is 0 after success, 1 after a failure, 2
-//! where the command line has to be changed.
+//! where the command line has to be changed, 3 where a result was written that lacks something.
 
 mod commands;
 mod data;

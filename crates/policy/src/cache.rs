@@ -10,8 +10,8 @@ use tch::{Kind, Tensor};
 use branches::branch_rows;
 pub(crate) use branches::{BranchCache, FEW};
 
-use crate::sizes::to_usize;
 use crate::PolicyError;
+use crate::sizes::to_usize;
 use crate::weights::to_i64;
 
 /// Keys and values of a batch of prompts and of the branches that continue them.

@@ -14,10 +14,10 @@ pub(crate) mod way_back;
 use sidereal_sid::{NodeId, Trie};
 use tch::Tensor;
 
-use crate::sizes::{axes, to_usize};
 use crate::PolicyError;
 use crate::decode::constraint::{Constraint, Scoring};
 use crate::policy::LanguageModel;
+use crate::sizes::{axes, to_usize};
 use crate::tensor::pick;
 use crate::weights::to_i64;
 

@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 use sidereal_sid::SidSpec;
 use tch::{Device, Kind, Tensor};
 
-use crate::sizes::{axes, to_usize};
 use crate::PolicyError;
 use crate::models::foreign::{HEAD, decoder_names, settle_head};
 use crate::models::t5::names;
+use crate::sizes::{axes, to_usize};
 use crate::tokenizer::{Codes, SidTokenizer};
 use crate::weights::{
     Weights, checkpoint_file, read_checkpoint, to_i64, write_safetensors, write_text,

@@ -13,8 +13,8 @@ use serde_json::Value;
 use sidereal_files::{FileError, write_whole, write_whole_by};
 use tch::{Device, Kind, Tensor};
 
-use crate::sizes::to_usize;
 use crate::PolicyError;
+use crate::sizes::to_usize;
 
 /// A model's weights by their names in HF checkpoints, in a fixed order.
 pub type Weights = BTreeMap<String, Tensor>;

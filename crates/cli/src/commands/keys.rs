@@ -29,7 +29,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(dir) = &args.write {
-        for (name, text) in [("recipe.md", Recipe::reference()), ("recipe.schema.json", schema()?)] {
+        for (name, text) in [("recipe.md", Recipe::reference()), ("recipe.schema.json", schema()?)]
+        {
             let path = dir.join(name);
             fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))?;
             note(format_args!("written: {}", path.display()));

@@ -196,7 +196,11 @@ impl JsonSchema for RqVaeConfig {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        schema("Settings of an RQ-VAE, whose latent rows are quantised.", &Self::default().0, generator)
+        schema(
+            "Settings of an RQ-VAE, whose latent rows are quantised.",
+            &Self::default().0,
+            generator,
+        )
     }
 }
 

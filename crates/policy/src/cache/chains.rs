@@ -2,10 +2,10 @@
 
 use tch::{Kind, Tensor};
 
-use crate::sizes::axes;
 use super::branches::branch_rows;
 use super::{KvCache, LayerCache};
 use crate::PolicyError;
+use crate::sizes::axes;
 use crate::weights::to_i64;
 
 impl KvCache {

@@ -13,9 +13,9 @@ use crate::decode::sampling::{Purpose, stream};
 use crate::decode::text::{Ended, TextEnd, TextSampler, Writing, WrittenToken};
 use crate::decode::{Hypothesis, Prefilled, SamplingConfig};
 use crate::policy::LanguageModel;
+use crate::sizes::axes;
 use crate::tokenizer::SidTokenizer;
 use crate::weights::to_i64;
-use crate::sizes::axes;
 
 /// The tokens around a chain of thought.
 #[derive(Debug, Clone, PartialEq, Eq)]

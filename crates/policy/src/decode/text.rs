@@ -4,7 +4,6 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use tch::{Kind, Tensor};
 
-use crate::sizes::{axes, to_usize};
 use crate::PolicyError;
 use crate::cache::{KvCache, TokenBatch};
 use crate::decode::sampling::{NOTHING_TO_DRAW, Purpose, stream};
@@ -12,6 +11,7 @@ use crate::decode::{Prefilled, SamplingConfig};
 use crate::policy::LanguageModel;
 use crate::score::completions::CompletionToken;
 use crate::score::target::Target;
+use crate::sizes::{axes, to_usize};
 use crate::weights::to_i64;
 
 /// Most logits that a step holds at once: 64 MiB of f32.

@@ -3,12 +3,12 @@
 use sidereal_sid::NodeId;
 use tch::{Kind, Tensor};
 
-use crate::sizes::{axes, to_usize};
 use crate::PolicyError;
 use crate::cache::{KvCache, TokenBatch};
 use crate::decode::branches::{Branches, ChildScores, LevelScores, Onward};
 use crate::decode::constraint::{Constraint, Scoring};
 use crate::policy::LanguageModel;
+use crate::sizes::{axes, to_usize};
 use crate::weights::to_i64;
 
 /// Prompts that were read: where answers go on from.

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::sizes::to_usize;
 use crate::PolicyError;
+use crate::sizes::to_usize;
 use crate::tensor::cast;
 use crate::tensor::pick;
 

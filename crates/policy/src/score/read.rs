@@ -2,7 +2,6 @@
 
 use tch::Tensor;
 
-use crate::sizes::to_usize;
 use super::branches::{Grid, grids};
 use super::completions::{CompletionPass, CompletionToken, Completions, ScoredTokens, TokenPlace};
 use super::entropy::target_entropy;
@@ -14,6 +13,7 @@ use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::constraint::{Constraint, Scoring};
 use crate::policy::{LanguageModel, Policy};
+use crate::sizes::to_usize;
 use crate::weights::to_i64;
 
 /// Most attention scores of one head that a pass over branches makes at once.

@@ -1,6 +1,5 @@
 //! Targets within whole sequences: what supervised fine-tuning learns.
 
-use crate::sizes::to_usize;
 use super::completions::{CompletionToken, Completions};
 use super::law::TokenLaw;
 use super::pass::LogpPass;
@@ -9,6 +8,7 @@ use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::constraint::{Constraint, Scoring};
 use crate::policy::Policy;
+use crate::sizes::to_usize;
 
 /// A token of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

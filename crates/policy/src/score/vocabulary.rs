@@ -7,9 +7,9 @@
 
 use tch::{Kind, Tensor};
 
-use crate::sizes::to_usize;
 use crate::PolicyError;
 use crate::models::head::{Head, log_sum_exp};
+use crate::sizes::to_usize;
 use crate::tensor::cast;
 use crate::weights::to_i64;
 

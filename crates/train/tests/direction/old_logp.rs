@@ -20,7 +20,11 @@ struct Plain {
 
 impl PolicyObjective for Plain {
     fn objective(&self, batch: &RolloutBatch<'_>, step: StepSize) -> Result<Objective, RlError> {
-        let same = batch.logp().iter().zip(batch.old_logp()).all(|(new, old)| new.to_bits() == old.to_bits());
+        let same = batch
+            .logp()
+            .iter()
+            .zip(batch.old_logp())
+            .all(|(new, old)| new.to_bits() == old.to_bits());
         self.same.lock().unwrap().push(same);
         token_objective(batch, step, Normalise::Sequence, None, |token| {
             Term::new(token.log_ratio().exp(), token.advantage * token.logp, token.advantage)

@@ -184,13 +184,18 @@ impl<'a> Page<'a> {
             let default = match (place.default, required) {
                 (_, true) => "required".to_owned(),
                 // Its keys say theirs.
-                (Some(Value::Object(_)), _) if node["properties"].is_object() => "see its keys".to_owned(),
+                (Some(Value::Object(_)), _) if node["properties"].is_object() => {
+                    "see its keys".to_owned()
+                }
                 (Some(value), _) => format!("`{}`", toml(value)),
                 (None, _) => "–".to_owned(),
             };
             let of = |key: &str| {
                 let nodes = [*alternative, Some(place.node), Some(node)].into_iter().flatten();
-                nodes.filter_map(|node| node[key].as_str()).find(|text| !text.is_empty()).unwrap_or("")
+                nodes
+                    .filter_map(|node| node[key].as_str())
+                    .find(|text| !text.is_empty())
+                    .unwrap_or("")
             };
             let mut means = vec![of("description").to_owned()];
             let few = texts(node).filter(|texts| texts.len() <= FEW && !*is_text);
@@ -250,7 +255,8 @@ impl<'a> Page<'a> {
     }
 
     fn map(&mut self, node: &'a Value, place: &Place<'a>, below: &mut Vec<Place<'a>>) -> String {
-        let patterns = node["patternProperties"].as_object().and_then(|nodes| nodes.values().next());
+        let patterns =
+            node["patternProperties"].as_object().and_then(|nodes| nodes.values().next());
         let values = patterns.or(node.get("additionalProperties")).filter(|node| node.is_object());
         match values {
             Some(node) => {

@@ -72,7 +72,10 @@ mod tests {
     fn a_sentence_is_taken_out_by_its_first_word() {
         let text = "A share. Range `[0, 1)`, below `b`. More 1.5 text.";
         let (rest, said) = take_sentence(text, "Range");
-        assert_eq!((rest.as_str(), said.as_deref()), ("A share. More 1.5 text.", Some("`[0, 1)`, below `b`")));
+        assert_eq!(
+            (rest.as_str(), said.as_deref()),
+            ("A share. More 1.5 text.", Some("`[0, 1)`, below `b`"))
+        );
         assert_eq!(take_sentence("The Range is. Wide", "Range").1, None);
         assert_eq!(take_sentence("Codes. Default 1e-3.", "Default").0, "Codes.");
     }

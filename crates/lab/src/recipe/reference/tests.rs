@@ -63,7 +63,8 @@ fn faults(root: &Value, node: &Value, value: &Value, path: &str) -> Vec<String> 
     }
     for (name, value) in keys {
         let path = format!("{path}.{name}");
-        let patterns = node["patternProperties"].as_object().and_then(|nodes| nodes.values().next());
+        let patterns =
+            node["patternProperties"].as_object().and_then(|nodes| nodes.values().next());
         match (node["properties"].get(name).or(patterns), &node["additionalProperties"]) {
             (Some(node), _) => found.extend(faults(root, node, value, &path)),
             (None, Value::Bool(false)) => found.push(format!("{path}: there is no such key")),
@@ -124,7 +125,13 @@ fn the_schema_refuses_what_the_types_refuse() {
 }
 
 /// Every number of a value that has a bound in the schema, with a value just outside.
-fn outside(root: &Value, node: &Value, value: &Value, path: &str, found: &mut Vec<(String, Value)>) {
+fn outside(
+    root: &Value,
+    node: &Value,
+    value: &Value,
+    path: &str,
+    found: &mut Vec<(String, Value)>,
+) {
     let (node, _) = resolve(root, node);
     for alternative in node["oneOf"].as_array().into_iter().flatten() {
         if faults(root, alternative, value, path).is_empty() {

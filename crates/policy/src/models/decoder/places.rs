@@ -2,13 +2,13 @@
 
 use tch::Tensor;
 
-use crate::sizes::to_usize;
 use super::span::Span;
 use super::{Decoder, Layer};
 use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::models::rotary::rotate;
 use crate::score::sequences::Place;
+use crate::sizes::to_usize;
 use crate::tensor::cast;
 use crate::weights::to_i64;
 

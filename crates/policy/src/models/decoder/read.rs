@@ -3,13 +3,13 @@
 
 use tch::{Kind, Tensor};
 
-use crate::sizes::to_usize;
 use super::span::Span;
 use super::{Decoder, Layer};
 use crate::PolicyError;
 use crate::cache::{KvCache, LayerCache, TokenBatch};
 use crate::models::rotary::rotate;
 use crate::score::sequences::Place;
+use crate::sizes::to_usize;
 use crate::tensor::cast;
 
 /// Fewest tokens of a common beginning that are worth a pass of their own.

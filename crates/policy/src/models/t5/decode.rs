@@ -2,13 +2,13 @@
 
 use tch::{Kind, Tensor};
 
-use crate::sizes::axes;
 use super::T5;
 use super::encode::Source;
 use super::stack::{attend, drop_some};
 use crate::PolicyError;
 use crate::cache::{KvCache, LayerCache, TokenBatch};
 use crate::models::branches::{NewTokens, causal_bias};
+use crate::sizes::axes;
 use crate::weights::to_i64;
 
 impl T5 {
