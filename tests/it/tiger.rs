@@ -12,7 +12,7 @@ use sidereal::lab::{
 use sidereal::metrics::SeenItems;
 use sidereal::policy::{AnyPolicy, PolicyKind, SidTokenizer, T5, VocabularyExtension};
 use sidereal::sid::{ItemId, SidSpec};
-use sidereal::train::{JsonLog, Ranking, Record, Thinking};
+use sidereal::train::{ChainConfig, JsonLog, Ranking, Record};
 use tempfile::TempDir;
 
 use crate::pipeline::run;
@@ -71,7 +71,7 @@ fn a_t5_is_trained_tested_opened_and_asked() {
             let items = served.iter().map(|found| found.item);
             assert!(items.eq(ranking.found.iter().flatten().copied()), "{served:?} {ranking:?}");
         }
-        let how = HowToReason { thinking: Thinking::default(), num_chains: 1, seed: 1 };
+        let how = HowToReason { chain: ChainConfig::default(), num_chains: 1, seed: 1 };
         let refused = opened.standalone().unwrap().reason(histories[0], &wanted, &how);
         let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("kind `t5`") && refused.contains("ask it directly"), "{refused}");

@@ -151,8 +151,17 @@ impl Pipeline<'_> {
                 }
             }
             let (seed, pool) = (*seed, recipe.pool);
-            let bench =
-                Workbench { seed, device, dataset, split, catalog, constraint, reads, pool, made_for };
+            let bench = Workbench {
+                seed,
+                device,
+                dataset,
+                split,
+                catalog,
+                constraint,
+                reads,
+                pool,
+                made_for,
+            };
             benches.insert(*tree, bench);
         }
         let bench = &benches[&NonZeroUsize::MIN];
@@ -171,7 +180,8 @@ impl Pipeline<'_> {
         let blends = &blends(&mut run, recipe, &benches, &policies, item_texts, observer)?;
         let at_start = &returned_their_start(run.folder(), stages)?;
         let (split, config) = (recipe.split, evaluate);
-        let tables = Evaluation { bench, config, split, stages, answers, blends, baselines, at_start };
+        let tables =
+            Evaluation { bench, config, split, stages, answers, blends, baselines, at_start };
         let Evaluated { report, buckets, domains } = run.carry_out(&tables, observer)?.value;
         let showcases = match answers.last() {
             Some(last) => showcases(bench, &last.rankings.value.load()?),

@@ -104,8 +104,7 @@ impl TrainedPolicy {
         let catalog = Catalog::load(&dir.join(CATALOG))?;
         let model = AnyPolicy::load(dir, device)?;
         let reads_words = !model.kind().reads_items();
-        let tokenizer =
-            reads_words.then(|| SidTokenizer::load(dir, catalog.spec())).transpose()?;
+        let tokenizer = reads_words.then(|| SidTokenizer::load(dir, catalog.spec())).transpose()?;
         if let Some(tokenizer) = &tokenizer {
             model.check_vocabulary(tokenizer)?;
         }

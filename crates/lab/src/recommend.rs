@@ -7,9 +7,8 @@ use std::path::{Path, PathBuf};
 use sidereal_data::{Dataset, SampleId, Split, UserId};
 use sidereal_metrics::SeenItems;
 use sidereal_policy::{
-    BeamSearch, Conditions, Constraint, Excluded, Hypothesis, Policy as _, TokenBatch,
-    SidTokenizer,
-    as_language_model,
+    BeamSearch, Conditions, Constraint, Excluded, Hypothesis, Policy as _, SidTokenizer,
+    TokenBatch, as_language_model,
 };
 use sidereal_prompts::{ControlMarkers, PromptRegistry, PromptSet, Tasks};
 use sidereal_sid::{Catalog, ItemId};

@@ -105,9 +105,8 @@ pub fn rank_exactly(
 pub fn best(case: &ExactCase<'_>, scores: &[f32], count: usize) -> Ranking {
     let mut order: Vec<u32> = (0..).take(scores.len()).collect();
     order.retain(|item| scores[*item as usize] > f32::NEG_INFINITY);
-    let better = |a: &u32, b: &u32| {
-        scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b))
-    };
+    let better =
+        |a: &u32, b: &u32| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b));
     let count = count.min(order.len());
     if count < order.len() && count > 0 {
         order.select_nth_unstable_by(count - 1, better);

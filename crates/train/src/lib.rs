@@ -41,12 +41,13 @@
 mod augment;
 mod batching;
 mod categories;
+mod checked;
 mod checkpoint;
 mod diverged;
 mod encode;
 mod error;
-mod exact;
 mod evaluate;
+mod exact;
 mod fold;
 mod learner;
 mod lengths;
@@ -69,11 +70,12 @@ mod validation;
 pub use augment::AugmentConfig;
 pub use batching::Batching;
 pub use categories::Categories;
+pub use checked::Checked;
 pub use checkpoint::{Binding, Checkpoints};
 pub use encode::{EncodedPrompt, Encoder, Mode, scored_codes};
 pub use error::TrainError;
-pub use exact::{ExactCase, ScoredBatch, best, rank_exactly, score_exactly};
 pub use evaluate::{ChainCounts, draw, rank, rank_without, reason};
+pub use exact::{ExactCase, ScoredBatch, best, rank_exactly, score_exactly};
 pub use fold::{Sequence, fold};
 pub use lengths::check_lengths;
 pub use next_item::{

@@ -166,8 +166,7 @@ impl Part for BlendedRankings<'_> {
     ) -> Result<Remarks, LabError> {
         let opened = self.open()?;
         let policies: Vec<&ItemPolicy> = opened.iter().filter_map(AnyPolicy::as_item).collect();
-        let (kept, kept_transitions) =
-            self.ranked(&policies, SeenItems::Kept, observer)?;
+        let (kept, kept_transitions) = self.ranked(&policies, SeenItems::Kept, observer)?;
         let (removed, removed_transitions) =
             self.ranked(&policies, SeenItems::Removed, observer)?;
         let files = self.read(folder)?;
@@ -246,7 +245,13 @@ impl BlendedRankings<'_> {
         tracing::info!(blend = blend.name, "weights of a blend\n{fit}");
         drop(cases);
         let prior = prior.with_weights(fit.weights.clone())?;
-        let rankings = self.rank(policies, &prior, seen_items, &format!("test {}, seen {rule}", blend.name), observer)?;
+        let rankings = self.rank(
+            policies,
+            &prior,
+            seen_items,
+            &format!("test {}, seen {rule}", blend.name),
+            observer,
+        )?;
         Ok(((rankings, fit), selection))
     }
 

@@ -27,8 +27,8 @@ use crate::recipe::model::ModelConfig;
 use crate::recipe::stage::{Stage, Training};
 use crate::recipe::texts::TeacherConfig;
 use crate::run::part::{Folder, Made, Part, PartFiles, Remarks};
-use crate::workbench::{Reads, Workbench};
 use crate::workbench::texts::Texts;
+use crate::workbench::{Reads, Workbench};
 
 /// The policy of one stage, in the folder of its name.
 pub(crate) struct Policy<'a> {
@@ -159,7 +159,9 @@ impl Part for Policy<'_> {
         let best_step = checkpoints.best_step()?;
         let Workbench { catalog, made_for, .. } = bench;
         let (tokenizer, prompts) = match &bench.reads {
-            Reads::Words(words) => (Some(words.tokenizer), Some(words.tasks.prompts().spec().clone())),
+            Reads::Words(words) => {
+                (Some(words.tokenizer), Some(words.tasks.prompts().spec().clone()))
+            }
             Reads::Items(_) => (None, None),
         };
         let card = PolicyCard {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
@@ -16,12 +17,12 @@ use crate::setting::check_counts;
 /// ```
 /// The weights are chosen on validation users, once with seen items among the ranked and once without
 /// them; nothing is trained. The policies may write different trees.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlendConfig {
     /// Its file within the run: lower-case letters, digits, `-`.
     pub name: String,
-    /// Name in tables.
+    /// Name in tables; without it, `name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// The stages whose policies are averaged, at least one.
@@ -30,6 +31,7 @@ pub struct BlendConfig {
     #[serde(default)]
     pub priors: Vec<PriorSource>,
     /// Validation users on whom the weights are chosen, drawn by seed; all where there are fewer.
+    /// Range `1..`.
     #[serde(default = "valid_users")]
     pub valid_users: usize,
     /// Weight of an item of the history relative to the next later one, for similarities. Range `[0, 1]`.
@@ -42,7 +44,9 @@ pub struct BlendConfig {
 }
 
 /// What a prior is made of. What the data do not have is left out, and the log says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum PriorSource {
@@ -106,7 +110,11 @@ pub(crate) fn check(blends: &[BlendConfig], stages: &[Stage]) -> Result<(), LabE
         }
         let known = |policy: &&String| stages.iter().any(|stage| stage.name == **policy);
         if let Some(unknown) = blend.policies.iter().find(|policy| !known(policy)) {
-            return refuse("policies", format!("with `{unknown}`"), "names of stages of the recipe");
+            return refuse(
+                "policies",
+                format!("with `{unknown}`"),
+                "names of stages of the recipe",
+            );
         }
         if blend.policies.iter().collect::<BTreeSet<_>>().len() < blend.policies.len() {
             return refuse("policies", blend.policies.join(", "), "each stage once");
@@ -115,7 +123,8 @@ pub(crate) fn check(blends: &[BlendConfig], stages: &[Stage]) -> Result<(), LabE
             return refuse("priors", format!("{:?}", blend.priors), "each prior once");
         }
         if blend.priors.is_empty() && blend.policies.len() == 1 {
-            let needed = "a prior, or several policies: the row of the stage shows the policy alone";
+            let needed =
+                "a prior, or several policies: the row of the stage shows the policy alone";
             return refuse("priors", "empty".to_owned(), needed);
         }
         if !(0.0..=1.0).contains(&blend.decay) {

@@ -13,11 +13,7 @@ use crate::recipe::stage::{Stage, Training};
 use crate::setting::of_stage;
 
 /// Accepts stages that train what a policy of this kind can learn.
-pub(crate) fn check(
-    kind: PolicyKind,
-    stages: &[Stage],
-    compute: Compute,
-) -> Result<(), LabError> {
+pub(crate) fn check(kind: PolicyKind, stages: &[Stage], compute: Compute) -> Result<(), LabError> {
     if compute != Compute::F32 && !kind.has_compute_kinds() {
         let (field, found) = ("compute".to_owned(), format!("{compute:?}"));
         let needed = "`f32`: a model of the kind `item` computes in the type of its weights";
@@ -39,8 +35,7 @@ fn check_stage(kind: PolicyKind, stage: &Stage) -> Result<(), LabError> {
         Training::Rl { config, .. } => in_rl(kind, config),
         Training::NextItem(_) | Training::Preference(_) => None,
     };
-    let unfit =
-        unfit.or_else(|| trainable(&stage.training).and_then(|it| in_trainable(kind, it)));
+    let unfit = unfit.or_else(|| trainable(&stage.training).and_then(|it| in_trainable(kind, it)));
     if let Some((field, found, needed)) = unfit {
         return Err(LabError::Setting { field: format!("{table}.{field}"), found, needed });
     }
@@ -168,7 +163,12 @@ mod tests {
             (T5, "encoder_layers", "layers", "unknown field `layers`"),
             (DECODER, "positions", "max_distance = 9\npositions", "unknown field `max_distance`"),
             (DECODER, "positions = 64\n", "", "missing field `positions`"),
-            (T5, "'t5'", "'gru'", "`kind`: unknown variant `gru`, expected one of `decoder`, `t5`, `item`"),
+            (
+                T5,
+                "'t5'",
+                "'gru'",
+                "`kind`: unknown variant `gru`, expected one of `decoder`, `t5`, `item`",
+            ),
             (T5, "heads = 2", "heads = 'two'", "`heads`: invalid type"),
             (T5, "heads = 2", "heads = 0", "`model.heads` is 0"),
             (T5, "heads = 2", "heads = 2\ndistance_buckets = 5", "`model.distance_buckets` is 5"),

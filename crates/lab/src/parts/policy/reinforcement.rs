@@ -36,7 +36,7 @@ pub(crate) fn train(
     let reward = of_stage(material.stage, reward.build(known))?;
     let rl = Rl {
         stage: material.stage,
-        config,
+        config: &config.check(material.stage)?,
         reward: reward.borrow(),
         spec: bench.catalog.spec(),
         constraint: bench.constraint,
@@ -79,9 +79,8 @@ fn prompts(config: &RlConfig, material: &Material<'_>) -> Result<Vec<RlPrompt>, 
     let Reads::Words(words) = &bench.reads else {
         return with_targets(bench.prompts(*task, &samples(&order))?, bench.constraint);
     };
-    let asked = |rendered: &[Rendered]| {
-        with_targets(words.encoder.prompts(rendered)?, bench.constraint)
-    };
+    let asked =
+        |rendered: &[Rendered]| with_targets(words.encoder.prompts(rendered)?, bench.constraint);
     if is_over_pool(*task) {
         return asked(&bench.rendered(*task, &samples(&order))?);
     }

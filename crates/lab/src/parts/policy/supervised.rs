@@ -3,8 +3,8 @@
 use sidereal_policy::{AnyPolicy, Policy as _};
 use sidereal_prompts::{Chat, Task, Tasks};
 use sidereal_train::{
-    Encoder, Histories, MixedData, MixedTasks, MixtureConfig, Observer, Sequence, Sft, SftConfig, SftData,
-    TrainError, check_lengths,
+    Encoder, Histories, MixedData, MixedTasks, MixtureConfig, Observer, Sequence, Sft, SftConfig,
+    SftData, TrainError, check_lengths,
 };
 
 use super::material::Material;
@@ -26,7 +26,7 @@ pub(crate) fn train(
     let valid = bench.sequences(*task, &material.valid_samples())?;
     let sft = Sft {
         stage: material.stage,
-        config,
+        config: &config.check(material.stage)?,
         constraint: bench.constraint,
         pad: bench.pad(),
         seed: bench.seed,
@@ -53,7 +53,11 @@ pub(crate) fn train(
     let named = named.filter_map(|row| Some((*row.samples.last()?, row.ids.len(), positions)));
     check_lengths(material.stage, named)?;
     let next_item = |epoch: usize| {
-        if config.augment.is_off() { Ok(plain.clone()) } else { varied(config, material, tasks, encoder, epoch) }
+        if config.augment.is_off() {
+            Ok(plain.clone())
+        } else {
+            varied(config, material, tasks, encoder, epoch)
+        }
     };
     let lessons = Histories {
         next_item: &next_item,
