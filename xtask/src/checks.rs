@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use crate::layers;
 use crate::workspace::Workspace;
+use crate::{dependencies, features, layers, minimum_rust};
 
 /// One step.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ struct Step {
 /// How a step is run.
 #[derive(Debug)]
 enum Run {
-    /// By this program.
-    Layers,
+    /// By this program, as the chore of this name.
+    Own(&'static str, fn(&Workspace) -> Result<()>),
     /// By cargo with these arguments.
     Cargo(String),
     /// By cargo with these arguments and this variable of the environment.
@@ -34,7 +34,7 @@ impl Run {
     /// What a user types to repeat the step.
     fn command(&self) -> String {
         match self {
-            Self::Layers => "cargo xtask layers".to_owned(),
+            Self::Own(chore, _) => format!("cargo xtask {chore}"),
             Self::Cargo(args) => format!("cargo {args}"),
             Self::CargoWith(args, (name, value)) => format!("{name}=\"{value}\" cargo {args}"),
         }
@@ -43,7 +43,7 @@ impl Run {
     /// Runs the step; true if it passes.
     fn passes(&self, workspace: &Workspace) -> Result<bool> {
         let (args, env) = match self {
-            Self::Layers => return layers::check(workspace.root()).map(|()| true),
+            Self::Own(_, check) => return check(workspace).map(|()| true),
             Self::Cargo(args) => (args, None),
             Self::CargoWith(args, env) => (args, Some(*env)),
         };
@@ -55,12 +55,14 @@ impl Run {
 /// The steps in order; `nextest` tells whether that runner is installed.
 fn steps(nextest: bool) -> Vec<Step> {
     let cargo = |name, args: &str| Step { name, run: Run::Cargo(args.to_owned()) };
-    let pure = layers::PURE.map(|package| format!("--package={package}")).join(" ");
+    let own = |name, check| Step { name, run: Run::Own(name, check) };
     vec![
         cargo("formatting", "fmt --all --check"),
-        Step { name: "layers", run: Run::Layers },
+        own("layers", |workspace| layers::check(workspace.root())),
+        own("dependencies", |workspace| dependencies::check(workspace.root())),
         cargo("lints", "clippy --workspace --all-targets --all-features -- -D warnings"),
-        cargo("lints of the pure crates alone", &format!("clippy {pure} -- -D warnings")),
+        own("features", features::check),
+        own("minimum-rust", minimum_rust::check),
         Step {
             name: "docs",
             run: Run::CargoWith(

@@ -3,10 +3,14 @@
 
 mod bundle;
 mod checks;
+mod dependencies;
+mod features;
 mod fetch;
 mod layers;
 mod libtorch;
+mod minimum_rust;
 mod progress;
+mod spdx;
 mod wheels;
 mod workspace;
 
@@ -24,7 +28,10 @@ Usage: cargo xtask <chore>
   setup          fetch libtorch and the sentence encoder into target/; instant when they are there
   demo [ARGS]    set up, then make a recommender of a small synthetic shop and show how good it is
   test           set up, then check all that a change must pass: formatting, layers, lints, docs, tests
-  layers         check that no crate depends on one above it, and that pure crates stay pure";
+  layers         check that no crate depends on one above it, and that pure crates stay pure
+  dependencies   check licences, sources, bans (deny.toml) and Rust versions of all that is depended on
+  minimum-rust   compile the pure crates by the oldest promised Rust, where that is installed
+  features       lint crates alone, with no features, the default ones, and each feature by itself";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -44,6 +51,9 @@ fn run(args: &[String]) -> Result<()> {
         ["demo", ref rest @ ..] => demo(rest),
         ["test"] => checks::run(&Workspace::set_up()?),
         ["layers"] => layers::check(&workspace::root()?),
+        ["dependencies"] => dependencies::check(&workspace::root()?),
+        ["minimum-rust"] => minimum_rust::check(&Workspace::set_up()?),
+        ["features"] => features::check(&Workspace::set_up()?),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

@@ -4,6 +4,7 @@ pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod enrich;
 pub(crate) mod export;
+pub(crate) mod keys;
 pub(crate) mod prepare;
 pub(crate) mod recommend;
 pub(crate) mod report;

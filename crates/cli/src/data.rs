@@ -81,7 +81,7 @@ pub(crate) struct DataArgs {
     #[arg(long, value_name = "NAME=FILES")]
     domain: Vec<DomainFiles>,
     /// Stop at the first row with a problem. Without it, such rows are left out and counted. In
-    /// RecBole's files they are always errors.
+    /// RecBole's files they are always errors, so this option does not go with those files.
     #[arg(long)]
     strict: bool,
 }
@@ -283,6 +283,17 @@ impl DataArgs {
                 ("a table", &["--table", "--columns", "--items", "--item-columns", "--index"])
             }
         };
+        if self.strict
+            && matches!(source, Source::Folder | Source::Domains | Source::Files(Format::Recbole))
+        {
+            let why = match source {
+                Source::Folder => "its rows were judged when it was prepared",
+                _ => "a row with a problem is an error there anyway",
+            };
+            return Err(Usage::error(format!(
+                "`--strict` does not go with {name}: {why}; leave it out"
+            )));
+        }
         let mut given = self.given().into_iter().filter(|(_, given)| *given);
         match given.find(|(flag, _)| !allowed.contains(flag)) {
             Some((flag, _)) => Err(Usage::error(format!(

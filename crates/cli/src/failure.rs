@@ -15,8 +15,23 @@ impl Usage {
     }
 }
 
+/// A command that wrote what it could, and that is less than was asked for; the text says how much.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Incomplete(String);
+
+impl Incomplete {
+    /// The error of a result that lacks something.
+    pub(crate) fn error(text: impl Into<String>) -> anyhow::Error {
+        anyhow::Error::new(Self(text.into()))
+    }
+}
+
 /// Exit code of a command line that has to be changed, as clap has it.
 const USAGE: u8 = 2;
+
+/// Exit code of a result that lacks something.
+const INCOMPLETE: u8 = 3;
 
 /// Prints an error and what caused it, a line each, and returns the exit code.
 pub(crate) fn tell(error: &anyhow::Error) -> ExitCode {
@@ -36,6 +51,9 @@ pub(crate) fn tell(error: &anyhow::Error) -> ExitCode {
     if error.is::<Usage>() {
         let _ = writeln!(stderr, "\nFor more information, try `--help` after the command.");
         return ExitCode::from(USAGE);
+    }
+    if error.is::<Incomplete>() {
+        return ExitCode::from(INCOMPLETE);
     }
     ExitCode::FAILURE
 }

@@ -1,7 +1,7 @@
 //! `sidereal`: generative recommendation over Semantic IDs, from raw files to recommendations.
 //!
 //! Results go to stdout, everything else to stderr. The exit code is 0 after success, 1 after a failure, 2
-//! where the command line has to be changed.
+//! where the command line has to be changed, 3 where a result was written that lacks something.
 
 mod commands;
 mod data;
@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 use sidereal_policy::{share_cores, tune_allocator};
 
 use crate::commands::{
-    compare, completions, enrich, export, prepare, recommend, report, sids, train,
+    compare, completions, enrich, export, keys, prepare, recommend, report, sids, train,
 };
 
 /// Generative recommendation over Semantic IDs: a language model writes the item that a user chooses next.
@@ -46,6 +46,7 @@ enum Command {
     Prepare(prepare::Args),
     Sids(sids::Args),
     Train(train::Args),
+    Keys(keys::Args),
     Recommend(recommend::Args),
     Compare(compare::Args),
     Report(report::Args),
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         Command::Prepare(args) => prepare::run(args),
         Command::Sids(args) => sids::run(args),
         Command::Train(args) => train::run(args),
+        Command::Keys(args) => keys::run(args),
         Command::Recommend(args) => recommend::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Report(args) => report::run(args),

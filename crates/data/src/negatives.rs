@@ -16,6 +16,7 @@ const TRIES: usize = 20;
 
 /// Where negatives come from. Those that a beam search finds come from the policy instead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum NegativeKind {

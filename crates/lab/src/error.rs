@@ -54,6 +54,9 @@ pub enum LabError {
     /// A setting outside its range.
     #[error("configuration: `{field}` is {found}; expected {needed}")]
     Setting { field: String, found: String, needed: &'static str },
+    /// A key that no recipe has.
+    #[error("recipes have no key `{key}`; {} has {found}", place(table))]
+    UnknownKey { key: String, table: String, found: String },
     /// A stage that the recipe does not have.
     #[error("the recipe has no stage `{name}`; its stages are {found}")]
     UnknownStage { name: String, found: String },
@@ -165,6 +168,11 @@ pub enum LabError {
     /// libtorch refused an operation.
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),
+}
+
+/// What a table of a recipe is called.
+fn place(table: &str) -> String {
+    if table.is_empty() { "the file itself".to_owned() } else { format!("`{table}`") }
 }
 
 impl From<TrainError> for LabError {

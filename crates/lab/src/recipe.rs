@@ -14,6 +14,7 @@ pub(crate) mod linfa_kmeans;
 pub(crate) mod model;
 pub(crate) mod pool;
 pub(crate) mod presets;
+mod reference;
 pub(crate) mod rq_kmeans;
 pub(crate) mod rq_vae;
 pub(crate) mod shape;
@@ -25,6 +26,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
@@ -41,35 +43,37 @@ use crate::setting::check_counts;
 use crate::split::SplitConfig;
 
 /// Settings of a run. All random numbers depend on `seed`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Seed of everything: item order, clusters, weights, batches, dropout, ties, intervals.
     pub seed: u64,
-    /// The number of items of a history that a model sees; the latest ones are kept.
+    /// The number of items of a history that a model sees; the latest ones are kept. Range
+    /// `1..`.
     pub max_history: usize,
-    /// What is held out.
+    /// What is held out for validation and test.
     #[serde(default)]
     pub split: SplitConfig,
-    /// Item vectors, from which Semantic IDs are made.
+    /// Item vectors, from which Semantic IDs are made; with `sids` or not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embed: Option<EmbedConfig>,
     /// Semantic IDs made of item vectors. Without it, those that were published with the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sids: Option<SidConfig>,
-    /// Name of the prompt set for all tasks.
+    /// Name of the prompt set that words all tasks.
     #[serde(default = "terse")]
     pub prompts: String,
-    /// Texts besides titles.
+    /// Texts besides titles, which some tasks show or learn.
     #[serde(default)]
     pub texts: TextsConfig,
     /// Candidates in the prompts of some tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<CandidatePools>,
-    /// Tokenizer of a model that is trained from scratch.
+    /// Tokenizer of a model that is trained from scratch; with a `model` that reads words, or not
+    /// at all. A `model` of the kind `item` reads none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<TokenizerConfig>,
-    /// Shape of a model that is trained from scratch.
+    /// Shape of a model that is trained from scratch; either this or `pretrained` has to be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelConfig>,
     /// A pretrained model, instead of one from scratch.
@@ -78,11 +82,11 @@ pub struct Recipe {
     /// Number type of matrix products.
     #[serde(default)]
     pub compute: Compute,
-    /// The number of checkpoints that are kept while a stage trains; the newest are kept. The result
-    /// does not depend on it, and a run may go on with another number.
+    /// The number of checkpoints that are kept while a stage trains; the newest are kept. The
+    /// result does not depend on it, and a run may go on with another number. Range `1..`.
     #[serde(default = "one")]
     pub keep_checkpoints: NonZeroUsize,
-    /// Evaluation.
+    /// How the policies are tested.
     pub evaluate: EvaluateConfig,
     /// The training stages; each comes after the stage that it starts from.
     #[serde(rename = "stage")]
@@ -133,6 +137,7 @@ impl Recipe {
         check_counts(&[("max_history", self.max_history)])?;
         self.evaluate.check()?;
         model::check(self.model.as_ref(), self.tokenizer.as_ref(), self.pretrained.as_ref())?;
+        self.pretrained.as_ref().map_or(Ok(()), PretrainedConfig::check)?;
         sids::check(self.embed.as_ref(), self.sids.as_ref())?;
         self.texts.check(&self.stages)?;
         stage::check(&self.stages)?;

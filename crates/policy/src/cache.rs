@@ -11,6 +11,7 @@ use branches::branch_rows;
 pub(crate) use branches::{BranchCache, FEW};
 
 use crate::PolicyError;
+use crate::sizes::to_usize;
 use crate::weights::to_i64;
 
 /// Keys and values of a batch of prompts and of the branches that continue them.
@@ -65,7 +66,7 @@ impl KvCache {
     /// Number of prompts, `U`.
     #[must_use]
     pub fn num_prompts(&self) -> usize {
-        self.prompt_len.size().first().map_or(0, |n| usize::try_from(*n).unwrap_or(0))
+        self.prompt_len.numel()
     }
 
     /// Tokens in each branch so far.
@@ -117,7 +118,7 @@ impl KvCache {
         })?;
         check_prompts("prompts of branches", users, self.num_prompts())?;
         if let Some(expected) = self.width.filter(|kept| *kept != width) {
-            let [found, expected] = [width, expected].map(|n| usize::try_from(n).unwrap_or(0));
+            let (found, expected) = (to_usize(width)?, to_usize(expected)?);
             return Err(PolicyError::Size { what: "branches of a prompt", found, expected });
         }
         Ok([users, width, len])
@@ -181,7 +182,7 @@ fn check_parents(parents: &Tensor, branches: i64) -> Result<(), PolicyError> {
     if least >= 0 && most < branches {
         return Ok(());
     }
-    let [found, expected] = [most.max(0) + 1, branches].map(|n| usize::try_from(n).unwrap_or(0));
+    let (found, expected) = (to_usize(most.max(0) + 1)?, to_usize(branches)?);
     Err(PolicyError::Size { what: "branches that parents name", found, expected })
 }
 
@@ -191,7 +192,7 @@ pub(crate) fn check_prompts(
     rows: i64,
     expected: usize,
 ) -> Result<(), PolicyError> {
-    let found = usize::try_from(rows).unwrap_or(0);
+    let found = to_usize(rows)?;
     if found == expected { Ok(()) } else { Err(PolicyError::Size { what, found, expected }) }
 }
 
@@ -246,7 +247,7 @@ impl TokenBatch {
             expected: 2,
         })?;
         if self.lens.size() != shape[..1] {
-            let expected = usize::try_from(shape[0]).unwrap_or(0);
+            let expected = to_usize(shape[0])?;
             let found = self.lens.numel();
             return Err(PolicyError::Size {
                 what: "lengths of a batch of tokens",
@@ -259,6 +260,6 @@ impl TokenBatch {
 
     /// Number of rows, `U`.
     pub(crate) fn rows(&self) -> Result<usize, PolicyError> {
-        Ok(usize::try_from(self.shape()?[0]).unwrap_or(0))
+        to_usize(self.shape()?[0])
     }
 }

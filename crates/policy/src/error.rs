@@ -126,6 +126,9 @@ pub enum PolicyError {
     /// Arguments whose sizes disagree.
     #[error("{what}: found {found}, expected {expected}")]
     Size { what: &'static str, found: usize, expected: usize },
+    /// A size or an index that is below 0.
+    #[error("a size of a tensor, or an index into one, is {found}; expected 0 or more")]
+    Negative { found: i64 },
     /// A code asked for after a prefix that it cannot follow.
     #[error(
         "target {target}: the code with flat token {token} cannot follow node {node} of the trie"

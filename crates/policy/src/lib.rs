@@ -54,6 +54,7 @@ mod models;
 mod policy;
 mod recompute;
 mod score;
+mod sizes;
 mod tensor;
 mod tokenizer;
 mod trainable;

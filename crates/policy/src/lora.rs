@@ -21,11 +21,12 @@ pub(crate) const MODULES: [(&str, &str); 7] = [
 
 /// Unchecked settings of low-rank adapters, as a TOML file spells them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct LoraConfig {
     /// Rank `r` of the update. Range `1..`.
     pub rank: usize,
-    /// Scale: the update is multiplied by `alpha / rank`. Finite, above 0.
+    /// Scale: the update is multiplied by `alpha / rank`. Range `(0, ∞)`.
     pub alpha: f64,
     /// Share of an adapter's inputs that is zeroed while gradients are recorded. Range `[0, 1)`.
     pub dropout: f64,
@@ -42,7 +43,9 @@ impl Default for LoraConfig {
     }
 }
 
-/// Checked settings of low-rank adapters.
+/// Low-rank adapters (`LoRA`) beside frozen matrices.
+///
+/// Holding them is the proof that every range holds.
 ///
 /// ```text
 /// y = x·Wᵀ + b + alpha/rank · dropout(x)·Aᵀ·Bᵀ      A [rank, in], B [out, rank]
@@ -50,6 +53,7 @@ impl Default for LoraConfig {
 /// `LoRA`, [arXiv:2106.09685](https://arxiv.org/abs/2106.09685) §4.1. As in HF PEFT, `A` is drawn
 /// uniformly within `±1/√in` and `B` is zero at first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "LoraConfig", into = "LoraConfig")]
 pub struct Lora(LoraConfig);
 

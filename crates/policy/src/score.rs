@@ -17,6 +17,7 @@ use tch::Tensor;
 use crate::PolicyError;
 use crate::decode::constraint::{Constraint, Scoring};
 use crate::policy::LanguageModel;
+use crate::sizes::{axes, to_usize};
 use crate::tensor::pick;
 use crate::weights::to_i64;
 
@@ -99,7 +100,8 @@ fn by_level(
 
 /// Accepts as many targets as states, at least one, whose codes can follow their nodes.
 fn check(trie: &Trie, states: &Tensor, targets: &[Target]) -> Result<(), PolicyError> {
-    let found = states.size().first().map_or(0, |n| usize::try_from(*n).unwrap_or(0));
+    let [found, _] = axes("axes of hidden states", states)?;
+    let found = to_usize(found)?;
     if found != targets.len() || found == 0 {
         let expected = targets.len().max(1);
         return Err(PolicyError::Size { what: "hidden states", found, expected });

@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 use crate::PolicyError;
 use crate::models::foreign::{HEAD, decoder_names, settle_head};
 use crate::models::t5::names;
+use crate::sizes::{axes, to_usize};
 use crate::tokenizer::{Codes, SidTokenizer};
 use crate::weights::{
     Weights, checkpoint_file, read_checkpoint, to_i64, write_safetensors, write_text,
@@ -50,6 +51,7 @@ const GENERATION: [&str; 24] = [
 
 /// What the rows of new tokens begin as.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RowInit {
@@ -60,14 +62,15 @@ pub enum RowInit {
     /// The mean of the rows of the base's tokens, plus draws from N(0, `noise`²): new tokens begin
     /// about as likely as an average one.
     Mean {
-        /// Standard deviation of the noise, 0 for none; without it all new rows are equal and
-        /// only training tells them apart.
+        /// Standard deviation of the noise. Where it is 0 all new rows are equal, and only training
+        /// tells them apart. Range `[0, ∞)`.
         noise: f64,
     },
 }
 
 /// How a pretrained vocabulary grows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct VocabularyExtension {
     /// What new rows begin as, in the embedding and in an output head of its own alike.
@@ -75,7 +78,7 @@ pub struct VocabularyExtension {
     /// The number of rows becomes a multiple of this; rows that no token has are zero. Range
     /// `1..`.
     pub pad_to_multiple_of: usize,
-    /// What a completion in words ends with where that is not the base's `eos_token`.
+    /// The token that a completion in words ends with; without it, the base's `eos_token`.
     pub end_of_turn: Option<String>,
     /// Seed of the draws.
     pub seed: i64,
@@ -89,7 +92,11 @@ impl Default for VocabularyExtension {
 }
 
 impl VocabularyExtension {
-    fn check(&self) -> Result<(), PolicyError> {
+    /// Accepts settings that a vocabulary can grow by.
+    ///
+    /// # Errors
+    /// [`PolicyError::Unsupported`] names the setting.
+    pub fn check(&self) -> Result<(), PolicyError> {
         if self.pad_to_multiple_of == 0 {
             let (field, expected) = ("pad_to_multiple_of", "1 and above");
             return Err(PolicyError::Unsupported { field, found: "0".into(), expected });
@@ -157,9 +164,9 @@ pub fn extend_pretrained(
     let mut vocab_size = None;
     for name in ROWS_OF_TOKENS {
         if let Some(matrix) = weights.get_mut(name) {
-            let found = matrix.size().first().copied().unwrap_or(0);
+            let [found, _] = axes("axes of a matrix with a row for each token", matrix)?;
             if found < rows.known {
-                let model = usize::try_from(found).unwrap_or(0);
+                let model = to_usize(found)?;
                 return Err(PolicyError::Vocabulary { tokenizer: known, model });
             }
             *matrix = rows.grow(matrix)?;

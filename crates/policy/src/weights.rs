@@ -14,6 +14,7 @@ use sidereal_files::{FileError, write_whole, write_whole_by};
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
+use crate::sizes::to_usize;
 
 /// A model's weights by their names in HF checkpoints, in a fixed order.
 pub type Weights = BTreeMap<String, Tensor>;
@@ -300,7 +301,7 @@ impl Cpu {
             }
         };
         let tensor = tensor.detach().f_to_device(Device::Cpu)?.f_contiguous()?;
-        let shape = tensor.size().iter().map(|d| usize::try_from(*d).unwrap_or(0)).collect();
+        let shape = tensor.size().into_iter().map(to_usize).collect::<Result<_, _>>()?;
         let numel = tensor.numel();
         let mut bytes = vec![0; numel * dtype.bitsize() / 8];
         tensor.f_copy_data_u8(&mut bytes, numel)?;

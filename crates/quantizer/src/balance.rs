@@ -32,6 +32,7 @@ use crate::rows::{BLOCK, Residuals, Table};
 /// rows get their nearest centroids from [`Codebooks::encode`](crate::Codebooks::encode), which
 /// knows no capacity, and so do the fitted rows when they are encoded again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Balance {

@@ -12,6 +12,7 @@ use crate::{Codebooks, QuantizerError};
 
 /// What becomes of items that share all their codes. Nothing ever shortens a Semantic ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Collisions {

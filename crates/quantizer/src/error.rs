@@ -44,6 +44,9 @@ pub enum QuantizerError {
     /// A code outside its codebook.
     #[error("row {row}, level {level}: code {code} is outside the codebook of {size}")]
     Code { row: usize, level: usize, code: u16, size: usize },
+    /// A number of a tensor that should count something.
+    #[error("a size of a tensor is {found}; expected 0 or more")]
+    Negative { found: i64 },
     /// Codes of another number of levels.
     #[error("the codes have {found} levels, but the codebooks have {expected}")]
     Levels { found: usize, expected: usize },

@@ -11,6 +11,7 @@ use crate::rows::{BLOCK, Residuals, Table, square};
 
 /// How k-means chooses its first centroids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Init {

@@ -24,6 +24,7 @@ pub struct RqKMeansParams(RqKMeansValidParams);
 pub struct RqKMeansValidParams(Settings);
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Settings {
     codebook_sizes: Vec<usize>,

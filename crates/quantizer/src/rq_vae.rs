@@ -3,6 +3,7 @@
 mod adamw;
 mod checkpoint;
 mod convert;
+mod defaults;
 mod evaluation;
 mod layout;
 mod letter;
@@ -10,8 +11,8 @@ mod levels;
 mod mlp;
 mod params;
 mod random;
+mod ranges;
 mod schedule;
-mod settings;
 mod start;
 mod state;
 mod step;
@@ -88,8 +89,8 @@ impl RqVae {
 
     /// Width `D` of the rows.
     #[must_use]
-    pub fn width(&self) -> usize {
-        usize::try_from(self.layout.width()).unwrap_or(0)
+    pub const fn width(&self) -> usize {
+        self.layout.row_width
     }
 
     /// Latent rows.
@@ -140,8 +141,9 @@ fn through(
     device: Device,
 ) -> Result<Array2<f32>, QuantizerError> {
     let _guard = tch::no_grad_guard();
-    let width = layers.last().map_or(0, |layer| layer.bias.size()[0]);
-    let mut out = Array2::zeros((rows.nrows(), usize::try_from(width).unwrap_or(0)));
+    // Without layers rows stay as they are.
+    let width = layers.last().map(|layer| convert::to_usize(layer.bias.size()[0])).transpose()?;
+    let mut out = Array2::zeros((rows.nrows(), width.unwrap_or(rows.ncols())));
     for (rows, mut out) in
         rows.axis_chunks_iter(Axis(0), CHUNK).zip(out.axis_chunks_iter_mut(Axis(0), CHUNK))
     {

@@ -84,6 +84,7 @@ fn check(
 /// # Ok::<(), sidereal_rl::RlError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "RawSdpo", into = "RawSdpo")]
 pub struct Sdpo {
     beta: f64,
@@ -91,9 +92,12 @@ pub struct Sdpo {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawSdpo {
+    /// Inverse temperature `β`: the larger, the closer the policy stays to the reference. Range `(0, ∞)`.
     beta: f64,
+    /// Whether the loss has no reference policy.
     #[serde(default)]
     reference_free: bool,
 }

@@ -29,7 +29,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::RlError;
 
-/// Any of the objectives, for a run's configuration: `{"grpo": {}}`, `{"gbpo": {}}`, ….
+/// What an update of reinforcement maximises.
+///
+/// A configuration names it so: `{"grpo": {}}`, `{"gbpo": {}}`, ….
 ///
 /// ```
 /// use sidereal_rl::{Clip, Grpo, Surrogate};
@@ -43,6 +45,7 @@ use crate::RlError;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Surrogate {

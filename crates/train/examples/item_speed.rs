@@ -69,7 +69,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dir = tempfile::tempdir()?;
     let config = NextItemConfig { epochs, valid_users: 1, ..NextItemConfig::default() };
     let checkpoints = Checkpoints::new(dir.path(), Binding::new());
-    let training = NextItem { stage: "items", config: &config, seed: 1, checkpoints: &checkpoints };
+    let training = NextItem {
+        stage: "items",
+        config: &config.check("items")?,
+        seed: 1,
+        checkpoints: &checkpoints,
+    };
     let (start, mut steps) = (Instant::now(), 0);
     let policy = training.run(policy, &data, &mut |record: &Record| steps = record.step)?;
     let seconds = start.elapsed().as_secs_f64();

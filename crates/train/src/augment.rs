@@ -10,6 +10,7 @@ use sidereal_data::ItemId;
 /// ones adjacent, turning round makes transitions go both ways. Both regularise where users are
 /// few. A history keeps at least two items.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct AugmentConfig {
     /// Probability that an item is left out. Range `[0, 1)`.

@@ -331,7 +331,7 @@ mod tests {
         let of = |values: &[f32]| Weights::from([("w".to_owned(), Tensor::from_slice(values))]);
         let weights = of(&[1.0, 2.0, 3.0]);
         let error = copy_into(&weights, &of(&[7.0])).unwrap_err().to_string();
-        assert!(error.contains("`w` has shape [1]"), "{error}");
+        assert!(error.contains("`w` has the shape [1]"), "{error}");
         assert!(copy_into(&weights, &Weights::new()).unwrap_err().to_string().contains("`w`"));
         copy_into(&weights, &of(&[7.0, 8.0, 9.0])).unwrap();
         assert_eq!(Vec::<f32>::try_from(&weights["w"]).unwrap(), [7.0, 8.0, 9.0]);

@@ -41,6 +41,7 @@
 mod augment;
 mod batching;
 mod categories;
+mod checked;
 mod checkpoint;
 mod diverged;
 mod encode;
@@ -69,6 +70,7 @@ mod validation;
 pub use augment::AugmentConfig;
 pub use batching::Batching;
 pub use categories::Categories;
+pub use checked::Checked;
 pub use checkpoint::{Binding, Checkpoints};
 pub use encode::{EncodedPrompt, Encoder, Mode, scored_codes};
 pub use error::TrainError;

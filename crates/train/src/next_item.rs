@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sidereal_policy::ItemPolicy;
 
 use crate::TrainError;
+use crate::checked::Checked;
 use crate::checkpoint::Checkpoints;
 use crate::learner::Learner;
 use crate::observe::{Observer, Record};
@@ -34,7 +35,7 @@ pub struct NextItem<'a> {
     /// Name in logs.
     pub stage: &'a str,
     /// Settings.
-    pub config: &'a NextItemConfig,
+    pub config: &'a Checked<NextItemConfig>,
     /// Seed of order, variation, dropout and of which users are validated on.
     pub seed: u64,
     /// Where training state is kept.
@@ -60,7 +61,7 @@ impl NextItem<'_> {
     /// validation by exact scores.
     ///
     /// # Errors
-    /// [`TrainError::Setting`]; [`TrainError::NoSamples`] without a history of two items or without held-out
+    /// [`TrainError::NoSamples`] without a history of two items or without held-out
     /// users; [`TrainError::Policy`] for unknown items; [`TrainError::Diverged`]; those of files.
     pub fn run(
         &self,
@@ -69,7 +70,6 @@ impl NextItem<'_> {
         observer: &mut dyn Observer,
     ) -> Result<ItemPolicy, TrainError> {
         let config = self.config;
-        config.check(self.stage)?;
         let batches = Batches::new(&data.train, config, policy.config().max_history, self.seed)?;
         let valid = data.sampled(config.valid_users, self.seed);
         if valid.is_empty() {

@@ -18,9 +18,10 @@ pub use self::schedule::Schedule;
 
 /// Settings of AdamW and of its learning rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct OptimConfig {
-    /// Highest learning rate.
+    /// Highest learning rate. Range `(0, ∞)`.
     pub lr: f64,
     /// Share of the run over which the rate rises linearly from 0. Range `[0, 1)`.
     pub warmup: f64,
@@ -30,11 +31,12 @@ pub struct OptimConfig {
     pub final_lr: f64,
     /// Decay rates of the gradient's first and second moments. Range `[0, 1)`.
     pub betas: (f64, f64),
-    /// Added to the root of the second moment. Above 0.
+    /// Added to the root of the second moment. Range `(0, ∞)`.
     pub eps: f64,
-    /// Decoupled weight decay of matrices; vectors (norms) have none. At least 0.
+    /// Decoupled weight decay of matrices; vectors (norms) have none. Range `[0, ∞)`.
     pub weight_decay: f64,
     /// The largest Euclidean norm of the gradient; a larger gradient is scaled down to it.
+    /// Range `(0, ∞)`.
     pub clip_norm: f64,
 }
 
@@ -382,7 +384,7 @@ mod tests {
             assert!(error.to_string().contains(&format!("{steps:?}")), "{error}");
         }
         let error = optim.restore(&with("v.p", Tensor::from_slice(&[9f32]))).unwrap_err();
-        assert!(error.to_string().contains("`v.p` has shape [1]"), "{error}");
+        assert!(error.to_string().contains("`v.p` has the shape [1]"), "{error}");
         for (name, tensor) in &good {
             assert!(optim.state()[name].equal(tensor), "{name}");
         }

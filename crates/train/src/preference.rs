@@ -15,6 +15,7 @@ pub use self::config::{NegativeSource, PreferenceConfig};
 
 use self::answers::AnswerLogp;
 use crate::TrainError;
+use crate::checked::Checked;
 use crate::checkpoint::Checkpoints;
 use crate::encode::EncodedPrompt;
 use crate::learner::Learner;
@@ -40,7 +41,7 @@ pub struct PreferenceTraining<'a> {
     /// Name in logs.
     pub stage: &'a str,
     /// Settings.
-    pub config: &'a PreferenceConfig,
+    pub config: &'a Checked<PreferenceConfig>,
     /// What may be written.
     pub constraint: &'a Constraint,
     /// Id that fills short rows.
@@ -82,7 +83,7 @@ impl PreferenceTraining<'_> {
         let room = model.longest_prompt(self.constraint.max_len());
         let asked = valid.iter().map(|prompt| (prompt.id, prompt.ids.len(), room));
         check_lengths(self.stage, pairs_read.chain(asked))?;
-        let PreferenceConfig { trainable, optim, .. } = self.config;
+        let PreferenceConfig { trainable, optim, .. } = &**self.config;
         let learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
         let trainer = Trainer {
             stage: self.stage,
@@ -110,7 +111,7 @@ impl PreferenceTraining<'_> {
         let (mut value, mut won, mut margin) = (0.0, 0, 0.0);
         let (mut chosen_logp, mut rejected_logp, mut num_rejected) = (0.0, 0.0, 0);
         let (mut first, mut first_rejected) = (0, 0);
-        for part in batch.chunks(self.config.micro_batch.max(1)) {
+        for part in batch.chunks(self.config.micro_batch) {
             let rejected: usize = part.iter().map(|pair| pair.rejected.len()).sum();
             let reference = reference.map(|all| AnswerLogp {
                 chosen: all.chosen[first..first + part.len()].to_vec(),

@@ -15,6 +15,7 @@ use crate::setting::check_counts;
 
 /// How chains of thought, and the answers after them, are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ChainConfig {
     /// The most tokens that are drawn for a chain, including the tokens that close it. A longer chain is

@@ -29,6 +29,7 @@ use self::advantage::{Judged, judge};
 use self::rollout::PromptGroup;
 use self::update::{LearnedGroup, Seen};
 use crate::TrainError;
+use crate::checked::Checked;
 use crate::checkpoint::{Checkpoints, copy_into, prefixed, without_prefix};
 use crate::encode::{EncodedPrompt, Mode};
 use crate::learner::Learner;
@@ -56,7 +57,7 @@ pub struct Rl<'a> {
     /// Name in logs.
     pub stage: &'a str,
     /// Settings.
-    pub config: &'a RlConfig,
+    pub config: &'a Checked<RlConfig>,
     /// What a rollout is worth.
     pub reward: StepReward<'a>,
     /// Levels and codebook sizes.
@@ -143,7 +144,7 @@ impl Rl<'_> {
         self.check_lengths(&model, prompts, valid)?;
         let reference =
             self.objective().needs_reference().then(|| model.frozen_copy()).transpose()?;
-        let RlConfig { trainable, optim, .. } = self.config;
+        let RlConfig { trainable, optim, .. } = &**self.config;
         let learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
         let trainer = Trainer {
             stage: self.stage,

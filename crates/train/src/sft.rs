@@ -12,6 +12,7 @@ use tch::Kind;
 
 use crate::TrainError;
 use crate::augment::AugmentConfig;
+use crate::checked::Checked;
 use crate::checkpoint::Checkpoints;
 use crate::fold::Sequence;
 use crate::learner::Learner;
@@ -28,22 +29,24 @@ pub use self::mixture::{Late, MixtureConfig, MixtureOrder, MixtureStage, Weighte
 
 /// Settings of supervised fine-tuning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SftConfig {
-    /// The most passes over the data.
+    /// The most passes over the data. Range `1..`.
     pub epochs: usize,
-    /// Sequences per step.
+    /// Sequences per step. Range `1..`.
     pub batch_size: usize,
     /// Sequences whose gradients are computed together, in order of length. Without dropout the
-    /// result does not depend on it.
+    /// result does not depend on it. Range `1..`.
     pub micro_batch: usize,
     /// Share of the alignment sequences (title → SID, SID → title) that are added to each epoch. They
     /// take turns, so `1 / share` epochs see all of them. Range `[0, 1]`.
     pub alignment_share: f64,
-    /// Several tasks, instead of next items and alignment.
+    /// Several tasks. Without it, next items and alignment are learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mixture: Option<MixtureConfig>,
     /// Which weights are returned.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = "best")))]
     #[serde(skip_serializing_if = "is_best")]
     pub keep: Keep,
     /// Training stops after this number of epochs in a row without a better validation loss, unless
@@ -55,20 +58,21 @@ pub struct SftConfig {
     pub recompute: bool,
     /// Share of activations that are set to zero in training. Range `[0, 1)`.
     pub dropout: f64,
-    /// Random variation of the histories, new in every epoch.
+    /// Random variation of the histories, new in every epoch. None by default.
     pub augment: AugmentConfig,
     /// How the probability of a code is normalised.
     pub scoring: Scoring,
     /// Which weights are trained. Adapters stay separate in the returned model.
     pub trainable: TrainableConfig,
-    /// Optimiser.
+    /// AdamW and its learning rate.
     pub optim: OptimConfig,
-    /// Steps between checkpoints.
+    /// Steps between checkpoints. Range `1..`.
     pub checkpoint_every: usize,
 }
 
 /// Which weights supervised fine-tuning returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Keep {
@@ -111,7 +115,7 @@ impl SftConfig {
     ///
     /// # Errors
     /// [`TrainError::Setting`] names stage and field.
-    pub fn check(&self, stage: &str) -> Result<(), TrainError> {
+    pub fn check(&self, stage: &str) -> Result<Checked<Self>, TrainError> {
         let counts = check_counts(&[
             ("sft.epochs", self.epochs),
             ("sft.batch_size", self.batch_size),
@@ -126,10 +130,9 @@ impl SftConfig {
             ("sft.alignment_share", self.alignment_share, End::Included),
         ]);
         let checked = counts.and(shares).and(in_table("sft", check_optim(&self.optim)));
-        of_stage(
-            stage,
-            checked.and(self.mixture.as_ref().map_or(Ok(()), |mix| self.check_mix(mix))),
-        )
+        let mixture = self.mixture.as_ref().map_or(Ok(()), |mix| self.check_mix(mix));
+        of_stage(stage, checked.and(mixture))?;
+        Ok(Checked::of(self.clone()))
     }
 
     /// Accepts a mixture, but not together with settings of next items and alignment, which would have no effect.
@@ -178,7 +181,7 @@ pub struct Sft<'a> {
     /// Name in logs.
     pub stage: &'a str,
     /// Settings.
-    pub config: &'a SftConfig,
+    pub config: &'a Checked<SftConfig>,
     /// Legal codes; normalises them where scoring asks for it.
     pub constraint: &'a Constraint,
     /// Id that fills short rows.
@@ -212,7 +215,7 @@ impl Sft<'_> {
         let positions = model.longest_prompt(0);
         let named = data.valid.iter().filter_map(|row| Some((*row.samples.last()?, row)));
         check_lengths(self.stage, named.map(|(id, row)| (id, row.ids.len(), positions)))?;
-        let SftConfig { trainable, optim, .. } = self.config;
+        let SftConfig { trainable, optim, .. } = &**self.config;
         let mut learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
         let mut state = SftState::default();
         if let Some((found, _)) = learner.resume::<SftState>(self.checkpoints)? {
@@ -261,7 +264,7 @@ impl Sft<'_> {
                     tracing::info!(epoch = state.epoch, loss, "validated");
                 }
                 observer.on_record(&record);
-                if epoch_ends || state.step % self.config.checkpoint_every.max(1) == 0 {
+                if epoch_ends || state.step % self.config.checkpoint_every == 0 {
                     if epoch_ends {
                         (state.epoch, state.batch) = (state.epoch + 1, 0);
                     }
@@ -290,7 +293,7 @@ impl Sft<'_> {
         let num_targets: usize = rows.iter().map(|row| row.targets.len()).sum();
         let mut loss = 0.0;
         let model = learner.model();
-        for rows in rows.chunks(self.config.micro_batch.max(1)) {
+        for rows in rows.chunks(self.config.micro_batch) {
             if rows.iter().all(|row| row.targets.is_empty()) {
                 continue;
             }

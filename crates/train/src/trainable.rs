@@ -10,6 +10,7 @@ use crate::optim::{AdamW, OptimConfig};
 
 /// What is trained in the layers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Layers {
@@ -24,6 +25,7 @@ pub enum Layers {
 
 /// What is trained in the embedding and in a separate output head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Embeddings {
@@ -37,7 +39,7 @@ pub enum Embeddings {
     Frozen,
 }
 
-/// Which weights are trained. The optimiser keeps moments only for them. The default is all weights.
+/// Which weights are trained. The optimiser keeps moments only for them. Without it, all weights are trained.
 ///
 /// ```
 /// use sidereal_train::{Embeddings, Layers, TrainableConfig};
@@ -52,6 +54,7 @@ pub enum Embeddings {
 /// # Ok::<(), toml::de::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainableConfig {
     /// What is trained in the layers, including the norms.

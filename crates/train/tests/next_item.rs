@@ -90,7 +90,12 @@ fn train_in(
     observer: &mut dyn Observer,
 ) -> Result<ItemPolicy, TrainError> {
     let checkpoints = Checkpoints::new(dir, Binding::new());
-    let training = NextItem { stage: "items", config, seed: 9, checkpoints: &checkpoints };
+    let training = NextItem {
+        stage: "items",
+        config: &config.check("items")?,
+        seed: 9,
+        checkpoints: &checkpoints,
+    };
     training.run(policy(2), data, observer)
 }
 

@@ -61,7 +61,7 @@ impl Shop {
         let dir = tempfile::tempdir().unwrap();
         let sft = Sft {
             stage: "sft",
-            config: &config,
+            config: &config.check("sft").unwrap(),
             constraint: &self.constraint,
             pad: 0,
             seed: 5,

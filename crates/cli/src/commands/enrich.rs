@@ -13,10 +13,13 @@ use sidereal_teacher::{
 use sidereal_train::{Bars, Observer as _};
 
 use crate::data::{DataArgs, Reading};
-use crate::failure::Usage;
+use crate::failure::{Incomplete, Usage};
 use crate::output::{line, note};
 
 /// Get texts about items or users from a teacher: a model behind an endpoint, or rules over the metadata.
+///
+/// A text that the teacher does not give, or that breaks the rules of its kind, is left out and listed. The exit
+/// code is then 3, and the file holds all other texts; `--partial` accepts that.
 ///
 /// The rules work offline and cost nothing. The texts belong to the data and to their Semantic IDs: use
 /// them in `train` with `--enriched` and the same data, index and seed.
@@ -36,6 +39,9 @@ pub(crate) struct Args {
     /// Ask only for the first N texts.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// End with the exit code 0 although texts are missing.
+    #[arg(long)]
+    partial: bool,
     /// The number of items of a history that the teacher sees.
     #[arg(long, value_name = "N", default_value = "10")]
     max_history: NonZeroUsize,
@@ -141,7 +147,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     line(format_args!("requests {requests}, cost {cost:.4}"))?;
     note(format_args!("texts: {}", args.out.display()));
     match made.stopped {
-        None => Ok(()),
+        None if failed == 0 || args.partial => Ok(()),
+        None => Err(Incomplete::error(format!(
+            "{failed} of {jobs} texts are missing: the lines above say why; `--partial` accepts that"
+        ))),
         Some(stopped) => Err(anyhow::Error::new(stopped)
             .context("some texts are still missing: run the command again to go on")),
     }

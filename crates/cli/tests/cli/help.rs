@@ -12,6 +12,7 @@ fn the_help_of_every_command_reads_as_recorded() {
         "prepare",
         "sids",
         "train",
+        "keys",
         "recommend",
         "compare",
         "report",
@@ -20,7 +21,7 @@ fn the_help_of_every_command_reads_as_recorded() {
         "completions",
     ] {
         let help = succeeds(dir, &[command, "--help"]);
-        assert!(help.contains(&format!("  sidereal {command} ")), "{command} shows an example");
+        assert!(help.contains(&format!("\n  sidereal {command} ")), "{command} shows an example");
         insta::assert_snapshot!(format!("help_{command}"), help);
     }
 }

@@ -6,7 +6,7 @@ use crate::program::fails;
 use crate::shop;
 
 /// Command lines that have to be changed, and what the message says to do.
-const WRONG: [(&[&str], &str); 14] = [
+const WRONG: [(&[&str], &str); 17] = [
     (&[], "Usage: sidereal"),
     (&["train", "demo", "--out", "x"], "such as `--interactions x.inter --items x.item`"),
     (&["train", "singer", "--data", "x", "--out", "x"], "the presets are demo, "),
@@ -27,6 +27,12 @@ const WRONG: [(&[&str], &str); 14] = [
     (&["sids", "--items", "i", "--out", "x"], "another folder by `--encoder DIR`"),
     (&["train", "singer/paper", "--data", "d", "--out", "x"], "its folder by `--base DIR`"),
     (&["compare"], "<RUN>..."),
+    (
+        &["prepare", "--interactions", "a.inter", "--items", "a.item", "--strict", "--out", "x"],
+        "`--strict` does not go with RecBole's files",
+    ),
+    (&["sids", "--data", "d", "--strict", "--out", "x"], "when it was prepared"),
+    (&["keys", "stage.rl", "--schema"], "cannot be used with"),
 ];
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
@@ -16,12 +17,12 @@ use crate::setting::check_counts;
 /// ```
 /// The weights are chosen on validation users, once with seen items among the ranked and once without
 /// them; nothing is trained. The policies may write different trees.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlendConfig {
     /// Its file within the run: lower-case letters, digits, `-`.
     pub name: String,
-    /// Name in tables.
+    /// Name in tables; without it, `name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// The stages whose policies are averaged, at least one.
@@ -30,6 +31,7 @@ pub struct BlendConfig {
     #[serde(default)]
     pub priors: Vec<PriorSource>,
     /// Validation users on whom the weights are chosen, drawn by seed; all where there are fewer.
+    /// Range `1..`.
     #[serde(default = "valid_users")]
     pub valid_users: usize,
     /// Weight of an item of the history relative to the next later one, for similarities. Range `[0, 1]`.
@@ -42,7 +44,9 @@ pub struct BlendConfig {
 }
 
 /// What a prior is made of. What the data do not have is left out, and the log says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum PriorSource {

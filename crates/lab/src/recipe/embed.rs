@@ -2,32 +2,36 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
 use crate::setting::check_counts;
 
 /// Vectors from which Semantic IDs are made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmbedConfig {
-    /// Folder of the sentence encoder.
+    /// Folder of the sentence encoder, as sentence-transformers writes it.
     pub encoder: PathBuf,
     /// What is embedded of an item: these texts, one a line in this order. A text that an item lacks is
-    /// left out. The title alone where the key is left out.
+    /// left out. At least one, none twice.
+    #[schemars(extend("default" = ["title"]))]
     #[serde(default = "titles", skip_serializing_if = "is_titles")]
     pub fields: Vec<ItemField>,
-    /// Texts encoded together.
+    /// Texts encoded together. Range `1..`.
     pub batch_size: usize,
     /// Length of the collaborative part (PPMI vectors of the training sequences) beside the text
-    /// part of length one; 0 leaves it out, and Semantic IDs speak of texts alone.
+    /// part of length one; 0 leaves it out, and Semantic IDs speak of texts alone. Range `[0, ∞)`.
     pub collaborative_weight: f32,
-    /// Dimensions of the collaborative part.
+    /// Dimensions of the collaborative part. Range `0..`.
     pub collaborative_dimensions: usize,
 }
 
 /// A text that an item may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ItemField {

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_metrics::Metric;
 use sidereal_train::ChainConfig;
@@ -12,17 +13,17 @@ use crate::recipe::learned::reasons;
 use crate::recipe::stage::Stage;
 use crate::setting::check_counts;
 
-/// Evaluation on held-out users.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// How policies are tested on held-out users.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluateConfig {
-    /// Beams of a user.
+    /// Beams of a user. Range `1..`.
     pub beam_width: usize,
-    /// Users decoded together.
+    /// Users decoded together. Range `1..`.
     pub batch_size: usize,
-    /// Users, drawn by seed, on which training validates itself.
+    /// Users, drawn by seed, on which training validates itself. Range `1..`.
     pub valid_users: usize,
-    /// Resamples of the bootstrap.
+    /// Resamples of the bootstrap, from which intervals and tests come. Range `1..`.
     pub resamples: usize,
     /// Labels of stages, or names of recommenders, with which every stage is compared in pairs,
     /// besides the one that it starts from.
@@ -79,7 +80,7 @@ impl EvaluateConfig {
 }
 
 /// The test of policies that reason before they answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluateReasoning {
     /// The number of test users, drawn by seed; all users if there are fewer. Range `1..`.

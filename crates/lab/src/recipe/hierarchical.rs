@@ -1,5 +1,6 @@
 //! The settings of hierarchical k-means in a recipe.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_quantizer::HierarchicalKMeansParams;
 
@@ -11,20 +12,21 @@ use crate::setting::check_counts;
 /// ```text
 /// vector(item) = transitions · unit(SVD of transitions)  ⊕  text · unit(principal components of the text)
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HierarchicalConfig {
-    /// Largest size of a cluster of each level, as a multiple of the mean. Range `1..`.
+    /// Largest size of a cluster of each level, as a multiple of the mean. Each is in
+    /// `1..`.
     pub capacities: Vec<f64>,
     /// Most iterations of one k-means run. Range `1..`.
     pub iterations: usize,
-    /// Length of the part of the transitions (training events only); 0 leaves it out.
+    /// Length of the part of the transitions (training events only); 0 leaves it out. Range `[0, ∞)`.
     pub transitions: f32,
-    /// Dimensions of that part.
+    /// Dimensions of the part of the transitions. Range `1..`.
     pub transition_dimensions: usize,
-    /// Length of the part of the text; 0 leaves it out.
+    /// Length of the part of the text; 0 leaves it out. Range `[0, ∞)`.
     pub text: f32,
-    /// Dimensions of that part.
+    /// Dimensions of the part of the text. Range `1..`.
     pub text_dimensions: usize,
 }
 

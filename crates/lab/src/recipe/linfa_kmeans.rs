@@ -1,5 +1,6 @@
 //! The settings of residual quantisation by linfa's k-means in a recipe.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_quantizer::{Init, LinfaKMeansParams};
 
@@ -9,7 +10,7 @@ use crate::setting::check_counts;
 /// Settings of residual quantisation whose levels are `linfa-clustering`'s k-means, in a table of their own.
 /// It has no balance, and is slower than the residual k-means of `[sids]` itself: an independent
 /// implementation, to compare with.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LinfaKMeansConfig {
@@ -17,7 +18,9 @@ pub struct LinfaKMeansConfig {
     pub iterations: u64,
     /// Runs of a level, of which the best stays. Range `1..`.
     pub restarts: usize,
-    /// A run ends once the centroids move, in Euclidean distance over all of them, by less. Above 0.
+    /// A run ends once the centroids move, in Euclidean distance over all of them, by less. Range
+    /// `(0, ∞)`.
+    #[schemars(extend("default" = 1e-4))]
     pub tolerance: f32,
     /// How the first centroids are chosen.
     pub init: Init,

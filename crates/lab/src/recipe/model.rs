@@ -1,11 +1,15 @@
 //! The model of a run, drawn at random with a tokenizer of its own, or pretrained: settings.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
-use sidereal_policy::{AnyPolicy, Decoder, PolicyKind, SidTokenizer, T5, VocabularyExtension};
+use serde_json::{Value, json};
+use sidereal_policy::{
+    AnyPolicy, Decoder, PolicyError, PolicyKind, SidTokenizer, T5, VocabularyExtension,
+};
 use tch::Device;
 
 use crate::error::LabError;
@@ -15,15 +19,15 @@ use crate::recipe::shape::{DecoderShape, ItemShape, T5Shape};
 type Table = serde_json::Map<String, Value>;
 
 /// Settings of a byte-level tokenizer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenizerConfig {
-    /// The most pieces that byte-level BPE learns from the texts of the run.
+    /// The most pieces that byte-level BPE learns from the titles and all other texts of the run. Range `0..`.
     pub pieces: usize,
 }
 
 /// A pretrained decoder or T5, which gets a token for each code.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PretrainedConfig {
     /// HF folder of weights, tokenizer and, for sets of messages, chat template.
@@ -31,6 +35,18 @@ pub struct PretrainedConfig {
     /// How the rows of the codes are initialised.
     #[serde(default)]
     pub vocabulary: VocabularyExtension,
+}
+
+impl PretrainedConfig {
+    /// Accepts settings by which the base's vocabulary can grow.
+    pub(crate) fn check(&self) -> Result<(), LabError> {
+        self.vocabulary.check().map_err(|error| match error {
+            PolicyError::Unsupported { field, found, expected: needed } => {
+                LabError::Setting { field: format!("pretrained.vocabulary.{field}"), found, needed }
+            }
+            other => other.into(),
+        })
+    }
 }
 
 /// A model that is trained from scratch: its `kind`, and the shape of a model of that kind. A recipe that
@@ -134,6 +150,62 @@ impl Serialize for ModelConfig {
             Self::T5(shape) => OfKind { kind: self.kind(), shape }.serialize(serializer),
             Self::Item(shape) => OfKind { kind: self.kind(), shape }.serialize(serializer),
         }
+    }
+}
+
+/// The keys of a model of a kind, the kind among them; `about` says what the kind is.
+fn alternative<S: JsonSchema>(
+    kind: PolicyKind,
+    about: &str,
+    generator: &mut SchemaGenerator,
+) -> Schema {
+    let mut schema = S::json_schema(generator);
+    let name = kind.to_string();
+    let mut own = json!({ "description": "The kind of the model.", "const": name });
+    // A recipe that names no kind means a decoder.
+    if kind == PolicyKind::Decoder {
+        own["default"] = name.into();
+    } else if let Some(required) =
+        schema.ensure_object().entry("required").or_insert_with(|| json!([])).as_array_mut()
+    {
+        required.push(KIND.into());
+    }
+    schema.insert("description".to_owned(), about.into());
+    if let Some(Value::Object(keys)) = schema.get_mut("properties") {
+        keys.insert(KIND.to_owned(), own);
+    }
+    schema
+}
+
+impl JsonSchema for ModelConfig {
+    fn schema_name() -> Cow<'static, str> {
+        "ModelConfig".into()
+    }
+
+    /// One alternative for each kind.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kinds = [
+            alternative::<DecoderShape>(
+                PolicyKind::Decoder,
+                "A Qwen3. A model without a kind is one.",
+                generator,
+            ),
+            alternative::<T5Shape>(
+                PolicyKind::T5,
+                "An encoder-decoder, TIGER's. Its positions are relative, so there is no longest sequence.",
+                generator,
+            ),
+            alternative::<ItemShape>(
+                PolicyKind::Item,
+                "A policy that reads a history item by item and needs no tokenizer.",
+                generator,
+            ),
+        ];
+        schemars::json_schema!({
+            "description": "A model that is trained from scratch: its `kind`, and the shape of a model of \
+                            that kind.",
+            "oneOf": kinds,
+        })
     }
 }
 

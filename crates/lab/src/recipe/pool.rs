@@ -1,5 +1,6 @@
 //! The candidates that prompts show: settings.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_data::NegativeKind;
 use sidereal_prompts::{Task, Variable};
@@ -16,7 +17,7 @@ use crate::setting::check_counts;
 /// and paraphrase. It holds the target once, at a random place, and items that the user never chose
 /// before. None of them has the Semantic ID of the target, all have a title, and no two have the same
 /// title.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CandidatePools {
     /// Candidates of a prompt, including the target. Range `2..`.

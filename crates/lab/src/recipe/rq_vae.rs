@@ -1,6 +1,9 @@
 //! The settings of an RQ-VAE in a recipe, with LETTER's terms or without.
 
+use std::borrow::Cow;
+
 use linfa::ParamGuard as _;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -168,6 +171,46 @@ impl<'de> Deserialize<'de> for LetterConfig {
 impl Serialize for LetterConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         write(&self.0, serializer)
+    }
+}
+
+/// The quantizer's schema of its settings, without those that the run gives and with these defaults.
+fn schema(about: &str, defaults: &RqVaeParams, generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = RqVaeParams::json_schema(generator);
+    schema.insert("description".to_owned(), about.into());
+    schema.remove("required");
+    if let Some(Value::Object(keys)) = schema.get_mut("properties") {
+        keys.retain(|key, _| !OF_THE_RUN.contains(&key.as_str()));
+        for (key, value) in settings_of(defaults).into_iter().flatten() {
+            if let Some(Value::Object(key)) = keys.get_mut(&key) {
+                key.insert("default".to_owned(), value);
+            }
+        }
+    }
+    schema
+}
+
+impl JsonSchema for RqVaeConfig {
+    fn schema_name() -> Cow<'static, str> {
+        "RqVaeConfig".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        schema(
+            "Settings of an RQ-VAE, whose latent rows are quantised.",
+            &Self::default().0,
+            generator,
+        )
+    }
+}
+
+impl JsonSchema for LetterConfig {
+    fn schema_name() -> Cow<'static, str> {
+        "LetterConfig".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        schema("Settings of an RQ-VAE with LETTER's terms.", &Self::default().0, generator)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The shapes of models that are trained from scratch: settings.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{Architecture, DecoderConfig, ItemPolicyConfig, T5Config, T5FeedForward};
 
@@ -7,45 +8,48 @@ use crate::error::LabError;
 use crate::setting::check_counts;
 
 /// Shape of a decoder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DecoderShape {
-    /// Width `D`.
+    /// Width `D`. Range `1..`.
     pub hidden_size: usize,
-    /// Width of the feed-forward layer.
+    /// Width of the feed-forward layer. Range `1..`.
     pub intermediate_size: usize,
-    /// Layers.
+    /// Layers. Range `1..`.
     pub layers: usize,
-    /// Query heads.
+    /// Query heads. Range `1..`.
     pub heads: usize,
-    /// Key and value heads.
+    /// Key and value heads. Range `1..`.
     pub key_value_heads: usize,
-    /// Width of a head.
+    /// Width of a head. Range `1..`.
     pub head_dim: usize,
-    /// Longest sequence.
+    /// Longest sequence. Range `1..`.
     pub positions: usize,
 }
 
 /// Shape of a T5, whose positions are relative: there is no longest sequence.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct T5Shape {
-    /// Width `D`.
+    /// Width `D`. Range `1..`.
     pub hidden_size: usize,
-    /// Width of the feed-forward layer.
+    /// Width of the feed-forward layer. Range `1..`.
     pub intermediate_size: usize,
-    /// Layers of the encoder, which reads the history.
+    /// Layers of the encoder, which reads the history. Range `1..`.
     pub encoder_layers: usize,
-    /// Layers of the decoder, which writes the answer.
+    /// Layers of the decoder, which writes the answer. Range `1..`.
     pub decoder_layers: usize,
-    /// Heads.
+    /// Heads. Range `1..`.
     pub heads: usize,
-    /// Width of a head.
+    /// Width of a head. Range `1..`.
     pub head_dim: usize,
-    /// Buckets of distances between tokens, for each of which a head has a weight. Even, from 4.
+    /// Buckets of distances between tokens, for each of which a head has a weight. An even number. Range
+    /// `4..`.
+    #[schemars(extend("default" = 32))]
     #[serde(default = "buckets", skip_serializing_if = "is_buckets")]
     pub distance_buckets: usize,
-    /// Distance from which all fall into the last bucket. Above half of the buckets.
+    /// Distance from which all fall into the last bucket. Range `(distance_buckets / 2, ∞)`.
+    #[schemars(extend("default" = 128))]
     #[serde(default = "distance", skip_serializing_if = "is_distance")]
     pub max_distance: usize,
 }
@@ -69,21 +73,21 @@ const fn is_distance(found: &usize) -> bool {
 }
 
 /// Shape of a policy that reads items, and what it reads of them besides their Semantic IDs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ItemShape {
-    /// Width `D`.
+    /// Width `D`. Range `1..`.
     pub hidden_size: usize,
-    /// Width of the feed-forward layers.
+    /// Width of the feed-forward layers. Range `1..`.
     pub intermediate_size: usize,
-    /// Layers.
+    /// Layers. Range `1..`.
     pub layers: usize,
-    /// Heads.
+    /// Heads. Range `1..`.
     pub heads: usize,
-    /// Width of the small network that makes a level's state.
+    /// Width of the small network that makes a level's state. Range `1..`.
     pub head_hidden_size: usize,
     /// Dimensions of an item's whitened text vector, the first principal ones of `[embed]`; 0 leaves texts
-    /// out.
+    /// out. Range `0..`.
     pub text_dimensions: usize,
     /// Whether the categories of items are read, where the data have some.
     pub categories: bool,

@@ -1,5 +1,6 @@
 //! How Semantic IDs are made of item vectors: settings.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_quantizer::{Balance, Collisions, Init};
 
@@ -11,7 +12,7 @@ use crate::recipe::rq_kmeans::RqKMeansConfig;
 use crate::recipe::rq_vae::{LetterConfig, RqVaeConfig};
 
 /// How Semantic IDs are made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawSids", into = "RawSids")]
 pub struct SidConfig {
     /// Codes of each level.
@@ -93,44 +94,66 @@ pub(crate) fn check(embed: Option<&EmbedConfig>, sids: Option<&SidConfig>) -> Re
 
 /// Semantic IDs as a recipe spells them: the settings of residual k-means stand in `[sids]` itself, those
 /// of another method in a table of its name.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawSids {
+    /// Codes of each level, coarsest first; each number is in `1..=65536`.
     codebook_sizes: Vec<usize>,
+    /// Most iterations of k-means a level; without it 100. Of the method `rq-kmeans` alone, as are the
+    /// others that this table has beside `method` and `collisions`. Range `1..`.
     #[serde(skip_serializing_if = "Option::is_none")]
     iterations: Option<usize>,
+    /// Starts of k-means a level, of which the best stays; without it 1. Range `1..`.
     #[serde(skip_serializing_if = "Option::is_none")]
     restarts: Option<usize>,
+    /// Whether the codes of a level are used evenly; without it `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     balance: Option<Balance>,
+    /// The movement of the centroids at which k-means ends, as a share of the mean variance of the columns;
+    /// without it 0.0001. Range `[0, ∞)`.
     #[serde(skip_serializing_if = "Option::is_none")]
     tolerance: Option<f64>,
+    /// How k-means chooses its first centroids; without it `k-means-plus-plus`.
     #[serde(skip_serializing_if = "Option::is_none")]
     init: Option<Init>,
+    /// Rows that the centroids of a level are fitted to, for each code; without it all. Range `1..`.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_rows_per_code: Option<usize>,
+    /// What makes the codes.
+    #[schemars(extend("default" = "rq-kmeans"))]
     #[serde(default, skip_serializing_if = "MethodName::is_default")]
     method: MethodName,
+    /// What becomes of items that share all their codes.
+    #[schemars(extend("default" = "suffix"))]
     #[serde(default = "suffix", skip_serializing_if = "is_suffix")]
     collisions: Collisions,
+    /// Settings of the method `linfa-kmeans`.
     #[serde(rename = "linfa-kmeans", skip_serializing_if = "Option::is_none")]
     linfa_kmeans: Option<LinfaKMeansConfig>,
+    /// Settings of the method `hierarchical`.
     #[serde(skip_serializing_if = "Option::is_none")]
     hierarchical: Option<HierarchicalConfig>,
+    /// Settings of the method `rq-vae`.
     #[serde(rename = "rq-vae", skip_serializing_if = "Option::is_none")]
     rq_vae: Option<RqVaeConfig>,
+    /// Settings of the method `letter`.
     #[serde(skip_serializing_if = "Option::is_none")]
     letter: Option<LetterConfig>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum MethodName {
+    /// Residual k-means of the item vectors.
     #[default]
     RqKmeans,
+    /// Residual quantisation whose levels are linfa's k-means.
     LinfaKmeans,
+    /// Clusters within clusters, then a number of its own for every item.
     Hierarchical,
+    /// Residuals in the latent space of an autoencoder.
     RqVae,
+    /// The same, aligned with collaborative vectors and with codes that are used evenly.
     Letter,
 }
 

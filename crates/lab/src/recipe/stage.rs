@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_policy::Scoring;
 use sidereal_prompts::Task;
@@ -27,7 +28,7 @@ const TAKEN: [&str; 10] = [
 /// A training stage. It has a folder in the run and a row in the tables.
 ///
 /// Several stages may start from the same stage. In this way variants are compared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawStage", into = "RawStage")]
 pub struct Stage {
     /// Folder within the run: lower-case letters, digits, `-`.
@@ -64,7 +65,7 @@ impl Stage {
 }
 
 /// A part of each user's training events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EventPart {
@@ -87,7 +88,7 @@ impl EventPart {
 
 /// A part of the users, who stand in an order drawn by the recipe's seed: shares that do not overlap have
 /// no user in common. Reinforcement may so ask what supervised training has not learned.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserShare {
     /// Where it begins. Range `[0, 1)`.
@@ -139,32 +140,51 @@ impl Training {
 }
 
 /// A stage as a recipe spells it: `[stage.sft]`, or `[stage.rl]` with `[stage.reward]`, says which kind it is.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RawStage {
+    /// Folder within the run: lower-case letters, digits and `-`.
     name: String,
+    /// Name in tables and plots; without it, `name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<String>,
+    /// The earlier stage whose best weights it starts from; without it, the model as it begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
+    /// What its policy is asked in reinforcement, preference training, validation and test: `next-item`,
+    /// `title-choice` or `title-slate`. What a supervised stage learns is said by its mixture.
+    #[schemars(extend("default" = "next-item"))]
     #[serde(default = "next_item", skip_serializing_if = "is_next_item")]
     task: Task,
+    /// The domains whose samples and items it learns from; without it, all that the data have.
     #[serde(skip_serializing_if = "Option::is_none")]
     domains: Option<Vec<String>>,
+    /// The users whose events it learns from; without it, all. Validation is of all users.
     #[serde(skip_serializing_if = "Option::is_none")]
     users: Option<UserShare>,
+    /// Which of their training events it learns from.
+    #[schemars(extend("default" = "all"))]
     #[serde(default, skip_serializing_if = "EventPart::is_all")]
     events: EventPart,
+    /// The tree of Semantic IDs that its policy writes. Tree 1 is the run's catalogue; each other is made by
+    /// the same settings with another seed. Range `1..`.
+    #[schemars(extend("default" = 1))]
     #[serde(default = "first", skip_serializing_if = "is_first")]
     tree: NonZeroUsize,
+    /// Next-item training of a policy that reads items. A stage has either this, or `sft`, or `rl`, or
+    /// `preference`.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_item: Option<NextItemConfig>,
+    /// Supervised fine-tuning.
     #[serde(skip_serializing_if = "Option::is_none")]
     sft: Option<SftConfig>,
+    /// Online reinforcement, with its `reward`.
     #[serde(skip_serializing_if = "Option::is_none")]
     rl: Option<RlConfig>,
+    /// What a rollout of reinforcement is worth; without it, SINGER's reward.
     #[serde(skip_serializing_if = "Option::is_none")]
     reward: Option<RewardConfig>,
+    /// Preference training, S-DPO or DPO.
     #[serde(skip_serializing_if = "Option::is_none")]
     preference: Option<PreferenceConfig>,
 }
@@ -292,13 +312,13 @@ pub(crate) fn check(stages: &[Stage]) -> Result<(), LabError> {
             return refuse(stage, "events", "latest", needed);
         }
         match &stage.training {
-            Training::NextItem(config) => config.check(name)?,
-            Training::Sft(config) => config.check(name)?,
+            Training::NextItem(config) => drop(config.check(name)?),
+            Training::Sft(config) => drop(config.check(name)?),
             Training::Rl { config, reward } => {
-                config.check(name)?;
+                drop(config.check(name)?);
                 of_stage(name, reward.check(&config.advantage))?;
             }
-            Training::Preference(config) => config.check(name)?,
+            Training::Preference(config) => drop(config.check(name)?),
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
@@ -10,13 +11,14 @@ use crate::recipe::stage::{Stage, Training};
 use crate::setting::check_counts;
 
 /// Texts besides titles.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextsConfig {
     /// The teacher that wrote texts about items and users. Without it there are no such texts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherConfig>,
-    /// General conversations, as [`Chat::read`](sidereal_prompts::Chat::read) reads them.
+    /// File of general conversations, a JSON object a line, as
+    /// [`Chat::read`](sidereal_prompts::Chat::read) reads them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chat: Option<PathBuf>,
     /// The number of words of a description that are shown; the default is all. Range `1..`.
@@ -25,14 +27,15 @@ pub struct TextsConfig {
 }
 
 /// The teacher that wrote texts about items and users.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TeacherConfig {
     /// Rules over the metadata ([`MetadataTeacher`](sidereal_teacher::MetadataTeacher)),
     /// without a model, as part of the run.
     Metadata,
-    /// A file of texts, as [`Enrichments::read`](sidereal_prompts::Enrichments::read) reads it.
+    /// A file of texts, which `sidereal enrich` writes and
+    /// [`Enrichments::read`](sidereal_prompts::Enrichments::read) reads.
     File(PathBuf),
 }
 

@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 use super::branches::branch_rows;
 use super::{KvCache, LayerCache};
 use crate::PolicyError;
+use crate::sizes::axes;
 use crate::weights::to_i64;
 
 impl KvCache {
@@ -89,32 +90,34 @@ impl KvCache {
 
     /// One cache of the prompts of several, in order; branches are left behind.
     pub(crate) fn stack(parts: &[Self]) -> Result<Self, PolicyError> {
-        let padded = |part: &Self| part.prompt_mask.size().last().copied().unwrap_or(0);
-        let most = parts.iter().map(padded).max().unwrap_or(0);
-        let rows = |of: &dyn Fn(&Self) -> Result<Tensor, tch::TchError>| {
-            let rows = parts.iter().map(of).collect::<Result<Vec<_>, _>>()?;
+        let masks = parts.iter().map(|part| axes("axes of a mask of prompts", &part.prompt_mask));
+        let masks: Vec<[i64; 4]> = masks.collect::<Result<_, _>>()?; // [U, 1, 1, T] of each
+        // Nothing is stacked to nothing.
+        let most = masks.iter().map(|[.., padded]| *padded).max().unwrap_or(0);
+        let rows = |of: &dyn Fn(&Self, [i64; 4]) -> Result<Tensor, tch::TchError>| {
+            let rows = parts.iter().zip(&masks).map(|(part, mask)| of(part, *mask));
+            let rows = rows.collect::<Result<Vec<_>, _>>()?;
             Tensor::f_cat(&rows, 0)
         };
         let num_layers = parts.first().map_or(0, |part| part.layers.len());
         let layers = (0..num_layers)
             .map(|layer| {
-                let pad =
-                    |part: &Self, x: &Tensor| x.f_constant_pad_nd([0, 0, 0, most - padded(part)]);
-                let keys = rows(&|part| pad(part, &part.layers[layer].prompt.0))?;
-                let values = rows(&|part| pad(part, &part.layers[layer].prompt.1))?;
+                let pad = |x: &Tensor, [.., padded]: [i64; 4]| {
+                    x.f_constant_pad_nd([0, 0, 0, most - padded])
+                };
+                let keys = rows(&|part, mask| pad(&part.layers[layer].prompt.0, mask))?;
+                let values = rows(&|part, mask| pad(&part.layers[layer].prompt.1, mask))?;
                 Ok(LayerCache { prompt: (keys, values), branch: None, source: None })
             })
             .collect::<Result<Vec<_>, PolicyError>>()?;
-        let mask = |part: &Self| {
-            let missing = most - padded(part);
-            let [rows, ..] = <[i64; 4]>::try_from(part.prompt_mask.size()).unwrap_or([0; 4]);
+        let mask = |part: &Self, [rows, .., padded]: [i64; 4]| {
             let options = (Kind::Float, part.prompt_mask.device());
-            let behind = Tensor::f_full([rows, 1, 1, missing], f64::NEG_INFINITY, options)?;
+            let behind = Tensor::f_full([rows, 1, 1, most - padded], f64::NEG_INFINITY, options)?;
             Tensor::f_cat(&[&part.prompt_mask, &behind], -1)
         };
         Ok(Self {
             layers,
-            prompt_len: rows(&|part| Ok(part.prompt_len.shallow_clone()))?,
+            prompt_len: rows(&|part, _| Ok(part.prompt_len.shallow_clone()))?,
             longest: parts.iter().map(|part| part.longest).max().unwrap_or(0),
             prompt_mask: rows(&mask)?,
             source_mask: None,

@@ -7,6 +7,7 @@ use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::branches::{Branches, ChildScores, Onward, advance, child_scores, normaliser};
 use crate::decode::conditions::Begin;
+use crate::decode::sampling::NO_TOKEN;
 use crate::decode::{Conditions, Constraint, Scoring};
 use crate::policy::Policy;
 
@@ -159,11 +160,11 @@ impl BeamSearch<'_> {
                 }
             }
             let onward = |beam: &Beam| {
-                let token = beam.tokens.last().copied().unwrap_or(0);
-                Onward { parent: beam.parent, token }
+                let token = *beam.tokens.last().ok_or(NO_TOKEN)?;
+                Ok(Onward { parent: beam.parent, token })
             };
-            let next: Vec<Vec<Onward>> =
-                beams.iter().map(|beams| beams.iter().map(onward).collect()).collect();
+            let next = beams.iter().map(|beams| beams.iter().map(onward).collect());
+            let next = next.collect::<Result<Vec<Vec<Onward>>, PolicyError>>()?;
             if !advance(&mut *start, self.constraint, &next)? {
                 return Ok(finished);
             }

@@ -10,7 +10,7 @@ use crate::cache::TokenBatch;
 use crate::decode::branches::{Branches, Onward, advance, child_scores};
 use crate::decode::conditions::Begin;
 use crate::decode::sample::{Legal, Rollout, Rule};
-use crate::decode::sampling::{NOTHING_TO_DRAW, Purpose, stream};
+use crate::decode::sampling::{NO_TOKEN, NOTHING_TO_DRAW, Purpose, stream};
 use crate::decode::{Conditions, Sampler};
 
 /// A Semantic ID that was drawn without replacement.
@@ -115,10 +115,10 @@ impl Sampler<'_> {
                     (*finished, *open) = all.into_iter().partition(whole);
                     let onward = |(slot, prefix): (usize, &mut Prefix)| {
                         let parent = std::mem::replace(&mut prefix.slot, slot);
-                        let token = prefix.rollout.tokens.last().copied().unwrap_or(0);
-                        Onward { parent, token }
+                        let token = *prefix.rollout.tokens.last().ok_or(NO_TOKEN)?;
+                        Ok(Onward { parent, token })
                     };
-                    Ok(open.iter_mut().enumerate().map(onward).collect())
+                    open.iter_mut().enumerate().map(onward).collect()
                 })
                 .collect::<Result<Vec<Vec<Onward>>, PolicyError>>()?;
             if !advance(&mut *start, self.constraint, &next)? {

@@ -13,6 +13,7 @@ use crate::decode::sampling::{Purpose, stream};
 use crate::decode::text::{Ended, TextEnd, TextSampler, Writing, WrittenToken};
 use crate::decode::{Hypothesis, Prefilled, SamplingConfig};
 use crate::policy::LanguageModel;
+use crate::sizes::axes;
 use crate::tokenizer::SidTokenizer;
 use crate::weights::to_i64;
 
@@ -275,9 +276,9 @@ impl Reasoner<'_> {
             .f_view([to_i64(chains.len()), 1, -1])?
             .to_device(self.model.device());
         let hidden = self.model.extend(&unread, &mut own)?; // [P, 1, S, D]
-        let last = hidden.size().get(2).map_or(0, |len| len - 1);
+        let [_, _, len, _] = axes("axes of states behind chains", &hidden)?;
         let rows: Vec<(usize, usize)> = (0..chains.len()).map(|row| (row, 0)).collect();
-        Ok((hidden.select(2, last).squeeze_dim(1), own.branches_as_prompts(&rows)?))
+        Ok((hidden.select(2, len - 1).squeeze_dim(1), own.branches_as_prompts(&rows)?))
     }
 }
 

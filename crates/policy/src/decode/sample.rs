@@ -8,7 +8,7 @@ use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::branches::{Branches, ChildScores, Onward, advance, child_scores, normaliser};
 use crate::decode::conditions::Begin;
-use crate::decode::sampling::{NOTHING_TO_DRAW, Purpose, stream};
+use crate::decode::sampling::{NO_TOKEN, NOTHING_TO_DRAW, Purpose, stream};
 use crate::decode::{Conditions, Constraint, SamplingConfig, Scoring};
 use crate::policy::Policy;
 use crate::score::completions::CompletionToken;
@@ -187,7 +187,7 @@ impl Sampler<'_> {
                     }
                     let whole = open.extract_if(.., |open| rule.trie.is_leaf(open.rollout.node));
                     finished.extend(whole.map(|open| (open.place, open.rollout)));
-                    Ok(share_branches(open))
+                    share_branches(open)
                 })
                 .collect::<Result<Vec<_>, PolicyError>>()?;
             if !advance(&mut *start, self.constraint, &next)? {
@@ -252,8 +252,8 @@ impl OnBranch for Open {
         self.rollout.node
     }
 
-    fn last(&self) -> u32 {
-        self.rollout.tokens.last().copied().unwrap_or(0)
+    fn last(&self) -> Result<u32, PolicyError> {
+        self.rollout.tokens.last().copied().ok_or(NO_TOKEN)
     }
 }
 
@@ -263,8 +263,8 @@ pub(super) trait OnBranch {
     fn slot(&mut self) -> &mut usize;
     /// Node of the trie that it has come to.
     fn node(&self) -> NodeId;
-    /// Flat token that was drawn last.
-    fn last(&self) -> u32;
+    /// Flat token that was drawn last; an error before the first one.
+    fn last(&self) -> Result<u32, PolicyError>;
 }
 
 /// Node of each branch of a prompt.
@@ -281,15 +281,15 @@ pub(super) fn nodes(open: &mut [impl OnBranch]) -> Vec<NodeId> {
 }
 
 /// Puts what was on one branch and drew the same token on one branch.
-pub(super) fn share_branches(open: &mut [impl OnBranch]) -> Vec<Onward> {
+pub(super) fn share_branches(open: &mut [impl OnBranch]) -> Result<Vec<Onward>, PolicyError> {
     let mut next: Vec<Onward> = Vec::new();
     for open in open {
-        let own = Onward { parent: *open.slot(), token: open.last() };
+        let own = Onward { parent: *open.slot(), token: open.last()? };
         let shared = next.iter().position(|other| *other == own);
         *open.slot() = shared.unwrap_or_else(|| {
             next.push(own);
             next.len() - 1
         });
     }
-    next
+    Ok(next)
 }

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::PolicyError;
 
-/// How a token is drawn from its logits; holding one is the proof that every range holds.
+/// How a token is drawn from its logits.
+///
+/// Holding one is the proof that every range holds.
 ///
 /// ```text
 /// p(t) ∝ exp(z[t] / temperature)        over the tokens that both cuts leave
@@ -19,6 +21,7 @@ use crate::PolicyError;
 /// The cuts come in this order, and top-p looks at probabilities after temperature and top-k, as
 /// in transformers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "RawSampling", into = "RawSampling")]
 pub struct SamplingConfig {
     temperature: f64,
@@ -27,11 +30,16 @@ pub struct SamplingConfig {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawSampling {
+    /// Logits are divided by it; 0 takes the largest one. Range `[0, ∞)`.
     temperature: f64,
+    /// Only so many of the largest logits are left to draw from; without it, all. Range `1..`.
     #[serde(default)]
     top_k: Option<NonZeroUsize>,
+    /// Only the most probable tokens that together reach this probability are left to draw from; without
+    /// it, all. Range `(0, 1]`.
     #[serde(default)]
     top_p: Option<f64>,
 }
@@ -262,6 +270,10 @@ pub(crate) fn stream(seed: u64, purpose: Purpose, key: u64, rollout: usize) -> C
 /// Where nothing can be drawn.
 pub(crate) const NOTHING_TO_DRAW: PolicyError =
     PolicyError::Empty { what: "the set of tokens with a finite logit" };
+
+/// What goes on along a branch has drawn the token that the branch goes on by.
+pub(super) const NO_TOKEN: PolicyError =
+    PolicyError::Empty { what: "what was drawn along a branch that goes on" };
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use crate::cache::TokenBatch;
 use crate::decode::branches::{advance, child_scores};
 use crate::decode::conditions::Begin;
 use crate::decode::sample::{OnBranch, Rollout, nodes, share_branches};
-use crate::decode::sampling::{NOTHING_TO_DRAW, Purpose, stream};
+use crate::decode::sampling::{NO_TOKEN, NOTHING_TO_DRAW, Purpose, stream};
 use crate::decode::{Conditions, Constraint, Excluded, Sampler, SamplingConfig, Scoring};
 use crate::policy::LanguageModel;
 use crate::score::completions::CompletionToken;
@@ -93,8 +93,8 @@ impl OnBranch for Open {
         self.current.node
     }
 
-    fn last(&self) -> u32 {
-        self.last
+    fn last(&self) -> Result<u32, PolicyError> {
+        Ok(self.last)
     }
 }
 
@@ -109,7 +109,7 @@ impl Open {
 
     /// Goes on after a drawn token; true where the slate is whole.
     fn go_on(&mut self, trie: &Trie, slate_size: usize) -> Result<bool, PolicyError> {
-        self.last = self.current.tokens.last().copied().unwrap_or(0);
+        self.last = self.current.tokens.last().copied().ok_or(NO_TOKEN)?;
         if !trie.is_leaf(self.current.node) {
             return Ok(false);
         }
@@ -190,7 +190,7 @@ impl SlateSampler<'_> {
                         }
                     }
                     *open = going;
-                    Ok(share_branches(open))
+                    share_branches(open)
                 })
                 .collect::<Result<Vec<_>, PolicyError>>()?;
             if !advance(&mut *start, self.constraint, &next)? {

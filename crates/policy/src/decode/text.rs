@@ -11,6 +11,7 @@ use crate::decode::{Prefilled, SamplingConfig};
 use crate::policy::LanguageModel;
 use crate::score::completions::CompletionToken;
 use crate::score::target::Target;
+use crate::sizes::{axes, to_usize};
 use crate::weights::to_i64;
 
 /// Most logits that a step holds at once: 64 MiB of f32.
@@ -176,7 +177,7 @@ impl<'a> Writing<'a> {
         }
         let limit = sampler.model.longest_prompt(room);
         for (row, len) in Vec::<i64>::try_from(&prompts.lens)?.into_iter().enumerate() {
-            let found = usize::try_from(len).unwrap_or(0);
+            let found = to_usize(len)?;
             if found > limit {
                 return Err(PolicyError::PromptLength { row, found, limit });
             }
@@ -207,9 +208,9 @@ impl<'a> Writing<'a> {
 
     /// Draws a token for every open text; those that end with it are closed.
     pub(super) fn draw(&mut self) -> Result<Vec<Ended>, PolicyError> {
-        let [_, slots, width] = <[i64; 3]>::try_from(self.hidden.size()).unwrap_or([0; 3]);
+        let [_, slots, width] = axes("axes of the states of texts", &self.hidden)?;
         let states = self.hidden.reshape([-1, width]); // [U·W, D]
-        let slots = usize::try_from(slots).unwrap_or(0);
+        let slots = to_usize(slots)?;
         let sampler = self.sampler;
         let (config, num_ids) = (sampler.sampling, sampler.num_ids);
         let rows_at_once = (LOGITS_AT_ONCE / num_ids.max(1)).max(1);
@@ -219,7 +220,8 @@ impl<'a> Writing<'a> {
             let rows = Tensor::from_slice(&rows).to_device(states.device());
             let picked = states.f_index_select(0, &rows)?;
             let logp = sampler.model.head().logits(&picked)?.f_log_softmax(-1, Kind::Float)?;
-            let size = usize::try_from(logp.size()[1]).unwrap_or(0).max(1);
+            let [_, size] = axes("axes of the logits of texts", &logp)?;
+            let size = to_usize(size)?.max(1);
             let logp = Vec::<f32>::try_from(logp.contiguous().view(-1))?;
             open.par_iter_mut().zip(logp.par_chunks_exact(size)).try_for_each(|(open, logp)| {
                 let logp = &logp[..num_ids.min(size)];
@@ -256,7 +258,8 @@ impl<'a> Writing<'a> {
             open.at.0 = prompts.partition_point(|prompt| *prompt < open.at.0);
             open_of[open.at.0] += 1;
         }
-        let slots = usize::try_from(self.hidden.size()[1]).unwrap_or(0);
+        let [_, slots, _] = axes("axes of the states of texts", &self.hidden)?;
+        let slots = to_usize(slots)?;
         let most = open_of.iter().copied().max().unwrap_or(0);
         let shape = [to_i64(prompts.len()), to_i64(most)];
         let device = self.sampler.model.device();

@@ -8,6 +8,7 @@ use crate::cache::{KvCache, TokenBatch};
 use crate::decode::branches::{Branches, ChildScores, LevelScores, Onward};
 use crate::decode::constraint::{Constraint, Scoring};
 use crate::policy::LanguageModel;
+use crate::sizes::{axes, to_usize};
 use crate::weights::to_i64;
 
 /// Prompts that were read: where answers go on from.
@@ -70,8 +71,8 @@ impl Branches for Walk<'_> {
         scoring: Scoring,
         nodes: &[Vec<NodeId>],
     ) -> Result<ChildScores, PolicyError> {
-        let [_, slots, width] = <[i64; 3]>::try_from(self.hidden.size()).unwrap_or([0; 3]);
-        let slots = usize::try_from(slots).unwrap_or(0);
+        let [_, slots, width] = axes("axes of the states of branches", &self.hidden)?;
+        let slots = to_usize(slots)?;
         let flat = self.hidden.reshape([-1, width]); // [U·W, D]
         let mut rows_of = vec![Vec::new(); constraint.max_len()];
         for (user, nodes) in nodes.iter().enumerate() {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
+use crate::sizes::to_usize;
 use crate::tensor::cast;
 use crate::tensor::pick;
 
@@ -107,7 +108,7 @@ impl Head {
         let mut start = 0;
         let mut parts = Vec::new();
         for rows in hidden.f_split(rows, 0)? {
-            let end = start + usize::try_from(rows.size()[0]).unwrap_or(0);
+            let end = start + to_usize(rows.size()[0])?;
             parts.push(of_logits(&cast(&self.logits(&rows)?, Kind::Float)?, start..end)?);
             start = end;
         }

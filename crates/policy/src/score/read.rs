@@ -13,6 +13,7 @@ use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::constraint::{Constraint, Scoring};
 use crate::policy::{LanguageModel, Policy};
+use crate::sizes::to_usize;
 use crate::weights::to_i64;
 
 /// Most attention scores of one head that a pass over branches makes at once.
@@ -133,7 +134,7 @@ fn scored(
         completions.rollouts.iter().flatten().map(Vec::as_slice).collect();
     let (hidden, cache) = model.prefill(completions.prompts, completions.begun)?; // [U, D]
     let dim = hidden.size()[1];
-    let padded = usize::try_from(completions.prompts.shape()?[1]).unwrap_or(0);
+    let padded = to_usize(completions.prompts.shape()?[1])?;
     let longest = branches.iter().map(|(_, len)| *len).max().unwrap_or(0);
     // Row of each rollout's first state after its first token.
     let mut starts = vec![0; rollouts.len()];

@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 
 use crate::PolicyError;
 use crate::models::head::{Head, log_sum_exp};
+use crate::sizes::to_usize;
 use crate::tensor::cast;
 use crate::weights::to_i64;
 
@@ -27,18 +28,18 @@ struct Block {
 }
 
 /// Blocks of the vocabulary whose logits for `ids.len()` rows number at most `limit`.
-fn blocks(head: &Head, ids: &[i64], limit: i64) -> Vec<Block> {
+fn blocks(head: &Head, ids: &[i64], limit: i64) -> Result<Vec<Block>, PolicyError> {
     let vocabulary = head.weight().size()[0];
     let size = (limit / to_i64(ids.len())).clamp(1, vocabulary.max(1));
-    let count = usize::try_from(vocabulary / size + 1).unwrap_or(1);
+    let count = to_usize(vocabulary / size + 1)?;
     let (mut rows, mut columns) = (vec![Vec::new(); count], vec![Vec::new(); count]);
     for (row, id) in ids.iter().enumerate() {
         let block = usize::try_from(*id / size).unwrap_or(usize::MAX).min(count - 1);
         rows[block].push(to_i64(row));
         columns[block].push(id % size);
     }
-    (0..)
-        .step_by(usize::try_from(size).unwrap_or(1))
+    let blocks = (0..)
+        .step_by(to_usize(size)?)
         .zip(rows.iter().zip(&columns))
         .filter(|(start, _)| *start < vocabulary)
         .map(|(start, (rows, columns))| Block {
@@ -46,8 +47,8 @@ fn blocks(head: &Head, ids: &[i64], limit: i64) -> Vec<Block> {
             len: size.min(vocabulary - start),
             rows: Tensor::from_slice(rows).to_device(head.device()),
             columns: Tensor::from_slice(columns).to_device(head.device()),
-        })
-        .collect()
+        });
+    Ok(blocks.collect())
 }
 
 /// Log-probability `[N]` of `ids` given states `[N, D]`, and log-sum-exp `[N]` of all logits,
@@ -62,7 +63,7 @@ pub(super) fn logp(
     limit: i64,
 ) -> Result<(Tensor, Tensor), PolicyError> {
     let _guard = tch::no_grad_guard();
-    let vocabulary = usize::try_from(head.weight().size()[0]).unwrap_or(0);
+    let vocabulary = to_usize(head.weight().size()[0])?;
     let needed =
         ids.iter().max().map_or(0, |id| usize::try_from(*id).unwrap_or(usize::MAX - 1) + 1);
     if needed > vocabulary {
@@ -70,12 +71,12 @@ pub(super) fn logp(
         return Err(PolicyError::Size { what, found: needed, expected: vocabulary });
     }
     let (mut parts, mut normalisers) = (Vec::new(), Vec::new());
-    let at_once = usize::try_from(ROWS_AT_ONCE).unwrap_or(1);
+    let at_once = to_usize(ROWS_AT_ONCE)?;
     for (states, ids) in states.f_split(ROWS_AT_ONCE, 0)?.iter().zip(ids.chunks(at_once)) {
         let rows = to_i64(ids.len());
         let picked = Tensor::f_zeros([rows], (Kind::Float, states.device()))?;
         let mut normaliser: Option<Tensor> = None;
-        for block in blocks(head, ids, limit) {
+        for block in blocks(head, ids, limit)? {
             let logits = block_logits(head, states, &block)?;
             let of_rows = logits.f_index(&[Some(&block.rows), Some(&block.columns)])?;
             let _ = picked.shallow_clone().f_index_copy_(0, &block.rows, &of_rows)?;
@@ -108,10 +109,10 @@ pub(super) fn backward(
     let mut d_states = Vec::new();
     let split = |tensor: &Tensor| tensor.f_split(ROWS_AT_ONCE, 0);
     let parts = split(states)?.into_iter().zip(split(normaliser)?).zip(split(d_logp)?);
-    let at_once = usize::try_from(ROWS_AT_ONCE).unwrap_or(1);
+    let at_once = to_usize(ROWS_AT_ONCE)?;
     for (((states, normaliser), d_logp), ids) in parts.zip(ids.chunks(at_once)) {
         let mut sum = states.f_zeros_like()?.f_to_kind(Kind::Float)?;
-        for block in blocks(head, ids, limit) {
+        for block in blocks(head, ids, limit)? {
             let mut logits = block_logits(head, &states, &block)?;
             let _ = logits.f_sub_(&normaliser.unsqueeze(1))?.f_exp_()?;
             let mut d_logits = logits.f_mul_(&-d_logp.unsqueeze(1))?; // [n, v]

@@ -50,8 +50,12 @@ impl Codes {
             .map(|text| AddedToken::from(text.as_str(), false).normalized(false))
             .collect();
         inner.add_tokens(&tokens);
-        let id = |code: &String| inner.token_to_id(code).unwrap_or_default();
-        match added.iter().map(|code| (code, id(code))).find(|(_, id)| (*id as usize) < known) {
+        let id = |code: &String| {
+            let missing = || PolicyError::MissingToken { token: code.clone() };
+            Ok((code.clone(), inner.token_to_id(code).ok_or_else(missing)?))
+        };
+        let ids = added.iter().map(id).collect::<Result<Vec<_>, PolicyError>>()?;
+        match ids.into_iter().find(|(_, id)| (*id as usize) < known) {
             None => Ok(Self { known, kept, added }),
             Some((code, id)) => Err(PolicyError::Unsupported {
                 field: "model.vocab of tokenizer.json",

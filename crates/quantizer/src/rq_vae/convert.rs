@@ -21,10 +21,15 @@ pub(super) fn to_tensor(
     Ok(Tensor::f_from_slice(&values)?.f_view(&*shape)?.f_to_device(device)?)
 }
 
+/// A size of a tensor as a count.
+pub(super) fn to_usize(found: i64) -> Result<usize, QuantizerError> {
+    usize::try_from(found).map_err(|_| QuantizerError::Negative { found })
+}
+
 /// A copy of a matrix in host memory.
 pub(super) fn to_array(tensor: &Tensor) -> Result<Array2<f32>, QuantizerError> {
     let (rows, columns) = tensor.size2()?;
-    let shape = (usize::try_from(rows).unwrap_or(0), usize::try_from(columns).unwrap_or(0));
+    let shape = (to_usize(rows)?, to_usize(columns)?);
     Ok(Array2::from_shape_vec(shape, to_vec(tensor)?).map_err(linfa::Error::NdShape)?)
 }
 

@@ -7,6 +7,8 @@ use crate::QuantizerError;
 /// Widths of the network: all that the shapes of its parameters follow from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
+    /// Width of the rows.
+    pub(super) row_width: usize,
     /// Width of the rows, hidden widths, width of the latent rows.
     pub(super) widths: Vec<i64>,
     /// Codes of each level.
@@ -30,7 +32,7 @@ impl Entry {
 impl Layout {
     pub(super) fn new(width: usize, hidden: &[usize], latent: usize, sizes: &[usize]) -> Self {
         let widths = [&[width], hidden, &[latent]].concat();
-        Self { widths: to_i64(&widths), codebook_sizes: to_i64(sizes) }
+        Self { row_width: width, widths: to_i64(&widths), codebook_sizes: to_i64(sizes) }
     }
 
     pub(super) fn width(&self) -> i64 {

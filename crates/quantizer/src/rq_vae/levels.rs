@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::settings::Settings;
+use super::params::Settings;
 use crate::QuantizerError;
 use crate::sinkhorn::balanced_codes;
 

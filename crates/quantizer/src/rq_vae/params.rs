@@ -4,8 +4,8 @@ use linfa::ParamGuard;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::SidSpec;
 
+use super::defaults;
 use super::schedule::{CodebookSchedule, EarlyStop};
-use super::settings::{Settings, defaults};
 use crate::QuantizerError;
 
 /// Settings of an RQ-VAE as a file or a caller spells them, unchecked.
@@ -25,6 +25,7 @@ use crate::QuantizerError;
 /// device = "cuda"
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(from = "Settings", into = "Settings")]
 pub struct RqVaeParams(RqVaeValidParams);
 
@@ -32,11 +33,26 @@ pub struct RqVaeParams(RqVaeValidParams);
 #[derive(Debug, Clone, PartialEq)]
 pub struct RqVaeValidParams(Settings);
 
-/// Setters of [`RqVaeParams`], each with its doc comment.
-macro_rules! setters {
-    ($($(#[$doc:meta])+ $name:ident: $kind:ty;)+) => {
+/// The settings as they are stored, and a setter of [`RqVaeParams`] for each, all with the same doc
+/// comment, which the reference of recipes shows too.
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ #[serde($($how:tt)+)] $name:ident: $stored:ty, from $kind:ty;)+) => {
+        /// The settings as they are stored.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct Settings {
+            /// Codes of each level, coarsest first.
+            pub(super) codebook_sizes: Vec<usize>,
+            /// Seed of every random choice.
+            pub(super) seed: u64,
+            $($(#[doc = $doc])+
+            #[serde($($how)+)]
+            pub(super) $name: $stored,)+
+        }
+
         impl RqVaeParams {
-            $($(#[$doc])+
+            $($(#[doc = $doc])+
             #[must_use]
             #[allow(clippy::useless_conversion, reason = "some of the settings convert")]
             pub fn $name(mut self, $name: $kind) -> Self {
@@ -47,54 +63,75 @@ macro_rules! setters {
     };
 }
 
-setters! {
-    /// Hidden widths of the encoder, mirrored in the decoder; none makes both linear. Default
-    /// 512, 256, 128, 64. Each in `1..`.
-    hidden: impl Into<Vec<usize>>;
-    /// Width `d` of the latent rows and the codebooks. Range `1..`, default 32.
-    latent: usize;
-    /// Weight of the commitment terms, default 0.25. Range `0..`.
-    beta: f64;
-    /// Weight of all codebook and commitment terms against the reconstruction, default 1. Range
-    /// `0..`.
-    quantisation_weight: f64;
-    /// Learning rate of AdamW, default 1e-3. Range `(0, ∞)`.
-    learning_rate: f64;
-    /// Decoupled weight decay of all parameters, default 0. Range `0..`.
-    weight_decay: f64;
-    /// Longest gradient; longer ones are scaled to this Euclidean norm. Default 1. Range `(0, ∞)`.
-    clip_norm: f64;
-    /// Rows `B` of a step, default 1,024: whole batches only, in a new order each epoch, so the
-    /// matrix needs at least as many rows. Range `1..`.
-    batch_size: usize;
-    /// Steps of the training, default 10,000. Range `1..`, and for a layer-wise schedule more
-    /// than it takes for the last level to join.
-    steps: usize;
-    /// Steps between two evaluations, default 500. Range `1..`.
-    evaluate_every: usize;
-    /// When each level joins, default [`CodebookSchedule::Joint`].
-    schedule: CodebookSchedule;
-    /// Entropic regularisation of each level's balanced assignment while training, as a share of
-    /// the batch's half range of squared distances; 0 takes the nearest code. Empty, the default,
-    /// means 0 at all levels; LC-Rec has 0.003 at the last.
-    sinkhorn_epsilons: impl Into<Vec<f64>>;
-    /// Iterations of each balanced assignment, default 50. Range `1..`.
-    sinkhorn_iterations: usize;
-    /// A code that no row of so many steps had is moved to the latent residual of a random row of
-    /// the batch. Default 20, in which batches of 1,024 show a code of 256 some 80 rows; 0 never
-    /// revives.
-    revive_after: usize;
-    /// Weight of the alignment with collaborative embeddings (LETTER's α, there 0.02), default 0.
-    /// Range `0..`.
-    alignment_weight: f64;
-    /// Weight of the diversity of the codes (LETTER's β, there 0.0001), default 0. Range `0..`.
-    diversity_weight: f64;
-    /// Clusters of codes among which the diversity finds its positives, default 10. Range `1..`.
-    diversity_clusters: usize;
-    /// When to stop before the last step, default never.
-    early_stop: impl Into<Option<EarlyStop>>;
-    /// Where tensors live: `cpu` (default), `cuda`, `cuda:N`, or `auto`, CUDA where there is one.
-    device: impl Into<String>;
+settings! {
+    /// Hidden widths of the encoder, mirrored in the decoder; an empty list makes both linear. Each
+    /// width is in `1..`. Default 512, 256, 128, 64.
+    #[serde(default = "defaults::hidden")]
+    hidden: Vec<usize>, from impl Into<Vec<usize>>;
+    /// Width `d` of the latent rows and the codebooks. Range `1..`. Default 32.
+    #[serde(default = "defaults::latent")]
+    latent: usize, from usize;
+    /// Weight of the commitment terms, which pull encoded rows towards their codes. Range `0..`. Default
+    /// 0.25.
+    #[serde(default = "defaults::beta")]
+    beta: f64, from f64;
+    /// Weight of all codebook and commitment terms against the reconstruction. Range `0..`. Default 1.
+    #[serde(default = "defaults::quantisation_weight")]
+    quantisation_weight: f64, from f64;
+    /// Learning rate of AdamW. Range `(0, ∞)`. Default 1e-3.
+    #[serde(default = "defaults::learning_rate")]
+    learning_rate: f64, from f64;
+    /// Decoupled weight decay of all parameters. Range `0..`. Default 0.
+    #[serde(default)]
+    weight_decay: f64, from f64;
+    /// Longest gradient; longer ones are scaled to this Euclidean norm. Range `(0, ∞)`. Default 1.
+    #[serde(default = "defaults::clip_norm")]
+    clip_norm: f64, from f64;
+    /// Rows `B` of a step: whole batches only, in a new order each epoch, so the matrix needs at least as
+    /// many rows. Range `1..`. Default 1,024.
+    #[serde(default = "defaults::batch_size")]
+    batch_size: usize, from usize;
+    /// Steps of the training; a layer-wise schedule needs more than it takes for the last level to join.
+    /// Range `1..`. Default 10,000.
+    #[serde(default = "defaults::steps")]
+    steps: usize, from usize;
+    /// Steps between two evaluations. Range `1..`. Default 500.
+    #[serde(default = "defaults::evaluate_every")]
+    evaluate_every: usize, from usize;
+    /// When each level's codebook joins the training. Default [`CodebookSchedule::Joint`].
+    #[serde(default)]
+    schedule: CodebookSchedule, from CodebookSchedule;
+    /// Entropic regularisation of each level's balanced assignment while training, as a share of the
+    /// batch's half range of squared distances: one value for each level, or none. 0 takes the nearest
+    /// code; LC-Rec has 0.003 at the last level. Each value is in `0..`. Default none, which means 0 at
+    /// all levels.
+    #[serde(default)]
+    sinkhorn_epsilons: Vec<f64>, from impl Into<Vec<f64>>;
+    /// Iterations of each balanced assignment. Range `1..`. Default 50.
+    #[serde(default = "defaults::sinkhorn_iterations")]
+    sinkhorn_iterations: usize, from usize;
+    /// A code that no row of so many steps had is moved to the latent residual of a random row of the
+    /// batch; 0 never revives a code. Range `0..`. Default 20, in which batches of 1,024 show a code of
+    /// 256 some 80 rows.
+    #[serde(default = "defaults::revive_after")]
+    revive_after: usize, from usize;
+    /// Weight of the alignment with collaborative vectors: LETTER's α, 0.02 in its paper. Range `0..`.
+    /// Default 0.
+    #[serde(default)]
+    alignment_weight: f64, from f64;
+    /// Weight of the diversity of the codes: LETTER's β, 0.0001 in its paper. Range `0..`. Default 0.
+    #[serde(default)]
+    diversity_weight: f64, from f64;
+    /// Clusters of codes among which the diversity finds its positives. Range `1..`. Default 10.
+    #[serde(default = "defaults::diversity_clusters")]
+    diversity_clusters: usize, from usize;
+    /// When to stop before the last step; without it, never.
+    #[serde(default)]
+    early_stop: Option<EarlyStop>, from impl Into<Option<EarlyStop>>;
+    /// Where tensors live: `cpu`, `cuda`, `cuda:N`, or `auto`, which is CUDA where there is one. Default
+    /// `cpu`.
+    #[serde(default = "defaults::device")]
+    device: String, from impl Into<String>;
 }
 
 impl RqVaeParams {

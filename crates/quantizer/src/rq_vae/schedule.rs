@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// When each level's codebook joins the training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum CodebookSchedule {
@@ -20,6 +21,7 @@ pub enum CodebookSchedule {
 
 /// What early stopping watches; less is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum StopMetric {
@@ -31,6 +33,7 @@ pub enum StopMetric {
 
 /// Ends the training once a metric has stopped falling; the best weights are then the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStop {
     /// What must fall.

@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 use rand::Rng;
 use rand::seq::index;
 
-use super::convert::to_tensor;
+use super::convert::{to_tensor, to_usize};
 use super::layout::{Layout, Parameters};
 use super::random::{Purpose, stream};
 use crate::{Codebooks, QuantizerError, RqKMeans};
@@ -27,7 +27,7 @@ pub(super) fn fill_weights(
     let mut rng = stream(seed, Purpose::Weights, 0);
     let mut values = Vec::new();
     for entry in layout.entries() {
-        let count = usize::try_from(entry.len()).unwrap_or(0);
+        let count = to_usize(entry.len())?;
         if entry.name.ends_with("weight") {
             let bound = (6.0 / entry.shape.iter().sum::<i64>() as f64).sqrt() as f32;
             values.extend((0..count).map(|_| rng.gen_range(-bound..bound)));
@@ -49,7 +49,7 @@ pub(super) fn fill_codebook(
     seed: u64,
 ) -> Result<(), QuantizerError> {
     let codebook = &mut parameters.codebooks[level];
-    let size = usize::try_from(codebook.size()[0]).unwrap_or(0);
+    let size = to_usize(codebook.size()[0])?;
     let mut rng = stream(seed, Purpose::Codebook, level);
     let most = size.saturating_mul(ROWS_PER_CODE).min(latents.nrows());
     let mut chosen = index::sample(&mut rng, latents.nrows(), most).into_vec();

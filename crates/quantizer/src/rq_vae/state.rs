@@ -7,7 +7,7 @@ use super::adamw::AdamW;
 use super::evaluation::RqVaeLosses;
 use super::layout::{Layout, Parameters};
 use super::levels::Usage;
-use super::settings::Settings;
+use super::params::Settings;
 use super::start::fill_weights;
 use super::step::TERMS;
 use crate::QuantizerError;

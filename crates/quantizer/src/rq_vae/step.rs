@@ -6,7 +6,7 @@ use super::layout::{Layout, Parameters};
 use super::letter::{alignment, diversity};
 use super::levels::Levels;
 use super::mlp::{self, Activations};
-use super::settings::Settings;
+use super::params::Settings;
 use crate::QuantizerError;
 
 /// What a step reads beside the parameters.

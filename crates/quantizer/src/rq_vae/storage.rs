@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sidereal_device::device;
 use tch::Tensor;
 
+use super::convert::to_usize;
 use super::layout::{Layout, Parameters};
 use super::{RqVae, convert};
 use crate::QuantizerError;
@@ -43,13 +44,13 @@ impl RqVae {
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         let mut tensors = Vec::new();
         for entry in self.layout.entries() {
-            let shape = to_usize(&entry.shape);
-            let (start, len) = (to_usize(&[entry.start])[0], to_usize(&[entry.len()])[0]);
+            let shape = all_to_usize(&entry.shape)?;
+            let (start, len) = (to_usize(entry.start)?, to_usize(entry.len())?);
             let view = TensorView::new(Dtype::F32, shape, &bytes[4 * start..4 * (start + len)]);
             tensors.push((entry.name, view.map_err(bad)?));
         }
         write_atomically(&path, &safetensors::serialize(tensors, None).map_err(bad)?)?;
-        let widths = to_usize(&self.layout.widths);
+        let widths = all_to_usize(&self.layout.widths)?;
         let spec = Spec {
             width: widths[0],
             hidden: widths[1..widths.len() - 1].to_vec(),
@@ -90,7 +91,7 @@ impl RqVae {
         }
         let mut values = Vec::new();
         for entry in entries {
-            let shape = to_usize(&entry.shape);
+            let shape = all_to_usize(&entry.shape)?;
             values.extend(read_f32(&path, &header, data, &entry.name, &shape)?);
         }
         let flat = Tensor::f_from_slice(&values)?.f_to_device(device)?;
@@ -99,6 +100,6 @@ impl RqVae {
     }
 }
 
-fn to_usize(sizes: &[i64]) -> Vec<usize> {
-    sizes.iter().map(|size| usize::try_from(*size).unwrap_or(0)).collect()
+fn all_to_usize(sizes: &[i64]) -> Result<Vec<usize>, QuantizerError> {
+    sizes.iter().copied().map(to_usize).collect()
 }

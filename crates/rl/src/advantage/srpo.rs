@@ -34,9 +34,10 @@ use crate::{RlError, Segments};
 /// # Ok::<(), sidereal_rl::RlError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Srpo {
-    /// Rollouts that the hit chance is computed for.
+    /// Rollouts that the chance of a hit is computed for. Range `1..`.
     pub k: NonZeroUsize,
     /// Standardisation of the dense reward.
     pub z_score: ZScore,

@@ -26,6 +26,7 @@ use crate::{RlError, Segments};
 /// # Ok::<(), sidereal_rl::RlError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "RawZScore", into = "RawZScore")]
 pub struct ZScore {
     ddof: usize,
@@ -33,9 +34,13 @@ pub struct ZScore {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawZScore {
+    /// What the standard deviation subtracts from the rollouts of a group when it divides: 0 for that of a
+    /// population, 1 for that of a sample. Range `0..`.
     ddof: usize,
+    /// Added to the standard deviation. Range `[0, ∞)`.
     eps: f64,
 }
 

@@ -9,9 +9,10 @@ use crate::{Group, Reward};
 /// Positions `p` count from 1 in generation order, so the group should be ordered best first (a
 /// beam). A hit scores 0 wherever it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RankReward {
-    /// SINGER eq 7 as printed:
+    /// `-1 / ln(p + 1)` at position `p`: SINGER eq 7 as printed.
     ///
     /// ```text
     /// R_rank(y_p) = -1 / ln(p + 1)
@@ -22,7 +23,8 @@ pub enum RankReward {
     /// Range `[-1/ln 2, 0]`.
     #[default]
     Paper,
-    /// The penalties share one unit, and a group without a hit scores zeros:
+    /// In proportion to `1 / log2(p + 1)`: the penalties share one unit, and a group without a hit scores
+    /// zeros.
     ///
     /// ```text
     /// R_rank(y_p) = -(1 / log2(p + 1)) / Σ_j (1 / log2(j + 1))     j over the group's positions

@@ -2,13 +2,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Group, Reward, RlError};
 
-/// Partial credit by the correct share of the levels, the first ones worth most.
+/// Partial credit by the correct share of the levels to the power `β`, which a configuration gives; the first
+/// levels are worth most. Range `(0, 1]`.
 ///
 /// ```text
 /// R_res(y) = (ℓ / L)^β        ℓ of the L levels of y* are right, from the first on
 /// ```
-/// GREAM eq 14. A suffix is no level ([`Group::with_levels`]). `β = 1` is linear; a smaller `β` favours the coarse levels. Range `[0, 1]`; an
-/// empty target gives 0.
+/// GREAM eq 14. A suffix is no level ([`Group::with_levels`]). `β = 1` is linear; a smaller `β` favours the coarse levels. Rewards are in
+/// `[0, 1]`; an empty target gives 0.
 ///
 /// ```
 /// use sidereal_rl::{Group, ResidualSensitive, Reward};
@@ -19,6 +20,7 @@ use crate::{Group, Reward, RlError};
 /// assert_eq!(ResidualSensitive::default().score(&Group::new(&target, &rollouts)), [0.5, 1.0]);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "f64", into = "f64")]
 pub struct ResidualSensitive {
     exponent: f64,

@@ -2,13 +2,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Group, Reward, RlError};
 
-/// Partial credit for a correct prefix, each further level worth `λ` times the one before.
+/// Partial credit for a correct prefix, each further level worth `λ` times the one before; a configuration
+/// gives `λ`. Range `(0, 1)`.
 ///
 /// ```text
 /// R_sid(y) = 1 - λ^ℓ        ℓ levels of y* are right, from the first on
 /// ```
 /// SINGER eq 8; the paper gives no `λ`, the default here is 0.5. A miss at the first level scores 0,
-/// the target `1 - λ^L`, below 1. Range `[0, 1)`. A suffix is no level
+/// the target `1 - λ^L`: rewards are in `[0, 1)`. A suffix is no level
 /// ([`Group::with_levels`]).
 ///
 /// ```
@@ -21,6 +22,7 @@ use crate::{Group, Reward, RlError};
 /// assert!(SidLevel::new(1.0).is_err());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "f64", into = "f64")]
 pub struct SidLevel {
     decay: f64,

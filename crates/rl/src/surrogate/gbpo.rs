@@ -33,11 +33,13 @@ use crate::RlError;
 /// # Ok::<(), sidereal_rl::RlError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(from = "RawGbpo", into = "RawGbpo")]
 pub struct Gbpo;
 
 /// A table without settings: the form in which configurations hold it, as they do the others.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawGbpo {}
 

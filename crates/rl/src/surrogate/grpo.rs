@@ -7,6 +7,7 @@ use crate::RlError;
 
 /// Trust region `[1 - low, 1 + high]` of a probability ratio.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "RawClip", into = "RawClip")]
 pub struct Clip {
     low: f64,
@@ -14,9 +15,12 @@ pub struct Clip {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawClip {
+    /// How far below 1 the region reaches. Range `(0, 1]`.
     low: f64,
+    /// How far above 1 the region reaches. Range `(0, ∞)`.
     high: f64,
 }
 
@@ -109,11 +113,12 @@ impl From<Clip> for RawClip {
 /// # Ok::<(), sidereal_rl::RlError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Grpo {
     /// Trust region of the ratio.
     pub clip: Clip,
-    /// Penalty towards the reference policy; `None` needs no reference log-probs.
+    /// Penalty towards the reference policy; without it none, and no reference is kept.
     pub kl: Option<Kl>,
     /// Weight of a token.
     pub normalise: Normalise,

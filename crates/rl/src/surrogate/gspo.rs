@@ -27,11 +27,12 @@ use crate::RlError;
 /// # Ok::<(), sidereal_rl::RlError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Gspo {
     /// Trust region of the sequence ratio.
     pub clip: Clip,
-    /// Penalty towards the reference policy; `None` needs no reference log-probs.
+    /// Penalty towards the reference policy; without it none, and no reference is kept.
     pub kl: Option<Kl>,
 }
 

@@ -7,6 +7,7 @@ use crate::RlError;
 /// Schulman, "Approximating KL divergence" (2020). The derivatives are those of the estimate with
 /// respect to `new`, the sampled tokens held fixed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum KlEstimator {
     /// `-x`: unbiased, of high variance, negative for single tokens; derivative 1, which as a loss
@@ -41,6 +42,7 @@ impl KlEstimator {
 
 /// A KL penalty towards the reference policy: coefficient above 0, and estimator.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "RawKl", into = "RawKl")]
 pub struct Kl {
     coef: f64,
@@ -48,9 +50,12 @@ pub struct Kl {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawKl {
+    /// Coefficient `β` of the penalty. Range `(0, ∞)`.
     coef: f64,
+    /// How the divergence is estimated from a token's log-probabilities.
     #[serde(default)]
     estimator: KlEstimator,
 }

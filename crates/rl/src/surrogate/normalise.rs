@@ -7,6 +7,7 @@ use crate::{RlError, Segments};
 
 /// How token terms are averaged. Every denominator is that of the whole optimiser step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Normalise {
     /// Mean over a rollout's tokens, then over the step's rollouts (GRPO, arXiv:2402.03300 eq 3):
@@ -15,7 +16,7 @@ pub enum Normalise {
     Sequence,
     /// Mean over all tokens of the step (DAPO, arXiv:2503.14476 eq 8): a token weighs `1 / N`.
     Token,
-    /// Sum over a rollout's tokens, divided by a constant length, then mean over rollouts (Dr. GRPO,
+    /// Sum over a rollout's tokens, divided by this constant length, then mean over rollouts (Dr. GRPO,
     /// arXiv:2503.20783 §3.1): a token weighs `1 / (R · c)`.
     Constant(NonZeroUsize),
 }

@@ -66,7 +66,8 @@ pub trait PolicyObjective {
     }
 
     /// Whether it looks at [`RolloutBatch::old_logp`]; where it does not, a trainer may give the new
-    /// log-probs in their place and save a pass of the policy before several updates.
+    /// log-probs in their place and save a pass of the policy before several updates. Diagnostics then
+    /// see ratios of 1, so that no limit on the divergence within a step acts.
     fn needs_old_logp(&self) -> bool {
         true
     }

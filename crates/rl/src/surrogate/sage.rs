@@ -5,6 +5,7 @@ use crate::RlError;
 
 /// Which of its paper's two descriptions SAGE follows; they are not the same objective.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SageReading {
     /// The paper's algorithm 1: a clipped surrogate. A boosted positive or a damped negative loses
@@ -55,6 +56,7 @@ pub enum SageReading {
 /// # Ok::<(), sidereal_rl::RlError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "RawSage", into = "RawSage")]
 pub struct Sage {
     reading: SageReading,
@@ -63,11 +65,15 @@ pub struct Sage {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct RawSage {
+    /// Which of the paper's two descriptions is followed.
     reading: SageReading,
+    /// How far above 1 the ratio of a rollout with a positive advantage may grow: `ε_boost`. Range `[0, ∞)`.
     #[serde(default = "default_boost")]
     boost: f64,
+    /// How strongly low entropy holds back rollouts with negative advantages: `β`. Range `[0, 1]`.
     #[serde(default = "default_damping")]
     damping: f64,
 }

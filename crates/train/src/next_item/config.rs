@@ -6,11 +6,13 @@ use sidereal_policy::ItemDropout;
 use super::ranking::ExactNdcg;
 use crate::TrainError;
 use crate::augment::AugmentConfig;
+use crate::checked::Checked;
 use crate::optim::{OptimConfig, Schedule};
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
 
 /// Settings of next-item training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct NextItemConfig {
     /// Passes over the histories. Range `1..`.
@@ -24,7 +26,7 @@ pub struct NextItemConfig {
     pub dropout: f64,
     /// Share of attention weights zeroed in training. Range `[0, 1)`.
     pub attention_dropout: f64,
-    /// Variation of the histories, drawn anew in every epoch.
+    /// Random variation of the histories, new in every epoch. None by default.
     pub augment: AugmentConfig,
     /// Most weight of the past in the running average of the weights that is validated and kept; 0 keeps
     /// the weights themselves. Range `[0, 1)`.
@@ -33,7 +35,7 @@ pub struct NextItemConfig {
     pub valid_users: usize,
     /// Which ranking chooses the weights.
     pub select: SelectBy,
-    /// Optimiser.
+    /// AdamW and its learning rate.
     pub optim: OptimConfig,
     /// Steps between checkpoints; each epoch ends with one too. Range `1..`.
     pub checkpoint_every: usize,
@@ -41,6 +43,7 @@ pub struct NextItemConfig {
 
 /// NDCG@10 of which ranking chooses the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SelectBy {
@@ -99,7 +102,7 @@ impl NextItemConfig {
     ///
     /// # Errors
     /// [`TrainError::Setting`] names stage and field.
-    pub fn check(&self, stage: &str) -> Result<(), TrainError> {
+    pub fn check(&self, stage: &str) -> Result<Checked<Self>, TrainError> {
         let counts = check_counts(&[
             ("next_item.epochs", self.epochs),
             ("next_item.batch_size", self.batch_size),
@@ -115,7 +118,8 @@ impl NextItemConfig {
             ("next_item.ema", self.ema, End::Excluded),
         ]);
         let optim = in_table("next_item", check_optim(&self.optim));
-        of_stage(stage, counts.and(shares).and(optim))
+        of_stage(stage, counts.and(shares).and(optim))?;
+        Ok(Checked::of(self.clone()))
     }
 
     /// What is zeroed in training.

@@ -6,6 +6,7 @@ use super::OptimConfig;
 
 /// How the learning rate goes from its highest value to its last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Schedule {

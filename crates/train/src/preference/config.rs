@@ -6,40 +6,45 @@ use sidereal_policy::Scoring;
 use sidereal_rl::Sdpo;
 
 use crate::TrainError;
+use crate::checked::Checked;
 use crate::optim::OptimConfig;
 use crate::setting::{check_counts, check_optim, in_table, of_stage};
 use crate::trainable::TrainableConfig;
 
 /// Settings of preference training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct PreferenceConfig {
-    /// Number of updates.
+    /// Number of updates. Range `1..`.
     pub steps: usize,
-    /// Pairs per update.
+    /// Pairs per update. Range `1..`.
     pub pairs_per_step: usize,
-    /// Rejected answers per pair, `J`. With 1 the loss is DPO.
+    /// Rejected answers per pair, `J`. With 1 the loss is DPO. Range `1..`.
     pub num_negatives: usize,
     /// Where rejected answers come from.
     pub negatives: NegativeSource,
-    /// The loss.
+    /// The loss of S-DPO, and of DPO.
     pub loss: Sdpo,
     /// How the probability of a code is normalised.
     pub scoring: Scoring,
     /// Which weights are trained. Adapters stay separate in the returned model.
     pub trainable: TrainableConfig,
-    /// Optimiser.
+    /// AdamW and its learning rate.
     pub optim: OptimConfig,
-    /// Pairs whose gradients are computed together. The result does not depend on it.
+    /// Pairs whose gradients are computed together. The result does not depend on it. Range
+    /// `1..`.
     pub micro_batch: usize,
-    /// Steps between validations. The best weights are returned; they may be those of the start.
+    /// Steps between validations. The best weights are returned; they may be those of the
+    /// start. Range `1..`.
     pub validate_every: usize,
-    /// Steps between checkpoints.
+    /// Steps between checkpoints. Range `1..`.
     pub checkpoint_every: usize,
 }
 
 /// Where rejected answers come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum NegativeSource {
@@ -90,7 +95,7 @@ impl PreferenceConfig {
     ///
     /// # Errors
     /// [`TrainError::Setting`] names stage and field.
-    pub fn check(&self, stage: &str) -> Result<(), TrainError> {
+    pub fn check(&self, stage: &str) -> Result<Checked<Self>, TrainError> {
         let counts = check_counts(&[
             ("preference.steps", self.steps),
             ("preference.pairs_per_step", self.pairs_per_step),
@@ -100,6 +105,7 @@ impl PreferenceConfig {
             ("preference.checkpoint_every", self.checkpoint_every),
         ]);
         let learner = check_optim(&self.optim).and(self.trainable.check_without_dropout());
-        of_stage(stage, counts.and(in_table("preference", learner)))
+        of_stage(stage, counts.and(in_table("preference", learner)))?;
+        Ok(Checked::of(self.clone()))
     }
 }

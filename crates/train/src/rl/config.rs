@@ -6,6 +6,7 @@ use sidereal_rl::{PolicyObjective, Surrogate};
 
 use super::{AdvantageConfig, RolloutConfig};
 use crate::TrainError;
+use crate::checked::Checked;
 use crate::optim::OptimConfig;
 use crate::reasoning::ChainConfig;
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
@@ -13,6 +14,7 @@ use crate::trainable::TrainableConfig;
 
 /// Settings of reinforcement with reasoning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ReasoningConfig {
     /// Share of the prompts that are answered after reasoning. Range `(0, 1]`.
@@ -30,16 +32,17 @@ impl Default for ReasoningConfig {
 
 /// Settings of online reinforcement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RlConfig {
-    /// Number of steps, `T`; each step draws new rollouts.
+    /// Number of steps, `T`; each step draws new rollouts. Range `1..`.
     pub steps: usize,
-    /// Prompts per step.
+    /// Prompts per step. Range `1..`.
     pub prompts_per_step: usize,
     /// Share of the prompts that ask for the Semantic ID of a title, instead of the next item
     /// (alignment in the reinforcement of SINGER). Range `[0, 1]`.
     pub alignment_share: f64,
-    /// Rollouts per prompt, `G`.
+    /// Rollouts per prompt, `G`. Range `1..`.
     pub group_size: usize,
     /// How the rollouts of direct answers are found. Rollouts are scored at the temperature of their
     /// draws, by the policy and by the reference. `top_k`, `top_p` and temperature 0 are errors,
@@ -48,9 +51,10 @@ pub struct RlConfig {
     /// Reasoning before the answer. Without it, all prompts are answered directly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<ReasoningConfig>,
-    /// The most groups drawn in a step, as a multiple of `prompts_per_step`. Above 1, groups whose
-    /// rewards are all equal are replaced by groups of further prompts (the dynamic sampling of DAPO
-    /// and GREAM) while draws are left. Groups that are not replaced count in the denominators.
+    /// The most groups drawn in a step, as a multiple of `prompts_per_step`. Above 1, groups
+    /// whose rewards are all equal are replaced by groups of further prompts (the dynamic
+    /// sampling of DAPO and GREAM) while draws are left. Groups that are not replaced count in
+    /// the denominators. Range `1..`.
     pub max_draws: usize,
     /// Whether the rollouts of hard prompts are drawn again after a prefix of the target. The prefix
     /// becomes shorter during the run (SINGER eqs 3-5). Only for direct answers.
@@ -61,33 +65,37 @@ pub struct RlConfig {
     pub scoring: Scoring,
     /// How rewards become advantages.
     pub advantage: AdvantageConfig,
-    /// Surrogate objective.
+    /// What an update maximises.
     pub objective: Surrogate,
-    /// Number of parts of the prompts of a step; each part is one update.
+    /// Number of parts of the prompts of a step; each part is one update. Range
+    /// `1..=prompts_per_step`.
     pub mini_batches: usize,
-    /// How often the rollouts of a step are used. With more than one update per step, the ratios
-    /// compare the policy with the policy that wrote the rollouts.
+    /// How often the rollouts of a step are used. With more than one update per step, the
+    /// ratios compare the policy with the policy that wrote the rollouts. Range `1..`.
     pub passes: usize,
-    /// Number of steps after which the reference becomes a copy of the policy. With 0 the reference
-    /// is always the policy at the start.
+    /// Number of steps after which the reference becomes a copy of the policy. With 0 the
+    /// reference is always the policy at the start. Range `0..`.
     pub sync_reference_every: usize,
     /// How far the entropy target of SAGE moves towards the mean entropy of a step. Other objectives
     /// do not use it. Range `(0, 1]`.
     pub entropy_rate: f64,
-    /// Divergence at which training stops, in nats per token: the estimate of `KL(π ‖ π_ref)` if there
-    /// is a penalty, and the estimate of `KL(π_old ‖ π)` over a step.
+    /// Divergence at which training stops, in nats per token: the estimate of `KL(π ‖ π_ref)`
+    /// if there is a penalty, and the estimate of `KL(π_old ‖ π)` over a step. Range `[0, ∞]`.
     pub max_kl: f64,
-    /// Training stops if the mean entropy of the learned tokens falls below this value, in nats.
+    /// Training stops if the mean entropy of the learned tokens falls below this value, in
+    /// nats. Range `[0, ∞)`.
     pub min_entropy: f64,
     /// Which weights are trained. Adapters stay separate in the returned model.
     pub trainable: TrainableConfig,
-    /// Optimiser.
+    /// AdamW and its learning rate.
     pub optim: OptimConfig,
-    /// Prompts whose gradients are computed together. The result does not depend on it.
+    /// Prompts whose gradients are computed together. The result does not depend on it. Range
+    /// `1..`.
     pub micro_batch: usize,
-    /// Steps between validations. The best weights are returned; they may be those of the start.
+    /// Steps between validations. The best weights are returned; they may be those of the
+    /// start. Range `1..`.
     pub validate_every: usize,
-    /// Steps between checkpoints.
+    /// Steps between checkpoints. Range `1..`.
     pub checkpoint_every: usize,
 }
 
@@ -127,7 +135,7 @@ impl RlConfig {
     ///
     /// # Errors
     /// [`TrainError::Setting`] names stage and field.
-    pub fn check(&self, stage: &str) -> Result<(), TrainError> {
+    pub fn check(&self, stage: &str) -> Result<Checked<Self>, TrainError> {
         let counts = check_counts(&[
             ("rl.steps", self.steps),
             ("rl.prompts_per_step", self.prompts_per_step),
@@ -162,7 +170,8 @@ impl RlConfig {
         let checked = counts.and(rate).and(shares).and(limits).and(self.check_reasoning());
         let checked = checked.and(self.check_updates()).and(self.law().map(|_| ()));
         let learner = check_optim(&self.optim).and(self.trainable.check_without_dropout());
-        of_stage(stage, checked.and(in_table("rl", learner)))
+        of_stage(stage, checked.and(in_table("rl", learner)))?;
+        Ok(Checked::of(self.clone()))
     }
 
     /// Accepts as many mini-batches as there are prompts, and a reference that moves where there is one.

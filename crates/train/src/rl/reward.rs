@@ -16,8 +16,9 @@ use crate::categories::Categories;
 /// Weight of `SIDReasoner`'s format term (its eq 8).
 const FORMAT_WEIGHT: f64 = 0.1;
 
-/// A reward by name: `{ singer = {} }`, `"accuracy"`, `{ sid_level = 0.5 }`, …
+/// What a rollout is worth: `{ singer = {} }`, `"accuracy"`, `{ sid_level = 0.5 }`, …
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RewardConfig {
@@ -44,6 +45,7 @@ pub enum RewardConfig {
 
 /// Parts of SINGER's reward.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SingerReward {
     /// Penalty of wrong rollouts by their place in the group.
@@ -54,13 +56,14 @@ pub struct SingerReward {
 
 /// One of several objectives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NamedReward {
     /// Name in the log.
     pub name: String,
-    /// Weight of its advantages.
+    /// Weight of its advantages, any number.
     pub weight: f64,
-    /// The reward itself.
+    /// What a rollout is worth by this objective.
     pub reward: RewardConfig,
 }
 

@@ -20,6 +20,7 @@ use crate::slate::SlateAnswers;
 
 /// How the rollouts of a group are found, under the trie.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RolloutConfig {

@@ -25,7 +25,8 @@ pub(super) struct LearnedGroup<'g, 'p> {
     /// Mean entropy of each rollout under the policy that wrote it, where the objective asks for it.
     pub(super) entropies: Vec<f64>,
     /// Log-probability of each scored token under the policy that wrote it; empty while that is the one
-    /// being trained and where the group is not live. The first update that reads the group fills it.
+    /// being trained, where the group is not live, and for an objective that does not look at it. The
+    /// first update that reads the group fills it.
     pub(super) old_logp: Vec<f64>,
     /// The same under the reference; empty where there is none, and where the group is not live.
     pub(super) reference_logp: Vec<f64>,
@@ -102,6 +103,9 @@ impl Rl<'_> {
         taught: &mut [LearnedGroup<'_, '_>],
         size: usize,
     ) -> Result<(), TrainError> {
+        if !self.objective().needs_old_logp() {
+            return Ok(());
+        }
         let moves = |part: &&mut [LearnedGroup<'_, '_>]| part.iter().any(|group| group.live);
         for part in taught.chunks_mut(size).filter(moves).skip(1) {
             let live = part.iter().filter(|group| group.live).map(|learned| learned.group);
@@ -130,7 +134,7 @@ impl Rl<'_> {
         if live.is_empty() {
             return Ok((seen, 0.0));
         }
-        for part in live.chunks_mut(self.config.micro_batch.max(1)) {
+        for part in live.chunks_mut(self.config.micro_batch) {
             seen += self.backward(learner.model(), part, whole, entropy_target, number)?;
         }
         Ok((seen, learner.step(lr)?))
@@ -154,12 +158,15 @@ impl Rl<'_> {
             let part = part.iter().map(|learned| &**learned);
             return Err(self.diverged(part, number, "the log-probability of a token", *value));
         }
-        // Before the policy has moved it is the one that wrote the rollouts.
-        let mut own = values.iter().copied();
-        for learned in part.iter_mut() {
-            let own: Vec<f64> = own.by_ref().take(learned.group.lens().sum()).collect();
-            if learned.old_logp.is_empty() {
-                learned.old_logp = own;
+        let needs_old_logp = self.objective().needs_old_logp();
+        if needs_old_logp {
+            // Before the policy has moved it is the one that wrote the rollouts.
+            let mut own = values.iter().copied();
+            for learned in part.iter_mut() {
+                let own: Vec<f64> = own.by_ref().take(learned.group.lens().sum()).collect();
+                if learned.old_logp.is_empty() {
+                    learned.old_logp = own;
+                }
             }
         }
         let advantages: Vec<f64> =
@@ -168,7 +175,8 @@ impl Rl<'_> {
         let reference: Vec<f64> =
             part.iter().flat_map(|learned| &learned.reference_logp).copied().collect();
         let tokens = Segments::from_lens(part.iter().flat_map(|learned| learned.group.lens()));
-        let mut batch = RolloutBatch::new(&tokens, &values, &old, &advantages)?;
+        let old = if needs_old_logp { &old } else { &values };
+        let mut batch = RolloutBatch::new(&tokens, &values, old, &advantages)?;
         if !reference.is_empty() {
             batch = batch.with_reference(&reference)?;
         }
@@ -229,7 +237,7 @@ impl Rl<'_> {
         count: impl Fn(&PromptGroup<'_>) -> usize,
     ) -> Result<Vec<Vec<f64>>, TrainError> {
         let mut all = Vec::with_capacity(groups.len());
-        for part in groups.chunks(self.config.micro_batch.max(1)) {
+        for part in groups.chunks(self.config.micro_batch) {
             let mut values = find(part)?.into_iter();
             all.extend(part.iter().map(|g| values.by_ref().take(count(g)).collect::<Vec<_>>()));
         }

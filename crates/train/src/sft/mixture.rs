@@ -25,15 +25,16 @@ use crate::setting::check_counts;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MixtureConfig {
-    /// The tasks.
+    /// The tasks that are learned, each once.
     pub tasks: Vec<Task>,
     /// How the samples of the tasks are mixed.
     #[serde(default)]
     pub order: MixtureOrder,
-    /// General conversations (`texts.chat` of the recipe) per sample of an epoch. They continue from
-    /// epoch to epoch. Range `0..`.
+    /// General conversations (`texts.chat` of the recipe) per sample of an epoch. They continue
+    /// from epoch to epoch. Range `[0, ∞)`.
     #[serde(default)]
     pub chat: f64,
     /// The most tokens of a sample. Longer samples of events lose their earliest items until they fit.
@@ -50,6 +51,7 @@ const fn most_tokens() -> usize {
 
 /// How the samples of several tasks are mixed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MixtureOrder {
@@ -67,26 +69,30 @@ pub enum MixtureOrder {
 
 /// Samples by weight.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WeightedMixture {
-    /// Weight of each task. Range `0..`.
+    /// Weight of each task. A task that is not named has no samples. Range `[0, ∞)`.
     pub weights: BTreeMap<Task, f64>,
-    /// Samples per epoch.
+    /// Samples per epoch. Range `1..`.
     pub rows: usize,
 }
 
 /// Tasks that come late.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Late {
     /// The late tasks.
     pub late: Vec<Task>,
-    /// Factor of the probability that a batch of a late task is inserted. Above 0.
+    /// Factor of the probability that a batch of a late task is inserted. Range `(0,
+    /// ∞)`.
     pub gamma: f64,
 }
 
 /// One stage of several epochs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct MixtureStage {
     /// Number of epochs. Only the last stage may leave it out; it then lasts until training ends.

@@ -65,7 +65,7 @@ fn supervised_training_makes_what_follows_more_probable() {
     let dir = tempfile::tempdir().unwrap();
     let sft = Sft {
         stage: "sft",
-        config: &config,
+        config: &config.check("sft").unwrap(),
         constraint: &shop.constraint,
         pad: shop.tokenizer.pad(),
         seed: 5,

@@ -103,7 +103,7 @@ fn micro_batches_change_nothing_in_preference_training() {
         let dir = tempfile::tempdir().unwrap();
         let training = PreferenceTraining {
             stage: "sdpo",
-            config: &config,
+            config: &config.check("sdpo").unwrap(),
             constraint: &shop.constraint,
             pad: 0,
             seed: 1,

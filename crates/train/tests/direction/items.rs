@@ -3,7 +3,7 @@
 use sidereal_data::ItemId;
 use sidereal_policy::{Constraint, ItemFeatures, ItemPolicy, ItemPolicyConfig};
 use sidereal_rl::{Gbpo, Grpo, Gspo, Sage, SageReading, SidLevel, Surrogate};
-use sidereal_train::{Mode, Prompt, Record, RlConfig, RolloutConfig, StepReward};
+use sidereal_train::{EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward};
 use tch::Device;
 
 use crate::shop::{Shop, at, short};
@@ -31,8 +31,8 @@ fn shop() -> (Shop, ItemPolicy) {
 }
 
 /// A history of items in place of words.
-fn prompt(target: ItemId) -> Prompt {
-    Prompt { ids: vec![5, 8, 2], ..Shop::prompt(0, target, Mode::Direct) }
+fn prompt(target: ItemId) -> EncodedPrompt {
+    EncodedPrompt { ids: vec![5, 8, 2], ..Shop::prompt(0, target, Mode::Direct) }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod bandit;
 mod encoder_decoder;
 mod invariance;
 mod items;
+mod old_logp;
 mod penalty;
 mod preference;
 mod shop;

@@ -39,7 +39,7 @@ fn margins_rise_and_the_likelihoods_of_both_sides_are_logged() {
             let dir = tempfile::tempdir().unwrap();
             let training = PreferenceTraining {
                 stage: "sdpo",
-                config: &config,
+                config: &config.check("sdpo").unwrap(),
                 constraint: &shop.constraint,
                 pad: 0,
                 seed: 1,

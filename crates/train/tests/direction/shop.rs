@@ -140,15 +140,28 @@ impl Shop {
         reward: StepReward<'_>,
         observer: &mut dyn Observer,
     ) -> Result<P, TrainError> {
+        self.reinforce_by(OwnMethods::default(), model, prompts, config, reward, observer)
+    }
+
+    /// Reinforcement by an objective or an advantage of the test's own.
+    pub(crate) fn reinforce_by<P: Trainable>(
+        &self,
+        own: OwnMethods<'_>,
+        model: P,
+        prompts: &[EncodedPrompt],
+        config: &RlConfig,
+        reward: StepReward<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<P, TrainError> {
         let dir = tempfile::tempdir().unwrap();
         let markers = ReasoningMarkers::new(&self.tokenizer, "e", "\n").unwrap();
         let rl = Rl {
             stage: "rl",
-            config,
+            config: &config.check("rl")?,
             reward,
             spec: self.catalog.spec(),
             constraint: &self.constraint,
-            own: OwnMethods::default(),
+            own,
             pad: self.tokenizer.pad(),
             tokenizer: Some(&self.tokenizer),
             markers: Some(&markers),

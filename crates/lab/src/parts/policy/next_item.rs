@@ -22,7 +22,7 @@ pub(crate) fn train(
     };
     let training = NextItem {
         stage: material.stage,
-        config,
+        config: &config.check(material.stage)?,
         seed: material.bench.seed,
         checkpoints: &material.checkpoints,
     };

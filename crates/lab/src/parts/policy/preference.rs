@@ -26,7 +26,7 @@ pub(crate) fn train(
     let valid = bench.prompts(*task, &material.valid_samples())?;
     let training = PreferenceTraining {
         stage: material.stage,
-        config,
+        config: &config.check(material.stage)?,
         constraint: bench.answers(*task),
         pad: bench.pad(),
         seed: bench.seed,

@@ -36,7 +36,7 @@ pub(crate) fn train(
     let reward = of_stage(material.stage, reward.build(known))?;
     let rl = Rl {
         stage: material.stage,
-        config,
+        config: &config.check(material.stage)?,
         reward: reward.borrow(),
         spec: bench.catalog.spec(),
         constraint: bench.constraint,

@@ -26,7 +26,7 @@ pub(crate) fn train(
     let valid = bench.sequences(*task, &material.valid_samples())?;
     let sft = Sft {
         stage: material.stage,
-        config,
+        config: &config.check(material.stage)?,
         constraint: bench.constraint,
         pad: bench.pad(),
         seed: bench.seed,

@@ -8,6 +8,7 @@ use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::models::rotary::rotate;
 use crate::score::sequences::Place;
+use crate::sizes::to_usize;
 use crate::tensor::cast;
 use crate::weights::to_i64;
 
@@ -110,7 +111,7 @@ impl Decoder {
     ) -> Result<Picked, PolicyError> {
         let shared = if spans.len() > 1 { spans[0].x.size()[1] } else { 0 };
         let [rows, len] = tokens.shape()?;
-        let sizes = [rows, len, shared].map(|n| usize::try_from(n).unwrap_or(0));
+        let sizes = [to_usize(rows)?, to_usize(len)?, to_usize(shared)?];
         Picked::new(places, sizes, tokens.ids.device())
     }
 

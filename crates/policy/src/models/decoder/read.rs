@@ -9,6 +9,7 @@ use crate::PolicyError;
 use crate::cache::{KvCache, LayerCache, TokenBatch};
 use crate::models::rotary::rotate;
 use crate::score::sequences::Place;
+use crate::sizes::to_usize;
 use crate::tensor::cast;
 
 /// Fewest tokens of a common beginning that are worth a pass of their own.
@@ -51,8 +52,8 @@ impl Decoder {
         let ends: Vec<Place> = Vec::<i64>::try_from(&prompts.lens)?
             .iter()
             .enumerate()
-            .map(|(row, len)| Place { row, position: usize::try_from(len - 1).unwrap_or(0) })
-            .collect();
+            .map(|(row, len)| Ok(Place { row, position: to_usize(len - 1)? }))
+            .collect::<Result<_, PolicyError>>()?;
         let ends = Self::pick(prompts, &spans, &ends)?;
         let mut hidden = None;
         for (index, layer) in self.layers.iter().enumerate() {

@@ -7,6 +7,7 @@ use super::ItemPolicy;
 use super::body::ItemDropout;
 use crate::PolicyError;
 use crate::cache::TokenBatch;
+use crate::sizes::to_usize;
 use crate::weights::to_i64;
 
 /// Latest items of histories, one history after the other.
@@ -53,7 +54,7 @@ impl Packed {
             let what = "beginnings of answers";
             return Err(PolicyError::Size { what, found: begun.len(), expected: rows });
         }
-        let width = usize::try_from(prompts.shape()?[1]).unwrap_or(usize::MAX);
+        let width = to_usize(prompts.shape()?[1])?;
         let ids = Vec::<i64>::try_from(prompts.ids.f_to_device(Device::Cpu)?.f_reshape([-1])?)?;
         let lens = Vec::<i64>::try_from(prompts.lens.f_to_device(Device::Cpu)?)?;
         let mut histories: Vec<Vec<u32>> = Vec::with_capacity(rows);
@@ -121,7 +122,7 @@ impl Packed {
         // Behind a history's end stands its batch's first item: later places are never looked at.
         let mut from = vec![0i64; rows * longest];
         for (at, place) in places.iter().enumerate() {
-            from[usize::try_from(*place).unwrap_or(0)] = to_i64(at);
+            from[to_usize(*place)?] = to_i64(at);
         }
         let from = Tensor::from_slice(&from).view([to_i64(rows), to_i64(longest)]);
         let from = from.to_device(vectors.device());

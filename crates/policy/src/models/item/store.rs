@@ -16,6 +16,7 @@ use super::shapes::{Sizes, shapes};
 use super::tree::Tree;
 use crate::PolicyError;
 use crate::config::unsupported;
+use crate::sizes::to_usize;
 use crate::weights::{Weights, read_safetensors, select, to_i64, write_safetensors, write_text};
 
 /// `model_type` of the `config.json` of an [`ItemPolicy`]'s folder.
@@ -137,7 +138,7 @@ fn sequences(tokens: &Tensor) -> Result<Vec<Vec<u32>>, PolicyError> {
         expected: 2,
     })?;
     let flat = Vec::<i64>::try_from(tokens.f_to_kind(Kind::Int64)?.f_reshape([-1])?)?;
-    let depth = usize::try_from(depth).unwrap_or(0).max(1);
+    let depth = to_usize(depth)?.max(1);
     let real = |row: &[i64]| row.iter().map_while(|token| u32::try_from(*token).ok()).collect();
     let rows: Vec<Vec<u32>> = flat.chunks_exact(depth).map(real).collect();
     debug_assert_eq!(to_i64(rows.len()), items);
@@ -149,7 +150,7 @@ fn matrix(text: &Tensor) -> Result<Array2<f32>, PolicyError> {
         || PolicyError::Size { what: "axes of `items.text`", found: text.dim(), expected: 2 };
     let [rows, columns] = <[i64; 2]>::try_from(text.size()).map_err(|_| wrong())?;
     let values = Vec::<f32>::try_from(text.f_reshape([-1])?)?;
-    let shape = [rows, columns].map(|size| usize::try_from(size).unwrap_or(0));
+    let shape = [to_usize(rows)?, to_usize(columns)?];
     Array2::from_shape_vec(shape, values).map_err(|_| wrong())
 }
 

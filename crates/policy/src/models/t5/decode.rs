@@ -8,6 +8,7 @@ use super::stack::{attend, drop_some};
 use crate::PolicyError;
 use crate::cache::{KvCache, LayerCache, TokenBatch};
 use crate::models::branches::{NewTokens, causal_bias};
+use crate::sizes::axes;
 use crate::weights::to_i64;
 
 impl T5 {
@@ -126,7 +127,7 @@ impl T5 {
         let own = Tensor::arange(past + len, (Kind::Int64, device)) - new.unsqueeze(1);
         let own = self.decoder.bias.of(&own)?.permute([2, 0, 1]).unsqueeze(1); // [H, 1, S, P + S]
         let on_branch = (own + causal_bias(past, len, device)).unsqueeze(1); // [H, 1, 1, S, P + S]
-        let padded = cache.prompt_mask.size().last().copied().unwrap_or(0);
+        let [.., padded] = axes::<4>("axes of a mask of prompts", &cache.prompt_mask)?;
         let before = Tensor::arange(padded, (Kind::Int64, device)); // [T]
         let at = (cache.prompt_len.unsqueeze(1) + new).unsqueeze(2); // [U, S, 1]
         let distance = before - at; // [U, S, T]

@@ -15,9 +15,9 @@ use crate::rq_vae::evaluation::{RqVaeEvaluation, RqVaeObserver, evaluate, first_
 use crate::rq_vae::layout::{Layout, Parameters};
 use crate::rq_vae::letter::draw_positives;
 use crate::rq_vae::levels::Levels;
+use crate::rq_vae::params::Settings;
 use crate::rq_vae::random::{Purpose, order, stream};
 use crate::rq_vae::schedule::StopMetric;
-use crate::rq_vae::settings::Settings;
 use crate::rq_vae::start::{clusters_of, fill_codebook};
 use crate::rq_vae::state::State;
 use crate::rq_vae::step::{Batch, Step};
