@@ -126,6 +126,7 @@ impl Recipe {
         check_counts(&[("max_history", self.max_history)])?;
         self.evaluate.check()?;
         model::check(self.model.as_ref(), self.tokenizer.as_ref(), self.pretrained.as_ref())?;
+        self.pretrained.as_ref().map_or(Ok(()), PretrainedConfig::check)?;
         sids::check(self.embed.as_ref(), self.sids.as_ref())?;
         self.texts.check(&self.stages)?;
         stage::check(&self.stages)?;

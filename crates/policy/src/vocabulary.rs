@@ -92,7 +92,11 @@ impl Default for VocabularyExtension {
 }
 
 impl VocabularyExtension {
-    fn check(&self) -> Result<(), PolicyError> {
+    /// Accepts settings that a vocabulary can grow by.
+    ///
+    /// # Errors
+    /// [`PolicyError::Unsupported`] names the setting.
+    pub fn check(&self) -> Result<(), PolicyError> {
         if self.pad_to_multiple_of == 0 {
             let (field, expected) = ("pad_to_multiple_of", "1 and above");
             return Err(PolicyError::Unsupported { field, found: "0".into(), expected });

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sidereal_policy::{Architecture, DecoderConfig, VocabularyExtension};
+use sidereal_policy::{Architecture, DecoderConfig, PolicyError, VocabularyExtension};
 
 use crate::error::LabError;
 
@@ -25,6 +25,18 @@ pub struct PretrainedConfig {
     /// What the codes' rows begin as.
     #[serde(default)]
     pub vocabulary: VocabularyExtension,
+}
+
+impl PretrainedConfig {
+    /// Accepts settings by which the base's vocabulary can grow.
+    pub(crate) fn check(&self) -> Result<(), LabError> {
+        self.vocabulary.check().map_err(|error| match error {
+            PolicyError::Unsupported { field, found, expected: needed } => {
+                LabError::Setting { field: format!("pretrained.vocabulary.{field}"), found, needed }
+            }
+            other => other.into(),
+        })
+    }
 }
 
 /// Shape of the decoder, trained from scratch.

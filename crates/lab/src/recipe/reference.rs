@@ -21,8 +21,19 @@ use crate::recipe::Recipe;
 
 impl Recipe {
     /// The JSON schema (draft 7) of a recipe, for editors that check and complete TOML files.
+    ///
+    /// A stage may take its settings from another one by `like`, so that the schema asks none of them for the
+    /// keys that they need as a whole; a run does.
     #[must_use]
     pub fn schema() -> Value {
+        let mut schema = Self::whole_schema();
+        tidy::without_required_below(&mut schema, "Stage");
+        schema["definitions"]["Stage"]["required"] = json!(["name"]);
+        schema
+    }
+
+    /// The schema of a recipe in which no stage says `like`.
+    fn whole_schema() -> Value {
         let generator = SchemaSettings::draft07().into_generator();
         let mut schema = generator.into_root_schema_for::<Self>().to_value();
         tidy::tidy(&mut schema);
@@ -39,7 +50,7 @@ impl Recipe {
     /// All keys of a recipe as a page of Markdown: a section for each table, a row for each key.
     #[must_use]
     pub fn reference() -> String {
-        page::whole(&Self::schema())
+        page::whole(&Self::whole_schema())
     }
 
     /// The part of [`reference`](Self::reference) about one key and all below it, such as `stage.rl`.
@@ -47,6 +58,6 @@ impl Recipe {
     /// # Errors
     /// [`LabError::UnknownKey`] lists the keys that there are.
     pub fn reference_of(key: &str) -> Result<String, LabError> {
-        page::part(&Self::schema(), key)
+        page::part(&Self::whole_schema(), key)
     }
 }

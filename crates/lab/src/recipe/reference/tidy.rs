@@ -1,5 +1,7 @@
 //! A generated schema, made fit for recipes and their readers.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::prose::first_paragraph;
@@ -20,6 +22,36 @@ pub(super) fn tidy(node: &mut Value) {
                     tidy(node);
                 }
             }
+        }
+        _ => {}
+    }
+}
+
+/// Takes `required` from the type of this name and from all that it holds. Alternatives of a choice keep the
+/// key that they are told apart by.
+pub(super) fn without_required_below(schema: &mut Value, name: &str) {
+    let (mut waiting, mut seen) = (vec![name.to_owned()], BTreeSet::new());
+    while let Some(name) = waiting.pop() {
+        let node = &mut schema["definitions"][&name];
+        if let Some(keys) = node.as_object_mut() {
+            keys.remove("required");
+        }
+        references(node, &mut waiting);
+        seen.insert(name);
+        waiting.retain(|name| !seen.contains(name));
+    }
+}
+
+/// The names of all types that a node refers to.
+fn references(node: &Value, found: &mut Vec<String>) {
+    match node {
+        Value::Array(nodes) => nodes.iter().for_each(|node| references(node, found)),
+        Value::Object(keys) => {
+            let own = keys.get("$ref").and_then(Value::as_str);
+            found.extend(
+                own.and_then(|path| path.strip_prefix("#/definitions/")).map(str::to_owned),
+            );
+            keys.values().for_each(|node| references(node, found));
         }
         _ => {}
     }
