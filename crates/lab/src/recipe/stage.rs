@@ -312,7 +312,9 @@ pub(crate) fn check(stages: &[Stage]) -> Result<(), LabError> {
             return refuse(stage, "events", "latest", needed);
         }
         match &stage.training {
-            Training::NextItem(config) => drop(config.check(name)?),
+            Training::NextItem(config) => {
+                config.check(name)?;
+            }
             Training::Sft(config) => drop(config.check(name)?),
             Training::Rl { config, reward } => {
                 drop(config.check(name)?);
