@@ -28,7 +28,7 @@ macro_rules! preset {
 }
 
 /// By system; of each the one for two CPU cores first.
-const PRESETS: [Preset; 20] = [
+const PRESETS: [Preset; 21] = [
     preset!("demo", "Supervised fine-tuning and reinforcement on the shipped shop, in minutes."),
     preset!(
         "demo-fresh",
@@ -41,6 +41,10 @@ const PRESETS: [Preset; 20] = [
     preset!(
         "strong",
         "The strongest recommender here, for any catalogue: reads items, priors, two trees; in minutes."
+    ),
+    preset!(
+        "strong-objectives",
+        "GRPO, GSPO, GBPO, SAGE, SRPO, SINGER's reward, S-DPO and DPO over the policy of `strong`."
     ),
     preset!("singer/small", "SINGER and the variants that its paper compares, for two CPU cores."),
     preset!("singer/paper", "SINGER at the size of its paper: a pretrained model on a GPU."),
