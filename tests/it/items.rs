@@ -1,11 +1,14 @@
 //! A recipe of policies that read items: trees, reinforcement, preferences and blends, killed, resumed and asked.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use sidereal::data::HeldOut as _;
-use sidereal::lab::{BlendWeights, LabError, Recipe, TrainedPolicy, TrainedStage, Wanted};
+use sidereal::data::{HeldOut as _, Sample};
+use sidereal::lab::{
+    BlendWeights, LabError, Recipe, ServedBlend, TrainedPolicy, TrainedStage, Wanted,
+};
 use sidereal::metrics::{Report, SeenItems};
 use sidereal::policy::{AnyPolicy, PolicyKind};
 use sidereal::sid::{Catalog, ItemId};
@@ -74,6 +77,23 @@ fn policies_that_read_items_are_trained_blended_opened_and_asked() {
         }
     }
 
+    // A blend in the run's folder answers the users of the test as the test did, and says why.
+    let asked: Vec<Sample<'_>> = split.test.samples().collect();
+    let serve = |name| ServedBlend::open(&whole, name, device);
+    for name in ["priors", "trees"] {
+        let blend = serve(name).unwrap();
+        let rankings: Rankings = read(&whole.join(format!("blends/{name}/rankings.json")));
+        for (rule, rankings) in
+            [(SeenItems::Kept, rankings.kept), (SeenItems::Removed, rankings.removed)]
+        {
+            answers_as_the_test(&blend, rule, &asked, &rankings);
+        }
+    }
+    let told = serve("policy").unwrap_err().to_string();
+    assert!(told.contains("its blends are `priors`, `trees`"), "{told}");
+    let told = ServedBlend::open(&whole.join("policy"), "priors", device).unwrap_err().to_string();
+    assert!(told.contains("give the folder of its run"), "{told}");
+
     // Killed in each training, the run ends with the same weights and tables.
     let broken = dir.path().join("broken");
     for (stage, step) in [("policy", 5), ("second", 3), ("reinforced", 2), ("preferred", 1)] {
@@ -85,6 +105,54 @@ fn policies_that_read_items_are_trained_blended_opened_and_asked() {
     for file in ["policy/model.safetensors", "reinforced/model.safetensors", "evaluation.json"] {
         let bytes = |dir: &Path| fs::read(dir.join(file)).unwrap();
         assert!(bytes(&broken) == bytes(&whole), "{file} differs");
+    }
+}
+
+/// The file of a blend's rankings.
+#[derive(serde::Deserialize)]
+struct Rankings {
+    kept: Vec<Ranking>,
+    removed: Vec<Ranking>,
+}
+
+/// Compares what a blend serves with what it answered in the test, and every score with its parts.
+fn answers_as_the_test(
+    blend: &ServedBlend,
+    rule: SeenItems,
+    asked: &[Sample<'_>],
+    rankings: &[Ranking],
+) {
+    let k = 10.try_into().unwrap();
+    let histories: Vec<&[ItemId]> = asked.iter().map(|sample| sample.seen).collect();
+    let served = blend.recommend(&histories, k, rule).unwrap();
+    assert_eq!((served.len(), rankings.len()), (asked.len(), asked.len()));
+    for ((served, ranking), sample) in served.iter().zip(rankings).zip(asked) {
+        assert_eq!(ranking.id, sample.id);
+        let removes = |item: &ItemId| rule == SeenItems::Removed && sample.seen.contains(item);
+        // The test ranks a target that was seen before; nobody who serves knows the target.
+        let of_test = ranking.found.iter().zip(&ranking.scores).flat_map(|(items, score)| {
+            items.iter().filter(|item| !removes(item)).map(move |item| (*item, *score))
+        });
+        let scores: BTreeMap<ItemId, f32> = of_test.clone().collect();
+        assert_eq!(served.len(), 10);
+        for (found, (_, score)) in served.iter().zip(of_test) {
+            assert!((found.score - score).abs() < 1e-4, "{served:?} {ranking:?}");
+            assert!((found.score - scores[&found.item]).abs() < 1e-4 && !removes(&found.item));
+        }
+
+        let explained = blend.explain(sample.seen, k, rule).unwrap();
+        for (why, found) in explained.iter().zip(served) {
+            assert!((why.score - found.score).abs() < 1e-4);
+            let of_policies: f32 = why.policies.iter().map(|(_, log_prob)| log_prob).sum();
+            let of_terms: f32 = why.terms.iter().map(|term| term.contribution).sum();
+            let mean = of_policies / why.policies.len() as f32;
+            assert!((why.mean_log_prob - mean).abs() < 1e-4 && why.mean_log_prob < 0.0);
+            assert!((mean + of_terms - why.score).abs() < 1e-4, "{why:?}");
+            for term in &why.terms {
+                let product = term.value.map_or(0.0, |value| term.weight * value);
+                assert!((term.contribution - product).abs() < 1e-5, "{term:?}");
+            }
+        }
     }
 }
 

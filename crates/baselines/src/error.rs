@@ -36,6 +36,9 @@ pub enum BaselineError {
     /// A score that has no place in the form of its term.
     #[error("term `{term}` scores item {item} with {score}, needed {needed}")]
     TermScore { term: String, item: ItemId, score: f32, needed: &'static str },
+    /// A stored model that cannot be put together again.
+    #[error("stored {what} cannot be used: {problem}")]
+    Stored { what: &'static str, problem: String },
     /// No policy, or not as many as with the cases before.
     #[error("found log-probabilities of {found} policies, needed {expected}")]
     Policies { found: usize, expected: usize },

@@ -35,7 +35,7 @@
 //! | `ppmi` | [`PpmiVectors`]: collaborative item vectors, to join with text by [`concat_embeddings`] |
 //! | `transition_vectors` | [`TransitionVectors`]: the same from damped transitions |
 //! | `principal` | [`PrincipalComponents`] of text embeddings, plain and whitened |
-//! | `transition` | [`ItemTransition`], its settings [`Transition`] |
+//! | `transition` | [`ItemTransition`], its settings [`Transition`], and [`TransitionArrays`] for files |
 //! | `vector_kernel` | [`VectorKernel`]: items whose vectors are near those of the history |
 //! | `category_kernel` | [`CategoryKernel`]: items that share rare categories with the history |
 //! | `prior` | [`Prior`]: recommenders as a prior for a policy, [`PriorSearch`]: its weights |
@@ -79,7 +79,7 @@ pub use prior::{
 };
 pub use recommender::{Recommender, fingerprint, recommend, top_k};
 pub use search::{Selection, TransitionSearch, Trial};
-pub use transition::{ItemTransition, Transition, TransitionConfig};
+pub use transition::{ItemTransition, Transition, TransitionArrays, TransitionConfig};
 pub use transition_vectors::{TransitionSvd, TransitionSvdConfig, TransitionVectors};
 pub use vector_error::VectorError;
 pub use vector_kernel::VectorKernel;

@@ -35,6 +35,28 @@ impl Popularity {
         let counts = counts.into_iter().map(|count| count as f32).collect();
         Ok(Self { counts })
     }
+
+    /// How often each item occurs, `[N]`.
+    #[must_use]
+    pub fn counts(&self) -> &[f32] {
+        &self.counts
+    }
+
+    /// The popularity of stored [`counts`](Self::counts), `[N]`.
+    ///
+    /// # Errors
+    /// [`BaselineError::Stored`] for a count that is negative or not finite.
+    pub fn from_counts(counts: Vec<f32>) -> Result<Self, BaselineError> {
+        match counts.iter().position(|count| !(*count >= 0.0 && count.is_finite())) {
+            None => Ok(Self { counts }),
+            Some(item) => {
+                let count = counts[item];
+                let problem =
+                    format!("item {item} occurs {count} times, needed a finite number, 0 or more");
+                Err(BaselineError::Stored { what: "popularity", problem })
+            }
+        }
+    }
 }
 
 impl Recommender for Popularity {

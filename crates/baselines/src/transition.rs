@@ -1,9 +1,12 @@
 //! Which items follow which.
 
+mod arrays;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::ItemId;
 
+pub use self::arrays::TransitionArrays;
 use crate::{BaselineError, Recommender};
 
 /// Unchecked settings of an [`ItemTransition`].

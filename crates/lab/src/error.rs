@@ -63,6 +63,16 @@ pub enum LabError {
     /// A recipe that does not come with the library.
     #[error("there is no preset `{name}`; the presets are {found}")]
     UnknownPreset { name: String, found: String },
+    /// A blend that a folder does not have.
+    #[error("`{}` has no blend `{name}`: {found}", path.display())]
+    UnknownBlend { path: PathBuf, name: String, found: String },
+    /// A blend whose weights were chosen for another policy than the one in the run's folder.
+    #[error(
+        "the weights of the blend `{blend}` were chosen for another policy `{stage}` than the one in `{}`: \
+         start the run again with its recipe, which makes the blend anew",
+        path.display()
+    )]
+    OtherPolicy { path: PathBuf, blend: String, stage: String },
     /// A stage of a domain that the data do not have.
     #[error("stage `{stage}` learns from the domain `{name}`, but the data has only {found}")]
     UnknownDomain { stage: String, name: String, found: String },

@@ -36,8 +36,10 @@
 //! | `outcome`, `finished` | [`RunResult`]: the result of a run, its report, and both read back from a folder |
 //! | `policy_folder` | [`TrainedPolicy`]: the policy of a stage on the disk |
 //! | `recommend` | [`TrainedStage`], [`PolicyRecommender`]: a trained policy that answers users |
+//! | `blend` | [`ServedBlend`]: several policies and a prior that answer users together |
 //! | `compare` | [`RunComparison`]: several runs side by side |
 
+mod blend;
 mod compare;
 mod error;
 mod evaluation;
@@ -56,13 +58,14 @@ mod setting;
 mod split;
 mod workbench;
 
+pub use blend::served::{BlendExplanation, ServedBlend};
+pub use blend::weights::BlendWeights;
 pub use compare::{ComparedSystem, FinishedRun, RunComparison};
 pub use error::LabError;
 pub use evaluation::recommenders::Baseline;
 pub use evaluation::{BucketRow, DomainReport};
 pub use outcome::RunResult;
 pub use outcome::showcase::Showcase;
-pub use parts::blended_rankings::BlendWeights;
 pub use parts::published_ids::Published;
 pub use parts::reasoning::ReasoningResult;
 pub use pipeline::Pipeline;

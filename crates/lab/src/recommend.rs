@@ -69,7 +69,8 @@ pub struct Wanted {
 pub struct Recommended {
     /// The item.
     pub item: ItemId,
-    /// Log-probability of its Semantic ID, nats; items that share one are not ordered by it.
+    /// Log-probability of its Semantic ID, nats; items that share one are not ordered by it. Of a
+    /// [blend](crate::ServedBlend), the score that it ranks by.
     pub score: f32,
 }
 
@@ -274,17 +275,7 @@ impl<'a> PolicyRecommender<'a> {
     /// [`LabError::Data`] for a text that names no item or several; [`LabError::UnknownSid`];
     /// [`LabError::Notation`] for what begins as a Semantic ID and names nothing.
     pub fn find(&self, text: &str) -> Result<ItemId, LabError> {
-        let catalog = self.trained.catalog();
-        match catalog.spec().parse(text) {
-            Ok(sid) => {
-                let first = catalog.items(&sid).first().copied();
-                first.ok_or_else(|| LabError::UnknownSid { sid: sid.to_string() })
-            }
-            Err(wrong) => match self.dataset.find(text) {
-                Err(_) if text.starts_with('<') => Err(wrong.into()),
-                found => Ok(found?),
-            },
-        }
+        find(text, self.trained.catalog(), self.dataset)
     }
 
     /// Items for the users of these histories, earliest item first; those before the latest that the
@@ -452,6 +443,20 @@ impl<'a> PolicyRecommender<'a> {
         // An item that shares its Semantic ID with one that was not seen is still found.
         let unwanted = |item: &ItemId| wanted.seen == SeenItems::Removed && history.contains(item);
         items.filter(|found| !unwanted(&found.item)).take(wanted.num_items.get()).collect()
+    }
+}
+
+/// The item that has this Semantic ID, key or title.
+pub(crate) fn find(text: &str, catalog: &Catalog, dataset: &Dataset) -> Result<ItemId, LabError> {
+    match catalog.spec().parse(text) {
+        Ok(sid) => {
+            let first = catalog.items(&sid).first().copied();
+            first.ok_or_else(|| LabError::UnknownSid { sid: sid.to_string() })
+        }
+        Err(wrong) => match dataset.find(text) {
+            Err(_) if text.starts_with('<') => Err(wrong.into()),
+            found => Ok(found?),
+        },
     }
 }
 

@@ -1,5 +1,7 @@
 //! `sidereal recommend`: items that a user may choose next.
 
+mod blended;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -22,7 +24,8 @@ use crate::output::line;
 #[command(after_help = "\
 Example:
   sidereal recommend runs/demo \"Ironpeak shockproof rugged foam roller\" item-003
-  sidereal recommend runs/gream --reason \"Ironpeak shockproof rugged foam roller\" item-003")]
+  sidereal recommend runs/gream --reason \"Ironpeak shockproof rugged foam roller\" item-003
+  sidereal recommend runs/strong --blend trees --explain \"Ironpeak shockproof rugged foam roller\"")]
 pub(crate) struct Args {
     /// Folder of the run, or the folder of a policy within it, which may be copied anywhere.
     run: PathBuf,
@@ -32,6 +35,9 @@ pub(crate) struct Args {
     /// The stage that trained the policy; the default is the last stage of the run.
     #[arg(long)]
     stage: Option<String>,
+    /// Ask a blend of the run instead of a policy: the mean of several policies and a prior over the items.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["stage", "reason", "beam_width"])]
+    blend: Option<String>,
     /// The number of items.
     #[arg(short, default_value = "10")]
     k: NonZeroUsize,
@@ -41,7 +47,7 @@ pub(crate) struct Args {
     /// Also recommend items of the history.
     #[arg(long)]
     keep_seen: bool,
-    /// Print the tree of prefixes that led to the items.
+    /// Print the tree of prefixes that led to the items; of a blend, what every score is made of.
     #[arg(long, conflicts_with = "reason")]
     explain: bool,
     /// Let the policy reason in free text before it answers, and print what it wrote.
@@ -64,6 +70,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(name) = &args.blend {
+        return blended::print(args, name);
+    }
     let stage = TrainedStage::open(&args.run, args.stage.as_deref(), device(&args.device)?)?;
     if !args.data.are_given() {
         if stage.items().is_none() {

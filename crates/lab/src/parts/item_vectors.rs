@@ -88,23 +88,38 @@ impl VectorFile {
     /// # Errors
     /// Those of the file, and [`LabError::Shape`] for a tensor that is no matrix.
     pub(crate) fn load(&self) -> Result<Array2<f32>, LabError> {
-        let mut tensors = read_safetensors(&self.path)?;
-        let tensor = tensors.remove(TENSOR).ok_or_else(|| PolicyError::MissingTensor {
-            path: self.path.clone(),
-            name: TENSOR.into(),
-        })?;
-        let refuse = || LabError::Shape {
-            path: self.path.clone(),
-            tensor: TENSOR,
-            found: tensor.size(),
-            needed: "a row for each item",
-        };
-        let shape: Vec<usize> =
-            tensor.size().into_iter().map_while(|n| usize::try_from(n).ok()).collect();
-        let [rows, columns] = shape[..] else { return Err(refuse()) };
-        let values = Vec::<f32>::try_from(tensor.view(-1))?;
-        Array2::from_shape_vec((rows, columns), values).map_err(|_| refuse())
+        matrix(&mut read_safetensors(&self.path)?, TENSOR, &self.path)
     }
+}
+
+/// Takes a tensor out of those of the file at `path`.
+pub(crate) fn taken(
+    tensors: &mut Weights,
+    name: &'static str,
+    path: &Path,
+) -> Result<Tensor, LabError> {
+    let missing = || PolicyError::MissingTensor { path: path.to_owned(), name: name.into() };
+    Ok(tensors.remove(name).ok_or_else(missing)?)
+}
+
+/// Takes a matrix of items `[N, D]` out of the tensors of the file at `path`.
+pub(crate) fn matrix(
+    tensors: &mut Weights,
+    name: &'static str,
+    path: &Path,
+) -> Result<Array2<f32>, LabError> {
+    let tensor = taken(tensors, name, path)?;
+    let refuse = || LabError::Shape {
+        path: path.to_owned(),
+        tensor: name,
+        found: tensor.size(),
+        needed: "a row for each item",
+    };
+    let shape: Vec<usize> =
+        tensor.size().into_iter().map_while(|n| usize::try_from(n).ok()).collect();
+    let [rows, columns] = shape[..] else { return Err(refuse()) };
+    let values = Vec::<f32>::try_from(tensor.view(-1))?;
+    Array2::from_shape_vec((rows, columns), values).map_err(|_| refuse())
 }
 
 /// What is embedded of an item: its texts, one a line, without those that it lacks.

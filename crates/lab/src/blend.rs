@@ -1,0 +1,38 @@
+//! Several policies and a prior over the items that rank together.
+
+pub(crate) mod prior;
+pub(crate) mod served;
+pub(crate) mod store;
+pub(crate) mod weights;
+
+use sidereal_baselines::Prior;
+use sidereal_data::ItemId;
+
+use crate::error::LabError;
+
+/// The score of every item after a history, `[N]`, in nats and not normalised.
+///
+/// ```text
+/// score(item) = mean over policies of log p(item) + log prior(item)      −∞ for the items of `removed`
+/// ```
+///
+/// # Shapes
+/// - `log_probs`: `[N]` of each policy
+pub(crate) fn scores<'l>(
+    prior: &Prior<'_>,
+    history: &[ItemId],
+    log_probs: impl ExactSizeIterator<Item = &'l [f32]>,
+    removed: impl Iterator<Item = ItemId>,
+) -> Result<Vec<f32>, LabError> {
+    let mut sums = vec![0.0; prior.num_items()];
+    prior.log_prior(history, &mut sums)?;
+    let share = (log_probs.len() as f32).recip();
+    for own in log_probs {
+        sums.iter_mut().zip(own).for_each(|(sum, log)| *sum += share * log);
+    }
+    for item in removed {
+        let unknown = LabError::UnknownItem { item };
+        *sums.get_mut(item.index()).ok_or(unknown)? = f32::NEG_INFINITY;
+    }
+    Ok(sums)
+}

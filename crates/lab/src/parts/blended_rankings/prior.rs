@@ -1,0 +1,66 @@
+//! What is known of the items besides the policies of a blend, from the training events and the items.
+
+use sidereal_baselines::{
+    Case, ItemTransition, Popularity, TermForm, TransitionConfig, TransitionSearch,
+};
+use sidereal_data::{ItemId, Sample, SampleId};
+use sidereal_metrics::{Metric, SeenItems};
+
+use super::BlendedRankings;
+use crate::blend::prior::{BlendPrior, PriorTerm, TermModel};
+use crate::error::LabError;
+use crate::evaluation::tables::TEN;
+use crate::recipe::blend::PriorSource;
+
+/// Share that every item has beside what transitions and popularity count, spread evenly.
+const FLOOR: f32 = 0.05;
+/// Principal dimensions of text vectors in which similarity is measured.
+const TEXT_DIMENSIONS: usize = 128;
+
+/// The prior of a blend, and the settings of its transitions, where they are a term: with seen items kept,
+/// then removed, chosen on these validation users. What the data do not have is left out, and the log says so.
+pub(super) fn fit(
+    part: &BlendedRankings<'_>,
+    valid: &[Sample<'_>],
+) -> Result<(BlendPrior, Vec<TransitionConfig>), LabError> {
+    let BlendedRankings { bench, blend, texts, .. } = part;
+    let num_items = bench.dataset.num_items();
+    let events: Vec<&[ItemId]> = bench.split.train.sequences().map(|s| s.events).collect();
+    let cases: Vec<Case<'_, SampleId>> = valid.iter().copied().map(Case::from).collect();
+    let (mut terms, mut settings) = (Vec::new(), Vec::new());
+    let counted = TermForm::Log { floor: FLOOR };
+    let decay = blend.decay;
+    for source in &blend.priors {
+        let (form, model) = match source {
+            PriorSource::Transitions => {
+                let mut chosen = |seen_items| -> Result<ItemTransition, LabError> {
+                    let search = TransitionSearch::new(Metric::Ndcg(TEN), seen_items);
+                    let best = search.run(num_items, &events, &cases)?.best.settings;
+                    settings.push(best.config().clone());
+                    Ok(ItemTransition::fit(&best, num_items, &events)?)
+                };
+                let kept = chosen(SeenItems::Kept)?;
+                (counted, TermModel::Transitions { kept, removed: chosen(SeenItems::Removed)? })
+            }
+            PriorSource::Popularity => {
+                (counted, TermModel::Popularity(Popularity::fit(num_items, &events)?))
+            }
+            PriorSource::Text => {
+                let Some(vectors) = texts.projected(TEXT_DIMENSIONS)? else {
+                    tracing::warn!(blend = blend.name, "no `[embed]`: no prior of texts");
+                    continue;
+                };
+                (TermForm::Linear, TermModel::Text { vectors, decay })
+            }
+            PriorSource::Categories => {
+                if bench.dataset.items().iter().all(|item| item.categories.is_empty()) {
+                    tracing::warn!(blend = blend.name, "no categories: no prior of them");
+                    continue;
+                }
+                (TermForm::Linear, TermModel::Categories { decay })
+            }
+        };
+        terms.push(PriorTerm { form, model });
+    }
+    Ok((BlendPrior { num_items, terms }, settings))
+}
