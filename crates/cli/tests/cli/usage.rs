@@ -54,6 +54,7 @@ fn a_failure_ends_with_1_and_names_its_causes() {
         &train[..],
         &["report", "run"],
         &["recommend", "run", "a"],
+        &["recommend", "run", "--blend", "priors", "a"],
         &["export", "run", "--out", "x"],
     ] {
         let error = fails(dir.path(), args, 1);
