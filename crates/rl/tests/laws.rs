@@ -186,6 +186,13 @@ fn a_wrong_gradient_is_found() {
         Ok(Objective::new(right.value, right.d_logp.iter().map(|d| d / 2.0).collect()))
     };
     assert!(SurrogateLaws::new(halved).gradient_is_derivative().is_err());
+    // Wrong on steep places alone: those are compared, too.
+    let halved_where_steep = |batch: &RolloutBatch<'_>, step: StepSize| {
+        let right = Grpo::default().objective(batch, step)?;
+        let steep = |d: &f64| if d.abs() > 1e-2 { d / 2.0 } else { *d };
+        Ok::<_, RlError>(Objective::new(right.value, right.d_logp.iter().map(steep).collect()))
+    };
+    assert!(SurrogateLaws::new(halved_where_steep).gradient_is_derivative().is_err());
     let mean_of_means = |batch: &RolloutBatch<'_>, _: StepSize| {
         Grpo::default().objective(batch, StepSize::of(batch.tokens()))
     };
