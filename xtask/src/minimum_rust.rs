@@ -43,13 +43,11 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
 
 /// The first toolchain of a version, such as `1.90-x86_64-…` or `1.90.0-x86_64-…` for `1.90`.
 fn of_version<'a>(installed: &'a str, version: &str) -> Option<&'a str> {
-    let names = installed.lines().filter_map(|line| line.split_whitespace().next());
-    names
-        .filter(|name| {
-            name.strip_prefix(version)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
-        })
-        .next()
+    let mut names = installed.lines().filter_map(|line| line.split_whitespace().next());
+    names.find(|name| {
+        name.strip_prefix(version)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '.']))
+    })
 }
 
 #[cfg(test)]

@@ -39,6 +39,9 @@ pub enum TermForm {
     Linear,
 }
 
+/// A term's weight after a history, and its values `[N]` unless the weight is 0.
+type Weighted = (f32, Option<Vec<f32>>);
+
 /// A named recommender with its form.
 struct Term<'a> {
     name: String,
@@ -241,7 +244,7 @@ impl<'a> Prior<'a> {
     }
 
     /// Each term's weight after this history, with its values `[N]` unless the weight is 0.
-    fn weighted(&self, history: &[ItemId]) -> Result<Vec<(f32, Option<Vec<f32>>)>, BaselineError> {
+    fn weighted(&self, history: &[ItemId]) -> Result<Vec<Weighted>, BaselineError> {
         let scaled_by = self.weights.scale.as_ref().map(|scale| &scale.by);
         let (mut asked, mut masses) = (Vec::new(), vec![0.0; self.terms.len()]);
         for ((term, weight), mass) in self.terms.iter().zip(&self.weights.terms).zip(&mut masses) {

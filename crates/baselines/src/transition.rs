@@ -276,7 +276,10 @@ mod tests {
     fn unknown_items_are_named() {
         let settings = Transition::try_from(TransitionConfig::default()).unwrap();
         let error = ItemTransition::fit(&settings, 2, &[ids([0, 1]), ids([1, 2])]).unwrap_err();
-        assert_eq!(error.to_string(), "sequence 1 holds item 2, the catalogue has 2 items");
+        assert_eq!(
+            error.to_string(),
+            "sequence 1 holds item 2, but the catalogue has only 2 items"
+        );
         let model = ItemTransition::fit(&settings, 2, &[ids([0, 1])]).unwrap();
         let error = model.score(&[ItemId(u32::MAX)], &mut [0.0; 2]).unwrap_err();
         assert_eq!(error.to_string(), "item 4294967295 is outside the catalogue of 2 items");

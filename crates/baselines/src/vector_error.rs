@@ -8,7 +8,7 @@ use sidereal_sid::ItemId;
 #[allow(missing_docs, reason = "each message names its fields")]
 pub enum VectorError {
     /// A setting outside its range.
-    #[error("{field} is {found}, needed {needed}")]
+    #[error("{field} is {found}; expected {needed}")]
     Setting { field: &'static str, found: f64, needed: &'static str },
     /// An item outside the catalogue.
     #[error(
@@ -17,19 +17,23 @@ pub enum VectorError {
     )]
     Item { sequence: usize, position: usize, item: ItemId, num_items: usize },
     /// More items than identities.
-    #[error("{num_items} items are more than an item's identity can tell apart")]
+    #[error("{num_items} items are too many: an item id has 32 bits")]
     NumItems { num_items: usize },
     /// Text embeddings and collaborative vectors of different numbers of items.
-    #[error("{found} rows of collaborative vectors, but text embeddings of {expected} items")]
+    #[error(
+        "there are {found} rows of collaborative vectors, but text embeddings of {expected} items"
+    )]
     Rows { found: usize, expected: usize },
     /// Rows of another width than those that were fitted.
-    #[error("rows have {found} columns, the fitted embeddings {expected}")]
+    #[error("rows have {found} columns, but the fitted embeddings have {expected}")]
     Width { found: usize, expected: usize },
     /// A NaN or an infinity.
-    #[error("row {row}, column {column} of the {matrix} matrix is {value}, needed a finite number")]
+    #[error(
+        "row {row}, column {column} of the {matrix} matrix is {value}; expected a finite number"
+    )]
     NotFinite { matrix: &'static str, row: usize, column: usize, value: f32 },
     /// The small dense eigenvalue problem was refused.
-    #[error("the eigenvalue problem of the projected matrix was refused")]
+    #[error("the eigenvalue problem of the projected matrix cannot be solved")]
     Linalg(#[from] linfa_linalg::LinalgError),
     /// Two matrices could not be joined.
     #[error("the matrices cannot be joined")]

@@ -203,5 +203,5 @@ fn a_search_finds_the_window_that_reaches_the_target() {
     assert_eq!(selection.best.settings.config().window, 2);
     search.decay.clear();
     let error = search.run(32, &sequences, &cases).unwrap_err();
-    assert_eq!(error.to_string(), "nothing to choose from: decay is empty");
+    assert_eq!(error.to_string(), "decay is empty: give the search at least one value");
 }

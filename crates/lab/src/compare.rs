@@ -432,7 +432,9 @@ mod tests {
             run("1", &[("SFT", &[1, 0, 1, 0]), ("SFT, reasoning", &[1, 1])]),
             run("2", &[("SFT", &[1, 0, 0, 0]), ("SFT, reasoning", &[0, 1])]),
         ];
-        runs.iter_mut().for_each(|run| run.systems[1].is_part = true);
+        for run in &mut runs {
+            run.systems[1].is_part = true;
+        }
         runs[1].systems[0].at_start = true;
         let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1)).unwrap();
         let metric = "HR@1".parse().unwrap();

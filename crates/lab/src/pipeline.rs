@@ -1,6 +1,7 @@
 //! From a dataset to trained, evaluated and reported policies: a recipe carried out part by part, into a
 //! folder.
 
+mod benches;
 mod chosen;
 
 use std::collections::BTreeMap;
@@ -8,13 +9,13 @@ use std::collections::btree_map::Entry;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use sidereal_data::{Dataset, Split};
+use sidereal_data::Dataset;
 use sidereal_policy::{Constraint, PolicyKind, SidTokenizer};
 use sidereal_prompts::PromptRegistry;
-use sidereal_sid::Catalog;
-use sidereal_train::{Binding, Encoder, JsonLog, Observer};
+use sidereal_train::{JsonLog, Observer};
 use tch::Device;
 
+use self::benches::Benches;
 use self::chosen::{Data, item_vectors, semantic_ids, texts, vocabulary};
 use crate::error::LabError;
 use crate::evaluation::recommenders::Baseline;
@@ -33,7 +34,6 @@ use crate::parts::published_ids::Published;
 use crate::parts::rankings::Rankings;
 use crate::parts::reasoning::Reasoning;
 use crate::parts::semantic_ids::SemanticIds;
-use crate::parts::vocabulary::TOKENIZER;
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
 use crate::recipe::kind;
@@ -44,11 +44,10 @@ use crate::run::RunFolder;
 use crate::run::log::{LOG, Logged};
 use crate::run::part::Made;
 use crate::run::starts::returned_their_start;
+use crate::workbench::Workbench;
 use crate::workbench::items::ItemTexts;
 use crate::workbench::pools::pools;
 use crate::workbench::tasks::{check_control_tokens, tasks};
-use crate::workbench::titles::Titles;
-use crate::workbench::{Reads, Words, Workbench};
 
 /// A recipe over one dataset into one folder.
 ///
@@ -92,13 +91,7 @@ impl Pipeline<'_> {
             &mut Logged { log: JsonLog::open(&log)?, inner: observer };
 
         let vectors = item_vectors(&mut run, recipe, data, observer)?;
-        let mut trees = BTreeMap::new();
-        for tree in stages.iter().map(|stage| stage.tree).chain([NonZeroUsize::MIN]) {
-            if let Entry::Vacant(new) = trees.entry(tree) {
-                let vectors = vectors.as_ref();
-                new.insert(semantic_ids(&mut run, recipe, data, vectors, tree, observer)?.value);
-            }
-        }
+        let trees = trees(&mut run, recipe, data, vectors.as_ref(), observer)?;
         let SemanticIds { catalog, quality } = &trees[&NonZeroUsize::MIN];
         let texts = &texts(&mut run, recipe, data, catalog, observer)?;
         let pools = pools(recipe.pool.as_ref(), *seed, &split.train, catalog)?;
@@ -108,62 +101,29 @@ impl Pipeline<'_> {
         } else {
             Some(vocabulary(&mut run, recipe, data, catalog, (tasks, texts), observer)?)
         };
-        let tokenizer = vocabulary.as_ref().map(|vocabulary| &vocabulary.value);
-        if let Some(tokenizer) = tokenizer {
-            check_control_tokens(tasks, texts, tokenizer)?;
+        if let Some(vocabulary) = &vocabulary {
+            check_control_tokens(tasks, texts, &vocabulary.value)?;
         }
-        let constraint = |catalog: &Catalog| match tokenizer {
-            Some(tokenizer) => Constraint::new(catalog, tokenizer, device),
-            None => Constraint::of_codes(catalog, device),
+        let item_texts = ItemTexts { dataset, vectors: vectors.as_ref() };
+        let shared = Benches {
+            seed: *seed,
+            data,
+            kind,
+            prompts,
+            tasks,
+            vocabulary: vocabulary.as_ref(),
+            item_texts,
+            in_titles: stages.iter().any(|stage| is_over_pool(stage.task)),
+            pool: recipe.pool,
         };
         let constraints: BTreeMap<NonZeroUsize, Constraint> = trees
             .iter()
-            .map(|(tree, ids)| Ok((*tree, constraint(&ids.catalog)?)))
+            .map(|(tree, ids)| Ok((*tree, shared.constraint(&ids.catalog)?)))
             .collect::<Result<_, LabError>>()?;
-        let item_texts = ItemTexts { dataset, vectors: vectors.as_ref() };
-        let in_titles = stages.iter().any(|stage| is_over_pool(stage.task));
-        let mut benches = BTreeMap::new();
-        for (tree, SemanticIds { catalog, .. }) in &trees {
-            let constraint = &constraints[tree];
-            let reads = match tokenizer {
-                None => Reads::Items(item_texts),
-                Some(tokenizer) => Reads::Words(Words {
-                    tokenizer,
-                    tasks,
-                    encoder: encoder(
-                        kind,
-                        Encoder::new(tokenizer, catalog, prompts, constraint.trie())?,
-                    ),
-                    titles: in_titles
-                        .then(|| Titles::new(dataset, tokenizer, device))
-                        .transpose()?,
-                }),
-            };
-            let mut made_for = made_for(dataset, split, catalog);
-            match &vocabulary {
-                Some(vocabulary) => {
-                    made_for.insert("tokenizer".to_owned(), vocabulary.hash(TOKENIZER));
-                    made_for.insert("prompts".to_owned(), prompts.hash().to_owned());
-                }
-                None => {
-                    let hash = vectors.as_ref().map(|vectors| vectors.hash(VectorFile::NAME));
-                    made_for.insert("embeddings".to_owned(), hash.unwrap_or_default());
-                }
-            }
-            let (seed, pool) = (*seed, recipe.pool);
-            let bench = Workbench {
-                seed,
-                device,
-                dataset,
-                split,
-                catalog,
-                constraint,
-                reads,
-                pool,
-                made_for,
-            };
-            benches.insert(*tree, bench);
-        }
+        let benches: BTreeMap<NonZeroUsize, Workbench<'_>> = trees
+            .iter()
+            .map(|(tree, ids)| Ok((*tree, shared.of_tree(&ids.catalog, &constraints[tree])?)))
+            .collect::<Result<_, LabError>>()?;
         let bench = &benches[&NonZeroUsize::MIN];
 
         let mut policies = BTreeMap::new();
@@ -222,22 +182,21 @@ impl Pipeline<'_> {
     }
 }
 
-/// An encoder for policies of a kind.
-pub(crate) fn encoder(kind: PolicyKind, encoder: Encoder<'_>) -> Encoder<'_> {
-    if kind.folds_samples() { encoder } else { encoder.without_folding() }
-}
-
-/// Hashes of what the policies of a tree are made for, whatever they read.
-fn made_for(dataset: &Dataset, split: &Split, catalog: &Catalog) -> Binding {
-    let mut made_for = Binding::from([
-        ("catalogue".to_owned(), catalog.hash()),
-        ("split".to_owned(), split.hash()),
-        ("dataset".to_owned(), dataset.hash()),
-    ]);
-    if let Some(domains) = dataset.domains() {
-        made_for.insert("domains".to_owned(), domains.hash());
+/// The Semantic IDs of every tree that a stage writes; those of tree 1 are the run's catalogue.
+fn trees(
+    run: &mut RunFolder,
+    recipe: &Recipe,
+    data: Data<'_>,
+    vectors: Option<&Made<VectorFile>>,
+    observer: &mut dyn Observer,
+) -> Result<BTreeMap<NonZeroUsize, SemanticIds>, LabError> {
+    let mut trees = BTreeMap::new();
+    for tree in recipe.stages.iter().map(|stage| stage.tree).chain([NonZeroUsize::MIN]) {
+        if let Entry::Vacant(new) = trees.entry(tree) {
+            new.insert(semantic_ids(run, recipe, data, vectors, tree, observer)?.value);
+        }
     }
-    made_for
+    Ok(trees)
 }
 
 /// What a stage of a checked recipe starts from.

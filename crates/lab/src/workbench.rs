@@ -44,7 +44,7 @@ pub(crate) struct Workbench<'a> {
 /// What the policies of a run read.
 pub(crate) enum Reads<'a> {
     /// Words, as language models do.
-    Words(Words<'a>),
+    Words(Box<Words<'a>>),
     /// Items, as a policy does whose prompts are rows of item ids.
     Items(ItemTexts<'a>),
 }

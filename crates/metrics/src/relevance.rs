@@ -162,8 +162,11 @@ mod tests {
     fn ranks_that_no_ranking_has_are_refused() {
         assert_eq!(Relevance::of_list(&[1], &[]), Err(MetricError::NoTargets));
         let twice = Relevance::new([n(3), n(3)], 5).unwrap_err();
-        assert_eq!(twice.to_string(), "2 ranks of 5 relevant items: rank 3 occurs twice");
+        assert_eq!(twice.to_string(), "there are 2 ranks of 5 relevant items: rank 3 occurs twice");
         let many = Relevance::new([n(3), n(4)], 1).unwrap_err();
-        assert_eq!(many.to_string(), "2 ranks of 1 relevant items: at most one rank for each");
+        assert_eq!(
+            many.to_string(),
+            "there are 2 ranks of 1 relevant items: at most one rank for each"
+        );
     }
 }

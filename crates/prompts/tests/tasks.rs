@@ -301,7 +301,7 @@ fn control_tokens_in_titles_texts_and_conversations_are_errors() {
         let dataset = tasks(title);
         let plain = Tasks::new(&dataset, &data.catalog, &reasoner).unwrap();
         let refused = plain.with_markers(&markers).unwrap_err().to_string();
-        let named = format!("item `3`: its title holds `{token}`");
+        let named = format!("item `3`: its title contains `{token}`");
         assert!(refused.contains(&named), "{refused}");
     }
     // A teacher's text, whichever is set first.

@@ -47,7 +47,7 @@ pub fn score_exactly<'c, E: From<TrainError>>(
         return Err(TrainError::NoSamples { what: "an exact ranking" }.into());
     }
     let _guard = tch::no_grad_guard();
-    let scorers = policies
+    let by_policy = policies
         .iter()
         .map(|policy| policy.scorer())
         .collect::<Result<Vec<_>, _>>()
@@ -59,12 +59,9 @@ pub fn score_exactly<'c, E: From<TrainError>>(
         let batch: Vec<ExactCase<'c>> = places.iter().map(|place| cases[*place]).collect();
         let histories: Vec<Vec<u32>> =
             batch.iter().map(|case| case.history.iter().map(|item| item.0).collect()).collect();
-        let scores = scorers
+        let scores = by_policy
             .iter()
-            .map(|scorer| {
-                let scores = scorer.items(&scorer.states(&histories)?)?;
-                Ok::<_, TrainError>(on_host(&scores)?)
-            })
+            .map(|of| on_host(&of.items(&of.states(&histories)?)?))
             .collect::<Result<Vec<Vec<f32>>, TrainError>>()?;
         take((places, &batch, &scores))?;
         done += places.len();

@@ -96,7 +96,7 @@ impl<'p> PriorCases<'p> {
                 || Scratch::new(num_items, self.prior.terms.len()),
                 |scratch, (at, case)| {
                     let rows = policies.iter().map(|p| &p[at * num_items..(at + 1) * num_items]);
-                    self.reduce(case, rows.collect(), scratch)
+                    self.reduce(case, &rows.collect::<Vec<_>>(), scratch)
                 },
             )
             .collect::<Result<_, _>>()?;
@@ -112,7 +112,7 @@ impl<'p> PriorCases<'p> {
     fn reduce<S>(
         &self,
         case: &Case<'_, S>,
-        policies: Vec<&[f32]>,
+        policies: &[&[f32]],
         scratch: &mut Scratch,
     ) -> Result<(Stored, Vec<f64>), BaselineError> {
         let (num_items, target) = (self.prior.num_items(), case.target.index());
@@ -133,7 +133,9 @@ impl<'p> PriorCases<'p> {
                 return Err(BaselineError::LogProb { policy, item, value: logs[item] });
             }
             one.copy_from_slice(logs);
-            removed.iter().for_each(|item| one[item.index()] = f32::NEG_INFINITY);
+            for item in removed {
+                one[item.index()] = f32::NEG_INFINITY;
+            }
             let share = (policies.len() as f32).recip();
             mean.iter_mut().zip(&*one).for_each(|(mean, log)| *mean += share * log);
             let placement = Placement::from_scores(one, target).unwrap_or_default();

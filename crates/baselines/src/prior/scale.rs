@@ -48,9 +48,9 @@ impl PriorCases<'_> {
             self.prior.terms.iter().enumerate().filter(|(at, term)| {
                 matches!(term.form, TermForm::Log { .. }) && weights[*at] > 0.0
             });
-        let measures = std::iter::once((ScaleBy::HistoryLength, None))
+        let ways = std::iter::once((ScaleBy::HistoryLength, None))
             .chain(logs.map(|(at, term)| (ScaleBy::Mass { term: term.name.clone() }, Some(at))));
-        for (by, term) in measures {
+        for (by, term) in ways {
             let measured: Vec<f32> = self
                 .stored
                 .iter()

@@ -305,7 +305,7 @@ mod tests {
     ///
     /// Keys are shuffled, so that they say nothing of the shelf. `order` puts the items of one day in
     /// their order.
-    fn shop(timed: bool, order: impl Fn(&mut Vec<(u32, ItemId)>, &mut ChaCha8Rng)) -> Dataset {
+    fn shop(with_times: bool, order: impl Fn(&mut Vec<(u32, ItemId)>, &mut ChaCha8Rng)) -> Dataset {
         let mut rng = ChaCha8Rng::seed_from_u64(9);
         let mut keys: Vec<u32> = (0..60).collect();
         keys.shuffle(&mut rng);
@@ -325,7 +325,7 @@ mod tests {
                 }
             }
             let user = User::new(user.to_string(), events);
-            if timed { user.with_times(times) } else { user }
+            if with_times { user.with_times(times) } else { user }
         });
         let users = users.collect();
         Dataset::new(items, users).unwrap()

@@ -98,7 +98,7 @@ impl ServedBlend {
             let AnyPolicy::Item(policy) = model.computing_in(tch::Kind::Float) else {
                 return Err(not_of_items(blend, stage));
             };
-            policies.push(policy);
+            policies.push(*policy);
             if first.is_none() {
                 first = Some((items.ok_or(LabError::NoItems { path })?, catalog));
             }
@@ -170,7 +170,9 @@ impl ServedBlend {
             Ok((place, ranked(prior, case, log_probs, num_items, seen_items)?))
         })?;
         let mut found = vec![Vec::new(); histories.len()];
-        of_users.into_iter().for_each(|(place, of_user)| found[place] = of_user);
+        for (place, of_user) in of_users {
+            found[place] = of_user;
+        }
         Ok(found)
     }
 

@@ -72,7 +72,7 @@ impl HierarchicalConfig {
             let needed = "as many numbers as `sids.codebook_sizes` has";
             return refuse("capacities", format!("{:?}", self.capacities), needed);
         }
-        if self.capacities.iter().any(|capacity| !(*capacity >= 1.0)) {
+        if !self.capacities.iter().all(|capacity| *capacity >= 1.0) {
             return refuse("capacities", format!("{:?}", self.capacities), "numbers from 1");
         }
         for (field, weight) in [("transitions", self.transitions), ("text", self.text)] {

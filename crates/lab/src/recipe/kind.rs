@@ -131,7 +131,7 @@ mod tests {
             let mut text = error.to_string();
             let mut source = std::error::Error::source(&error);
             while let Some(error) = source {
-                text.push_str(&format!(": {error}"));
+                text = format!("{text}: {error}");
                 source = error.source();
             }
             text

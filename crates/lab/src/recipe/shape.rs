@@ -173,7 +173,7 @@ impl DecoderShape {
 }
 
 impl T5Shape {
-    /// The settings of the first T5, with ReLU and a tied head, for a vocabulary; answers begin after the
+    /// The settings of the first T5, with rectified linear units and a tied head, for a vocabulary; answers begin after the
     /// token `start`.
     #[must_use]
     pub fn t5(&self, vocab_size: usize, start: u32) -> T5Config {

@@ -8,8 +8,11 @@ use crate::PolicyError;
 use crate::sizes::axes;
 use crate::weights::to_i64;
 
+/// A tensor of one of several caches, whose mask of prompts has these sizes.
+type OfPart<'f> = dyn Fn(&KvCache, [i64; 4]) -> Result<Tensor, tch::TchError> + 'f;
+
 impl KvCache {
-    /// The branches `picks` (prompt, branch) as prompts, each after a copy of its prompt's keys.
+    /// The branches `picks` (prompt, branch) as prompts, each behind a copy of its prompt's keys.
     ///
     /// Keys carry their positions, so that it does not matter where in the prompt they stand:
     /// padding may lie between a prompt's tokens and its branch's.
@@ -94,7 +97,7 @@ impl KvCache {
         let masks: Vec<[i64; 4]> = masks.collect::<Result<_, _>>()?; // [U, 1, 1, T] of each
         // Nothing is stacked to nothing.
         let most = masks.iter().map(|[.., padded]| *padded).max().unwrap_or(0);
-        let rows = |of: &dyn Fn(&Self, [i64; 4]) -> Result<Tensor, tch::TchError>| {
+        let rows = |of: &OfPart<'_>| {
             let rows = parts.iter().zip(&masks).map(|(part, mask)| of(part, *mask));
             let rows = rows.collect::<Result<Vec<_>, _>>()?;
             Tensor::f_cat(&rows, 0)

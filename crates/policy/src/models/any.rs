@@ -34,7 +34,7 @@ pub enum AnyPolicy {
     /// An encoder-decoder.
     T5(T5),
     /// One that reads a history item by item.
-    Item(ItemPolicy),
+    Item(Box<ItemPolicy>),
 }
 
 /// What the policy within gives, whatever its kind.
@@ -43,18 +43,10 @@ macro_rules! within {
         match $any {
             AnyPolicy::Decoder($policy) => $value,
             AnyPolicy::T5($policy) => $value,
-            AnyPolicy::Item($policy) => $value,
-        }
-    };
-}
-
-/// A policy of the same kind, made of the one within.
-macro_rules! same_kind {
-    ($any:expr, $policy:ident => $made:expr) => {
-        match $any {
-            AnyPolicy::Decoder($policy) => AnyPolicy::Decoder($made),
-            AnyPolicy::T5($policy) => AnyPolicy::T5($made),
-            AnyPolicy::Item($policy) => AnyPolicy::Item($made),
+            AnyPolicy::Item($policy) => {
+                let $policy: &ItemPolicy = $policy;
+                $value
+            }
         }
     };
 }
@@ -69,7 +61,7 @@ impl AnyPolicy {
         Ok(match PolicyKind::of(dir)? {
             PolicyKind::Decoder => Self::Decoder(Decoder::load(dir, device)?),
             PolicyKind::T5 => Self::T5(T5::load(dir, device)?),
-            PolicyKind::Item => Self::Item(ItemPolicy::load(dir, device)?),
+            PolicyKind::Item => Self::Item(Box::new(ItemPolicy::load(dir, device)?)),
         })
     }
 
@@ -137,7 +129,7 @@ impl From<T5> for AnyPolicy {
 
 impl From<ItemPolicy> for AnyPolicy {
     fn from(policy: ItemPolicy) -> Self {
-        Self::Item(policy)
+        Self::Item(Box::new(policy))
     }
 }
 
@@ -178,7 +170,11 @@ impl Trainable for AnyPolicy {
     }
 
     fn frozen_copy(&self) -> Result<Self, PolicyError> {
-        Ok(same_kind!(self, policy => Trainable::frozen_copy(policy)?))
+        Ok(match self {
+            Self::Decoder(policy) => Self::Decoder(Trainable::frozen_copy(policy)?),
+            Self::T5(policy) => Self::T5(Trainable::frozen_copy(policy)?),
+            Self::Item(policy) => Self::Item(Box::new(Trainable::frozen_copy(&**policy)?)),
+        })
     }
 
     fn load(dir: &Path, device: Device) -> Result<Self, PolicyError> {
@@ -206,7 +202,11 @@ impl Trainable for AnyPolicy {
     }
 
     fn with_lora(self, lora: &Lora, seed: i64) -> Result<Self, PolicyError> {
-        Ok(same_kind!(self, policy => Trainable::with_lora(policy, lora, seed)?))
+        Ok(match self {
+            Self::Decoder(policy) => Self::Decoder(Trainable::with_lora(policy, lora, seed)?),
+            Self::T5(policy) => Self::T5(Trainable::with_lora(policy, lora, seed)?),
+            Self::Item(policy) => Self::Item(Box::new(Trainable::with_lora(*policy, lora, seed)?)),
+        })
     }
 
     fn embedding_names(&self) -> &'static [&'static str] {

@@ -117,7 +117,9 @@ pub(crate) fn divided(pass: &SequencePass<'_>) -> Result<Vec<Divided>, PolicyErr
             return Err(size(*number));
         }
         let completion = prompt.split_off(first);
-        learned.iter_mut().for_each(|(_, at)| *at -= first);
+        for (_, at) in &mut learned {
+            *at -= first;
+        }
         divided.push(Divided { prompt, completion, learned });
     }
     Ok(divided)

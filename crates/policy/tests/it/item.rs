@@ -232,8 +232,9 @@ fn log_probabilities_of_completions_are_exact_and_so_are_their_gradients() {
             let whole = exact.get(user).get(i64::from(*item));
             let value = f32::try_from(&whole).unwrap() + shared;
             assert!((sum - value).abs() < 1e-5 * value.abs().max(1.0), "{sum} for {value}");
+            #[allow(clippy::cast_possible_truncation, reason = "weights of a test")]
             d_logp.extend(vec![like(rollout) as f32; len]);
-            objective = objective + whole * like(rollout);
+            objective += whole * like(rollout);
             next += len;
             rollout += 1;
         }
@@ -270,7 +271,9 @@ fn entropies_of_completions_are_those_of_the_children() {
     let trie = constraint.trie();
     for (user, (items, found)) in wanted.iter().zip(found).enumerate() {
         let mut of_node = vec![0f64];
-        levels.iter().for_each(|l| of_node.extend(l[user].iter().map(|p| f64::from(*p))));
+        for level in &levels {
+            of_node.extend(level[user].iter().map(|p| f64::from(*p)));
+        }
         let (mut node, mut sum, mut len) = (trie.leaf(ItemId(items[0])).unwrap(), 0.0, 0.0);
         while let Some(parent) = trie.parent(node) {
             let children = trie.children(parent);

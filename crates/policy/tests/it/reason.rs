@@ -242,19 +242,19 @@ fn answers_after_chains_equal_those_of_reading_everything_again() {
         let bridge = setup.tokenizer.encode(bridge).unwrap();
         let reasoner = reasoner(&setup, &markers);
         let (batch, keys) = (tiny::batch(&prompts()), [100, 101, 102]);
-        let reasoned = reasoner.reason(&batch, &keys, 5).unwrap();
-        assert_eq!(reasoned.keys.iter().collect::<BTreeSet<_>>().len(), 15);
+        let in_chains = reasoner.reason(&batch, &keys, 5).unwrap();
+        assert_eq!(in_chains.keys.iter().collect::<BTreeSet<_>>().len(), 15);
         let (model, constraint) = (&setup.model, &setup.constraint);
         let scoring = Scoring::Renormalised;
         let search = BeamSearch { model, constraint, beam_width: 6, scoring };
-        let chains = reasoned.chains.clone();
+        let chains = in_chains.chains.clone();
         let counts: Vec<usize> = chains.iter().map(Vec::len).collect();
         assert_eq!(counts, [5; 3]);
         let conditions = Conditions::default();
-        let second = reasoned.start.again().unwrap();
+        let second = in_chains.start.again().unwrap();
         let found = search
             .search_from(
-                reasoned.start.branches(search.model.language_model().unwrap()),
+                in_chains.start.branches(search.model.language_model().unwrap()),
                 &conditions,
                 &mut |_| {},
             )
@@ -304,16 +304,16 @@ fn sampled_answers_and_chains_do_not_depend_on_their_neighbours() {
         seed: 2,
     };
     let run = |prompts: &[Vec<u32>], keys: &[u64]| {
-        let reasoned = reasoner.reason(&tiny::batch(prompts), keys, 3).unwrap();
-        let ids: Vec<Vec<Vec<u32>>> = reasoned
+        let in_chains = reasoner.reason(&tiny::batch(prompts), keys, 3).unwrap();
+        let ids: Vec<Vec<Vec<u32>>> = in_chains
             .chains
             .iter()
             .map(|chains| chains.iter().map(|chain| chain.ids().collect()).collect())
             .collect();
-        let conditions = Conditions { keys: &reasoned.keys, ..Conditions::default() };
+        let conditions = Conditions { keys: &in_chains.keys, ..Conditions::default() };
         let answers = sampler
             .sample_from(
-                reasoned.start.branches(sampler.model.language_model().unwrap()),
+                in_chains.start.branches(sampler.model.language_model().unwrap()),
                 &conditions,
                 2,
             )
@@ -321,7 +321,7 @@ fn sampled_answers_and_chains_do_not_depend_on_their_neighbours() {
         let mut answers = answers.into_iter();
         let by_prompt: Vec<Vec<_>> =
             (0..prompts.len()).map(|_| answers.by_ref().take(3).collect()).collect();
-        (ids, reasoned.chains, by_prompt)
+        (ids, in_chains.chains, by_prompt)
     };
     let keys = [100, 101, 102];
     let (ids, chains, answers) = run(&prompts(), &keys);

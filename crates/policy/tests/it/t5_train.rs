@@ -122,8 +122,8 @@ fn dropout_is_drawn_by_seed_and_reaches_every_row() {
     assert!(apart(&drawn(1, 0.3), &drawn(1, 0.0)) > 0.0);
     // The less is dropped, the nearer to nothing dropped.
     let off = |dropout| {
-        let draws = (0..20).map(|seed| tiny::difference(&drawn(seed, dropout), &drawn(seed, 0.0)));
-        draws.sum::<f64>() / 20.0
+        let apart = (0..20).map(|seed| tiny::difference(&drawn(seed, dropout), &drawn(seed, 0.0)));
+        apart.sum::<f64>() / 20.0
     };
     let (little, much) = (off(0.001), off(0.3));
     assert!(little < 0.5 * much, "{little} {much}");

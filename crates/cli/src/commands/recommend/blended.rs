@@ -50,7 +50,7 @@ fn explain(best: &BlendExplanation) -> anyhow::Result<()> {
                 line(format_args!("    {contribution:7.3}  {name}: {weight:.2} × {value:.3}"))?;
             }
             None => {
-                line(format_args!("    {contribution:7.3}  {name}: not used, its weight is 0"))?
+                line(format_args!("    {contribution:7.3}  {name}: not used, its weight is 0"))?;
             }
         }
     }

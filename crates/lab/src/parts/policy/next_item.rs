@@ -27,5 +27,5 @@ pub(crate) fn train(
         checkpoints: &material.checkpoints,
     };
     let data = NextItemData::of(material.train(), &material.scope.split.valid);
-    Ok(training.run(policy, &data, observer)?.into())
+    Ok(training.run(*policy, &data, observer)?.into())
 }

@@ -55,7 +55,7 @@ fn joined(config: &HierarchicalConfig, source: &Source<'_>) -> Result<Array2<f32
         let components = PrincipalComponents::fit(source.text, dimensions)?;
         parts.push(of_length(components.project(source.text)?, config.text));
     }
-    let parts: Vec<ArrayView2<'_, f32>> = parts.iter().map(|part| part.view()).collect();
+    let parts: Vec<ArrayView2<'_, f32>> = parts.iter().map(Array2::view).collect();
     // Parts have a row for each item.
     concatenate(Axis(1), &parts).map_err(|_| LabError::NoSamples { what: "item vectors" })
 }

@@ -66,9 +66,8 @@ fn faults(root: &Value, node: &Value, value: &Value, path: &str) -> Vec<String> 
         let patterns =
             node["patternProperties"].as_object().and_then(|nodes| nodes.values().next());
         match (node["properties"].get(name).or(patterns), &node["additionalProperties"]) {
-            (Some(node), _) => found.extend(faults(root, node, value, &path)),
             (None, Value::Bool(false)) => found.push(format!("{path}: there is no such key")),
-            (None, node) => found.extend(faults(root, node, value, &path)),
+            (Some(node), _) | (None, node) => found.extend(faults(root, node, value, &path)),
         }
     }
     found
