@@ -105,7 +105,7 @@ impl<'a> Tasks<'a> {
     /// let prompts = PromptRegistry::builtin()?;
     /// let tasks = Tasks::new(&dataset, &catalog, prompts.set("singer")?)?;
     /// let refused = tasks.with_markers(&ControlMarkers::new(["<s>", "</s>"]));
-    /// assert!(refused.unwrap_err().to_string().contains("its title holds `</s>`"));
+    /// assert!(refused.unwrap_err().to_string().contains("its title contains `</s>`"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -17,7 +17,7 @@ use std::ops::Deref;
 /// assert_eq!(checked.epochs, 10);
 /// let wrong = SftConfig { epochs: 0, ..(*checked).clone() };
 /// let error = wrong.check("sft").unwrap_err();
-/// assert_eq!(error.to_string(), "`stage.sft.sft.epochs` is 0, needed: at least 1");
+/// assert_eq!(error.to_string(), "configuration: `stage.sft.sft.epochs` is 0; expected at least 1");
 /// # Ok::<(), sidereal_train::TrainError>(())
 /// ```
 ///
