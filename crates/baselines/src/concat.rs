@@ -68,7 +68,7 @@ mod tests {
         };
         assert_eq!(
             join(&one, &two, 1.0),
-            "2 rows of collaborative vectors, but text embeddings of 1 items"
+            "there are 2 rows of collaborative vectors, but text embeddings of 1 items"
         );
         assert_eq!(
             join(&two, &two, 1.0),
