@@ -1,5 +1,6 @@
 //! Several policies and a prior over the items that rank together.
 
+pub(crate) mod files;
 pub(crate) mod prior;
 pub(crate) mod served;
 pub(crate) mod store;

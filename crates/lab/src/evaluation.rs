@@ -9,7 +9,7 @@ mod reasoning;
 pub(crate) mod recommenders;
 pub(crate) mod stage_answers;
 pub(crate) mod systems;
-pub(crate) mod tables;
+mod tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +25,7 @@ use self::recommenders::{Baseline, fingerprint};
 use self::stage_answers::{BlendAnswers, StageAnswers};
 use self::systems::{POPULARITY, TRANSITIONS, compare, compare_blends, note_starts};
 use self::tables::Tables;
+use crate::blend::files as blend_files;
 use crate::error::LabError;
 use crate::parts::{blended_rankings as blended, domain_rankings, rankings, reasoning as found};
 use crate::pool_task::is_over_pool;
@@ -112,7 +113,7 @@ impl Part for Evaluation<'_> {
         }
         for BlendAnswers { blend, files } in self.blends {
             let name = &blend.name;
-            inputs.insert(blended::name(name), files.hash(&blended::file(name)));
+            inputs.insert(blended::name(name), files.hash(&blend_files::file(name)));
         }
         let references = self.baselines.iter().map(|reference| {
             Ok((reference.name, fingerprint(reference.recommender, self.bench.split)?))

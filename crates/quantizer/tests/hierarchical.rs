@@ -132,7 +132,7 @@ fn settings_outside_their_range_are_refused() {
     assert!(matches!(fit(HierarchicalKMeansParams::new([(0, 1.5)], 0)), QuantizerError::Sizes(_)));
     for capacity in [0.9, f64::NAN] {
         let error = fit(HierarchicalKMeansParams::new([(2, capacity)], 0)).to_string();
-        assert_eq!(error, format!("capacity must be a number of at least 1, found {capacity}"));
+        assert_eq!(error, format!("capacity must be a number of at least 1, but it is {capacity}"));
     }
     assert!(matches!(fit(params().with_max_iterations(0)), QuantizerError::MaxIterations));
     let tolerance = fit(params().with_tolerance(f64::NAN));

@@ -15,8 +15,8 @@ use tch::Device;
 
 use super::prior::BlendPrior;
 use super::weights::BlendWeights;
+use crate::blend::files::{folder, not_of_items, weights};
 use crate::error::LabError;
-use crate::parts::blended_rankings::{folder, weights};
 use crate::parts::policy::weights_file;
 use crate::policy_folder::TrainedPolicy;
 use crate::recommend::{Recommended, find};
@@ -268,15 +268,6 @@ fn ranked(
         items.iter().map(|item| Recommended { item: *item, score: *score })
     });
     Ok(items.collect())
-}
-
-/// A policy that does not read items cannot be in a blend.
-pub(crate) fn not_of_items(blend: &str, stage: &str) -> LabError {
-    LabError::Setting {
-        field: format!("blend.{blend}.policies"),
-        found: format!("`{stage}`, which reads words"),
-        needed: "policies of the kind `item`",
-    }
 }
 
 /// Items of a history that the policies of a run read, if the run has this blend.

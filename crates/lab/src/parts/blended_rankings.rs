@@ -14,7 +14,7 @@ use sidereal_metrics::SeenItems;
 use sidereal_policy::{AnyPolicy, ItemPolicy};
 use sidereal_train::{Binding, ExactCase, Observer, Ranking, best, score_exactly};
 
-use crate::blend::served::not_of_items;
+use crate::blend::files::{file, folder, not_of_items, weights};
 use crate::blend::weights::BlendWeights;
 use crate::blend::{self, store};
 use crate::error::LabError;
@@ -79,21 +79,6 @@ impl BlendFiles {
     pub(crate) fn weights(&self) -> Result<BlendWeights, LabError> {
         Ok(read_json(&self.weights)?)
     }
-}
-
-/// The file of a blend's rankings within the run's folder.
-pub(crate) fn file(blend: &str) -> String {
-    format!("blends/{blend}/rankings.json")
-}
-
-/// The folder of a blend within the run's folder.
-pub(crate) fn folder(blend: &str) -> String {
-    format!("blends/{blend}")
-}
-
-/// The file of a blend's weights within the run's folder.
-pub(crate) fn weights(blend: &str) -> String {
-    format!("blends/{blend}/weights.json")
 }
 
 /// The name of the part of a blend.

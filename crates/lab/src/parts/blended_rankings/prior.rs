@@ -1,5 +1,7 @@
 //! What is known of the items besides the policies of a blend, from the training events and the items.
 
+use std::num::NonZeroUsize;
+
 use sidereal_baselines::{
     Case, ItemTransition, Popularity, TermForm, TransitionConfig, TransitionSearch,
 };
@@ -9,8 +11,10 @@ use sidereal_metrics::{Metric, SeenItems};
 use super::BlendedRankings;
 use crate::blend::prior::{BlendPrior, PriorTerm, TermModel};
 use crate::error::LabError;
-use crate::evaluation::tables::TEN;
 use crate::recipe::blend::PriorSource;
+
+/// The cut-off of the metric that settings are chosen by.
+const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 
 /// Share that every item has beside what transitions and popularity count, spread evenly.
 const FLOOR: f32 = 0.05;
