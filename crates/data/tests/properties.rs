@@ -13,7 +13,7 @@ use sidereal_data::read::recbole::{ReadOptions, read};
 use sidereal_data::read::{OnPlaceholder, RowPolicy, lcrec, literal, minionerec, tabular};
 use sidereal_data::{
     Assembly, Dataset, HeldOut, Interaction, Interactions, ItemId, Keys, Sample, SampleId, Shares,
-    Split, Ties, Timestamp, global_time, leave_one_out, strategies, user_split, write,
+    Split, Ties, Timestamp, TrainSet, global_time, leave_one_out, strategies, user_split, write,
 };
 
 fn files(dir: &tempfile::TempDir) -> (PathBuf, PathBuf) {
@@ -364,6 +364,32 @@ proptest! {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_latest_training_events_and_the_others_share_no_sample(
+        dataset in prop_oneof![strategies::dataset(9, 6), strategies::timed_dataset(9, 6)],
+        max_history in 1usize..6,
+    ) {
+        let Ok(split) = leave_one_out(&dataset, NonZeroUsize::new(max_history).unwrap()) else {
+            return Ok(()); // nobody has three events
+        };
+        let ids = |set: &TrainSet| set.samples().map(|sample| sample.id).collect::<Vec<_>>();
+        let (earlier, latest) = (split.train.without_latest(), split.train.latest());
+        // The sequences lose their last event, and nothing else.
+        let cut = split.train.sequences().filter(|sequence| sequence.events.len() > 1);
+        let cut: Vec<_> = cut.map(|s| (s.user, &s.events[..s.events.len() - 1])).collect();
+        let found: Vec<_> = earlier.sequences().map(|s| (s.user, s.events)).collect();
+        prop_assert_eq!(found, cut);
+        // Each user with a sample has one latest sample: the one that the others lack.
+        let mut joined = [ids(&earlier), ids(&latest)].concat();
+        joined.sort_unstable();
+        let mut all = ids(&split.train);
+        all.sort_unstable();
+        prop_assert_eq!(joined, all);
+        for sample in latest.samples() {
+            prop_assert!(split.train.samples().any(|own| own == sample));
         }
     }
 

@@ -171,7 +171,7 @@ pub enum LabError {
     Baseline(#[from] BaselineError),
     /// Collaborative item vectors.
     #[error(transparent)]
-    Ppmi(#[from] VectorError),
+    Vectors(#[from] VectorError),
     /// The report.
     #[error(transparent)]
     Page(#[from] PageError),

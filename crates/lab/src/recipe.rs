@@ -163,7 +163,7 @@ impl Recipe {
             });
         }
         let several = self.stages.iter().find(|stage| stage.tree > NonZeroUsize::MIN);
-        let makes_trees = self.sids.as_ref().is_some_and(|sids| sids.method.follows_seed());
+        let makes_trees = self.sids.as_ref().is_some_and(|sids| sids.method.makes_trees());
         match several {
             Some(stage) if !makes_trees => Err(LabError::Setting {
                 field: format!("stage.{}.tree", stage.name),

@@ -59,7 +59,7 @@ pub trait Policy: Debug {
     }
 }
 
-/// The policy as a language model, for `what` it is asked.
+/// The policy as a language model; `what` needs one, for the error.
 ///
 /// # Errors
 /// [`PolicyError::Unsupported`] for a policy that is none.

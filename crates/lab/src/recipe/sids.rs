@@ -52,7 +52,7 @@ impl SidMethod {
     }
 
     /// Whether another seed makes other Semantic IDs of the same quality in little time: several trees.
-    pub(crate) const fn follows_seed(&self) -> bool {
+    pub(crate) const fn makes_trees(&self) -> bool {
         !matches!(self, Self::RqVae(_) | Self::Letter(_))
     }
 }

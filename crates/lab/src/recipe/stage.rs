@@ -151,7 +151,7 @@ struct RawStage {
     /// The earlier stage whose best weights it starts from; without it, the model as it begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
-    /// What its policy is asked in reinforcement, preference training, validation and test: `next-item`,
+    /// The task of its policy in reinforcement, preference training, validation and test: `next-item`,
     /// `title-choice` or `title-slate`. What a supervised stage learns is said by its mixture.
     #[schemars(extend("default" = "next-item"))]
     #[serde(default = "next_item", skip_serializing_if = "is_next_item")]

@@ -83,7 +83,7 @@ impl AnyPolicy {
 
     /// The same policy with products computed in another element type, as
     /// [`Decoder::computing_in`] says. A policy that reads items computes in that of its weights, whatever
-    /// is asked: [`PolicyKind::has_compute_kinds`] tells.
+    /// kind is given: [`PolicyKind::has_compute_kinds`] tells.
     #[must_use]
     pub fn computing_in(self, kind: Kind) -> Self {
         match self {

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use sidereal_baselines::{
-    PrincipalComponents, TransitionSvd, TransitionSvdConfig, TransitionVectors,
+    PrincipalComponents, TransitionSvd, TransitionSvdConfig, TransitionVectors, VectorError,
 };
 use sidereal_data::{ItemId, TrainSet};
 use sidereal_quantizer::QualityReport;
@@ -56,8 +56,7 @@ fn joined(config: &HierarchicalConfig, source: &Source<'_>) -> Result<Array2<f32
         parts.push(of_length(components.project(source.text)?, config.text));
     }
     let parts: Vec<ArrayView2<'_, f32>> = parts.iter().map(Array2::view).collect();
-    // Parts have a row for each item.
-    concatenate(Axis(1), &parts).map_err(|_| LabError::NoSamples { what: "item vectors" })
+    Ok(concatenate(Axis(1), &parts).map_err(VectorError::from)?)
 }
 
 /// Rows of this length; a row of zeros stays.

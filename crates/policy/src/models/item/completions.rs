@@ -87,7 +87,7 @@ pub(super) fn completion_pass<'a>(
 }
 
 /// Log-probabilities `[n, K]` of the children of nodes of one level, given the level's states `[n, D]`; −∞
-/// behind a node's last child.
+/// after a node's last child.
 fn children_logp(
     policy: &ItemPolicy,
     states: &Tensor,

@@ -22,9 +22,9 @@ pub(super) struct Families {
 /// Parents of similar families.
 #[derive(Debug)]
 struct Group {
-    /// Rows of the children within the level, `[p, K]`, i64; the first child again behind the last.
+    /// Rows of the children within the level, `[p, K]`, i64; the first child again after the last.
     children: Tensor,
-    /// 0, or −∞ behind the last child, `[p, K, 1]`.
+    /// 0, or −∞ after the last child, `[p, K, 1]`.
     mask: Tensor,
 }
 

@@ -110,7 +110,7 @@ impl Packed {
         Ok(Tensor::f_embedding(&padded, &last, -1, false, false)?)
     }
 
-    /// States `[B·T, D]`, those behind a history's end included.
+    /// States `[B·T, D]`, those after a history's end included.
     fn padded(
         &self,
         policy: &ItemPolicy,

@@ -22,7 +22,7 @@ use crate::weights::{Weights, read_safetensors, select, to_i64, write_safetensor
 /// `model_type` of the `config.json` of an [`ItemPolicy`]'s folder.
 pub const ITEM_POLICY_TYPE: &str = "sidereal_item";
 
-/// Flat tokens of each item, −1 behind its last, `[N, L]`.
+/// Flat tokens of each item, −1 after its last, `[N, L]`.
 const TOKENS: &str = "items.tokens";
 /// Text vectors `[N, T]`.
 const TEXT: &str = "items.text";

@@ -134,7 +134,7 @@ impl Tree {
         &self.parents[level - 1]
     }
 
-    /// The nodes of a level behind the first, as children.
+    /// The nodes of a level after the first, as children.
     pub(super) fn families(&self, level: usize) -> &Families {
         &self.families[level - 1]
     }

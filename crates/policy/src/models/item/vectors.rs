@@ -67,7 +67,7 @@ impl ItemPolicy {
         Ok(vectors)
     }
 
-    /// The rows of items' nodes of a level, `[n]`, i64; one behind the last row for items whose Semantic
+    /// The rows of items' nodes of a level, `[n]`, i64; one after the last row for items whose Semantic
     /// ID is shorter.
     pub(super) fn rows_at(&self, level: usize, items: &[u32]) -> Tensor {
         let none = to_i64(self.tree.num_rows());
