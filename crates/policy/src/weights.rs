@@ -187,6 +187,8 @@ pub(crate) fn write_checkpoint(
 pub(crate) enum Fresh {
     Ones,
     Zeros,
+    /// This number everywhere.
+    All(f64),
     /// Draws from a normal distribution of this standard deviation around zero.
     Normal(f64),
 }
@@ -207,6 +209,7 @@ pub(crate) fn random_weights(
             let tensor = match fill(name) {
                 Fresh::Ones => Tensor::f_ones(shape, FLOAT)?,
                 Fresh::Zeros => Tensor::f_zeros(shape, FLOAT)?,
+                Fresh::All(value) => Tensor::f_full(shape, value, FLOAT)?,
                 Fresh::Normal(deviation) => Tensor::f_randn(shape, FLOAT)? * deviation,
             };
             Ok((name.clone(), tensor.f_to_device(device)?))

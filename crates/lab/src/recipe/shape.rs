@@ -86,6 +86,8 @@ pub struct ItemShape {
     pub heads: usize,
     /// Width of the small network that makes a level's state. Range `1..`.
     pub head_hidden_size: usize,
+    /// Share of the branch that smooths a history, in each layer, as in BSARec; 0 leaves it out. Range `[0, 1)`.
+    pub filter_share: f64,
     /// Dimensions of an item's whitened text vector, the first principal ones of `[embed]`; 0 leaves texts
     /// out. Range `0..`.
     pub text_dimensions: usize,
@@ -103,6 +105,7 @@ impl Default for ItemShape {
             layers: sizes.num_hidden_layers,
             heads: sizes.num_attention_heads,
             head_hidden_size: sizes.head_hidden_size,
+            filter_share: sizes.filter_share,
             text_dimensions: 128,
             categories: true,
         }
@@ -118,6 +121,7 @@ impl ItemShape {
             num_attention_heads: self.heads,
             intermediate_size: self.intermediate_size,
             head_hidden_size: self.head_hidden_size,
+            filter_share: self.filter_share,
             max_history,
             ..ItemPolicyConfig::default()
         }

@@ -43,7 +43,8 @@ use crate::weights::{Weights, random_weights, share};
 /// s_l           = s + W₂ GELU(W₁ s)                                  a small network a level
 /// ```
 /// `text(m)` is the mean text vector of the items below node `m`. The body is a causal transformer with
-/// its norms after each layer and learned weights for distances, a head each. The probability of an item
+/// its norms after each layer, learned weights for distances, a head each, and a branch in each layer that
+/// smooths the history ([`filter_share`](ItemPolicyConfig::filter_share)). The probability of an item
 /// is that of its leaf; items of one leaf share it equally.
 ///
 /// A prompt is a row of item ids. A history longer than [`max_history`](ItemPolicyConfig::max_history) is

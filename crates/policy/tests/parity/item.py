@@ -23,7 +23,7 @@ SIDS = [
 CATEGORIES = [[0, 2], [1], [], [2], [0, 1, 2], [3], [], [1, 3], [0], [0]]
 HISTORIES = [[3], [0, 5, 9], [7, 7, 2, 1], [4, 8, 6, 3, 0, 1, 2, 5, 9]]
 SEQUENCES = [[2, 3], [0, 5, 9, 1], [6, 6, 7, 8, 2, 4, 1, 0, 3]]
-D, LAYERS, HEADS, FF, HEAD, MAX, TEXT = 8, 2, 2, 12, 10, 6, 3
+D, LAYERS, HEADS, FF, HEAD, MAX, TEXT, FILTER = 8, 2, 2, 12, 10, 6, 3, 0.4
 
 
 def trie():
@@ -51,12 +51,13 @@ def weights():
     for i in range(LAYERS):
         name = f"layers.{i}."
         shapes[name + "attention.distance.weight"] = [MAX, HEADS]
+        shapes[name + "filter.distance.weight"], shapes[name + "filter.high"] = [MAX, 1], [D]
         for part, out, into in [
             ("attention.qkv", 3 * D, D), ("attention.out", D, D),
             ("feed_forward.up", FF, D), ("feed_forward.down", D, FF),
         ]:
             shapes[name + part + ".weight"], shapes[name + part + ".bias"] = [out, into], [out]
-        for part in ("attention_norm", "feed_forward_norm"):
+        for part in ("attention_norm", "filter_norm", "feed_forward_norm"):
             shapes[name + part + ".weight"], shapes[name + part + ".bias"] = [D], [D]
     for level in range(LEVELS):
         for part, out, into in [("up", HEAD, D), ("down", D, HEAD)]:
@@ -112,7 +113,11 @@ class Model:
                     scores = k[: t + 1, of] @ q[t, of] / math.sqrt(D // HEADS) + bias
                     rows.append(scores.softmax(0) @ v[: t + 1, of])
                 heads.append(torch.stack(rows))
-            x = self.norm(name + "attention_norm", x + self.linear(name + "attention.out", torch.cat(heads, -1)))
+            attended = self.norm(name + "attention_norm", x + self.linear(name + "attention.out", torch.cat(heads, -1)))
+            by_distance = self.w[name + "filter.distance.weight"][:, 0]
+            low = torch.stack([by_distance[: t + 1].flip(0).softmax(0) @ x[: t + 1] for t in range(len(x))])
+            filtered = self.norm(name + "filter_norm", x + low + self.w[name + "filter.high"] * (x - low))
+            x = FILTER * filtered + (1 - FILTER) * attended
             wide = gelu(self.linear(name + "feed_forward.up", x))
             x = self.norm(name + "feed_forward_norm", x + self.linear(name + "feed_forward.down", wide))
         return x
@@ -163,7 +168,7 @@ def write():
     config = dict(
         architectures=["ItemPolicy"], model_type="sidereal_item", dtype="float32", hidden_act="gelu",
         hidden_size=D, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=FF,
-        head_hidden_size=HEAD, max_history=MAX, layer_norm_eps=1e-5,
+        head_hidden_size=HEAD, max_history=MAX, filter_share=FILTER, layer_norm_eps=1e-5,
     )
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     by_level = model.loss(SEQUENCES)

@@ -1,4 +1,15 @@
 //! The body: causal layers with their norms after them and weights for distances.
+//!
+//! ```text
+//! a   = LN(x + attention(x))
+//! l_t = Σ_{s ≤ t} softmax_s(w[t − s]) x_s                a smooth of the past: weights of distances alone
+//! f   = LN(x + l + g ⊙ (x − l))                          g: how much of what is not smooth stays
+//! y   = α f + (1 − α) a
+//! x′  = LN(y + feed_forward(y))
+//! ```
+//! The filtered branch `f` is BSARec's (AAAI 2024, its equations 8 to 12) with two changes: its filter takes the low
+//! frequencies of a whole sequence by a Fourier transform and thereby looks ahead, ours looks back and is
+//! learned; and it squares `g`. With `α = 0` there is no such branch.
 
 use tch::{Kind, Tensor};
 
@@ -39,9 +50,22 @@ struct Layer {
     /// Added to the scores of a distance, a head each, `[P, H]`.
     distance: Tensor,
     attention_norm: Norm,
+    filter: Option<Filter>,
     up: Linear,
     down: Linear,
     feed_forward_norm: Norm,
+}
+
+/// The branch that smooths.
+#[derive(Debug)]
+struct Filter {
+    /// Its share in a layer, `α`.
+    share: f64,
+    /// `w`, `[P, 1]`.
+    distance: Tensor,
+    /// `g`, `[D]`.
+    high: Tensor,
+    norm: Norm,
 }
 
 impl Norm {
@@ -66,6 +90,15 @@ impl Body {
                 out: linear(weights, &name("attention.out"))?,
                 distance: share(weights, &name("attention.distance.weight"))?,
                 attention_norm: norm(&name("attention_norm"))?,
+                filter: match config.filter_share {
+                    0.0 => None,
+                    share_of => Some(Filter {
+                        share: share_of,
+                        distance: share(weights, &name("filter.distance.weight"))?,
+                        high: share(weights, &name("filter.high"))?,
+                        norm: norm(&name("filter_norm"))?,
+                    }),
+                },
                 up: linear(weights, &name("feed_forward.up"))?,
                 down: linear(weights, &name("feed_forward.down"))?,
                 feed_forward_norm: norm(&name("feed_forward_norm"))?,
@@ -86,18 +119,40 @@ impl Body {
         let causal = causal_bias(0, len, x.device()).f_to_kind(x.kind())?; // [T, T]
         let mut x = drop_out(self.norm.apply(x)?, dropout.hidden)?;
         for layer in &self.layers {
-            // Of each pair of places, [H, T, T].
-            let bias = Tensor::f_embedding(&layer.distance, &distances, -1, false, false)?;
-            let bias = bias.permute([2, 0, 1]) + &causal;
+            let bias = of_pairs(&layer.distance, &distances, &causal)?;
             let attended = layer.attend(&x, &bias, self.heads, dropout.attention)?;
             let attended = layer.out.apply(&attended, x.kind())?;
-            x = layer.attention_norm.apply(&(x + drop_out(attended, dropout.hidden)?))?;
+            let summed = &x + drop_out(attended, dropout.hidden)?;
+            let attended = layer.attention_norm.apply(&summed)?;
+            x = match &layer.filter {
+                None => attended,
+                Some(filter) => {
+                    let weights = of_pairs(&filter.distance, &distances, &causal)?;
+                    let filtered = filter.apply(&x, &weights, dropout.hidden)?;
+                    filtered * filter.share + attended * (1.0 - filter.share)
+                }
+            };
             let wide = layer.up.apply(&x, x.kind())?.f_gelu("none")?;
             let added = layer.down.apply(&wide, x.kind())?;
             x = layer.feed_forward_norm.apply(&(x + drop_out(added, dropout.hidden)?))?;
         }
         Ok(x)
     }
+}
+
+impl Filter {
+    /// `f` of vectors `[B, T, D]`, given the weights `[1, T, T]` of pairs of places.
+    fn apply(&self, x: &Tensor, weights: &Tensor, dropout: f64) -> Result<Tensor, PolicyError> {
+        let low = weights.f_softmax(-1, x.kind())?.f_matmul(x)?;
+        let kept = &low + (x - &low) * &self.high;
+        self.norm.apply(&(x + drop_out(kept, dropout)?))
+    }
+}
+
+/// Weights of distances `[P, H]` for each pair of places, `[H, T, T]`; none of what is later.
+fn of_pairs(weights: &Tensor, distances: &Tensor, causal: &Tensor) -> Result<Tensor, PolicyError> {
+    let bias = Tensor::f_embedding(weights, distances, -1, false, false)?;
+    Ok(bias.permute([2, 0, 1]) + causal)
 }
 
 impl Layer {

@@ -22,13 +22,17 @@ pub struct ItemPolicyConfig {
     pub head_hidden_size: usize,
     /// Latest items of a history that are read. Range `1..`.
     pub max_history: usize,
+    /// Share of the branch that smooths a history, in each layer, `α`. Range `[0, 1)`; without it (0) a layer has
+    /// attention alone, as in folders that do not name it.
+    #[serde(default)]
+    pub filter_share: f64,
     /// Added to the variance in layer normalisation.
     pub layer_norm_eps: f64,
 }
 
 impl Default for ItemPolicyConfig {
     /// The setting that did best on Beauty for its training time: two layers of width 64, two heads,
-    /// histories of 50 items.
+    /// histories of 50 items, half of a layer a filter.
     fn default() -> Self {
         Self {
             hidden_size: 64,
@@ -37,6 +41,7 @@ impl Default for ItemPolicyConfig {
             intermediate_size: 256,
             head_hidden_size: 128,
             max_history: 50,
+            filter_share: 0.5,
             layer_norm_eps: 1e-5,
         }
     }
@@ -66,6 +71,9 @@ impl ItemPolicyConfig {
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             let found = self.hidden_size.to_string();
             return Err(unsupported("hidden_size", found, "a multiple of num_attention_heads"));
+        }
+        if !(0.0..1.0).contains(&self.filter_share) {
+            return Err(unsupported("filter_share", self.filter_share.to_string(), "0 to below 1"));
         }
         let epsilon = self.layer_norm_eps;
         if !(epsilon.is_finite() && epsilon > 0.0) {

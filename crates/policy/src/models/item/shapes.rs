@@ -72,10 +72,17 @@ pub(super) fn shapes(config: &ItemPolicyConfig, sizes: &Sizes) -> Shapes {
     for layer in 0..config.num_hidden_layers {
         norm(format!("layers.{layer}.attention_norm"));
         norm(format!("layers.{layer}.feed_forward_norm"));
+        if config.filter_share > 0.0 {
+            norm(format!("layers.{layer}.filter_norm"));
+        }
     }
     for layer in 0..config.num_hidden_layers {
-        let name = format!("layers.{layer}.attention.distance.weight");
-        add(&name, &[config.max_history, config.num_attention_heads]);
+        let name = |part: &str| format!("layers.{layer}.{part}");
+        add(&name("attention.distance.weight"), &[config.max_history, config.num_attention_heads]);
+        if config.filter_share > 0.0 {
+            add(&name("filter.distance.weight"), &[config.max_history, 1]);
+            add(&name("filter.high"), &[width]);
+        }
     }
     shapes
 }
@@ -83,11 +90,14 @@ pub(super) fn shapes(config: &ItemPolicyConfig, sizes: &Sizes) -> Shapes {
 /// How a fresh weight is filled.
 pub(super) fn fresh(config: &ItemPolicyConfig, features: &Features, name: &str) -> Fresh {
     let text = features.text();
-    if name.ends_with("bias") || name.ends_with("attention.distance.weight") {
+    if name.ends_with("bias") || name.ends_with("distance.weight") {
         return Fresh::Zeros;
     }
     if name.ends_with("norm.weight") {
         return Fresh::Ones;
+    }
+    if name.ends_with("filter.high") {
+        return Fresh::All(0.5);
     }
     if name.starts_with("head.") && name.ends_with("up.weight") {
         // The deviation of PyTorch's uniform start, 1/√(3·D).
