@@ -65,7 +65,7 @@ pub fn share_cores() -> bool {
     false
 }
 
-/// Cores that nobody uses while this process sleeps, at least one; `None` where the system does not
+/// Cores that nobody uses while this process sleeps, at least one; `None` if the system does not
 /// tell.
 #[cfg(target_os = "linux")]
 fn free_cores() -> Option<usize> {

@@ -21,10 +21,10 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
-    /// Takes the folder, which is created where there is none.
+    /// Takes the folder, which is created if there is none.
     ///
     /// # Errors
-    /// [`FileError::Locked`] where another holder has it; [`FileError::Io`].
+    /// [`FileError::Locked`] if another holder has it; [`FileError::Io`].
     pub fn acquire(folder: &Path) -> Result<Self, FileError> {
         fs::create_dir_all(folder).map_err(FileError::io(folder))?;
         let path = folder.join(NAME);

@@ -54,7 +54,7 @@ enum View<'a> {
 #[derive(Serialize)]
 struct Plot<'a> {
     name: &'a str,
-    /// Trusted markup; `None` where there is nothing to draw.
+    /// Trusted markup; `None` if there is nothing to draw.
     svg: Option<String>,
 }
 

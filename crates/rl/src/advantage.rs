@@ -75,7 +75,7 @@ impl Advantages {
     /// reported.
     ///
     /// # Errors
-    /// [`RlError::Length`], [`RlError::Reward`] on NaN or infinity, [`RlError::Overflow`] where
+    /// [`RlError::Length`], [`RlError::Reward`] on NaN or infinity, [`RlError::Overflow`] if
     /// `center` writes one of these.
     pub fn per_group(
         rewards: &[f64],

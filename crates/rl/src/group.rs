@@ -30,7 +30,7 @@ pub struct Group<'a> {
     slates: Option<Slates<'a>>,
     /// Most codes that count as levels.
     levels: usize,
-    /// Position of the first hit; the number of rollouts where there is none.
+    /// Position of the first hit; the number of rollouts if there is none.
     first_hit: usize,
     hard: bool,
 }
@@ -100,13 +100,13 @@ impl<'a> Group<'a> {
         self.rollouts
     }
 
-    /// The generated texts, one per rollout; empty where rollouts are bare Semantic IDs.
+    /// The generated texts, one per rollout; empty if rollouts are bare Semantic IDs.
     #[must_use]
     pub const fn texts(&self) -> &'a [String] {
         self.texts
     }
 
-    /// The slates, one per rollout; `None` where rollouts are Semantic IDs.
+    /// The slates, one per rollout; `None` if rollouts are Semantic IDs.
     #[must_use]
     pub const fn slates(&self) -> Option<Slates<'a>> {
         self.slates

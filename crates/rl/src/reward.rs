@@ -139,7 +139,7 @@ pub struct RewardPart {
 }
 
 impl RewardPart {
-    /// Mean score over the rollouts that this part scored; 0 where there is none.
+    /// Mean score over the rollouts that this part scored; 0 if there is none.
     #[must_use]
     pub fn mean(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }

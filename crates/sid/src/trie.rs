@@ -197,7 +197,7 @@ impl Trie {
         self.children(node).is_empty()
     }
 
-    /// The node that a prefix of flat tokens leads to; `None` where no Semantic ID begins so.
+    /// The node that a prefix of flat tokens leads to; `None` if no Semantic ID begins so.
     #[must_use]
     pub fn walk(&self, tokens: &[u32]) -> Option<NodeId> {
         tokens.iter().try_fold(Self::ROOT, |node, token| self.children(node).find(*token))

@@ -118,7 +118,7 @@ pub trait AdvantageEstimator {
     /// The advantages of a batch of groups. The batch has what the `needs_` methods ask for.
     ///
     /// # Errors
-    /// [`RlError`] where the batch or its numbers do not allow an answer.
+    /// [`RlError`] if the batch or its numbers do not allow an answer.
     fn estimate(&self, batch: &RewardBatch<'_>) -> Result<Advantages, RlError>;
 
     /// What logs and messages call it; the name of the type unless told otherwise.

@@ -59,7 +59,7 @@ impl VarianceGuidedSampling {
     /// where they are not.
     ///
     /// # Errors
-    /// [`RlError::Length`] where advantages and groups are of different rollouts.
+    /// [`RlError::Length`] if advantages and groups are of different rollouts.
     pub fn offer_advantages(
         &mut self,
         advantages: &Advantages,

@@ -17,7 +17,7 @@ pub struct Diagnostics {
     pub clipped_high: usize,
     /// Sum of the ratios.
     pub ratio_sum: f64,
-    /// Largest ratio; 0 where there is none.
+    /// Largest ratio; 0 if there is none.
     pub max_ratio: f64,
     /// Number of tokens.
     pub tokens: usize,

@@ -51,7 +51,7 @@ pub trait PolicyObjective {
     /// batch has what the `needs_` methods ask for.
     ///
     /// # Errors
-    /// [`RlError`] where the batch or its numbers do not allow an answer.
+    /// [`RlError`] if the batch or its numbers do not allow an answer.
     fn objective(&self, batch: &RolloutBatch<'_>, step: StepSize) -> Result<Objective, RlError>;
 
     /// What logs and messages call it; the name of the type unless told otherwise.

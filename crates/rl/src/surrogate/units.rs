@@ -137,7 +137,7 @@ impl RolloutView<'_> {
 ///
 /// # Errors
 /// [`RlError::Missing`] if there is a KL penalty and the batch has no reference log-probs;
-/// [`RlError::Step`] if `step` counts less than the batch; [`RlError::Overflow`] where value or
+/// [`RlError::Step`] if `step` counts less than the batch; [`RlError::Overflow`] if value or
 /// gradient is beyond an `f64`.
 pub fn token_objective(
     batch: &RolloutBatch<'_>,
