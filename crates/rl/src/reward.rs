@@ -46,7 +46,7 @@ pub trait Reward {
     fn score(&self, group: &Group<'_>) -> Vec<f64>;
 
     /// As [`score`](Self::score); calls `visit` with the name and the scores of each named part
-    /// that took part, for logging. Only combinators need to override it.
+    /// that was used, for logging. Only combinators need to override it.
     fn score_parts(&self, group: &Group<'_>, visit: &mut dyn FnMut(&str, &[f64])) -> Vec<f64> {
         let _ = visit;
         self.score(group)
@@ -79,7 +79,7 @@ pub trait Reward {
         Sum::new(self, other)
     }
 
-    /// This reward limited to `[low, high]`; `low` wins where they are out of order.
+    /// This reward limited to `[low, high]`; the result is `low` if `low` is above `high`.
     #[must_use]
     fn clipped(self, low: f64, high: f64) -> Clipped<Self>
     where

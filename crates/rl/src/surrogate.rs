@@ -106,7 +106,7 @@ pub struct Objective {
 }
 
 impl Objective {
-    /// The result of an objective of one's own, without diagnostics.
+    /// The result of an objective of your own, without diagnostics.
     #[must_use]
     pub fn new(value: f64, d_logp: Vec<f64>) -> Self {
         Self { value, d_logp, diagnostics: Diagnostics::default() }

@@ -42,7 +42,8 @@ impl VarianceGuidedSampling {
     }
 
     /// Judges drawn groups by their rewards and returns the indices of those to keep, ascending.
-    /// Groups beyond what was wanted are left out and counted neither way.
+    /// Groups beyond the number that was wanted are left out, and count neither as accepted nor as
+    /// rejected.
     ///
     /// # Shapes
     /// `rewards`: `[R]`, the rollouts of a group adjacent.
@@ -54,9 +55,9 @@ impl VarianceGuidedSampling {
         Ok(self.accept(groups.iter().map(|range| is_flat(&rewards[range]))))
     }
 
-    /// As [`offer`](Self::offer), judged by the advantages: by each objective of
-    /// [`decoupled_advantages`](crate::decoupled_advantages) apart, whose weighted sum may be flat
-    /// where they are not.
+    /// As [`offer`](Self::offer), but judged by the advantages. With those of
+    /// [`decoupled_advantages`](crate::decoupled_advantages), a group is flat only if it is flat
+    /// under every objective.
     ///
     /// # Errors
     /// [`RlError::Length`] if advantages and groups are of different rollouts.

@@ -8,9 +8,9 @@ use crate::RlError;
 /// A bound on a ratio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
-    /// The one below, which holds units of negative advantage.
+    /// The lower bound, for units with a negative advantage.
     Low,
-    /// The one above, which holds units of positive advantage.
+    /// The upper bound, for units with a positive advantage.
     High,
 }
 
@@ -185,7 +185,8 @@ pub fn rollout_objective(
     })
 }
 
-/// Adds up the shares that `share` finds for the rollouts, less the weighed penalty of their tokens.
+/// Adds up the shares that `share` computes for the rollouts, minus the weighted penalty of their
+/// tokens.
 ///
 /// `share` gets a rollout and the derivatives of its tokens, which it sets.
 fn over_rollouts(
