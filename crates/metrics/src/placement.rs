@@ -63,7 +63,7 @@ impl Placement {
     /// The placement of an item that stands in an unordered block of `count` items with
     /// `num_before` items ahead of the block.
     ///
-    /// This is the item-level placement where a beam's Semantic IDs are all resolved to all their
+    /// This is the item-level placement if all Semantic IDs of a beam are resolved to all their
     /// items: `num_before` is the number of items of the better Semantic IDs.
     #[must_use]
     pub fn tied(num_before: usize, count: NonZeroUsize) -> Self {
