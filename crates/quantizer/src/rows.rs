@@ -94,8 +94,8 @@ impl<'a> Residuals<'a> {
         block * BLOCK..((block + 1) * BLOCK).min(self.num_rows())
     }
 
-    /// The residuals of a range of rows, row after row; `buffer` is used where they are not
-    /// already stored so.
+    /// The residuals of a range of rows, row after row; `buffer` is used if they are not already
+    /// stored in this form.
     pub(crate) fn block<'b>(&self, range: Range<usize>, buffer: &'b mut Vec<f32>) -> &'b [f32]
     where
         'a: 'b,
