@@ -1,4 +1,4 @@
-//! The body: causal layers with their norms after them and weights for distances.
+//! The body: causal layers with norms after them, and weights for distances.
 
 use tch::{Kind, Tensor};
 
@@ -12,7 +12,7 @@ use crate::weights::{Weights, share, to_i64};
 /// Shares that are zeroed in training.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ItemDropout {
-    /// Of the body's inputs and of what each part of a layer adds. Range `[0, 1)`.
+    /// Of the inputs of the body and of the output of each part of a layer. Range `[0, 1)`.
     pub hidden: f64,
     /// Of attention weights. Range `[0, 1)`.
     pub attention: f64,
@@ -36,7 +36,7 @@ struct Norm {
 struct Layer {
     qkv: Linear,
     out: Linear,
-    /// Added to the scores of a distance, a head each, `[P, H]`.
+    /// Added to the scores by distance, for each head, `[P, H]`.
     distance: Tensor,
     attention_norm: Norm,
     up: Linear,
@@ -86,7 +86,7 @@ impl Body {
         let causal = causal_bias(0, len, x.device()).f_to_kind(x.kind())?; // [T, T]
         let mut x = drop_out(self.norm.apply(x)?, dropout.hidden)?;
         for layer in &self.layers {
-            // Of each pair of places, [H, T, T].
+            // For each pair of places, [H, T, T].
             let bias = Tensor::f_embedding(&layer.distance, &distances, -1, false, false)?;
             let bias = bias.permute([2, 0, 1]) + &causal;
             let attended = layer.attend(&x, &bias, self.heads, dropout.attention)?;
