@@ -315,7 +315,7 @@ impl Sft<'_> {
             let d_logp = pass.logp().full_like(slope);
             pass.backward(&d_logp)?;
         }
-        // Without a target there is no gradient, and nothing moves.
+        // Without a target there is no gradient, and no weight changes.
         let grad_norm = if num_targets == 0 { 0.0 } else { learner.step(lr)? };
         for (what, found) in [("the loss", loss), ("the gradient's norm", grad_norm)] {
             if !found.is_finite() {
@@ -325,7 +325,7 @@ impl Sft<'_> {
         Ok((loss, grad_norm))
     }
 
-    /// The error of a step from which training should not go on.
+    /// The error of a step after which training should not go on.
     fn diverged(&self, step: usize, found: (&'static str, f64), rows: &[&Sequence]) -> TrainError {
         let samples = rows.iter().flat_map(|row| &row.samples);
         TrainError::diverged(self.stage, step, found, self.checkpoints, samples)
