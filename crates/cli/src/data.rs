@@ -448,8 +448,8 @@ fn needed<T>(value: Option<T>, flag: &str, what: &str) -> anyhow::Result<T> {
     value.ok_or_else(|| Usage::error(format!("{what} must be given: add `{flag}`")))
 }
 
-/// Data from which filters removed something. Items keep their Semantic IDs; a published split is dropped, because it
-/// does not fit the data any more.
+/// Data from which filters removed something. Items keep their Semantic IDs; a published split is dropped,
+/// because it does not fit the data any more.
 fn filtered(data: Data, filters: &Filters, seed: u64) -> anyhow::Result<Data> {
     if filters.keep_all() {
         return Ok(data);

@@ -1,7 +1,7 @@
 //! `sidereal`: generative recommendation over Semantic IDs, from raw files to recommendations.
 //!
-//! Results go to stdout, everything else to stderr. The exit code is 0 after success, 1 after a failure, 2 if the
-//! command line must be changed, and 3 if a result was written but is incomplete.
+//! Results go to stdout, everything else to stderr. The exit code is 0 after success, 1 after a failure, 2
+//! if the command line must be changed, and 3 if a result was written but is incomplete.
 
 mod commands;
 mod data;

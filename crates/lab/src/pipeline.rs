@@ -1,4 +1,5 @@
-//! From a dataset to trained and evaluated policies with a report: a recipe is carried out part by part, in a folder.
+//! From a dataset to trained and evaluated policies with a report: a recipe is carried out part by part, in
+//! a folder.
 
 mod benches;
 mod chosen;
@@ -50,10 +51,10 @@ use crate::workbench::tasks::{check_control_tokens, tasks};
 
 /// A recipe, one dataset and one folder.
 ///
-/// First come item vectors, Semantic IDs, the texts of a teacher and the tokenizer. Then come the trainings of the
-/// recipe, each from the stage that it names. Then all of them are tested over all items, beside popularity and item
-/// transitions. Parts that an earlier start finished with the same inputs are skipped; a training goes on from its
-/// last checkpoint.
+/// First come item vectors, Semantic IDs, the texts of a teacher and the tokenizer. Then come the trainings
+/// of the recipe, each from the stage that it names. Then all of them are tested over all items, beside
+/// popularity and item transitions. Parts that an earlier start finished with the same inputs are skipped;
+/// a training goes on from its last checkpoint.
 #[derive(Debug)]
 pub struct Pipeline<'a> {
     /// Settings.
@@ -215,8 +216,8 @@ fn start<'a>(
     }
 }
 
-/// The answers of the stages to the users of the test: first the rankings of all users, then those by domain, then
-/// those with reasoning.
+/// The answers of the stages to the users of the test: first the rankings of all users, then those by
+/// domain, then those with reasoning.
 fn answers<'a>(
     run: &mut RunFolder,
     recipe: &'a Recipe,

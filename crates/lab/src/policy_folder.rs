@@ -46,10 +46,10 @@ pub struct PolicyCard {
 
 /// A policy read from the folder of a stage, which needs nothing else to answer users.
 ///
-/// The folder is an HF directory: `config.json`, which gives the kind of the policy, `model.safetensors` and the
-/// tokenizer. It also holds the Semantic IDs of the items (`catalog.json`, which is also the trie), the items with
-/// keys and titles (`items.json`), how the policy is used (`policy.json`) and the hashes of what it was made for
-/// (`sidereal.json`).
+/// The folder is an HF directory: `config.json`, which gives the kind of the policy, `model.safetensors` and
+/// the tokenizer. It also holds the Semantic IDs of the items (`catalog.json`, which is also the trie), the
+/// items with keys and titles (`items.json`), how the policy is used (`policy.json`) and the hashes of what
+/// it was made for (`sidereal.json`).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TrainedPolicy {

@@ -185,8 +185,8 @@ impl Recipe {
         })
     }
 
-    /// A recipe of fixed values. The settings that a part depends on are such a recipe, in which some values are
-    /// those of the run. So two of them are equal exactly if the part has the same result.
+    /// A recipe of fixed values. The settings that a part depends on are such a recipe, in which some
+    /// values are those of the run. So two of them are equal exactly if the part has the same result.
     pub(crate) fn blank() -> Self {
         Self {
             seed: 0,

@@ -107,12 +107,12 @@ pub struct ReasonedItems {
 }
 
 impl TrainedStage {
-    /// Opens a stage in the folder of a run (without a name, the last one), or the folder of one policy, which may
-    /// have been copied to any place.
+    /// Opens a stage in the folder of a run (without a name, the last one), or the folder of one
+    /// policy, which may have been copied to any place.
     ///
     /// # Errors
-    /// Missing and damaged files by name; [`LabError::UnknownStage`]; [`LabError::Setting`] for a stage that chooses
-    /// titles from a pool.
+    /// Missing and damaged files by name; [`LabError::UnknownStage`]; [`LabError::Setting`] for a
+    /// stage that chooses titles from a pool.
     pub fn open(path: &Path, stage: Option<&str>, device: Device) -> Result<Self, LabError> {
         if TrainedPolicy::is_whole(path) {
             let mut policy = TrainedPolicy::open(path, device)?;
@@ -197,7 +197,8 @@ impl TrainedStage {
         self.over(items)
     }
 
-    /// A recommender over the data of the run; `published` is the split that is published with some data.
+    /// A recommender over the data of the run; `published` is the split that is published with some
+    /// data.
     ///
     /// # Errors
     /// [`LabError::Binding`] for other data or prompts than those of the run; [`LabError::Prompt`]
@@ -329,8 +330,8 @@ impl<'a> PolicyRecommender<'a> {
     /// As [`recommend`](Self::recommend) for one user, after the policy has reasoned in free text.
     ///
     /// # Errors
-    /// As [`recommend`](Self::recommend); [`LabError::Prompt`] if the prompts of the policy have no texts for the
-    /// task `reasoning`.
+    /// As [`recommend`](Self::recommend); [`LabError::Prompt`] if the prompts of the policy have no
+    /// texts for the task `reasoning`.
     pub fn reason(
         &self,
         history: &[ItemId],

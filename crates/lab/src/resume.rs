@@ -29,12 +29,12 @@ const CONFIG: &str = "config.toml";
 
 /// Opens the folder of a run for a recipe, and creates it if there is none.
 ///
-/// Settings may differ from those of the last start if no training depends on them, and stages may be added and left
-/// out. What depends on a changed setting is done again.
+/// Settings may differ from those of the last start if no training depends on them, and stages may be
+/// added and left out. What depends on a changed setting is done again.
 ///
 /// # Errors
-/// [`LabError::File`] if another process works in the folder; [`LabError::OtherSetting`], which names the first
-/// setting, if a stage was trained with another one; [`LabError::OtherRun`]; [`LabError::Io`].
+/// [`LabError::File`] if another process works in the folder; [`LabError::OtherSetting`], which names the
+/// first setting, if a stage was trained with another one; [`LabError::OtherRun`]; [`LabError::Io`].
 pub(crate) fn open(dir: &Path, recipe: &Recipe, device: Device) -> Result<RunFolder, LabError> {
     let mut run = RunFolder::open(dir, device)?;
     let path = run.path(CONFIG);
@@ -92,8 +92,8 @@ fn check_settings(run: &RunFolder, recipe: &Recipe, old: Option<&Recipe>) -> Res
     Ok(())
 }
 
-/// What is collected from all stages: the tasks on which a tokenizer is trained, and the kinds of texts that the
-/// rules write.
+/// What is collected from all stages: the tasks on which a tokenizer is trained, and the kinds of texts
+/// that the rules write.
 fn gathered(recipe: &Recipe) -> impl PartialEq + use<> {
     let stages = &recipe.stages;
     let rules = recipe.texts.teacher == Some(TeacherConfig::Metadata);
@@ -102,8 +102,8 @@ fn gathered(recipe: &Recipe) -> impl PartialEq + use<> {
     (kinds, tasks)
 }
 
-/// Takes over the parts of a version that only stored a hash of their settings. All of them were made with the recipe
-/// of the folder.
+/// Takes over the parts of a version that only stored a hash of their settings. All of them were made with
+/// the recipe of the folder.
 fn adopt_settings(run: &mut RunFolder, old: &Recipe) -> Result<(), LabError> {
     for (part, recipe) in parts_with_settings(old) {
         let record = run.manifest().stages.get(&part);

@@ -21,9 +21,9 @@ use crate::run::settled::Settled;
 
 /// The folder of a run, in which one process at a time works.
 ///
-/// `manifest.json` holds for each part its settings and, once it is finished, the hashes of what it read and of the
-/// files that it wrote. A further start skips the parts whose record is still valid: their settings and inputs are
-/// the same, and all their files are there.
+/// `manifest.json` holds for each part its settings and, once it is finished, the hashes of what it read
+/// and of the files that it wrote. A further start skips the parts whose record is still valid: their
+/// settings and inputs are the same, and all their files are there.
 #[derive(Debug)]
 pub struct RunFolder {
     folder: Folder,

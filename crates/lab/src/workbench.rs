@@ -142,8 +142,8 @@ impl Workbench<'_> {
         }
     }
 
-    /// A task about samples, as text. If the answer comes from a pool, samples with an item without a title are left
-    /// out, because they cannot be asked or answered. The log says how many they are.
+    /// A task about samples, as text. If the answer comes from a pool, samples with an item without a
+    /// title are left out, because they cannot be asked or answered. The log says how many they are.
     pub(crate) fn rendered(
         &self,
         task: Task,
@@ -170,7 +170,8 @@ impl Workbench<'_> {
     }
 }
 
-/// The whole history of a sample as the prompt of a policy that reads items. The policy reads the latest items.
+/// The whole history of a sample as the prompt of a policy that reads items. The policy reads the latest
+/// items.
 fn prompt_of_items(sample: &Sample<'_>) -> EncodedPrompt {
     EncodedPrompt {
         id: sample.id,

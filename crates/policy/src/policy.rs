@@ -108,6 +108,7 @@ pub trait LanguageModel: Policy {
     /// The output head, which turns hidden states into logits.
     fn head(&self) -> &Head;
 
-    /// Longest sequence that the model reads, prompt and answer together; `None` if there is no limit.
+    /// Longest sequence that the model reads, prompt and answer together; `None` if there is no
+    /// limit.
     fn positions(&self) -> Option<usize>;
 }

@@ -111,20 +111,22 @@ impl VocabularyExtension {
     }
 }
 
-/// Writes into `out` the checkpoint of `base` with one token for each code of `spec`: tokenizer, embedding and, if it
-/// is not tied, output head.
+/// Writes into `out` the checkpoint of `base` with one token for each code of `spec`: tokenizer,
+/// embedding and, if it is not tied, output head.
 ///
-/// Works on any decoder or T5 in HF form, whole or sharded, with `tokenizer.json`; element types stay. Codes that the
-/// base already has, because it was trained on Semantic IDs, keep their ids and their rows. New tokens take the ids
-/// after the tokenizer's last. They first use the padding rows of the base, which are initialised again. The number
-/// of rows never shrinks. No setting of generation is inherited; `generation_config.json` only names special tokens.
-/// The weights are written last, so that an incomplete directory does not load.
+/// Works on any decoder or T5 in HF form, whole or sharded, with `tokenizer.json`; element types
+/// stay. Codes that the base already has, because it was trained on Semantic IDs, keep their ids
+/// and their rows. New tokens take the ids after the tokenizer's last. They first use the padding
+/// rows of the base, which are initialised again. The number of rows never shrinks. No setting of
+/// generation is inherited; `generation_config.json` only names special tokens. The weights are
+/// written last, so that an incomplete directory does not load.
 ///
 /// Embeddings are drawn from libtorch's global generator, seeded by `how.seed`.
 ///
 /// # Errors
-/// Those of [`SidTokenizer::extend`]; damaged or missing files by name; [`PolicyError::Vocabulary`] if the base has
-/// more tokens than rows; [`PolicyError::Unsupported`] for settings out of range and if `out` is `base`.
+/// Those of [`SidTokenizer::extend`]; damaged or missing files by name; [`PolicyError::Vocabulary`]
+/// if the base has more tokens than rows; [`PolicyError::Unsupported`] for settings out of range
+/// and if `out` is `base`.
 pub fn extend_pretrained(
     base: &Path,
     spec: &SidSpec,

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::control::{control_token, control_tokens};
 
-/// What a text must not contain, because a tokenizer reads it as a control token. Codes of Semantic IDs `<a_12>`,
-/// chat markers `<|…|>` and the tags of reasoning are recognised by their shape. The tokens of the tokenizer in use
-/// are not (`</s>`, `<pad>`, `[INST]`, `<start_of_turn>`), so they are listed.
+/// What a text must not contain, because a tokenizer reads it as a control token. Codes of Semantic
+/// IDs `<a_12>`, chat markers `<|…|>` and the tags of reasoning are recognised by their shape. The
+/// tokens of the tokenizer in use are not (`</s>`, `<pad>`, `[INST]`, `<start_of_turn>`), so they
+/// are listed.
 ///
 /// ```
 /// use sidereal_prompts::ControlMarkers;

@@ -71,9 +71,10 @@ const fn default_tolerance() -> f64 {
 /// level l + 1:  k-means of the n rows of each cluster into min(K, n), of at most ⌈capacity · n / min(K, n)⌉
 /// leaf:         the rows of each last cluster, numbered from the nearest to its centre outwards
 /// ```
-/// Unlike [residual k-means](crate::RqKMeans), every cluster has centroids of its own: a code has a meaning only
-/// below its prefix, so there are no codebooks. Every row has a Semantic ID of its own. A row whose nearest cluster
-/// is full goes to the nearest cluster that has room. Rows that are nearer come first.
+/// Unlike [residual k-means](crate::RqKMeans), every cluster has centroids of its own: a code has a
+/// meaning only below its prefix, so there are no codebooks. Every row has a Semantic ID of its own. A
+/// row whose nearest cluster is full goes to the nearest cluster that has room. Rows that are nearer
+/// come first.
 ///
 /// Equal settings give equal codes on the same kind of processor, whatever the number of threads.
 ///
@@ -158,8 +159,8 @@ impl HierarchicalKMeansParams {
     /// # Errors
     /// [`QuantizerError::Sizes`], [`QuantizerError::MaxIterations`], [`QuantizerError::Tolerance`] and
     /// [`QuantizerError::Setting`] for settings out of their ranges; [`QuantizerError::EmptyMatrix`] and
-    /// [`QuantizerError::NotFinite`] for such rows; [`QuantizerError::Crowded`] if a last cluster has more than
-    /// 65,536 rows.
+    /// [`QuantizerError::NotFinite`] for such rows; [`QuantizerError::Crowded`] if a last cluster has
+    /// more than 65,536 rows.
     pub fn fit(&self, rows: ArrayView2<'_, f32>) -> Result<HierarchicalKMeans, QuantizerError> {
         self.check()?;
         check(&rows)?;

@@ -54,8 +54,8 @@ pub struct Prediction {
     pub shared_nats: f64,
     /// Mean nats of the next item: the sum over levels, and `shared_nats`.
     pub nats: f64,
-    /// Mean nats of the next item if only the frequencies of the items are known, without codes, with the same
-    /// smoothing over items.
+    /// Mean nats of the next item if only the frequencies of the items are known, without codes, with
+    /// the same smoothing over items.
     pub unigram_nats: f64,
 }
 

@@ -89,11 +89,12 @@ impl Outcome {
     }
 }
 
-/// A file of answers, to which one run at a time appends. Whenever an answer is read, it is checked again.
+/// A file of answers, to which one run at a time appends. Whenever an answer is read, it is checked
+/// again.
 ///
-/// A process that is killed leaves at most the beginning of a last line, which the next process removes. What its
-/// requests under way may have cost is then not recorded. Neither addresses nor keys of endpoints are in it. Memory
-/// is about 100 bytes an answer.
+/// A process that is killed leaves at most the beginning of a last line, which the next process
+/// removes. What its requests under way may have cost is then not recorded. Neither addresses nor
+/// keys of endpoints are in it. Memory is about 100 bytes an answer.
 ///
 /// ```
 /// use sidereal_teacher::{AnswerCache, Durability};

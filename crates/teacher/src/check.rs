@@ -64,8 +64,8 @@ pub(super) struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    /// The text of an answer as it is kept: for reasoning, the text between the tags `<think>` and `</think>`; for
-    /// all others, the text without the teacher's own reasoning before it.
+    /// The text of an answer as it is kept: for reasoning, the text between the tags `<think>` and
+    /// `</think>`; for all others, the text without the teacher's own reasoning before it.
     pub(super) fn text(
         &self,
         stage: RequestStage,

@@ -22,10 +22,10 @@ pub type Binding = BTreeMap<String, String>;
 
 /// A folder of training checkpoints, of which the newest are kept. Each also holds the best weights so far.
 ///
-/// Each checkpoint is a folder of its own. It is made under another name and then renamed, so that after a kill, a
-/// full disk or a power cut the checkpoint before it is still valid. That one is removed after the new name is on the
-/// disk. The first read or write locks the folder for this value and its clones; for another process the folder is
-/// then an error.
+/// Each checkpoint is a folder of its own. It is made under another name and then renamed, so that after a
+/// kill, a full disk or a power cut the checkpoint before it is still valid. That one is removed after the
+/// new name is on the disk. The first read or write locks the folder for this value and its clones; for
+/// another process the folder is then an error.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     dir: PathBuf,
@@ -68,8 +68,8 @@ impl Checkpoints {
     /// Writes the checkpoint of `step` and then removes those of steps after it and the oldest.
     ///
     /// # Errors
-    /// Those of files, by name. Then older checkpoints stay, and nothing of this one. [`TrainError::File`] if another
-    /// process works in the folder.
+    /// Those of files, by name. Then older checkpoints stay, and nothing of this one. [`TrainError::File`]
+    /// if another process works in the folder.
     pub fn save<S: Serialize>(
         &self,
         step: usize,
@@ -244,8 +244,8 @@ pub(crate) fn copy_into(weights: &Weights, from: &Weights) -> Result<(), TrainEr
     Ok(())
 }
 
-/// Accepts a tensor of a checkpoint if it has the shape of the tensor that it overwrites. A smaller one would be
-/// repeated to fill it.
+/// Accepts a tensor of a checkpoint if it has the shape of the tensor that it overwrites. A smaller one
+/// would be repeated to fill it.
 pub(crate) fn same_shape(name: &str, found: &Tensor, needed: &Tensor) -> Result<(), PolicyError> {
     let (found, expected) = (found.size(), needed.size());
     if found == expected {

@@ -99,8 +99,9 @@ pub fn scored_codes(
 }
 
 impl<'a> Encoder<'a> {
-    /// An encoder for one catalogue, with the tokenizer that spells it, the set of prompts, and the trie of the
-    /// catalogue, which is also that of a [`Constraint`](sidereal_policy::Constraint) over it.
+    /// An encoder for one catalogue, with the tokenizer that spells it, the set of prompts, and the
+    /// trie of the catalogue, which is also that of a [`Constraint`](sidereal_policy::Constraint)
+    /// over it.
     ///
     /// # Errors
     /// [`TrainError::Policy`] for a chat template that cannot be read; [`TrainError::Prompt`] for a
@@ -120,8 +121,9 @@ impl<'a> Encoder<'a> {
         Ok(Self { tokenizer, catalog, framing, frame, trie, folds: !tokenizer.ends_prompts() })
     }
 
-    /// The same encoder, for a policy that reads its prompts in an encoder: every sample stays a sequence of its own.
-    /// Only in a causal model do the states of a beginning not depend on what follows.
+    /// The same encoder, for a policy that reads its prompts in an encoder: every sample stays a
+    /// sequence of its own. Only in a causal model do the states of a beginning not depend on what
+    /// follows.
     #[must_use]
     pub const fn without_folding(mut self) -> Self {
         self.folds = false;
@@ -255,8 +257,8 @@ impl<'a> Encoder<'a> {
     /// folds a user's samples into, made without rendering each of them.
     ///
     /// # Errors
-    /// [`TrainError::UnknownItem`], those of the prompt, and [`TrainError::Messages`] for a set whose prompts do not
-    /// continue one another, and if nothing is folded.
+    /// [`TrainError::UnknownItem`], those of the prompt, and [`TrainError::Messages`] for a set
+    /// whose prompts do not continue one another, and if nothing is folded.
     pub fn history(
         &self,
         tasks: &Tasks<'_>,

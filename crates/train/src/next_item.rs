@@ -22,8 +22,8 @@ pub use self::data::{Followed, History, NextItemData};
 use self::ema::Ema;
 pub use self::ranking::{ExactNdcg, exact_ndcg};
 
-/// Next-item training of an [`ItemPolicy`]. At every position of every history the next item is learned, and the
-/// weights that rank best for held-out users are kept.
+/// Next-item training of an [`ItemPolicy`]. At every position of every history the next item is learned,
+/// and the weights that rank best for held-out users are kept.
 ///
 /// ```text
 /// loss = − mean over the positions of the step of log p(next item's leaf | the items up to the position)

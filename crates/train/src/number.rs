@@ -1,7 +1,8 @@
 //! Numbers in JSON, including those that are not finite.
 //!
-//! JSON has no `NaN` and no infinities. `serde_json` writes all of them as `null`, which cannot be read as a number.
-//! Here they are the texts `"NaN"`, `"inf"` and `"-inf"`; the `null` of older files is read as NaN.
+//! JSON has no `NaN` and no infinities. `serde_json` writes all of them as `null`, which cannot be read
+//! as a number. Here they are the texts `"NaN"`, `"inf"` and `"-inf"`; the `null` of older files is read
+//! as NaN.
 
 use std::fmt;
 

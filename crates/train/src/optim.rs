@@ -228,8 +228,9 @@ impl AdamW {
     /// Loads a state of the same weights.
     ///
     /// # Errors
-    /// [`PolicyError::MissingTensor`] names what `state` lacks, [`PolicyError::TensorShape`] a tensor of the wrong
-    /// shape; [`TrainError::OptimiserSteps`] for an impossible number of steps. Then nothing changes.
+    /// [`PolicyError::MissingTensor`] names what `state` lacks, [`PolicyError::TensorShape`] a
+    /// tensor of the wrong shape; [`TrainError::OptimiserSteps`] for an impossible number of steps.
+    /// Then nothing changes.
     pub fn restore(&mut self, state: &Weights) -> Result<(), TrainError> {
         let get = |name: String| {
             state

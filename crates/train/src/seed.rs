@@ -17,8 +17,8 @@ pub(crate) enum Purpose {
     Variation = 13,
 }
 
-/// The random numbers of a purpose, which is a number that the caller chooses; this crate itself uses 6, 7, 12 and
-/// 13. `round` separates repeated draws, such as those of epochs.
+/// The random numbers of a purpose, which is a number that the caller chooses; this crate itself
+/// uses 6, 7, 12 and 13. `round` separates repeated draws, such as those of epochs.
 #[must_use]
 pub fn stream(seed: u64, purpose: u64, round: u64) -> ChaCha8Rng {
     let mut bytes = [0; 32];

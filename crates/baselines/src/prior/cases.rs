@@ -11,12 +11,13 @@ const MARGIN: f32 = 1e-3;
 /// Items that are compared at once.
 const BLOCK: usize = 256;
 
-/// Validation cases for [`PriorSearch`]. Of each case, the items are kept that are above the target under some
-/// weights and below it under others.
+/// Validation cases for [`PriorSearch`]. Of each case, the items are kept that are above the target
+/// under some weights and below it under others.
 ///
-/// All weights are between 0 and a largest one, so most items are always on the same side of the target. A case with
-/// `k` items above the target under all weights can never be a hit. The result is exact, and a trial of weights costs
-/// a pass over the undecided items, which are a small part of `cases · N`.
+/// All weights are between 0 and a largest one, so most items are always on the same side of the
+/// target. A case with `k` items above the target under all weights can never be a hit. The result is
+/// exact, and a trial of weights costs a pass over the undecided items, which are a small part of
+/// `cases · N`.
 #[derive(Debug)]
 pub struct PriorCases<'p> {
     pub(super) prior: &'p Prior<'p>,

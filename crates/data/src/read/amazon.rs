@@ -1,7 +1,7 @@
 //! Amazon reviews and their items, the releases of 2014, 2018 and 2023.
 //!
-//! One object a line; plain, gzip or zstd, which is recognised by the first bytes. Only the fields below are used;
-//! others are ignored.
+//! One object a line; plain, gzip or zstd, which is recognised by the first bytes. Only the fields
+//! below are used; others are ignored.
 //!
 //! | release | reviews | items |
 //! |---|---|---|
@@ -10,9 +10,10 @@
 //! | 2023 | `user_id`, `parent_asin`, `rating`, `timestamp` (ms) | `parent_asin`, `title`, `description` (list), `store`, `categories` (list) |
 //!
 //! Sources: <https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html>,
-//! <https://nijianmo.github.io/amazon/index.html>, <https://amazon-reviews-2023.github.io>. Lines of 2014 that are
-//! not JSON but Python literals (all its item files) are read by a strict parser. Nothing is ever evaluated. The
-//! items of 2023 are the `parent_asin`s, which colours and sizes share, as its publishers advise.
+//! <https://nijianmo.github.io/amazon/index.html>, <https://amazon-reviews-2023.github.io>. Lines
+//! of 2014 that are not JSON but Python literals (all its item files) are read by a strict parser.
+//! Nothing is ever evaluated. The items of 2023 are the `parent_asin`s, which colours and sizes
+//! share, as its publishers advise.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -67,15 +67,17 @@ pub struct Loaded {
 
 /// Reads a dataset with its Semantic IDs and its published split.
 ///
-/// `seed` shuffles item identities, `max_history` cuts what a sample shows, and if `codebook_sizes` is `None`, they
-/// are taken from the largest codes. If there is one size more than the shortest Semantic ID has codes, it is the
-/// size of the suffix; otherwise that size is taken from the largest suffix. Memory is that of the dataset.
+/// `seed` shuffles item identities, `max_history` cuts what a sample shows, and if `codebook_sizes`
+/// is `None`, they are taken from the largest codes. If there is one size more than the shortest
+/// Semantic ID has codes, it is the size of the suffix; otherwise that size is taken from the
+/// largest suffix. Memory is that of the dataset.
 ///
 /// # Errors
-/// [`DataError::Io`], [`DataError::Json`], [`DataError::Csv`], [`DataError::MissingColumn`]; [`DataError::Row`] for
-/// the first problem that `policy` calls an error, [`DataError::AllSkipped`] if it skips all entries of a file, or
-/// all rows; [`DataError::MissingSid`], [`DataError::ItemSid`], [`DataError::SidPrefix`], [`DataError::Catalog`] and
-/// the errors of [`Dataset::new`].
+/// [`DataError::Io`], [`DataError::Json`], [`DataError::Csv`], [`DataError::MissingColumn`];
+/// [`DataError::Row`] for the first problem that `policy` calls an error, [`DataError::AllSkipped`]
+/// if it skips all entries of a file, or all rows; [`DataError::MissingSid`],
+/// [`DataError::ItemSid`], [`DataError::SidPrefix`], [`DataError::Catalog`] and the errors of
+/// [`Dataset::new`].
 pub fn read(
     files: &Files<'_>,
     seed: u64,

@@ -1,10 +1,10 @@
 //! Fields of files that tabs or other bytes separate, as pandas reads and writes them.
 //!
-//! A field that begins with `"` goes on to the next `"` that is not doubled, over separators and line ends; a doubled
-//! one is a quote. What follows the closing quote up to the next separator belongs to the field as it stands, so
-//! `"Alien" (uncut)` is `Alien (uncut)`. A quote elsewhere is plain text: `7" tablet`. This is what `pandas.read_csv`
-//! does with its default settings; the engine that `RecBole` asks for does the same, and rejects text after a closing
-//! quote.
+//! A field that begins with `"` goes on to the next `"` that is not doubled, over separators and
+//! line ends; a doubled one is a quote. What follows the closing quote up to the next separator
+//! belongs to the field as it stands, so `"Alien" (uncut)` is `Alien (uncut)`. A quote elsewhere is
+//! plain text: `7" tablet`. This is what `pandas.read_csv` does with its default settings; the
+//! engine that `RecBole` asks for does the same, and rejects text after a closing quote.
 
 use std::ops::Range;
 

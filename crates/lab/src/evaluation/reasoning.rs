@@ -12,8 +12,8 @@ use crate::error::LabError;
 use crate::parts::reasoning::ReasoningResult;
 use crate::recipe::evaluate::EvaluateReasoning;
 
-/// Rows of the answers of a stage after reasoning. `direct` is the protocol of its direct answers, and `kept` are the
-/// placements of those for all test users.
+/// Rows of the answers of a stage after reasoning. `direct` is the protocol of its direct
+/// answers, and `kept` are the placements of those for all test users.
 pub(crate) fn rows(
     direct: Measured<'_>,
     config: &EvaluateReasoning,

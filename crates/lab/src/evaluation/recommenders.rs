@@ -78,8 +78,8 @@ fn events_of(split: &Split) -> Vec<&[ItemId]> {
 /// The most test users whose scores are used to compare two recommenders.
 const ASKED_USERS: usize = 1000;
 
-/// A hash of the scores that a recommender gives to users of the test: to all of them, or to [`ASKED_USERS`] at equal
-/// distances if there are more.
+/// A hash of the scores that a recommender gives to users of the test: to all of them, or to
+/// [`ASKED_USERS`] at equal distances if there are more.
 pub(crate) fn fingerprint(
     recommender: &dyn Recommender,
     split: &Split,

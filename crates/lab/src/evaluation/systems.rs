@@ -57,9 +57,9 @@ pub(crate) fn check_compared(
     }
 }
 
-/// Labels of the systems that are compared: each stage with the one that it starts from, with item transitions and
-/// with those that the recipe names. A stage that chooses from pools is compared with recommenders over the same
-/// pools.
+/// Labels of the systems that are compared: each stage with the one that it starts from, with item
+/// transitions and with those that the recipe names. A stage that chooses from pools is compared with
+/// recommenders over the same pools.
 fn comparisons(stages: &[Stage], named: &[String]) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for stage in stages {

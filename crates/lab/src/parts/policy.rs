@@ -59,8 +59,9 @@ pub(crate) struct PolicyFolder {
     dir: PathBuf,
 }
 
-/// The settings that a training depends on: those of data, texts and policies, the stage without its label, and its
-/// validation. The paths of files do not count, because their contents are hashed.
+/// The settings that a training depends on: those of data, texts and policies, the stage
+/// without its label, and its validation. The paths of files do not count, because their
+/// contents are hashed.
 pub(crate) fn depends_on(recipe: &Recipe, stage: &Stage) -> Recipe {
     let mut own = recipe.clone();
     own.keep_checkpoints = NonZeroUsize::MIN;

@@ -28,7 +28,8 @@ use crate::recipe::sids::{SidConfig, SidMethod};
 use crate::run::environment::device_name;
 use crate::run::part::{Folder, Made, Part, PartFiles, Remarks};
 
-/// Semantic IDs of the item vectors, joined with a collaborative part if the settings ask for it.
+/// Semantic IDs of the item vectors, joined with a collaborative part if the settings ask
+/// for it.
 pub(crate) struct QuantizedIds<'a> {
     /// Number of the tree, from 1. Each tree has its own seed.
     pub(crate) tree: NonZeroUsize,

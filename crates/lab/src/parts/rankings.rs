@@ -15,7 +15,8 @@ use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::seed::{Purpose, stream};
 use crate::workbench::Workbench;
 
-/// The rankings of a stage: by exact scores of all items, if its policy has them, or by constrained beam search.
+/// The rankings of a stage: by exact scores of all items, if its policy has them, or by constrained beam
+/// search.
 pub(crate) struct Rankings<'a> {
     pub(crate) by: Respondent<'a>,
     pub(crate) users: &'a TestUsers<'a>,
@@ -98,8 +99,8 @@ pub(crate) fn exact_cases<'s>(samples: &[Sample<'s>]) -> Vec<ExactCase<'s>> {
 }
 
 impl Rankings<'_> {
-    /// The choices of the stage from the pools of the test users, by an exhaustive search over the titles of the pool
-    /// or by the greedy slate.
+    /// The choices of the stage from the pools of the test users, by an exhaustive search over the titles
+    /// of the pool or by the greedy slate.
     fn rank_in_pools(
         &self,
         model: &AnyPolicy,

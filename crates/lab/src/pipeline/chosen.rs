@@ -1,4 +1,5 @@
-//! The parts that depend on the recipe: those that make Semantic IDs, texts and vocabulary.
+//! The parts that depend on the recipe: those that make Semantic IDs, texts and
+//! vocabulary.
 
 use std::num::NonZeroUsize;
 

@@ -22,8 +22,8 @@ use crate::recipe::Recipe;
 impl Recipe {
     /// The JSON schema (draft 7) of a recipe, for editors that check and complete TOML files.
     ///
-    /// A stage may take its settings from another one by `like`, so the schema does not require the keys that a
-    /// complete stage needs; a run does.
+    /// A stage may take its settings from another one by `like`, so the schema does not require the keys
+    /// that a complete stage needs; a run does.
     #[must_use]
     pub fn schema() -> Value {
         let mut schema = Self::whole_schema();

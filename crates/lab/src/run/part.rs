@@ -7,12 +7,12 @@ use sidereal_train::{Binding, Observer};
 use crate::error::LabError;
 use crate::recipe::Recipe;
 
-/// A part of a run: something that is made once from inputs that are known by their hashes, and kept in files of the
-/// run's folder.
+/// A part of a run: something that is made once from inputs that are known by their hashes, and kept in
+/// files of the run's folder.
 ///
-/// [`RunFolder::carry_out`](crate::RunFolder::carry_out) makes it, or finds that it was made before with the same
-/// settings and inputs and that its files are still the same. A part only knows what it is given: what it needs from
-/// an earlier part is the [`Made`] of that part.
+/// [`RunFolder::carry_out`](crate::RunFolder::carry_out) makes it, or finds that it was made before
+/// with the same settings and inputs and that its files are still the same. A part only knows what it
+/// is given: what it needs from an earlier part is the [`Made`] of that part.
 pub trait Part {
     /// What later parts get from it.
     type Output;

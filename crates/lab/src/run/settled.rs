@@ -1,8 +1,8 @@
 //! The settings that a part of a run was made with.
 //!
-//! The settings that a part depends on are a recipe in which everything else has a fixed value, so two of them are
-//! equal exactly if the part has the same result. They are compared as values and not as text: a key that a later
-//! version adds has its default in an older recipe, and changes nothing.
+//! The settings that a part depends on are a recipe in which everything else has a fixed value, so two
+//! of them are equal exactly if the part has the same result. They are compared as values and not as
+//! text: a key that a later version adds has its default in an older recipe, and changes nothing.
 
 use std::collections::BTreeSet;
 

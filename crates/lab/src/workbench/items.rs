@@ -47,8 +47,8 @@ impl ItemTexts<'_> {
         Ok(features)
     }
 
-    /// The first principal components of the sentence vectors, `[N, dimensions]`, for similarities; `None` if the
-    /// recipe embeds no texts.
+    /// The first principal components of the sentence vectors, `[N, dimensions]`, for similarities;
+    /// `None` if the recipe embeds no texts.
     pub(crate) fn projected(&self, dimensions: usize) -> Result<Option<Array2<f32>>, LabError> {
         let Some(vectors) = self.vectors else { return Ok(None) };
         let vectors = vectors.value.load()?;

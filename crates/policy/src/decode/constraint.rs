@@ -76,7 +76,8 @@ impl Constraint {
         Ok(Self::over(Trie::from_catalog(catalog), ids, offsets, device))
     }
 
-    /// The constraint of `catalog` for a policy that does not read tokens: the code of flat token `i` has the id `i`.
+    /// The constraint of `catalog` for a policy that does not read tokens: the code of flat token
+    /// `i` has the id `i`.
     ///
     /// # Errors
     /// As [`from_ids`](Self::from_ids).

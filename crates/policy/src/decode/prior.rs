@@ -28,8 +28,8 @@ impl TriePrior {
     /// An item of −∞ is not shown.
     ///
     /// # Errors
-    /// [`PolicyError::NodeMass`] if items and values differ in number; [`PolicyError::NotFinite`] for a value that is
-    /// NaN or +∞.
+    /// [`PolicyError::NodeMass`] if items and values differ in number; [`PolicyError::NotFinite`]
+    /// for a value that is NaN or +∞.
     pub fn new(trie: &Trie, items: &[f32]) -> Result<Self, PolicyError> {
         let wrong = |value: &&f32| value.is_nan() || **value == f32::INFINITY;
         if let Some(found) = items.iter().find(wrong) {

@@ -24,8 +24,8 @@ use crate::weights::Weights;
 
 /// A policy of any kind of this crate, for programs that get the kind from a folder or a recipe.
 ///
-/// It does what the policy inside does. Code for one kind should take that kind, and code for all kinds should be
-/// generic over [`Policy`] or [`Trainable`].
+/// It does what the policy inside does. Code for one kind should take that kind, and code for all kinds
+/// should be generic over [`Policy`] or [`Trainable`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AnyPolicy {
@@ -81,8 +81,9 @@ impl AnyPolicy {
         Trainable::weights(self).values().map(Tensor::numel).sum()
     }
 
-    /// The same policy with products computed in another element type, as [`Decoder::computing_in`] says. A policy
-    /// that reads items always computes in the element type of its weights; see [`PolicyKind::has_compute_kinds`].
+    /// The same policy with products computed in another element type, as [`Decoder::computing_in`] says.
+    /// A policy that reads items always computes in the element type of its weights; see
+    /// [`PolicyKind::has_compute_kinds`].
     #[must_use]
     pub fn computing_in(self, kind: Kind) -> Self {
         match self {
@@ -101,7 +102,8 @@ impl AnyPolicy {
         }
     }
 
-    /// Accepts a tokenizer if the policy can write all its ids. A policy that does not write text accepts any.
+    /// Accepts a tokenizer if the policy can write all its ids. A policy that does not write text accepts
+    /// any.
     ///
     /// # Errors
     /// [`PolicyError::Vocabulary`].

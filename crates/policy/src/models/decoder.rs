@@ -99,7 +99,8 @@ impl LanguageModel for Decoder {
 }
 
 impl Decoder {
-    /// A model with weights drawn from N(0, 0.02²), norms at one, biases at zero; equal seeds give equal weights.
+    /// A model with weights drawn from N(0, 0.02²), norms at one, biases at zero; equal seeds give
+    /// equal weights.
     ///
     /// # Errors
     /// [`PolicyError::Unsupported`] for settings without a model.

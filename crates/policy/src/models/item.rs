@@ -32,8 +32,8 @@ use crate::PolicyError;
 use crate::models::linear::Linear;
 use crate::weights::{Weights, random_weights, share};
 
-/// A policy that reads a history item by item, with one position for each item, and writes Semantic IDs down the
-/// trie. It is small, quick to train, and exact over the whole catalogue.
+/// A policy that reads a history item by item, with one position for each item, and writes Semantic IDs
+/// down the trie. It is small, quick to train, and exact over the whole catalogue.
 ///
 /// ```text
 /// E[m]          = code[token(m)] + node[m] + T[l] · text(m)          vector of node m at level l
@@ -42,13 +42,14 @@ use crate::weights::{Weights, random_weights, share};
 /// p(m | parent) = softmax over the children m of the parent of  s_l · E[m] + bias[m]
 /// s_l           = s + W₂ GELU(W₁ s)                                  a small network a level
 /// ```
-/// `text(m)` is the mean text vector of the items below node `m`. The body is a causal transformer with norms after
-/// each layer and, for each head, learned weights for distances. The probability of an item is that of its leaf;
-/// items of one leaf share it equally.
+/// `text(m)` is the mean text vector of the items below node `m`. The body is a causal transformer with
+/// norms after each layer and, for each head, learned weights for distances. The probability of an item
+/// is that of its leaf; items of one leaf share it equally.
 ///
-/// A prompt is a row of item ids. A history longer than [`max_history`](ItemPolicyConfig::max_history) is read from
-/// its latest items. An item that training never saw still has a vector and a score, from the codes that it shares
-/// with others, its text and its categories. Its own node only has its small initial vector.
+/// A prompt is a row of item ids. A history longer than [`max_history`](ItemPolicyConfig::max_history) is
+/// read from its latest items. An item that training never saw still has a vector and a score, from the
+/// codes that it shares with others, its text and its categories. Its own node only has its small initial
+/// vector.
 ///
 /// The policy holds the trie and the features of its items, and so does the folder that it is saved to.
 #[derive(Debug)]
@@ -75,12 +76,13 @@ impl ItemPolicy {
     /// A policy with random weights over the items of `trie`; equal seeds give equal weights. A
     /// [`Constraint`](crate::Constraint) compiled from the same catalogue has the same trie.
     ///
-    /// The standard deviations of the initial weights are 0.02 for tables and the body, less for projections of text,
-    /// and zero for biases and for the weights of distances, as in the experiments that chose the settings.
+    /// The standard deviations of the initial weights are 0.02 for tables and the body, less for
+    /// projections of text, and zero for biases and for the weights of distances, as in the experiments
+    /// that chose the settings.
     ///
     /// # Errors
-    /// [`PolicyError::Unsupported`] for settings or features without a policy; [`PolicyError::Size`] for features of
-    /// a different number of items.
+    /// [`PolicyError::Unsupported`] for settings or features without a policy; [`PolicyError::Size`] for
+    /// features of a different number of items.
     pub fn random(
         config: ItemPolicyConfig,
         trie: &Trie,

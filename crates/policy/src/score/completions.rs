@@ -116,8 +116,8 @@ impl fmt::Debug for CompletionPass<'_> {
 }
 
 impl<'a> CompletionPass<'a> {
-    /// Log-probabilities of these tokens, and what computes the entropy of each: `[N]`, in nats, without a graph. It
-    /// is only computed if an objective or a log needs it.
+    /// Log-probabilities of these tokens, and what computes the entropy of each: `[N]`, in nats, without
+    /// a graph. It is only computed if an objective or a log needs it.
     pub fn new(
         pass: LogpPass<'a>,
         tokens: ScoredTokens,

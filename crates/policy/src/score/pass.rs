@@ -40,8 +40,8 @@ impl<'a> LogpPass<'a> {
         }))
     }
 
-    /// Log-probabilities `[N]` without a graph, in nats, whose backward pass is `back`: it adds the gradient of
-    /// `(logp · d_logp).sum()` to the weights' gradients, given `d_logp` `[N]`, f32.
+    /// Log-probabilities `[N]` without a graph, in nats, whose backward pass is `back`: it adds the
+    /// gradient of `(logp · d_logp).sum()` to the weights' gradients, given `d_logp` `[N]`, f32.
     pub fn new(logp: Tensor, back: impl FnOnce(&Tensor) -> Result<(), PolicyError> + 'a) -> Self {
         Self { logp, back: Box::new(back) }
     }

@@ -38,8 +38,8 @@ impl Files {
             source,
         };
         let mut inner = Tokenizer::from_file(&path).map_err(fail)?;
-        // These are left over from a call that cut or padded its batch before the tokenizer was
-        // saved; transformers ignores them too.
+        // These are left over from a call that cut or padded its batch before the tokenizer
+        // was saved; transformers ignores them too.
         inner.with_truncation(None).map_err(fail)?;
         inner.with_padding(None);
         without_dropout(&mut inner, &path);
@@ -62,8 +62,8 @@ impl Files {
     }
 }
 
-/// Removes the dropout that makes the pieces of a text random; it is a setting for the training of
-/// the base.
+/// Removes the dropout that makes the pieces of a text random; it is a setting for the
+/// training of the base.
 fn without_dropout(inner: &mut Tokenizer, path: &Path) {
     let ModelWrapper::BPE(bpe) = inner.get_model() else { return };
     if let Some(dropout) = bpe.dropout.filter(|dropout| *dropout > 0.0) {

@@ -176,9 +176,10 @@ impl Mixture {
     /// One stage after the other.
     ///
     /// # Errors
-    /// [`MixError::Empty`], [`MixError::TooMany`], [`MixError::Amounts`], [`MixError::NoRows`] for rows of an empty
-    /// source, [`MixError::EmptyStage`], [`MixError::Amount`] for a `gamma` out of its range or a late source that
-    /// does not exist, [`MixError::Epochs`] for a stage of no epochs, or without end before another.
+    /// [`MixError::Empty`], [`MixError::TooMany`], [`MixError::Amounts`], [`MixError::NoRows`] for
+    /// rows of an empty source, [`MixError::EmptyStage`], [`MixError::Amount`] for a `gamma` out of
+    /// its range or a late source that does not exist, [`MixError::Epochs`] for a stage of no
+    /// epochs, or without end before another.
     pub fn staged(lens: Vec<usize>, stages: Vec<CurriculumStage>) -> Result<Self, MixError> {
         let (sources, num_stages) = (lens.len(), stages.len());
         if sources == 0 || stages.is_empty() {

@@ -67,8 +67,8 @@ impl Counts {
         counts
     }
 
-    /// Counts of the next item's code at a level, in contexts that grow from nothing to the whole item before; empty
-    /// if the next item has no code at this level.
+    /// Counts of the next item's code at a level, in contexts that grow from nothing to the whole item
+    /// before; empty if the next item has no code at this level.
     pub(super) fn chain(
         &self,
         paths: &Paths,

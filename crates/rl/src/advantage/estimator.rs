@@ -85,11 +85,12 @@ impl<'a> RewardBatch<'a> {
     }
 }
 
-/// What a trainer needs from an advantage estimator. For an estimator of your own, implement this trait or pass a
-/// closure.
+/// What a trainer needs from an advantage estimator. For an estimator of your own, implement this
+/// trait or pass a closure.
 ///
-/// [`ZScore`], [`MeanOnly`], [`LeaveOneOut`], [`Srpo`] and [`Decoupled`] implement it; `laws::AdvantageLaws` (feature
-/// `proptest`) tests any implementation. If your estimator cannot use its input, it returns [`RlError::Refused`].
+/// [`ZScore`], [`MeanOnly`], [`LeaveOneOut`], [`Srpo`] and [`Decoupled`] implement it;
+/// `laws::AdvantageLaws` (feature `proptest`) tests any implementation. If your estimator cannot
+/// use its input, it returns [`RlError::Refused`].
 ///
 /// ```
 /// use sidereal_rl::{AdvantageEstimator, Advantages, RewardBatch, RlError, Segments};

@@ -25,8 +25,8 @@ pub struct ExactNdcg {
 /// Events that are scored together.
 const AT_ONCE: usize = 512;
 
-/// NDCG@10 of the exact ranking of a policy; the expectation if scores are equal. NaN if the score of a target is
-/// NaN.
+/// NDCG@10 of the exact ranking of a policy; the expectation if scores are equal. NaN if the score
+/// of a target is NaN.
 ///
 /// # Errors
 /// [`TrainError::NoSamples`] without events; [`TrainError::Policy`] for unknown items and empty histories.

@@ -21,9 +21,9 @@ pub(crate) const FILES: [&str; 2] = ["codebooks/rq_vae.safetensors", "codebooks/
 /// The file with the state of an unfinished training.
 const CHECKPOINT: &str = "codebooks/rq_vae.checkpoint";
 
-/// Makes codes of these vectors, in the latent space of a model that is trained and written here. With
-/// `collaborative` vectors of the same items, the codes are aligned with those. A training that was interrupted goes
-/// on where it stopped.
+/// Makes codes of these vectors, in the latent space of a model that is trained and written
+/// here. With `collaborative` vectors of the same items, the codes are aligned with those. A
+/// training that was interrupted goes on where it stopped.
 pub(crate) fn codes<'a>(
     params: RqVaeParams,
     vectors: &'a Array2<f32>,

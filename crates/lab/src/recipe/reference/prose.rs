@@ -44,7 +44,8 @@ fn link(text: &str) -> Option<(&str, &str)> {
     (shown.starts_with('`') && shown.ends_with('`')).then_some((shown, after))
 }
 
-/// Removes the sentence that begins with `word` from a text; returns the rest and the content of the sentence.
+/// Removes the sentence that begins with `word` from a text; returns the rest and the
+/// content of the sentence.
 pub(super) fn take_sentence(text: &str, word: &str) -> (String, Option<String>) {
     let begins = |(at, _): &(usize, &str)| *at == 0 || text[..*at].ends_with(". ");
     let Some((start, _)) = text.match_indices(&format!("{word} ")).find(begins) else {

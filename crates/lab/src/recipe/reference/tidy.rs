@@ -27,8 +27,8 @@ pub(super) fn tidy(node: &mut Value) {
     }
 }
 
-/// Removes `required` from the type of this name and from all types within it. Alternatives of a choice keep the key
-/// that tells them apart.
+/// Removes `required` from the type of this name and from all types within it. Alternatives of a choice
+/// keep the key that tells them apart.
 pub(super) fn without_required_below(schema: &mut Value, name: &str) {
     let (mut waiting, mut seen) = (vec![name.to_owned()], BTreeSet::new());
     while let Some(name) = waiting.pop() {

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-/// The node that a reference stands for, and its name; the caller handles siblings of the
-/// reference.
+/// The node that a reference stands for, and its name; the caller handles
+/// siblings of the reference.
 pub(super) fn resolve<'a>(root: &'a Value, node: &'a Value) -> (&'a Value, Option<&'a str>) {
     let reference = node["$ref"].as_str().or_else(|| node["allOf"][0]["$ref"].as_str());
     let name = reference.and_then(|path| path.strip_prefix("#/definitions/"));

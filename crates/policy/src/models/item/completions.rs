@@ -18,8 +18,8 @@ use crate::score::target::Target;
 use crate::tensor::pick;
 use crate::weights::to_i64;
 
-/// Nodes are computed together if their numbers of children are between the same two of these
-/// bounds.
+/// Nodes are computed together if their numbers of children are between the same
+/// two of these bounds.
 const FAN_OUTS: [usize; 5] = [4, 16, 48, 128, usize::MAX];
 
 /// Log-probabilities of the scored tokens of completions.

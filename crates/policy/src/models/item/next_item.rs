@@ -62,9 +62,9 @@ impl ItemPolicy {
     /// Adds `slope` times the gradient of [`next_item_loss`](Self::next_item_loss), computed with dropout,
     /// to the weights' gradients, and returns the loss under that dropout.
     ///
-    /// The head is computed for real positions only, and only the children of prefixes that occur are scored. The
-    /// derivatives between the tables and the body, and between the states and the loss, are written by hand: nothing
-    /// is scattered, and text is projected for positions, not for nodes.
+    /// The head is computed for real positions only, and only the children of prefixes that occur are
+    /// scored. The derivatives between the tables and the body, and between the states and the loss, are
+    /// written by hand: nothing is scattered, and text is projected for positions, not for nodes.
     ///
     /// # Errors
     /// As [`next_item_loss`](Self::next_item_loss).

@@ -14,8 +14,8 @@ use crate::policy::Policy;
 use crate::score::completions::{CompletionPass, Completions};
 use crate::score::law::TokenLaw;
 
-/// The ids of a prompt are items. If an answer has begun, the last ids are its codes; the state does not depend on
-/// them.
+/// The ids of a prompt are items. If an answer has begun, the last ids are its codes; the state does not
+/// depend on them.
 impl Policy for ItemPolicy {
     fn device(&self) -> Device {
         self.nodes.device()

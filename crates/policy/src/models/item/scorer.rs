@@ -33,8 +33,8 @@ impl ItemPolicy {
         Ok(ItemScorer { policy: self, nodes, items })
     }
 
-    /// Log-probability of every item after each history, `[U, N]`, in nats: exact, by one matrix product a level.
-    /// [`scorer`](Self::scorer) saves work if many batches are scored.
+    /// Log-probability of every item after each history, `[U, N]`, in nats: exact, by one matrix product a
+    /// level. [`scorer`](Self::scorer) saves work if many batches are scored.
     ///
     /// # Errors
     /// As [`ItemScorer::states`].
@@ -61,8 +61,8 @@ impl ItemScorer<'_> {
         packed.last_states(policy, &vectors)
     }
 
-    /// Log-probability of every prefix, level by level: `[U, nodes of the level]`, in nats, in the order of the
-    /// trie's nodes. The probabilities of the children of a prefix sum to its probability.
+    /// Log-probability of every prefix, level by level: `[U, nodes of the level]`, in nats, in the order of
+    /// the trie's nodes. The probabilities of the children of a prefix sum to its probability.
     ///
     /// ```text
     /// log p(m) = log p(parent(m)) + z[m] − log Σ exp z over the children of parent(m)
@@ -75,8 +75,8 @@ impl ItemScorer<'_> {
         levels.iter().map(|level| Ok(level.f_transpose(0, 1)?)).collect()
     }
 
-    /// Log-probability of every item, `[U, N]`, in nats: that of its leaf, in equal parts if items share it. They sum
-    /// to one over the catalogue.
+    /// Log-probability of every item, `[U, N]`, in nats: that of its leaf, in equal parts if items share
+    /// it. They sum to one over the catalogue.
     ///
     /// # Errors
     /// [`PolicyError::Torch`].

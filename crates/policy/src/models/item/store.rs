@@ -31,8 +31,8 @@ const CATEGORY_STARTS: &str = "items.category_starts";
 const CATEGORIES: &str = "items.categories";
 
 impl ItemPolicy {
-    /// Writes `config.json` and `model.safetensors`, which also holds the trie and the features of the items, under
-    /// names that begin with `items.`.
+    /// Writes `config.json` and `model.safetensors`, which also holds the trie and the features of
+    /// the items, under names that begin with `items.`.
     ///
     /// # Errors
     /// [`PolicyError::Io`] and [`PolicyError::TensorFile`].
