@@ -60,7 +60,8 @@ pub(crate) enum Method {
     Letter,
 }
 
-/// Codes `[N, L]`, and the rows that the codebooks quantise where these are not the vectors themselves.
+/// Codes `[N, L]`, and the rows that the codebooks quantise if these are not the vectors
+/// themselves.
 #[derive(Debug)]
 pub(crate) struct Quantized {
     pub(crate) codebooks: Codebooks,

@@ -170,7 +170,7 @@ pub enum DataError {
     /// A user's events out of order.
     #[error("user `{user}`, event {position}: the event is earlier than the one before it")]
     TimeOrder { user: String, position: usize },
-    /// A split that would hold nobody out.
+    /// A split without held-out users.
     #[error(
         "leave-one-out needs a user with at least 3 events, but the longest history has {longest}"
     )]

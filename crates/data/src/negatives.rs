@@ -118,8 +118,8 @@ impl<'a> Negatives<'a> {
     /// `count` different negatives of a sample, in the order in which they were drawn.
     ///
     /// # Errors
-    /// [`DataError::TooFewItems`] if there are not so many; [`DataError::ItemRange`] for a
-    /// sample of another dataset.
+    /// [`DataError::TooFewItems`] if there are fewer; [`DataError::ItemRange`] for a sample of
+    /// another dataset.
     pub fn draw(
         &self,
         sample: &Sample<'_>,

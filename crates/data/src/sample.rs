@@ -30,7 +30,7 @@ pub enum SampleId {
         /// Position of the target in the user's whole sequence, from 0.
         position: u32,
     },
-    /// A task about one item, whoever chose it.
+    /// A task about one item, for no particular user.
     Item(ItemId),
     /// A conversation that has nothing to do with the dataset.
     Chat(u32),

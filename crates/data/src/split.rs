@@ -34,7 +34,7 @@ pub struct Split {
 }
 
 /// Where a user's sequence is cut: `events[..train]` train, `events[valid..test]` are validation
-/// targets, `events[test..]` test targets. The first event of all is nobody's target.
+/// targets, `events[test..]` test targets. The first event of a user is not a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cut {
     pub(crate) train: usize,

@@ -2,7 +2,7 @@
 
 use crate::Metric;
 
-/// Why a metric could not be computed, or a table was refused.
+/// Why a metric could not be computed, or a table was rejected.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]

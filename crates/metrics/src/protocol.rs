@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything that must be equal, or at least known, before two numbers are compared.
 ///
-/// There is no default: whoever reports a number states each field. Displays as one line.
+/// There is no default, because a reported number must state each field. It displays as one line.
 ///
 /// ```
 /// use sidereal_metrics::{Candidates, EvaluationSplit, Level, Protocol, ScoreKind, SeenItems};
@@ -132,8 +132,8 @@ pub enum ScoreKind {
 }
 
 impl Protocol {
-    /// Whether numbers under both protocols may stand in one column: all fields but the score, the
-    /// beam width and the chains, which belong to the system, are equal.
+    /// Whether numbers under both protocols may be in one column: all fields are equal, except the
+    /// score, the beam width and the chains, which belong to the system.
     #[must_use]
     pub fn is_comparable(&self, other: &Self) -> bool {
         self.split == other.split

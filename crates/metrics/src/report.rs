@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Interval, Metric, MetricError, PairedTest, Protocol, check_consistency};
 
-/// How far computed values may be off before a report refuses them.
+/// How far computed values may be off before a report rejects them.
 const ROUNDING: f64 = 1e-9;
 
 /// A metric of a system, with its interval if one was computed.

@@ -159,7 +159,7 @@ impl<S: Clone + Ord + fmt::Display, O: Outcome> Default for Run<S, O> {
     }
 }
 
-/// A sample that comes twice keeps its last outcome; [`Run::push`] refuses it.
+/// A sample that occurs twice keeps its last outcome; in [`Run::push`] it is an error.
 impl<S: Ord, O, P: Into<O>> FromIterator<(S, P)> for Run<S, O> {
     fn from_iter<I: IntoIterator<Item = (S, P)>>(samples: I) -> Self {
         Self { outcomes: samples.into_iter().map(|(id, outcome)| (id, outcome.into())).collect() }

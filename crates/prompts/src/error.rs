@@ -7,7 +7,7 @@ use sidereal_sid::ItemId;
 
 use crate::{EnrichmentKind, Task, Variable};
 
-/// Why a set of prompts, a text for one, or the rendering of a sample was refused.
+/// Why a set of prompts or a text could not be used, or a sample could not be rendered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]

@@ -1,4 +1,4 @@
-//! What stands around the reasoning of a set's reasoning task.
+//! The texts around the chain of thought in a set's reasoning task.
 
 use crate::{Facts, PromptError, PromptSet, SegmentKind, Task};
 

@@ -23,7 +23,7 @@ impl Codebooks {
     /// - `levels`: `[K_l, D]` each, one `D` for all
     ///
     /// # Errors
-    /// [`QuantizerError::Sizes`] for no level or a size that a [`SidSpec`] refuses,
+    /// [`QuantizerError::Sizes`] for no level or a size that a [`SidSpec`] rejects,
     /// [`QuantizerError::EmptyMatrix`] and [`QuantizerError::NotFinite`] for such centroids, and
     /// [`QuantizerError::Width`] if levels differ in `D`.
     pub fn new(levels: Vec<Array2<f32>>) -> Result<Self, QuantizerError> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sidereal_sid::{CatalogError, ItemId, NotationError};
 
-/// Why a quantiser, a catalogue or a file was refused.
+/// Why a quantiser, a catalogue or a file could not be made or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]
@@ -94,7 +94,7 @@ pub enum QuantizerError {
          fewer codes, or use the method `rq-kmeans`"
     )]
     FewRows { level: usize, size: usize, rows: usize },
-    /// linfa refused the data set.
+    /// linfa rejected the dataset.
     #[error("linfa did not accept the data")]
     Linfa(#[from] linfa::Error),
     /// A file could not be read or written.
@@ -182,7 +182,7 @@ pub enum QuantizerError {
     #[cfg(feature = "torch")]
     #[error(transparent)]
     Device(#[from] sidereal_device::DeviceError),
-    /// An operation that libtorch refused.
+    /// An operation of libtorch failed.
     #[cfg(feature = "torch")]
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),

@@ -15,8 +15,8 @@ use crate::storage::{io, write_atomically};
 /// Reads an index file as a catalogue: the item with key `i` becomes item `i`. Tokens are in one of
 /// the notations of [`sid_of_tokens`].
 ///
-/// The file does not say how large the codebooks are: `sizes` does, suffix included where items
-/// have one, or else the highest code of each level. Semantic IDs that are one code longer than the
+/// The file does not say how large the codebooks are: `sizes` does, suffix included if items have
+/// one, or else the highest code of each level. Semantic IDs that are one code longer than the
 /// shortest carry a suffix. Items that share a Semantic ID keep sharing it.
 ///
 /// # Errors

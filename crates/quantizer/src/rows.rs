@@ -150,7 +150,7 @@ impl<'a> Residuals<'a> {
     }
 }
 
-/// Refuses a matrix that has no rows or columns, or holds a value that cannot be squared.
+/// Rejects a matrix that has no rows or columns, or holds a value that cannot be squared.
 pub(crate) fn check(matrix: &ArrayView2<'_, f32>) -> Result<(), QuantizerError> {
     let (rows, columns) = matrix.dim();
     if rows == 0 || columns == 0 {
@@ -172,7 +172,7 @@ pub(crate) fn check(matrix: &ArrayView2<'_, f32>) -> Result<(), QuantizerError> 
     first.map_or(Ok(()), Err)
 }
 
-/// Refuses rows of another width than the codebooks'.
+/// Rejects rows whose width is not that of the codebooks.
 pub(crate) fn check_width(
     matrix: &ArrayView2<'_, f32>,
     codebooks: &Codebooks,

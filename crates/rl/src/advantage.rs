@@ -24,7 +24,7 @@ pub struct Advantages {
     pub flat_groups: Vec<usize>,
 }
 
-/// Refuses rewards that are not one finite value per rollout.
+/// Rejects rewards that are not one finite value per rollout.
 pub(crate) fn check(what: &'static str, rewards: &[f64], groups: &Segments) -> Result<(), RlError> {
     RlError::length(what, rewards.len(), groups.total(), "rollout of the groups")?;
     if let Some(at) = rewards.iter().position(|reward| !reward.is_finite()) {

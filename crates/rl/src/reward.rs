@@ -196,7 +196,7 @@ pub fn score_groups<'a>(
     Ok(Scores { rewards, groups: Segments::from_lens(lens), parts })
 }
 
-/// Refuses scores that are not one finite value per rollout.
+/// Rejects scores that are not one finite value per rollout.
 fn check_scores(scores: &[f64], group: &Group<'_>, index: usize) -> Result<(), RlError> {
     let (found, needed) = (scores.len(), group.len());
     if found != needed {

@@ -101,7 +101,7 @@ pub struct Objective {
     pub value: f64,
     /// `d value / d logp`, `[N]`, in the order of the batch's tokens.
     pub d_logp: Vec<f64>,
-    /// What to watch.
+    /// Numbers for monitoring.
     pub diagnostics: Diagnostics,
 }
 

@@ -21,7 +21,7 @@ impl NodeId {
 /// hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trie {
-    /// First child of each node, `[nodes + 1]`; node 0 is the root, which is nobody's child.
+    /// First child of each node, `[nodes + 1]`; node 0 is the root, which is not a child.
     first_child: Vec<u32>,
     /// Flat token index that leads into each node, `[nodes]`; unused for the root.
     token: Vec<u32>,

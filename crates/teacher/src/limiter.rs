@@ -47,7 +47,7 @@ impl Limiter {
         Self { requests: bucket(requests), tokens: bucket(tokens), paused: None }
     }
 
-    /// Takes a request of so many tokens and says how long to wait before it starts.
+    /// Takes a request of `tokens` tokens and returns how long to wait before it starts.
     pub(super) fn take(&mut self, tokens: u64, now: Instant) -> Duration {
         let of = |bucket: &mut Option<Bucket>, amount| {
             bucket.as_mut().map_or(Duration::ZERO, |bucket| bucket.take(amount, now))

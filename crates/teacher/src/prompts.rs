@@ -38,7 +38,7 @@ pub struct TeacherPrompts {
 }
 
 impl TeacherPrompts {
-    /// Templates that ask for texts of so many words.
+    /// Templates that ask for texts with these numbers of words.
     ///
     /// # Errors
     /// [`TeacherError::Template`]; this cannot happen in a released version.

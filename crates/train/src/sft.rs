@@ -165,7 +165,7 @@ impl std::fmt::Debug for SftData<'_> {
     }
 }
 
-/// Where training stands; with weights and moments it is all that the next step depends on.
+/// The progress of the training. The next step depends only on this and on weights and moments.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct SftState {
     epoch: usize,
@@ -182,7 +182,7 @@ pub struct Sft<'a> {
     pub stage: &'a str,
     /// Settings.
     pub config: &'a Checked<SftConfig>,
-    /// Legal codes; normalises them where scoring asks for it.
+    /// Legal codes, which also normalise the probabilities if the scoring needs it.
     pub constraint: &'a Constraint,
     /// Id that fills short rows.
     pub pad: u32,

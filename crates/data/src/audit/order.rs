@@ -205,7 +205,7 @@ fn steps(dataset: &Dataset) -> Vec<Step> {
     dataset.users().iter().enumerate().flat_map(of_user).collect()
 }
 
-/// Where each item's key stands among all keys, sorted.
+/// The place of each item's key among all keys, sorted.
 fn key_places(dataset: &Dataset) -> Vec<usize> {
     let number = |key: &str| {
         let digits = !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit());

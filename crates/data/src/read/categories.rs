@@ -11,10 +11,10 @@ use super::placeholder::is_placeholder;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum CategorySeparator {
-    /// Told from all fields of the file together: [`Quoted`](Self::Quoted) where one is a list as
-    /// Python prints it, else [`Path`](Self::Path) where one has ` > `, else [`Comma`](Self::Comma)
-    /// where one has a comma (`,_` is part of a name), else [`Bar`](Self::Bar) where one has a bar,
-    /// else [`Space`](Self::Space).
+    /// Recognised from all fields of the file together: [`Quoted`](Self::Quoted) if one is a list
+    /// as Python prints it, else [`Path`](Self::Path) if one has ` > `, else [`Comma`](Self::Comma)
+    /// if one has a comma (`,_` is part of a name), else [`Bar`](Self::Bar) if one has a bar, else
+    /// [`Space`](Self::Space).
     #[default]
     Auto,
     /// White space: `fruit red`, `RecBole`'s own default.

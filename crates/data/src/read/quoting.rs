@@ -80,7 +80,7 @@ fn next(text: &[u8], separator: u8) -> usize {
     memchr::memchr(separator, text).unwrap_or(text.len())
 }
 
-/// What stands before the closing quote, and what comes after it.
+/// The text before the closing quote, and the text after it.
 fn quoted(mut rest: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut text = Vec::new();
     loop {

@@ -4,8 +4,8 @@
 //! x.inter   user_id:token   item_id:token      timestamp:float
 //! x.item    item_id:token   title:token_seq    categories:token_seq   (categories optional)
 //! ```
-//! Columns stand in any order and others are ignored. `timestamp` counts seconds since 1970 in UTC;
-//! a file with positions instead is read in the same way. Format:
+//! Columns may be in any order, and other columns are ignored. `timestamp` counts seconds since
+//! 1970 in UTC; a file with positions instead is read in the same way. Format:
 //! <https://recbole.io/docs/user_guide/data/atomic_files.html>.
 //!
 //! `RecBole` reads its files with pandas, and many were written by it. Therefore

@@ -80,7 +80,7 @@ impl LetterConfig {
     }
 }
 
-/// What the run gives an RQ-VAE.
+/// The settings that the run gives an RQ-VAE.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Given<'a> {
     pub(crate) codebook_sizes: &'a [usize],

@@ -77,7 +77,7 @@ fn without_dropout(inner: &mut Tokenizer, path: &Path) {
     }
 }
 
-/// The object in a JSON file; an empty one where there is no file.
+/// The object in a JSON file; an empty one if there is no file.
 pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>, PolicyError> {
     let Some(text) = read_if_there(path)? else { return Ok(Map::new()) };
     serde_json::from_str(&text)

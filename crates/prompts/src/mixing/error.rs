@@ -1,4 +1,4 @@
-//! Why a mixture was refused.
+//! Why a mixture could not be used.
 
 use super::Cursor;
 

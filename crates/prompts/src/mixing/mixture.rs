@@ -89,7 +89,7 @@ impl CurriculumStage {
 
 /// Sources of samples, of known lengths, and the stages in which training sees them.
 ///
-/// What comes when follows from the mixture, the seed and the size of batches alone; see
+/// The order depends only on the mixture, the seed and the size of batches; see
 /// [`batches`](Self::batches).
 ///
 /// ```

@@ -15,7 +15,7 @@ const PASSES: usize = 16;
 /// Rows that share capacities.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// Where its rows stand in the order of all rows.
+    /// The places of its rows in the order of all rows.
     pub(super) rows: Range<usize>,
     /// `None` for a group of fewer rows than codes, which does not need them.
     pub(super) prices: Option<Prices>,

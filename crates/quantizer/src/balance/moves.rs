@@ -10,11 +10,11 @@ const KEPT: usize = 64;
 #[derive(Debug)]
 pub(super) struct Moves {
     members: Vec<Vec<u32>>,
-    /// Where each row stands among the members of its code.
+    /// The place of each row among the members of its code.
     place: Vec<u32>,
     /// Moves from each code, by the code that they lead to; `None` until they are needed.
     pairs: Vec<Option<Vec<Pair>>>,
-    /// Where a code's pair stands while pairs are collected.
+    /// The place of a code's pair while pairs are collected.
     found: Vec<usize>,
     /// Entries of lists that may still be looked at.
     budget: usize,

@@ -33,10 +33,10 @@ pub struct LevelQuality {
     /// mean over items. `None` if [`with_neighbours`](crate::QualityReport::with_neighbours) was
     /// not called.
     pub neighbour_agreement: Option<f64>,
-    /// The same share for two items drawn at random: what agreement is worth by chance.
+    /// The same share for two items drawn at random: the agreement by chance.
     pub chance_agreement: Option<f64>,
     /// `squared_error` as a share of the variance of the embeddings, `Σ‖x - x̂‖² / Σ‖x - x̄‖²`;
-    /// `None` also where they have none.
+    /// also `None` if they have no variance.
     pub relative_error: Option<f64>,
 }
 

@@ -68,8 +68,8 @@ pub(super) fn apply(layers: &[Linear], rows: &Tensor) -> Result<Tensor, Quantize
     Ok(activations.last().shallow_clone())
 }
 
-/// Writes the gradients of the parameters to `gradients` and, where one is given, that of `rows`
-/// to `row_gradient`, from the gradient of the last layer's output.
+/// Writes the gradients of the parameters to `gradients` and, if one is given, that of `rows` to
+/// `row_gradient`, from the gradient of the last layer's output.
 ///
 /// ```text
 /// dW_i = g_iᵀ x_i    db_i = Σ_b g_i    g_(i-1) = (g_i W_i) where x_i > 0

@@ -50,8 +50,8 @@ impl<'a> RewardBatch<'a> {
     /// The same batch with the rewards of each objective.
     ///
     /// # Errors
-    /// [`RlError::Length`] unless they are of the same rollouts; what [`ObjectiveScores::new`]
-    /// refuses.
+    /// [`RlError::Length`] unless they are of the same rollouts; the errors of
+    /// [`ObjectiveScores::new`].
     pub fn with_objectives(mut self, objectives: &'a ObjectiveScores) -> Result<Self, RlError> {
         let (found, needed) = (objectives.groups.total(), self.rewards.len());
         RlError::length("objective rewards", found, needed, "rollout of the groups")?;

@@ -3,8 +3,8 @@ use crate::{Advantages, RlError, Segments, is_flat};
 /// Keeps groups that teach: rejects those without spread, asks for more, and stops at a bound.
 ///
 /// GREAM's variance-guided dynamic sampling, and DAPO's: a group whose rewards are all equal has
-/// advantages of zero, so another prompt's group takes its place. Settled here, where the papers are
-/// silent: a bound on the groups drawn, after which the step goes on with fewer live ones.
+/// advantages of zero, so another prompt's group takes its place. Settled here, where the papers
+/// are silent: a bound on the groups drawn, after which the step goes on with fewer live groups.
 ///
 /// ```
 /// use sidereal_rl::{Segments, VarianceGuidedSampling};

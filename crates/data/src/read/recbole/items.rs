@@ -19,7 +19,7 @@ pub(in crate::read) struct Described {
     pub(super) unordered_categories: usize,
 }
 
-/// Items as they stand in the file.
+/// Items in the order of the file.
 pub(in crate::read) fn read_items(
     path: &Path,
     options: &ReadOptions,
