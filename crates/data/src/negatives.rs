@@ -1,4 +1,4 @@
-//! Items that a user did not choose, to be preferred less than the one chosen.
+//! Items that a user did not choose, for use as rejected answers.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

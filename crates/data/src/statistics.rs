@@ -1,4 +1,4 @@
-//! How large a dataset is and how it is spread: numbers to compare with those of a paper.
+//! The size of a dataset and the spread of its events: numbers to compare with those of a paper.
 
 use std::collections::HashSet;
 use std::fmt;

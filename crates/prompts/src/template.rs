@@ -1,4 +1,4 @@
-//! A set of prompts as its file holds it.
+//! A set of prompts as it is in its file.
 
 use serde::{Deserialize, Deserializer, Serialize};
 

@@ -1,4 +1,4 @@
-//! What can go wrong between a matrix and a catalogue.
+//! What can go wrong on the way from a matrix to a catalogue.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Lines of a file, parsed by all cores and taken up in order.
+//! Lines of a file, parsed by all cores and passed on in order.
 
 use std::io::{self, Read};
 use std::num::NonZeroUsize;

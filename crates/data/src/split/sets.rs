@@ -1,4 +1,4 @@
-//! Training, validation and test sets: three types, so that none is taken for another.
+//! Training, validation and test sets: three types, so that none is mistaken for another.
 
 use std::num::NonZeroUsize;
 

@@ -1,4 +1,4 @@
-//! Candidates to choose from: the item that the user chose among items that the user did not.
+//! Candidates to choose from: the item that the user chose, and items that the user did not choose.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};

@@ -1,4 +1,5 @@
-//! One loop over rollouts and their tokens for every objective: an objective is the term of a unit.
+//! One loop over rollouts and their tokens for every objective. An objective only gives the term of
+//! a unit.
 
 use std::ops::Range;
 

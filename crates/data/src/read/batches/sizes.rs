@@ -1,4 +1,5 @@
-//! Bounds what the sizes that a table states may make the decoder do.
+//! Checks the sizes that a table states, so that they cannot make the decoder take too much memory
+//! or time.
 //!
 //! The decoder of parquet takes memory for a page as the page's header asks, before it looks at what
 //! is there, and time for a list as its length says. So the file's metadata and the headers of the
