@@ -14,9 +14,9 @@ use crate::{BaselineError, Recommender};
 /// x_i[c]   = ln(N / n_c) if item i has category c, else 0      n_c: items with the category
 /// score(j) = Σ_{i in history} share(i) · cos(x_i, x_j)         share(i) = decay^age(i) / Σ decay^age
 /// ```
-/// The last item of the history has age 0. Scores lie in `[0, 1]`. A category of all items counts for
-/// nothing, one that an item names twice counts once. An item without a category that counts has score
-/// 0 and adds nothing.
+/// The last item of the history has age 0. Scores lie in `[0, 1]`. A category that all items have
+/// does not count. A category that an item names twice counts once. An item without a category that
+/// counts has score 0 and adds nothing.
 ///
 /// ```
 /// use sidereal_baselines::{CategoryKernel, Recommender};
@@ -88,7 +88,7 @@ impl CategoryKernel {
         Ok(kernel)
     }
 
-    /// Number of items without a category that counts: they score 0 after any history.
+    /// Number of items without a category that counts. They score 0 after any history.
     #[must_use]
     pub fn num_zero(&self) -> usize {
         self.starts.windows(2).filter(|row| row[0] == row[1]).count()

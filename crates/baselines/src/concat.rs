@@ -8,9 +8,9 @@ use crate::spectral::narrow;
 /// Item embeddings of content and behaviour: `[text / |text|, weight · collaborative]`.
 ///
 /// A squared distance is then the sum of a textual one and `weight²` times a collaborative one.
-/// Weight 1.0 makes both count alike for [`PpmiVectors`](crate::PpmiVectors) and
-/// [`TransitionVectors`](crate::TransitionVectors), whose rows have length 1. Rows of `text` are divided by their
-/// L2 norm, zero rows stay zero; `collaborative` is taken as it is.
+/// With weight 1.0 both count the same for [`PpmiVectors`](crate::PpmiVectors) and
+/// [`TransitionVectors`](crate::TransitionVectors), whose rows have length 1. Rows of `text` are
+/// divided by their L2 norm, zero rows stay zero; `collaborative` is taken as it is.
 ///
 /// # Shapes
 /// - `text`: `[N, E]`, `collaborative`: `[N, D]`; returns `[N, E + D]`

@@ -4,7 +4,7 @@ use sidereal_data::DataError;
 use sidereal_metrics::MetricError;
 use sidereal_sid::ItemId;
 
-/// Why a baseline could not be fitted or asked.
+/// Why a baseline could not be fitted or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]
@@ -15,7 +15,7 @@ pub enum BaselineError {
     /// A training sequence holds an item outside the catalogue.
     #[error("sequence {sequence} holds item {item}, but the catalogue has only {num_items} items")]
     Sequence { sequence: usize, item: ItemId, num_items: usize },
-    /// The slice for the scores has another length than the catalogue.
+    /// The length of the slice for the scores is not the number of items.
     #[error("there is room for {found} scores; expected {expected}, one for each item")]
     NumScores { found: usize, expected: usize },
     /// A setting outside its range.
@@ -27,22 +27,22 @@ pub enum BaselineError {
     /// A search over no settings.
     #[error("{field} is empty: give the search at least one value")]
     EmptyGrid { field: &'static str },
-    /// A term of a prior that cannot be.
+    /// A term of a prior that is not possible.
     #[error("term `{term}`: {problem}")]
     Term { term: String, problem: String },
-    /// Weights of other terms than the prior's.
+    /// Weights for terms that are not those of the prior.
     #[error("the weights are of the terms {found:?}, the prior has {expected:?}")]
     TermNames { found: Vec<String>, expected: Vec<String> },
-    /// A score that has no place in the form of its term.
+    /// A score that the form of its term does not allow.
     #[error("term `{term}` scores item {item} with {score}, needed {needed}")]
     TermScore { term: String, item: ItemId, score: f32, needed: &'static str },
     /// A stored model that cannot be put together again.
     #[error("stored {what} cannot be used: {problem}")]
     Stored { what: &'static str, problem: String },
-    /// No policy, or not as many as with the cases before.
+    /// No policy, or another number of policies than in the cases before.
     #[error("found log-probabilities of {found} policies, needed {expected}")]
     Policies { found: usize, expected: usize },
-    /// Log-probabilities of another number of items or cases.
+    /// The number of log-probabilities does not fit the items and cases.
     #[error(
         "policy {policy}: found {found} log-probabilities, needed {expected}, one a case and item"
     )]
@@ -52,7 +52,7 @@ pub enum BaselineError {
         "policy {policy}: the log-probability of item {item} is {value}, needed a number or −∞"
     )]
     LogProb { policy: usize, item: usize, value: f32 },
-    /// The true law of a synthetic shop could not be asked.
+    /// The true law of a synthetic shop could not be used.
     #[error("the history is impossible under the law of the synthetic shop")]
     Law(#[from] DataError),
     /// The cases could not be made into a metric.

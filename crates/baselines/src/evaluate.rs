@@ -10,12 +10,12 @@ use sidereal_sid::ItemId;
 use crate::recommender::scores_without;
 use crate::{BaselineError, Recommender};
 
-/// One prediction to judge.
+/// One prediction to evaluate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Case<'a, S> {
     /// Identity, by which runs of several systems are paired.
     pub sample: S,
-    /// What the recommender may look at, earliest first.
+    /// What the recommender may see, earliest first.
     pub history: &'a [ItemId],
     /// What [`SeenItems::Removed`] takes out of the ranking: all of the user's earlier items.
     pub seen: &'a [ItemId],
@@ -30,7 +30,7 @@ impl<'a> From<Sample<'a>> for Case<'a, SampleId> {
     }
 }
 
-/// Where each case's target stands among all items, computed on all cores.
+/// The place of each case's target among all items, computed on all cores.
 ///
 /// Equal scores are not ordered: the placement is [`Placement::Tied`], and metrics are expected
 /// values over the random order. A target that is itself among the removed items is

@@ -39,7 +39,7 @@ impl Decay {
     }
 }
 
-/// Refuses a slice for the scores of another length than the catalogue.
+/// Rejects a slice for the scores whose length is not the number of items.
 pub(crate) fn check_scores(scores: &[f32], expected: usize) -> Result<(), BaselineError> {
     let found = scores.len();
     if found == expected { Ok(()) } else { Err(BaselineError::NumScores { found, expected }) }

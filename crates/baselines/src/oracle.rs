@@ -5,9 +5,9 @@ use sidereal_sid::ItemId;
 
 use crate::{BaselineError, Recommender};
 
-/// Ranks by the true probability of coming next: nobody can do better in expectation.
+/// Ranks by the true probability of coming next: no recommender can do better in expectation.
 ///
-/// The probabilities are exact only where the history is all that the customer bought.
+/// The probabilities are only exact if the history is all that the customer bought.
 impl Recommender for Oracle {
     fn num_items(&self) -> usize {
         Self::num_items(self)

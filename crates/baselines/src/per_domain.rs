@@ -1,14 +1,14 @@
-//! A recommender for each domain, asked by the history.
+//! A recommender for each domain, chosen by the history.
 
 use sidereal_data::{DomainId, Domains};
 use sidereal_sid::ItemId;
 
 use crate::{BaselineError, Recommender};
 
-/// Answers as the recommender of the history's domain does, by items of that domain alone.
+/// Recommends as the recommender of the history's domain does, and only items of that domain.
 ///
-/// Which domain that is, is known by the history's last item; the items of all others get `−∞`. Behind
-/// an empty history every item has the score that its own domain's recommender gives.
+/// The last item of the history decides the domain; the items of all other domains get `−∞`. After
+/// an empty history, every item has the score that the recommender of its own domain gives.
 ///
 /// ```
 /// use sidereal_baselines::{PerDomain, Popularity, Recommender};
@@ -45,7 +45,7 @@ impl<'a, R: Recommender> PerDomain<'a, R> {
         Ok(Self { domains, parts: parts.collect::<Result<_, E>>()? })
     }
 
-    /// Lets the domain's recommender score, and the items of `domain` keep their scores.
+    /// Calls the recommender of the domain; only the items of `domain` keep their scores.
     fn of_domain(
         &self,
         domain: DomainId,

@@ -1,4 +1,4 @@
-//! The most popular items, whoever asks.
+//! The most popular items, the same for all users.
 
 use sidereal_sid::ItemId;
 

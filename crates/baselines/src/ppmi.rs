@@ -12,7 +12,8 @@ use crate::spectral::{self, Effort};
 pub use config::{Ppmi, PpmiConfig};
 pub use matrix::PpmiMatrix;
 
-/// Collaborative vectors of all items, from which items stood near which: rows of length 1 or 0.
+/// Collaborative vectors of all items, from items that occur close to each other: rows of length 1
+/// or 0.
 ///
 /// ```text
 /// M ≈ U diag(λ) Uᵀ           the D eigenvalues of largest |λ| of the PPMI matrix M
@@ -24,15 +25,16 @@ pub use matrix::PpmiMatrix;
 /// (alg. 4.4) and the direct eigenvalue decomposition (alg. 5.3). Deviations: directions start
 /// uniform on `[-1, 1)`, not normal; they are made orthonormal through their Gram matrix.
 ///
-/// An item without co-occurrences has a zero row, as has one of which the leading `D` directions
-/// hold nothing. If `M` has a rank below `D`, the last columns are zero. Signs and, among equal
-/// `|λ|`, rotations of the columns mean nothing.
+/// An item without co-occurrences has a zero row, and so has an item that has no part in the
+/// leading `D` directions. If `M` has a rank below `D`, the last columns are zero. Signs and, among
+/// equal `|λ|`, rotations of the columns mean nothing.
 ///
-/// The vectors depend on the seed, not on the number of threads. Where `dimensions + oversampling`
-/// reaches the number of items, they are those of the exact decomposition. Elsewhere the trailing
+/// The vectors depend on the seed, not on the number of threads. If `dimensions + oversampling`
+/// reaches the number of items, they are those of the exact decomposition. Otherwise the trailing
 /// ones are approximate: on 12,101 items of Amazon Beauty and the default settings the 128th
-/// singular value is 10 % too small, while ranking the validation item by cosine to the history does
-/// as well as with exact vectors (hit rate at 10 of 3,000 users: .063 and .061, standard error .004).
+/// singular value is 10 % too small, while ranking the validation item by cosine to the history
+/// does as well as with exact vectors (hit rate at 10 of 3,000 users: .063 and .061, standard error
+/// .004).
 ///
 /// # Examples
 /// ```
@@ -63,8 +65,8 @@ pub struct PpmiVectors {
 impl PpmiVectors {
     /// The vectors of items `0..num_items`.
     ///
-    /// For a leave-one-out test the sequences are the training parts alone: validation and test
-    /// items must not shape the vectors.
+    /// For a leave-one-out test, pass only the training parts of the sequences: validation and test
+    /// items must not influence the vectors.
     ///
     /// # Shapes
     /// - `sequences`: each earliest first, of any length; vectors are `[N, D]`
@@ -101,7 +103,7 @@ impl PpmiVectors {
         self.vectors
     }
 
-    /// Leading singular values of the PPMI matrix, largest first: `D`, or fewer where its rank is
+    /// Leading singular values of the PPMI matrix, largest first: `D`, or fewer if its rank is
     /// lower.
     #[must_use]
     pub fn singular_values(&self) -> &[f64] {

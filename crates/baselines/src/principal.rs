@@ -15,10 +15,10 @@ const NEGLIGIBLE: f64 = 1e-7;
 /// project(x) = (x - mean) V                  the fitted rows become U·S
 /// whiten(x)  = (x - mean) V / S · sqrt(N/k)  the fitted rows become U·sqrt(N/k)
 /// ```
-/// Projected rows keep the distances of the embeddings as well as `k` numbers can. Whitened ones have
-/// the same spread `1/sqrt(k)` in every direction, so that a row has length 1 in the root mean square:
-/// what a model wants to read. Directions beyond the rank of the embeddings are zero in both. New rows,
-/// of items that came later, are projected by the same directions.
+/// Projected rows keep the distances of the embeddings as well as `k` numbers can. Whitened rows
+/// have the same spread `1/sqrt(k)` in every direction, so the root mean square of their lengths is
+/// 1, which is a good input for a model. Directions beyond the rank of the embeddings are zero in
+/// both. Rows of new items are projected by the same directions.
 ///
 /// The directions are those of the exact eigenvalue decomposition of `XᵀX`: time is
 /// `O(N · D² + D³)`. Signs, and rotations among equal singular values, mean nothing.

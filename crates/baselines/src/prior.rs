@@ -1,5 +1,5 @@
-//! A prior over the items: what recommenders say about a history, in a form that a policy's
-//! log-probabilities can be added to.
+//! A prior over the items: what recommenders say about a history, in a form that can be added to
+//! the log-probabilities of a policy.
 
 mod cases;
 mod fit;
@@ -29,10 +29,10 @@ pub enum TermForm {
     /// ```text
     /// x(j) = ln( score(j) / Σ score  +  floor / N )
     /// ```
-    /// An item that the recommender leaves out (`−∞`) has no share. Where no item has a score, as after
-    /// an empty history, all items have `ln(floor / N)`.
+    /// An item that the recommender leaves out (`−∞`) has no share. If no item has a score, for
+    /// example after an empty history, all items have `ln(floor / N)`.
     Log {
-        /// Share that all items have besides, spread evenly. Above 0, finite; .05 is usual.
+        /// Share that is spread evenly over all items. Above 0, finite; .05 is usual.
         floor: f32,
     },
     /// The score as it is: for similarities in `[-1, 1]` and the like.
@@ -54,10 +54,10 @@ struct Term<'a> {
 /// ```text
 /// log prior(j | h) = scale(h) · Σ_t weight_t · x_t(j | h)
 /// ```
-/// A policy uses it by adding it to its own log-probabilities, or, while it writes Semantic IDs, the
-/// [log mass](sidereal_sid::Trie::node_log_mass) of each prefix. Weights are chosen on validation
-/// cases by [`PriorSearch`], never in training. A term of weight 0 is not asked, and is
-/// [named](Self::unused).
+/// A policy uses it by adding it to its own log-probabilities, or, while it writes Semantic IDs,
+/// the [log mass](sidereal_sid::Trie::node_log_mass) of each prefix. Weights are chosen on
+/// validation cases by [`PriorSearch`], never in training. A term of weight 0 is not used;
+/// [`unused`](Self::unused) names it.
 ///
 /// As a [`Recommender`] it is the prior alone.
 ///
@@ -86,7 +86,7 @@ pub struct Prior<'a> {
     weights: PriorWeights,
 }
 
-/// Where an item's log prior comes from.
+/// The parts of an item's log prior.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Explanation {
@@ -106,7 +106,7 @@ pub struct Contribution {
     pub name: String,
     /// Its weight after this history, the scale included; 0 for an unused term.
     pub weight: f32,
-    /// What the term says of the item, in its form; `None` for an unused term.
+    /// The value of the term for the item, in its form; `None` for an unused term.
     pub value: Option<f32>,
     /// Weight times value.
     pub contribution: f32,
@@ -196,8 +196,8 @@ impl<'a> Prior<'a> {
     /// - `history`: earliest first, may be empty; `log_prior`: `[N]`
     ///
     /// # Errors
-    /// Those of [`Recommender::score`]; [`BaselineError::TermScore`] for a score that has no place in
-    /// its term's form: NaN, an infinity, or a negative one under [`TermForm::Log`].
+    /// Those of [`Recommender::score`]; [`BaselineError::TermScore`] for a score that the form of
+    /// its term does not allow: NaN, an infinity, or a negative score under [`TermForm::Log`].
     pub fn log_prior(
         &self,
         history: &[ItemId],
@@ -212,7 +212,7 @@ impl<'a> Prior<'a> {
         Ok(())
     }
 
-    /// Where the log priors of some items after a history come from.
+    /// The parts of the log priors of some items after a history.
     ///
     /// # Errors
     /// Those of [`log_prior`](Self::log_prior); [`BaselineError::Item`] for an unknown item.
@@ -285,8 +285,8 @@ impl fmt::Debug for Prior<'_> {
 }
 
 impl Term<'_> {
-    /// Overwrites `values` `[N]` with what the term says of every item, and returns the mass: the sum
-    /// of all scores, 0 for a [`TermForm::Linear`] term, which has none.
+    /// Overwrites `values` `[N]` with the value of the term for every item, and returns the mass:
+    /// the sum of all scores, 0 for a [`TermForm::Linear`] term, which has none.
     #[allow(clippy::cast_possible_truncation, reason = "log-probabilities and masses are f32")]
     fn values(&self, history: &[ItemId], values: &mut [f32]) -> Result<f32, BaselineError> {
         self.recommender.score(history, values)?;

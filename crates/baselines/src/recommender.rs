@@ -6,10 +6,11 @@ use sidereal_sid::ItemId;
 
 use crate::BaselineError;
 
-/// A system that scores every item of the catalogue after a history; implement it for your own.
+/// A system that scores every item of the catalogue after a history; implement it for a recommender
+/// of your own.
 ///
-/// [`evaluate`](crate::evaluate()) ranks any of them under the same rules, [`fingerprint`] tells two
-/// of one name apart.
+/// [`evaluate`](crate::evaluate()) ranks all of them under the same rules. [`fingerprint`] tells
+/// two recommenders with one name apart.
 ///
 /// ```
 /// use sidereal_baselines::{BaselineError, Case, Recommender, evaluate, fingerprint};
@@ -104,8 +105,8 @@ pub fn recommend<R: Recommender + ?Sized>(
     Ok(top_k(&scores, k, rng))
 }
 
-/// BLAKE3, in hexadecimal, of the scores that a recommender gives after these histories: what tells a
-/// changed recommender from the one whose results are already at hand.
+/// BLAKE3, in hexadecimal, of the scores that a recommender gives after these histories: it shows
+/// whether a recommender has changed since its results were computed.
 ///
 /// # Errors
 /// Those of [`Recommender::score`].

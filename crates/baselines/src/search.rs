@@ -9,13 +9,14 @@ use sidereal_sid::ItemId;
 use crate::transition::PairWeights;
 use crate::{BaselineError, Case, Transition, TransitionConfig, evaluate};
 
-/// A grid of [`TransitionConfig`]s, how to judge them, and the walk that looks for the best.
+/// A grid of [`TransitionConfig`]s, the metric to compare them, and the walk that looks for the
+/// best.
 ///
-/// The walk begins at the point of the grid nearest to the default settings. It tries all values of one
-/// setting with the others as they are, and keeps the best; then the next setting, in the order
-/// damping, decay, backward, window, again and again until no setting alone improves. So the best is
-/// the best along each setting, though another corner of the grid may be better still; a few dozen of
-/// its hundreds of points are tried.
+/// The walk begins at the point of the grid nearest to the default settings. It tries all values of
+/// one setting with the others as they are, and keeps the best; then the next setting, in the order
+/// damping, decay, backward, window, again and again until no setting alone improves. So no change
+/// of one setting improves the result, but another corner of the grid may still be better. The walk
+/// tries a few dozen of the hundreds of points.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -68,7 +69,7 @@ impl TransitionSearch {
         }
     }
 
-    /// Fits the points of the walk on `sequences` and judges them on the validation `cases`.
+    /// Fits the points of the walk on `sequences` and evaluates them on the validation `cases`.
     ///
     /// # Errors
     /// [`BaselineError::EmptyGrid`], [`BaselineError::Setting`] if a point is out of range, and
@@ -104,7 +105,7 @@ impl TransitionSearch {
             ),
         ];
         let mut value = walk.value(at)?;
-        // A setting needs no second look until another one has moved.
+        // A setting is not tried again until another one has changed.
         let mut unmoved = 0;
         for setting in (0..lengths.len()).cycle() {
             if unmoved == lengths.len() {
@@ -159,7 +160,7 @@ struct Walk<'a, 'c, Q, S> {
     cases: &'a [Case<'c, S>],
     /// The pairs of one window and backward weight: damping and decay need no new ones.
     pairs: Option<([usize; 2], PairWeights)>,
-    /// Where on the grid each trial stands.
+    /// The place of each trial on the grid.
     places: Vec<[usize; 4]>,
     trials: Vec<Trial>,
 }

@@ -1,4 +1,5 @@
-//! Sparse square matrices over the items, row by row, and who stood near whom.
+//! Sparse square matrices over the items, row by row, and counts of items that occur close to each
+//! other.
 
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -71,7 +72,7 @@ impl SparseRows {
     }
 }
 
-/// Refuses more items than there are identities, and sequences with items outside the catalogue.
+/// Rejects more items than there are identities, and sequences with items outside the catalogue.
 pub(crate) fn check_items<Q: AsRef<[ItemId]>>(
     num_items: usize,
     sequences: &[Q],

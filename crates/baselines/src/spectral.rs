@@ -18,7 +18,7 @@ const NEGLIGIBLE: f64 = 1e-13;
 /// Rows shorter than this share of the longest are rounding errors, and become zero.
 const NEGLIGIBLE_ROW: f64 = 1e-6;
 
-/// How many directions are wanted, and what is done to find them.
+/// How many directions are wanted, and how much work is done to find them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Effort {
     /// Seed of the random start.
@@ -27,7 +27,7 @@ pub(crate) struct Effort {
     pub(crate) dimensions: usize,
     /// Random directions beyond them.
     pub(crate) oversampling: usize,
-    /// Products with the matrix that sharpen the random directions.
+    /// Products with the matrix that improve the random directions.
     pub(crate) power_iterations: usize,
 }
 

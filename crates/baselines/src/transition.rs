@@ -24,7 +24,7 @@ pub struct TransitionConfig {
     pub damping: f64,
 }
 
-/// Window 8, backward 0.5, decay 0.6, damping 0.35: known to do well on the 5-core Beauty reviews.
+/// Window 8, backward 0.5, decay 0.6, damping 0.35: they do well on the 5-core Beauty reviews.
 /// [`TransitionSearch`](crate::TransitionSearch) chooses on validation cases.
 impl Default for TransitionConfig {
     fn default() -> Self {
@@ -100,14 +100,15 @@ impl From<Transition> for TransitionConfig {
     }
 }
 
-/// Scores items by how often they stood near the items of the history, the latest counting most.
+/// Scores items by how often they occur close to the items of the history. The latest items count
+/// most.
 ///
 /// ```text
 /// score(j) = Σ_{i in history} decay^age(i) · w(i, j) · ((pop_i + 1)(pop_j + 1))^−damping
 /// w(i, j)  = Σ 1/gap over pairs with j after i  +  backward · Σ 1/gap over pairs with j before i
 /// ```
 /// Pairs are those of the training sequences with a distance `gap <= window`; the last item of the
-/// history has age 0; `pop` counts an item in the training sequences. Nothing is learnt by
+/// history has age 0; `pop` counts an item in the training sequences. Nothing is learned by
 /// gradient, and no item beyond the window of a seen one gets a score above zero.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ItemTransition {
@@ -121,8 +122,8 @@ pub struct ItemTransition {
 impl ItemTransition {
     /// Counts the pairs of all sequences.
     ///
-    /// For a leave-one-out test the sequences are the training parts alone, without the validation
-    /// item, which only the test history holds.
+    /// For a leave-one-out test, pass only the training parts of the sequences, without the
+    /// validation item, which is only in the history of the test.
     ///
     /// # Errors
     /// [`BaselineError::Sequence`] if a sequence holds an item of `num_items` or above.

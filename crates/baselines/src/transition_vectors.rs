@@ -154,17 +154,18 @@ impl From<TransitionSvd> for TransitionSvdConfig {
     }
 }
 
-/// Collaborative vectors of all items, from which items stood near which: rows of length 1 or 0.
+/// Collaborative vectors of all items, from items that occur close to each other: rows of length 1
+/// or 0.
 ///
 /// ```text
 /// W[i,j] = X[i,j] · ((pop_i + 1)(pop_j + 1))^−damping     X[i,j] = Σ 1/|s-t|, i ≠ j, |s-t| ≤ window
 /// W ≈ U diag(λ) Uᵀ           the D eigenvalues of largest |λ|
 /// v[i] = U[i] sqrt(|λ|)      then divided by its L2 norm
 /// ```
-/// These are the weights of an [`ItemTransition`](crate::ItemTransition) with `backward` 1, so that an
-/// item is near those that come before or after the same others. Solver, seeds and zero rows are those
-/// of [`PpmiVectors`](crate::PpmiVectors); against them, frequent pairs count in full, not by their
-/// logarithm.
+/// These are the weights of an [`ItemTransition`](crate::ItemTransition) with `backward` 1, so that
+/// an item is near those that come before or after the same others. Solver, seeds and zero rows are
+/// those of [`PpmiVectors`](crate::PpmiVectors). The difference is that frequent pairs count in
+/// full, not by their logarithm.
 ///
 /// ```
 /// use sidereal_baselines::{TransitionSvd, TransitionSvdConfig, TransitionVectors};
@@ -188,7 +189,7 @@ pub struct TransitionVectors {
 impl TransitionVectors {
     /// The vectors of items `0..num_items`.
     ///
-    /// For a leave-one-out test the sequences are the training parts alone.
+    /// For a leave-one-out test, pass only the training parts of the sequences.
     ///
     /// # Shapes
     /// - `sequences`: each earliest first, of any length; vectors are `[N, D]`
@@ -236,7 +237,7 @@ impl TransitionVectors {
         self.vectors
     }
 
-    /// Leading singular values of `W`, largest first: `D`, or fewer where its rank is lower.
+    /// Leading singular values of `W`, largest first: `D`, or fewer if its rank is lower.
     #[must_use]
     pub fn singular_values(&self) -> &[f64] {
         &self.singular_values

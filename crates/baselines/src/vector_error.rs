@@ -32,7 +32,7 @@ pub enum VectorError {
         "row {row}, column {column} of the {matrix} matrix is {value}; expected a finite number"
     )]
     NotFinite { matrix: &'static str, row: usize, column: usize, value: f32 },
-    /// The small dense eigenvalue problem was refused.
+    /// The small dense eigenvalue problem could not be solved.
     #[error("the eigenvalue problem of the projected matrix cannot be solved")]
     Linalg(#[from] linfa_linalg::LinalgError),
     /// Two matrices could not be joined.

@@ -7,14 +7,14 @@ use sidereal_sid::ItemId;
 use crate::history::{Decay, check_scores};
 use crate::{BaselineError, Recommender};
 
-/// Scores items by how near their vectors are to those of the history, the latest counting most.
+/// Scores items by how near their vectors are to those of the history. The latest items count most.
 ///
 /// ```text
 /// score(j) = Σ_{i in history} share(i) · cos(x_i, x_j)     share(i) = decay^age(i) / Σ decay^age
 /// ```
-/// The last item of the history has age 0. Scores lie in `[-1, 1]`. An item whose vector is zero has
-/// score 0 and adds nothing; after an empty history every score is 0. Nothing is learnt: the vectors
-/// are those of a text encoder, or [collaborative](crate::PpmiVectors) ones.
+/// The last item of the history has age 0. Scores lie in `[-1, 1]`. An item whose vector is zero
+/// has score 0 and adds nothing; after an empty history every score is 0. Nothing is learned: the
+/// vectors are those of a text encoder, or [collaborative](crate::PpmiVectors) ones.
 ///
 /// ```
 /// use ndarray::array;

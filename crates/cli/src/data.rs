@@ -1,4 +1,4 @@
-//! The data of a command line: which files are read, and by which reader. Every call of a reader is here.
+//! The data of a command line: which files are read, and by which reader. All calls of readers are here.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -27,7 +27,7 @@ use crate::index;
 /// The file in which `prepare` keeps a dataset within a folder.
 pub(crate) const DATASET: &str = "dataset.json";
 
-/// Events that users and items of Amazon's reviews have in the literature.
+/// Smallest number of events that users and items of Amazon's reviews have in the literature.
 const AMAZON_CORE: u32 = 5;
 
 /// Which data.
@@ -194,7 +194,7 @@ impl DataArgs {
         Ok(data)
     }
 
-    /// Reads the items alone: those of `--items` where nothing else is given, else those of the data.
+    /// Reads only the items: those of `--items` if nothing else is given, else those of the data.
     ///
     /// # Errors
     /// Those of [`read`](Self::read).
@@ -443,13 +443,13 @@ impl From<ReadData> for Data {
     }
 }
 
-/// What a flag gives, or how to give it.
+/// The value of a flag, or an error that says how to give it.
 fn needed<T>(value: Option<T>, flag: &str, what: &str) -> anyhow::Result<T> {
     value.ok_or_else(|| Usage::error(format!("{what} must be given: add `{flag}`")))
 }
 
-/// Data of which filters took something away. Items keep their Semantic IDs; a published split belongs to
-/// the data no longer.
+/// Data from which filters removed something. Items keep their Semantic IDs; a published split is dropped,
+/// because it does not fit the data any more.
 fn filtered(data: Data, filters: &Filters, seed: u64) -> anyhow::Result<Data> {
     if filters.keep_all() {
         return Ok(data);

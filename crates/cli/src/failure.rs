@@ -1,9 +1,9 @@
-//! How the program ends where it cannot go on.
+//! How the program ends if it cannot go on.
 
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
-/// A command line that has to be changed; the text says how.
+/// The command line must be changed; the text says how.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Usage(String);
@@ -15,35 +15,35 @@ impl Usage {
     }
 }
 
-/// A command that wrote what it could, and that is less than was asked for; the text says how much.
+/// The command wrote less than was asked for; the text says how much.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Incomplete(String);
 
 impl Incomplete {
-    /// The error of a result that lacks something.
+    /// The error of an incomplete result.
     pub(crate) fn error(text: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(Self(text.into()))
     }
 }
 
-/// Exit code of a command line that has to be changed, as clap has it.
+/// Exit code if the command line must be changed, as in clap.
 const USAGE: u8 = 2;
 
-/// Exit code of a result that lacks something.
+/// Exit code if a result is incomplete.
 const INCOMPLETE: u8 = 3;
 
-/// Prints an error and what caused it, a line each, and returns the exit code.
+/// Prints an error and its causes, one on each line, and returns the exit code.
 pub(crate) fn tell(error: &anyhow::Error) -> ExitCode {
     let broken = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == ErrorKind::BrokenPipe)
     };
-    // Whoever read the results has seen enough.
+    // The reader of the results has closed the pipe.
     if error.chain().any(broken) {
         return ExitCode::SUCCESS;
     }
     let mut stderr = io::stderr().lock();
-    // Nobody is left to be told where stderr is closed.
+    // If stderr is closed, the error cannot be shown.
     let _ = writeln!(stderr, "error: {error}");
     for cause in error.chain().skip(1) {
         let _ = writeln!(stderr, "caused by: {cause}");

@@ -1,4 +1,4 @@
-//! Which users, items and events of the data stay.
+//! The filters for users, items and events of the data.
 
 use clap::Args;
 use sidereal_data::Timestamp;
@@ -33,7 +33,7 @@ pub(crate) struct FilterArgs {
 }
 
 impl FilterArgs {
-    /// The filters; `core` is how many events users and items must have where nobody says it.
+    /// The filters; `core` is the default for the events that users and items must have.
     pub(crate) fn filters(&self, core: u32) -> Filters {
         let (start, end) = (self.from, self.until);
         let window = (start.is_some() || end.is_some())
@@ -45,7 +45,7 @@ impl FilterArgs {
         }
     }
 
-    /// Accepts what can be done with data that another reader has put together.
+    /// Accepts the options that are possible for data from another reader.
     pub(crate) fn check_for_datasets(&self) -> anyhow::Result<()> {
         if self.as_others_do {
             return Err(Usage::error(

@@ -28,8 +28,8 @@ pub(crate) fn write(path: &Path, items: &[Item], catalog: &Catalog) -> anyhow::R
     Ok(write_json_line(path, &entries)?)
 }
 
-/// The catalogue of a dataset's items. The codebooks are as large as the largest codes ask for; Semantic IDs
-/// that are one code longer than the shortest end with a suffix.
+/// The catalogue of a dataset's items. The codebooks are as large as the largest codes
+/// require. Semantic IDs that are one code longer than the shortest end with a suffix.
 pub(crate) fn read(path: &Path, dataset: &Dataset) -> anyhow::Result<Catalog> {
     let entries: BTreeMap<String, Vec<String>> = read_json(path)?;
     let mut sids: Vec<SemanticId> = Vec::with_capacity(dataset.num_items());

@@ -1,11 +1,11 @@
-//! What the libraries tell, on stderr.
+//! Log messages of the libraries, on stderr.
 
 use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
 
-/// Writes events to stderr: warnings; with `verbose` of 1 what each part does and where it is told, from 2
-/// everything. `RUST_LOG`, where it is set, decides instead.
+/// Writes events to stderr: by default warnings, with `verbose` of 1 also what each part does and where
+/// the message comes from, and from 2 on everything. If `RUST_LOG` is set, it decides instead.
 pub(crate) fn start(verbose: u8) {
     let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));

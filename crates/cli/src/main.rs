@@ -1,7 +1,7 @@
 //! `sidereal`: generative recommendation over Semantic IDs, from raw files to recommendations.
 //!
 //! Results go to stdout, everything else to stderr. The exit code is 0 after success, 1 after a failure, 2
-//! where the command line has to be changed, 3 where a result was written that lacks something.
+//! if the command line must be changed, and 3 if a result was written but is incomplete.
 
 mod commands;
 mod data;
@@ -57,7 +57,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // This may start the program once more, which help and wrong command lines have no need of.
+    // This may start the program once more, which is not needed for help and wrong command lines.
     let shares = share_cores();
     logging::start(cli.verbose);
     let tuned = tune_allocator();

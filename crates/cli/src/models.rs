@@ -1,4 +1,4 @@
-//! Models and texts that a command stands on, and how to come by them.
+//! Models and texts that a command needs, and how to get them.
 
 use std::path::Path;
 

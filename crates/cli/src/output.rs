@@ -8,7 +8,7 @@ pub(crate) fn line(text: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
-/// Tells where something was written, on stderr.
+/// Writes a note to stderr, such as where something was written.
 pub(crate) fn note(text: impl Display) {
     // A closed stderr is no reason to fail.
     let _ = writeln!(io::stderr().lock(), "{text}");

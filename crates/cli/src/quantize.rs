@@ -60,7 +60,8 @@ pub(crate) enum Method {
     Letter,
 }
 
-/// Codes `[N, L]`, and the rows that the codebooks quantise where these are not the vectors themselves.
+/// Codes `[N, L]`, and the rows that the codebooks quantise if these are not the vectors
+/// themselves.
 #[derive(Debug)]
 pub(crate) struct Quantized {
     pub(crate) codebooks: Codebooks,
@@ -70,7 +71,7 @@ pub(crate) struct Quantized {
 
 /// The most iterations of a run of k-means.
 const ITERATIONS: usize = 100;
-/// Runs of each level: one may end with most rows in one code.
+/// Runs of each level, because one run may put most rows into one code.
 const RESTARTS: usize = 3;
 /// What a step of an RQ-VAE and its whole training take.
 const BATCH_SIZE: usize = 1024;
@@ -185,7 +186,7 @@ fn rq_vae(
     Ok(Quantized { codebooks: model.codebooks().clone(), codes, latents: Some(latents) })
 }
 
-/// Vectors `[N, d]` of who chose what near what, of training events alone.
+/// Vectors `[N, d]` of items that users chose close to each other, from training events only.
 pub(crate) fn collaborative(dataset: Option<&Dataset>, seed: u64) -> anyhow::Result<Array2<f32>> {
     let dataset = dataset.ok_or_else(|| {
         Usage::error(

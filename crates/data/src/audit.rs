@@ -1,4 +1,4 @@
-//! A look for the usual leaks, before any number is believed.
+//! Looks for the usual leaks, before any result is trusted.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -15,7 +15,8 @@ mod order;
 pub use future::CrossUserFuture;
 pub use order::{EqualTimes, EventOrder};
 
-/// Standard deviations beyond which an order is no accident: odds of a false alarm 6e-7.
+/// Number of standard deviations beyond which an order is not a coincidence: a false alarm has odds
+/// of 6e-7.
 const ALARM: f64 = 5.0;
 
 /// What an audit counted.
@@ -32,20 +33,20 @@ pub struct Audit {
     pub ambiguous_histories: usize,
     /// Validation and test samples whose visible history and target are a training sample's.
     pub trained_samples: usize,
-    /// Training events after held-out targets; `None` where events have no times.
+    /// Training events after held-out targets; `None` if events have no times.
     pub cross_user_future: Option<CrossUserFuture>,
     /// Validation and test samples that show another item whose title or description holds the
-    /// target's title of two words or more, letter case and punctuation aside.
+    /// target's title of two words or more, without regard to letter case and punctuation.
     pub targets_named: usize,
     /// Items that no user chose.
     pub items_without_events: usize,
-    /// Items that no training event names, yet a validation or test target does.
+    /// Items that are a validation or test target but are in no training event.
     pub cold_targets: usize,
     /// Items without a title.
     pub untitled_items: usize,
-    /// Items whose title another item has as well.
+    /// Items that share their title with another item.
     pub shared_titles: usize,
-    /// How identities follow the order in which items first appear.
+    /// Whether identities follow the order in which items first appear.
     pub identity_order: IdentityOrder,
     /// Whether the order of events may be that of the file.
     pub event_order: EventOrder,
@@ -66,7 +67,7 @@ pub struct IdentityOrder {
 }
 
 impl IdentityOrder {
-    /// Whether the order is no accident: beyond five standard deviations.
+    /// Whether the order is not a coincidence: it is beyond five standard deviations.
     #[must_use]
     pub fn leaks(&self) -> bool {
         self.deviations.abs() > ALARM

@@ -8,8 +8,8 @@ use sidereal_sid::ItemId;
 use crate::digest::Digest;
 use crate::{DataError, Domains, Item, User, UserId};
 
-/// Items and users of one source, or of several [domains](Domains); every event names an item that
-/// is there.
+/// Items and users of one source, or of several [domains](Domains); every event names an item of
+/// the dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawDataset", into = "RawDataset")]
 pub struct Dataset {
@@ -65,7 +65,7 @@ impl Dataset {
         Ok(Self { items, users, domains: None })
     }
 
-    /// Items without users, for answering users whose histories come from elsewhere.
+    /// Items without users, to answer users whose histories come from elsewhere.
     ///
     /// # Errors
     /// [`DataError::EmptyDataset`], [`DataError::TooMany`] and [`DataError::RepeatedKey`].
@@ -148,11 +148,11 @@ impl Dataset {
         (0..).map(UserId).zip(&self.users)
     }
 
-    /// BLAKE3 of every key, title, category, description, brand and event in identity order, and
-    /// of the domains where there are several, in hexadecimal.
+    /// BLAKE3 of every key, title, category, description, brand and event in identity order, and of
+    /// the domains if there are several, in hexadecimal.
     ///
-    /// Times are not part of it: what they decide is the order of events, which is, and a split,
-    /// which has a hash of its own.
+    /// Times are not part of the hash. They decide the order of events, which is part of it, and a
+    /// split, which has a hash of its own.
     #[must_use]
     pub fn hash(&self) -> String {
         let mut digest = Digest::default();
@@ -163,7 +163,7 @@ impl Dataset {
             digest.size(item.categories.len());
             item.categories.iter().for_each(|category| digest.text(category));
         }
-        // Only where there are any, so that hashes of sources without them stay what they were.
+        // Only if there are any, so that the hashes of sources without them do not change.
         if self.items.iter().any(|item| !(item.description.is_empty() && item.brand.is_empty())) {
             digest.text("descriptions and brands");
             for item in &self.items {

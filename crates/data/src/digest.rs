@@ -1,4 +1,4 @@
-//! What hashes of datasets, splits, prompts and mixtures are made with.
+//! The hash function for datasets, splits, prompts and mixtures.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use sidereal_sid::ItemId;
 
 use crate::SampleId;
 
-/// BLAKE3 over values that say their own length, so that no two sequences of values collide.
+/// BLAKE3 over values that include their length, so that no two sequences of values collide.
 ///
 /// ```
 /// use sidereal_data::Digest;
@@ -59,7 +59,7 @@ impl Digest {
         }
     }
 
-    /// A number that is as good as drawn, from all that went in.
+    /// A number that looks random, from all values that were added.
     #[must_use]
     pub fn draw(&self) -> u64 {
         let mut bytes = [0; 8];
@@ -67,7 +67,7 @@ impl Digest {
         u64::from_le_bytes(bytes)
     }
 
-    /// The hash of all that went in, in hexadecimal.
+    /// The hash of all values that were added, in hexadecimal.
     #[must_use]
     pub fn finish(&self) -> String {
         self.0.finalize().to_hex().to_string()

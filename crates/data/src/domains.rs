@@ -12,7 +12,7 @@ pub struct DomainId(pub u32);
 /// Which domain each item and user of a dataset is of.
 ///
 /// A domain has items and users of its own: no user chose items of two. A person who is a customer
-/// of two shops is two users, as their keys, `DOMAIN/KEY`, tell.
+/// of two shops counts as two users, with two keys of the form `DOMAIN/KEY`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domains {
     names: Vec<String>,
@@ -65,7 +65,7 @@ impl Domains {
         self.names.len()
     }
 
-    /// Whether there are none, which no dataset's domains are.
+    /// Whether there are no domains; this is never so for the domains of a dataset.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
@@ -119,7 +119,7 @@ impl Domains {
     }
 }
 
-/// Accepts names that tell domains apart and can stand before a key.
+/// Accepts names that are all different and can be put before a key.
 pub(crate) fn check_names(names: &[String]) -> Result<(), DataError> {
     for (index, name) in names.iter().enumerate() {
         if name.is_empty() || name.contains(|c: char| c == '/' || c.is_whitespace()) {

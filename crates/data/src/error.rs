@@ -1,4 +1,4 @@
-//! Why data was refused.
+//! Why data could not be used.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use sidereal_sid::ItemId;
 use crate::read::Problem;
 use crate::{SplitProtocol, UserId};
 
-/// Why a dataset, a split or a file was refused.
+/// Why a dataset, a split or a file could not be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]
@@ -60,7 +60,8 @@ pub enum DataError {
     /// A field that is not UTF-8.
     #[error("`{}`, line {line}, column `{column}`: the value is not valid UTF-8: save the file as UTF-8", path.display())]
     NotUtf8 { path: PathBuf, line: u64, column: String },
-    /// An empty field where a value is needed, or a word for none.
+    /// An empty field where a value is needed, or a word such as `nan` that stands for a missing
+    /// value.
     #[error("`{}`, line {line}, column `{column}`: expected a value, found {found}", path.display())]
     EmptyField { path: PathBuf, line: u64, column: String, found: String },
     /// A field that is not a finite number.
@@ -69,7 +70,7 @@ pub enum DataError {
         path.display()
     )]
     Number { path: PathBuf, line: u64, column: String, found: String },
-    /// A row that the policy does not let pass.
+    /// A row with a problem that the policy calls an error.
     #[error("`{}`, {problem}", path.display())]
     Row { path: PathBuf, problem: Problem },
     /// A file that is not the JSON it should be.
@@ -108,14 +109,14 @@ pub enum DataError {
         path.display()
     )]
     SidPrefix { path: PathBuf, short: String, long: String, sid: String },
-    /// Codebooks that cannot be.
+    /// Codebook sizes that are not possible.
     #[error("`{}`: the sizes of its codebooks are not allowed", path.display())]
     IndexSizes {
         path: PathBuf,
         #[source]
         source: sidereal_sid::NotationError,
     },
-    /// A file of which no row was left.
+    /// A file in which every row was skipped.
     #[error("`{}`: all {count} rows were skipped; the first problem: {first}", path.display())]
     AllSkipped { path: PathBuf, count: u64, first: Problem },
     /// Semantic IDs that make no catalogue.
@@ -125,7 +126,7 @@ pub enum DataError {
         #[source]
         source: sidereal_sid::CatalogError,
     },
-    /// A number that is no time.
+    /// A number that is not a time.
     #[error(
         "`{}`, line {line}, column `{column}`: expected seconds since 1970, found `{found}`",
         path.display()
@@ -169,7 +170,7 @@ pub enum DataError {
     /// A user's events out of order.
     #[error("user `{user}`, event {position}: the event is earlier than the one before it")]
     TimeOrder { user: String, position: usize },
-    /// A split that would hold nobody out.
+    /// A split without held-out users.
     #[error(
         "leave-one-out needs a user with at least 3 events, but the longest history has {longest}"
     )]
@@ -182,12 +183,12 @@ pub enum DataError {
     /// Two domains of one name.
     #[error("two domains have the name `{name}`: give each its own name")]
     RepeatedDomain { name: String },
-    /// A domain that is to be divided into domains itself.
+    /// A part of a union that already consists of several domains.
     #[error(
         "domain `{name}` already consists of several domains ({found}): unite datasets of one domain each"
     )]
     NestedDomains { name: String, found: String },
-    /// A key that begins with the name of no domain.
+    /// A key that does not begin with the name of a domain.
     #[error(
         "{what} `{key}` belongs to no domain: its key must begin with one of {names}, followed by `/`"
     )]
@@ -202,13 +203,13 @@ pub enum DataError {
         "a split by time needs the time of every event, but some events have none: choose another split"
     )]
     NoTimes,
-    /// An item that is chosen and not described.
+    /// An item that a user chose, but that the item file does not describe.
     #[error("item `{item}` occurs in an interaction, but the item file does not describe it")]
     Undescribed { item: String },
     /// A protocol that cannot be computed.
     #[error("the split `{protocol}` cannot be made from interactions: choose another protocol")]
     NotASplit { protocol: SplitProtocol },
-    /// A set of a split that has a share and no sample.
+    /// A set of a split that has a share above 0 but no sample.
     #[error("the split `{protocol}` leaves the {set} set without samples")]
     EmptySet { set: &'static str, protocol: SplitProtocol },
     /// A catalogue of another dataset.
@@ -222,7 +223,7 @@ pub enum DataError {
     /// An item outside the dataset.
     #[error("item {item} is outside the {num_items} items")]
     ItemRange { item: ItemId, num_items: usize },
-    /// A text that is no item's key and in no item's title.
+    /// A text that is not the key of an item, and is not in the title of an item.
     #[error("no item has the key `{text}`, or `{text}` in its title")]
     NoSuchItem { text: String },
     /// A text that more than one title fits.
@@ -245,7 +246,7 @@ pub enum DataError {
         path.display()
     )]
     JsonArray { path: PathBuf },
-    /// A table in parquet, and a build that reads none.
+    /// A table in parquet, in a build without support for parquet.
     #[error(
         "`{}` is a table in parquet, but this program was built without parquet: build it with the feature \
          `parquet`, or write the table as CSV or JSON lines",
@@ -261,7 +262,7 @@ pub enum DataError {
     /// Settings outside their range.
     #[error("`{field}` is {found}; expected {expected}")]
     Config { field: &'static str, found: String, expected: &'static str },
-    /// An item that is no product of the shop, or one product's second item.
+    /// An item that is not a product of the shop, or a second item for one product.
     #[error(
         "item `{key}` with categories `{categories}` is not a product of the synthetic shop, or occurs twice"
     )]
@@ -269,7 +270,7 @@ pub enum DataError {
     /// Fewer items than the shop has products.
     #[error("there are {found} items, but the synthetic shop has {expected} products")]
     ShopSize { found: usize, expected: usize },
-    /// A history that the shop's law cannot make.
+    /// A history that is not possible under the law of the shop.
     #[error(
         "event {position}: item {item} was bought before, but the customers of the synthetic shop never buy an item twice"
     )]

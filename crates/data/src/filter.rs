@@ -1,4 +1,4 @@
-//! What is left out on purpose. Every filter says what it took; none takes anything else.
+//! Filters: what is left out on purpose. Every filter reports what it removed.
 
 mod k_core;
 mod time_window;
@@ -8,7 +8,7 @@ pub use k_core::{KCore, k_core};
 pub use time_window::time_window;
 pub use titles::{TitleLimit, limit_titles};
 
-/// What a filter took away.
+/// What a filter removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 #[non_exhaustive]
 pub struct Dropped {

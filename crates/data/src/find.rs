@@ -1,4 +1,4 @@
-//! An item by what a person calls it.
+//! Finds an item by a text that a person types.
 
 use sidereal_sid::ItemId;
 
@@ -9,7 +9,7 @@ impl Dataset {
     /// lower case of titles are alike.
     ///
     /// # Errors
-    /// [`DataError::NoSuchItem`], and [`DataError::Ambiguous`] where more than one title fits.
+    /// [`DataError::NoSuchItem`], and [`DataError::Ambiguous`] if more than one title fits.
     ///
     /// ```
     /// use sidereal_data::{Dataset, Item, User};

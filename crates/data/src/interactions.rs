@@ -1,4 +1,5 @@
-//! Who chose what when, before it is a dataset: what readers make and filters work on.
+//! Who chose what and when, before it becomes a dataset. Readers make interactions, and filters
+//! work on them.
 
 use std::collections::BTreeMap;
 
@@ -33,11 +34,11 @@ pub struct Interactions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Numbering {
-    /// By chance: numbers tell nothing.
+    /// In random order: numbers reveal nothing.
     #[default]
     Shuffled,
     /// By first appearance in the rows, as many published files are: a ranking that breaks ties by
-    /// number then knows what comes next. For comparisons with such files only.
+    /// number then knows what comes next. Use this only for comparisons with such files.
     FirstAppearance,
 }
 
@@ -111,13 +112,13 @@ impl Interactions {
         self.rows.is_empty()
     }
 
-    /// Names of users, those without a row left too.
+    /// Names of users, also of those whose rows were all removed.
     #[must_use]
     pub fn users(&self) -> &Keys {
         &self.users
     }
 
-    /// Names of items, those without a row left too.
+    /// Names of items, also of those whose rows were all removed.
     #[must_use]
     pub fn items(&self) -> &Keys {
         &self.items
@@ -129,7 +130,7 @@ impl Interactions {
         self.items.warm(names.map(|(_, item)| item));
     }
 
-    /// Takes the last row back; its names stay.
+    /// Removes the last row; its names stay.
     pub(crate) fn pop(&mut self) {
         self.rows.pop();
     }
@@ -152,8 +153,8 @@ impl Interactions {
     }
 
     /// The dataset of all users and items with a row: a user's events by time, users in the order
-    /// of their first row. `described` gives what is known of items by key; the others get a key
-    /// and nothing else.
+    /// of their first row. `described` holds what is known of items, by key; other items only get a
+    /// key.
     ///
     /// # Errors
     /// [`DataError::EmptyDataset`] if there are no rows, [`DataError::TooMany`].
@@ -165,7 +166,7 @@ impl Interactions {
         self.assemble(described, assembly, false)
     }
 
-    /// The same; with `unchosen` also of items that are described and have no row.
+    /// The same. With `unchosen`, items that are described but have no row are also in it.
     pub(crate) fn assemble(
         self,
         mut described: BTreeMap<String, Item>,

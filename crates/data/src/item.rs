@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 pub struct Item {
     /// Name in the source, unique.
     pub key: String,
-    /// Title; empty where the source has none.
+    /// Title; empty if the source has none.
     pub title: String,
-    /// Categories, coarse to fine; empty where the source has none.
+    /// Categories, coarse to fine; empty if the source has none.
     pub categories: Vec<String>,
-    /// What the seller says of it; empty where the source has nothing.
+    /// What the seller says of it; empty if the source has nothing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Maker or shop; empty where the source has none.
+    /// Maker or shop; empty if the source has none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub brand: String,
 }

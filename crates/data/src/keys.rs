@@ -26,7 +26,7 @@ pub struct Keys {
     slots: Vec<Slot>,
 }
 
-/// A part of the name's hash, so that a name is looked at only where it very likely is the one.
+/// A part of the name's hash, so that a name is only compared if it is very likely the right one.
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
     tag: u32,
@@ -52,7 +52,7 @@ impl Keys {
         slot.entry.checked_sub(1)
     }
 
-    /// Number of a name that is there.
+    /// Number of a known name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<u32> {
         self.slots.get(self.find(name, hash(name)))?.entry.checked_sub(1)
@@ -84,8 +84,8 @@ impl Keys {
         (0..).map_while(|number| self.name(number))
     }
 
-    /// Looks at all that [`insert`](Self::insert) of these names will look at. One look-up after
-    /// the other waits for memory four times; here the waits overlap.
+    /// Reads all memory that [`insert`](Self::insert) of these names will read. If look-ups come
+    /// one after the other, each waits for memory four times; here the waits overlap.
     pub(crate) fn warm<'a>(&self, names: impl Iterator<Item = &'a str>) {
         let mask = self.slots.len().wrapping_sub(1);
         let slots = names.filter_map(|name| self.slots.get(place(hash(name)) & mask));

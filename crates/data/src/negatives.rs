@@ -1,4 +1,4 @@
-//! Items that a user did not choose, to be preferred less than the one chosen.
+//! Items that a user did not choose, for use as rejected answers.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use sidereal_sid::{Catalog, ItemId};
 
 use crate::{DataError, Sample, TrainSet};
 
-/// Draws by weight for each item wanted before the rest is searched item by item.
+/// Number of weighted draws for each wanted item, before the rest is searched item by item.
 const TRIES: usize = 20;
 
 /// Where negatives come from. Those that a beam search finds come from the policy instead.
@@ -115,11 +115,11 @@ impl<'a> Negatives<'a> {
         self.catalog.num_items()
     }
 
-    /// `count` different negatives of a sample, in the order drawn.
+    /// `count` different negatives of a sample, in the order in which they were drawn.
     ///
     /// # Errors
-    /// [`DataError::TooFewItems`] if there are not so many; [`DataError::ItemRange`] for a
-    /// sample of another dataset.
+    /// [`DataError::TooFewItems`] if there are fewer; [`DataError::ItemRange`] for a sample of
+    /// another dataset.
     pub fn draw(
         &self,
         sample: &Sample<'_>,
@@ -129,7 +129,7 @@ impl<'a> Negatives<'a> {
         self.draw_accepted(sample, count, rng, &mut |_| true)
     }
 
-    /// As [`draw`](Self::draw), of the items that `accept` does not refuse when their turn comes.
+    /// As [`draw`](Self::draw), but only items for which `accept` holds when their turn comes.
     ///
     /// # Errors
     /// As [`draw`](Self::draw).
@@ -176,7 +176,8 @@ impl<'a> Negatives<'a> {
         Ok(drawn)
     }
 
-    /// Adds items that are not taken, all alike, until there are `count` or no more.
+    /// Adds items that are not taken, all with equal probability, until there are `count` of them
+    /// or no more are left.
     fn fill(
         &self,
         drawn: &mut Vec<ItemId>,

@@ -1,4 +1,4 @@
-//! From files as Amazon's reviews are published to a split dataset, each step accounted for.
+//! From Amazon's reviews, as they are published, to a split dataset, with a report of each step.
 
 mod filters;
 pub(crate) mod step;
@@ -23,7 +23,7 @@ pub use filters::Filters;
 pub use step::Step;
 use undescribed::{UNDESCRIBED, undescribed};
 
-/// What is done, in this order: read, time window, titles, k-core, number, split.
+/// The settings of the steps, in this order: read, time window, titles, k-core, number, split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PrepareConfig {
@@ -45,7 +45,7 @@ pub struct PrepareConfig {
     pub max_history: NonZeroUsize,
 }
 
-/// What came of it.
+/// The prepared data.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Prepared {
@@ -55,19 +55,19 @@ pub struct Prepared {
     pub split: Split,
     /// Rows left out by the readers, by file.
     pub skips: Vec<Skips>,
-    /// What each filter took away, in order.
+    /// What each filter removed, in order.
     pub steps: Vec<Step>,
 }
 
-/// Reads reviews and, where there are any, their items, filters and splits them.
+/// Reads reviews and, if there are any, their items; filters and splits them.
 ///
 /// With items, a review whose item has no line, or one that was skipped, is treated as
 /// [`RowPolicy::missing_titles`] says.
 ///
 /// # Errors
-/// What the readers, [`Dataset::new`] and the splits refuse; [`DataError::Undescribed`] for a
-/// review without an item where missing titles are errors; [`DataError::NotASplit`] for
-/// [`SplitProtocol::Published`], which reviews do not come with.
+/// The errors of the readers, of [`Dataset::new`] and of the splits; [`DataError::Undescribed`] for
+/// a review without an item, if missing titles are errors; [`DataError::NotASplit`] for
+/// [`SplitProtocol::Published`], because reviews come without a split.
 ///
 /// # Examples
 /// ```
@@ -140,7 +140,7 @@ pub fn prepare(
 pub struct PrepareReport {
     /// Rows left out by the readers, by file.
     pub skips: Vec<Skips>,
-    /// What each filter took away, in order.
+    /// What each filter removed, in order.
     pub steps: Vec<Step>,
     /// What the dataset holds.
     pub statistics: Statistics,
@@ -157,7 +157,7 @@ pub struct PrepareReport {
 }
 
 impl Prepared {
-    /// Counts and audits.
+    /// The report of the prepared data.
     #[must_use]
     pub fn report(&self) -> PrepareReport {
         let Self { dataset, split, skips, steps } = self;
@@ -176,7 +176,7 @@ impl Prepared {
     }
 }
 
-/// Prepared reviews: their filters are told in the notes.
+/// Prepared reviews; the notes name the filters.
 impl From<Prepared> for ReadData {
     fn from(prepared: Prepared) -> Self {
         let Prepared { dataset, split, skips, steps } = prepared;

@@ -1,8 +1,8 @@
-//! Readers of published formats and of plain tables. Files may be plain, gzip or zstd, told by their
-//! first bytes.
+//! Readers of published formats and of plain tables. Files may be plain, gzip or zstd, which is
+//! recognised by their first bytes.
 //!
-//! A reader is a function. What the readers give turns into [`ReadData`], and a reader of your own
-//! returns it.
+//! A reader is a function. The results of the readers turn into [`ReadData`], and a reader of your
+//! own returns it.
 
 pub mod amazon;
 #[cfg(feature = "parquet")]

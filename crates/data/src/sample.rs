@@ -30,7 +30,7 @@ pub enum SampleId {
         /// Position of the target in the user's whole sequence, from 0.
         position: u32,
     },
-    /// A task about one item, whoever chose it.
+    /// A task about one item, for no particular user.
     Item(ItemId),
     /// A conversation that has nothing to do with the dataset.
     Chat(u32),
@@ -99,11 +99,12 @@ pub struct Sample<'a> {
     pub user: UserId,
     /// What a model may see: the last `max_history` items before the target, earliest first.
     pub history: &'a [ItemId],
-    /// Every item before the target, earliest first: what seen-item removal takes away.
+    /// Every item before the target, earliest first: the items that the removal of seen items
+    /// removes.
     pub seen: &'a [ItemId],
     /// The item that the user chose.
     pub target: ItemId,
-    /// When; `None` where the source has no times.
+    /// When; `None` if the source has no times.
     pub time: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! Who is trained on, who chooses settings, who is reported: three sets, three types.
+//! Training, validation and test samples: three sets with three types.
 
 use std::num::NonZeroUsize;
 
@@ -27,14 +27,14 @@ pub struct Split {
     pub protocol: SplitProtocol,
     /// What a model learns from.
     pub train: TrainSet,
-    /// What settings are chosen on.
+    /// The samples on which settings are chosen.
     pub valid: ValidSet,
-    /// What is reported.
+    /// The samples on which results are reported.
     pub test: TestSet,
 }
 
 /// Where a user's sequence is cut: `events[..train]` train, `events[valid..test]` are validation
-/// targets, `events[test..]` test targets. The first event of all is nobody's target.
+/// targets, `events[test..]` test targets. The first event of a user is not a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cut {
     pub(crate) train: usize,

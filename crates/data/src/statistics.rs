@@ -1,4 +1,4 @@
-//! How large a dataset is and how it is spread: numbers to hold against those of a paper.
+//! The size of a dataset and the spread of its events: numbers to compare with those of a paper.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -27,7 +27,7 @@ pub struct Statistics {
     pub item_gini: f64,
     /// Events of an item that the user chose before.
     pub repeats: usize,
-    /// First and last event; `None` where events have no times.
+    /// First and last event; `None` if events have no times.
     pub times: Option<(Timestamp, Timestamp)>,
     /// Items with a title.
     pub titled: usize,
@@ -35,7 +35,7 @@ pub struct Statistics {
     pub title_words: Spread,
 }
 
-/// Smallest, middle, mean and largest of some counts; zeros of none.
+/// Smallest, middle, mean and largest of some counts; all zero if there are no counts.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 #[non_exhaustive]
 pub struct Spread {

@@ -6,8 +6,8 @@ use sidereal_sid::ItemId;
 
 use crate::{Dataset, Item, Timestamp, User};
 
-/// A dataset of 1 to `max_items` items and 1 to `max_users` users with up to 12 events each.
-/// Events repeat items as often as chance will; titles and categories may be empty.
+/// A dataset of 1 to `max_items` items and 1 to `max_users` users with up to 12 events each. Events
+/// repeat items at random; titles and categories may be empty.
 pub fn dataset(max_items: u32, max_users: usize) -> impl Strategy<Value = Dataset> {
     let item = ("[a-z]{0,6}( [a-z]{1,6})?", vec("[a-z]{1,4}", 0..3));
     (1..=max_items)
@@ -33,7 +33,7 @@ pub fn dataset(max_items: u32, max_users: usize) -> impl Strategy<Value = Datase
         })
 }
 
-/// A dataset as of [`dataset`] whose events have times, many of them equal.
+/// As [`dataset`], but the events have times, many of them equal.
 pub fn timed_dataset(max_items: u32, max_users: usize) -> impl Strategy<Value = Dataset> {
     let steps = vec(0i64..5, 12);
     dataset(max_items, max_users)

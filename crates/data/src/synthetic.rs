@@ -1,4 +1,4 @@
-//! A shop whose customers follow a known law, so that a recommender can be judged against truth.
+//! A shop whose customers follow a known law, so that a recommender can be compared with the truth.
 //!
 //! # The shop
 //! 500 products: 10 departments (a ring of neighbours), in each a series of 5 kinds from the first
@@ -20,7 +20,7 @@
 //! a product that the customer has is drawn again
 //! ```
 //! What comes next thus depends on the last product, on an earlier one, and on what the whole
-//! history says of the taste. All of it goes through attributes, so it can be learnt from few
+//! history says of the taste. All of it depends on attributes only, so it can be learned from few
 //! customers and holds for products that were rarely bought.
 //!
 //! # The truth

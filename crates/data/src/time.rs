@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 /// Milliseconds in a second.
 const SECOND: i64 = 1000;
 
-/// A point in time: milliseconds since 1970-01-01T00:00:00 UTC, before it negative.
+/// A point in time: milliseconds since 1970-01-01T00:00:00 UTC, negative before that.
 ///
-/// Milliseconds, because the 2023 Amazon reviews are given in them and order within a second is
-/// order. Sources in seconds are multiplied; sources that give positions in place of times count
-/// as seconds.
+/// The unit is milliseconds, because the Amazon reviews of 2023 use it and the order within a
+/// second matters. Times in seconds are converted. If a source gives positions instead of times,
+/// they count as seconds.
 ///
 /// ```
 /// use sidereal_data::Timestamp;
@@ -38,7 +38,7 @@ impl Timestamp {
         (millis.abs() <= 9_007_199_254_740_992.0).then_some(Self(millis as i64))
     }
 
-    /// The point `seconds` after 1970 began in UTC; `None` where milliseconds do not fit.
+    /// The point `seconds` after 1970 began in UTC; `None` if milliseconds do not fit.
     #[must_use]
     pub fn from_whole_seconds(seconds: i64) -> Option<Self> {
         seconds.checked_mul(SECOND).map(Self)
@@ -51,8 +51,8 @@ impl Timestamp {
     }
 }
 
-/// RFC 3339 in UTC, without a fraction where it is zero; plain milliseconds outside years
-/// -9999 to 9999.
+/// RFC 3339 in UTC, without a fraction if it is zero; plain milliseconds outside years -9999 to
+/// 9999.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {

@@ -11,10 +11,11 @@ use crate::{DataError, Dataset, Item, User};
 impl Dataset {
     /// Several datasets as one, each a domain under its name.
     ///
-    /// Keys become `NAME/KEY`, so that nothing collides; titles, texts, events and times stay.
-    /// Users keep their order, one domain after the other. Item identities are shuffled by `seed`
-    /// over all domains: neither does an order leak what comes next, nor does an identity tell its
-    /// domain. Domains with times may stand beside others without; a split by time needs all times.
+    /// Keys become `NAME/KEY`, so they do not collide. Titles, texts, events and times stay as they
+    /// are. Users keep their order, one domain after the other. Item identities are shuffled by
+    /// `seed` over all domains: so an order does not reveal what comes next, and an identity does
+    /// not reveal its domain. Some domains may have times and others not; a split by time needs all
+    /// times.
     ///
     /// # Errors
     /// [`DataError::DomainName`] for a name that is empty or has white space or `/`,

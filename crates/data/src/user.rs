@@ -36,13 +36,13 @@ pub struct User {
     pub key: String,
     /// Items chosen, earliest first.
     pub events: Vec<ItemId>,
-    /// When, each next to its event, never falling; empty where the source has no times.
+    /// The time of each event, never falling; empty if the source has no times.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub times: Vec<Timestamp>,
 }
 
 impl User {
-    /// A user with this key who chose `events`, earliest first, at times unknown.
+    /// A user with this key who chose `events`, earliest first, without times.
     #[must_use]
     pub fn new(key: impl Into<String>, events: Vec<ItemId>) -> Self {
         Self { key: key.into(), events, times: Vec::new() }
@@ -55,7 +55,7 @@ impl User {
         self
     }
 
-    /// When an event happened; `None` where the source has no times and past the last event.
+    /// When an event happened; `None` if the source has no times and past the last event.
     #[must_use]
     pub fn time(&self, position: usize) -> Option<Timestamp> {
         self.times.get(position).copied()

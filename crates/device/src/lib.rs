@@ -6,13 +6,13 @@ use tch::{Cuda, Device};
 
 pub use waiting::share_cores;
 
-/// A device that is not there, or a name that is none.
+/// The device does not exist, or the name is not that of a device.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot use the device `{name}`: {reason}")]
 pub struct DeviceError {
     /// What was asked for.
     pub name: String,
-    /// What stands against it.
+    /// Why it cannot be used.
     pub reason: String,
 }
 

@@ -2,12 +2,13 @@
 
 /// Rounds of a waiting thread before it gives up its core.
 ///
-/// libgomp's own number is 300,000 and more, about a millisecond. Between two operations of a small
-/// model a thread waits a few microseconds, which these rounds cover; where others use the machine, a
-/// thread that waits longer takes the core from the one that it waits for.
+/// The default of libgomp is 300,000 or more, which takes about a millisecond. Between two
+/// operations of a small model a thread waits a few microseconds, and these rounds are enough for
+/// that. On a machine that others use, a thread that waits longer takes the core from the thread
+/// that it waits for.
 const ROUNDS: &str = "1000";
 
-/// Settings of libgomp that say how its threads wait; whoever set one has decided.
+/// Settings of libgomp that say how its threads wait. If the user has set one, it is not changed.
 const WAITING: [&str; 2] = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"];
 
 /// The setting that says how many threads there are.
@@ -20,22 +21,22 @@ const SETTLED: &str = "SIDEREAL_SHARES_CORES";
 #[cfg(target_os = "linux")]
 const WATCHED: std::time::Duration = std::time::Duration::from_millis(200);
 
-/// Makes libtorch's threads fit a machine that others use too; whether the program was, or is now,
-/// started so.
+/// Adapts the threads of libtorch to a machine that others use too. Returns whether the program
+/// runs with these settings.
 ///
-/// - There are as many threads as cores that are not busy at the start, at least one: operations of a
-///   small model wait for their slowest thread, so a thread without a core of its own costs more than
-///   it brings. `OMP_NUM_THREADS` in the environment wins.
+/// - There are as many threads as cores that are not busy at the start, at least one: operations of
+///   a small model wait for their slowest thread, so a thread without a core of its own costs more
+///   than it gains. `OMP_NUM_THREADS` in the environment has precedence.
 /// - A waiting thread soon gives up its core. `GOMP_SPINCOUNT` or `OMP_WAIT_POLICY` in the
-///   environment wins.
+///   environment has precedence.
 ///
-/// libgomp reads these settings while the program is loaded, before `main`. So this sets them and
-/// starts the program once more in its place, with the same arguments, process and files: call it
-/// first in `main`. Another number of threads rounds sums differently; a run's manifest records it.
-/// Elsewhere than on Linux nothing happens and `false` is returned.
+/// libgomp reads these settings while the program is loaded, before `main`. So this function sets
+/// them and starts the program once more in its place, with the same arguments, process and files.
+/// Call it first in `main`. With another number of threads, sums are rounded differently, so the
+/// manifest of a run records the number. On systems other than Linux nothing happens, and the
+/// result is `false`.
 ///
-/// What it brings beside a busy process, and costs on an idle machine, is measured in
-/// `docs/benchmarks.md`.
+/// `docs/benchmarks.md` shows the effect beside a busy process and on an idle machine.
 #[must_use = "`false` says that nothing was changed"]
 pub fn share_cores() -> bool {
     if std::env::var_os(SETTLED).is_some() {
@@ -65,8 +66,8 @@ pub fn share_cores() -> bool {
     false
 }
 
-/// Cores that nobody uses while this process sleeps, at least one; `None` where the system does not
-/// tell.
+/// Cores that nobody uses while this process sleeps, at least one; `None` if the system does not
+/// say.
 #[cfg(target_os = "linux")]
 fn free_cores() -> Option<usize> {
     let cores = std::thread::available_parallelism().ok()?.get();
@@ -76,7 +77,7 @@ fn free_cores() -> Option<usize> {
     free_of(cores, &before, &read()?)
 }
 
-/// Of so many cores those that were free between two readings of `/proc/stat`.
+/// How many of `cores` cores were free between two readings of `/proc/stat`.
 #[cfg(target_os = "linux")]
 fn free_of(cores: usize, before: &str, after: &str) -> Option<usize> {
     let ticks = |text: &str| -> Option<Vec<u64>> {

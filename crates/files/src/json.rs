@@ -17,7 +17,8 @@ pub fn write_json(path: &Path, value: &(impl Serialize + ?Sized)) -> Result<(), 
     write_whole(path, |out| out.write_all(&text))
 }
 
-/// Writes a value as JSON in one line, whole or not at all, and creates the folder where there is none.
+/// Writes a value as JSON in one line, whole or not at all, and creates the folder if there is
+/// none.
 ///
 /// # Errors
 /// As [`write_json`].
@@ -32,7 +33,7 @@ pub fn write_json_line(path: &Path, value: &(impl Serialize + ?Sized)) -> Result
 /// Reads a value back.
 ///
 /// # Errors
-/// [`FileError::Io`] where the file cannot be read, [`FileError::Json`] where it holds something else.
+/// [`FileError::Io`] if the file cannot be read, [`FileError::Json`] if it holds something else.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
     let bytes = fs::read(path).map_err(FileError::io(path))?;
     serde_json::from_slice(&bytes).map_err(FileError::json(path))

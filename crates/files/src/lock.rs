@@ -10,9 +10,9 @@ const NAME: &str = ".lock";
 
 /// The right to work in a folder, which one process at a time has.
 ///
-/// It is a lock of the operating system on the file `.lock` of the folder: it ends with this value, and
-/// with the process however that ends, so that a killed process never has to be cleaned up after. The
-/// file stays and says nothing; only the lock on it counts.
+/// This is a lock of the operating system on the file `.lock` in the folder. It ends with this
+/// value, or with the process, however the process ends, so nothing has to be cleaned up after a
+/// killed process. The file itself stays and is empty; only the lock on it counts.
 #[derive(Debug)]
 pub struct FolderLock {
     path: PathBuf,
@@ -21,10 +21,10 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
-    /// Takes the folder, which is created where there is none.
+    /// Takes the folder, which is created if there is none.
     ///
     /// # Errors
-    /// [`FileError::Locked`] where another holder has it; [`FileError::Io`].
+    /// [`FileError::Locked`] if another holder has it; [`FileError::Io`].
     pub fn acquire(folder: &Path) -> Result<Self, FileError> {
         fs::create_dir_all(folder).map_err(FileError::io(folder))?;
         let path = folder.join(NAME);

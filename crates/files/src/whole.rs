@@ -52,8 +52,9 @@ pub fn write_whole_by<E: From<FileError>>(
     written
 }
 
-/// Gives a finished folder its place, which is empty or missing: flushes the list of its files, renames
-/// it and flushes the folder that it is now in. The files themselves were written by [`write_whole`].
+/// Moves a finished folder to its place, which must be empty or missing. The list of its files is
+/// flushed before the move, and the folder that it is now in after the move. The files themselves
+/// were written by [`write_whole`].
 ///
 /// # Errors
 /// [`FileError::Io`] names `to`; the folder then is where it was, or at `to`.
@@ -74,8 +75,8 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Has the names in a folder on the disk: without it a rename may be lost in a power cut. Only Unix
-/// opens folders so; elsewhere the file system is trusted.
+/// Flushes the names in a folder to the disk. Without this, a rename may be lost in a power cut.
+/// Only Unix can open folders for this; on other systems the file system is trusted.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -32,8 +32,8 @@ pub struct FinishedRun {
 struct System {
     label: String,
     placements: RankingRun<SampleId>,
-    /// Whether these are only some of the test users, drawn by the seed of the run: those that are
-    /// evaluated with reasoning or with candidate pools.
+    /// Whether these are only some of the test users, drawn by the seed of the run, because the
+    /// system is evaluated with reasoning or with candidate pools.
     is_part: bool,
     /// Candidates of the pools that were ranked; `None` for all items.
     pool: Option<usize>,
@@ -50,10 +50,10 @@ pub struct ComparedSystem {
     /// Whether it was evaluated on a subset of users, with reasoning or candidate pools. Each run has its
     /// own subset.
     pub is_part: bool,
-    /// Mean over the system's users in each run; `None` where the run lacks the system.
+    /// Mean over the system's users in each run; `None` if the run lacks the system.
     pub runs: Vec<Option<f64>>,
-    /// Whether the stage returned the policy that it started from, no step having been better on
-    /// validation; by run.
+    /// For each run, whether the stage returned the policy that it started from because no step was
+    /// better on validation.
     pub at_start: Vec<bool>,
     /// Mean over the runs that have it.
     pub mean: f64,
@@ -73,7 +73,7 @@ pub struct RunComparison {
     pub metric: Metric,
     /// Names of the runs.
     pub runs: Vec<String>,
-    /// Label that differences are taken to.
+    /// Label of the system to which differences are taken.
     pub against: Option<String>,
     /// In the order of their first appearance.
     pub systems: Vec<ComparedSystem>,
@@ -134,9 +134,9 @@ impl RunComparison {
     /// Compares runs under one metric of ranks.
     ///
     /// # Errors
-    /// [`LabError::Metric`] where runs were tested on other users, and for a metric that is none of
-    /// ranks; [`LabError::UnknownStage`] for a label to compare with that no run has;
-    /// [`LabError::Pools`] where a system ranks pools of another size, or all items, in another run.
+    /// [`LabError::Metric`] if runs were tested on different users, or for a metric that does not
+    /// depend on ranks; [`LabError::UnknownStage`] for a label to compare with that no run has;
+    /// [`LabError::Pools`] if a system ranks pools of another size, or all items, in another run.
     pub fn new(
         runs: &[FinishedRun],
         metric: Metric,
@@ -226,7 +226,7 @@ impl RunComparison {
         Table { caption, header, rows: rows.collect(), notes: notes.into_iter().collect() }
     }
 
-    /// A bar a run for every system.
+    /// One bar for each run of every system.
     #[must_use]
     pub fn plot(&self) -> BarPlot {
         let series = self.runs.iter().enumerate().map(|(index, name)| BarSeries {
@@ -257,7 +257,7 @@ fn mean(run: &RankingRun<SampleId>, metric: Metric) -> Result<f64, MetricError> 
     Ok(values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Refuses a system that ranks other candidates in another run.
+/// Rejects a system that ranks other candidates in another run.
 fn check_pools(runs: &[FinishedRun], label: &str) -> Result<(), LabError> {
     let pools = runs.iter().filter_map(|run| Some((&run.name, run.system(label)?.pool)));
     let pools: Vec<_> = pools.collect();
@@ -286,7 +286,7 @@ fn difference(
             [shared(&one.placements, &two.placements), shared(&two.placements, &one.placements)]
         } else {
             if let Some(first) = whole {
-                // Refuses runs over other users.
+                // Rejects runs over different users.
                 one.placements.compare(first, metric, bootstrap)?;
             }
             whole = Some(&one.placements);
@@ -308,7 +308,7 @@ fn difference(
     Ok(Some(bootstrap.paired(&one, &two)?))
 }
 
-/// The samples of `run` that `other` has too.
+/// The samples of `run` that `other` also has.
 fn shared(run: &RankingRun<SampleId>, other: &RankingRun<SampleId>) -> RankingRun<SampleId> {
     let ids: BTreeSet<SampleId> = other.placements().map(|(id, _)| *id).collect();
     run.filter(|id| ids.contains(id))

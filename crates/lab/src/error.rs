@@ -26,21 +26,21 @@ pub enum LabError {
         #[source]
         source: std::io::Error,
     },
-    /// A JSON value that is not what it should be.
+    /// A JSON value with unexpected contents.
     #[error("`{}` does not have the JSON content that is expected here", path.display())]
     Json {
         path: PathBuf,
         #[source]
         source: serde_json::Error,
     },
-    /// A configuration file that is not what it should be.
+    /// A configuration file that cannot be read.
     #[error("configuration `{}` is not valid", path.display())]
     Toml {
         path: PathBuf,
         #[source]
         source: Box<toml::de::Error>,
     },
-    /// A key of a configuration file whose value is not what it should be.
+    /// A key of a configuration file with a wrong value.
     #[error("configuration `{}` is not valid at `{key}`", path.display())]
     TomlKey {
         path: PathBuf,
@@ -73,10 +73,10 @@ pub enum LabError {
         path.display()
     )]
     OtherPolicy { path: PathBuf, blend: String, stage: String },
-    /// A stage of a domain that the data do not have.
+    /// A stage for a domain that the data do not have.
     #[error("stage `{stage}` learns from the domain `{name}`, but the data has only {found}")]
     UnknownDomain { stage: String, name: String, found: String },
-    /// A stage of domains or users of whom there is nothing to learn from or to validate on.
+    /// A stage for domains or users without samples for training or validation.
     #[error("stage `{stage}`: {part} has no {set} samples")]
     NothingInScope { stage: String, part: String, set: &'static str },
     /// The run's folder holds a run with other settings.
@@ -89,14 +89,14 @@ pub enum LabError {
         path.display()
     )]
     OtherSetting { path: PathBuf, part: String },
-    /// A tensor of another shape than that of what it holds.
+    /// A tensor whose shape does not fit its contents.
     #[error(
         "tensor `{tensor}` of `{}` has the shape {found:?}; expected {needed}: delete the file to have it \
          made again",
         path.display()
     )]
     Shape { path: PathBuf, tensor: &'static str, found: Vec<i64>, needed: &'static str },
-    /// Rankings without an order.
+    /// Rankings with scores that have no order.
     #[error(
         "an answer of stage `{stage}` to sample {id} has a score that is not a number: delete the stage's \
          file in `rankings` or `reasoning` to have it answer again, or, where its weights are damaged, \
@@ -109,7 +109,7 @@ pub enum LabError {
     /// A stage without anything to learn from or to evaluate.
     #[error("{what} has no samples")]
     NoSamples { what: &'static str },
-    /// Words of a policy that has none.
+    /// Words that were asked of a policy that reads items.
     #[error("a policy that reads items has no words, and {what} is made of words: leave it out")]
     NoWords { what: &'static str },
     /// An item without a Semantic ID.
@@ -124,14 +124,14 @@ pub enum LabError {
         path.display()
     )]
     NoItems { path: PathBuf },
-    /// The folder of a policy outside of a run, which is asked about the data of a run.
+    /// The folder of a policy outside a run, which does not have the data of a run.
     #[error(
         "`{}` is the folder of a policy, not of a run, so it holds no split: ask the policy without data, or \
          give the split that the data was published with",
         path.display()
     )]
     NoRun { path: PathBuf },
-    /// A system that ranks other candidates in another of several runs.
+    /// A system that ranks different candidates in different runs.
     #[error(
         "`{system}` ranks other candidates in run `{run}` than in the first run that contains it: compare runs with the same pools"
     )]
@@ -175,12 +175,12 @@ pub enum LabError {
     /// The report.
     #[error(transparent)]
     Page(#[from] PageError),
-    /// libtorch refused an operation.
+    /// An operation of libtorch failed.
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),
 }
 
-/// What a table of a recipe is called.
+/// The name of a table of a recipe.
 fn place(table: &str) -> String {
     if table.is_empty() { "the file itself".to_owned() } else { format!("`{table}`") }
 }

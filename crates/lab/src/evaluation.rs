@@ -1,4 +1,4 @@
-//! The test of all systems side by side: the tables that are made of their answers.
+//! The test of all systems side by side: tables that are made from their answers.
 
 mod buckets;
 mod catalogue;
@@ -48,12 +48,12 @@ pub(crate) const DOMAINS: &str = "domains.json";
 pub(crate) struct Evaluation<'a> {
     pub(crate) bench: &'a Workbench<'a>,
     pub(crate) config: &'a EvaluateConfig,
-    /// What is held out, as protocols name it.
+    /// The split, as protocols name it.
     pub(crate) split: SplitConfig,
     pub(crate) stages: &'a [Stage],
-    /// What each stage answered.
+    /// The answers of each stage.
     pub(crate) answers: &'a [StageAnswers<'a>],
-    /// What blends of policies answered.
+    /// The answers of blends of policies.
     pub(crate) blends: &'a [BlendAnswers<'a>],
     /// Further systems.
     pub(crate) baselines: &'a [Baseline<'a>],
@@ -61,14 +61,14 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) at_start: &'a BTreeSet<String>,
 }
 
-/// What the tables hold.
+/// The contents of the tables.
 #[derive(Debug)]
 pub(crate) struct Evaluated {
     /// Every system's metrics, with intervals, protocols and paired tests.
     pub(crate) report: Report,
     /// The test of the stages by kind of user.
     pub(crate) buckets: Vec<BucketRow>,
-    /// The test by domain; empty where the data have none.
+    /// The test by domain; empty if the data have none.
     pub(crate) domains: Vec<DomainReport>,
 }
 

@@ -17,7 +17,8 @@ const SHOWCASES: &str = "showcases.json";
 impl RunResult {
     /// Reads the result of a finished run from its folder, without its data.
     ///
-    /// A run of an earlier version kept no [`showcases`](Self::showcases): it has none here.
+    /// A run of an earlier version did not store [`showcases`](Self::showcases), so here it has
+    /// none.
     ///
     /// # Errors
     /// Missing and damaged files by name.
@@ -39,8 +40,8 @@ impl RunResult {
         })
     }
 
-    /// Keeps the titles of the showcases in a run's folder, which holds no other titles, for
-    /// [`read`](Self::read).
+    /// Stores the titles of the showcases in the folder of a run, for [`read`](Self::read), because
+    /// the folder has no other titles.
     ///
     /// # Errors
     /// [`LabError::File`].

@@ -1,4 +1,4 @@
-//! What a finished run shows.
+//! The result of a finished run.
 
 mod page;
 pub(crate) mod showcase;
@@ -22,11 +22,11 @@ pub struct RunResult {
     pub report: Report,
     /// The test of the stages by kind of user.
     pub buckets: Vec<BucketRow>,
-    /// The test by domain; empty where the data have none.
+    /// The test by domain; empty if the data have none.
     pub domains: Vec<DomainReport>,
     /// Quality of the codes before collisions were resolved.
     pub quality: QualityReport,
-    /// What became of items that shared all their codes; `None` for published Semantic IDs.
+    /// How items that shared all their codes were resolved; `None` for published Semantic IDs.
     pub collisions: Option<Collisions>,
     /// Training records, in order.
     pub records: Vec<Record>,

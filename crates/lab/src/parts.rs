@@ -1,4 +1,4 @@
-//! The parts of a run, each in a file of its own that is named after what the part makes.
+//! The parts of a run. Each has a file of its own, named after what the part makes.
 
 pub(crate) mod answers;
 pub(crate) mod blended_rankings;

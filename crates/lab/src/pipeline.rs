@@ -1,5 +1,5 @@
-//! From a dataset to trained, evaluated and reported policies: a recipe carried out part by part, into a
-//! folder.
+//! From a dataset to trained and evaluated policies with a report: a recipe is carried out part by part, in
+//! a folder.
 
 mod benches;
 mod chosen;
@@ -49,33 +49,34 @@ use crate::workbench::items::ItemTexts;
 use crate::workbench::pools::pools;
 use crate::workbench::tasks::{check_control_tokens, tasks};
 
-/// A recipe over one dataset into one folder.
+/// A recipe, one dataset and one folder.
 ///
-/// Item vectors, Semantic IDs, a teacher's texts and tokenizer first; then the recipe's trainings, each from the one
-/// that it names; then the test of all of them over all items, beside popularity and item
-/// transitions. Whatever a former start finished with the same inputs is skipped; training goes on
-/// from its last checkpoint.
+/// First come item vectors, Semantic IDs, the texts of a teacher and the tokenizer. Then come the trainings
+/// of the recipe, each from the stage that it names. Then all of them are tested over all items, beside
+/// popularity and item transitions. Parts that an earlier start finished with the same inputs are skipped;
+/// a training goes on from its last checkpoint.
 #[derive(Debug)]
 pub struct Pipeline<'a> {
     /// Settings.
     pub recipe: &'a Recipe,
     /// Items and histories.
     pub dataset: &'a Dataset,
-    /// What came with them: taken where the recipe makes no Semantic IDs, or no split, of its own.
+    /// What was published with the data. It is used if the recipe does not make Semantic IDs, or a
+    /// split, of its own.
     pub published: Option<Published<'a>>,
     /// Further systems for the tables.
     pub baselines: &'a [Baseline<'a>],
     /// The run's folder.
     pub out: &'a Path,
-    /// Where tensors live.
+    /// The device of tensors.
     pub device: Device,
 }
 
 impl Pipeline<'_> {
-    /// Carries out what is not done yet and returns the result of the whole.
+    /// Carries out the parts that are not done yet and returns the result of the run.
     ///
     /// # Errors
-    /// Those of every part; what finished parts wrote stays valid.
+    /// Those of every part. The files of finished parts stay valid.
     pub fn run(&self, observer: &mut dyn Observer) -> Result<RunResult, LabError> {
         let kind = self.check()?;
         let Self { recipe, dataset, published, baselines, device, .. } = *self;
@@ -162,8 +163,8 @@ impl Pipeline<'_> {
         Ok(outcome)
     }
 
-    /// Accepts a recipe that fits the data, the model and the systems at hand; returns the kind of its
-    /// policies.
+    /// Accepts a recipe that fits the data, the model and the given systems; returns the kind of
+    /// its policies.
     fn check(&self) -> Result<PolicyKind, LabError> {
         let Self { recipe, dataset, baselines, .. } = self;
         recipe.check()?;
@@ -182,7 +183,7 @@ impl Pipeline<'_> {
     }
 }
 
-/// The Semantic IDs of every tree that a stage writes; those of tree 1 are the run's catalogue.
+/// The Semantic IDs of every tree that a stage uses; those of tree 1 are the catalogue of the run.
 fn trees(
     run: &mut RunFolder,
     recipe: &Recipe,
@@ -199,7 +200,7 @@ fn trees(
     Ok(trees)
 }
 
-/// What a stage of a checked recipe starts from.
+/// The start of a stage of a checked recipe.
 fn start<'a>(
     stage: &Stage,
     policies: &'a BTreeMap<&'a str, Made<PolicyFolder>>,
@@ -215,8 +216,8 @@ fn start<'a>(
     }
 }
 
-/// What the stages answer to the users of the test: the rankings of all of them, then those by domain, then
-/// the reasoning.
+/// The answers of the stages to the users of the test: first the rankings of all users, then those by
+/// domain, then those with reasoning.
 fn answers<'a>(
     run: &mut RunFolder,
     recipe: &'a Recipe,
@@ -258,7 +259,7 @@ fn answers<'a>(
     Ok(answers)
 }
 
-/// What the recipe's blends answer to the users of the test.
+/// The answers of the recipe's blends to the users of the test.
 fn blends<'a>(
     run: &mut RunFolder,
     recipe: &'a Recipe,

@@ -1,4 +1,4 @@
-//! A trained policy on disk, with all that it takes to ask it.
+//! A trained policy on disk, with everything that is needed to use it.
 
 use std::path::Path;
 
@@ -27,13 +27,13 @@ pub struct PolicyCard {
     pub made_by: String,
     /// The stage that trained it.
     pub stage: String,
-    /// What it was trained for; a policy that answers with titles out of a pool recommends nothing alone.
+    /// The task of the policy. A policy that chooses titles from a pool cannot recommend by itself.
     pub task: Task,
-    /// What a code's probability is a share of.
+    /// How the probability of a code is normalised.
     pub scoring: Scoring,
-    /// What matrix products are computed in.
+    /// The element type of matrix products.
     pub compute: Compute,
-    /// Items of a history that it reads, the latest ones.
+    /// Number of items of a history that it reads; the latest ones are read.
     pub max_history: usize,
     /// Users that are decoded together.
     pub batch_size: usize,
@@ -46,11 +46,10 @@ pub struct PolicyCard {
 
 /// A policy read from the folder of a stage, which needs nothing else to answer users.
 ///
-/// The folder is an HF directory: `config.json`, which tells the kind of the policy, `model.safetensors` and
-/// the tokenizer. Beside them stand
-/// the Semantic IDs of the items (`catalog.json`, which is the trie too), the items with keys and titles
-/// (`items.json`), how the policy is used (`policy.json`) and the hashes of what it was made for
-/// (`sidereal.json`).
+/// The folder is an HF directory: `config.json`, which gives the kind of the policy, `model.safetensors` and
+/// the tokenizer. It also holds the Semantic IDs of the items (`catalog.json`, which is also the trie), the
+/// items with keys and titles (`items.json`), how the policy is used (`policy.json`) and the hashes of what
+/// it was made for (`sidereal.json`).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TrainedPolicy {
@@ -64,7 +63,7 @@ pub struct TrainedPolicy {
     pub card: Option<PolicyCard>,
     /// The items, without users; `None` in folders of versions before they were kept.
     pub items: Option<Dataset>,
-    /// Hashes of `catalogue`, `tokenizer`, `prompts` and `split`, and of `domains` where the data have several.
+    /// Hashes of `catalogue`, `tokenizer`, `prompts` and `split`, and of `domains` if the data have several.
     pub made_for: Binding,
 }
 
@@ -85,8 +84,8 @@ impl TrainedPolicy {
         if reads_items { &OF_ITEMS } else { &OF_WORDS }
     }
 
-    /// Files that it writes besides: a chat template where the tokenizer has one, and what folders of
-    /// earlier versions lack.
+    /// Further files that it may write: a chat template if the tokenizer has one, and files that
+    /// folders of earlier versions lack.
     pub(crate) const MORE_FILES: [&str; 3] = ["chat_template.jinja", CARD, ITEMS];
 
     /// Whether a folder holds a policy and its card.
@@ -97,8 +96,8 @@ impl TrainedPolicy {
     /// Opens the folder of a stage.
     ///
     /// # Errors
-    /// Missing and damaged files by name, and [`LabError::Binding`] where the catalogue beside
-    /// the model is not the one that it was made for.
+    /// Missing and damaged files by name, and [`LabError::Binding`] if the catalogue in the folder
+    /// is not the one that the model was made for.
     pub fn open(dir: &Path, device: Device) -> Result<Self, LabError> {
         let made_for: Binding = read_json(&dir.join(BINDING))?;
         let catalog = Catalog::load(&dir.join(CATALOG))?;
@@ -118,7 +117,7 @@ impl TrainedPolicy {
         Ok(policy)
     }
 
-    /// Accepts use with these things; `dir` is for messages.
+    /// Accepts the policy for use with these parts; `dir` is for messages.
     ///
     /// # Errors
     /// [`LabError::Binding`] names the first part that the policy was not made for.
@@ -133,7 +132,7 @@ impl TrainedPolicy {
         Ok(())
     }
 
-    /// Writes a policy with all that it takes to ask it.
+    /// Writes a policy with everything that is needed to use it.
     ///
     /// # Errors
     /// Those of files.
@@ -150,7 +149,7 @@ impl TrainedPolicy {
     }
 }
 
-/// What the folder of a policy is made of.
+/// The contents of the folder of a policy.
 #[derive(Debug, Clone, Copy)]
 pub struct PolicyParts<'a> {
     /// The model.

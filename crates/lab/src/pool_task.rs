@@ -1,8 +1,8 @@
-//! Which tasks are about a pool of candidates.
+//! Says which tasks are about a pool of candidates.
 
 use sidereal_prompts::{Task, Variable};
 
-/// Whether a task is answered out of a pool.
+/// Whether the answer to a task comes from a pool.
 pub(crate) const fn is_over_pool(task: Task) -> bool {
     matches!(task, Task::TitleChoice | Task::TitleSlate)
 }

@@ -118,8 +118,8 @@ impl Recipe {
     /// Reads settings from the text of a TOML file; `path` is for messages.
     ///
     /// # Errors
-    /// [`LabError::Toml`] for a text that is no TOML; [`LabError::TomlKey`], which names the key, for a
-    /// value of another kind; [`LabError::Setting`] for one outside its range.
+    /// [`LabError::Toml`] for a text that is not TOML; [`LabError::TomlKey`], which names the key,
+    /// for a value of another kind; [`LabError::Setting`] for one outside its range.
     pub fn parse(text: &str, path: &Path) -> Result<Self, LabError> {
         let refuse = |source| LabError::Toml { path: path.to_owned(), source: Box::new(source) };
         let mut table: toml::Table = text.parse().map_err(refuse)?;
@@ -129,7 +129,7 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Accepts settings with which a run can go through.
+    /// Accepts settings with which a run is possible.
     ///
     /// # Errors
     /// [`LabError::Setting`] names the field.
@@ -152,7 +152,7 @@ impl Recipe {
         }
     }
 
-    /// Accepts blends of policies that score all items, and several trees where the recipe makes them.
+    /// Accepts blends of policies that score all items, and several trees if the recipe makes them.
     fn check_trees(&self) -> Result<(), LabError> {
         let items = self.model.as_ref().is_some_and(|model| model.kind().reads_items());
         if let (Some(blend), false) = (self.blends.first(), items) {
@@ -177,7 +177,7 @@ impl Recipe {
     /// The stage of this name.
     ///
     /// # Errors
-    /// [`LabError::UnknownStage`] lists those there are.
+    /// [`LabError::UnknownStage`] lists the known stages.
     pub fn stage(&self, name: &str) -> Result<&Stage, LabError> {
         self.stages.iter().find(|stage| stage.name == name).ok_or_else(|| {
             let found: Vec<&str> = self.stages.iter().map(|stage| stage.name.as_str()).collect();
@@ -185,8 +185,8 @@ impl Recipe {
         })
     }
 
-    /// A recipe of fixed values. What a part of a run depends on is such a recipe in which some settings
-    /// are those of the run, so that two of them are equal exactly where the part comes out the same.
+    /// A recipe of fixed values. The settings that a part depends on are such a recipe, in which some
+    /// values are those of the run. So two of them are equal exactly if the part has the same result.
     pub(crate) fn blank() -> Self {
         Self {
             seed: 0,

@@ -35,7 +35,7 @@ pub struct TrainedStage {
     prompts: Option<PromptSet>,
 }
 
-/// Recommends items by the policy of a stage, which answers with Semantic IDs and without reasoning.
+/// Recommends items with the policy of a stage, by Semantic IDs and without reasoning.
 #[derive(Debug)]
 pub struct PolicyRecommender<'a> {
     trained: &'a TrainedStage,
@@ -44,7 +44,7 @@ pub struct PolicyRecommender<'a> {
     words: Option<Words<'a>>,
 }
 
-/// How users are put into words.
+/// The prompts of a policy that reads words.
 #[derive(Debug)]
 struct Words<'a> {
     tokenizer: &'a SidTokenizer,
@@ -52,10 +52,10 @@ struct Words<'a> {
     encoder: Encoder<'a>,
 }
 
-/// What users get.
+/// What to recommend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
-    /// Items of each user, at most.
+    /// Largest number of items for each user.
     pub num_items: NonZeroUsize,
     /// Hypotheses kept at each level; at least `num_items` are.
     pub beam_width: usize,
@@ -69,12 +69,12 @@ pub struct Wanted {
 pub struct Recommended {
     /// The item.
     pub item: ItemId,
-    /// Log-probability of its Semantic ID, nats; items that share one are not ordered by it. Of a
-    /// [blend](crate::ServedBlend), the score that it ranks by.
+    /// Log-probability of its Semantic ID, nats; it does not order items that share one. For a
+    /// [blend](crate::ServedBlend), the score by which it ranks.
     pub score: f32,
 }
 
-/// Recommended items and how the search came to them.
+/// Recommended items and how the search found them.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Explained {
@@ -107,12 +107,12 @@ pub struct ReasonedItems {
 }
 
 impl TrainedStage {
-    /// Opens a stage in the folder of a run, without a name the last one; or the folder of a policy, as a
-    /// stage leaves it, wherever it was copied to.
+    /// Opens a stage in the folder of a run (without a name, the last one), or the folder of one
+    /// policy, which may have been copied to any place.
     ///
     /// # Errors
     /// Missing and damaged files by name; [`LabError::UnknownStage`]; [`LabError::Setting`] for a
-    /// stage that answers with titles out of a pool.
+    /// stage that chooses titles from a pool.
     pub fn open(path: &Path, stage: Option<&str>, device: Device) -> Result<Self, LabError> {
         if TrainedPolicy::is_whole(path) {
             let mut policy = TrainedPolicy::open(path, device)?;
@@ -186,18 +186,19 @@ impl TrainedStage {
         self.recipe.as_ref()
     }
 
-    /// A recommender that needs nothing besides the folder.
+    /// A recommender that only needs the folder.
     ///
     /// # Errors
-    /// [`LabError::NoItems`] for a folder of a version that kept no items: give it the data of the run
-    /// ([`recommender`](Self::recommender)).
+    /// [`LabError::NoItems`] for a folder of a version that did not store items: give it the data
+    /// of the run ([`recommender`](Self::recommender)).
     pub fn standalone(&self) -> Result<PolicyRecommender<'_>, LabError> {
         let items = self.items().ok_or_else(|| LabError::NoItems { path: self.dir.clone() })?;
         self.check_prompts()?;
         self.over(items)
     }
 
-    /// A recommender over the data of the run; `published` is the split that some data come with.
+    /// A recommender over the data of the run; `published` is the split that is published with some
+    /// data.
     ///
     /// # Errors
     /// [`LabError::Binding`] for other data or prompts than those of the run; [`LabError::Prompt`]
@@ -223,7 +224,7 @@ impl TrainedStage {
         self.over(dataset)
     }
 
-    /// Accepts the prompts that the policy was trained on.
+    /// Accepts the prompts if they are those that the policy was trained on.
     fn check_prompts(&self) -> Result<(), LabError> {
         let Some(prompts) = &self.prompts else { return Ok(()) };
         let prompts = Binding::from([("prompts".to_owned(), prompts.hash().to_owned())]);
@@ -273,13 +274,14 @@ impl<'a> PolicyRecommender<'a> {
     ///
     /// # Errors
     /// [`LabError::Data`] for a text that names no item or several; [`LabError::UnknownSid`];
-    /// [`LabError::Notation`] for what begins as a Semantic ID and names nothing.
+    /// [`LabError::Notation`] for a text that begins like a Semantic ID but is not one.
     pub fn find(&self, text: &str) -> Result<ItemId, LabError> {
         find(text, self.trained.catalog(), self.dataset)
     }
 
-    /// Items for the users of these histories, earliest item first; those before the latest that the
-    /// policy reads are left out. As many users are searched for together as the recipe's test does.
+    /// Items for the users of these histories, earliest item first. Only the latest items of a
+    /// history, as many as the policy reads, are used. Users are decoded together in batches of the
+    /// same size as in the test of the recipe.
     ///
     /// # Errors
     /// [`LabError::UnknownItem`]; [`LabError::NoSamples`] for an empty history; those of the
@@ -328,8 +330,8 @@ impl<'a> PolicyRecommender<'a> {
     /// As [`recommend`](Self::recommend) for one user, after the policy has reasoned in free text.
     ///
     /// # Errors
-    /// As [`recommend`](Self::recommend); [`LabError::Prompt`] where the policy's prompts do not word the
-    /// task `reasoning`.
+    /// As [`recommend`](Self::recommend); [`LabError::Prompt`] if the prompts of the policy have no
+    /// texts for the task `reasoning`.
     pub fn reason(
         &self,
         history: &[ItemId],
@@ -366,7 +368,7 @@ impl<'a> PolicyRecommender<'a> {
         let pad = words.tokenizer.pad();
         let limit = search.longest_prompt();
         let tokens = TokenBatch::new(&[&ids], pad, limit, policy.model.device())?;
-        // The identity names random numbers, and nobody knows what is chosen next.
+        // The identity only serves as a key for random numbers; the next item is not known.
         let id = SampleId::Event { user: UserId(0), position: 0 };
         let prompt =
             EncodedPrompt { id, ids, target: ItemId(0), mode: Mode::Reasoning, pool: Vec::new() };
@@ -401,7 +403,7 @@ impl<'a> PolicyRecommender<'a> {
         Ok(&history[history.len().saturating_sub(card.max_history)..])
     }
 
-    /// What the policy reads of a history.
+    /// The ids that the policy reads for a history.
     fn read(&self, recent: &[ItemId]) -> Result<Vec<u32>, LabError> {
         Ok(match &self.words {
             Some(words) => words.encoder.read(&words.tasks.next_item_prompt(recent)?)?,
@@ -460,7 +462,7 @@ pub(crate) fn find(text: &str, catalog: &Catalog, dataset: &Dataset) -> Result<I
     }
 }
 
-/// Users as the search takes them.
+/// Users in the form that the search needs.
 struct Users {
     prompts: TokenBatch,
     excluded: Vec<Excluded>,

@@ -1,4 +1,5 @@
-//! Whether the folder of a run may go on with a recipe, and how folders of earlier versions do.
+//! Decides whether a run may go on in its folder with a recipe, also for folders of earlier
+//! versions.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,18 +27,18 @@ use crate::run::settled::Settled;
 /// The resolved settings of the last start.
 const CONFIG: &str = "config.toml";
 
-/// Opens the folder of a run for a recipe, creating it where there is none.
+/// Opens the folder of a run for a recipe, and creates it if there is none.
 ///
-/// Settings may differ from those of the last start where no training depends on them, and stages may be
-/// added and left out: what depends on a changed setting is done again.
+/// Settings may differ from those of the last start if no training depends on them, and stages may be
+/// added and left out. What depends on a changed setting is done again.
 ///
 /// # Errors
-/// [`LabError::File`] where another process works in the folder; [`LabError::OtherSetting`] where a stage
-/// was trained with another setting, naming the first; [`LabError::OtherRun`]; [`LabError::Io`].
+/// [`LabError::File`] if another process works in the folder; [`LabError::OtherSetting`], which names the
+/// first setting, if a stage was trained with another one; [`LabError::OtherRun`]; [`LabError::Io`].
 pub(crate) fn open(dir: &Path, recipe: &Recipe, device: Device) -> Result<RunFolder, LabError> {
     let mut run = RunFolder::open(dir, device)?;
     let path = run.path(CONFIG);
-    // A run of several versions may have settings that this one does not know.
+    // The folder may have settings of a later version that this one does not know.
     let old = if path.exists() { Some(Recipe::load(&path)) } else { None };
     if let (true, Some(old)) = (run.manifest().settings.is_empty(), old.as_ref()) {
         match old {
@@ -68,7 +69,7 @@ pub(crate) fn recipe_of(dir: &Path) -> Result<Recipe, LabError> {
     Recipe::load(&dir.join(CONFIG))
 }
 
-/// Accepts a recipe whose stages were trained with it as far as they have been.
+/// Accepts a recipe if the stages that were trained were trained with it.
 fn check_settings(run: &RunFolder, recipe: &Recipe, old: Option<&Recipe>) -> Result<(), LabError> {
     let mut trained = false;
     for stage in &recipe.stages {
@@ -91,8 +92,8 @@ fn check_settings(run: &RunFolder, recipe: &Recipe, old: Option<&Recipe>) -> Res
     Ok(())
 }
 
-/// What all stages share that is gathered from them: the tasks that a tokenizer made here is trained on, and
-/// the kinds of texts that the rules write.
+/// What is collected from all stages: the tasks on which a tokenizer is trained, and the kinds of texts
+/// that the rules write.
 fn gathered(recipe: &Recipe) -> impl PartialEq + use<> {
     let stages = &recipe.stages;
     let rules = recipe.texts.teacher == Some(TeacherConfig::Metadata);
@@ -101,7 +102,7 @@ fn gathered(recipe: &Recipe) -> impl PartialEq + use<> {
     (kinds, tasks)
 }
 
-/// Takes over the parts of a version that kept of their settings a hash alone, all of which were made with
+/// Takes over the parts of a version that only stored a hash of their settings. All of them were made with
 /// the recipe of the folder.
 fn adopt_settings(run: &mut RunFolder, old: &Recipe) -> Result<(), LabError> {
     for (part, recipe) in parts_with_settings(old) {
@@ -129,7 +130,7 @@ fn adopt_settings(run: &mut RunFolder, old: &Recipe) -> Result<(), LabError> {
     Ok(())
 }
 
-/// Every part that has settings, by its name, and those that it depends on.
+/// Every part that has settings, by name, with the settings that it depends on.
 fn parts_with_settings(recipe: &Recipe) -> Vec<(String, Recipe)> {
     let Recipe { seed, split, embed, sids, pool, evaluate, stages, .. } = recipe;
     let search = SearchSettings::of(recipe);

@@ -1,4 +1,4 @@
-//! A run's folder, in which parts are carried out.
+//! The folder of a run, in which parts are carried out.
 
 pub(crate) mod environment;
 pub(crate) mod log;
@@ -19,11 +19,11 @@ use crate::run::manifest::{Manifest, PartRecord, State, hashes};
 use crate::run::part::{Folder, Made, Part, SETTINGS};
 use crate::run::settled::Settled;
 
-/// The folder of a run, which one process at a time works in.
+/// The folder of a run, in which one process at a time works.
 ///
 /// `manifest.json` holds for each part its settings and, once it is finished, the hashes of what it read
-/// and of the files that it wrote. A further start skips the parts whose record still holds: whose
-/// settings and inputs are the same and whose files are all there.
+/// and of the files that it wrote. A further start skips the parts whose record is still valid: their
+/// settings and inputs are the same, and all their files are there.
 #[derive(Debug)]
 pub struct RunFolder {
     folder: Folder,
@@ -33,10 +33,10 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Opens the folder, creating it where there is none.
+    /// Opens the folder, and creates it if there is none.
     ///
     /// # Errors
-    /// [`LabError::File`] where another process works in the folder, and for a damaged manifest.
+    /// [`LabError::File`] if another process works in the folder, or for a damaged manifest.
     pub fn open(dir: &Path, device: Device) -> Result<Self, LabError> {
         let lock = FolderLock::acquire(dir)?;
         let folder = Folder::new(dir);
@@ -57,8 +57,8 @@ impl RunFolder {
         self.folder.path(name)
     }
 
-    /// Makes a part, unless it was made before with the same settings and inputs and all its files are
-    /// still the same, and reads it.
+    /// Makes a part and reads it. It is only made if it was not made before with the same settings
+    /// and inputs, or if one of its files is not the same any more.
     ///
     /// # Errors
     /// Those of the part; [`LabError::File`] and [`LabError::Io`].
@@ -116,17 +116,17 @@ impl RunFolder {
         Ok(Made { value: part.read(&self.folder)?, outputs })
     }
 
-    /// What is known of the parts.
+    /// The manifest of the parts.
     pub(crate) const fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// What is known of the parts, to be completed.
+    /// The manifest of the parts, to be changed.
     pub(crate) const fn manifest_mut(&mut self) -> &mut Manifest {
         &mut self.manifest
     }
 
-    /// Says in the log what is other than when finished parts were made.
+    /// Logs what differs from when the finished parts were made.
     pub(crate) fn tell_environment(&self) {
         let earlier = self.manifest.stages.values().filter_map(|record| record.made_with.as_ref());
         for (what, (before, now)) in self.environment.changes(earlier) {

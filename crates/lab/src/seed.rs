@@ -2,13 +2,13 @@
 
 use rand_chacha::ChaCha8Rng;
 
-/// What a stream of random numbers decides. The numbers are part of what a run's results depend on;
-/// those of the engine's own purposes are left out.
+/// What a stream of random numbers decides. The results of a run depend on these numbers. The
+/// numbers of the engine's own purposes are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Which users are validated on.
+    /// Which users are used for validation.
     Validation = 1,
-    /// Which users a stage has a share of.
+    /// Which users belong to the share of a stage.
     UserShare = 2,
     /// Which events, and which titles, reinforcement asks about.
     Prompts = 3,
@@ -18,7 +18,7 @@ pub(crate) enum Purpose {
     Variation = 5,
     /// Which of several rarest items count as cold.
     ColdItems = 8,
-    /// Which users are asked to choose out of a pool.
+    /// Which users are asked to choose from a pool.
     Pools = 9,
     /// Which users are asked to reason in a test.
     Reasoning = 10,
@@ -26,7 +26,7 @@ pub(crate) enum Purpose {
     Showcase = 11,
 }
 
-/// The random numbers of a purpose; `round` tells apart what is drawn anew, such as epochs.
+/// The random numbers of a purpose; `round` separates repeated draws, such as those of epochs.
 pub(crate) fn stream(seed: u64, purpose: Purpose, round: u64) -> ChaCha8Rng {
     sidereal_train::seed::stream(seed, purpose as u64, round)
 }

@@ -23,8 +23,8 @@ pub enum SplitConfig {
 }
 
 impl SplitConfig {
-    /// The split that a recipe asks for: the published one where it says so and the data came with one,
-    /// its own otherwise.
+    /// The split that a recipe asks for: the published one if the recipe says so and the data have
+    /// one, otherwise its own.
     pub(crate) fn choose(
         self,
         dataset: &Dataset,

@@ -1,4 +1,4 @@
-//! What policies are asked with and answer in, built once for a run.
+//! The prompts and the legal answers of policies, built once for a run.
 
 pub(crate) mod items;
 pub(crate) mod pools;
@@ -21,12 +21,11 @@ use crate::recipe::pool::CandidatePools;
 use crate::workbench::items::ItemTexts;
 use crate::workbench::titles::Titles;
 
-/// What every part after the vocabulary works with: the data, how they are put to a policy, and what may
-/// be written as an answer.
+/// What all parts after the vocabulary share: the data, the prompts, and the legal answers.
 pub(crate) struct Workbench<'a> {
     /// Seed of the run.
     pub(crate) seed: u64,
-    /// Where tensors live.
+    /// The device of tensors.
     pub(crate) device: Device,
     pub(crate) dataset: &'a Dataset,
     pub(crate) split: &'a Split,
@@ -37,7 +36,7 @@ pub(crate) struct Workbench<'a> {
     pub(crate) reads: Reads<'a>,
     /// Candidates that prompts show.
     pub(crate) pool: Option<CandidatePools>,
-    /// Hashes of what policies are made for: a policy that was made for something else is refused.
+    /// Hashes of what policies are made for. A policy that was made for something else is an error.
     pub(crate) made_for: Binding,
 }
 
@@ -45,7 +44,7 @@ pub(crate) struct Workbench<'a> {
 pub(crate) enum Reads<'a> {
     /// Words, as language models do.
     Words(Box<Words<'a>>),
-    /// Items, as a policy does whose prompts are rows of item ids.
+    /// Items; prompts are rows of item ids.
     Items(ItemTexts<'a>),
 }
 
@@ -61,10 +60,10 @@ pub(crate) struct Words<'a> {
 }
 
 impl<'a> Workbench<'a> {
-    /// How users are put into words, for what is made of them.
+    /// The prompts of policies that read words; `what` names what they are for.
     ///
     /// # Errors
-    /// [`LabError::NoWords`] where policies read items.
+    /// [`LabError::NoWords`] if policies read items.
     pub(crate) fn words(&self, what: &'static str) -> Result<&Words<'a>, LabError> {
         match &self.reads {
             Reads::Words(words) => Ok(words),
@@ -82,14 +81,15 @@ impl<'a> Workbench<'a> {
 }
 
 impl Workbench<'_> {
-    /// What every part that works here reads: what policies are made for, and the candidates.
+    /// The inputs of every part that uses the workbench: what policies are made for, and the
+    /// candidates.
     pub(crate) fn inputs(&self) -> Result<Binding, LabError> {
         let mut inputs = self.made_for.clone();
         pools::bind(self.pool.as_ref(), self.seed, &mut inputs)?;
         Ok(inputs)
     }
 
-    /// What may be written as the answer to a task.
+    /// The legal answers to a task.
     pub(crate) fn answers(&self, task: Task) -> &Constraint {
         let titles = match &self.reads {
             Reads::Words(words) => words.titles.as_ref(),
@@ -102,7 +102,7 @@ impl Workbench<'_> {
         }
     }
 
-    /// What the slates of a task are made of; `None` for a task that asks for none.
+    /// What is needed to write the slates of a task; `None` for a task without slates.
     pub(crate) fn slates(&self, task: Task) -> Option<SlateAnswers<'_>> {
         let Reads::Words(words) = &self.reads else { return None };
         let titles = words.titles.as_ref().filter(|_| task == Task::TitleSlate)?;
@@ -125,7 +125,7 @@ impl Workbench<'_> {
         Ok(sequences.collect::<Result<_, TrainError>>()?)
     }
 
-    /// How the users of `job` are decoded, so many together.
+    /// How the users of `job` are decoded, `batch_size` together.
     pub(crate) fn batching<'b>(&self, batch_size: usize, job: &'b str) -> Batching<'b> {
         Batching { pad: self.pad(), batch_size, job }
     }
@@ -142,8 +142,8 @@ impl Workbench<'_> {
         }
     }
 
-    /// A task about samples, as text. Of a task that is answered out of a pool, samples with an item that
-    /// has no title cannot be asked or not be answered: they are left out, and the log says how many.
+    /// A task about samples, as text. If the answer comes from a pool, samples with an item without a
+    /// title are left out, because they cannot be asked or answered. The log says how many they are.
     pub(crate) fn rendered(
         &self,
         task: Task,
@@ -170,7 +170,8 @@ impl Workbench<'_> {
     }
 }
 
-/// The whole history of a sample as the prompt of a policy that reads items, which reads its latest ones.
+/// The whole history of a sample as the prompt of a policy that reads items. The policy reads the latest
+/// items.
 fn prompt_of_items(sample: &Sample<'_>) -> EncodedPrompt {
     EncodedPrompt {
         id: sample.id,

@@ -1,4 +1,4 @@
-//! Refuses values that no ranking can produce.
+//! Rejects values that no ranking can produce.
 
 use std::collections::BTreeMap;
 

@@ -2,12 +2,12 @@
 
 use crate::Metric;
 
-/// Why a metric could not be computed, or a table was refused.
+/// Why a metric could not be computed, or a table was rejected.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]
 pub enum MetricError {
-    /// A mean over nobody.
+    /// A mean over no users.
     #[error("there are no users, but a mean needs at least one")]
     NoUsers,
     /// A user without a relevant item.
@@ -48,7 +48,7 @@ pub enum MetricError {
     /// A sample occurs twice in one run.
     #[error("sample {sample} occurs twice in the run")]
     DuplicateSample { sample: String },
-    /// Two runs that were to be paired are not over the same samples.
+    /// Two runs of a paired test do not have the same samples.
     #[error(
         "the two runs must have the same samples, but sample {sample} is only in the {side} run"
     )]

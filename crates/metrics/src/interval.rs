@@ -19,7 +19,7 @@ pub struct BootstrapConfig {
     /// Number of resamples. Range `1..`, default 1,000.
     #[serde(default = "BootstrapConfig::default_resamples")]
     pub resamples: usize,
-    /// Probability that an interval holds. Range `(0, 1)`, default 0.95.
+    /// Confidence level of the intervals. Range `(0, 1)`, default 0.95.
     #[serde(default = "BootstrapConfig::default_level")]
     pub level: f64,
 }
@@ -38,7 +38,7 @@ impl BootstrapConfig {
         self
     }
 
-    /// Sets the probability that an interval holds.
+    /// Sets the confidence level of the intervals.
     #[must_use]
     pub fn with_level(mut self, level: f64) -> Self {
         self.level = level;
@@ -71,7 +71,7 @@ pub struct Interval {
     pub low: f64,
     /// Upper end.
     pub high: f64,
-    /// Probability that the interval holds, such as 0.95.
+    /// Confidence level of the interval, such as 0.95.
     pub level: f64,
 }
 
@@ -116,8 +116,8 @@ impl Bootstrap {
     /// ```text
     /// p = min(1, 2 · (1 + min(#{Δ* ≤ 0}, #{Δ* ≥ 0})) / (resamples + 1))
     /// ```
-    /// where `Δ*` are the resampled mean differences: the p-value is below `1 − level` where the
-    /// interval leaves out zero (up to interpolation).
+    /// where `Δ*` are the resampled mean differences: the p-value is below `1 − level` if the
+    /// interval excludes zero (up to interpolation).
     ///
     /// # Errors
     /// [`MetricError::Length`] if the slices differ in length, and as

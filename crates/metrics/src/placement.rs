@@ -1,4 +1,4 @@
-//! Where the target stands in a ranking.
+//! The place of the target in a ranking.
 
 use std::num::NonZeroUsize;
 
@@ -39,8 +39,8 @@ impl Placement {
     /// The placement of item `target` when items are ranked by falling score.
     ///
     /// Equal scores tie. An item whose score is `−∞` or NaN is out of the ranking: as the target it
-    /// is [`Absent`](Self::Absent), and it stands before no other. Returns `None` if `target` has
-    /// no score.
+    /// is [`Absent`](Self::Absent), and it is never before another item. Returns `None` if `target`
+    /// has no score.
     ///
     /// ```
     /// use sidereal_metrics::{Placement, hit_rate};
@@ -60,10 +60,10 @@ impl Placement {
         Some(Self::tied(above, NonZeroUsize::new(equal).unwrap_or(NonZeroUsize::MIN)))
     }
 
-    /// The placement of an item that stands in an unordered block of `count` items with
-    /// `num_before` items ahead of the block.
+    /// The placement of an item in an unordered block of `count` items, with `num_before` items
+    /// before the block.
     ///
-    /// This is the item-level placement where a beam's Semantic IDs are all resolved to all their
+    /// This is the item-level placement if all Semantic IDs of a beam are resolved to all their
     /// items: `num_before` is the number of items of the better Semantic IDs.
     #[must_use]
     pub fn tied(num_before: usize, count: NonZeroUsize) -> Self {

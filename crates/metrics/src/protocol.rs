@@ -1,4 +1,4 @@
-//! What a number was measured under.
+//! The conditions under which a number was measured.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything that must be equal, or at least known, before two numbers are compared.
 ///
-/// There is no default: whoever reports a number states each field. Displays as one line.
+/// There is no default, because a reported number must state each field. It displays as one line.
 ///
 /// ```
 /// use sidereal_metrics::{Candidates, EvaluationSplit, Level, Protocol, ScoreKind, SeenItems};
@@ -54,9 +54,9 @@ pub struct Protocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chains {
-    /// How many; their answers are merged, or drawn one after each.
+    /// Number of chains. Their answers are merged, or one answer is drawn after each chain.
     pub count: NonZeroUsize,
-    /// Most tokens of a chain.
+    /// Largest number of tokens of a chain.
     pub budget: usize,
 }
 
@@ -88,7 +88,7 @@ pub enum Candidates {
     Sampled(usize),
     /// A pool of this many items that is part of the prompt.
     Pool(usize),
-    /// The items of the user's domain, this many, of a catalogue of several.
+    /// The items of the user's domain, this many, in a catalogue of several domains.
     Domain(usize),
 }
 
@@ -108,7 +108,7 @@ pub enum SeenItems {
 pub enum Level {
     /// The target's Semantic ID, which other items may share.
     Sid,
-    /// The target; where items share a Semantic ID, in expectation.
+    /// The target. If items share a Semantic ID, the value is an expectation.
     Item,
 }
 
@@ -125,15 +125,15 @@ pub enum ScoreKind {
     Full,
     /// Log-softmax over the legal codes only.
     Renormalised,
-    /// Nothing: so many answers were drawn, independently of each other.
+    /// Nothing: this many answers were drawn independently of each other.
     Drawn(NonZeroUsize),
     /// The place in a slate that was written whole, each token the most probable of the legal ones.
     Slate,
 }
 
 impl Protocol {
-    /// Whether numbers under both protocols may stand in one column: all fields but the score, the
-    /// beam width and the chains, which belong to the system, are equal.
+    /// Whether numbers under both protocols may be in one column: all fields are equal, except the
+    /// score, the beam width and the chains, which belong to the system.
     #[must_use]
     pub fn is_comparable(&self, other: &Self) -> bool {
         self.split == other.split

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use crate::{MetricError, Placement};
 
-/// The worth of a hit at a 1-based rank; never rises with the rank.
+/// The value of a hit at a 1-based rank; it never rises with the rank.
 pub(crate) type Gain = fn(usize) -> f64;
 
 /// The gain of a hit: 1 at every rank.
@@ -73,7 +73,7 @@ pub fn mrr(placement: impl Into<Placement>, k: NonZeroUsize) -> f64 {
     placement.into().expected(k, reciprocal_gain)
 }
 
-/// How many users' targets stand at each rank: all that hit rate, NDCG and MRR need.
+/// How many users have their target at each rank: all that hit rate, NDCG and MRR need.
 ///
 /// A tied or drawn placement adds its probabilities. Shards are merged by adding; a metric divides
 /// once, by the number of users.

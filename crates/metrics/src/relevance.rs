@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use crate::MetricError;
 use crate::ranking::{discounted_gain, reciprocal_gain};
 
-/// Where a user's relevant items stand in one ranking: all that the metrics of several targets need.
+/// The ranks of a user's relevant items in one ranking: all that metrics with several targets need.
 ///
 /// `R` items are relevant, those at ranks `r_1 < r_2 < …` were ranked. With one relevant item every
 /// metric equals the one of one target, to the bit: [`recall`](Self::recall) and
@@ -14,8 +14,8 @@ use crate::ranking::{discounted_gain, reciprocal_gain};
 /// [`ndcg`](crate::ndcg()), [`mrr`](Self::mrr) and
 /// [`average_precision`](Self::average_precision) are [`mrr`](crate::mrr()).
 ///
-/// Ranks are decided here: where a system scores items alike, order them at random first, by seed;
-/// never by item id, which in public files leaks the answer.
+/// Ties are not handled here. If a system gives several items the same score, order them at random
+/// first, by seed. Never order them by item id, which reveals the answer in public files.
 ///
 /// ```
 /// use std::num::NonZeroUsize;

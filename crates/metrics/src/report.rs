@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Interval, Metric, MetricError, PairedTest, Protocol, check_consistency};
 
-/// How far computed values may be off before a report refuses them.
+/// How far computed values may be off before a report rejects them.
 const ROUNDING: f64 = 1e-9;
 
 /// A metric of a system, with its interval if one was computed.
@@ -31,13 +31,13 @@ pub struct MetricValue {
 pub struct Row {
     /// The system's name.
     pub system: String,
-    /// What the values were measured under.
+    /// The conditions under which the values were measured.
     pub protocol: Protocol,
     /// The values, each metric at most once.
     pub values: Vec<MetricValue>,
 }
 
-/// What a reader of a system's numbers has to know besides.
+/// What a reader has to know about the numbers of a system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Note {
@@ -49,7 +49,7 @@ pub struct Note {
     pub text: String,
 }
 
-/// Rows of systems, none of them impossible.
+/// Rows of systems. Values that no ranking can have are errors.
 ///
 /// Displays as text (feature `text`): one table for each group of comparable protocols, the notes on its systems under
 /// it, then the paired tests.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Bootstrap, Draws, Metric, MetricError, MetricValue, PairedTest, Placement};
 
-/// What became of one sample: a number for each metric that it bears on.
+/// The result for one sample: a number for each metric that applies to it.
 pub trait Outcome: Copy {
     /// The metric of this sample alone.
     ///
@@ -23,13 +23,13 @@ impl Outcome for Placement {
     }
 }
 
-/// Where each evaluated sample's target stands in one system's ranking.
+/// The place of each evaluated sample's target in the ranking of one system.
 pub type RankingRun<S = u64> = Run<S, Placement>;
 
 /// How many of the answers that one system drew for each sample were right.
 pub type SamplingRun<S = u64> = Run<S, Draws>;
 
-/// What became of each evaluated sample under one system.
+/// The result of each evaluated sample for one system.
 ///
 /// Samples are known by a stable identity `S` of the data set, never by position, so that two runs
 /// pair by identity. Stored as JSON, where `S` is written as a string or a number, a run can be
@@ -86,7 +86,7 @@ impl<S: Clone + Ord + fmt::Display, O: Outcome> Run<S, O> {
         self.outcomes.len()
     }
 
-    /// Samples and what became of them, by rising identity.
+    /// Samples and their results, by rising identity.
     #[must_use]
     pub fn outcomes(&self) -> impl ExactSizeIterator<Item = (&S, O)> {
         self.outcomes.iter().map(|(sample, outcome)| (sample, *outcome))
@@ -159,7 +159,7 @@ impl<S: Clone + Ord + fmt::Display, O: Outcome> Default for Run<S, O> {
     }
 }
 
-/// A sample that comes twice keeps its last outcome; [`Run::push`] refuses it.
+/// A sample that occurs twice keeps its last outcome; in [`Run::push`] it is an error.
 impl<S: Ord, O, P: Into<O>> FromIterator<(S, P)> for Run<S, O> {
     fn from_iter<I: IntoIterator<Item = (S, P)>>(samples: I) -> Self {
         Self { outcomes: samples.into_iter().map(|(id, outcome)| (id, outcome.into())).collect() }

@@ -130,7 +130,7 @@ pub fn pass_at_k(samples: usize, correct: usize, k: NonZeroUsize) -> Result<f64,
 /// Plain best-of-`k`: 1 if any of the first `k` samples is correct, else 0.
 ///
 /// Unbiased as well, with more variance than [`pass_at_k`]; the only one of the two that may be
-/// used where the order of the samples means something (beams).
+/// used if the order of the samples means something (beams).
 ///
 /// ```
 /// use std::num::NonZeroUsize;

@@ -110,7 +110,7 @@ pub struct BarPlot {
 pub struct BarSeries {
     /// Name in the legend.
     pub name: String,
-    /// A bar for every group, `None` where there is no value.
+    /// A bar for every group, `None` if there is no value.
     pub bars: Vec<Option<Bar>>,
 }
 

@@ -1,7 +1,7 @@
 //! Data to SVG.
 //!
-//! Nothing is filled behind a plot and text takes the page's colour (through the page's style
-//! sheet), so one drawing serves light and dark pages.
+//! A plot has no background, and its text takes the colour of the page (through the style sheet of
+//! the page), so one drawing serves light and dark pages.
 
 use std::io;
 use std::ops::Range;

@@ -17,10 +17,10 @@ const TEMPLATE: &str = include_str!("page.html");
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]
 pub enum PageError {
-    /// A row of a table has another length than the header.
+    /// A row of a table is not as long as the header.
     #[error("table `{caption}`: row {row} has {found} cells, the header has {expected}")]
     Row { caption: String, row: usize, found: usize, expected: usize },
-    /// A series of bars does not have one bar a group.
+    /// A series does not have one bar for each group.
     #[error("plot `{caption}`: series `{series}` has {found} bars for {expected} groups")]
     Bars { caption: String, series: String, found: usize, expected: usize },
     /// A plot could not be drawn.
@@ -54,7 +54,7 @@ enum View<'a> {
 #[derive(Serialize)]
 struct Plot<'a> {
     name: &'a str,
-    /// Trusted markup; `None` where there is nothing to draw.
+    /// Trusted markup; `None` if there is nothing to draw.
     svg: Option<String>,
 }
 

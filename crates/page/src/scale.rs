@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Most stretches of a thinned curve: each draws at most two points.
+/// Largest number of stretches of a thinned curve; each draws at most two points.
 const MAX_STRETCHES: usize = 300;
 
 /// Largest number that is drawn: sums and differences of such numbers stay finite.

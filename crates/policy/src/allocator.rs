@@ -1,19 +1,20 @@
-//! Keeping freed tensor memory in the process.
+//! Keeps the memory of freed tensors in the process.
 
-/// Tells glibc's allocator to keep the memory of freed tensors; whether it agreed.
+/// Tells glibc's allocator to keep the memory of freed tensors. Returns whether the allocator
+/// accepted.
 ///
-/// By default `malloc` maps every block beyond a threshold (128 KiB to 32 MiB, adapting) afresh
-/// from the system and hands it back when freed, so that each step of a training loop pays a page
-/// fault for every 4 KiB of every temporary. This sets the thresholds of mapping and trimming to
-/// 1 GiB (32 MiB where glibc accepts no more): blocks are reused instead, and the process keeps
-/// its peak of memory until it ends. Call it once at the start of a program; it is process-wide
-/// and does not touch values. Elsewhere than on Linux with glibc it does nothing and returns
-/// `false`.
+/// By default `malloc` requests every block beyond a threshold (128 KiB to 32 MiB, which adapts)
+/// from the system and returns it when the block is freed. So each step of a training loop has a
+/// page fault for every 4 KiB of every temporary tensor. This function sets the thresholds of
+/// mapping and trimming to 1 GiB (32 MiB if glibc accepts no more). Blocks are then reused, and the
+/// process keeps its peak of memory until it ends. Call it once at the start of a program; it holds
+/// for the whole process and does not change values. On systems other than Linux with glibc it does
+/// nothing and returns `false`.
 ///
-/// Measured with the example `allocator_speed` (forward and backward, D = 128, 3 layers, 64 × 40 tokens,
-/// one thread of an AMD EPYC virtual machine, seven alternating runs): 9 to 14 % less CPU time per
-/// step, the system's share of it down to a third; page faults of 40 steps from 234,000 to 72,000,
-/// some 17,000 of them the start.
+/// Measured with the example `allocator_speed` (forward and backward, D = 128, 3 layers, 64 × 40
+/// tokens, one thread of an AMD EPYC virtual machine, seven alternating runs): 9 to 14 % less CPU
+/// time per step, and a third of the system time. The page faults of 40 steps fall from 234,000 to
+/// 72,000, of which some 17,000 belong to the start.
 #[allow(unsafe_code, reason = "`mallopt` is a C function")]
 #[must_use = "`false` says that nothing was changed"]
 pub fn tune_allocator() -> bool {

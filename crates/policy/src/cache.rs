@@ -16,8 +16,8 @@ use crate::weights::to_i64;
 
 /// Keys and values of a batch of prompts and of the branches that continue them.
 ///
-/// A prompt is stored once, however many beams or rollouts branch off it: each branch owns only
-/// the keys of its own tokens and reads the prompt's in place.
+/// A prompt is stored once for any number of beams or rollouts. Each branch only owns the keys of
+/// its own tokens, and reads those of the prompt in place.
 #[derive(Debug)]
 pub struct KvCache {
     pub(crate) layers: Vec<LayerCache>,
@@ -26,7 +26,7 @@ pub struct KvCache {
     /// Length of the longest prompt.
     pub(crate) longest: i64,
     /// Added to the scores of prompt positions: 0, or −∞ where a row has padding, `[U, 1, 1, T]`.
-    /// It cannot be made anew from `prompt_len`: padding is not always at the end.
+    /// It cannot be computed from `prompt_len`, because padding is not always at the end.
     pub(crate) prompt_mask: Tensor,
     /// The same of an encoder's tokens, `[U, 1, 1, T]`; `None` without an encoder.
     pub(crate) source_mask: Option<Tensor>,
@@ -75,11 +75,12 @@ impl KvCache {
         self.branch_len
     }
 
-    /// What was read of these prompts (ascending), without branches; their storage is shared where
-    /// they are all there are.
+    /// What was read of these prompts (ascending), without branches. Their storage is shared if
+    /// they are all prompts of the cache.
     ///
-    /// The padding goes with its row: it may lie between a prompt's tokens and those of a chain
-    /// ([`branches_as_prompts`](Self::branches_as_prompts)), so lengths do not tell where it is.
+    /// The padding is kept for each row. It may be between the tokens of a prompt and those of a
+    /// chain ([`branches_as_prompts`](Self::branches_as_prompts)), so the lengths do not say where
+    /// it is.
     pub(crate) fn of_prompts(&self, prompts: &[usize]) -> Result<Self, PolicyError> {
         let rows: Vec<i64> = prompts.iter().map(|row| to_i64(*row)).collect();
         let rows = Tensor::from_slice(&rows).to_device(self.prompt_len.device());
@@ -132,10 +133,10 @@ impl KvCache {
 
     /// Makes branch `w` of prompt `u` continue what branch `parents[u][w]` was; `[U, W']`, i64.
     ///
-    /// Nothing to do, hence accepted, while the branches have no tokens.
+    /// While the branches have no tokens, there is nothing to do, and any parents are accepted.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] where `parents` does not have a row for each prompt, or an index is
+    /// [`PolicyError::Size`] if `parents` does not have a row for each prompt, or an index is
     /// outside the branches.
     pub fn gather_branches(&mut self, parents: &Tensor) -> Result<(), PolicyError> {
         let [users, width] = <[i64; 2]>::try_from(parents.size()).map_err(|_| {
@@ -199,7 +200,7 @@ pub(crate) fn check_prompts(
 /// Right-padded token ids of a batch.
 #[derive(Debug)]
 pub struct TokenBatch {
-    /// `[U, T]`, i64; what stands after a row's length is never read.
+    /// `[U, T]`, i64; what comes after the length of a row is never read.
     pub ids: Tensor,
     /// Length of each row, `[U]`, i64.
     pub lens: Tensor,
@@ -209,8 +210,8 @@ impl TokenBatch {
     /// Pads `rows` on the right with `pad`.
     ///
     /// # Errors
-    /// [`PolicyError::Empty`] for no rows or an empty row; [`PolicyError::PromptLength`] where a
-    /// row has more than `limit` tokens.
+    /// [`PolicyError::Empty`] for no rows or an empty row; [`PolicyError::PromptLength`] if a row
+    /// has more than `limit` tokens.
     pub fn new<R: AsRef<[u32]>>(
         rows: &[R],
         pad: u32,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::PolicyError;
 
-/// A family of decoders that share one computation and differ in where biases and norms stand.
+/// A family of decoders. They share one computation and differ in the places of biases and norms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -66,9 +66,9 @@ pub struct Llama3Rope {
 
 /// Settings of a decoder, with the names of its `config.json`.
 ///
-/// Reading refuses settings that this implementation does not follow (another architecture,
-/// activation, rotary scaling, sliding window, biases in the feed-forward layer) instead of
-/// ignoring them.
+/// Settings that this implementation does not support (another architecture, activation, rotary
+/// scaling, sliding window, biases in the feed-forward layer) are errors when the file is read;
+/// they are not ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DecoderConfig {
     /// The family.
@@ -95,14 +95,14 @@ pub struct DecoderConfig {
     pub rope_theta: f64,
     /// Stretching of the rotary frequencies; `None` for none.
     pub rope_scaling: Option<Llama3Rope>,
-    /// Whether queries, keys, values and the attention's output have biases. Qwen2 has those of
-    /// the first three whatever this says.
+    /// Whether queries, keys, values and the attention's output have biases. Qwen2 has those of the
+    /// first three in any case.
     pub attention_bias: bool,
     /// Whether the output head is the embedding.
     pub tie_word_embeddings: bool,
 }
 
-/// What is read as it stands; the rest needs a look at several fields.
+/// The fields that are read as they are; the other settings depend on several fields.
 #[derive(Deserialize)]
 struct Plain {
     vocab_size: usize,
@@ -302,7 +302,7 @@ fn architecture(value: &Value) -> Result<Architecture, PolicyError> {
         .ok_or_else(|| unsupported("model_type", found.to_string(), "qwen2, qwen3 or llama"))
 }
 
-/// Refuses what the implementation would otherwise silently compute differently.
+/// Rejects settings that the implementation would otherwise silently compute differently.
 fn refuse_unsupported(value: &Value) -> Result<(), PolicyError> {
     let whole = [Value::Null, json!(1.0), json!(1)];
     let supported: [(&'static str, &[Value], &'static str); 5] = [

@@ -32,15 +32,15 @@ enum Body {
     Decoder(Box<Decoder>),
 }
 
-/// What tells the architectures apart.
+/// The field that tells the architectures apart.
 #[derive(Deserialize)]
 struct ModelType {
     model_type: String,
 }
 
 impl TextEncoder {
-    /// Reads an encoder as its directory says: `config.json`, `tokenizer.json`, `model.safetensors`
-    /// or shards, and where they exist `modules.json` with its pooling,
+    /// Reads an encoder with the settings of its directory: `config.json`, `tokenizer.json`,
+    /// `model.safetensors` or shards, and, if they exist, `modules.json` with its pooling,
     /// `config_sentence_transformers.json` and `sentence_bert_config.json`.
     ///
     /// # Errors
@@ -49,7 +49,7 @@ impl TextEncoder {
         Self::load_with(dir, device, &EncoderOptions::default())
     }
 
-    /// As [`load`](Self::load), with settings that win over those of the directory.
+    /// As [`load`](Self::load), with settings that have precedence over those of the directory.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -101,11 +101,12 @@ impl TextEncoder {
         }
     }
 
-    /// Vectors `[N, D]` of `texts`, of Euclidean length one where the encoder's settings say so.
+    /// Vectors `[N, D]` of `texts`, of Euclidean length one if the encoder's settings say so.
     ///
-    /// Texts run in batches of similar length; `on_batch` hears how many are done. A text beyond
-    /// the encoder's limit is cut there, as sentence-transformers does. Batches are padded on the
-    /// right whatever side the directory names: a decoder's states do not depend on it.
+    /// Texts run in batches of similar length; `on_batch` gets the number of texts that are done. A
+    /// text beyond the encoder's limit is cut there, as sentence-transformers does. Batches are
+    /// padded on the right, whatever side the directory names, because the states of a decoder do
+    /// not depend on it.
     ///
     /// # Errors
     /// [`PolicyError::Tokenizer`] and [`PolicyError::Torch`]; [`PolicyError::Empty`] for a text in
@@ -192,7 +193,7 @@ impl Body {
     }
 }
 
-/// 1 where a row has a token and 0 after its end, `[B, T]`, f32.
+/// 1 if a row has a token and 0 after its end, `[B, T]`, f32.
 fn real(tokens: &TokenBatch) -> Tensor {
     let positions = Tensor::arange(tokens.ids.size()[1], (Kind::Int64, tokens.ids.device()));
     positions.unsqueeze(0).lt_tensor(&tokens.lens.unsqueeze(1)).to_kind(Kind::Float)

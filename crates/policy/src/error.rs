@@ -17,7 +17,7 @@ pub enum PolicyError {
         #[source]
         source: std::io::Error,
     },
-    /// A JSON file that is not what it should be.
+    /// A JSON file with unexpected contents.
     #[error("`{}` does not have the JSON content that is expected here", path.display())]
     Json {
         path: PathBuf,
@@ -31,20 +31,20 @@ pub enum PolicyError {
         #[source]
         source: safetensors::SafeTensorError,
     },
-    /// A directory without weights in a format that is read.
+    /// A directory without weights in a supported format.
     #[error(
         "`{}` has neither `model.safetensors` nor `model.safetensors.index.json`, only `{found}`, which is not \
          read: save the whole model with transformers' `save_pretrained`",
         dir.display()
     )]
     NoSafetensors { dir: PathBuf, found: String },
-    /// A tensor that the configuration asks for is not in the file.
+    /// A tensor that the configuration requires is not in the file.
     #[error("`{}` has no tensor `{name}`", path.display())]
     MissingTensor { path: PathBuf, name: String },
-    /// A tensor of another shape than the configuration asks for.
+    /// The shape of a tensor is not the one that the configuration requires.
     #[error("`{}`: tensor `{name}` has the shape {found:?}, but the configuration asks for {expected:?}", path.display())]
     TensorShape { path: PathBuf, name: String, found: Vec<i64>, expected: Vec<i64> },
-    /// A tensor in the file that nothing asks for.
+    /// A tensor in the file that the configuration does not expect.
     #[error("`{}`: tensor `{name}` is not part of this architecture", path.display())]
     UnknownTensor { path: PathBuf, name: String },
     /// An encoder-decoder whose halves have embeddings of their own.
@@ -54,13 +54,13 @@ pub enum PolicyError {
         path.display()
     )]
     OtherEmbedding { path: PathBuf, name: String },
-    /// A tensor of an element type that is not read.
+    /// A tensor of an element type that is not supported.
     #[error("`{}`: tensor `{name}` has the element type {found}; expected F32, F16 or BF16", path.display())]
     TensorType { path: PathBuf, name: String, found: String },
     /// A configuration value that this implementation does not support.
     #[error("configuration: `{field}` is {found}; supported: {expected}")]
     Unsupported { field: &'static str, found: String, expected: &'static str },
-    /// The folder of a model of which there is no policy.
+    /// The folder of a model of an unknown kind.
     #[error(
         "`{}`: `model_type` is {found}, and the policies that are read are of the types {known}",
         path.display()
@@ -73,7 +73,7 @@ pub enum PolicyError {
         #[source]
         source: tokenizers::Error,
     },
-    /// A token that the tokenizer must know and does not.
+    /// A token that the tokenizer must know but does not know.
     #[error("the tokenizer has no token `{token}`")]
     MissingToken { token: String },
     /// A code that the vocabulary holds as a piece of text.
@@ -82,19 +82,19 @@ pub enum PolicyError {
          so no text is read as this token"
     )]
     TakenToken { token: String, id: u32 },
-    /// A tokenizer that spells the codes of Semantic IDs in a notation that is not read.
+    /// A tokenizer that spells the codes of Semantic IDs in a notation that is not supported.
     #[error(
         "the pretrained model spells Semantic IDs as `{token}`, but those of the run are spelled `<a_0>`, `<b_0>`, \
          …: a pretrained model that already has codes must spell them so, like those of MiniOneRec and LC-Rec"
     )]
     OtherNotation { token: String },
-    /// A token that the tokenizer knows and does not read as one.
+    /// A token that the tokenizer knows but does not read as one token.
     #[error("the tokenizer reads `{token}` as the ids {found:?}, but it must read it as one token")]
     SplitToken { token: String, found: Vec<u32> },
-    /// A tokenizer that knows no conversations.
+    /// A tokenizer without a chat template.
     #[error("the tokenizer has no chat template")]
     NoChatTemplate,
-    /// A chat template that cannot be read, or that refused a conversation.
+    /// A chat template that cannot be read, or that raised an error for a conversation.
     #[error("chat template: {action}")]
     Template {
         action: &'static str,
@@ -106,7 +106,7 @@ pub enum PolicyError {
         "the tokenizer has {tokenizer} tokens, but the vocabulary of the model has only {model}"
     )]
     Vocabulary { tokenizer: usize, model: usize },
-    /// A prompt that no position is left for.
+    /// A prompt that is too long for the positions of the model.
     #[error("prompt {row} has {found} tokens, but at most {limit} fit")]
     PromptLength { row: usize, found: usize, limit: usize },
     /// A sequence that reaches past the last position of the model.
@@ -129,7 +129,7 @@ pub enum PolicyError {
     /// A size or an index that is below 0.
     #[error("a size of a tensor, or an index into one, is {found}; expected 0 or more")]
     Negative { found: i64 },
-    /// A code asked for after a prefix that it cannot follow.
+    /// A code after a prefix that it cannot follow.
     #[error(
         "target {target}: the code with flat token {token} cannot follow node {node} of the trie"
     )]
@@ -137,10 +137,10 @@ pub enum PolicyError {
     /// A Semantic ID that does not fit the vocabulary.
     #[error(transparent)]
     Notation(#[from] NotationError),
-    /// Values that are not of a trie's items.
+    /// Values that do not belong to the items of a trie.
     #[error(transparent)]
     NodeMass(#[from] NodeMassError),
-    /// Sequences that have no trie.
+    /// Sequences of which no trie can be made.
     #[error(transparent)]
     Trie(#[from] TrieError),
     /// A constraint over another trie than the policy's own.
@@ -149,13 +149,13 @@ pub enum PolicyError {
          nodes): compile the constraint from the catalogue that the policy was made with"
     )]
     OtherTrie { found: usize, expected: usize },
-    /// An item that is not written by the trie at hand.
+    /// An item that is not in the trie.
     #[error("item {item} is not in the trie")]
     UnknownItem { item: ItemId },
-    /// A device that is not there, or a name that is none.
+    /// A device that does not exist, or a name that is not that of a device.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// libtorch refused an operation.
+    /// An operation of libtorch failed.
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),
 }

@@ -134,7 +134,7 @@ pub(crate) struct Adapter {
 }
 
 impl Adapter {
-    /// What is added to the matrix's product.
+    /// The part that is added to the product of the matrix.
     pub(crate) fn apply(&self, x: &Tensor, kind: Kind) -> Result<Tensor, PolicyError> {
         let low = if self.dropout > 0.0 && self.recorded()? {
             x.f_dropout(self.dropout, true)?.f_linear(&cast(&self.a, kind)?, None::<&Tensor>)?
@@ -144,8 +144,7 @@ impl Adapter {
         Ok((low * self.scale).f_linear(&cast(&self.b, kind)?, None::<&Tensor>)?)
     }
 
-    /// Whether gradients for the adapter are being recorded: what is computed from it then has a
-    /// graph.
+    /// Whether gradients for the adapter are recorded. If so, what is computed from it has a graph.
     fn recorded(&self) -> Result<bool, PolicyError> {
         Ok(self.a.f_narrow(0, 0, 1)?.f_narrow(1, 0, 1)?.f_add_scalar(0.0)?.requires_grad())
     }

@@ -1,4 +1,4 @@
-//! What decoding, scoring and training need of a policy, and what a language model is besides.
+//! What decoding, scoring and training need from a policy, and what a language model has besides.
 
 use std::fmt::Debug;
 
@@ -21,29 +21,29 @@ use crate::score::law::TokenLaw;
 /// A prompt is a row of ids, whose meaning is the policy's own: tokens of a vocabulary for a language
 /// model, items for a policy that reads items. An answer is a path of the constraint's trie.
 pub trait Policy: Debug {
-    /// Where the weights live, and ids must.
+    /// The device of the weights, on which ids must be too.
     fn device(&self) -> Device;
 
-    /// Most ids of a prompt after which an answer of `answer_len` tokens still fits.
+    /// Largest number of ids of a prompt after which an answer of `answer_len` tokens still fits.
     fn longest_prompt(&self, answer_len: usize) -> usize;
 
-    /// Reads prompts. Each gets one branch, which stands where the last `begun[u]` ids of prompt `u`,
-    /// the beginning of its answer, lead to.
+    /// Reads prompts. Each gets one branch. The branch is at the node to which the last `begun[u]`
+    /// ids of prompt `u`, the beginning of its answer, lead.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] where prompts and `begun` differ in number;
-    /// [`PolicyError::Positions`] for rows that are too long.
+    /// [`PolicyError::Size`] if prompts and `begun` differ in number; [`PolicyError::Positions`]
+    /// for rows that are too long.
     fn read<'a>(
         &'a self,
         prompts: &TokenBatch,
         begun: &[usize],
     ) -> Result<Box<dyn Branches + 'a>, PolicyError>;
 
-    /// Log-probability of every scored token of every completion under `law`, with the way back to the
-    /// weights.
+    /// Log-probability of every scored token of every completion under `law`, with the backward
+    /// pass to the weights.
     ///
     /// # Errors
-    /// Those of [`read`](Self::read); [`PolicyError::Empty`] where nothing is scored;
+    /// Those of [`read`](Self::read); [`PolicyError::Empty`] if nothing is scored;
     /// [`PolicyError::IllegalCode`] for a code that cannot follow its node.
     fn completion_pass<'a>(
         &'a self,
@@ -52,17 +52,17 @@ pub trait Policy: Debug {
         law: TokenLaw,
     ) -> Result<CompletionPass<'a>, PolicyError>;
 
-    /// The policy as a language model, which can reason in free text and write titles; `None` where it
-    /// is none.
+    /// The policy as a language model, which can reason in free text and write titles; `None` if it
+    /// is not one.
     fn language_model(&self) -> Option<&dyn LanguageModel> {
         None
     }
 }
 
-/// The policy as a language model; `what` needs one, for the error.
+/// The policy as a language model. `what` names the thing that needs one, for the error.
 ///
 /// # Errors
-/// [`PolicyError::Unsupported`] for a policy that is none.
+/// [`PolicyError::Unsupported`] for a policy that is not a language model.
 pub fn as_language_model<'m>(
     policy: &'m dyn Policy,
     what: &'static str,
@@ -77,7 +77,7 @@ pub fn as_language_model<'m>(
 /// A model that writes an answer token by token: a decoder, or an encoder-decoder.
 ///
 /// Prompts are read once; branches (beams, rollouts) continue them. The model is immutable, and
-/// what it has read lives in a [`KvCache`] that the caller owns and hands to the same model again.
+/// what it has read is in a [`KvCache`] that the caller owns and passes to the same model again.
 /// Every language model is a [`Policy`].
 pub trait LanguageModel: Policy {
     /// Hidden state `[U, D]` before the next token of each answer, and the cache that branches
@@ -88,9 +88,9 @@ pub trait LanguageModel: Policy {
     /// and the rest in its encoder.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] where prompts and `begun` differ in number, and where nothing of a
-    /// prompt is left for an encoder; [`PolicyError::Positions`] for rows beyond the model's
-    /// positions; [`PolicyError::Torch`] for ids outside the vocabulary.
+    /// [`PolicyError::Size`] if prompts and `begun` differ in number, or if nothing of a prompt is
+    /// left for an encoder; [`PolicyError::Positions`] for rows beyond the model's positions;
+    /// [`PolicyError::Torch`] for ids outside the vocabulary.
     fn prefill(
         &self,
         prompts: &TokenBatch,
@@ -101,13 +101,14 @@ pub trait LanguageModel: Policy {
     /// prompt, which it appends to `cache`. A branch sees its prompt and its own earlier tokens.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] where the branches do not fit the cache, [`PolicyError::Positions`]
-    /// where the longest would leave the model's positions; `cache` is then as before.
+    /// [`PolicyError::Size`] if the branches do not fit the cache, [`PolicyError::Positions`] if
+    /// the longest would exceed the model's positions; `cache` is then unchanged.
     fn extend(&self, tokens: &Tensor, cache: &mut KvCache) -> Result<Tensor, PolicyError>;
 
-    /// The output head, which hidden states go through.
+    /// The output head, which turns hidden states into logits.
     fn head(&self) -> &Head;
 
-    /// Longest sequence that the model reads, prompt and answer together; `None` where there is no limit.
+    /// Longest sequence that the model reads, prompt and answer together; `None` if there is no
+    /// limit.
     fn positions(&self) -> Option<usize>;
 }

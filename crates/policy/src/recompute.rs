@@ -1,17 +1,18 @@
-//! Passes whose middle is computed again on the way back, so that it need not be kept.
+//! Passes whose intermediate tensors are computed again in the backward pass, so that they need not
+//! be kept.
 
 use tch::{Kind, Tensor};
 
 use crate::PolicyError;
 
-/// From some tensors to the next.
+/// A function from some tensors to the next.
 type Run<'a> = Box<dyn Fn(&[Tensor]) -> Result<Vec<Tensor>, PolicyError> + 'a>;
 
 /// A pass in segments: between them every tensor is kept, within them none.
 ///
-/// A segment runs once forward, and once more when gradients come back to it; libtorch's generator
-/// is seeded alike both times, so that dropout falls on the same elements. Gradients equal those
-/// of one graph over all segments; the price is the forward arithmetic once more.
+/// A segment runs once forward, and once more when gradients come back to it. libtorch's generator
+/// has the same seed both times, so dropout zeroes the same elements. Gradients equal those of one
+/// graph over all segments; the cost is one more forward computation.
 #[derive(Default)]
 pub(crate) struct Segments<'a>(Vec<Segment<'a>>);
 
@@ -39,7 +40,7 @@ impl<'a> Segments<'a> {
         let seed = Tensor::f_randint(i64::MAX, [1], (Kind::Int64, tch::Device::Cpu))?;
         let seed = seed.int64_value(&[0]);
         tch::manual_seed(seed);
-        // The graph is recorded, because dropout may depend on that, and goes at once.
+        // The graph is recorded, because dropout may depend on that, and dropped at once.
         let graph = run(inputs)?;
         let outputs: Vec<Tensor> = graph
             .iter()
@@ -55,7 +56,7 @@ impl<'a> Segments<'a> {
         Ok(outputs)
     }
 
-    /// Takes the gradients at the last outputs back to the weights.
+    /// Propagates the gradients of the last outputs back to the weights.
     pub(crate) fn backward(mut self) -> Result<(), PolicyError> {
         while let Some(Segment { inputs, outputs, run, seed }) = self.0.pop() {
             let grads: Vec<Tensor> = outputs.iter().map(Tensor::grad).collect();

@@ -34,7 +34,7 @@ use self::target::{Target, check_codes};
 /// training over a large vocabulary there is [`target_pass`](crate::target_pass).
 ///
 /// # Errors
-/// [`PolicyError::Size`] where states and targets differ in number or there are none;
+/// [`PolicyError::Size`] if states and targets differ in number or there are none;
 /// [`PolicyError::IllegalCode`] for a code that cannot follow its node, under either scoring.
 pub fn target_logp(
     model: &dyn LanguageModel,
@@ -62,8 +62,9 @@ pub fn target_logp(
     })
 }
 
-/// What `of_group` makes of the states before targets of one kind, `[N]`, in the targets' order:
-/// those over the whole vocabulary (`None`), then those over the legal codes of each level.
+/// The results of `of_group` for the states before targets of one kind, `[N]`, in the order of the
+/// targets: those over the whole vocabulary (`None`), then those over the legal codes of each
+/// level.
 fn by_level(
     constraint: &Constraint,
     states: &Tensor,

@@ -48,11 +48,11 @@ pub struct SidTokenizer {
     pad: u32,
     end_of_turn: u32,
     bos: Option<u32>,
-    /// What stands around every text.
+    /// The tokens around every text.
     frame: Frame,
-    /// `tokenizer_config.json`, kept for those who read the directory after us.
+    /// `tokenizer_config.json`, kept for other programs that read the directory.
     settings: Map<String, Value>,
-    /// Source of the chat template, wherever it stood.
+    /// Source of the chat template, from whichever file.
     chat: Option<String>,
 }
 
@@ -107,14 +107,14 @@ impl SidTokenizer {
     /// Reads the tokenizer of a pretrained model's directory and adds the tokens of `spec` that it
     /// lacks; those that it has keep their ids.
     ///
-    /// `end_of_turn` says what a completion in words ends with where that is not the `eos_token`
-    /// of `tokenizer_config.json`, as in base models that know the end of a turn too.
+    /// `end_of_turn` is the token that ends a completion in words, if this is not the `eos_token`
+    /// of `tokenizer_config.json`, as in base models that also know the end of a turn.
     ///
     /// # Errors
     /// [`PolicyError::Io`], [`PolicyError::Json`] and [`PolicyError::Tokenizer`];
-    /// [`PolicyError::TakenToken`] where a code is a piece of text in the vocabulary;
-    /// [`PolicyError::OtherNotation`] where the tokenizer spells codes otherwise;
-    /// [`PolicyError::MissingToken`] where it lacks a special token that its settings name.
+    /// [`PolicyError::TakenToken`] if a code is a piece of text in the vocabulary;
+    /// [`PolicyError::OtherNotation`] if the tokenizer spells codes in another way;
+    /// [`PolicyError::MissingToken`] if it lacks a special token that its settings name.
     pub fn extend(
         base: &Path,
         spec: &SidSpec,
@@ -123,7 +123,7 @@ impl SidTokenizer {
         Self::extend_counted(base, spec, end_of_turn).map(|(tokenizer, _)| tokenizer)
     }
 
-    /// As [`extend`](Self::extend), with what became of the codes.
+    /// As [`extend`](Self::extend), with what happened to the codes.
     pub(crate) fn extend_counted(
         base: &Path,
         spec: &SidSpec,
@@ -139,17 +139,17 @@ impl SidTokenizer {
         Ok((Self::new(files, spec, special)?, codes))
     }
 
-    /// Reads the tokenizer of a checkpoint directory: `tokenizer.json`, and where they are there
+    /// Reads the tokenizer of a checkpoint directory: `tokenizer.json`, and, if they are there,
     /// `tokenizer_config.json` and `special_tokens_map.json` for the special tokens,
     /// `chat_template.jinja`, and `config.json` for whether an encoder reads the prompts.
     ///
-    /// Ids are those of the text alone, whatever a training script left in `tokenizer.json`: its
-    /// `truncation`, `padding` and the `dropout` of its merges are neither followed nor saved.
+    /// Ids are those of the text alone. What a training script left in `tokenizer.json`, that is
+    /// `truncation`, `padding` and the `dropout` of merges, is neither used nor saved.
     ///
     /// # Errors
     /// [`PolicyError::Io`], [`PolicyError::Json`] and [`PolicyError::Tokenizer`];
-    /// [`PolicyError::MissingToken`] where a code of `spec` or a special token is missing;
-    /// [`PolicyError::SplitToken`] where a code is not read as its one token.
+    /// [`PolicyError::MissingToken`] if a code of `spec` or a special token is missing;
+    /// [`PolicyError::SplitToken`] if a code is not read as its one token.
     pub fn load(dir: &Path, spec: &SidSpec) -> Result<Self, PolicyError> {
         let files = Files::read(dir)?;
         let special = files.special.clone();
@@ -187,7 +187,7 @@ impl SidTokenizer {
         Ok(tokenizer)
     }
 
-    /// Accepts a tokenizer that reads every code as its one token, wherever it stands.
+    /// Accepts a tokenizer that reads every code as its one token, at any place of a text.
     fn check_codes(&self) -> Result<(), PolicyError> {
         let codes = self.spec.vocabulary();
         let together = self.encode(&codes.concat())?;
@@ -203,12 +203,11 @@ impl SidTokenizer {
         Err(PolicyError::SplitToken { token: self.spec.vocabulary().concat(), found: together })
     }
 
-    /// Writes `tokenizer.json`, `tokenizer_config.json`, where there is one the chat template, and
-    /// `generation_config.json` with the ids of the special tokens and nothing else: whoever
-    /// generates from the checkpoint inherits no setting. An existing file is replaced whole or
-    /// not at all.
+    /// Writes `tokenizer.json`, `tokenizer_config.json`, the chat template if there is one, and
+    /// `generation_config.json` with only the ids of the special tokens, so that other programs do
+    /// not inherit a setting of generation. An existing file is replaced whole or not at all.
     ///
-    /// An encoder-decoder's first token is taken over from its `config.json`, which must stand in
+    /// The first token of an encoder-decoder is taken from its `config.json`, which must be in
     /// `dir` before.
     ///
     /// # Errors
@@ -268,14 +267,14 @@ impl SidTokenizer {
     /// The conversation format that the model was taught.
     ///
     /// # Errors
-    /// [`PolicyError::NoChatTemplate`] where the tokenizer has none; [`PolicyError::Template`] for
-    /// one that cannot be read.
+    /// [`PolicyError::NoChatTemplate`] if the tokenizer has none; [`PolicyError::Template`] for one
+    /// that cannot be read.
     pub fn chat_template(&self) -> Result<ChatTemplate, PolicyError> {
         let source = self.chat.as_deref().ok_or(PolicyError::NoChatTemplate)?;
         ChatTemplate::new(source, &self.special)
     }
 
-    /// Number of token ids, which a model's vocabulary must at least have.
+    /// Number of token ids; the vocabulary of a model must have at least as many.
     #[must_use]
     pub const fn vocab_size(&self) -> usize {
         self.num_ids
@@ -306,7 +305,7 @@ impl SidTokenizer {
     }
 }
 
-/// The setting that lets transformers read `tokenizer.json` as it stands: classes of their own may
+/// The setting that lets transformers read `tokenizer.json` as it is. Other tokenizer classes may
 /// build another pipeline around its vocabulary.
 fn no_class() -> (String, Value) {
     ("tokenizer_class".to_owned(), json!("PreTrainedTokenizerFast"))

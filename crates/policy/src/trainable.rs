@@ -1,4 +1,4 @@
-//! What training needs of a policy besides.
+//! What training needs from a policy besides.
 
 use std::path::Path;
 
@@ -35,9 +35,9 @@ pub trait Trainable: Policy + Sized {
     /// [`PolicyError::Io`] and [`PolicyError::TensorFile`].
     fn save(&self, dir: &Path) -> Result<(), PolicyError>;
 
-    /// Log-probabilities of targets within sequences, with the way back: what supervised fine-tuning
-    /// learns. The default reads what stands before a row's first target as its prompt, and the rest
-    /// as its completion; it has neither dropout nor recomputation.
+    /// Log-probabilities of targets within sequences, with the backward pass: what supervised
+    /// fine-tuning learns. The default reads what comes before the first target of a row as its
+    /// prompt, and the rest as its completion; it has neither dropout nor recomputation.
     ///
     /// # Errors
     /// [`PolicyError::Unsupported`] for options that the policy does not have; those of
@@ -64,8 +64,8 @@ pub trait Trainable: Policy + Sized {
         Weights::new()
     }
 
-    /// The policy with new low-rank adapters, which are trained in place of the matrices that they
-    /// stand beside.
+    /// The policy with new low-rank adapters, which are trained instead of the matrices that they
+    /// belong to.
     ///
     /// # Errors
     /// [`PolicyError::Unsupported`] by default.
@@ -90,7 +90,7 @@ pub trait Trainable: Policy + Sized {
         }
     }
 
-    /// What gradients reach, adapters included.
+    /// The weights that gradients reach, adapters included.
     fn trained(&self) -> Weights {
         let adapters = self.adapters();
         let all = self.weights().iter().chain(&adapters);

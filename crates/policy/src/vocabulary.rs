@@ -21,7 +21,7 @@ use crate::weights::{
 const ROWS_OF_TOKENS: [&str; 3] = [EMBEDDING, names::SHARED, HEAD];
 /// A decoder's embedding.
 const EMBEDDING: &str = "model.embed_tokens.weight";
-/// Settings of generation that old configurations hold, from which readers still take them.
+/// Settings of generation in old configurations, which readers still use.
 const GENERATION: [&str; 24] = [
     "bad_words_ids",
     "diversity_penalty",
@@ -112,21 +112,21 @@ impl VocabularyExtension {
 }
 
 /// Writes into `out` the checkpoint of `base` with one token for each code of `spec`: tokenizer,
-/// embedding and, where it is not tied, output head.
+/// embedding and, if it is not tied, output head.
 ///
 /// Works on any decoder or T5 in HF form, whole or sharded, with `tokenizer.json`; element types
-/// stay. Codes that the base has already, as checkpoints trained on Semantic IDs have, keep their ids
-/// and their rows. New tokens take the ids after the tokenizer's last, first those rows that the base was
-/// padded with, which are initialised anew. The number of rows never shrinks. No setting of
-/// generation is inherited; `generation_config.json` names special tokens and nothing else. The
-/// weights are written last, so that a directory cut short does not load.
+/// stay. Codes that the base already has, because it was trained on Semantic IDs, keep their ids
+/// and their rows. New tokens take the ids after the tokenizer's last. They first use the padding
+/// rows of the base, which are initialised again. The number of rows never shrinks. No setting of
+/// generation is inherited; `generation_config.json` only names special tokens. The weights are
+/// written last, so that an incomplete directory does not load.
 ///
 /// Embeddings are drawn from libtorch's global generator, seeded by `how.seed`.
 ///
 /// # Errors
-/// Those of [`SidTokenizer::extend`]; damaged or missing files by name;
-/// [`PolicyError::Vocabulary`] where the base has more tokens than rows;
-/// [`PolicyError::Unsupported`] for settings out of range and where `out` is `base`.
+/// Those of [`SidTokenizer::extend`]; damaged or missing files by name; [`PolicyError::Vocabulary`]
+/// if the base has more tokens than rows; [`PolicyError::Unsupported`] for settings out of range
+/// and if `out` is `base`.
 pub fn extend_pretrained(
     base: &Path,
     spec: &SidSpec,
@@ -196,8 +196,8 @@ fn sigma(config: &Map<String, Value>) -> f64 {
     }
 }
 
-/// Takes out what readers make from another matrix anyway, and has the configuration say whether the
-/// head is the embedding.
+/// Removes what readers make from another matrix anyway, and records in the configuration whether
+/// the head is the embedding.
 fn settle(
     config: &mut Map<String, Value>,
     weights: &mut Weights,
@@ -206,7 +206,7 @@ fn settle(
     const TIED: &str = "tie_word_embeddings";
     let t5 = config.get("model_type").is_some_and(|kind| kind == "t5");
     let stated = config.get(TIED).and_then(Value::as_bool);
-    // T5's configuration leaves the default out.
+    // The configuration of T5 leaves out the default.
     let says_tied = stated.unwrap_or(t5);
     let tied = if t5 {
         names::settle(weights, says_tied, path)?
@@ -215,7 +215,7 @@ fn settle(
     };
     if says_tied && !tied {
         if t5 {
-            // What the old value says besides: whether states are scaled before the head.
+            // The old value also says whether states are scaled before the head.
             config.entry("scale_decoder_outputs").or_insert(json!(true));
         }
         config.insert(TIED.to_owned(), json!(false));
@@ -223,7 +223,7 @@ fn settle(
     Ok(())
 }
 
-/// Says what a base that has codes already gives to the run.
+/// Logs what a base that already has codes gives to the run.
 fn report(codes: &Codes, spec: &SidSpec, base: &Path) {
     let (Codes { kept, added, .. }, base) = (codes, base.display());
     if *kept > 0 {

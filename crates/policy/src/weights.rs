@@ -19,7 +19,7 @@ use crate::sizes::to_usize;
 /// A model's weights by their names in HF checkpoints, in a fixed order.
 pub type Weights = BTreeMap<String, Tensor>;
 
-/// Shapes that an architecture asks for, by tensor name.
+/// Shapes that an architecture requires, by tensor name.
 pub type Shapes = BTreeMap<String, Vec<i64>>;
 
 /// Reads every tensor of a safetensors file, as f32 on the CPU.
@@ -36,9 +36,9 @@ pub fn read_safetensors(path: &Path) -> Result<Weights, PolicyError> {
 /// what they are.
 ///
 /// # Errors
-/// Those of [`read_safetensors`]; [`PolicyError::NoSafetensors`] where the weights have another
-/// format; [`PolicyError::Json`] for a damaged index;
-/// [`PolicyError::MissingTensor`] where a shard lacks what the index says it has.
+/// Those of [`read_safetensors`]; [`PolicyError::NoSafetensors`] if the weights have another
+/// format; [`PolicyError::Json`] for a damaged index; [`PolicyError::MissingTensor`] if a shard
+/// lacks a tensor that the index says it has.
 pub(crate) fn read_checkpoint(dir: &Path, kind: Option<Kind>) -> Result<Weights, PolicyError> {
     let index = checkpoint_file(dir);
     if !index.exists()
@@ -127,8 +127,8 @@ fn map(path: &Path) -> io::Result<MapOrEmpty> {
     if file.metadata()?.len() == 0 {
         return Ok(MapOrEmpty(None));
     }
-    // SAFETY: the map is read-only and lives only while its tensors are copied out. Whoever cuts
-    // the file short in that moment ends this process, as with every mapped checkpoint.
+    // SAFETY: the map is read-only and lives only while its tensors are copied out. If the file is
+    // cut short at that moment, this process ends, as with every mapped checkpoint.
     let map = unsafe { Mmap::map(&file) }?;
     Ok(MapOrEmpty(Some(map)))
 }
@@ -162,8 +162,8 @@ pub fn write_safetensors(path: &Path, weights: &Weights) -> Result<(), PolicyErr
     .map_err(|NotWritten(error)| error)
 }
 
-/// Writes `config.json` and `model.safetensors`, and `generation_config.json` where there is none:
-/// that of a tokenizer says more.
+/// Writes `config.json` and `model.safetensors`, and `generation_config.json` if there is none,
+/// because that of a tokenizer says more.
 ///
 /// # Errors
 /// [`PolicyError::Io`] and [`PolicyError::TensorFile`].
@@ -193,8 +193,8 @@ pub(crate) enum Fresh {
     Normal(f64),
 }
 
-/// Fresh f32 weights of these shapes, each filled as `fill` says of its name; equal seeds, equal
-/// weights on every device.
+/// Fresh f32 weights of these shapes, each filled as `fill` says of its name; equal seeds give
+/// equal weights on every device.
 pub(crate) fn random_weights(
     shapes: &Shapes,
     seed: i64,
@@ -247,7 +247,7 @@ impl From<FileError> for NotWritten {
     }
 }
 
-/// Takes exactly the tensors of `shapes` out of `found`, onto `device`.
+/// Moves exactly the tensors of `shapes` from `found` to `device`.
 ///
 /// # Errors
 /// [`PolicyError::MissingTensor`], [`PolicyError::TensorShape`] and

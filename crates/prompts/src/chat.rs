@@ -1,4 +1,5 @@
-//! Conversations as data hold them: general reasoning to mix in, so that a model keeps it.
+//! Conversations from a file: general reasoning that is mixed into training, so that a model does
+//! not lose it.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -35,7 +36,7 @@ pub struct Chat {
     messages: Vec<Message>,
 }
 
-/// A row; what else it holds is passed over, as published data hold all sorts of things.
+/// A row of the file. Other fields are ignored, because published data have many different ones.
 #[derive(Deserialize)]
 struct Row {
     messages: Vec<Message>,
@@ -80,13 +81,13 @@ impl Chat {
     /// ```text
     /// {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}
     /// ```
-    /// Lines stream through all cores; memory is a few blocks of them, what `take` keeps, and
-    /// where duplicates are not kept 64 bytes or so for each row.
+    /// Lines stream through all cores; memory is a few blocks of them, what `take` keeps, and, if
+    /// duplicates are not kept, about 64 bytes for each row.
     ///
     /// # Errors
-    /// [`PromptError::Data`] for a file that cannot be read, for the first problem that `policy` calls
-    /// an error: no such object, what [`new`](Self::new) refuses, a conversation that was there
-    /// before, and where no line is left.
+    /// [`PromptError::Data`] for a file that cannot be read, for the first problem that `policy`
+    /// calls an error: a line that is not such an object, an error of [`new`](Self::new), a
+    /// conversation that was there before; and if no line is left.
     pub fn read(
         path: &Path,
         policy: &RowPolicy,
@@ -108,8 +109,8 @@ impl Chat {
         Ok(skips)
     }
 
-    /// Refuses a conversation, row `row` of its file, with one of the tokenizer's own control
-    /// tokens; tags of reasoning are for [`new`](Self::new) to judge.
+    /// Rejects a conversation, row `row` of its file, with one of the tokenizer's own control
+    /// tokens. Tags of reasoning are checked by [`new`](Self::new).
     ///
     /// # Errors
     /// [`PromptError::ControlTokenInText`].
@@ -145,7 +146,7 @@ impl Chat {
         }
     }
 
-    /// What two equal conversations share and two different ones do not.
+    /// A hash that is equal for two equal conversations only.
     fn digest(&self) -> String {
         let mut digest = Digest::default();
         for message in &self.messages {

@@ -1,11 +1,11 @@
-//! Pieces of text that a tokenizer reads as control tokens, where they may not stand.
+//! Finds pieces of text that a tokenizer would read as control tokens, where they are not allowed.
 
 /// Tags that frame reasoning and its answer.
 const TAGS: [&str; 4] = ["think", "/think", "answer", "/answer"];
-/// What stands inside the angles of a chat marker, at both ends.
+/// The characters inside the angle brackets of a chat marker, at both ends.
 const BARS: [char; 2] = ['|', '\u{ff5c}'];
 
-/// What a `<…>` in a text is to a tokenizer.
+/// What a tokenizer reads a `<…>` in a text as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ControlKind {
@@ -17,7 +17,7 @@ pub enum ControlKind {
     Tag,
 }
 
-/// The control tokens of `text`, from left to right, told by their shape.
+/// The control tokens of `text`, from left to right, recognised by their shape.
 ///
 /// ```
 /// use sidereal_prompts::{ControlKind, control_tokens};
@@ -27,7 +27,8 @@ pub enum ControlKind {
 /// ```
 pub fn control_tokens(text: &str) -> impl Iterator<Item = (ControlKind, &str)> {
     text.match_indices('<').filter_map(|(start, _)| {
-        // Up to the next angle of either kind, so that a text of them alone is read but once.
+        // Up to the next angle bracket of either kind, so that a text of only such brackets is read
+        // once.
         let rest = text.get(start + 1..)?;
         let (body, angle) = rest.split_at(rest.find(['<', '>'])?);
         if angle.starts_with('<') {

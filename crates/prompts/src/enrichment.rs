@@ -1,4 +1,5 @@
-//! Texts that a teacher wrote about items and users: paid for once, used by the tasks that need them.
+//! Texts that a teacher wrote about items and users: they are paid for once and used by the tasks
+//! that need them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,13 +28,14 @@ pub struct Enrichment {
     pub teacher: String,
     /// Hash of the prompt that asked for it.
     pub prompt_hash: String,
-    /// Hash of the dataset that `id` counts in; where it is there, other data refuse the text.
+    /// Hash of the dataset that `id` belongs to. If it is there, the text is an error with other
+    /// data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
 }
 
 impl Enrichment {
-    /// The same, if the identity fits the kind and the text can stand in a prompt.
+    /// The same, if the identity fits the kind and the text is allowed in a prompt.
     fn checked(self) -> Result<Self, Problem> {
         let field = |field: &'static str, found: &str, expected| {
             Err(Problem::new(ProblemKind::Field, field, found, expected))
@@ -55,7 +57,7 @@ impl Enrichment {
     }
 }
 
-/// Texts of teachers by what they are about; at most one of a kind for an item or an event.
+/// Texts of teachers by their subjects; at most one of a kind for an item or an event.
 ///
 /// ```
 /// use sidereal_data::read::RowPolicy;
@@ -94,9 +96,9 @@ impl Enrichments {
     /// lets the later one count.
     ///
     /// # Errors
-    /// [`PromptError::Data`] for a file that cannot be read, for the first problem that `policy` calls
-    /// an error: no such object, an identity that does not fit the kind, an empty text, a control
-    /// token, and where no line is left.
+    /// [`PromptError::Data`] for a file that cannot be read, for the first problem that `policy`
+    /// calls an error: a line that is not such an object, an identity that does not fit the kind,
+    /// an empty text, a control token; and if no line is left.
     pub fn read(path: &Path, policy: &RowPolicy) -> Result<LoadedEnrichments, PromptError> {
         let mut enrichments = Self::default();
         let mut skips = Skips::new(path);
@@ -110,7 +112,7 @@ impl Enrichments {
     /// Adds a text.
     ///
     /// # Errors
-    /// [`Problem`] of line 0, for a text that cannot stand in a prompt, an identity that does not
+    /// [`Problem`] of line 0, for a text that is not allowed in a prompt, an identity that does not
     /// fit the kind and, unless `replace`, a second text of one kind about one thing.
     pub fn insert(&mut self, text: Enrichment, replace: bool) -> Result<(), Problem> {
         self.add(text.checked()?, replace)
@@ -141,7 +143,7 @@ impl Enrichments {
         })?)
     }
 
-    /// Refuses texts that are about nothing in `dataset`, or were written for another one.
+    /// Rejects texts whose subject is not in `dataset`, or that were written for another dataset.
     ///
     /// # Errors
     /// [`PromptError::ForeignEnrichment`], naming the first.
@@ -163,8 +165,8 @@ impl Enrichments {
         Ok(())
     }
 
-    /// Refuses texts with one of the tokenizer's own control tokens; chat markers and tags were
-    /// refused before, and codes of Semantic IDs may stand there.
+    /// Rejects texts with one of the tokenizer's own control tokens. Chat markers and tags were
+    /// rejected before, and codes of Semantic IDs are allowed.
     ///
     /// # Errors
     /// [`PromptError::ControlTokenInText`], naming the first.

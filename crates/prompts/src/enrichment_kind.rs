@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 // Exhaustive: a teacher needs requests for every kind.
 pub enum EnrichmentKind {
-    /// A paragraph about an item that names it by its Semantic ID alone (`SIDReasoner`).
+    /// A paragraph about an item that names it only by its Semantic ID (`SIDReasoner`).
     ItemParagraph,
     /// A story of a user up to, and without, the item held out (`SIDReasoner`).
     UserNarrative,
     /// What a user prefers, in short (GREAM).
     Preference,
-    /// The way from a history to the item chosen next (GREAM), without the tags around it.
+    /// The reasoning from a history to the item chosen next (GREAM), without the tags around it.
     Reasoning,
 }
 

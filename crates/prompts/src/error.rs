@@ -1,4 +1,4 @@
-//! Why a set of prompts, a text or a task was refused.
+//! Why a set of prompts, a text or a task could not be used.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use sidereal_sid::ItemId;
 
 use crate::{EnrichmentKind, Task, Variable};
 
-/// Why a set of prompts, a text for one, or the rendering of a sample was refused.
+/// Why a set of prompts or a text could not be used, or a sample could not be rendered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]
@@ -19,7 +19,7 @@ pub enum PromptError {
         #[source]
         source: std::io::Error,
     },
-    /// A file that is no set of prompts.
+    /// A file that is not a set of prompts.
     #[error("`{}` is not the TOML of a prompt set", path.display())]
     File {
         path: PathBuf,
@@ -41,18 +41,18 @@ pub enum PromptError {
     /// A template of a task that has none.
     #[error("prompt set `{set}`: task `{task}` comes from data and has no template")]
     TaskOfData { set: String, task: Task },
-    /// A task that the set does not word.
+    /// A task for which the set has no texts.
     #[error("prompt set `{set}` has no template for task `{task}`; it has templates for {known}")]
     NoTemplate { set: String, task: Task, known: String },
     /// A template without a paraphrase, or a completion without a segment.
     #[error("prompt set `{set}`: task `{task}`, version {version}: the {part} is empty")]
     EmptyTemplate { set: String, task: Task, version: u32, part: &'static str },
-    /// System text where nothing frames it.
+    /// System text in a plain set, which has no place for it.
     #[error(
         "prompt set `{set}`: a set of plain prompts cannot have a system text, but it has `{found}`"
     )]
     SystemInPlain { set: String, found: String },
-    /// The continuation law claimed for messages.
+    /// A set of messages that says it is a continuation.
     #[error("prompt set `{set}`: only a plain set with task `next-item` can be a continuation")]
     ContinuationOfMessages { set: String },
     /// A template that does not compile, or does not render.
@@ -65,7 +65,7 @@ pub enum PromptError {
         #[source]
         source: minijinja::Error,
     },
-    /// A template that names what its task does not give it.
+    /// A template with a variable that its task does not have.
     #[error(
         "prompt set `{set}`: task `{task}`, version {version}: {part} uses `{found}`, which does not exist; \
          it can use {known}"
@@ -78,10 +78,10 @@ pub enum PromptError {
         found: String,
         known: String,
     },
-    /// A template that keeps from the model what its task is about.
+    /// A template that leaves out a variable of its task.
     #[error("prompt set `{set}`: task `{task}`, version {version}: {part} never uses `{variable}`")]
     UnusedVariable { set: String, task: Task, version: u32, part: String, variable: Variable },
-    /// A value that a task needs and was not given.
+    /// A value that a task needs but was not given.
     #[error("prompt set `{set}`: task `{task}`: {part} uses `{variable}`, but no value was given")]
     MissingFact { set: String, task: Task, part: String, variable: Variable },
     /// A next-item template whose prompt and completion are not the beginning of the next prompt.
@@ -108,10 +108,10 @@ pub enum PromptError {
         "prompt set `{set}`: task `{task}` has {count} paraphrases, but paraphrase {found} was requested"
     )]
     Paraphrase { set: String, task: Task, count: usize, found: usize },
-    /// A sample to evaluate that the data cannot word.
+    /// A sample to evaluate for which the data lack a text.
     #[error("task `{task}`: the prompt of sample `{id}` uses a text that the sample does not have")]
     MissingText { id: SampleId, task: Task },
-    /// A task that is not about what it was asked about.
+    /// A task about an item that was used for an event, or the reverse.
     #[error("task `{task}` is not about {what}")]
     WrongTask { task: Task, what: &'static str },
     /// A task over candidates, without a pool of them.
@@ -144,7 +144,7 @@ pub enum PromptError {
     /// Settings outside their range.
     #[error("`{field}` is {found}; expected {expected}")]
     Config { field: &'static str, found: String, expected: &'static str },
-    /// Data that were refused, or a file of them.
+    /// Data or a file of data that could not be used.
     #[error(transparent)]
     Data(#[from] DataError),
 }

@@ -1,4 +1,4 @@
-//! General reasoning: small exercises with their way to the answer, invented by rule.
+//! General reasoning: small exercises with the steps to their answers, made by rules.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -14,8 +14,8 @@ const DAYS: [&str; 7] =
 
 /// `count` conversations about sums, prices, orders and days, each answered after its reasoning.
 ///
-/// They stand for the general reasoning that is mixed in with tasks about items, where no such data
-/// are at hand; a model that reads them learns the form of reasoning and a little arithmetic. Equal
+/// They replace the general reasoning that is mixed with tasks about items, if no such data are
+/// available. A model that reads them learns the form of reasoning and a little arithmetic. Equal
 /// seeds give equal conversations; some may come twice.
 ///
 /// ```

@@ -1,12 +1,13 @@
-//! The control tokens of one tokenizer, beside those that are recognised by their shape.
+//! The control tokens of one tokenizer, besides those that are recognised by their shape.
 
 use std::collections::BTreeMap;
 
 use crate::control::{control_token, control_tokens};
 
-/// What a text may not hold, because a tokenizer reads it as a control token: Semantic IDs' codes
-/// `<a_12>`, chat markers `<|…|>` and the tags of reasoning, which are recognised by their shape, and the
-/// tokens of the tokenizer at hand, which are not (`</s>`, `<pad>`, `[INST]`, `<start_of_turn>`).
+/// What a text must not contain, because a tokenizer reads it as a control token. Codes of Semantic
+/// IDs `<a_12>`, chat markers `<|…|>` and the tags of reasoning are recognised by their shape. The
+/// tokens of the tokenizer in use are not (`</s>`, `<pad>`, `[INST]`, `<start_of_turn>`), so they
+/// are listed.
 ///
 /// ```
 /// use sidereal_prompts::ControlMarkers;
@@ -24,14 +25,14 @@ pub struct ControlMarkers {
 }
 
 impl ControlMarkers {
-    /// The shapes and these tokens. Tokens of white space alone are plain text and are passed over,
-    /// as is the empty one: some tokenizers keep runs of spaces among their added tokens.
+    /// The shapes and these tokens. Tokens of only white space are plain text and are ignored, and
+    /// so is the empty token: some tokenizers keep runs of spaces among their added tokens.
     #[must_use]
     pub fn new(tokens: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let mut markers = Self::default();
         for token in tokens.into_iter().map(Into::into) {
-            // What has a shape has rules of its own: codes may stand in a teacher's text, tags in
-            // an answer.
+            // Tokens that are recognised by their shape have rules of their own: codes are allowed
+            // in a teacher's text, and tags in an answer.
             if token.trim().is_empty() || control_token(&token) == Some(&token) {
                 continue;
             }
@@ -45,7 +46,7 @@ impl ControlMarkers {
         markers
     }
 
-    /// The first control token of `text`; the longest where several begin at one place.
+    /// The first control token of `text`; the longest if several begin at one place.
     #[must_use]
     pub fn find<'t>(&self, text: &'t str) -> Option<&'t str> {
         let place = |token: &str| token.as_ptr().addr() - text.as_ptr().addr();

@@ -50,9 +50,9 @@ impl Message {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// As they are: a completion follows at once and says itself where it ends.
+    /// As they are. A completion follows at once and contains its own end.
     Plain,
-    /// As messages: a chat template opens the assistant's turn, the completion is its content, and
+    /// As messages. A chat template opens the assistant's turn, the completion is its content, and
     /// the template closes the turn.
     Chat,
 }
@@ -87,7 +87,7 @@ impl Prompt {
     }
 }
 
-/// A line's beginning says who speaks, and that a line goes on.
+/// The beginning of a line says who speaks, or that a line goes on.
 impl fmt::Display for Prompt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -99,7 +99,7 @@ impl fmt::Display for Prompt {
     }
 }
 
-/// A line's beginning says whether it is learned and what it is.
+/// The beginning of a line says whether it is learned and what it is.
 impl fmt::Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
@@ -125,18 +125,19 @@ fn labelled(f: &mut fmt::Formatter<'_>, label: &str, text: &str) -> fmt::Result 
 pub enum SegmentKind {
     /// The Semantic ID of the sample's target and nothing else: codes, which a trie can constrain.
     Sid,
-    /// Words that the sample decides.
+    /// Words that depend on the sample.
     Words,
-    /// The same in every sample: tags and line ends around what matters.
+    /// The same in every sample: tags and line ends around the content.
     Frame,
 }
 
-/// A piece of a completion; one after the other, without anything between, they are the whole.
+/// A piece of a completion. The pieces in a row, with nothing between them, are the whole
+/// completion.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Segment {
     /// What is written.
     pub text: String,
-    /// Whether it is learned. Where it is not, the model reads it.
+    /// Whether it is learned. If not, the model only reads it.
     pub loss: bool,
     /// What it is.
     pub kind: SegmentKind,

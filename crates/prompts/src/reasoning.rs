@@ -1,12 +1,13 @@
-//! What stands around the reasoning of a set's reasoning task.
+//! The texts around the chain of thought in a set's reasoning task.
 
 use crate::{Facts, PromptError, PromptSet, SegmentKind, Task};
 
 /// What closes a chain of thought in every set that has one.
 const CLOSE: &str = "</think>";
 
-/// What stands around the reasoning of a set's reasoning task: a decoder writes the opening itself,
-/// lets the policy reason up to the close, and writes the bridge before it asks for the Semantic ID.
+/// The texts around the chain of thought in a set's reasoning task. A decoder writes the opening
+/// itself, lets the policy reason up to the close, and writes the bridge before it asks for the
+/// Semantic ID.
 ///
 /// ```text
 /// prompt | opening | chain … close | bridge | Semantic ID
@@ -23,7 +24,7 @@ pub struct ReasoningFrame {
 }
 
 impl PromptSet {
-    /// What stands around the chain of [`Task::Reasoning`].
+    /// The texts around the chain of [`Task::Reasoning`].
     ///
     /// ```
     /// use sidereal_prompts::PromptRegistry;
@@ -35,9 +36,9 @@ impl PromptSet {
     /// ```
     ///
     /// # Errors
-    /// [`PromptError::NoTemplate`] for a set without the task; [`PromptError::Reasoning`] where its
-    /// completion is not an opening, the chain, `</think>` with whatever follows, and the
-    /// Semantic ID, each a piece of its own.
+    /// [`PromptError::NoTemplate`] for a set without the task; [`PromptError::Reasoning`] if its
+    /// completion is not an opening, the chain, `</think>` with whatever follows, and the Semantic
+    /// ID, each a piece of its own.
     pub fn reasoning_frame(&self) -> Result<ReasoningFrame, PromptError> {
         let probe = Facts::probe();
         let segments = self.completion(Task::Reasoning, &probe)?;

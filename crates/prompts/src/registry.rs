@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::{PromptError, PromptSet};
 
-/// Text of the token that ends a plain completion without a fixed length. A chat completion carries
-/// none: the chat template that frames its prompt closes the turn too.
+/// Text of the token that ends a plain completion without a fixed length. A chat completion has
+/// none, because the chat template that frames its prompt also closes the turn.
 pub const END_OF_TURN: &str = "<|im_end|>";
 
 /// The sets of this version of the library, as their files are named and hold them.
@@ -38,13 +38,13 @@ pub struct PromptRegistry {
 impl PromptRegistry {
     /// The sets of this version of the library.
     ///
-    /// `terse` asks in one word each, and `titles` over candidates in words: a model trained from
-    /// scratch reads the words in every sample and learns nothing from more. The others are
-    /// instructions to a model that has read before, each named after the system whose tasks it
-    /// words.
+    /// `terse` asks for each task in one word, and `titles` shows candidates as titles and nothing
+    /// else. A model that is trained from scratch reads these words in every sample and would learn
+    /// nothing from more words. The others are instructions for a pretrained model, each named
+    /// after the system whose tasks it has.
     ///
     /// # Errors
-    /// None that a released version can meet; see [`PromptSet::new`].
+    /// No error in a released version; see [`PromptSet::new`].
     pub fn builtin() -> Result<Self, PromptError> {
         let mut registry = Self::default();
         for (path, text) in BUILTIN {
@@ -68,7 +68,7 @@ impl PromptRegistry {
     /// The set of this name.
     ///
     /// # Errors
-    /// [`PromptError::UnknownSet`], which names those that there are.
+    /// [`PromptError::UnknownSet`], which names the known sets.
     pub fn set(&self, name: &str) -> Result<&PromptSet, PromptError> {
         self.sets.get(name).ok_or_else(|| PromptError::UnknownSet {
             name: name.to_owned(),

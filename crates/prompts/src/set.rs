@@ -14,9 +14,9 @@ use crate::{
 
 /// Templates of several tasks, compiled, checked and hashed.
 ///
-/// A prompt knows the [inputs](Task::inputs) of its task and shows them all, a completion the
-/// [outputs](Task::outputs): what is to be found is not in a prompt's reach, and a template that
-/// forgets what it is about is refused.
+/// A prompt has the [inputs](Task::inputs) of its task and must show them all; a completion has the
+/// [outputs](Task::outputs). So a prompt cannot contain the answer, and a template that leaves out
+/// an input is an error.
 ///
 /// A set that says `continuation = true` is plain, and its next-item template is an instruction,
 /// then the history's Semantic IDs, each written exactly as a completion is. Prompt and completion
@@ -45,10 +45,10 @@ impl PromptSet {
     /// Compiles a set and checks it.
     ///
     /// # Errors
-    /// A [`PromptError`] that names the set, and where it is about a template its task, version
-    /// and part: an empty or repeated template, one that does not compile, names a variable that
-    /// its task does not know, leaves out one that it is about or does not render; system text in
-    /// a plain set; a claim to the continuation law that does not hold.
+    /// A [`PromptError`] that names the set and, if it is about a template, its task, version and
+    /// part: an empty or repeated template; a template that does not compile or render, that has a
+    /// variable which its task does not have, or that leaves out a variable of its task; system
+    /// text in a plain set; a set that says it is a continuation but is not.
     pub fn new(spec: PromptSpec) -> Result<Self, PromptError> {
         let set = spec.name.clone();
         if spec.templates.is_empty() {
@@ -115,20 +115,20 @@ impl PromptSet {
         &self.spec.name
     }
 
-    /// What the set was compiled from.
+    /// The texts from which the set was compiled.
     #[must_use]
     pub const fn spec(&self) -> &PromptSpec {
         &self.spec
     }
 
-    /// The tasks that the set words.
+    /// The tasks for which the set has texts.
     pub fn tasks(&self) -> impl Iterator<Item = Task> {
         self.tasks.keys().copied()
     }
 
     /// BLAKE3 of every task's name, version and texts, and of the format, in hexadecimal: a
     /// checkpoint carries it, and using the checkpoint with other prompts is an error. The name of
-    /// the set and what it says about itself are no part of it.
+    /// the set and its description are not part of it.
     #[must_use]
     pub fn hash(&self) -> &str {
         &self.hash
@@ -156,8 +156,8 @@ impl PromptSet {
     /// What the model reads: paraphrase `paraphrase` of a task, from 0.
     ///
     /// # Errors
-    /// [`PromptError::NoTemplate`], [`PromptError::Paraphrase`], [`PromptError::MissingFact`] for an
-    /// input of the task, and [`PromptError::Template`] where the template refuses these values.
+    /// [`PromptError::NoTemplate`], [`PromptError::Paraphrase`], [`PromptError::MissingFact`] for
+    /// an input of the task, and [`PromptError::Template`] if the template refuses these values.
     pub fn prompt(
         &self,
         task: Task,
@@ -183,7 +183,7 @@ impl PromptSet {
     ///
     /// # Errors
     /// [`PromptError::NoTemplate`], [`PromptError::MissingFact`] for an output of the task, and
-    /// [`PromptError::Template`] where the template refuses these values.
+    /// [`PromptError::Template`] if the template refuses these values.
     pub fn completion(&self, task: Task, facts: &Facts<'_>) -> Result<Vec<Segment>, PromptError> {
         let (template, kinds) = self.entry(task)?;
         let pieces = template.completion.iter().zip(kinds).enumerate();
@@ -215,7 +215,8 @@ impl PromptSet {
             .map_err(|source| part.refused(&self.spec.name, template, source))
     }
 
-    /// Renders two prefixes of a history and compares the one, completed, with the other.
+    /// Renders two prefixes of a history and compares the shorter one, with its completion, with
+    /// the longer one.
     fn prove_continuation(&self) -> Result<(), PromptError> {
         let (set, task) = (self.spec.name.clone(), Task::NextItem);
         let Some(count) = self.template(task).ok().map(|template| template.prompts.len()) else {
@@ -294,7 +295,7 @@ impl Part {
     }
 }
 
-/// Adds the texts of a template and holds the variables that they name against those of the task.
+/// Adds the texts of a template and compares their variables with those of the task.
 fn compile(
     environment: &mut Environment<'static>,
     set: &str,
@@ -369,8 +370,8 @@ fn hash(spec: &PromptSpec, tasks: &BTreeMap<Task, (usize, Vec<SegmentKind>)>) ->
         template.prompts.iter().for_each(|prompt| digest.text(prompt));
         template.completion.iter().for_each(|piece| digest.text(&piece.text));
     }
-    // Only where there is more than one plain prompt and one piece to learn a task, so that hashes
-    // of such sets, which checkpoints carry, stay what they were.
+    // Only for sets that have more than one plain prompt and one learned piece a task, so that the
+    // hashes of simple sets, which checkpoints contain, do not change.
     let simple = |template: &&Template| {
         template.prompts.len() == 1 && matches!(&template.completion[..], [piece] if piece.loss)
     };

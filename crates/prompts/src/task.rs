@@ -1,4 +1,4 @@
-//! What can be asked of a model, and what a template of each task may know.
+//! The tasks that a model can be asked, and the variables that a template of each task has.
 
 use std::fmt;
 use std::str::FromStr;
@@ -101,7 +101,7 @@ impl Task {
         Self::Chat,
     ];
 
-    /// What a prompt is given, all of which it shows: nothing that the completion is to find.
+    /// The variables that a prompt gets and must show. None of them is part of the answer.
     #[must_use]
     pub const fn inputs(self) -> &'static [Variable] {
         use Variable::{Candidates, Description, History, Sid, SlateSize, Title, Titles};
@@ -122,7 +122,7 @@ impl Task {
         }
     }
 
-    /// What a completion is given, all of which it shows.
+    /// The variables that a completion gets and must show.
     #[must_use]
     pub const fn outputs(self) -> &'static [Variable] {
         use Variable::{
@@ -147,7 +147,7 @@ impl Task {
         }
     }
 
-    /// Whether the task is about one item, whoever chose it; the others, but for
+    /// Whether the task is about one item, whoever chose it; the others, except
     /// [`Chat`](Self::Chat), predict an event of a user.
     #[must_use]
     pub const fn is_about_an_item(self) -> bool {
@@ -252,8 +252,8 @@ pub struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// What a template with these variables sees: no other fact is in its reach. The first one that
-    /// is missing is an error, for Jinja's filters take what is undefined for empty.
+    /// The values that a template with these variables sees, and no others. The first one that is
+    /// missing is an error, because Jinja's filters treat an undefined value as empty.
     pub(super) fn only(&self, variables: &[Variable]) -> Result<Value, Variable> {
         let known = variables.iter().map(|variable| {
             let list = |texts: &Option<Vec<&str>>| {

@@ -63,10 +63,10 @@ impl<'a> Tasks<'a> {
     /// Tasks over the items of `dataset`, named by `catalog`, worded by `prompts`.
     ///
     /// # Errors
-    /// [`PromptError::CatalogSize`] for a catalogue of other items;
-    /// [`PromptError::ControlToken`] for a title, or a description that `prompts` show, which a
-    /// tokenizer would take for a Semantic ID, a chat marker or a tag of reasoning. What else the
-    /// tokenizer at hand takes for a control token is for [`with_markers`](Self::with_markers).
+    /// [`PromptError::CatalogSize`] for a catalogue of other items; [`PromptError::ControlToken`]
+    /// for a title, or a description that `prompts` show, which a tokenizer would take for a
+    /// Semantic ID, a chat marker or a tag of reasoning. Other control tokens of the tokenizer in
+    /// use are checked by [`with_markers`](Self::with_markers).
     pub fn new(
         dataset: &'a Dataset,
         catalog: &Catalog,
@@ -152,7 +152,7 @@ impl<'a> Tasks<'a> {
         self
     }
 
-    /// The same tasks, those about items to be learned about these alone, such as those of a domain.
+    /// The same tasks, but tasks about items only use these items, such as those of a domain.
     #[must_use]
     pub fn with_items(mut self, items: Vec<ItemId>) -> Self {
         self.items = Some(items);
@@ -201,7 +201,7 @@ impl<'a> Tasks<'a> {
         self.prompts.prompt(Task::Reasoning, 0, &facts)
     }
 
-    /// A task about an event of a user; `None` where an item lacks a text that the prompt shows.
+    /// A task about an event of a user; `None` if an item lacks a text that the prompt shows.
     ///
     /// # Errors
     /// [`PromptError::ItemRange`] for a sample of another dataset; [`PromptError::WrongTask`] for
@@ -222,7 +222,7 @@ impl<'a> Tasks<'a> {
         self.render(task, subject, wording)
     }
 
-    /// A task about one item; `None` where it lacks a text that the prompt shows.
+    /// A task about one item; `None` if it lacks a text that the prompt shows.
     ///
     /// # Errors
     /// [`PromptError::ItemRange`] for an unknown item; [`PromptError::WrongTask`] for a task that
@@ -280,18 +280,18 @@ impl<'a> Tasks<'a> {
         set.samples().map(move |sample| self.asked(task, &sample))
     }
 
-    /// A task about an event of a user, in the first paraphrase, whether or not there is anything to
-    /// learn: evaluation and reinforcement.
+    /// A task about an event of a user, in the first paraphrase, whether or not there is anything
+    /// to learn: for evaluation and reinforcement.
     ///
     /// # Errors
-    /// As [`event`](Self::event); [`PromptError::MissingText`] where an item lacks a text that the
+    /// As [`event`](Self::event); [`PromptError::MissingText`] if an item lacks a text that the
     /// prompt shows.
     pub fn asked(&self, task: Task, sample: &Sample<'_>) -> Result<Rendered, PromptError> {
         let rendered = self.event(task, sample, Wording::First)?;
         rendered.ok_or(PromptError::MissingText { id: sample.id, task })
     }
 
-    /// The same, if no text that may be shown holds a control token.
+    /// The same, if no text that can be shown holds a control token.
     fn checked(self) -> Result<Self, PromptError> {
         let describes = self.prompts.tasks().any(|task| shows(task, Variable::Description));
         for item in self.dataset.items() {

@@ -1,10 +1,10 @@
-//! A set of prompts as its file holds it.
+//! A set of prompts as it is in its file.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Format, Task};
 
-/// A set of prompts as its file holds it, unchecked: what [`PromptSet::new`](crate::PromptSet::new)
+/// A set of prompts as it is in its file, unchecked: what [`PromptSet::new`](crate::PromptSet::new)
 /// compiles.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,16 +18,16 @@ pub struct PromptSpec {
     /// Whether next-item prompts continue one another, see [`PromptSet`](crate::PromptSet).
     #[serde(default)]
     pub continuation: bool,
-    /// What the first message of every prompt says, as it is; none where it is empty.
+    /// The first message of every prompt; there is none if it is empty.
     #[serde(default)]
     pub system: String,
-    /// One a task, in any order.
+    /// One for each task, in any order.
     #[serde(rename = "template")]
     pub templates: Vec<Template>,
 }
 
-/// The texts of a task, in Jinja's notation; [`Task::inputs`] and [`Task::outputs`] name what they
-/// know.
+/// The texts of a task, in Jinja's notation; [`Task::inputs`] and [`Task::outputs`] name their
+/// variables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
@@ -35,10 +35,10 @@ pub struct Template {
     pub task: Task,
     /// Raised with every change of the texts.
     pub version: u32,
-    /// In place of the set's system text; empty for that.
+    /// Used instead of the set's system text, unless it is empty.
     #[serde(default)]
     pub system: String,
-    /// What the model reads, paraphrase by paraphrase; evaluation takes the first.
+    /// What the model reads: one text for each paraphrase. Evaluation uses the first.
     pub prompts: Vec<String>,
     /// What the model must write, piece by piece; in a file, one text is one piece to learn.
     #[serde(deserialize_with = "pieces")]
@@ -51,7 +51,7 @@ pub struct Template {
 pub struct Piece {
     /// Its template.
     pub text: String,
-    /// Whether it is learned, which it is unless a file says otherwise.
+    /// Whether it is learned; by default it is.
     #[serde(default = "learned")]
     pub loss: bool,
 }

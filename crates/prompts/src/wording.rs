@@ -7,13 +7,13 @@ use crate::Task;
 /// How the paraphrase of a sample is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Wording {
-    /// Always the first one: evaluation and serving.
+    /// Always the first one: for evaluation and serving.
     #[default]
     First,
     /// Always this one, from 0.
     Nth(usize),
-    /// By chance, from these numbers, the sample and the task alone: training. The same sample
-    /// comes in the same words whatever the order of samples and the number of machines.
+    /// A random one, which depends only on these numbers, the sample and the task: for training. A
+    /// sample has the same words for any order of samples and any number of machines.
     Varied {
         /// Of the run.
         seed: u64,
@@ -24,7 +24,7 @@ pub enum Wording {
 
 impl Wording {
     /// Number of the paraphrase of a sample in a task with `count` of them, from 0; below `count`
-    /// unless [`Nth`](Self::Nth) asks for more. By chance all are as likely, up to `count / 2^64`.
+    /// unless [`Nth`](Self::Nth) asks for more. A random choice is uniform, up to `count / 2^64`.
     #[must_use]
     pub fn paraphrase(self, task: Task, id: SampleId, count: usize) -> usize {
         let (seed, epoch) = match self {

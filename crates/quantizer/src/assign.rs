@@ -13,7 +13,7 @@ const CODES: usize = 256;
 pub(crate) struct Scratch {
     rows: Vec<f32>,
     scores: Vec<f32>,
-    /// `‖c‖² - 2 x·c` of each row's nearest centroid: its squared distance less `‖x‖²`.
+    /// `‖c‖² - 2 x·c` of each row's nearest centroid: its squared distance minus `‖x‖²`.
     best: Vec<f32>,
     code: Vec<u32>,
 }

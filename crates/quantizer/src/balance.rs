@@ -47,10 +47,11 @@ pub enum Balance {
     PerParent,
 }
 
-/// Most passes over the rows of the final assignment: each begins with the prices of the one before.
+/// Largest number of passes over the rows of the final assignment: each begins with the prices of
+/// the one before.
 const PASSES: usize = 6;
-/// Groups of more rows than this need no proof that no code off the rows' lists would do better, and
-/// may send one row in [`FEW`] to the nearest code that has room.
+/// For groups of more rows than this there is no proof that no code outside the lists of the rows
+/// would be better, and one row in [`FEW`] may go to the nearest code that has room.
 const PROVEN: usize = 1 << 17;
 const FEW: usize = 1000;
 
@@ -76,7 +77,7 @@ impl Balancer {
 
     /// A code for each row while centroids still move: sizes are near the capacities, not exact.
     pub(crate) fn near(&mut self, rows: &Residuals<'_>, table: &Table) -> Vec<u32> {
-        // Within the pool, so that its many short loops need not each wake it.
+        // Inside the thread pool, so that the many short loops do not have to wake it each time.
         rayon::scope(|_| self.find_near(rows, table))
     }
 

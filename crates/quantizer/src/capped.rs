@@ -1,14 +1,14 @@
-//! Nearest centroids that have room: codes under a largest size, not an equal one.
+//! Nearest centroids that have room: codes with a largest size, but not with equal sizes.
 
 use crate::assign::Scratch;
 use crate::rows::{BLOCK, Residuals, Table, distance};
 
-/// A code for each row, of which none has more than `capacity` rows: round by round, each row that has
-/// no code yet asks the nearest centroid with room, and a centroid takes the nearest of those that ask
-/// until it is full.
+/// A code for each row, such that no code has more than `capacity` rows. In each round, every row
+/// without a code asks the nearest centroid with room, and a centroid takes the nearest of the rows
+/// that ask until it is full.
 ///
-/// Rows that ask an uncrowded centroid get their nearest one. The rounds end, as each fills a centroid
-/// or leaves no row over; callers see to it that `capacity` times the number of codes is enough.
+/// The rounds come to an end, because each round fills a centroid or leaves no row without a code.
+/// Callers must make sure that `capacity` times the number of codes is enough.
 pub(crate) fn capped_codes(rows: &Residuals<'_>, table: &Table, capacity: usize) -> Vec<u32> {
     let mut codes = vec![0; rows.num_rows()];
     let mut room = vec![capacity; table.len()];

@@ -8,7 +8,8 @@ use crate::QuantizerError;
 use crate::assign::Scratch;
 use crate::rows::{BLOCK, Residuals, Table, check, check_width};
 
-/// A codebook `[K, D]` for each of `L` levels; each quantises what the levels before leave over.
+/// A codebook `[K, D]` for each of `L` levels; each level quantises the residuals of the levels
+/// before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Codebooks {
     tables: Vec<Table>,
@@ -22,9 +23,9 @@ impl Codebooks {
     /// - `levels`: `[K_l, D]` each, one `D` for all
     ///
     /// # Errors
-    /// [`QuantizerError::Sizes`] for no level or a size that a [`SidSpec`] refuses,
+    /// [`QuantizerError::Sizes`] for no level or a size that a [`SidSpec`] rejects,
     /// [`QuantizerError::EmptyMatrix`] and [`QuantizerError::NotFinite`] for such centroids, and
-    /// [`QuantizerError::Width`] where levels differ in `D`.
+    /// [`QuantizerError::Width`] if levels differ in `D`.
     pub fn new(levels: Vec<Array2<f32>>) -> Result<Self, QuantizerError> {
         SidSpec::new(levels.iter().map(Array2::nrows).collect(), 0)?;
         let expected = levels.first().map_or(0, Array2::ncols);
@@ -138,7 +139,7 @@ pub(crate) fn to_code(index: u32) -> Code {
     Code::try_from(index).unwrap_or(Code::MAX)
 }
 
-/// Refuses codes outside codebooks of these sizes, or with more levels than those.
+/// Rejects codes outside codebooks of these sizes, or with more levels than there are codebooks.
 pub(crate) fn check_codes(
     codes: ArrayView2<'_, Code>,
     sizes: &[usize],

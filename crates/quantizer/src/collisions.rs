@@ -41,7 +41,7 @@ impl Collisions {
     ///   read by [`Reassign`](Self::Reassign) only
     ///
     /// # Errors
-    /// [`QuantizerError::Levels`], [`QuantizerError::Code`] and [`QuantizerError::Rows`] where the
+    /// [`QuantizerError::Levels`], [`QuantizerError::Code`] and [`QuantizerError::Rows`] if the
     /// three arguments do not belong together; [`QuantizerError::Crowded`] for more than 65536
     /// items on a path (suffix, slot) and [`QuantizerError::Full`] for a prefix with more items
     /// than last codes (re-assignment); [`QuantizerError::Catalog`] for no items.
@@ -82,7 +82,7 @@ impl Collisions {
     }
 }
 
-/// Items in runs of one key, runs by key, items ascending within.
+/// Items grouped by key: groups in the order of the keys, items ascending within a group.
 fn groups<'a>(
     paths: &'a [SemanticId],
     key: impl Fn(&'a SemanticId) -> &'a [Code],

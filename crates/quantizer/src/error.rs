@@ -1,10 +1,10 @@
-//! What can go wrong between a matrix and a catalogue.
+//! What can go wrong on the way from a matrix to a catalogue.
 
 use std::path::PathBuf;
 
 use sidereal_sid::{CatalogError, ItemId, NotationError};
 
-/// Why a quantiser, a catalogue or a file was refused.
+/// Why a quantiser, a catalogue or a file could not be made or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]
@@ -44,7 +44,7 @@ pub enum QuantizerError {
     /// A code outside its codebook.
     #[error("row {row}, level {level}: code {code} is outside the codebook of {size}")]
     Code { row: usize, level: usize, code: u16, size: usize },
-    /// A number of a tensor that should count something.
+    /// A negative number in a tensor that should hold counts.
     #[error("a size of a tensor is {found}; expected 0 or more")]
     Negative { found: i64 },
     /// Codes of another number of levels.
@@ -64,7 +64,7 @@ pub enum QuantizerError {
         "{found} items share the codes {sid}, but a suffix can tell at most {most} apart: use more codes or levels"
     )]
     Crowded { sid: String, found: usize, most: usize },
-    /// More items share all levels but the last than that one has codes.
+    /// More items share all levels except the last than the last level has codes.
     #[error(
         "{found} items begin with {prefix}, but the last level has only {size} codes: give it more"
     )]
@@ -79,7 +79,7 @@ pub enum QuantizerError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A cluster that is no code of its level.
+    /// A cluster that is not a code of its level.
     #[error(
         "level {level}: the clusterer puts row {row} into cluster {found}, but the level has {size} \
          codes: give the level as many codes as the clusterer has clusters"
@@ -94,7 +94,7 @@ pub enum QuantizerError {
          fewer codes, or use the method `rq-kmeans`"
     )]
     FewRows { level: usize, size: usize, rows: usize },
-    /// linfa refused the data set.
+    /// linfa rejected the dataset.
     #[error("linfa did not accept the data")]
     Linfa(#[from] linfa::Error),
     /// A file could not be read or written.
@@ -104,7 +104,7 @@ pub enum QuantizerError {
         #[source]
         source: std::io::Error,
     },
-    /// A spec file that is no spec.
+    /// A spec file that is not a spec.
     #[error("`{}` does not describe codebooks", path.display())]
     Spec {
         path: PathBuf,
@@ -136,10 +136,10 @@ pub enum QuantizerError {
     /// Several tensors, and no name to choose by.
     #[error("`{}` holds several tensors: name one of {found}", path.display())]
     AmbiguousTensor { path: PathBuf, found: String },
-    /// A file that is no `NumPy` array, or ends inside its header.
+    /// A file that is not a `NumPy` array, or ends inside its header.
     #[error("`{}` has no NumPy header", path.display())]
     NpyHeader { path: PathBuf },
-    /// A `NumPy` array that is no float matrix.
+    /// A `NumPy` array that is not a float matrix.
     #[error("`{}` is a NumPy array {found}; expected a little-endian float matrix", path.display())]
     NpyKind { path: PathBuf, found: String },
     /// A `NumPy` file of another length than its header says.
@@ -151,7 +151,7 @@ pub enum QuantizerError {
     /// A matrix file of an unknown kind.
     #[error("`{}`: the format is not supported: give a matrix as .npy or .safetensors", path.display())]
     MatrixFormat { path: PathBuf },
-    /// A file that is no index.
+    /// A file that is not an index.
     #[error("`{}` is not an index from items to tokens", path.display())]
     Index {
         path: PathBuf,
@@ -161,7 +161,7 @@ pub enum QuantizerError {
     /// A key of an index that is repeated or is not the number of an item.
     #[error("`{}`: key `{key}` is repeated or outside 0..{num_items}", path.display())]
     IndexKey { path: PathBuf, key: String, num_items: usize },
-    /// An entry of an index that is no Semantic ID.
+    /// An entry of an index that is not a Semantic ID.
     #[error("`{}`: item {item} has no Semantic ID", path.display())]
     IndexSid {
         path: PathBuf,
@@ -182,11 +182,11 @@ pub enum QuantizerError {
     #[cfg(feature = "torch")]
     #[error(transparent)]
     Device(#[from] sidereal_device::DeviceError),
-    /// An operation that libtorch refused.
+    /// An operation of libtorch failed.
     #[cfg(feature = "torch")]
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),
-    /// Collaborative embeddings and their weight, one without the other.
+    /// Collaborative embeddings without a weight, or a weight without them.
     #[error("alignment_weight is {weight}, but collaborative embeddings were {}given",
         if *given { "" } else { "not " })]
     Alignment { weight: f64, given: bool },
@@ -196,7 +196,7 @@ pub enum QuantizerError {
     /// An observer asked to stop a training.
     #[error("the training was interrupted after {step} steps")]
     Paused { step: usize },
-    /// A file that is no checkpoint.
+    /// A file that is not a checkpoint.
     #[error("`{}` is not a checkpoint of an RQ-VAE", path.display())]
     Checkpoint {
         path: PathBuf,

@@ -33,7 +33,7 @@ pub struct HierarchicalKMeansParams {
     pub seed: u64,
     /// The levels of clusters, coarsest first, without the leaf number.
     pub levels: Vec<HierarchyLevel>,
-    /// Most iterations of one k-means run. Range `1..`.
+    /// Largest number of iterations of one k-means run. Range `1..`.
     #[serde(default = "default_max_iterations")]
     pub max_iterations: usize,
     /// A run ends once three iterations in a row lower the squared error by no more than this share of
@@ -71,10 +71,10 @@ const fn default_tolerance() -> f64 {
 /// level l + 1:  k-means of the n rows of each cluster into min(K, n), of at most ⌈capacity · n / min(K, n)⌉
 /// leaf:         the rows of each last cluster, numbered from the nearest to its centre outwards
 /// ```
-/// Unlike [residual k-means](crate::RqKMeans), every cluster has centroids of its own: a code says
-/// something below its prefix only, so there are no codebooks. Every row has a Semantic ID of its own.
-/// A row whose nearest cluster is full goes to the nearest that has room, the nearest rows being served
-/// first.
+/// Unlike [residual k-means](crate::RqKMeans), every cluster has centroids of its own: a code has a
+/// meaning only below its prefix, so there are no codebooks. Every row has a Semantic ID of its own. A
+/// row whose nearest cluster is full goes to the nearest cluster that has room. Rows that are nearer
+/// come first.
 ///
 /// Equal settings give equal codes on the same kind of processor, whatever the number of threads.
 ///
@@ -159,7 +159,7 @@ impl HierarchicalKMeansParams {
     /// # Errors
     /// [`QuantizerError::Sizes`], [`QuantizerError::MaxIterations`], [`QuantizerError::Tolerance`] and
     /// [`QuantizerError::Setting`] for settings out of their ranges; [`QuantizerError::EmptyMatrix`] and
-    /// [`QuantizerError::NotFinite`] for such rows; [`QuantizerError::Crowded`] where a last cluster has
+    /// [`QuantizerError::NotFinite`] for such rows; [`QuantizerError::Crowded`] if a last cluster has
     /// more than 65,536 rows.
     pub fn fit(&self, rows: ArrayView2<'_, f32>) -> Result<HierarchicalKMeans, QuantizerError> {
         self.check()?;
@@ -224,7 +224,7 @@ impl HierarchicalKMeansParams {
     }
 }
 
-/// Most rows of a cluster: `⌈capacity · rows / codes⌉`, and no more than there are.
+/// Largest number of rows of a cluster: `⌈capacity · rows / codes⌉`, and no more than there are.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

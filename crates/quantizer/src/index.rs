@@ -15,16 +15,16 @@ use crate::storage::{io, write_atomically};
 /// Reads an index file as a catalogue: the item with key `i` becomes item `i`. Tokens are in one of
 /// the notations of [`sid_of_tokens`].
 ///
-/// The file does not say how large the codebooks are: `sizes` does, suffix included where items
-/// have one, or else the highest code of each level. Semantic IDs that are one code longer than
-/// the shortest carry a suffix. Items that share a Semantic ID go on sharing it.
+/// The file does not say how large the codebooks are: `sizes` does, suffix included if items have
+/// one, or else the highest code of each level. Semantic IDs that are one code longer than the
+/// shortest carry a suffix. Items that share a Semantic ID keep sharing it.
 ///
 /// # Errors
 /// [`QuantizerError::Io`]; [`QuantizerError::Index`] for anything but an object of lists of
 /// strings; [`QuantizerError::IndexKey`] for keys that are not `0..N`, each once;
-/// [`QuantizerError::IndexSid`] for tokens that are none, [`QuantizerError::IndexLength`] for a
-/// Semantic ID of a length that no suffix explains; [`QuantizerError::Sizes`] and
-/// [`QuantizerError::Catalog`] where `sizes` does not fit.
+/// [`QuantizerError::IndexSid`] for tokens that are not codes, [`QuantizerError::IndexLength`] for
+/// a Semantic ID of a length that no suffix explains; [`QuantizerError::Sizes`] and
+/// [`QuantizerError::Catalog`] if `sizes` does not fit.
 pub fn read_index(path: &Path, sizes: Option<&[usize]>) -> Result<Catalog, QuantizerError> {
     let text = fs::read(path).map_err(io(path))?;
     let entries: Entries = serde_json::from_slice(&text)
@@ -67,7 +67,8 @@ pub fn read_index(path: &Path, sizes: Option<&[usize]>) -> Result<Catalog, Quant
 
 /// Writes a catalogue as an index file, replaced whole or not at all.
 ///
-/// The tokens are `<a_12>`, which is what readers of such files know, whatever the catalogue's style.
+/// The tokens are `<a_12>`, which readers of such files expect, whatever the style of the
+/// catalogue.
 ///
 /// # Errors
 /// [`QuantizerError::Io`] and [`QuantizerError::Index`].

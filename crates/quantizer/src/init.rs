@@ -28,7 +28,7 @@ pub enum Init {
 }
 
 impl Init {
-    /// `[K, D]` centroids; rows are repeated where there are fewer than `codes`.
+    /// `[K, D]` centroids; rows are repeated if there are fewer than `codes`.
     pub(crate) fn centroids(
         self,
         rows: &Residuals<'_>,
@@ -45,7 +45,8 @@ impl Init {
         if self == Self::KMeansPlusPlus && num_rows > 1 {
             sample.sort_unstable();
             rows.gather(&sample, &mut values);
-            // Within the pool, so that its many short loops need not each wake it.
+            // Inside the thread pool, so that the many short loops do not have to wake it each
+            // time.
             values = rayon::scope(|_| plus_plus(&values, rows.width(), codes, rng));
         } else {
             rows.gather(&sample, &mut values);
@@ -59,7 +60,7 @@ impl Init {
     }
 }
 
-/// Most centroids chosen among rows that were drawn together.
+/// Largest number of centroids chosen among rows that were drawn together.
 const PICKS: usize = 8;
 
 /// Up to `codes` centroids; fewer once every row of the sample coincides with one.

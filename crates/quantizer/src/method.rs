@@ -1,4 +1,4 @@
-//! The ways from embeddings to codes that need no tensor library, by configuration.
+//! The methods that turn embeddings into codes without a tensor library, by configuration.
 
 use std::ops::ControlFlow;
 
@@ -43,8 +43,8 @@ pub enum QuantizerConfig {
 
 /// Settings of residual quantisation by `linfa-clustering`'s k-means.
 ///
-/// Slower than this crate's own k-means by an order of magnitude and without balance; an
-/// independent implementation, and the form to follow for other clusterers.
+/// It is slower than the k-means of this crate by an order of magnitude, and has no balance. It is
+/// an independent implementation, and an example for other clusterers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinfaKMeansParams {
@@ -53,7 +53,7 @@ pub struct LinfaKMeansParams {
     pub codebook_sizes: Vec<usize>,
     /// Seed of every random choice.
     pub seed: u64,
-    /// Most iterations of one run. Range `1..`.
+    /// Largest number of iterations of one run. Range `1..`.
     #[serde(default = "default_max_iterations")]
     pub max_iterations: u64,
     /// A run ends once the centroids move, in Euclidean distance over all of them, by less. Above 0.
@@ -132,8 +132,8 @@ impl QuantizerConfig {
     /// Fits codebooks to `rows` `[N, D]`.
     ///
     /// # Errors
-    /// What the method refuses; [`QuantizerError::FewRows`] where linfa's k-means has fewer rows
-    /// than codes, [`QuantizerError::Clusterer`] where it refuses a setting.
+    /// The errors of the method; [`QuantizerError::FewRows`] if linfa's k-means has fewer rows than
+    /// codes, [`QuantizerError::Clusterer`] if it rejects a setting.
     pub fn fit(&self, rows: ArrayView2<'_, f32>) -> Result<Quantized, QuantizerError> {
         match self {
             Self::RqKmeans(params) => {

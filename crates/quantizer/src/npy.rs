@@ -1,6 +1,7 @@
 //! The header of a `NumPy` file, <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 //!
-//! Read here because the crates that do so bring a parser generator for this one line of text.
+//! It is read here because the crates for it depend on a parser generator, only for this one line
+//! of text.
 
 use std::path::Path;
 

@@ -133,7 +133,7 @@ fn usage(catalog: &Catalog) -> Histogram {
     }
 }
 
-/// A curve over the levels that have the value; `None` where none has.
+/// A curve over the levels that have the value; `None` if none has.
 fn by_level(
     name: &str,
     levels: &[LevelQuality],

@@ -58,8 +58,8 @@ const fn default_restarts() -> usize {
 impl RqKMeansParams {
     /// Settings for codebooks of these sizes, one for each level, coarsest first.
     ///
-    /// The rest as in scikit-learn's `KMeans`, fewer iterations: at most 100, tolerance 1e-4,
-    /// k-means++, one run.
+    /// The other settings are those of scikit-learn's `KMeans`, with fewer iterations: at most 100,
+    /// tolerance 1e-4, k-means++, one run.
     #[must_use]
     pub fn new(codebook_sizes: impl Into<Vec<usize>>, seed: u64) -> Self {
         Self(RqKMeansValidParams(Settings {
@@ -74,7 +74,7 @@ impl RqKMeansParams {
         }))
     }
 
-    /// Most iterations of one k-means run. Range `1..`.
+    /// Largest number of iterations of one k-means run. Range `1..`.
     #[must_use]
     pub fn max_iterations(mut self, max_iterations: usize) -> Self {
         self.0.0.max_iterations = max_iterations;
@@ -101,15 +101,15 @@ impl RqKMeansParams {
 
     /// Runs of each level, of which the one with the least squared error is kept. Range `1..`.
     ///
-    /// Late residuals have few clusters left, and one run may end with most rows in one code:
-    /// three runs make that unlikely.
+    /// At deep levels the residuals are nearly unclustered, and one run may put most rows into one
+    /// code. Three runs make this unlikely.
     #[must_use]
     pub fn restarts(mut self, restarts: usize) -> Self {
         self.0.0.restarts = restarts;
         self
     }
 
-    /// Whether the codes of a level are used evenly, and within what.
+    /// Whether the codes of a level are used evenly, and within which groups of rows.
     #[must_use]
     pub fn balance(mut self, balance: Balance) -> Self {
         self.0.0.balance = balance;
@@ -118,9 +118,9 @@ impl RqKMeansParams {
 
     /// Rows that the centroids of a level are fitted to, for each code. Range `1..`.
     ///
-    /// Rows beyond are left out at random, anew at each level; then all rows get their codes. As
-    /// faiss does it (its default is 256): faster, and more error. Each level copies its sample.
-    /// Without a limit, the default, every row counts.
+    /// Further rows are left out at random, with a new choice at each level; then all rows get
+    /// their codes. faiss does the same (its default is 256). It is faster, and the error is
+    /// larger. Each level copies its sample. By default there is no limit, and every row counts.
     #[must_use]
     pub fn max_rows_per_code(mut self, rows: usize) -> Self {
         self.0.0.max_rows_per_code = Some(rows);
@@ -141,7 +141,7 @@ impl RqKMeansValidParams {
         self.0.seed
     }
 
-    /// Most iterations of one k-means run.
+    /// Largest number of iterations of one k-means run.
     #[must_use]
     pub const fn max_iterations(&self) -> usize {
         self.0.max_iterations

@@ -17,15 +17,17 @@ use crate::QuantizerError;
 /// p_l(…; s)  = q_L,   q_d = (n(t_1…t_l, s_1…s_d) + a q_{d−1}) / (n(t_1…t_{l−1}, s_1…s_d) + a)
 /// q_{−1}     = 1 / children of t_1 … t_{l−1}
 /// ```
-/// `n` counts the training pairs of neighbours whose earlier item begins with the one prefix and whose
-/// later one with the other; `a` is chosen for each level, from powers of 4, as the one of most
-/// likelihood on training pairs that are each left out of the counts. The estimate backs off from the
-/// earlier item's whole Semantic ID over its prefixes to how often codes occur at all: Dirichlet
-/// smoothing, as in `MacKay` and Peto, "A Hierarchical Dirichlet Language Model", 1995.
+/// `n` counts the training pairs of neighbours in which the later item begins with the first prefix
+/// and the earlier item with the second. `a` is a power of 4. It is chosen for each level by the
+/// likelihood of training pairs, where each pair is left out of its own counts. The estimate backs
+/// off from the whole Semantic ID of the earlier item over its prefixes to the frequencies of the
+/// codes: Dirichlet smoothing, as in `MacKay` and Peto, "A Hierarchical Dirichlet Language Model",
+/// 1995.
 ///
-/// So a codebook can be judged before a policy is trained on it: informative codes give fewer nats than
-/// random ones, since what is counted for one item then serves its neighbours. Which numbers codes have
-/// changes nothing. It is a yardstick, no bound: a policy reads more than the item before.
+/// So a codebook can be judged before a policy is trained on it. Informative codes give fewer nats
+/// than random codes, because the counts of one item then also help for its neighbours. The numbers
+/// of the codes do not matter. The result serves to compare codebooks; it is not a bound, because a
+/// policy reads more than the item before.
 ///
 /// ```
 /// use sidereal_quantizer::Prediction;
@@ -52,7 +54,7 @@ pub struct Prediction {
     pub shared_nats: f64,
     /// Mean nats of the next item: the sum over levels, and `shared_nats`.
     pub nats: f64,
-    /// Mean nats of the next item where nothing but the items' frequencies is known, whatever the codes:
+    /// Mean nats of the next item if only the frequencies of the items are known, without codes, with
     /// the same smoothing over items.
     pub unigram_nats: f64,
 }
@@ -61,10 +63,10 @@ pub struct Prediction {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LevelPrediction {
-    /// Mean nats of the next item's code, given its codes before and the whole Semantic ID of the item
-    /// before it; 0 where the next item has ended.
+    /// Mean nats of the next item's code, given its codes before and the whole Semantic ID of the
+    /// item before it; 0 if the next item has ended.
     pub nats: f64,
-    /// The same where the item before is not known.
+    /// The same if the item before is not known.
     pub unigram_nats: f64,
     /// Pseudo-count `a` of the smoothing.
     pub smoothing: f64,
@@ -78,7 +80,7 @@ impl Prediction {
     /// user with the validation target. Memory is about `pairs · L²` counts.
     ///
     /// # Errors
-    /// [`QuantizerError::Item`] for an item outside the catalogue, [`QuantizerError::NoPairs`] where
+    /// [`QuantizerError::Item`] for an item outside the catalogue, [`QuantizerError::NoPairs`] if
     /// one of the two has no pair.
     pub fn measure<Q: AsRef<[ItemId]>>(
         catalog: &Catalog,
@@ -133,8 +135,8 @@ impl Prediction {
         })
     }
 
-    /// Nats that the codes of the item before save against the items' frequencies; below 0 where they
-    /// mislead.
+    /// Nats that the codes of the item before save, compared with the frequencies of the items;
+    /// below 0 if they make the prediction worse.
     #[must_use]
     pub fn gain(&self) -> f64 {
         self.unigram_nats - self.nats

@@ -1,4 +1,4 @@
-//! The matrix product that every distance goes through.
+//! The matrix product from which every distance is computed.
 #![allow(
     unsafe_code,
     reason = "the product takes raw pointers; against ndarray's own it gains 10 % with AVX2 and \
@@ -14,7 +14,7 @@
 /// - `centroids`: `[K, D]`, `rows`: `[B, D]`, `out`: `[K, B]`, all row after row
 ///
 /// # Panics
-/// If the lengths contradict each other: callers inside this crate checked them.
+/// If the lengths do not fit together. Callers inside this crate have checked them.
 pub(crate) fn scaled_dots(
     scale: f32,
     centroids: &[f32],
@@ -25,8 +25,8 @@ pub(crate) fn scaled_dots(
     product(scale, centroids, rows, width, Layout::Rows, out);
 }
 
-/// [`scaled_dots`] of rows that are stored column after column, `[D, B]`: cheaper where the same
-/// rows meet few centroids at a time.
+/// [`scaled_dots`] of rows that are stored column after column, `[D, B]`: cheaper if the same rows
+/// meet few centroids at a time.
 pub(crate) fn scaled_dots_of_columns(
     scale: f32,
     centroids: &[f32],

@@ -1,4 +1,4 @@
-//! What a catalogue's codes are worth before anything is trained on them.
+//! The quality of the codes of a catalogue, measured before anything is trained on them.
 
 mod level;
 mod table;
@@ -31,17 +31,17 @@ pub struct QualityReport {
     pub collision_rate: f64,
     /// Share of items whose Semantic ID some other item has too.
     pub shared_rate: f64,
-    /// Most items of one Semantic ID.
+    /// Largest number of items of one Semantic ID.
     pub max_items_per_sid: usize,
     /// One entry for each level, a suffix or slot included, coarsest first.
     pub levels: Vec<LevelQuality>,
-    /// Mean over items of `‖x‖²`, the energy that `squared_error` is a part of; `None` where
+    /// Mean over items of `‖x‖²`, the energy that `squared_error` is a part of; `None` if
     /// [`with_reconstruction`](Self::with_reconstruction) was not called.
     pub energy: Option<f64>,
     /// Mean over items of `‖x - x̄‖²`, the variance that `relative_error` is a share of.
     pub variance: Option<f64>,
-    /// How well codes say which item follows; `None` where
-    /// [`with_prediction`](Self::with_prediction) was not called.
+    /// How well codes say which item follows; `None` if [`with_prediction`](Self::with_prediction)
+    /// was not called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prediction: Option<Prediction>,
 }
@@ -110,7 +110,7 @@ impl QualityReport {
     /// - `rows`: `[N, D]`; `codes`: `[N, L]`, of all levels of `codebooks`
     ///
     /// # Errors
-    /// [`QuantizerError::Rows`] where items differ in number, [`QuantizerError::Levels`],
+    /// [`QuantizerError::Rows`] if items differ in number, [`QuantizerError::Levels`],
     /// [`QuantizerError::Code`], [`QuantizerError::Width`], [`QuantizerError::NotFinite`].
     pub fn with_reconstruction(
         mut self,
@@ -156,12 +156,12 @@ impl QualityReport {
 
     /// Adds how well codes say which item follows: [`Prediction::measure`].
     ///
-    /// `catalog`: the one that this is the report of; `train`: sequences, earliest first; `held_out`:
-    /// an item and the one after it, of events that no sequence of `train` has.
+    /// `catalog`: the catalogue of this report; `train`: sequences, earliest first; `held_out`: an
+    /// item and the one after it, of events that no sequence of `train` has.
     ///
     /// # Errors
-    /// Those of [`Prediction::measure`], and [`QuantizerError::Rows`] for a catalogue of another number
-    /// of items.
+    /// Those of [`Prediction::measure`], and [`QuantizerError::Rows`] for a catalogue with another
+    /// number of items.
     pub fn with_prediction<Q: AsRef<[ItemId]>>(
         mut self,
         catalog: &Catalog,
@@ -185,7 +185,7 @@ impl QualityReport {
     /// - `rows`: `[N, D]`; `codes`: `[N, L]`
     ///
     /// # Errors
-    /// [`QuantizerError::Rows`] where items differ in number, [`QuantizerError::NotFinite`], and
+    /// [`QuantizerError::Rows`] if items differ in number, [`QuantizerError::NotFinite`], and
     /// [`QuantizerError::Levels`] for codes of more levels than the report has.
     pub fn with_neighbours(
         mut self,

@@ -1,4 +1,4 @@
-//! Residual quantisation by any clusterer that speaks linfa's traits.
+//! Residual quantisation by any clusterer that implements linfa's traits.
 
 use std::error::Error;
 
@@ -61,9 +61,10 @@ impl<P> ResidualParams<P> {
     /// Fits level by level to `rows` `[N, D]`. Unused codes repeat the centroid of a used one.
     ///
     /// # Errors
-    /// [`QuantizerError::Sizes`], [`QuantizerError::EmptyMatrix`] and [`QuantizerError::NotFinite`];
-    /// [`QuantizerError::Clusterer`] where a clusterer fails, [`QuantizerError::Label`] and
-    /// [`QuantizerError::Labels`] where what it predicts are no codes of its level.
+    /// [`QuantizerError::Sizes`], [`QuantizerError::EmptyMatrix`] and
+    /// [`QuantizerError::NotFinite`]; [`QuantizerError::Clusterer`] if a clusterer fails,
+    /// [`QuantizerError::Label`] and [`QuantizerError::Labels`] if its predictions are not codes of
+    /// its level.
     pub fn fit<E, M>(
         &self,
         rows: ArrayView2<'_, f32>,
@@ -115,7 +116,7 @@ impl<M> ResidualQuantizer<M> {
     /// Codes `[N, L]` that the clusterers give to `rows` `[N, D]`.
     ///
     /// # Errors
-    /// Those of [`ResidualParams::fit`] but for `Clusterer`, and [`QuantizerError::Width`].
+    /// Those of [`ResidualParams::fit`] except `Clusterer`, and [`QuantizerError::Width`].
     pub fn encode(&self, rows: ArrayView2<'_, f32>) -> Result<Array2<Code>, QuantizerError>
     where
         M: for<'a> Predict<&'a Array2<f32>, Array1<usize>>,

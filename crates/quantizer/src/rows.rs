@@ -94,8 +94,8 @@ impl<'a> Residuals<'a> {
         block * BLOCK..((block + 1) * BLOCK).min(self.num_rows())
     }
 
-    /// The residuals of a range of rows, row after row; `buffer` is used where they are not
-    /// already stored so.
+    /// The residuals of a range of rows, row after row; `buffer` is used if they are not already
+    /// stored in this form.
     pub(crate) fn block<'b>(&self, range: Range<usize>, buffer: &'b mut Vec<f32>) -> &'b [f32]
     where
         'a: 'b,
@@ -150,7 +150,7 @@ impl<'a> Residuals<'a> {
     }
 }
 
-/// Refuses a matrix that has no rows or columns, or holds a value that cannot be squared.
+/// Rejects a matrix that has no rows or columns, or holds a value that cannot be squared.
 pub(crate) fn check(matrix: &ArrayView2<'_, f32>) -> Result<(), QuantizerError> {
     let (rows, columns) = matrix.dim();
     if rows == 0 || columns == 0 {
@@ -172,7 +172,7 @@ pub(crate) fn check(matrix: &ArrayView2<'_, f32>) -> Result<(), QuantizerError> 
     first.map_or(Ok(()), Err)
 }
 
-/// Refuses rows of another width than the codebooks'.
+/// Rejects rows whose width is not that of the codebooks.
 pub(crate) fn check_width(
     matrix: &ArrayView2<'_, f32>,
     codebooks: &Codebooks,

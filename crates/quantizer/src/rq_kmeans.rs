@@ -1,4 +1,4 @@
-//! Residual k-means: one k-means run for each level, on what the levels before leave over.
+//! Residual k-means: one k-means run for each level, on the residuals of the levels before.
 
 use std::ops::ControlFlow;
 
@@ -130,7 +130,7 @@ impl RqKMeansValidParams {
     ///
     /// # Errors
     /// Those of [`fit_observed`](Self::fit_observed), [`QuantizerError::Width`], and
-    /// [`QuantizerError::FirstSizes`] where `first` has other codebook sizes than the settings.
+    /// [`QuantizerError::FirstSizes`] if `first` has other codebook sizes than the settings.
     pub fn fit_from(
         &self,
         first: &Codebooks,
@@ -250,7 +250,8 @@ impl<D: Data<Elem = f32>, T> Fit<ArrayBase<D, Ix2>, T, QuantizerError> for RqKMe
     }
 }
 
-/// linfa's prediction, which cannot fail: it panics where [`Codebooks::encode`] returns an error.
+/// linfa's prediction. It cannot return an error, so it panics where [`Codebooks::encode`] returns
+/// one.
 impl<D: Data<Elem = f32>> PredictInplace<ArrayBase<D, Ix2>, Array2<Code>> for RqKMeans {
     /// # Panics
     /// On rows of another width or with values that are not finite, and on a target of another

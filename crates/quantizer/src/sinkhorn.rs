@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use crate::QuantizerError;
 
 /// Logarithm of the transport plan that gives each row `1 / B` and each code `1 / K` of the mass,
-/// at the cost of `distances`, after so many rounds of Sinkhorn's iterations.
+/// at the cost of `distances`, after a number of Sinkhorn iterations.
 ///
 /// ```text
 /// m = (max D + min D) / 2          S = -(D - m) / (max D - m + 1e-5) / ε

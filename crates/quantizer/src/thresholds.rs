@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{QualityReport, QuantizerError};
 
-/// Limits that a [`QualityReport`] must keep; `None` asks for nothing.
+/// Limits that a [`QualityReport`] must keep; `None` is no limit.
 ///
 /// Limits of levels hold for every quantised level, those that have a `squared_error`, or, in a
 /// report without reconstruction, for all of them.
@@ -62,7 +62,7 @@ impl Thresholds {
         self
     }
 
-    /// Refuses a report that breaks a limit. A value or a limit that is not a number breaks.
+    /// Rejects a report that breaks a limit. A value or a limit that is NaN counts as broken.
     ///
     /// # Errors
     /// [`QuantizerError::Quality`], which lists every broken limit.

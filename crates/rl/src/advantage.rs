@@ -24,7 +24,7 @@ pub struct Advantages {
     pub flat_groups: Vec<usize>,
 }
 
-/// Refuses rewards that are not one finite value per rollout.
+/// Rejects rewards that are not one finite value per rollout.
 pub(crate) fn check(what: &'static str, rewards: &[f64], groups: &Segments) -> Result<(), RlError> {
     RlError::length(what, rewards.len(), groups.total(), "rollout of the groups")?;
     if let Some(at) = rewards.iter().position(|reward| !reward.is_finite()) {
@@ -47,7 +47,7 @@ pub fn is_flat(rewards: &[f64]) -> bool {
 const FLAT: f64 = 1e-12;
 
 fn bounds(rewards: &[f64]) -> (f64, f64) {
-    // Comparisons, not `f64::min` and `max`, whose care for NaN costs three times as much.
+    // Comparisons, because `f64::min` and `max` also handle NaN and take three times as long.
     rewards.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), reward| {
         (if *reward < low { *reward } else { low }, if *reward > high { *reward } else { high })
     })
@@ -61,8 +61,8 @@ pub(crate) fn mean(values: &[f64]) -> f64 {
 }
 
 impl Advantages {
-    /// Advantages that were found elsewhere: of each rollout, `[R]`, and the groups without a
-    /// signal, ascending.
+    /// Advantages that were computed elsewhere: one for each rollout, `[R]`, and the groups without
+    /// a signal, ascending.
     #[must_use]
     pub const fn new(values: Vec<f64>, flat_groups: Vec<usize>) -> Self {
         Self { values, flat_groups }
@@ -75,7 +75,7 @@ impl Advantages {
     /// reported.
     ///
     /// # Errors
-    /// [`RlError::Length`], [`RlError::Reward`] on NaN or infinity, [`RlError::Overflow`] where
+    /// [`RlError::Length`], [`RlError::Reward`] on NaN or infinity, [`RlError::Overflow`] if
     /// `center` writes one of these.
     pub fn per_group(
         rewards: &[f64],

@@ -1,4 +1,4 @@
-//! Curricula and sampling rules: what is practised, with how much help, and what is drawn again.
+//! Curricula and sampling rules: how much help a sample gets, and which groups are drawn again.
 
 mod entropy_target;
 mod prefix;

@@ -1,6 +1,6 @@
-//! Why a computation was refused.
+//! Why a computation was rejected.
 
-/// Why a reward, an advantage, an objective or a setting was refused.
+/// Why a reward, an advantage, an objective or a setting was rejected.
 ///
 /// Groups, rollouts, tokens and positions are counted from 0.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -29,7 +29,7 @@ pub enum RlError {
     /// A per-rollout input that is NaN or infinite.
     #[error("`{what}` of rollout {rollout} is {found}; expected a finite value")]
     Rollout { what: &'static str, rollout: usize, found: f64 },
-    /// A rollout whose length divides but is 0.
+    /// A rollout of length 0, by which an objective would divide.
     #[error("the length of rollout {rollout} is 0; expected at least 1")]
     ZeroLength { rollout: usize },
     /// Finite inputs whose result no `f64` can hold.
@@ -38,7 +38,7 @@ pub enum RlError {
     /// An input that the chosen objective needs and the batch lacks.
     #[error("{objective} needs `{what}`, but the batch does not have it")]
     Missing { objective: &'static str, what: &'static str },
-    /// A step that counts less than the batch it should contain.
+    /// A step that is smaller than the batch that it should contain.
     #[error("the step has {found} {unit}, but this batch alone has {needed}: count the whole step")]
     Step { unit: &'static str, found: usize, needed: usize },
     /// An input that an objective or an estimator outside this crate cannot use.
@@ -60,7 +60,7 @@ impl RlError {
         if accept(found) { Ok(found) } else { Err(Self::Setting { name, found, range }) }
     }
 
-    /// Refuses an array whose length is not `needed`.
+    /// Rejects an array whose length is not `needed`.
     pub(crate) fn length(
         what: &'static str,
         found: usize,

@@ -28,14 +28,14 @@ pub struct Group<'a> {
     rollouts: &'a [SemanticId],
     texts: &'a [String],
     slates: Option<Slates<'a>>,
-    /// Most codes that count as levels.
+    /// Highest number of codes that count as levels.
     levels: usize,
-    /// Position of the first hit; the number of rollouts where there is none.
+    /// Position of the first hit; the number of rollouts if there is none.
     first_hit: usize,
     hard: bool,
 }
 
-/// What the rollouts of a group list, where each is a slate.
+/// The slates of a group, if its rollouts are slates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slates<'a> {
     /// The held-out item.
@@ -57,9 +57,9 @@ impl<'a> Group<'a> {
         Self { target, rollouts, texts: &[], slates: None, levels, first_hit, hard: hit.is_none() }
     }
 
-    /// The same group where only the first `levels` codes of a Semantic ID are levels of the
-    /// quantizer: a suffix that tells items with the same codes apart says nothing about their
-    /// content, and rewards for a share of the levels do not count it.
+    /// The same group, in which only the first `levels` codes of a Semantic ID are levels of the
+    /// quantizer. A suffix tells items with the same codes apart. It says nothing about their
+    /// content, so rewards for a share of the levels do not count it.
     #[must_use]
     pub const fn with_levels(mut self, levels: usize) -> Self {
         self.levels = levels;
@@ -100,13 +100,13 @@ impl<'a> Group<'a> {
         self.rollouts
     }
 
-    /// The generated texts, one per rollout; empty where rollouts are bare Semantic IDs.
+    /// The generated texts, one per rollout; empty if rollouts are bare Semantic IDs.
     #[must_use]
     pub const fn texts(&self) -> &'a [String] {
         self.texts
     }
 
-    /// The slates, one per rollout; `None` where rollouts are Semantic IDs.
+    /// The slates, one per rollout; `None` if rollouts are Semantic IDs.
     #[must_use]
     pub const fn slates(&self) -> Option<Slates<'a>> {
         self.slates
@@ -156,14 +156,15 @@ impl<'a> Group<'a> {
     #[must_use]
     pub fn hits(&self) -> impl ExactSizeIterator<Item = bool> + 'a {
         let Self { target, first_hit, .. } = *self;
-        // Most groups have one hit or none: those before the first need no second look.
+        // Most groups have at most one hit, so rollouts before the first hit need no second
+        // comparison.
         self.rollouts.iter().enumerate().map(move |(position, rollout)| {
             position >= first_hit && (position == first_hit || is_hit(target, rollout))
         })
     }
 }
 
-/// Equal, and naming something at all.
+/// Whether they are equal and not empty.
 fn is_hit(target: &SemanticId, rollout: &SemanticId) -> bool {
     !rollout.is_empty() && target == rollout
 }

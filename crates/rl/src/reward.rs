@@ -46,7 +46,7 @@ pub trait Reward {
     fn score(&self, group: &Group<'_>) -> Vec<f64>;
 
     /// As [`score`](Self::score); calls `visit` with the name and the scores of each named part
-    /// that took part, for logging. Only combinators need to override it.
+    /// that was used, for logging. Only combinators need to override it.
     fn score_parts(&self, group: &Group<'_>, visit: &mut dyn FnMut(&str, &[f64])) -> Vec<f64> {
         let _ = visit;
         self.score(group)
@@ -79,7 +79,7 @@ pub trait Reward {
         Sum::new(self, other)
     }
 
-    /// This reward limited to `[low, high]`; `low` wins where they are out of order.
+    /// This reward limited to `[low, high]`; the result is `low` if `low` is above `high`.
     #[must_use]
     fn clipped(self, low: f64, high: f64) -> Clipped<Self>
     where
@@ -139,7 +139,7 @@ pub struct RewardPart {
 }
 
 impl RewardPart {
-    /// Mean score over the rollouts that this part scored; 0 where there is none.
+    /// Mean score over the rollouts that this part scored; 0 if there is none.
     #[must_use]
     pub fn mean(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }
@@ -196,7 +196,7 @@ pub fn score_groups<'a>(
     Ok(Scores { rewards, groups: Segments::from_lens(lens), parts })
 }
 
-/// Refuses scores that are not one finite value per rollout.
+/// Rejects scores that are not one finite value per rollout.
 fn check_scores(scores: &[f64], group: &Group<'_>, index: usize) -> Result<(), RlError> {
     let (found, needed) = (scores.len(), group.len());
     if found != needed {

@@ -120,8 +120,8 @@ pub fn rewards() -> impl Strategy<Value = (Vec<f64>, Segments)> {
     ragged(reward)
 }
 
-/// As [`rewards`], but any floats at all: NaN, infinities, denormals; in half of the cases any finite
-/// ones, so that not all are refused at the door.
+/// As [`rewards`], but any floats at all: NaN, infinities, denormals; in half of the cases any
+/// finite ones, so that not all are rejected by the first checks.
 pub fn any_rewards() -> impl Strategy<Value = (Vec<f64>, Segments)> {
     any::<bool>().prop_flat_map(|finite| {
         ragged(any_float().prop_map(move |x| if finite && !x.is_finite() { -1.0 } else { x }))
@@ -198,7 +198,7 @@ pub fn logp_case(max_rollouts: usize) -> impl Strategy<Value = LogpCase> {
 }
 
 /// As [`logp_case`], but any floats at all; in half of the cases any finite ones, so that not all
-/// are refused at the door.
+/// are rejected by the first checks.
 pub fn any_logp_case(max_rollouts: usize) -> impl Strategy<Value = LogpCase> {
     any::<bool>().prop_flat_map(move |finite| {
         let float = any_float().prop_map(move |x| if finite && !x.is_finite() { -1.0 } else { x });

@@ -101,12 +101,12 @@ pub struct Objective {
     pub value: f64,
     /// `d value / d logp`, `[N]`, in the order of the batch's tokens.
     pub d_logp: Vec<f64>,
-    /// What to watch.
+    /// Numbers for monitoring.
     pub diagnostics: Diagnostics,
 }
 
 impl Objective {
-    /// The result of an objective of one's own, without diagnostics.
+    /// The result of an objective of your own, without diagnostics.
     #[must_use]
     pub fn new(value: f64, d_logp: Vec<f64>) -> Self {
         Self { value, d_logp, diagnostics: Diagnostics::default() }

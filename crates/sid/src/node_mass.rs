@@ -2,15 +2,15 @@
 
 use crate::{ItemId, NodeId, Trie};
 
-/// Why item values have no sums over the nodes of a trie.
+/// Why item values could not be summed over the nodes of a trie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]
 pub enum NodeMassError {
-    /// Another number of values than the trie has items.
+    /// The number of values is not the number of items of the trie.
     #[error("found values of {found} items, the trie has {expected}")]
     Items { found: usize, expected: usize },
-    /// Room for another number of sums than the trie has nodes.
+    /// The slice for the sums does not have one place for each node of the trie.
     #[error("found room for the sums of {found} nodes, the trie has {expected}")]
     Nodes { found: usize, expected: usize },
 }
@@ -22,8 +22,8 @@ impl Trie {
     /// ```text
     /// mass(n) = Σ value(i) over the items i that end at n  +  Σ mass(c) over the children c of n
     /// ```
-    /// Items that share a leaf count each. The root holds the sum of all values. Time is linear in
-    /// items and nodes; each node's sum is formed in `f64`.
+    /// If several items share a leaf, each of them counts. The root holds the sum of all values.
+    /// Time is linear in items and nodes; each node's sum is formed in `f64`.
     ///
     /// ```
     /// use sidereal_sid::{Catalog, SemanticId, SidSpec, Trie};
@@ -46,7 +46,7 @@ impl Trie {
         Ok(sums)
     }
 
-    /// [`node_mass`](Self::node_mass) into a slice of the caller.
+    /// Writes the [`node_mass`](Self::node_mass) into a slice of the caller.
     ///
     /// # Shapes
     /// - `values`: `[N]`, by item; `sums`: `[nodes]`, overwritten
@@ -63,7 +63,8 @@ impl Trie {
     /// ```text
     /// log_mass(n) = ln( Σ exp(log(i)) + Σ exp(log_mass(c)) )
     /// ```
-    /// `−∞` is no mass; a node of nothing else has `−∞`. NaN makes all nodes above it NaN.
+    /// `−∞` stands for no mass; a node that has only such items has `−∞`. NaN makes all nodes above
+    /// it NaN.
     ///
     /// # Shapes
     /// - `logs`: `[N]`, by item, in nats; returns `[nodes]`, in nats
@@ -76,7 +77,7 @@ impl Trie {
         Ok(sums)
     }
 
-    /// [`node_log_mass`](Self::node_log_mass) into a slice of the caller.
+    /// Writes the [`node_log_mass`](Self::node_log_mass) into a slice of the caller.
     ///
     /// # Shapes
     /// - `logs`: `[N]`, by item, in nats; `sums`: `[nodes]`, overwritten, in nats
@@ -87,7 +88,7 @@ impl Trie {
         self.fold_up(logs, sums, log_sum_exp)
     }
 
-    /// Gives each node `total` of the values of its items and of what its children were given.
+    /// Gives each node the `total` of the values of its items and of the results of its children.
     ///
     /// Nodes are numbered breadth first: children have higher numbers than their parent, so that one
     /// pass downwards through the numbers meets every node after its children.

@@ -122,7 +122,7 @@ impl SidSpec {
         &self.codebook_sizes
     }
 
-    /// Number of suffix codes; 0 where no Semantic ID has one.
+    /// Number of suffix codes; 0 if no Semantic ID has one.
     #[must_use]
     pub const fn suffix_size(&self) -> usize {
         self.suffix_size
@@ -255,8 +255,8 @@ impl SidSpec {
         Ok(sid)
     }
 
-    /// The last legal Semantic ID that a text spells in this spec's style, its suffix code included;
-    /// `None` where there is none.
+    /// The last legal Semantic ID that a text spells in this spec's style, its suffix code
+    /// included; `None` if there is none.
     ///
     /// ```
     /// use sidereal_sid::{SemanticId, SidSpec};

@@ -10,8 +10,8 @@ pub fn spec() -> impl Strategy<Value = SidSpec> {
     vec(1usize..=40, 1..=5).prop_filter_map("sizes in range", |sizes| SidSpec::new(sizes, 0).ok())
 }
 
-/// A style of tokens: the named ones, and templates and marks of any punctuation and letters that are
-/// not refused.
+/// A style of tokens: the named ones, and templates and marks of any punctuation and
+/// letters that are valid.
 pub fn style() -> impl Strategy<Value = TokenStyle> {
     const SOME: &str = "[<>|_:#a-c1é]{1,3}";
     let parts = (SOME, "[<>|_:#a-c1é]{0,3}", SOME, SOME, SOME);

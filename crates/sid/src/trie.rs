@@ -21,7 +21,7 @@ impl NodeId {
 /// hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trie {
-    /// First child of each node, `[nodes + 1]`; node 0 is the root, which is nobody's child.
+    /// First child of each node, `[nodes + 1]`; node 0 is the root, which is not a child.
     first_child: Vec<u32>,
     /// Flat token index that leads into each node, `[nodes]`; unused for the root.
     token: Vec<u32>,
@@ -33,12 +33,12 @@ pub struct Trie {
     max_depth: usize,
 }
 
-/// Why sequences have no trie.
+/// Why a trie could not be made of sequences.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]
 pub enum TrieError {
-    /// Nothing to write.
+    /// There are no sequences.
     #[error("a trie needs at least one sequence")]
     Empty,
     /// More sequences than an [`ItemId`] can number.
@@ -197,7 +197,7 @@ impl Trie {
         self.children(node).is_empty()
     }
 
-    /// The node that a prefix of flat tokens leads to; `None` where no Semantic ID begins so.
+    /// The node that a prefix of flat tokens leads to; `None` if no Semantic ID begins with it.
     #[must_use]
     pub fn walk(&self, tokens: &[u32]) -> Option<NodeId> {
         tokens.iter().try_fold(Self::ROOT, |node, token| self.children(node).find(*token))

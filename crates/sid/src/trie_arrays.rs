@@ -55,8 +55,8 @@ pub struct TrieArrays {
 }
 
 impl TrieArrays {
-    /// The arrays of a trie whose flat token `t` the decoder knows as `token_ids[t]`; `None` where
-    /// the trie has a flat token without an id.
+    /// The arrays of a trie whose flat token `t` the decoder knows as `token_ids[t]`; `None` if the
+    /// trie has a flat token without an id.
     #[must_use]
     pub fn new(trie: &Trie, token_ids: &[u32]) -> Option<Self> {
         let edges = trie.tokens().iter().skip(1);

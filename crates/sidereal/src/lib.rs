@@ -1,6 +1,6 @@
 //! Generative recommendation over Semantic IDs: every crate of the project under one name.
 //!
-//! Depend on this crate to compose the whole pipeline, or on a single crate for its part alone.
+//! Depend on this crate to use the whole pipeline, or on a single crate to use only its part.
 //!
 //! ```no_run
 //! use sidereal::sid::{Catalog, SemanticId, SidSpec};

@@ -1,4 +1,4 @@
-//! One question to a teacher and what can come of it.
+//! One request to a teacher and its possible results.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use sidereal_prompts::Message;
 
 use crate::{RequestStage, Subject};
 
-/// How a teacher draws its words.
+/// How a teacher draws its tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sampling {
-    /// Range `0..`; 0 takes the likeliest word.
+    /// Range `0..`; 0 takes the most likely token.
     pub temperature: f32,
     /// Longest answer in tokens, the teacher's own reasoning included.
     pub max_tokens: u32,
 }
 
-/// One question.
+/// One request.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Request<'a> {
@@ -69,7 +69,7 @@ pub struct Answer {
     pub text: String,
     /// How it ended.
     pub finish: Finish,
-    /// What it took.
+    /// The tokens that it took.
     pub usage: Usage,
 }
 
@@ -89,7 +89,7 @@ pub enum AskErrorKind {
     Truncated,
     /// The answer is not what the protocol says.
     Malformed,
-    /// This request will never be answered, such as one that is too long (400, 413, 422).
+    /// This request will never be answered, for example because it is too long (400, 413, 422).
     Refused,
     /// No request will be answered: a wrong key, model or address (401, 403, 404, redirections).
     Denied,
@@ -124,12 +124,12 @@ impl fmt::Display for AskErrorKind {
 pub struct AskError {
     /// What went wrong.
     pub kind: AskErrorKind,
-    /// What the other side said of it, cut short.
+    /// What the endpoint said about it, cut short.
     pub message: String,
-    /// When to try again, if the other side said so.
+    /// When to try again, if the endpoint said so.
     pub retry_after: Option<Duration>,
-    /// Whether the other side may have written an answer that must be paid for: one that broke off
-    /// or could not be read.
+    /// Whether the endpoint may have written an answer that must be paid for: one that broke off or
+    /// could not be read.
     pub may_have_cost: bool,
 }
 
@@ -143,14 +143,15 @@ impl AskError {
     }
 }
 
-/// Whoever answers requests: a model behind an endpoint, rules, a person.
+/// Anything that answers requests: a model at an endpoint, rules, or a person.
 pub trait Teacher: Sync {
-    /// Name under which its texts and answers are kept; for a model the model's, wherever it runs.
+    /// Name under which its texts and answers are kept. For a model it is the name of the model,
+    /// wherever it runs.
     fn name(&self) -> &str;
 
     /// The answer to one request. Called by several threads at once.
     ///
     /// # Errors
-    /// [`AskError`]; whoever asks decides by its kind whether to ask again.
+    /// [`AskError`]; the caller decides by its kind whether to ask again.
     fn ask(&self, request: &Request<'_>) -> Result<Answer, AskError>;
 }

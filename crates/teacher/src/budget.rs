@@ -1,9 +1,9 @@
-//! What may still be spent.
+//! The money that may still be spent.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// A sum that several threads spend from. A request reserves the most that it can cost before it
-/// starts, so that the limit holds whatever comes back.
+/// A sum that several threads spend from. Before it starts, a request reserves the most that it can
+/// cost, so that the limit holds for any answer.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: Option<f64>,
@@ -20,14 +20,14 @@ struct Sums {
 }
 
 impl Budget {
-    /// A budget of which `spent` is gone.
+    /// A budget of which `spent` is already spent.
     pub(super) fn new(limit: Option<f64>, spent: f64) -> Self {
         let sums = Sums { spent, ..Sums::default() };
         Self { limit, sums: Mutex::new(sums), changed: Condvar::new() }
     }
 
-    /// Reserves `most`, after the requests under way if only what they leave is enough; `false`
-    /// where it never will be.
+    /// Reserves `most`. If there is not enough now, it waits for the requests under way to return
+    /// what they do not need. Returns `false` if there will never be enough.
     pub(super) fn reserve(&self, most: f64) -> bool {
         let mut sums = self.lock();
         loop {
@@ -48,7 +48,7 @@ impl Budget {
     pub(super) fn settle(&self, reserved: f64, spent: f64) {
         let mut sums = self.lock();
         sums.open = sums.open.saturating_sub(1);
-        // Rounding must not leave a rest that nobody holds.
+        // Rounding must not leave a remainder that belongs to no request.
         sums.reserved = if sums.open == 0 { 0.0 } else { sums.reserved - reserved };
         sums.spent += spent;
         drop(sums);

@@ -1,4 +1,4 @@
-//! Answers by what was asked: paid for once, kept whatever they are worth.
+//! Answers by their requests. Each is paid for once and kept, whether it is accepted or not.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -18,10 +18,11 @@ const MAX_LINE: u64 = 128 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Durability {
-    /// Before its text is used: outlasts a failure of the machine.
+    /// Before its text is used: it survives a failure of the machine.
     #[default]
     EachAnswer,
-    /// When the system sees fit: outlasts the end of the process, however it ends.
+    /// When the operating system decides: it survives the end of the process, however the process
+    /// ends.
     Buffered,
 }
 
@@ -38,7 +39,7 @@ impl RequestKey {
         prompt_hash: &str,
     ) -> Self {
         let mut hasher = blake3::Hasher::new();
-        // Every text says its length, so that no two requests are one row of bytes.
+        // Every text comes with its length, so that no two requests give the same bytes.
         let mut text = |text: &str| {
             hasher.update(&(text.len() as u64).to_le_bytes());
             hasher.update(text.as_bytes());
@@ -53,7 +54,7 @@ impl RequestKey {
         Self(hasher.finalize())
     }
 
-    /// A number that follows from the request alone.
+    /// A number that depends only on the request.
     pub(super) fn number(self) -> u64 {
         let bytes = self.0.as_bytes().iter().take(8);
         bytes.fold(0, |number, byte| (number << 8) | u64::from(*byte))
@@ -70,12 +71,12 @@ struct Line {
     outcome: Outcome,
 }
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Outcome {
     Answer(Answer),
-    /// No answer, and what it may have cost all the same.
+    /// No answer, and what the attempt may still have cost.
     Lost(Usage),
 }
 
@@ -88,12 +89,12 @@ impl Outcome {
     }
 }
 
-/// A file of answers, to which one run at a time appends; what an answer is worth is decided anew
-/// whenever it is read.
+/// A file of answers, to which one run at a time appends. Whenever an answer is read, it is checked
+/// again.
 ///
-/// A process that is killed leaves at most the beginning of a last line, which the next one
-/// removes, and forgets what its requests under way may have cost. Neither addresses nor keys of endpoints are in it. Memory is about 100 bytes an
-/// answer.
+/// A process that is killed leaves at most the beginning of a last line, which the next process
+/// removes. What its requests under way may have cost is then not recorded. Neither addresses nor
+/// keys of endpoints are in it. Memory is about 100 bytes an answer.
 ///
 /// ```
 /// use sidereal_teacher::{AnswerCache, Durability};
@@ -118,19 +119,19 @@ struct State {
     file: File,
     /// Length of the file, at the end of a line.
     end: u64,
-    /// Where each answer's line lies.
+    /// The place of each answer's line.
     lines: HashMap<RequestKey, (u64, usize)>,
-    /// Requests that somebody is about to send.
+    /// Requests that some thread is about to send.
     claimed: HashSet<RequestKey>,
     usage: BTreeMap<String, Usage>,
 }
 
-/// What the cache says of a request.
+/// What the cache knows about a request.
 #[derive(Debug)]
 pub(super) enum Claim<'a> {
     /// It was answered.
     Known(Answer),
-    /// Nobody else sends it until the ticket is gone.
+    /// No other thread sends it until the ticket is dropped.
     Ours(Ticket<'a>),
 }
 
@@ -145,8 +146,8 @@ impl AnswerCache {
     /// Opens a file of answers, or begins one, and locks it as long as the cache lives.
     ///
     /// # Errors
-    /// [`TeacherError::CacheInUse`], [`TeacherError::Io`], and [`TeacherError::CacheLine`] for a line
-    /// that is whole and no answer.
+    /// [`TeacherError::CacheInUse`], [`TeacherError::Io`], and [`TeacherError::CacheLine`] for a
+    /// whole line that is not an answer.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, TeacherError> {
         let failed = |source| TeacherError::io(path, source);
         let mut options = OpenOptions::new();
@@ -207,14 +208,14 @@ impl AnswerCache {
         self.len() == 0
     }
 
-    /// Tokens that the answers of one teacher took, and the most that those may have taken that
-    /// broke off.
+    /// Tokens that the answers of one teacher took, and the most that broken-off answers may have
+    /// taken.
     #[must_use]
     pub fn usage(&self, teacher: &str) -> Usage {
         self.lock().usage.get(teacher).copied().unwrap_or_default()
     }
 
-    /// The answer to a request, or the right to send it; waits where somebody else has that right.
+    /// The answer to a request, or the right to send it; waits if another thread has that right.
     pub(super) fn claim(&self, key: RequestKey) -> Result<Claim<'_>, TeacherError> {
         let mut state = self.lock();
         loop {
@@ -254,7 +255,7 @@ impl Ticket<'_> {
         let write = || -> io::Result<()> {
             let mut text = serde_json::to_vec(&line)?;
             text.push(b'\n');
-            // At once, so that only a dying machine can cut it.
+            // In one write, so that only a failure of the machine can cut it.
             if let Err(error) = state.file.write_all(&text) {
                 let _ = state.file.set_len(state.end); // best effort: the write's error is the news
                 return Err(error);
@@ -279,7 +280,7 @@ impl Drop for Ticket<'_> {
 }
 
 impl State {
-    /// Takes up the line that begins at the end of what is known.
+    /// Indexes the line that begins after the lines known so far.
     fn index(&mut self, line: &[u8], len: usize) -> Result<(), serde_json::Error> {
         let line: Line = serde_json::from_slice(line)?;
         let key = blake3::Hash::from_hex(&line.key).map_err(serde::de::Error::custom)?;

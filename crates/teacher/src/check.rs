@@ -1,4 +1,4 @@
-//! What an answer must be before it is a text.
+//! The checks that an answer must pass to become a text.
 
 use sidereal_prompts::{ControlKind, control_tokens};
 use sidereal_sid::Catalog;
@@ -6,21 +6,21 @@ use sidereal_sid::Catalog;
 use crate::wording::Wording;
 use crate::{Answer, Finish, RequestStage, Subject};
 
-/// Words of a title in a row that give it away, where nothing known of a shown item has them.
+/// Number of words of a title in a row that reveal it, if no known text of a shown item has them.
 const TELLING_WORDS: usize = 4;
 /// What the five parts of a reasoning begin with, in their order.
 pub(super) const LABELS: [&str; 5] =
     ["Evidence:", "Preferences:", "Intent:", "Recommendation:", "Rewriting:"];
 
-/// Why an answer is no text. The message goes back to the teacher.
+/// Why an answer is rejected. The message is sent back to the teacher.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]
 pub enum Rejection {
-    /// At the limit of tokens.
+    /// It stopped at the limit of tokens.
     #[error("it was cut short at the limit of tokens, it must be shorter")]
     Cut,
-    /// Neither complete nor at the limit.
+    /// It is neither complete nor stopped at the limit.
     #[error("it was withheld or stopped before its end")]
     Stopped,
     /// Outside the bounds on words.
@@ -32,16 +32,16 @@ pub enum Rejection {
     /// Tags or labels that are missing, repeated or out of order.
     #[error("its form is not as asked: {expected}")]
     Form { expected: &'static str },
-    /// Codes that are no whole Semantic ID, or that of no item.
+    /// Codes that are not a whole Semantic ID, or not the Semantic ID of an item.
     #[error("`{text}` is the code of no product")]
     UnknownSid { text: String },
     /// The Semantic ID of an item that was not shown.
     #[error("`{text}` is the code of a product that is not to be spoken of")]
     ForeignSid { text: String },
-    /// A paragraph that does not say what it is about.
+    /// A paragraph without the Semantic ID of its item.
     #[error("it must name the product by its code `{sid}`")]
     MissingSid { sid: String },
-    /// A text that gives its item's title away.
+    /// A text that contains the title of its item.
     #[error("it names the product by its title")]
     Titled,
     /// The held-out item, by Semantic ID or title.
@@ -50,7 +50,7 @@ pub enum Rejection {
     /// An answer other than the item that was chosen.
     #[error("the answer between its tags must be `{expected}`")]
     WrongAnswer { expected: String },
-    /// Events of the rewriting that are not the history's, in its order.
+    /// The events in the part `rewriting` are not those of the history in their order.
     #[error("the rewriting must hold codes of the history, earliest first")]
     Rewriting,
 }
@@ -64,8 +64,8 @@ pub(super) struct Checks<'a> {
 }
 
 impl Checks<'_> {
-    /// The text of an answer as it is kept: of a reasoning what stands between the tags `<think>` and `</think>`,
-    /// of all others without the teacher's own reasoning before it.
+    /// The text of an answer as it is kept: for reasoning, the text between the tags `<think>` and
+    /// `</think>`; for all others, the text without the teacher's own reasoning before it.
     pub(super) fn text(
         &self,
         stage: RequestStage,
@@ -131,7 +131,7 @@ fn is_own(subject: &Subject<'_>, sid: &str) -> bool {
     matches!(subject, Subject::Item(item) if item.sid == sid)
 }
 
-/// Codes that stand side by side, a new one with every code of the first level.
+/// Runs of adjacent codes. A code of the first level begins a new run.
 fn code_runs(text: &str) -> Vec<&str> {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     let mut at = 0;
@@ -148,8 +148,8 @@ fn code_runs(text: &str) -> Vec<&str> {
     runs.into_iter().map(|(start, end)| &text[start..end]).collect()
 }
 
-/// Refuses the held-out item's Semantic ID and words of its title in a row, as many as it has or
-/// [`TELLING_WORDS`], that nothing known of a shown item has.
+/// Rejects the Semantic ID of the held-out item, and words of its title in a row (as many as it
+/// has, or [`TELLING_WORDS`]) that no known text of a shown item has.
 fn held_out_is_unnamed(subject: &Subject<'_>, text: &str, sids: &[&str]) -> Result<(), Rejection> {
     let Subject::Event { history, held_out } = subject else { return Ok(()) };
     if sids.contains(&held_out.sid.as_str()) {

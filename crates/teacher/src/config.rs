@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Sampling, TeacherError, Usage};
 
-/// What tokens cost, per million, in whatever currency.
+/// The price of a million tokens, in any currency.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
@@ -15,7 +15,7 @@ pub struct Prices {
 }
 
 impl Prices {
-    /// What so many tokens cost.
+    /// The cost of these tokens.
     ///
     /// ```text
     /// (prompt tokens · prompt + completion tokens · completion) / 10^6
@@ -27,7 +27,7 @@ impl Prices {
     }
 }
 
-/// How texts are asked for.
+/// Settings of a run of requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -36,22 +36,23 @@ pub struct EnrichConfig {
     pub seed: u64,
     /// Requests under way at once. Range `1..=256`.
     pub concurrency: usize,
-    /// How the teacher draws its words.
+    /// How the teacher draws its tokens.
     pub sampling: Sampling,
-    /// Fewest and most words of a text; notes between two stages may be shorter. Fewest from 1.
+    /// Fewest and most words of a text; notes between two stages may be shorter. The smallest
+    /// allowed value is 1.
     pub words: (usize, usize),
-    /// Attempts at one request that fails for a while, the first one included. Range `1..`.
+    /// Number of attempts at one request, the first one included. Range `1..`.
     pub attempts: u32,
-    /// Times that a rejected answer is asked for again with the reason.
+    /// How often a rejected answer is asked for again, with the reason.
     pub corrections: u32,
-    /// Wait after the first failed attempt in seconds; doubled by each further one, each time
-    /// between one half and the whole of it by chance. Range `0..`.
+    /// Wait after the first failed attempt in seconds; each further failure doubles it. The actual
+    /// wait is random, between one half and the whole of it. Range `0..`.
     pub first_wait: f64,
-    /// Longest wait in seconds, also where the other side asks for more. Range `first_wait..`.
+    /// Longest wait in seconds, even if the endpoint asks for more. Range `first_wait..`.
     pub longest_wait: f64,
-    /// Requests a minute; `None`: as many as there are.
+    /// Requests a minute; `None`: no limit.
     pub requests_per_minute: Option<f64>,
-    /// Tokens a minute, read and written; `None`: as many as there are.
+    /// Tokens a minute, read and written; `None`: no limit.
     pub tokens_per_minute: Option<f64>,
     /// What tokens cost.
     pub prices: Prices,
@@ -102,7 +103,7 @@ impl EnrichConfig {
         if self.sampling.max_tokens == 0 {
             return refuse("sampling.max_tokens", "0".to_owned(), "1 or more");
         }
-        // Longer than a year is no wait; `Duration` refuses far more.
+        // A wait of more than a year makes no sense, and `Duration` panics on far larger values.
         let waits = [("first_wait", self.first_wait), ("longest_wait", self.longest_wait)];
         let numbers = [
             ("sampling.temperature", f64::from(self.sampling.temperature)),

@@ -1,4 +1,4 @@
-//! The run: several requests at once, each text through its stages.
+//! The run of requests: several at once, and each text passes through its stages.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::{
     Request, RequestStage, Stopped, Subject, Teacher, TeacherError, TeacherPrompts, Usage,
 };
 
-/// Fewest jobs in a row without an answer that end a run.
+/// Number of jobs in a row without an answer after which a run ends, at least.
 const MIN_UNANSWERED: usize = 3;
 /// Tokens of a message besides those of its text, at most.
 const MESSAGE_TOKENS: u64 = 16;
@@ -55,12 +55,13 @@ impl<'a> Enricher<'a> {
         Ok(Self { dataset, catalog, prompts, config, dataset_hash: dataset.hash() })
     }
 
-    /// Has every job's text written, from the cache where it was before, and reports after every
-    /// answer and every job.
+    /// Gets the text of every job, from the cache if it is there, and reports after every answer
+    /// and every job.
     ///
-    /// Texts that the teacher cannot get right, or whose requests fail for good, are listed. A
-    /// run that ends early, killed or [`Stopped`], goes on with the missing requests alone when
-    /// it is repeated with the same cache. Two equal requests are sent once, if there is a cache.
+    /// Texts that the teacher cannot get right, or whose requests fail for good, are listed. If a
+    /// run ends early, because it was killed or [`Stopped`], it can be repeated with the same
+    /// cache. Then only the missing requests are sent. Two equal requests are sent once, if there
+    /// is a cache.
     ///
     /// # Errors
     /// [`TeacherError::ItemRange`] for a job of another dataset, [`TeacherError::Template`],
@@ -106,7 +107,7 @@ impl<'a> Enricher<'a> {
         let (mut enrichments, mut failed) = (Enrichments::default(), Vec::new());
         for outcome in state.outcomes.into_iter().flatten() {
             match outcome {
-                // Of a job that is there twice the texts are the same, or one is as good.
+                // If a job is there twice, the texts are the same, or one is as good as the other.
                 Ok(text) => {
                     let path = std::path::Path::new("the teacher's texts");
                     enrichments
@@ -133,7 +134,7 @@ impl From<TeacherError> for Halt {
     }
 }
 
-/// Why a job ends without an outcome: the run does, for a reason of this job or of another.
+/// Why a job ends without an outcome: the run ends, because of this job or another one.
 type Left = Option<Halt>;
 
 struct State<'r> {
@@ -187,7 +188,7 @@ impl<'r> Run<'r> {
                     state.report();
                 }
                 Err(Some(halt)) => {
-                    // An error is the graver news.
+                    // An error is more important.
                     if !matches!(state.halt, Some(Halt::Error(_))) {
                         state.halt = Some(halt);
                     }
@@ -270,8 +271,8 @@ impl<'r> Run<'r> {
         Ok(answer)
     }
 
-    /// Asks until there is an answer, an error that will stay, or no attempt left; the cache
-    /// keeps what attempts without an answer may have cost.
+    /// Asks until there is an answer, a permanent error, or no attempt left. The cache records what
+    /// attempts without an answer may have cost.
     fn ask(
         &self,
         request: &Request<'_>,
@@ -330,7 +331,7 @@ impl<'r> Run<'r> {
                 backoff(config, attempt, &mut rng).max(error.retry_after.unwrap_or_default());
             let wait = wait.min(Duration::from_secs_f64(config.longest_wait));
             if error.kind == AskErrorKind::Busy || error.retry_after.is_some() {
-                // The others would only be told the same.
+                // The other threads would only get the same reply.
                 lock(&self.limiter).pause(wait, Instant::now());
             }
             if !self.sleep(wait) {
@@ -363,7 +364,7 @@ impl State<'_> {
     }
 }
 
-/// The most tokens that a request can take: none is shorter than a byte.
+/// The largest number of tokens that a request can take: no token is shorter than a byte.
 fn most_tokens(request: &Request<'_>) -> Usage {
     let tokens = |message: &Message| message.content.len() as u64 + MESSAGE_TOKENS;
     Usage {

@@ -1,11 +1,11 @@
-//! Why texts could not be asked for.
+//! Why texts could not be requested.
 
 use std::path::{Path, PathBuf};
 
 use sidereal_data::read::Problem;
 use sidereal_sid::ItemId;
 
-/// Why a teacher, a run of requests or a file of answers was refused.
+/// Why a teacher, a run of requests or a file of answers could not be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]
@@ -20,7 +20,7 @@ pub enum TeacherError {
     /// A cache of answers that another run has open.
     #[error("`{}` is in use by another process: wait until it has ended", path.display())]
     CacheInUse { path: PathBuf },
-    /// A line of a cache of answers that holds none.
+    /// A line of a cache that is not an answer.
     #[error("`{}`, line {line}: the line is not an answer in the format of the cache", path.display())]
     CacheLine {
         path: PathBuf,
@@ -28,17 +28,17 @@ pub enum TeacherError {
         #[source]
         source: serde_json::Error,
     },
-    /// A row that the policy does not let pass.
+    /// A row with a problem that the policy calls an error.
     #[error("`{}`, {problem}", path.display())]
     Row { path: PathBuf, problem: Problem },
-    /// A teacher's template that does not compile or refuses its values.
+    /// A teacher's template that does not compile, or fails for its values.
     #[error("the template `{name}` of the teacher cannot be rendered")]
     Template {
         name: String,
         #[source]
         source: minijinja::Error,
     },
-    /// An environment variable that is to hold the key of an endpoint.
+    /// The environment variable for the key of an endpoint has no usable value.
     #[error(
         "the environment variable `{variable}` must hold the key of the endpoint, but it {found}"
     )]

@@ -1,4 +1,4 @@
-//! What texts are wanted, and what a teacher may know for each.
+//! The texts that are wanted, and what a teacher may know for each of them.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use sidereal_sid::{Catalog, ItemId};
 use crate::TeacherError;
 use crate::wording::Wording;
 
-/// A request's place on the way to a text.
+/// The stage of a request in the making of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum RequestStage {
@@ -18,7 +18,7 @@ pub enum RequestStage {
     ItemAnalyse,
     /// The analysis as a paragraph that names the item by its Semantic ID.
     ItemIntegrate,
-    /// From the history towards the held-out item, without revealing it.
+    /// Reasoning from the history towards the held-out item, without revealing it.
     UserReason,
     /// The reasoning as a story.
     UserIntegrate,
@@ -97,7 +97,7 @@ impl<'a> Job<'a> {
     }
 
     /// Texts of one kind about all samples of a training set; none for
-    /// [`EnrichmentKind::ItemParagraph`], which is about no event.
+    /// [`EnrichmentKind::ItemParagraph`], which is not about an event.
     pub fn events(kind: EnrichmentKind, train: &'a TrainSet) -> impl Iterator<Item = Self> {
         let samples = (!kind.is_about_an_item()).then(|| train.samples());
         samples.into_iter().flatten().map(move |it| Self { kind, about: About::Event(it) })
@@ -171,8 +171,8 @@ pub enum Subject<'a> {
     Item(Shown<'a>),
     /// An event of a user.
     Event {
-        /// The items before it, earliest first, those left out that are the held-out item or bear
-        /// its Semantic ID or title: a text that spoke of them would name it.
+        /// The items before it, earliest first. Items that are the held-out item, or have its
+        /// Semantic ID or title, are left out, because a text about them would name it.
         history: Vec<Shown<'a>>,
         /// The item of the event.
         held_out: Shown<'a>,

@@ -1,15 +1,15 @@
-//! Requests and tokens a minute.
+//! Limits of requests and tokens a minute.
 
 use std::time::{Duration, Instant};
 
-/// Seconds of a rate that may come at once.
+/// Seconds of the rate that may be used at once.
 const BURST: f64 = 1.0;
 
-/// An allowance that refills steadily. It may go below zero: what was taken from the future is
-/// waited for.
+/// An allowance that refills steadily. It may go below zero; then the caller waits until it is
+/// refilled.
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
-    /// A second.
+    /// Refill a second.
     rate: f64,
     level: f64,
     filled: Instant,
@@ -21,7 +21,7 @@ impl Bucket {
         Self { rate, level: rate * BURST, filled: now }
     }
 
-    /// Takes `amount` and says how long it takes until it is there. What comes first comes at once.
+    /// Takes `amount` and returns how long to wait for it. The first amount needs no wait.
     fn take(&mut self, amount: f64, now: Instant) -> Duration {
         let passed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.level = (self.level + passed * self.rate).min(self.rate * BURST);
@@ -37,7 +37,7 @@ impl Bucket {
 pub(super) struct Limiter {
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
-    /// Nobody starts before: the other side said so.
+    /// No request starts before this time, because the endpoint asked for it.
     paused: Option<Instant>,
 }
 
@@ -47,7 +47,7 @@ impl Limiter {
         Self { requests: bucket(requests), tokens: bucket(tokens), paused: None }
     }
 
-    /// Takes a request of so many tokens and says how long to wait before it starts.
+    /// Takes a request of `tokens` tokens and returns how long to wait before it starts.
     pub(super) fn take(&mut self, tokens: u64, now: Instant) -> Duration {
         let of = |bucket: &mut Option<Bucket>, amount| {
             bucket.as_mut().map_or(Duration::ZERO, |bucket| bucket.take(amount, now))
@@ -57,14 +57,14 @@ impl Limiter {
         wait.max(paused)
     }
 
-    /// Settles a request that took other tokens than were taken for it.
+    /// Corrects the allowance after a request that took more or fewer tokens than expected.
     pub(super) fn settle(&mut self, taken: u64, used: u64) {
         if let Some(bucket) = &mut self.tokens {
             bucket.level += taken as f64 - used as f64;
         }
     }
 
-    /// Holds every request back for so long.
+    /// Holds back every request for this time.
     pub(super) fn pause(&mut self, wait: Duration, now: Instant) {
         let end = now.checked_add(wait);
         self.paused = self.paused.max(end);

@@ -9,19 +9,20 @@ use crate::{
     Answer, AskError, AskErrorKind, Finish, Request, RequestStage, Shown, Subject, Teacher, Usage,
 };
 
-/// Items of a history that are named, the latest ones: a text has an end.
+/// Number of items of a history that are named, the latest ones.
 const MAX_NAMED: usize = 5;
 /// Categories, makers or words that are listed.
 const MAX_LISTED: usize = 3;
 /// Words of a description that are repeated.
 const MAX_DESCRIBED: usize = 60;
-/// Shortest word of a title that says something.
+/// Shortest word of a title that counts as meaningful.
 const MIN_LETTERS: usize = 4;
 
 /// Composes texts by rule from what is known of items: titles, categories, makers, descriptions.
 ///
-/// The same request always gets the same answer, at no cost. It says nothing that the metadata do
-/// not: the weakest row of the papers' tables, and what every other teacher has to beat.
+/// The same request always gets the same answer, at no cost. It says only what the metadata say. It
+/// is the weakest teacher in the tables of the papers, and the one that every other teacher has to
+/// beat.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MetadataTeacher;
 
@@ -56,8 +57,8 @@ fn wrong_subject() -> AskError {
     AskError::new(AskErrorKind::Refused, "the stage is not about such a subject")
 }
 
-/// What is known of an item, under its Semantic ID. The words of its title come by length, so that
-/// they do not make the title.
+/// What is known of an item, with its Semantic ID. The words of its title are sorted by length, so
+/// that they do not form the title.
 fn paragraph(shown: &Shown<'_>) -> String {
     let item = shown.item;
     let mut text = format!("{} is a product", shown.sid);
@@ -91,12 +92,12 @@ fn paragraph(shown: &Shown<'_>) -> String {
 /// A history without the item to be predicted.
 struct History<'a> {
     items: &'a [Shown<'a>],
-    /// Title that must not be given away.
+    /// Title that must not be revealed.
     hidden: Wording,
 }
 
 impl History<'_> {
-    /// The latest items, each with its Semantic ID and as much of its title as may be told.
+    /// The latest items, each with its Semantic ID and the part of its title that may be shown.
     fn named(&self) -> String {
         let start = self.items.len().saturating_sub(MAX_NAMED);
         let name = |shown: &Shown<'_>| {

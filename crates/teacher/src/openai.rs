@@ -1,4 +1,4 @@
-//! Models behind an endpoint that speaks `OpenAI`'s chat completions.
+//! Models at an endpoint with the protocol of `OpenAI`'s chat completions.
 
 use std::fmt;
 use std::io::{BufReader, Read};
@@ -10,10 +10,10 @@ use sidereal_prompts::Message;
 use crate::stream::{self, short};
 use crate::{Answer, AskError, AskErrorKind, Request, Teacher, TeacherError};
 
-/// Most that is read of the body of a refusal.
+/// Largest number of bytes that are read of the body of an error response.
 const MAX_REFUSAL: u64 = 1 << 12;
 
-/// Where a model answers.
+/// The endpoint of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -22,13 +22,13 @@ pub struct EndpointConfig {
     pub base_url: String,
     /// Name of the model.
     pub model: String,
-    /// Environment variable that holds the key; `None` where none is asked for.
+    /// Environment variable that holds the key; `None` if no key is needed.
     #[serde(default)]
     pub key_variable: Option<String>,
     /// Seconds from the beginning of a request to the end of its answer. Range above 0, to a day.
     pub timeout: f64,
-    /// Let the answer come in pieces: keeps connections alive that would be cut while nothing
-    /// comes.
+    /// Whether the answer comes in pieces. This keeps connections alive that would be cut while
+    /// nothing is sent.
     #[serde(default)]
     pub stream: bool,
 }
@@ -42,11 +42,12 @@ impl EndpointConfig {
     }
 }
 
-/// A model behind `POST {base_url}/chat/completions`
+/// A model at `POST {base_url}/chat/completions`
 /// (<https://platform.openai.com/docs/api-reference/chat>), the first choice of its answer.
 ///
-/// The key is read once, from the environment. It is in no message: what the other side says of it
-/// is blotted out. Redirections are refused, since they could carry it elsewhere.
+/// The key is read once, from the environment. It never appears in a message: if the endpoint
+/// repeats it, it is blotted out. Redirections are errors, because they could send the key
+/// elsewhere.
 pub struct OpenAiTeacher {
     config: EndpointConfig,
     url: String,
@@ -81,11 +82,11 @@ struct StreamOptions {
 }
 
 impl OpenAiTeacher {
-    /// A teacher behind this endpoint.
+    /// A teacher at this endpoint.
     ///
     /// # Errors
-    /// [`TeacherError::MissingKey`] where the variable is not set, empty or holds what no header
-    /// can; [`TeacherError::Config`] for an address that is none or a bad time.
+    /// [`TeacherError::MissingKey`] if the variable is not set, is empty, or holds characters that
+    /// a header cannot hold; [`TeacherError::Config`] for a wrong address or time.
     pub fn new(config: EndpointConfig) -> Result<Self, TeacherError> {
         let refuse = |field, found: &str, expected| {
             Err(TeacherError::Config { field, found: found.to_owned(), expected })
@@ -152,7 +153,7 @@ impl OpenAiTeacher {
         Err(error)
     }
 
-    /// A text of the other side without the key.
+    /// A text of the endpoint without the key.
     fn blotted(&self, text: String) -> String {
         match &self.key {
             Some(Key(key)) => text.replace(key, "[key]"),

@@ -1,4 +1,4 @@
-//! How far a run is, and what came of it.
+//! The progress of a run and its results.
 
 use sidereal_data::SampleId;
 use sidereal_prompts::{EnrichmentKind, Enrichments};
@@ -15,13 +15,13 @@ pub struct Progress {
     pub written: usize,
     /// Texts given up.
     pub failed: usize,
-    /// Requests sent, each attempt one.
+    /// Requests sent; each attempt counts as one.
     pub requests: u64,
     /// Answers taken from the cache.
     pub cached: u64,
     /// Attempts that failed and were repeated or given up.
     pub errors: u64,
-    /// Answers, from the cache too, that failed a check.
+    /// Answers that failed a check, also those from the cache.
     pub rejected: u64,
     /// Tokens of this run's answers, and an estimate of those of answers that broke off.
     pub usage: Usage,
@@ -33,9 +33,9 @@ pub struct Progress {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Failed {
-    /// About what.
+    /// What it should be about.
     pub id: SampleId,
-    /// What was wanted.
+    /// The kind of text.
     pub kind: EnrichmentKind,
     /// Where it failed; `None` if there was nothing to ask about.
     pub stage: Option<RequestStage>,
@@ -47,7 +47,7 @@ pub struct Failed {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The last answer failed a check, as those before it.
+    /// The last answer failed a check, as did those before it.
     #[error("rejected: {0}")]
     Rejected(Rejection),
     /// The last attempt failed.
@@ -65,7 +65,7 @@ pub enum Stopped {
     /// The next request might cost more than is left.
     #[error("the spending limit is reached")]
     SpendingLimit,
-    /// The teacher answers nobody.
+    /// The teacher does not answer any request.
     #[error(transparent)]
     Denied(AskError),
     /// As many jobs in a row as there are requests at once, and three at least, got no answer.
@@ -77,7 +77,7 @@ pub enum Stopped {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Enriched {
-    /// The texts; the same whatever the order in which answers came.
+    /// The texts; they do not depend on the order of the answers.
     pub enrichments: Enrichments,
     /// Texts given up, in the order of jobs.
     pub failed: Vec<Failed>,

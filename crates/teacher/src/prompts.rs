@@ -38,10 +38,10 @@ pub struct TeacherPrompts {
 }
 
 impl TeacherPrompts {
-    /// Templates that ask for texts of so many words.
+    /// Templates that ask for texts with these numbers of words.
     ///
     /// # Errors
-    /// None that a released version can meet: [`TeacherError::Template`].
+    /// [`TeacherError::Template`]; this cannot happen in a released version.
     pub fn builtin(words: (usize, usize)) -> Result<Self, TeacherError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -73,8 +73,8 @@ impl TeacherPrompts {
     /// The messages of a stage; `notes` is the answer of the stage before, if there is one.
     ///
     /// # Errors
-    /// [`TeacherError::Template`] where a template refuses these values, such as an item's
-    /// stage asked of an event.
+    /// [`TeacherError::Template`] if a template fails for these values, for example a stage about
+    /// an item for an event.
     pub fn messages(
         &self,
         stage: RequestStage,

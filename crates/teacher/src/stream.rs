@@ -9,7 +9,7 @@ use crate::{Answer, AskError, AskErrorKind, Finish, Usage};
 /// Longest answer in bytes, whole or the sum of its pieces.
 pub(super) const MAX_BODY: u64 = 16 << 20;
 
-/// What an endpoint says of an answer, whole or in part.
+/// A reply of an endpoint: a whole answer or a part of it.
 #[derive(Debug, Deserialize)]
 struct Reply {
     #[serde(default)]
@@ -67,8 +67,8 @@ impl Pieces {
         Ok(())
     }
 
-    /// The answer, if it has an end. Tokens that the endpoint does not count are a quarter of the
-    /// bytes; those of the messages the caller knows.
+    /// The answer, if it is complete. If the endpoint does not count its tokens, they are estimated
+    /// as a quarter of the bytes. The caller knows the tokens of the messages.
     fn answer(self, prompt_tokens: u64) -> Result<Answer, AskError> {
         let Some(finish) = self.finish else {
             return Err(AskError::new(AskErrorKind::Truncated, "no reason why the answer ended"));
@@ -105,7 +105,7 @@ pub(super) fn streamed(body: impl BufRead, prompt_tokens: u64) -> Result<Answer,
     loop {
         line.clear();
         if body.read_until(b'\n', &mut line).map_err(|error| broken(&error))? == 0 {
-            // Some endpoints leave the last line out; a reason to end is an end, too.
+            // Some endpoints leave out the last line; a reason to end is an end too.
             return pieces.answer(prompt_tokens);
         }
         let line = line.trim_ascii();

@@ -1,6 +1,6 @@
-//! Texts as rows of words, to find one in another.
+//! Texts as lists of words, to find one in another.
 
-/// Words in lower case, without what stands between them.
+/// Words in lower case, without the characters between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wording(Vec<String>);
 
@@ -18,7 +18,7 @@ impl Wording {
         &self.0
     }
 
-    /// Whether these words stand in the text, in this order and nothing between.
+    /// Whether the text contains these words, in this order with nothing between.
     pub(super) fn contains(&self, words: &[String]) -> bool {
         !words.is_empty() && self.0.windows(words.len()).any(|window| window == words)
     }

@@ -1,4 +1,4 @@
-//! Varied histories: what a user might as well have done.
+//! Varied histories: what a user could also have done.
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,11 @@
-//! Prompts decoded together with those of their length.
+//! Decodes prompts together with prompts of the same length.
 
 use crate::TrainError;
 use crate::encode::EncodedPrompt;
 use crate::lengths::check_lengths;
 use crate::observe::Observer;
 
-/// How users are decoded: together with those whose prompts are as long.
+/// How users are decoded: together with users whose prompts have the same length.
 #[derive(Debug, Clone, Copy)]
 pub struct Batching<'a> {
     /// Id that fills short rows.
@@ -25,7 +25,8 @@ pub(crate) fn check_room(
     check_lengths(job, prompts.iter().map(|prompt| (prompt.id, prompt.ids.len(), limit)))
 }
 
-/// What `decode` finds for every prompt, those of equal length together; the order is kept.
+/// The result of `decode` for every prompt. Prompts of equal length are decoded together; the order
+/// is kept.
 pub(crate) fn in_batches<T>(
     prompts: &[EncodedPrompt],
     batch_size: usize,

@@ -1,11 +1,12 @@
-//! Kinds of items, which measure the diversity of a list.
+//! Categories of items, from which the diversity of a list is measured.
 
 use sidereal_data::{Dataset, ItemId};
 
-/// Second-level category of each item, or the finest it has; none at all where no item has any.
+/// Second-level category of each item, or the finest that it has. It is empty if no item has a
+/// category.
 ///
-/// The second of a list is of the second level only where the source keeps the order. `RecBole`'s
-/// Amazon files hold sets, which have none; their reader counts and warns of it
+/// The second category of a list is of the second level only if the source keeps the order.
+/// `RecBole`'s Amazon files hold sets, which have no order; their reader counts this and warns
 /// (`unordered_categories`).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Categories(Vec<String>);
@@ -29,7 +30,7 @@ impl Categories {
         self.0.is_empty()
     }
 
-    /// The category of an item; empty where it has none.
+    /// The category of an item; empty if it has none.
     #[must_use]
     pub fn of(&self, item: ItemId) -> &str {
         self.0.get(item.index()).map_or("", String::as_str)

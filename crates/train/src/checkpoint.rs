@@ -17,15 +17,15 @@ use crate::error::io;
 
 /// What a checkpoint belongs to, by name: hashes of catalogue, prompts, tokenizer, data, settings.
 ///
-/// Resuming under another binding is refused, naming the part that differs.
+/// Resuming under another binding is an error that names the part that differs.
 pub type Binding = BTreeMap<String, String>;
 
-/// A folder of training checkpoints, of which the newest are kept; each holds the best weights so far too.
+/// A folder of training checkpoints, of which the newest are kept. Each also holds the best weights so far.
 ///
-/// Each checkpoint is a folder of its own, made under another name and renamed, so that a kill, a
-/// full disk or a power cut leaves the one before it valid: that one is removed once the new name is on
-/// the disk. The first use that reads or writes takes the folder for this value and its clones, and
-/// another process that comes to it is refused.
+/// Each checkpoint is a folder of its own. It is made under another name and then renamed, so that after a
+/// kill, a full disk or a power cut the checkpoint before it is still valid. That one is removed after the
+/// new name is on the disk. The first read or write locks the folder for this value and its clones; for
+/// another process the folder is then an error.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     dir: PathBuf,
@@ -51,8 +51,8 @@ impl Checkpoints {
         Self { dir: dir.to_owned(), binding, last: NonZeroUsize::MIN, lock }
     }
 
-    /// Keeps so many, the newest. A run goes on from the newest that it finds: whoever wants it to go
-    /// on from an earlier one removes those after it.
+    /// Keeps the newest `last` checkpoints. A run goes on from the newest that it finds. To go on
+    /// from an earlier one, remove those after it.
     #[must_use]
     pub fn keeping(mut self, last: NonZeroUsize) -> Self {
         self.last = last;
@@ -68,8 +68,8 @@ impl Checkpoints {
     /// Writes the checkpoint of `step` and then removes those of steps after it and the oldest.
     ///
     /// # Errors
-    /// Those of files, by name; older checkpoints then stay, and nothing of this one. [`TrainError::File`]
-    /// where another process works in the folder.
+    /// Those of files, by name. Then older checkpoints stay, and nothing of this one. [`TrainError::File`]
+    /// if another process works in the folder.
     pub fn save<S: Serialize>(
         &self,
         step: usize,
@@ -110,8 +110,8 @@ impl Checkpoints {
     /// The newest checkpoint, if there is one.
     ///
     /// # Errors
-    /// [`TrainError::Binding`] where it belongs to another run; damaged files by name;
-    /// [`TrainError::File`] where another process works in the folder.
+    /// [`TrainError::Binding`] if it belongs to another run; damaged files by name;
+    /// [`TrainError::File`] if another process works in the folder.
     pub fn load<S: DeserializeOwned>(&self) -> Result<Option<(S, Weights)>, TrainError> {
         if self.dir.exists() {
             self.acquire()?;
@@ -145,7 +145,7 @@ impl Checkpoints {
         Ok(head.and_then(|head| head.binding.get(part).cloned()))
     }
 
-    /// The step whose weights are the best of the newest checkpoint, where its state counts them so.
+    /// The step whose weights are the best of the newest checkpoint, if its state says so.
     ///
     /// # Errors
     /// Those of files, by name.
@@ -164,7 +164,7 @@ impl Checkpoints {
         Ok(Some(read_json(&path.join(HEAD))?))
     }
 
-    /// Removes all checkpoints: the stage is done and its result stands elsewhere.
+    /// Removes all checkpoints, when the stage is done and its result is stored elsewhere.
     ///
     /// # Errors
     /// [`TrainError::Io`].
@@ -174,12 +174,12 @@ impl Checkpoints {
         }
         self.acquire()?;
         fs::remove_dir_all(&self.dir).map_err(io(&self.dir))?;
-        // The lock's file is gone with the folder.
+        // The file of the lock is removed with the folder.
         *self.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
     }
 
-    /// Takes the folder for this value and its clones.
+    /// Locks the folder for this value and its clones.
     fn acquire(&self) -> Result<(), TrainError> {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if lock.is_none() {
@@ -225,7 +225,7 @@ pub(crate) fn without_prefix(prefix: &str, tensors: &Weights) -> Weights {
         .collect()
 }
 
-/// Copies of weights as they stand.
+/// Copies of the current weights.
 pub(crate) fn copies(weights: &Weights) -> Weights {
     prefixed("", weights).map(|(name, weight)| (name, weight.copy())).collect()
 }
@@ -244,8 +244,8 @@ pub(crate) fn copy_into(weights: &Weights, from: &Weights) -> Result<(), TrainEr
     Ok(())
 }
 
-/// Accepts a tensor of a checkpoint that has the shape of the one that it overwrites: a smaller one would
-/// be repeated to fill it.
+/// Accepts a tensor of a checkpoint if it has the shape of the tensor that it overwrites. A smaller one
+/// would be repeated to fill it.
 pub(crate) fn same_shape(name: &str, found: &Tensor, needed: &Tensor) -> Result<(), PolicyError> {
     let (found, expected) = (found.size(), needed.size());
     if found == expected {

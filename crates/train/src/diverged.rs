@@ -6,8 +6,8 @@ use crate::TrainError;
 use crate::checkpoint::Checkpoints;
 
 impl TrainError {
-    /// The error of step `step`, counted from 1, from which training should not go on, or why the
-    /// checkpoints before it could not be listed. `samples` are those of the update.
+    /// The error of step `step`, counted from 1, after which training should not go on, or the
+    /// error of listing the checkpoints before it. `samples` are those of the update.
     pub(crate) fn diverged(
         stage: &str,
         step: usize,

@@ -18,8 +18,8 @@ use crate::fold::{Sequence, fold};
 
 /// Turns rendered samples into what a model reads and learns.
 ///
-/// Messages are framed by the chat template of the tokenizer's folder, or, where it has none, one a
-/// line after the speaker's name:
+/// Messages are framed by the chat template of the tokenizer's folder. If it has none, each message
+/// is one line after the name of the speaker:
 ///
 /// ```text
 /// system: You recommend.
@@ -32,7 +32,7 @@ pub struct Encoder<'a> {
     tokenizer: &'a SidTokenizer,
     catalog: &'a Catalog,
     framing: Framing,
-    /// Of a set that words [`Task::Reasoning`].
+    /// The frame of a set with texts for [`Task::Reasoning`].
     frame: Option<ReasoningFrame>,
     /// Of the catalogue.
     trie: &'a Trie,
@@ -49,7 +49,7 @@ pub enum Mode {
     Reasoning,
 }
 
-/// A prompt, with the sample that it asks about.
+/// A prompt, with its sample.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedPrompt {
     /// Identity of the sample, from reader to metric.
@@ -58,21 +58,22 @@ pub struct EncodedPrompt {
     pub target: ItemId,
     /// How it is to be answered.
     pub mode: Mode,
-    /// The items that it shows to choose from, of which the answer is one; empty where the answer may
-    /// be any item.
+    /// The candidates that it shows; the answer is one of them. Empty if the answer may be any
+    /// item.
     pub pool: Vec<ItemId>,
     /// Token ids.
     pub ids: Vec<u32>,
 }
 
 impl EncodedPrompt {
-    /// Those of these items that the answer may be.
+    /// The items of `items` that may be the answer.
     pub(crate) fn offered(&self, items: &[ItemId]) -> Vec<ItemId> {
         let offered = |item: &&ItemId| self.pool.is_empty() || self.pool.contains(item);
         items.iter().filter(offered).copied().collect()
     }
 
-    /// The sample's name for random numbers: what is drawn does not depend on its neighbours.
+    /// The key of the sample for random numbers, so that draws do not depend on its neighbours in a
+    /// batch.
     #[must_use]
     pub fn key(&self) -> u64 {
         match self.id {
@@ -87,7 +88,7 @@ impl EncodedPrompt {
 /// The codes after `guide` as tokens that are scored.
 ///
 /// # Errors
-/// [`PolicyError`] for codes that are no path of the trie.
+/// [`PolicyError`] for codes that are not a path of the trie.
 pub fn scored_codes(
     trie: &Trie,
     guide: &[u32],
@@ -98,8 +99,9 @@ pub fn scored_codes(
 }
 
 impl<'a> Encoder<'a> {
-    /// An encoder for one catalogue, the tokenizer that spells it, the set that words the tasks, and the
-    /// catalogue's trie, which a [`Constraint`](sidereal_policy::Constraint) over it has.
+    /// An encoder for one catalogue, with the tokenizer that spells it, the set of prompts, and the
+    /// trie of the catalogue, which is also that of a [`Constraint`](sidereal_policy::Constraint)
+    /// over it.
     ///
     /// # Errors
     /// [`TrainError::Policy`] for a chat template that cannot be read; [`TrainError::Prompt`] for a
@@ -119,8 +121,9 @@ impl<'a> Encoder<'a> {
         Ok(Self { tokenizer, catalog, framing, frame, trie, folds: !tokenizer.ends_prompts() })
     }
 
-    /// The same encoder for a policy that reads its prompts in an encoder: every sample stays a sequence
-    /// of its own. Only a causal model has the same states for a beginning whatever follows it.
+    /// The same encoder, for a policy that reads its prompts in an encoder: every sample stays a
+    /// sequence of its own. Only in a causal model do the states of a beginning not depend on what
+    /// follows.
     #[must_use]
     pub const fn without_folding(mut self) -> Self {
         self.folds = false;
@@ -133,11 +136,11 @@ impl<'a> Encoder<'a> {
         self.folds
     }
 
-    /// What closes a chain of thought and leads to the answer; `None` for a set without
+    /// The tokens that close a chain of thought and lead to the answer; `None` for a set without
     /// [`Task::Reasoning`].
     ///
     /// # Errors
-    /// [`PolicyError::MissingToken`] where the tokenizer cannot write it.
+    /// [`PolicyError::MissingToken`] if the tokenizer cannot write it.
     pub fn markers(&self) -> Result<Option<ReasoningMarkers>, TrainError> {
         let markers = self
             .frame
@@ -150,8 +153,8 @@ impl<'a> Encoder<'a> {
     /// against words, and pieces without a loss are read.
     ///
     /// # Errors
-    /// [`TrainError::Codes`] where the tokenizer splits a Semantic ID differently than code by
-    /// code; those of the chat template.
+    /// [`TrainError::Codes`] if the tokenizer splits a Semantic ID differently than code by code;
+    /// those of the chat template.
     pub fn sequence(&self, sample: &Rendered) -> Result<Sequence, TrainError> {
         let mut ids = self.read(&sample.prompt)?;
         let mut targets = Vec::new();
@@ -255,7 +258,7 @@ impl<'a> Encoder<'a> {
     ///
     /// # Errors
     /// [`TrainError::UnknownItem`], those of the prompt, and [`TrainError::Messages`] for a set
-    /// whose prompts do not continue one another, and where nothing is folded.
+    /// whose prompts do not continue one another, and if nothing is folded.
     pub fn history(
         &self,
         tasks: &Tasks<'_>,

@@ -22,14 +22,14 @@ pub enum TrainError {
         #[source]
         source: std::io::Error,
     },
-    /// A JSON file that is not what it should be.
+    /// A JSON file with unexpected contents.
     #[error("`{}` does not have the JSON content that is expected here", path.display())]
     Json {
         path: PathBuf,
         #[source]
         source: serde_json::Error,
     },
-    /// A line of a log that is no record.
+    /// A line of a log that is not a record.
     #[error(
         "`{}`, line {line}, is not a record of a training: repair the line or remove it, and start again",
         path.display()
@@ -47,7 +47,7 @@ pub enum TrainError {
     /// A checkpoint that was written for something else.
     #[error("checkpoint `{}` belongs to another {part}: found {found}, expected {needed}", path.display())]
     Binding { path: PathBuf, part: String, found: String, needed: String },
-    /// The state of an optimiser with a number of steps that is none.
+    /// The state of an optimiser with an impossible number of steps.
     #[error(
         "the state of the optimiser is damaged: it has {found:?} in place of a number of steps; go on from an \
          earlier checkpoint, or delete them all to train the stage anew"
@@ -62,19 +62,19 @@ pub enum TrainError {
     /// A completion that the tokenizer does not split into the target's codes.
     #[error("sample {id}: the tokenizer does not read its Semantic ID as one token per code")]
     Codes { id: SampleId },
-    /// Histories that are to be varied, under prompts that do not continue one another.
+    /// Histories that should be varied, with prompts that do not continue one another.
     #[error(
         "task `{task}` uses several prefixes of one history, so it needs a prompt set whose prompts continue \
          one another and a policy that is a causal model; one of them is missing"
     )]
     Messages { task: Task },
-    /// Prompts, or prompts with their answers, that the model cannot read.
+    /// Prompts, or prompts with their answers, that are too long for the model.
     #[error(
         "{job}: sample {id} has {found} tokens, but the model has room for {limit}; {count} samples \
          are too long: shorten the histories (`max_history`) or texts, or use a model with more positions"
     )]
     TooLong { job: String, id: SampleId, found: usize, limit: usize, count: usize },
-    /// A prompt to judge answers to, without an item that is the right answer.
+    /// A prompt for rewards that has no right answer among its items.
     #[error("sample {id} has no target item")]
     NoTarget { id: SampleId },
     /// A loss or gradient that is not a finite number, or a divergence or entropy outside its bounds.
@@ -84,7 +84,7 @@ pub enum TrainError {
         step: usize,
         what: &'static str,
         found: f64,
-        /// The newest, from before the step.
+        /// The newest checkpoint from before the step.
         checkpoint: Option<PathBuf>,
         samples: String,
     },
@@ -112,7 +112,7 @@ pub enum TrainError {
     /// A metric.
     #[error(transparent)]
     Metric(#[from] MetricError),
-    /// libtorch refused an operation.
+    /// An operation of libtorch failed.
     #[error("libtorch failed")]
     Torch(#[from] tch::TchError),
 }

@@ -11,11 +11,11 @@ use crate::ranking::Ranking;
 use crate::reasoning::{ReasonedRanking, ReasoningSearch};
 
 /// Ranks items for every prompt by beam search; the order of `prompts` is kept. A prompt that shows
-/// candidates is answered by those alone: a width of at least their number ranks them all.
+/// candidates is answered only by those; a beam width of at least their number ranks them all.
 ///
 /// # Errors
 /// Those of the search; [`TrainError::NoSamples`] without prompts; [`TrainError::TooLong`], before
-/// the first is read, where one leaves no room for an answer.
+/// the first is read, if a prompt leaves no room for an answer.
 pub fn rank(
     search: &BeamSearch<'_>,
     prompts: &[EncodedPrompt],

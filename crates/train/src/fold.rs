@@ -3,10 +3,10 @@
 use sidereal_data::SampleId;
 use sidereal_policy::Target;
 
-/// One pass of the model: tokens, and which of them are learned.
+/// The input of one pass of the model: tokens, and which of them are learned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sequence {
-    /// The samples that it holds, for messages; a history in one piece names its last event.
+    /// The samples that it holds, for messages. A whole history names its last event.
     pub samples: Vec<SampleId>,
     /// Token ids.
     pub ids: Vec<u32>,
@@ -15,7 +15,7 @@ pub struct Sequence {
 }
 
 impl Sequence {
-    /// A prompt whose completion is learned, token by token, of no named sample.
+    /// A prompt whose completion is learned token by token, without the name of a sample.
     #[must_use]
     pub fn new(prompt: &[u32], completion: &[(u32, Target)]) -> Self {
         let targets = completion
@@ -27,7 +27,7 @@ impl Sequence {
         Self { samples: Vec::new(), ids, targets }
     }
 
-    /// The sequence up to `most` tokens; what stands after them is neither read nor learned.
+    /// The sequence up to `most` tokens; later tokens are neither read nor learned.
     #[must_use]
     pub fn cut(mut self, most: usize) -> Self {
         self.ids.truncate(most);
@@ -36,11 +36,12 @@ impl Sequence {
     }
 }
 
-/// Folds samples whose whole text begins a later one's prompt into that later one.
+/// If the whole text of a sample is the beginning of the next sample's prompt, folds the sample
+/// into the next one.
 ///
-/// A causal model computes the same states for a shared beginning, so the folded sequences have
-/// the same targets with the same log-probabilities as the samples, each token read once. The
-/// order of the samples matters: a sample folds into its successor or not at all. With a
+/// A causal model computes the same states for a shared beginning, so the folded sequences have the
+/// same targets with the same log-probabilities as the samples, and each token is read once. The
+/// order of the samples matters: a sample is folded into its successor or not at all. With a
 /// continuation template and the prefixes of one history in order, each history becomes one
 /// sequence.
 #[must_use]

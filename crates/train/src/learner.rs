@@ -1,4 +1,4 @@
-//! A policy while it learns: what is trained of it, its optimiser, the best weights so far.
+//! A policy in training: its trained weights, its optimiser, and the best weights so far.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,7 +10,7 @@ use crate::optim::{AdamW, OptimConfig};
 use crate::seed::step_seed;
 use crate::trainable::{TrainableConfig, freeze};
 
-/// What supervised, online and preference training share.
+/// The part that supervised, online and preference training share.
 #[derive(Debug)]
 pub(crate) struct Learner<P> {
     model: P,
@@ -35,7 +35,7 @@ impl<P: Trainable> Learner<P> {
         Ok(Self { model, trained, optim, best })
     }
 
-    /// A policy all of whose weights are trained, and which has learned nothing yet.
+    /// A policy that has learned nothing yet, of which all weights are trained.
     pub(crate) fn whole(model: P, optim: &OptimConfig) -> Self {
         model.require_grad_of(&|_| true);
         let trained = model.trained();
@@ -48,12 +48,12 @@ impl<P: Trainable> Learner<P> {
         &self.model
     }
 
-    /// What is trained of the policy; the tensors share storage with it.
+    /// The trained weights of the policy; the tensors share storage with it.
     pub(crate) const fn trained(&self) -> &Weights {
         &self.trained
     }
 
-    /// An update by the gradients that there are; returns their norm before clipping.
+    /// Updates the weights by the current gradients; returns their norm before clipping.
     pub(crate) fn step(&mut self, lr: f64) -> Result<f64, TrainError> {
         Ok(self.optim.step(&self.trained, lr)?)
     }
@@ -71,13 +71,13 @@ impl<P: Trainable> Learner<P> {
         Ok(None)
     }
 
-    /// The weights of now are the best so far.
+    /// Records the current weights as the best so far.
     pub(crate) fn keep(&mut self) {
         self.best = copies(&self.trained);
     }
 
-    /// Goes on from the newest checkpoint, if there is one: the state of the training and the tensors
-    /// that it kept besides.
+    /// Goes on from the newest checkpoint, if there is one: returns the state of the training and
+    /// the tensors that it stored besides.
     pub(crate) fn resume<S: DeserializeOwned>(
         &mut self,
         checkpoints: &Checkpoints,

@@ -1,4 +1,4 @@
-//! Prompts that fit the model, before anything is computed.
+//! Checks that prompts fit the model, before anything is computed.
 
 use sidereal_data::SampleId;
 

@@ -22,33 +22,34 @@ pub use self::data::{Followed, History, NextItemData};
 use self::ema::Ema;
 pub use self::ranking::{ExactNdcg, exact_ndcg};
 
-/// Next-item training of an [`ItemPolicy`]: at every position of every history the item that follows is
-/// learned, and the weights that rank held-out users best are kept.
+/// Next-item training of an [`ItemPolicy`]. At every position of every history the next item is learned,
+/// and the weights that rank best for held-out users are kept.
 ///
 /// ```text
 /// loss = − mean over the positions of the step of log p(next item's leaf | the items up to the position)
 /// w̄   ← d·w̄ + (1 − d)·w       after step k,  d = min(ema, (1 + k)/(10 + k))
 /// ```
-/// Validation ranks by the averaged weights `w̄`, and those come out.
+/// Validation ranks by the averaged weights `w̄`, and these are returned.
 #[derive(Debug)]
 pub struct NextItem<'a> {
     /// Name in logs.
     pub stage: &'a str,
     /// Settings.
     pub config: &'a Checked<NextItemConfig>,
-    /// Seed of order, variation, dropout and of which users are validated on.
+    /// Seed of the order, variation, dropout and the choice of validation users.
     pub seed: u64,
     /// Where training state is kept.
     pub checkpoints: &'a Checkpoints,
 }
 
-/// Where training stands; with weights, averages and moments it is all that the next step depends on.
+/// The progress of the training. The next step depends only on this and on weights, averages and
+/// moments.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct State {
     epoch: usize,
     batch: usize,
     step: usize,
-    /// Best validation so far, and after which step it was.
+    /// Best validation so far, and its step.
     best: Option<f64>,
     best_step: Option<usize>,
 }
@@ -56,8 +57,8 @@ struct State {
 impl NextItem<'_> {
     /// Trains `policy` and returns it with the averaged weights of its best validation.
     ///
-    /// A run that finds checkpoints goes on from the newest and walks the very same curve: order,
-    /// variation, dropout and schedule depend on seed, epoch and step alone. Each epoch ends with a
+    /// A run that finds checkpoints goes on from the newest and gives the same result: order,
+    /// variation, dropout and schedule depend only on seed, epoch and step. Each epoch ends with a
     /// validation by exact scores.
     ///
     /// # Errors
@@ -132,7 +133,7 @@ impl NextItem<'_> {
         learner.finish()
     }
 
-    /// Judges the averaged weights, and keeps them where they are the best so far.
+    /// Validates the averaged weights, and keeps them if they are the best so far.
     fn validate(
         &self,
         learner: &mut Learner<ItemPolicy>,

@@ -1,8 +1,8 @@
-//! Numbers in JSON, those that are not finite too.
+//! Numbers in JSON, including those that are not finite.
 //!
-//! JSON has no `NaN` and no infinities, and `serde_json` writes all of them as `null`, which no number is
-//! read from. Here they are the texts `"NaN"`, `"inf"` and `"-inf"`; the `null` of older files is read as
-//! NaN.
+//! JSON has no `NaN` and no infinities. `serde_json` writes all of them as `null`, which cannot be read
+//! as a number. Here they are the texts `"NaN"`, `"inf"` and `"-inf"`; the `null` of older files is read
+//! as NaN.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ impl Float for f32 {
     }
 }
 
-/// A number as it stands in a file.
+/// A number as it is in a file.
 struct Number<T>(T);
 
 impl<T: Float> Serialize for Number<T> {

@@ -15,34 +15,32 @@ pub use self::tensor_board::TensorBoard;
 
 /// What a stage did up to a step: one line of the log.
 ///
-/// Values by name. SFT: `loss` (mean −log p of the learned tokens of the step, nats), `lr`,
-/// `grad_norm` (before clipping), `epoch`, at an epoch's end `valid_loss`. RL, over the groups that
-/// dynamic sampling kept: `reward` (mean over rollouts), `hit` (share of unguided groups with the target),
-/// `hard` (share without), `guide` (codes given to hard samples), `live` (share of groups whose rewards
-/// differ), `live_hard` (the same of hard ones), `entropy` (nats a scored token), `distinct`
-/// (share of rollouts that are the first of their Semantic ID in the group), `kl` (nats a token,
-/// towards the reference), `rollouts`, `lr`, `grad_norm`, `rewards_p10`, `rewards_p50`, `rewards_p90` (deciles over
-/// rollouts), `reward_NAME` (mean of a part of the reward); with reasoning `chain_len` (mean tokens drawn of a chain), `forced` (share of chains that
-/// did not close by themselves); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
-/// `old_kl` (nats a token), `clip_low`, `clip_high` (shares); with SAGE
-/// `entropy_target` (nats a token). Preferences: `loss` (nats a pair),
-/// `won` (share of pairs in which the chosen answer leads), `margin` (of implicit rewards),
-/// `chosen_logp` and `rejected_logp` (mean log-probability of a chosen and of a rejected answer, nats),
-/// `lr`, `grad_norm`. Next items: `loss` (nats an item), `lr`, `grad_norm`, `epoch`, at an epoch's end
-/// `valid_ndcg_unseen` (NDCG@10 without the items that a user has seen). `valid_ndcg` (NDCG@10) where it is
-/// measured.
+/// Values by name. SFT: `loss` (mean −log p of the learned tokens of the step, nats), `lr`, `grad_norm` (before
+/// clipping), `epoch`, at an epoch's end `valid_loss`. RL, over the groups that dynamic sampling kept: `reward` (mean
+/// over rollouts), `hit` (share of unguided groups with the target), `hard` (share without), `guide` (codes given to
+/// hard samples), `live` (share of groups whose rewards differ), `live_hard` (the same of hard ones), `entropy` (nats
+/// a scored token), `distinct` (share of rollouts that are the first of their Semantic ID in the group), `kl` (nats a
+/// token, towards the reference), `rollouts`, `lr`, `grad_norm`, `rewards_p10`, `rewards_p50`, `rewards_p90` (deciles
+/// over rollouts), `reward_NAME` (mean of a part of the reward); with reasoning `chain_len` (mean tokens drawn of a
+/// chain), `forced` (share of chains that did not close by themselves); `drawn` (groups, with dynamic sampling); with
+/// several updates a step `ratio` (mean), `old_kl` (nats a token), `clip_low`, `clip_high` (shares); with SAGE
+/// `entropy_target` (nats a token). Preferences: `loss` (nats a pair), `won` (share of pairs in which the chosen
+/// answer leads), `margin` (of implicit rewards), `chosen_logp` and `rejected_logp` (mean log-probability of a chosen
+/// and of a rejected answer, nats), `lr`, `grad_norm`. Next items: `loss` (nats an item), `lr`, `grad_norm`, `epoch`,
+/// at an epoch's end `valid_ndcg_unseen` (NDCG@10 without the items that a user has seen). `valid_ndcg` (NDCG@10) if
+/// it is measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Stage that reports.
     pub stage: String,
-    /// 1-based step; 0 is the policy that came in.
+    /// Step, from 1; 0 is the policy before training.
     pub step: usize,
     /// Steps of the whole stage.
     pub total: usize,
     /// Named values.
     #[serde(with = "crate::number::map")]
     pub values: BTreeMap<String, f64>,
-    /// In RL, now and then, what was written for a prompt.
+    /// In RL, for some steps: the rollouts of a prompt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollouts: Option<ShownGroup>,
 }
@@ -52,11 +50,11 @@ pub struct Record {
 pub struct ShownGroup {
     /// Which sample.
     pub id: SampleId,
-    /// What was read.
+    /// The prompt that was read.
     pub prompt: String,
-    /// The Semantic ID to be found.
+    /// The Semantic ID of the target.
     pub target: String,
-    /// What was written.
+    /// The rollouts.
     pub rollouts: Vec<ShownRollout>,
 }
 
@@ -65,7 +63,7 @@ pub struct ShownGroup {
 pub struct ShownRollout {
     /// Chain, if any, and answer.
     pub text: String,
-    /// What it was worth.
+    /// Its reward.
     #[serde(with = "crate::number")]
     pub reward: f64,
     /// Whether it names the target, or lists it.
@@ -89,13 +87,13 @@ impl Record {
     }
 }
 
-/// Hears what a run does.
+/// Receives the events of a run.
 pub trait Observer {
-    /// A step of training was done, or the policy that came in was validated.
+    /// A step of training was done, or the policy before training was validated.
     fn on_record(&mut self, record: &Record);
 
-    /// Training goes on after `step` of `stage`: later records will come again, and all of them where
-    /// it is 0.
+    /// Training goes on after `step` of `stage`. Later records will come again; if `step` is 0, all
+    /// of them.
     fn on_resume(&mut self, stage: &str, step: usize) {
         let _ = (stage, step);
     }
@@ -112,7 +110,7 @@ impl<F: FnMut(&Record)> Observer for F {
     }
 }
 
-/// Both of two observers.
+/// Passes every event on to both observers.
 impl<A: Observer, B: Observer> Observer for (A, B) {
     fn on_record(&mut self, record: &Record) {
         self.0.on_record(record);

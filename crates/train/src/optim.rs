@@ -106,10 +106,10 @@ impl AdamW {
         Self { config, moments, steps: 0 }
     }
 
-    /// Trains only some rows of the weight `name`; nothing where it is not trained.
+    /// Trains only some rows of the weight `name`; does nothing if the weight is not trained.
     ///
     /// # Errors
-    /// [`PolicyError::Torch`] for rows that are not there.
+    /// [`PolicyError::Torch`] for rows that do not exist.
     pub fn only_rows(mut self, name: &str, rows: Range<i64>) -> Result<Self, PolicyError> {
         if let Some(moments) = self.moments.get_mut(name) {
             moments.rows = Some(rows);
@@ -121,7 +121,7 @@ impl AdamW {
     }
 
     /// Updates `weights` from their gradients, which it clears, and returns the gradients'
-    /// Euclidean norm before clipping. A norm that is not finite changes nothing.
+    /// Euclidean norm before clipping. If the norm is not finite, nothing changes.
     ///
     /// # Errors
     /// [`PolicyError::Torch`].
@@ -142,7 +142,7 @@ impl AdamW {
         Ok(norm)
     }
 
-    /// What is updated: all weights that have moments and a gradient.
+    /// The weights to update: all that have moments and a gradient.
     fn parts(&self, weights: &Weights) -> Result<Vec<Part>, PolicyError> {
         let mut parts = Vec::new();
         for (name, weight) in weights {
@@ -160,7 +160,7 @@ impl AdamW {
         Ok(parts)
     }
 
-    /// Counts a step and gives its factors.
+    /// Counts a step and returns its factors.
     #[allow(clippy::cast_possible_truncation, reason = "computed in f64, applied in f32")]
     fn factors(&mut self, norm: f64, lr: f64) -> Factors {
         self.steps += 1;
@@ -225,12 +225,12 @@ impl AdamW {
         state
     }
 
-    /// Takes over a state of the same weights.
+    /// Loads a state of the same weights.
     ///
     /// # Errors
-    /// [`PolicyError::MissingTensor`] names what `state` lacks, [`PolicyError::TensorShape`] what it has in
-    /// another shape; [`TrainError::OptimiserSteps`] for steps that nobody can have counted. Nothing changes
-    /// then.
+    /// [`PolicyError::MissingTensor`] names what `state` lacks, [`PolicyError::TensorShape`] a
+    /// tensor of the wrong shape; [`TrainError::OptimiserSteps`] for an impossible number of steps.
+    /// Then nothing changes.
     pub fn restore(&mut self, state: &Weights) -> Result<(), TrainError> {
         let get = |name: String| {
             state

@@ -24,14 +24,14 @@ use crate::observe::{Observer, Record};
 use crate::trainer::{Method, Trainer};
 use crate::validation::Validation;
 
-/// A prompt with an answer to prefer and others to prefer it to.
+/// A prompt with a chosen answer and rejected answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preference {
     /// Token ids and identity.
     pub prompt: EncodedPrompt,
     /// The answer that was chosen.
     pub chosen: Vec<CompletionToken>,
-    /// At least one other.
+    /// The rejected answers, at least one.
     pub rejected: Vec<Vec<CompletionToken>>,
 }
 
@@ -42,7 +42,7 @@ pub struct PreferenceTraining<'a> {
     pub stage: &'a str,
     /// Settings.
     pub config: &'a Checked<PreferenceConfig>,
-    /// What may be written.
+    /// The legal answers.
     pub constraint: &'a Constraint,
     /// Id that fills short rows.
     pub pad: u32,
@@ -57,9 +57,9 @@ pub struct PreferenceTraining<'a> {
 impl PreferenceTraining<'_> {
     /// Trains `model` on `pairs` and returns the weights with the best validation NDCG@10.
     ///
-    /// The reference is the policy that came in; its log-probabilities are computed once, kept
-    /// with the checkpoints, and not at all for a reference-free loss. Each prompt is read once
-    /// for all its answers.
+    /// The reference is the policy before training. Its log-probabilities are computed once and
+    /// kept with the checkpoints; for a reference-free loss they are not computed. Each prompt is
+    /// read once for all its answers.
     ///
     /// # Errors
     /// [`TrainError::NoSamples`], [`TrainError::Diverged`], and those of files and tensors.
@@ -144,7 +144,7 @@ impl PreferenceTraining<'_> {
             .with("grad_norm", grad_norm))
     }
 
-    /// The error of step `step`, 0-based, from which training should not go on.
+    /// The error of step `step`, from 0, after which training should not go on.
     fn diverged(
         &self,
         pairs: &[&Preference],
@@ -203,14 +203,15 @@ impl PreferenceTraining<'_> {
     }
 }
 
-/// Preference training under way.
+/// Preference training in progress.
 struct Preferring<'a> {
     training: &'a PreferenceTraining<'a>,
     pairs: &'a [Preference],
     valid: &'a [EncodedPrompt],
     /// Where each pair's rejected answers are among all.
     rejected: Vec<Range<usize>>,
-    /// What the policy that came in gives all answers, where the loss asks for it.
+    /// The log-probabilities of all answers under the policy before training, if the loss needs
+    /// them.
     reference: Option<AnswerLogp>,
 }
 

@@ -1,4 +1,4 @@
-//! What a policy ranks for a user, and where the target stands in it.
+//! The ranking of a policy for a user, and the place of the target in it.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -11,7 +11,7 @@ use crate::TrainError;
 
 /// A user's ranking: the items of each Semantic ID found, best first.
 ///
-/// Items of one Semantic ID are not ordered among themselves.
+/// Items with one Semantic ID have no order among themselves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ranking {
     /// Identity of the sample.
@@ -26,7 +26,7 @@ pub struct Ranking {
 }
 
 impl Ranking {
-    /// Where the target stands, item by item; `seen` items leave the ranking first.
+    /// The place of the target at item level, after the `seen` items are removed.
     #[must_use]
     pub fn item_placement(&self, seen: &BTreeSet<ItemId>) -> Placement {
         let mut before = 0;
@@ -44,7 +44,7 @@ impl Ranking {
         Placement::Absent
     }
 
-    /// Where the target's Semantic ID stands among those found.
+    /// The place of the target's Semantic ID among those found.
     #[must_use]
     pub fn sid_placement(&self) -> Placement {
         let rank = self.found.iter().position(|items| items.contains(&self.target));
@@ -64,10 +64,11 @@ impl Ranking {
     }
 }
 
-/// The placements of rankings under a rule for seen items, `seen` being asked by sample.
+/// The placements of rankings under a rule for seen items; `seen` returns the seen items of a
+/// sample.
 ///
 /// # Errors
-/// [`TrainError::Metric`] where a sample comes twice.
+/// [`TrainError::Metric`] if a sample occurs twice.
 pub fn placements<'s>(
     rankings: &[Ranking],
     rule: SeenItems,

@@ -73,7 +73,7 @@ pub struct ChainRollout {
 }
 
 impl ChainRollout {
-    /// Chain and answer as a completion: what was drawn is scored, what was forced is read.
+    /// Chain and answer as a completion: drawn tokens are scored, forced tokens are only read.
     #[must_use]
     pub fn completion(&self, constraint: &Constraint) -> Vec<CompletionToken> {
         let words = self.chain.tokens.iter().map(WrittenToken::completion);
@@ -99,8 +99,8 @@ pub struct ReasonedRanking {
 }
 
 impl ReasoningSearch<'_> {
-    /// `num_rollouts` chains for each prompt, a Semantic ID drawn after each. What is drawn depends
-    /// on the seed and the prompt's key alone, up to the rounding of logits.
+    /// `num_rollouts` chains for each prompt, a Semantic ID drawn after each. What is drawn only
+    /// depends on the seed and the key of the prompt, up to the rounding of logits.
     ///
     /// # Errors
     /// Those of [`Reasoner::reason`] and [`Sampler::sample_from`].
@@ -211,7 +211,7 @@ impl ReasoningSearch<'_> {
 
 /// Each chain with the one answer after it, prompt by prompt.
 fn paired(chains: Vec<Vec<Chain>>, answers: Vec<Vec<Rollout>>) -> Vec<Vec<ChainRollout>> {
-    // Nothing is excluded, so that no chain is without an answer.
+    // Nothing is excluded, so every chain has an answer.
     let mut answers = answers.into_iter().flatten();
     let mut paired = |chain| Some(ChainRollout { chain, answer: answers.next()? });
     let of_prompt = |chains: Vec<Chain>| chains.into_iter().filter_map(&mut paired).collect();

@@ -9,17 +9,16 @@ use rand_chacha::ChaCha8Rng;
 pub(crate) enum Purpose {
     /// The order of supervised batches.
     Batches = 6,
-    /// Which alignment sequences take their turn when.
+    /// The order in which alignment sequences take turns.
     Alignment = 7,
-    /// Which users next-item training is judged by.
+    /// The validation users of next-item training.
     ValidUsers = 12,
     /// Variations of the histories of next-item training.
     Variation = 13,
 }
 
-/// The random numbers of a purpose, which is any number of the caller's; this crate uses 6, 7, 12 and 13
-/// itself.
-/// `round` tells apart what is drawn anew, such as epochs.
+/// The random numbers of a purpose, which is a number that the caller chooses; this crate itself
+/// uses 6, 7, 12 and 13. `round` separates repeated draws, such as those of epochs.
 #[must_use]
 pub fn stream(seed: u64, purpose: u64, round: u64) -> ChaCha8Rng {
     let mut bytes = [0; 32];
@@ -34,7 +33,7 @@ pub(crate) fn stream_of(seed: u64, purpose: Purpose, round: u64) -> ChaCha8Rng {
     stream(seed, purpose as u64, round)
 }
 
-/// A seed for libtorch's generator, and for a step's draws, that depends on run and step alone.
+/// A seed for libtorch's generator, and for a step's draws, that depends only on run and step.
 #[must_use]
 pub fn step_seed(seed: u64, step: usize) -> i64 {
     let mixed = (seed ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(0xBF58_476D_1CE4_E5B9);

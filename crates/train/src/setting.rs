@@ -15,7 +15,7 @@ pub(crate) fn check_counts(counts: &[(&str, usize)]) -> Result<(), TrainError> {
     }
 }
 
-/// Accepts shares from 0, those that may be 1 with 1.
+/// Accepts shares from 0, up to 1 or below 1.
 pub(crate) fn check_shares(shares: &[(&str, f64, End)]) -> Result<(), TrainError> {
     for (field, value, end) in shares {
         let inside = match end {

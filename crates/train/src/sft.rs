@@ -165,7 +165,7 @@ impl std::fmt::Debug for SftData<'_> {
     }
 }
 
-/// Where training stands; with weights and moments it is all that the next step depends on.
+/// The progress of the training. The next step depends only on this and on weights and moments.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct SftState {
     epoch: usize,
@@ -182,7 +182,7 @@ pub struct Sft<'a> {
     pub stage: &'a str,
     /// Settings.
     pub config: &'a Checked<SftConfig>,
-    /// Legal codes; normalises them where scoring asks for it.
+    /// Legal codes, which also normalise the probabilities if the scoring needs it.
     pub constraint: &'a Constraint,
     /// Id that fills short rows.
     pub pad: u32,
@@ -315,7 +315,7 @@ impl Sft<'_> {
             let d_logp = pass.logp().full_like(slope);
             pass.backward(&d_logp)?;
         }
-        // Without a target there is no gradient, and nothing moves.
+        // Without a target there is no gradient, and no weight changes.
         let grad_norm = if num_targets == 0 { 0.0 } else { learner.step(lr)? };
         for (what, found) in [("the loss", loss), ("the gradient's norm", grad_norm)] {
             if !found.is_finite() {
@@ -325,7 +325,7 @@ impl Sft<'_> {
         Ok((loss, grad_norm))
     }
 
-    /// The error of a step from which training should not go on.
+    /// The error of a step after which training should not go on.
     fn diverged(&self, step: usize, found: (&'static str, f64), rows: &[&Sequence]) -> TrainError {
         let samples = rows.iter().flat_map(|row| &row.samples);
         TrainError::diverged(self.stage, step, found, self.checkpoints, samples)

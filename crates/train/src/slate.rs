@@ -12,14 +12,14 @@ use crate::encode::EncodedPrompt;
 use crate::observe::Observer;
 use crate::ranking::Ranking;
 
-/// What slates are made of.
+/// What is needed to write slates.
 #[derive(Debug, Clone, Copy)]
 pub struct SlateAnswers<'a> {
     /// Items as lines of their titles.
     pub lines: &'a Constraint,
     /// Titles of a slate.
     pub slate_size: usize,
-    /// What ends a slate.
+    /// The token that ends a slate.
     pub end_of_turn: u32,
     /// Id that fills short rows.
     pub pad: u32,

@@ -64,8 +64,8 @@ pub struct TrainableConfig {
 }
 
 impl TrainableConfig {
-    /// Accepts adapters without dropout: it would make the policy that is learned from another one
-    /// than the policy that draws.
+    /// Accepts adapters without dropout. With dropout, the policy that computes gradients would
+    /// differ from the policy that draws.
     ///
     /// # Errors
     /// [`TrainError::Setting`].
@@ -83,11 +83,11 @@ impl TrainableConfig {
         Ok(())
     }
 
-    /// The model with gradients for what is trained, adapters added where they are asked for and
-    /// not there yet.
+    /// The model with gradients for the trained weights. Adapters are added if the settings ask for
+    /// them and they are not there yet.
     ///
     /// # Errors
-    /// [`PolicyError::Unsupported`] where nothing would be trained.
+    /// [`PolicyError::Unsupported`] if nothing would be trained.
     pub fn prepare<P: Trainable>(&self, model: P, seed: i64) -> Result<P, TrainError> {
         if (&self.layers, self.embeddings) == (&Layers::Frozen, Embeddings::Frozen) {
             return Err(TrainError::from(PolicyError::Unsupported {
@@ -122,11 +122,11 @@ impl TrainableConfig {
         })
     }
 
-    /// An optimiser for what is trained of a prepared model.
+    /// An optimiser for the trained weights of a prepared model.
     ///
     /// # Errors
-    /// [`PolicyError::Unsupported`] where the codes' rows are to be trained and do not follow each
-    /// other.
+    /// [`PolicyError::Unsupported`] if the rows of the codes should be trained but are not
+    /// adjacent.
     pub fn optimiser<P: Trainable>(
         &self,
         config: OptimConfig,
@@ -144,7 +144,7 @@ impl TrainableConfig {
     }
 }
 
-/// Lets no gradient reach a policy, its adapters included.
+/// Stops all gradients of a policy, its adapters included.
 pub(crate) fn freeze<P: Trainable>(model: &P) {
     model.require_grad_of(&|_| false);
     for adapter in model.adapters().values() {

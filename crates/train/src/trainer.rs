@@ -12,17 +12,17 @@ use crate::observe::{Observer, Record};
 
 /// What a method of training does in a step, and what it must remember between steps.
 pub(crate) trait Method<P: Trainable> {
-    /// What the next step depends on besides its number, the order, weights and tensors.
+    /// The state that the next step depends on, besides its number, the order, weights and tensors.
     type State: Serialize + DeserializeOwned;
 
-    /// A run begins with the policy that came in.
+    /// A run begins, with the policy before training.
     fn begin(&mut self, model: &P, observer: &mut dyn Observer) -> Result<(), TrainError>;
 
-    /// A run goes on from what [`state`](Self::state) and [`tensors`](Self::tensors) gave.
+    /// A run goes on from the results of [`state`](Self::state) and [`tensors`](Self::tensors).
     fn restore(&mut self, state: Self::State, tensors: &Weights) -> Result<(), TrainError>;
 
-    /// All updates of the step after `done` others, on the next prompts of `order`; where `shows`
-    /// is set its record holds samples.
+    /// All updates of the step after `done` others, on the next prompts of `order`. If `shows` is
+    /// set, its record holds rollouts.
     fn step(
         &mut self,
         learner: &mut Learner<P>,
@@ -34,27 +34,28 @@ pub(crate) trait Method<P: Trainable> {
     /// NDCG@10 of a policy over the validation prompts.
     fn ndcg(&self, model: &P) -> Result<f64, TrainError>;
 
-    /// For a checkpoint.
+    /// The state, for a checkpoint.
     fn state(&self) -> Self::State;
 
     /// Tensors of a checkpoint besides weights and moments.
     fn tensors(&self) -> Vec<(String, tch::Tensor)>;
 }
 
-/// Where training stands.
+/// The progress of a training.
 #[derive(Debug, Serialize, Deserialize)]
 struct Progress<S> {
     step: usize,
     cursor: Cursor,
     /// NDCG@10 of the best weights so far.
     best: f64,
-    /// After which step they stood so; 0 is the policy that came in. Older checkpoints do not say.
+    /// The step of the best weights; 0 is the policy before training. Older checkpoints do not have
+    /// it.
     #[serde(default)]
     best_step: Option<usize>,
     method: S,
 }
 
-/// So many steps of a method, some of them followed by a validation or a checkpoint.
+/// A number of steps of a method, some of them followed by a validation or a checkpoint.
 #[derive(Debug)]
 pub(crate) struct Trainer<'a> {
     /// Name in logs.
@@ -62,7 +63,7 @@ pub(crate) struct Trainer<'a> {
     pub(crate) steps: usize,
     pub(crate) validate_every: usize,
     pub(crate) checkpoint_every: usize,
-    /// Prompts that there are.
+    /// Number of prompts.
     pub(crate) num_prompts: usize,
     /// Seed of their order.
     pub(crate) seed: u64,
@@ -70,8 +71,8 @@ pub(crate) struct Trainer<'a> {
 }
 
 impl Trainer<'_> {
-    /// Trains from the newest checkpoint, or from the start, and returns the policy with the weights
-    /// of the best validation; those that came in count as the first.
+    /// Trains from the newest checkpoint, or from the start, and returns the policy with the
+    /// weights of the best validation; the weights before training count as the first.
     pub(crate) fn run<P: Trainable, M: Method<P>>(
         &self,
         mut learner: Learner<P>,
@@ -123,7 +124,7 @@ impl Trainer<'_> {
         learner.finish()
     }
 
-    /// Accepts weights that are numbers: rollouts and rankings of others mean nothing.
+    /// Accepts weights that are numbers. With other weights, rollouts and rankings mean nothing.
     fn check_weights<P: Trainable>(
         &self,
         learner: &Learner<P>,

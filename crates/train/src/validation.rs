@@ -13,7 +13,7 @@ use crate::evaluate::rank;
 use crate::reasoning::ReasoningSearch;
 use crate::slate::SlateAnswers;
 
-/// How a policy in training is judged on held-out users.
+/// How a policy in training is validated on held-out users.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Validation<'a> {
     pub(crate) model: &'a dyn Policy,
@@ -28,8 +28,9 @@ pub(crate) struct Validation<'a> {
 }
 
 impl Validation<'_> {
-    /// NDCG@10 of a beam search of width 20, item level, seen items kept; after one chain of
-    /// chain for prompts with reasoning, and of one greedy slate for those that ask for one.
+    /// NDCG@10 of a beam search of width 20, item level, seen items kept. For prompts with
+    /// reasoning it is computed after one chain, and for prompts that ask for a slate from one
+    /// greedy slate.
     pub(crate) fn ndcg(&self, prompts: &[EncodedPrompt]) -> Result<f64, TrainError> {
         const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
         const BEAM_WIDTH: usize = 20;

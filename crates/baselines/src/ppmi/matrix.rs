@@ -17,11 +17,11 @@ use crate::sparse::{SparseRows, check_items, co_occurrences};
 ///        = max(0, ln X[i,j] + ln Z - (1+α)/2 · (ln n[i] + ln n[j]))
 /// ```
 /// PPMI with smoothed context distribution: Levy, Goldberg & Dagan, "Improving Distributional
-/// Similarity with Lessons Learned from Word Embeddings", TACL 2015, §3.2. Deviations:
-/// they smooth the context alone, which leaves a matrix that is not symmetric, where here an item
-/// is a word and a context alike, hence the mean of both directions (the same for `α = 1`); the
-/// weight `1/|s-t|` is `GloVe`'s, not word2vec's. An item that a sequence repeats within the
-/// window co-occurs with itself.
+/// Similarity with Lessons Learned from Word Embeddings", TACL 2015, §3.2. Deviations: they smooth
+/// only the context, which gives a matrix that is not symmetric. Here an item is both a word and a
+/// context, so the mean of both directions is taken (the same for `α = 1`); the weight `1/|s-t|` is
+/// `GloVe`'s, not word2vec's. An item that a sequence repeats within the window co-occurs with
+/// itself.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PpmiMatrix {
     entries: SparseRows,

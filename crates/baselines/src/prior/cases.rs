@@ -1,4 +1,4 @@
-//! Validation cases, reduced to what weights can still decide.
+//! Validation cases, reduced to the items whose order depends on the weights.
 
 use rayon::prelude::*;
 use sidereal_metrics::{Metric, Outcome as _, Placement, SeenItems};
@@ -11,12 +11,12 @@ const MARGIN: f32 = 1e-3;
 /// Items that are compared at once.
 const BLOCK: usize = 256;
 
-/// Validation cases for [`PriorSearch`]: of each, the items that are above the target under some
-/// weights and below it under others.
+/// Validation cases for [`PriorSearch`]. Of each case, the items are kept that are above the target
+/// under some weights and below it under others.
 ///
-/// All weights lie between 0 and a largest one, so of most items it is known for good on which side of
-/// the target they stand; a case with `k` items above the target under all weights can never be hit. The
-/// rest is exact: a trial of weights costs a pass over the undecided items, a small part of
+/// All weights are between 0 and a largest one, so most items are always on the same side of the
+/// target. A case with `k` items above the target under all weights can never be a hit. The result is
+/// exact, and a trial of weights costs a pass over the undecided items, which are a small part of
 /// `cases · N`.
 #[derive(Debug)]
 pub struct PriorCases<'p> {
@@ -30,9 +30,10 @@ pub struct PriorCases<'p> {
 /// What is left of a case.
 #[derive(Debug)]
 pub(super) struct Stored {
-    /// Items above the target whatever the weights; `None` where the target cannot be among the first.
+    /// Number of items above the target under all weights; `None` if the target cannot be among the
+    /// first.
     above: Option<usize>,
-    /// Values of the undecided items less those of the target, `[1 + T, items]`: the mean
+    /// Values of the undecided items minus those of the target, `[1 + T, items]`: the mean
     /// log-probability, then the terms.
     gaps: Vec<f32>,
     pub(super) history: usize,
@@ -59,8 +60,8 @@ impl<'p> PriorCases<'p> {
 
     /// Adds cases with the log-probabilities that the policies give to all items after each history.
     ///
-    /// Several policies ("trees") count by the mean of their log-probabilities. `−∞` takes an item out
-    /// of the ranking. The cases of one call are worked on by all cores; hand over as many as the
+    /// Several policies ("trees") count by the mean of their log-probabilities. `−∞` takes an item
+    /// out of the ranking. All cores work on the cases of one call; pass as many cases as the
     /// policies answer at once.
     ///
     /// # Shapes
@@ -70,9 +71,9 @@ impl<'p> PriorCases<'p> {
     /// [`BaselineError::Policies`] for no policy or another number of them than before,
     /// [`BaselineError::LogProbs`] for another number of log-probabilities,
     /// [`BaselineError::LogProb`] for NaN or `+∞`; [`BaselineError::Item`] for an unknown target or
-    /// seen item; [`BaselineError::EmptyGrid`] and [`BaselineError::Setting`] for grids of weights that
-    /// do not ascend from 0 or factors that are not above 0; those of [`Prior::log_prior`], and
-    /// [`BaselineError::Metric`] for a metric that is none of ranks.
+    /// seen item; [`BaselineError::EmptyGrid`] and [`BaselineError::Setting`] for grids of weights
+    /// that do not ascend from 0 or factors that are not above 0; those of [`Prior::log_prior`],
+    /// and [`BaselineError::Metric`] for a metric that does not depend on ranks.
     pub fn push<S: Sync>(
         &mut self,
         cases: &[Case<'_, S>],
@@ -153,7 +154,7 @@ impl<'p> PriorCases<'p> {
         Ok((stored, alone))
     }
 
-    /// Counts the items that are above the target whatever the weights, and keeps the undecided ones.
+    /// Counts the items that are above the target under all weights, and keeps the undecided ones.
     fn keep_undecided(
         &self,
         stored: &mut Stored,
@@ -204,7 +205,7 @@ impl<'p> PriorCases<'p> {
 }
 
 impl Stored {
-    /// Where the target stands; some rank beyond `most` where it is not among the first `most`.
+    /// The place of the target; some rank beyond `most` if it is not among the first `most`.
     #[allow(clippy::float_cmp, reason = "only scores that are exactly equal tie")]
     fn placement(&self, weights: &[f32], factor: f32, most: usize) -> Placement {
         let Some(mut above) = self.above else { return Placement::Absent };

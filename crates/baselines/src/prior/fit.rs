@@ -13,13 +13,14 @@ use crate::BaselineError;
 /// Times that the steps around the best weights are halved.
 const HALVINGS: usize = 2;
 
-/// How weights of a [`Prior`] are looked for, and how they are judged.
+/// How the weights of a [`Prior`] are searched, and how they are compared.
 ///
-/// What is ranked is `log p(j | h) + log prior(j | h)`, exactly, over all items. The walk tries all
-/// values of one term's weight with the others as they are and keeps the best, term after term, until
-/// none alone improves; it begins once from zero weights and once from the middle of the grids, and
-/// goes on from the better end with steps of a half and a quarter of the grid's. Equal values go to the
-/// smaller weight, so that a term that adds nothing has weight 0.
+/// All items are ranked exactly by `log p(j | h) + log prior(j | h)`. The walk tries all values of
+/// the weight of one term, with the others as they are, and keeps the best. It goes on term after
+/// term until no change of one weight improves the result. It begins once from zero weights and
+/// once from the middle of the grids, and goes on from the better end with steps of a half and a
+/// quarter of those of the grid. Among equal results it takes the smaller weight, so a term that
+/// adds nothing has weight 0.
 ///
 /// ```
 /// use rand::{Rng as _, SeedableRng as _};
@@ -58,11 +59,12 @@ pub struct PriorSearch {
     pub linear_weights: Vec<f32>,
     /// Factors of all weights that are tried in each bucket of histories. Above 0.
     pub factors: Vec<f32>,
-    /// Buckets of histories of about equal size; below 2, the weights are the same after all.
+    /// Buckets of histories of about equal size; below 2, the weights are the same for all
+    /// histories.
     pub buckets: usize,
 }
 
-/// One trial of weights, the same after all histories.
+/// One trial of weights, the same for all histories.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PriorTrial {
@@ -82,7 +84,7 @@ pub struct PriorFit {
     pub seen_items: SeenItems,
     /// Validation cases.
     pub num_cases: usize,
-    /// The best weights, with a scale where one helped by more than noise.
+    /// The best weights, with a scale if one helped by more than noise.
     pub weights: PriorWeights,
     /// Mean of the metric under these weights.
     pub value: f64,
@@ -111,7 +113,7 @@ impl PriorSearch {
         }
     }
 
-    /// No cases yet, for weights of `prior`'s terms; its own weights do not count.
+    /// No cases yet, for the weights of the terms of `prior`. Its own weights are ignored.
     #[must_use]
     pub fn cases<'p>(&'p self, prior: &'p Prior<'p>) -> PriorCases<'p> {
         PriorCases::new(prior, self)
@@ -231,7 +233,7 @@ impl Walk<'_, '_> {
         Ok(value)
     }
 
-    /// From `at` to where none of a term's `choices` alone is better.
+    /// Goes from `at` to weights if no change of one term to one of its `choices` is better.
     fn climb(
         &mut self,
         mut at: PriorTrial,

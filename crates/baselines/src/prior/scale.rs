@@ -17,7 +17,8 @@ const NOISE: f64 = 2.0;
 pub struct ScaleTrial {
     /// The scale, its factors chosen on all cases.
     pub scale: UserScale,
-    /// Mean gain of the metric where each half of the cases is scaled by the factors of the other half.
+    /// Mean gain of the metric if each half of the cases is scaled by the factors that were chosen
+    /// on the other half.
     pub gain: f64,
     /// Standard error of the gain, over cases.
     pub standard_error: f64,
@@ -26,8 +27,8 @@ pub struct ScaleTrial {
 }
 
 impl PriorCases<'_> {
-    /// Adds to `fit` what scales by history gain, and the best of them to its weights if its gain is
-    /// no noise.
+    /// Adds to `fit` what scales by history gain, and adds the best of them to its weights if its
+    /// gain is more than noise.
     pub(super) fn scale(&self, fit: &mut PriorFit) -> Result<(), BaselineError> {
         let factors = &self.search.factors;
         let weights: Vec<f32> = fit.weights.terms.iter().map(|term| term.weight).collect();
@@ -96,7 +97,7 @@ impl PriorCases<'_> {
     }
 }
 
-/// Bounds between buckets of about equal size; none where all measures are equal.
+/// Bounds between buckets of about equal size; none if all measures are equal.
 fn quantiles(measured: &[f32], buckets: usize) -> Vec<f32> {
     let mut sorted = measured.to_vec();
     sorted.sort_by(f32::total_cmp);
@@ -107,7 +108,8 @@ fn quantiles(measured: &[f32], buckets: usize) -> Vec<f32> {
     bounds
 }
 
-/// The factor of most gain in each bucket, over the cases of which `of` holds; `None` where none gains.
+/// The factor of most gain in each bucket, over the cases of which `of` holds; `None` if no factor
+/// gains.
 fn best_factors(
     gains: &[Vec<f64>],
     buckets: &[usize],

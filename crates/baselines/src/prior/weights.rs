@@ -1,4 +1,4 @@
-//! What each term of a prior counts, and for whom.
+//! The weight of each term of a prior, and how it depends on the history.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,8 @@ use crate::BaselineError;
 pub struct PriorWeights {
     /// A weight for each term, in the order of the prior.
     pub terms: Vec<TermWeight>,
-    /// What all weights are multiplied with, by history; `None` for the same weights after all.
+    /// What all weights are multiplied with, by history; `None` for the same weights for all
+    /// histories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<UserScale>,
 }
@@ -29,22 +30,23 @@ pub struct TermWeight {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserScale {
-    /// What the history is measured by.
+    /// How the history is measured.
     pub by: ScaleBy,
-    /// Where one bucket ends and the next begins, ascending: a bucket holds its lower bound.
+    /// The bounds between buckets, ascending. A bucket includes its lower bound.
     pub bounds: Vec<f32>,
     /// The factor of each bucket: 0 or more, finite; one more than there are bounds.
     pub factors: Vec<f32>,
 }
 
-/// What a history is measured by.
+/// How a history is measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ScaleBy {
     /// The number of its items.
     HistoryLength,
-    /// How much a [`Log`](crate::TermForm::Log) term knows of it: the sum of that term's scores.
+    /// How much a [`Log`](crate::TermForm::Log) term knows about it: the sum of the scores of the
+    /// term.
     Mass {
         /// Name of the term.
         term: String,
@@ -52,7 +54,7 @@ pub enum ScaleBy {
 }
 
 impl PriorWeights {
-    /// Refuses what would not order items, or not name a term.
+    /// Rejects weights that cannot order items, or do not name a term.
     pub(super) fn check(&self) -> Result<(), BaselineError> {
         let legal = |value: f32| value >= 0.0 && value.is_finite();
         let refuse = |term: &str, problem: String| {

@@ -3,7 +3,7 @@
 use super::ItemTransition;
 use crate::BaselineError;
 
-/// An [`ItemTransition`] taken apart: its matrix as compressed sparse rows, and its decay.
+/// An [`ItemTransition`] as arrays: its matrix as compressed sparse rows, and its decay.
 ///
 /// Row `i` holds the items that follow item `i` with their damped weights: the entries
 /// `starts[i] .. starts[i + 1]` of `columns` and `weights`, columns upwards, each once.
@@ -44,7 +44,7 @@ impl From<ItemTransition> for TransitionArrays {
 impl TryFrom<TransitionArrays> for ItemTransition {
     type Error = BaselineError;
 
-    /// Puts the arrays together again.
+    /// Makes the model from the arrays.
     ///
     /// # Errors
     /// [`BaselineError::Stored`] for arrays that are not as [`TransitionArrays`] says.

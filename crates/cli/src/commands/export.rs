@@ -48,9 +48,9 @@ const MODEL_FILES: [&str; 5] = [
     "tokenizer.json",
     "tokenizer_config.json",
 ];
-/// Those of them that a policy has that reads items.
+/// The files among these that a policy has which reads items.
 const OF_ITEMS: [&str; 2] = ["config.json", "model.safetensors"];
-/// The file that is there where the tokenizer has a chat template.
+/// The file that is there if the tokenizer has a chat template.
 const CHAT_TEMPLATE: &str = "chat_template.jinja";
 
 /// Compressed sparse rows.
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let reads_items = policy.tokenizer.is_none();
     for name in MODEL_FILES.into_iter().chain([CHAT_TEMPLATE]) {
         let (from, to) = (dir.join(name), args.out.join(name));
-        // A policy that reads items has no tokenizer, and not each tokenizer has a chat template.
+        // A policy that reads items has no tokenizer, and some tokenizers have no chat template.
         let needed = if reads_items { OF_ITEMS.contains(&name) } else { name != CHAT_TEMPLATE };
         if needed || from.exists() {
             fs::copy(&from, &to).with_context(|| {

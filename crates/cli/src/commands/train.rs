@@ -61,7 +61,7 @@ Examples:
 Presets:"
         .to_owned();
     for preset in Recipe::presets() {
-        // A text takes whatever is written to it.
+        // Writing to a text cannot fail.
         let _ = write!(text, "\n  {:<26}{}", preset.name, preset.about);
     }
     text
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 impl Args {
-    /// The recipe with what the command line replaces.
+    /// The recipe with the values that the command line replaces.
     fn recipe(&self) -> anyhow::Result<Recipe> {
         let path = Path::new(&self.recipe);
         let is_path = path.is_file() || path.extension().is_some_and(|kind| kind == "toml");
@@ -134,7 +134,7 @@ impl Args {
         Ok(recipe)
     }
 
-    /// The split that came with the data, where the recipe takes it, else the recipe's own.
+    /// The split that came with the data, if the recipe uses it; else the recipe's own.
     fn split(&self, recipe: &Recipe, data: &crate::data::Data) -> anyhow::Result<Split> {
         match (recipe.split, &data.split) {
             (SplitConfig::Published, Some(split)) => Ok(split.clone()),

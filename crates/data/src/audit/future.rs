@@ -1,13 +1,14 @@
-//! Training events that happened after what they should predict.
+//! Training events that happened after the targets that should be predicted.
 
 use serde::Serialize;
 
 use crate::{HeldOut, Split, Timestamp};
 
-/// What training knows of the time after held-out targets, over all users.
+/// What training knows about the time after held-out targets, over all users.
 ///
-/// Leave-one-out holds out each user's own future only: other users' later events train, and with
-/// them what will be in fashion. A global split by time has none of it.
+/// Leave-one-out only holds out the future of each user. Later events of other users are in
+/// training, and with them what will be in fashion. A global split by time does not have this
+/// problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CrossUserFuture {
@@ -17,7 +18,7 @@ pub struct CrossUserFuture {
     pub events: usize,
 }
 
-/// `None` where events have no times.
+/// `None` if events have no times.
 pub(super) fn cross_user_future(split: &Split) -> Option<CrossUserFuture> {
     let held_out = || split.valid.samples().chain(split.test.samples());
     if held_out().any(|sample| sample.time.is_none()) {

@@ -1,4 +1,4 @@
-//! Prompts that say the answer.
+//! Prompts that contain the answer.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use crate::{Dataset, HeldOut, Sample, Split};
 /// Words that a title needs before it counts as named: a single word is in many texts.
 const MIN_WORDS: usize = 2;
 
-/// Held-out samples that show another item whose title or description holds the target's title:
-/// in prompts of texts the answer is then there to be copied, or another item looks the same.
+/// Held-out samples that show another item whose title or description holds the target's title: a
+/// prompt with these texts then contains the answer, or another item looks the same.
 pub(super) fn targets_named(dataset: &Dataset, split: &Split) -> usize {
     let text = |words: &str| -> String {
         let words = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());

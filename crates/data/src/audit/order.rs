@@ -1,4 +1,4 @@
-//! Orders of events that are those of a file, not those of the users.
+//! Finds out whether events are in the order of a file instead of the order of the users' choices.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -11,15 +11,16 @@ use crate::{Dataset, Timestamp};
 
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
-/// Distance of a share from a half below which an order by key is no matter, however certain.
+/// Distance of a share from a half below which an order by key does not matter, even if it is
+/// certain.
 const EFFECT: f64 = 0.1;
 
 /// Whether the order of a user's events may be that of a file sorted by item keys.
 ///
-/// Public files often have days for times, and stand sorted by item within a day. Which item comes
-/// next is then known from its key: whoever counts transitions reads the sorting, and a ranking that
-/// shows it will not hold in use. Counted are the steps from an event to the next one of the same user,
-/// to another item.
+/// Public files often give only the day of an event, and are sorted by item within a day. Then the
+/// key of an item tells which item comes next. Counts of transitions learn this order, and rankings
+/// that use it look better than they are. The steps that are counted go from an event of a user to
+/// the next event of this user with another item.
 ///
 /// Keys are compared as numbers where both are digits, else as text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -27,25 +28,25 @@ const EFFECT: f64 = 0.1;
 pub struct EventOrder {
     /// Steps between neighbouring events of a user, those to the same item left out.
     pub steps: usize,
-    /// Share of steps that the most common successor of the earlier item foretells, in `[0, 1]`.
+    /// Share of steps that the most common successor of the earlier item predicts, in `[0, 1]`.
     ///
-    /// What the same user's steps from the one item to the other add to the counts is left out; of `m`
-    /// items that follow alike often, each counts as `1 / m` of a hit.
+    /// The user's own steps between the two items are left out of the counts. If `m` items are
+    /// equally common successors, each counts as `1 / m` of a hit.
     pub forward_hits: f64,
-    /// The same for the most common *predecessor* of the earlier item. Where the order of events means
-    /// nothing, it foretells the next one just as well.
+    /// The same for the most common *predecessor* of the earlier item. If the order of events means
+    /// nothing, it predicts the next event just as well.
     pub backward_hits: f64,
-    /// `forward_hits` less `backward_hits`, in units of its standard error over steps.
+    /// `forward_hits` minus `backward_hits`, in units of its standard error over steps.
     pub direction_deviations: f64,
     /// Share of steps to a higher key; a half by chance.
     pub ascending: f64,
-    /// `ascending` less a half, in units of its standard error by chance.
+    /// `ascending` minus a half, in units of its standard error by chance.
     pub ascending_deviations: f64,
     /// Share of steps to the very next key of the catalogue, all keys sorted.
     pub to_next_key: f64,
     /// The same for the key before, which by chance is as frequent.
     pub to_previous_key: f64,
-    /// Steps within equal times; `None` where events have no times.
+    /// Steps within equal times; `None` if events have no times.
     pub within_times: Option<EqualTimes>,
 }
 
@@ -57,16 +58,16 @@ pub struct EqualTimes {
     pub same_instant: f64,
     /// Share of steps within one day, in UTC.
     pub same_day: f64,
-    /// Share of the steps of one day to a higher key; a half by chance, and where there are none.
+    /// Share of the steps of one day to a higher key; a half by chance, and if there are no steps.
     pub ascending: f64,
-    /// That share less a half, in units of its standard error by chance.
+    /// That share minus a half, in units of its standard error by chance.
     pub ascending_deviations: f64,
 }
 
 impl EventOrder {
-    /// Whether events stand in the order of item keys, upwards or downwards: a share of steps that is
-    /// beyond five standard deviations from a half, and at least a tenth. Where events have times, of
-    /// the steps within a day.
+    /// Whether events are in the order of item keys, upwards or downwards: the share of steps
+    /// differs from a half by more than five standard deviations and by at least a tenth. If events
+    /// have times, only the steps within a day count.
     #[must_use]
     pub fn follows_keys(&self) -> bool {
         let (share, deviations) = match self.within_times {
@@ -76,8 +77,8 @@ impl EventOrder {
         deviations.abs() > ALARM && (share - 0.5).abs() >= EFFECT
     }
 
-    /// Whether what follows an item foretells the next event better, or worse, than what precedes it:
-    /// beyond five standard errors.
+    /// Whether the successors of an item predict the next event better, or worse, than its
+    /// predecessors, by more than five standard errors.
     #[must_use]
     pub fn has_direction(&self) -> bool {
         self.direction_deviations.abs() > ALARM
@@ -204,7 +205,7 @@ fn steps(dataset: &Dataset) -> Vec<Step> {
     dataset.users().iter().enumerate().flat_map(of_user).collect()
 }
 
-/// Where each item's key stands among all keys, sorted.
+/// The place of each item's key among all keys, sorted.
 fn key_places(dataset: &Dataset) -> Vec<usize> {
     let number = |key: &str| {
         let digits = !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit());
@@ -225,7 +226,8 @@ fn key_places(dataset: &Dataset) -> Vec<usize> {
     places
 }
 
-/// A share, and its distance from a half in standard deviations of a fair coin; a half of nothing.
+/// A share, and its distance from a half in standard deviations of a fair coin; a half if nothing
+/// was counted.
 fn against_half(count: usize, of: usize) -> (f64, f64) {
     if of == 0 {
         return (0.5, 0.0);

@@ -1,11 +1,11 @@
-//! Users and items with too few interactions, taken away until none is left.
+//! Removes users and items with too few interactions, until none is left.
 
 use serde::{Deserialize, Serialize};
 
 use super::Dropped;
 use crate::{Interaction, Interactions};
 
-/// How many interactions users and items must have; 0 and 1 ask for nothing.
+/// How many interactions users and items must have; 0 and 1 remove nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KCore {
@@ -19,7 +19,7 @@ pub struct KCore {
 /// at least `k.item`.
 ///
 /// There is one such set: the union of two sets with that property has it too. So the result does
-/// not depend on the order of rows or on who is taken away first. It may be empty. Repeated
+/// not depend on the order of rows or on who is removed first. It may be empty. Repeated
 /// interactions of a user with an item all count.
 ///
 /// ```

@@ -1,12 +1,12 @@
-//! Interactions of a stretch of time.
+//! Keeps the interactions of a period of time.
 
 use std::ops::Range;
 
 use super::Dropped;
 use crate::{Interactions, Timestamp};
 
-/// Keeps the interactions from `window.start` on and before `window.end`: exactly this window,
-/// even where few or none are left.
+/// Keeps the interactions from `window.start` on and before `window.end`: exactly this window, even
+/// if few or none are left.
 ///
 /// ```
 /// use sidereal_data::{Interactions, Timestamp};

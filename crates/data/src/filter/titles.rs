@@ -29,7 +29,7 @@ impl TitleLimit {
 }
 
 /// Keeps the interactions with items whose title `limit` admits; an item that is not `described`
-/// has no title, which is short.
+/// has no title, which is never too long.
 ///
 /// ```
 /// use std::collections::BTreeMap;

@@ -27,18 +27,18 @@ impl Filters {
         self.window.is_none() && self.title_limit.is_none() && user <= 1 && item <= 1
     }
 
-    /// What is left of a dataset, with items numbered by chance, and what each filter took away.
+    /// What is left of a dataset, with items numbered at random, and what each filter removed.
     ///
     /// # Errors
-    /// [`DataError::NoTimes`] for a window over events without times;
-    /// [`DataError::EmptyDataset`] where nothing is left.
+    /// [`DataError::NoTimes`] for a window over events without times; [`DataError::EmptyDataset`]
+    /// if nothing is left.
     pub fn apply(&self, dataset: &Dataset, seed: u64) -> Result<(Dataset, Vec<Step>), DataError> {
         let timed = dataset.has_times();
         let mut rows = Interactions::default();
         for user in dataset.users() {
             for (position, (item, place)) in user.events.iter().zip(0..).enumerate() {
                 let key = dataset.item(*item).map_or("", |item| &item.key);
-                // Places stand for times that there are none of.
+                // If there are no times, positions are used instead.
                 let time = user.time(position).filter(|_| timed).unwrap_or(Timestamp(place));
                 rows.push(&user.key, key, time)?;
             }

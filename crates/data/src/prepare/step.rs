@@ -1,4 +1,4 @@
-//! What a filter took away.
+//! What a filter removed.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use crate::filter::Dropped;
 
-/// A filter and what it took away.
+/// A filter and what it removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Step {
     /// Which filter.
     pub name: &'static str,
-    /// What it took away.
+    /// What it removed.
     pub dropped: Dropped,
 }
 

@@ -1,4 +1,4 @@
-//! Events of items that no line describes.
+//! Events of items that are not in the item file.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use crate::filter::Dropped;
 use crate::read::{OnDoubtful, RowPolicy};
 use crate::{DataError, Interactions, Item};
 
-/// What the step is called that takes away the events of items without a line.
+/// Name of the step that removes the events of items without a line.
 pub(crate) const UNDESCRIBED: &str = "without a line of their own";
 
-/// Takes away, refuses or keeps the events of items that are not described.
+/// Removes, rejects or keeps the events of items that are not described.
 pub(crate) fn undescribed(
     rows: &mut Interactions,
     described: &BTreeMap<String, Item>,

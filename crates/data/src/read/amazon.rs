@@ -1,7 +1,7 @@
 //! Amazon reviews and their items, the releases of 2014, 2018 and 2023.
 //!
-//! One object a line, plain, gzip or zstd, told by the first bytes. Only the fields below are
-//! taken; the others may be there or not.
+//! One object a line; plain, gzip or zstd, which is recognised by the first bytes. Only the fields
+//! below are used; others are ignored.
 //!
 //! | release | reviews | items |
 //! |---|---|---|
@@ -10,10 +10,10 @@
 //! | 2023 | `user_id`, `parent_asin`, `rating`, `timestamp` (ms) | `parent_asin`, `title`, `description` (list), `store`, `categories` (list) |
 //!
 //! Sources: <https://cseweb.ucsd.edu/~jmcauley/datasets/amazon/links.html>,
-//! <https://nijianmo.github.io/amazon/index.html>, <https://amazon-reviews-2023.github.io>.
-//! Lines of 2014 that are no JSON but literals of Python (all its item files) are read by a strict
-//! parser; nothing is ever evaluated. The items of 2023 are the `parent_asin`s, which colours and
-//! sizes share, as its publishers advise.
+//! <https://nijianmo.github.io/amazon/index.html>, <https://amazon-reviews-2023.github.io>. Lines
+//! of 2014 that are not JSON but Python literals (all its item files) are read by a strict parser.
+//! Nothing is ever evaluated. The items of 2023 are the `parent_asin`s, which colours and sizes
+//! share, as its publishers advise.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,14 +48,14 @@ pub enum Release {
     Y2023,
 }
 
-/// Reads reviews and, where there are any, their items as a dataset, unfiltered and without a split.
-/// [`prepare`](mod@crate::prepare) filters and splits, too.
+/// Reads reviews and, if there are any, their items as a dataset, without filters and without a
+/// split. [`prepare`](mod@crate::prepare) also filters and splits.
 ///
 /// A review of an item without a line is treated as [`RowPolicy::missing_titles`] says.
 ///
 /// # Errors
-/// Those of [`read_reviews`] and [`read_metadata`]; [`DataError::Undescribed`] for a review without an
-/// item where missing titles are errors; [`DataError::EmptyDataset`] where no review is left.
+/// Those of [`read_reviews`] and [`read_metadata`]; [`DataError::Undescribed`] for a review without
+/// an item, if missing titles are errors; [`DataError::EmptyDataset`] if no review is left.
 ///
 /// # Examples
 /// ```

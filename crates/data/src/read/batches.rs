@@ -21,8 +21,8 @@ mod walk;
 /// Rows held at a time.
 const BATCH: usize = 256;
 
-/// A column that is read: its name, what it must hold, and the column of items beside which it comes
-/// in lists like them.
+/// A column that is read: its name, what it must hold, and the column of items whose lists it must
+/// match in length.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column<'a> {
     name: &'a str,
@@ -52,7 +52,7 @@ pub(super) fn read(
     let file = File::open(path).map_err(io)?;
     let headers = file.try_clone().map_err(io)?;
     sizes::check_metadata(&headers).map_err(broken)?;
-    // The types of the format itself: those of a writing program may be others for the same data.
+    // The types of the format itself. A writing program may state other types for the same data.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = caught(|| ParquetRecordBatchReaderBuilder::try_new_with_options(file, options))
         .map_err(broken)?;
@@ -69,9 +69,10 @@ pub(super) fn read(
     Ok(())
 }
 
-/// What the decoder does, or its error: it panics on some damaged files, and a file is data.
+/// The result of the decoder, or its error. The decoder panics on some damaged files, but a file
+/// must not cause a panic.
 fn caught<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
-    // Nothing of what it leaves half done is used again.
+    // Nothing that it leaves unfinished is used again.
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
         Err(ParquetError::General("the file is damaged: its decoder gave up".to_owned()))
     })

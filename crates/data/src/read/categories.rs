@@ -11,10 +11,10 @@ use super::placeholder::is_placeholder;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum CategorySeparator {
-    /// Told from all fields of the file together: [`Quoted`](Self::Quoted) where one is a list as
-    /// Python prints it, else [`Path`](Self::Path) where one has ` > `, else [`Comma`](Self::Comma)
-    /// where one has a comma (`,_` is part of a name), else [`Bar`](Self::Bar) where one has a bar,
-    /// else [`Space`](Self::Space).
+    /// Recognised from all fields of the file together: [`Quoted`](Self::Quoted) if one is a list
+    /// as Python prints it, else [`Path`](Self::Path) if one has ` > `, else [`Comma`](Self::Comma)
+    /// if one has a comma (`,_` is part of a name), else [`Bar`](Self::Bar) if one has a bar, else
+    /// [`Space`](Self::Space).
     #[default]
     Auto,
     /// White space: `fruit red`, `RecBole`'s own default.
@@ -30,7 +30,7 @@ pub enum CategorySeparator {
     Quoted,
 }
 
-/// The separator of a file with these fields; `None` where nothing but white space could be one.
+/// The separator of a file with these fields; `None` if nothing but white space could be one.
 pub(super) fn detect<'a>(
     fields: &(impl Iterator<Item = &'a str> + Clone),
 ) -> Option<CategorySeparator> {
@@ -48,13 +48,14 @@ pub(super) fn detect<'a>(
     fields.clone().any(|field| field.contains('|')).then_some(CategorySeparator::Bar)
 }
 
-/// Whether a category is read as it is from a file whose categories are separated by spaces and whose
-/// separator the reader tells.
+/// Whether a category is read unchanged from a file whose categories are separated by spaces and
+/// whose separator the reader recognises.
 pub(crate) fn is_told_from_others_by_space(category: &str) -> bool {
     detect(&std::iter::once(category)).is_none() && !is_part(category)
 }
 
-/// Whether a text can be only a piece of a category or of a list: `Coffee & Tea` is no list of three.
+/// Whether a text can only be a piece of a category or of a list: `Coffee & Tea` is not a list of
+/// three.
 pub(super) fn is_part(text: &str) -> bool {
     !text.contains(char::is_alphanumeric) || text.starts_with(['[', '{'])
 }
@@ -63,7 +64,7 @@ pub(super) fn is_part(text: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct List {
     pub(super) texts: Vec<String>,
-    /// Whether the order may be that of a set of Python, which has none.
+    /// Whether the order may be that of a Python set, which has no order.
     pub(super) unordered: bool,
 }
 
@@ -85,7 +86,7 @@ pub(super) fn split(field: &str, separator: CategorySeparator) -> Result<List, &
         CategorySeparator::Bar => Ok(List::of(field.split('|'))),
         CategorySeparator::Quoted => match quoted(field) {
             Some(list) => Ok(list),
-            // A single text, of which a table's quoting has taken the quotes.
+            // A single text whose quotes were removed as the quotes of the table.
             None if !opens(field) => Ok(List::of(std::iter::once(field))),
             None => Err("a list as Python prints it, such as `'Sports', \"Women's Shoes\"`"),
         },
@@ -99,7 +100,7 @@ fn opens(field: &str) -> bool {
 /// A list, a tuple or a set as Python prints it, with its brackets or without.
 fn quoted(field: &str) -> Option<List> {
     let field = field.trim();
-    // An empty set, and what is left of it where its brackets were to be cut off.
+    // An empty set, and what is left of it if its brackets were cut off.
     if ["set()", "et("].contains(&field) {
         return Some(List::default());
     }
@@ -141,8 +142,8 @@ fn printed(field: &str) -> Option<List> {
     Some(List { texts, unordered })
 }
 
-/// Splits names that commas join, those of all items of a file together: where one comma has no space
-/// after it, as LC-Rec joins them, those that have one belong to a name.
+/// Splits names that are joined by commas, for all items of a file together. If one comma has no
+/// space after it, as in LC-Rec's files, commas with a space belong to a name.
 pub(super) fn split_joined(fields: Vec<&mut Vec<String>>) {
     let joins = |rest: &str| !rest.starts_with(char::is_whitespace) && !rest.is_empty();
     let is_tight = |text: &String| text.match_indices(',').any(|(at, _)| joins(&text[at + 1..]));
@@ -164,7 +165,7 @@ pub(super) fn split_joined(fields: Vec<&mut Vec<String>>) {
     }
 }
 
-/// Takes the words for no value out of a list, each to `found`.
+/// Removes the words for a missing value from a list, and passes each to `found`.
 pub(super) fn without_placeholders(list: &mut Vec<String>, mut found: impl FnMut(&str)) {
     list.retain(|text| {
         let stays = !is_placeholder(text);

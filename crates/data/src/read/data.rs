@@ -1,4 +1,4 @@
-//! What every reader gives.
+//! The result of every reader.
 
 use sidereal_sid::Catalog;
 
@@ -6,9 +6,9 @@ use super::policy::Skips;
 use super::{lcrec, minionerec, recbole};
 use crate::{DataError, Dataset, HeldOut, Split};
 
-/// What a reader made of files, whichever format they have: the one result of every reader.
+/// What a reader made of files: the one result of every reader, for every format.
 ///
-/// The results of the readers of this crate turn into it, by [`From`]. A reader of your own is a
+/// The results of the readers of this crate convert to it, by [`From`]. A reader of your own is a
 /// function that returns it; there is no trait to implement.
 ///
 /// ```
@@ -44,14 +44,14 @@ use crate::{DataError, Dataset, HeldOut, Split};
 pub struct ReadData {
     /// The items, the users and what each user chose.
     pub dataset: Dataset,
-    /// The Semantic IDs of the items, where the files hold them.
+    /// The Semantic IDs of the items, if the files hold them.
     pub catalog: Option<Catalog>,
-    /// The split that is published with the data; where there is none, make one, for example by
+    /// The split that is published with the data; if there is none, make one, for example by
     /// [`leave_one_out`](crate::leave_one_out).
     pub split: Option<Split>,
-    /// What was left out or changed, counted, a report for each file.
+    /// What was left out or changed: counts and a report for each file.
     pub skips: Vec<Skips>,
-    /// What else a user of the data should know of how they were read, a line each.
+    /// What else a user of the data should know about how they were read, one line each.
     pub notes: Vec<String>,
 }
 

@@ -4,9 +4,10 @@
 //! x.item.json    {"0": {"title": "…", "description": "…", "brand": "…", "categories": "…"}, …}
 //! x.index.json   {"0": ["<a_236>", "<b_231>", "<c_226>"], …}
 //! ```
-//! Categories are a list, or names that commas join; where one of the file's commas has no space after
-//! it, those that have belong to a name (`Arts, Crafts & Sewing,Painting`). Tokens may also be `OpenOneRec`'s, `<s_a_236>` between `<|sid_begin|>` and `<|sid_end|>`. Items
-//! that would share a Semantic ID may have one code more, a suffix. Keys are the items' numbers in the interaction files.
+//! Categories are a list, or names that are joined by commas. If one comma of the file has no space after it, commas
+//! with a space belong to a name (`Arts, Crafts & Sewing,Painting`). Tokens may also be `OpenOneRec`'s, `<s_a_236>`
+//! between `<|sid_begin|>` and `<|sid_end|>`. Items that would share a Semantic ID may have one more code, a suffix.
+//! Keys are the items' numbers in the interaction files.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -35,7 +36,7 @@ pub(super) struct Numbered {
 }
 
 impl Numbered {
-    /// Gives items identities by chance: numbers in public files follow first appearance.
+    /// Gives items random identities, because numbers in public files follow first appearance.
     pub(super) fn shuffled(mut items: Vec<Item>, seed: u64) -> Self {
         items.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
         let ids = items.iter().map(|item| item.key.clone()).zip((0..).map(ItemId)).collect();
@@ -99,7 +100,8 @@ pub(super) fn read_items(
     Ok(items)
 }
 
-/// The list that a text is as Python prints it, as `MiniOneRec` stores descriptions; else the value.
+/// The list that a text holds as Python prints it (`MiniOneRec` stores descriptions in this form);
+/// else the value.
 fn printed_list(value: Value) -> Value {
     match value {
         Value::String(text) => {
@@ -145,10 +147,10 @@ fn sid(value: &Value) -> Option<SemanticId> {
     sid_of_tokens(&tokens).ok()
 }
 
-/// The catalogue of `items`, in their order. `codebook_sizes` of a source that says nothing are the
-/// largest code of each level and one more. Semantic IDs with one code more than the shortest end
-/// with a suffix, whose size is the last of `codebook_sizes` if that names one more than the shortest
-/// has.
+/// The catalogue of `items`, in their order. If a source does not state `codebook_sizes`, the size
+/// of a level is its largest code plus 1. Semantic IDs with one code more than the shortest end
+/// with a suffix. Its size is the last of `codebook_sizes` if there is one more size than the
+/// shortest Semantic ID has codes.
 pub(super) fn catalog(
     path: &Path,
     items: &[Item],

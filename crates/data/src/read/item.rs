@@ -9,17 +9,18 @@ use super::problem::{Problem, ProblemKind};
 use super::title::{clean, is_script, markup, one_line};
 use crate::{DataError, Item};
 
-/// An item, and what is to be said of it.
+/// An item, and a note on what was changed.
 #[derive(Debug)]
 pub(super) struct Described {
     pub(super) item: Item,
-    /// That the title was cleaned of markup, or was none although something stood there.
+    /// Set if the title was cleaned of markup, or if it counts as missing although the field is not
+    /// empty.
     pub(super) changed: Option<Problem>,
     pub(super) placeholders: Placeholders,
 }
 
 impl Described {
-    /// The item, once `skips` tell what was changed.
+    /// The item, after the changes were noted in `skips`.
     pub(super) fn told(
         self,
         line: u64,
@@ -34,7 +35,7 @@ impl Described {
     }
 }
 
-/// The item of these fields, its title as `policy` wants it.
+/// The item of these fields, with the title as `policy` asks for it.
 pub(super) fn describe(
     key: String,
     title: Option<Value>,
@@ -97,8 +98,8 @@ impl Fields<'_> {
         Ok((title, changed))
     }
 
-    /// The texts of a text or a list of texts, each on one line; anything else is no text, and
-    /// neither is a word for none or a script.
+    /// The texts of a text or a list of texts, each on one line; anything else does not count as
+    /// text, and neither does a word for a missing value or a script.
     fn texts(&mut self, field: &str, value: Option<Value>) -> Vec<String> {
         let of = |value: Value| match value {
             Value::String(text) => Some(one_line(&text)).filter(|text| !text.is_empty()),

@@ -1,4 +1,4 @@
-//! A file of items by itself, for Semantic IDs that are made before anybody chose anything.
+//! Reads a file of items without interactions, to make Semantic IDs from items alone.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -21,13 +21,13 @@ pub struct Loaded {
 /// Reads `x.item.json` of `MiniOneRec` and LC-Rec, an object with an entry for each item, or
 /// `RecBole`'s `x.item`, a table with a header.
 ///
-/// A file that begins with `{` is the former. `policy` says what becomes of doubtful entries of an
-/// object; rows of a table are right or an error.
+/// A file that begins with `{` is of the first kind. `policy` says what happens to doubtful entries
+/// of an object. A row of a table that is not right is an error.
 ///
 /// # Errors
-/// Each names the file, and the line or entry where there is one: those of
-/// [`minionerec::read`](super::minionerec::read) and of [`recbole::read`]
-/// about items; [`DataError::NoRows`] for no items.
+/// Each names the file, and the line or entry if there is one: those of
+/// [`minionerec::read`](super::minionerec::read) and of [`recbole::read`] about items;
+/// [`DataError::NoRows`] for no items.
 ///
 /// # Examples
 /// ```
@@ -57,7 +57,8 @@ pub fn read(path: &Path, policy: &RowPolicy) -> Result<Loaded, DataError> {
     Ok(Loaded { items, skips })
 }
 
-/// The first byte that is neither white nor part of a byte-order mark; `None` where there is none.
+/// The first byte that is neither white space nor part of a byte-order mark; `None` if there is
+/// none.
 pub(super) fn first_byte(path: &Path) -> Result<Option<u8>, DataError> {
     let mut input = BufReader::new(source::open(path)?);
     loop {

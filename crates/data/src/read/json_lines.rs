@@ -13,8 +13,8 @@ use crate::DataError;
 /// order. Memory is a few blocks of lines a thread and what `take` keeps.
 ///
 /// # Errors
-/// [`DataError::Io`]; [`DataError::Row`] for the first problem, of a line, of `check` or of
-/// `take`, that `policy` calls an error; [`DataError::AllSkipped`] where no line is left.
+/// [`DataError::Io`]; [`DataError::Row`] for the first problem, of a line, of `check` or of `take`,
+/// that `policy` calls an error; [`DataError::AllSkipped`] if no line is left.
 pub fn read<R: DeserializeOwned, T: Send>(
     path: &Path,
     policy: &RowPolicy,

@@ -14,7 +14,7 @@ use crate::DataError;
 /// time is held, of `max_entry` bytes at most.
 ///
 /// # Errors
-/// [`DataError::Io`], [`DataError::Json`] where the file is no object, and the first error of
+/// [`DataError::Io`], [`DataError::Json`] if the file is not an object, and the first error of
 /// `take`.
 pub(super) fn read(
     path: &Path,

@@ -41,8 +41,8 @@ pub struct Loaded {
     pub dataset: Dataset,
     /// Semantic IDs, if there is an index.
     pub catalog: Option<Catalog>,
-    /// Leave-one-out, as both projects split; `None` where no user has 3 events, so that nothing could
-    /// be held out.
+    /// Leave-one-out, as both projects split; `None` if no user has 3 events, so nothing could be
+    /// held out.
     pub split: Option<Split>,
     /// Entries left out, by file.
     pub skips: Vec<Skips>,
@@ -53,10 +53,10 @@ pub struct Loaded {
 /// from 1.
 ///
 /// # Errors
-/// [`DataError::Io`], [`DataError::Json`]; [`DataError::Row`] for the first problem that
-/// `policy` calls an error, [`DataError::AllSkipped`] where it lets none of a file's entries stay;
+/// [`DataError::Io`], [`DataError::Json`]; [`DataError::Row`] for the first problem that `policy`
+/// calls an error, [`DataError::AllSkipped`] if it skips all entries of a file;
 /// [`DataError::MissingSid`], [`DataError::ItemSid`], [`DataError::SidPrefix`],
-/// [`DataError::Catalog`] and what [`Dataset::new`] refuses.
+/// [`DataError::Catalog`] and the errors of [`Dataset::new`].
 ///
 /// # Examples
 /// ```

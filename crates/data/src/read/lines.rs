@@ -1,4 +1,4 @@
-//! Lines of a file, parsed by all cores and taken up in order.
+//! Lines of a file, parsed by all cores and passed on in order.
 
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
@@ -12,15 +12,15 @@ use super::problem::{Problem, ProblemKind};
 use super::source;
 use crate::DataError;
 
-/// Set by cargo-fuzz, whose inputs are short: they are to cross blocks all the same, and starting
-/// threads takes longer than what there is to do.
+/// Set by cargo-fuzz, whose inputs are short. They must still span several blocks, and starting
+/// threads would take longer than the work itself.
 #[allow(unexpected_cfgs, reason = "cargo-fuzz sets it")]
 const FUZZING: bool = cfg!(fuzzing);
 /// Bytes that a thread takes at once.
 const BLOCK: usize = if FUZZING { 1 << 7 } else { 1 << 20 };
-/// More threads than this wait for the one that takes results up.
+/// With more threads than this, the others only wait for the thread that takes the results.
 const MAX_THREADS: usize = if FUZZING { 1 } else { 16 };
-/// What some editors write before a file's first character.
+/// The bytes that some editors write before the first character of a file.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Whole lines of a file, or a single one that is too long to be held.
@@ -160,7 +160,8 @@ struct State<T> {
     take: T,
 }
 
-/// Releases the waiting threads if this one panics: its turn never ends, theirs never comes.
+/// Releases the waiting threads if this one panics. Otherwise its turn would never end, and theirs
+/// would never come.
 struct Unwinding<'a, T>(&'a Turns<T>);
 
 impl<T> Drop for Unwinding<'_, T> {
@@ -227,7 +228,7 @@ impl Feed {
         }
     }
 
-    /// Reads to the end of the line; what follows it is kept. `buffer` comes and goes empty.
+    /// Reads to the end of the line; what follows it is kept. `buffer` is empty before and after.
     fn skip_line(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
         loop {
             buffer.clear();

@@ -1,11 +1,11 @@
-//! Python's literals, as some published files hold them, read without evaluating anything.
+//! Python literals, which some published files hold, read without evaluating anything.
 
 use serde_json::{Map, Number, Value};
 
 /// Deepest nesting of lists and dictionaries.
 const MAX_DEPTH: usize = 64;
 
-/// Why a text is no literal.
+/// Why a text is not a literal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("at byte {at}: expected {expected}")]
 #[allow(missing_docs, reason = "the message names its fields")]
@@ -18,11 +18,12 @@ pub struct LiteralError {
 /// `True`, `False` and `None`. A tuple becomes an array; of a repeated key the last value counts.
 ///
 /// A subset of what `ast.literal_eval` of Python 3 takes, with the same values
-/// (<https://docs.python.org/3/reference/lexical_analysis.html#literals>). Refused, because no
-/// known file needs it and a slip would go unseen: texts set side by side, triple quotes, prefixes
-/// other than `u`, names of characters (`\N{…}`), unknown escapes, keys that are no texts, sets,
-/// complex numbers, and numbers that JSON cannot hold. Two escapes that are the halves of one
-/// character (`\ud83d\ude00`) give that character, which Python leaves in halves.
+/// (<https://docs.python.org/3/reference/lexical_analysis.html#literals>). The following are
+/// errors, because no known file needs them and a mistake would go unnoticed: adjacent texts,
+/// triple quotes, prefixes other than `u`, names of characters (`\N{…}`), unknown escapes, keys
+/// that are not texts, sets, complex numbers, and numbers that JSON cannot hold. Two escapes that
+/// are the halves of one character (`\ud83d\ude00`) give that character; Python leaves the two
+/// halves.
 ///
 /// # Errors
 /// [`LiteralError`] with the place in the text.
@@ -158,7 +159,7 @@ impl Parser<'_> {
             && unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
             && unsigned.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
         let whole = unsigned.bytes().all(|b| b.is_ascii_digit());
-        // Python refuses leading zeros, which once meant octal.
+        // Python rejects leading zeros, which once meant octal.
         let octal = whole && unsigned.len() > 1 && unsigned.starts_with('0');
         let number = match (plain && !octal, whole) {
             (false, _) => None,

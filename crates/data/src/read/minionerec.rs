@@ -6,18 +6,19 @@
 //!     A6948,"[3466, 2697]",3681,<a_223><b_80><c_1>
 //! x.item.json, x.index.json     see below
 //! ```
-//! `history_item_id` is a list as Python prints it, read by [`literal`]. The other
-//! columns repeat titles and Semantic IDs of the items; `item_sid`, where it is there, must agree
-//! with the index. Source: <https://github.com/AkaliKong/MiniOneRec>, `data/`.
+//! `history_item_id` is a list as Python prints it, read by [`literal`]. The other columns repeat
+//! titles and Semantic IDs of the items; `item_sid`, if it is there, must agree with the index.
+//! Source: <https://github.com/AkaliKong/MiniOneRec>, `data/`.
 //!
 //! Items and their Semantic IDs: `{"0": {"title": …, "description": …, "brand": …}}` and
 //! `{"0": ["<a_236>", "<b_231>", "<c_226>"]}`.
 //!
-//! A row is a window of up to 10 items and the one after them; windows of a user follow each other
-//! through training, validation and test in time, so that users' sequences are put together again
-//! from them, and a row that does not continue its user's rows is a problem. The published split
-//! is kept as it is. Without `train.csv` a user's first window is all that is known of the time
-//! before; what it shows precedes every held-out target of the user and trains.
+//! A row is a window of up to 10 items and the item after them. The windows of a user follow each
+//! other in time, through training, validation and test, so the sequences of the users are put
+//! together from them. A row that does not continue the rows of its user is a problem. The
+//! published split is kept as it is. Without `train.csv`, the first window of a user is all that is
+//! known of the time before. Its items come before every held-out target of the user, so they are
+//! training events.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -42,7 +43,7 @@ pub struct Files<'a> {
     pub items: &'a Path,
     /// `x.index.json`.
     pub index: &'a Path,
-    /// `train.csv`, where it is published.
+    /// `train.csv`, if it is published.
     pub train: Option<&'a Path>,
     /// `valid.csv`.
     pub valid: &'a Path,
@@ -58,7 +59,7 @@ pub struct Loaded {
     pub dataset: Dataset,
     /// Semantic IDs of the items.
     pub catalog: Catalog,
-    /// The split as published. Without training rows positions count from the first known event.
+    /// The split as published. Without training rows, positions count from the first known event.
     pub split: Split,
     /// Rows left out, by file.
     pub skips: Vec<Skips>,
@@ -66,16 +67,17 @@ pub struct Loaded {
 
 /// Reads a dataset with its Semantic IDs and its published split.
 ///
-/// `seed` shuffles item identities, `max_history` cuts what a sample shows, `codebook_sizes` of
-/// `None` are taken from the largest codes; one more than the shortest Semantic ID has codes is the
-/// size of the suffix, which is taken from the largest one if it is not named. Memory is that of the dataset.
+/// `seed` shuffles item identities, `max_history` cuts what a sample shows, and if `codebook_sizes`
+/// is `None`, they are taken from the largest codes. If there is one size more than the shortest
+/// Semantic ID has codes, it is the size of the suffix; otherwise that size is taken from the
+/// largest suffix. Memory is that of the dataset.
 ///
 /// # Errors
-/// [`DataError::Io`], [`DataError::Json`], [`DataError::Csv`],
-/// [`DataError::MissingColumn`]; [`DataError::Row`] for the first problem that `policy` calls
-/// an error, [`DataError::AllSkipped`] where it lets no entry of a file, or no row at all, stay;
-/// [`DataError::MissingSid`], [`DataError::ItemSid`], [`DataError::SidPrefix`],
-/// [`DataError::Catalog`] and what [`Dataset::new`] refuses.
+/// [`DataError::Io`], [`DataError::Json`], [`DataError::Csv`], [`DataError::MissingColumn`];
+/// [`DataError::Row`] for the first problem that `policy` calls an error, [`DataError::AllSkipped`]
+/// if it skips all entries of a file, or all rows; [`DataError::MissingSid`],
+/// [`DataError::ItemSid`], [`DataError::SidPrefix`], [`DataError::Catalog`] and the errors of
+/// [`Dataset::new`].
 pub fn read(
     files: &Files<'_>,
     seed: u64,
@@ -123,7 +125,7 @@ enum Set {
     Test,
 }
 
-/// First targets of a user, where there are any.
+/// First targets of a user, if there are any.
 #[derive(Debug, Clone, Copy, Default)]
 struct First {
     valid: Option<usize>,
@@ -163,7 +165,7 @@ impl Histories<'_> {
         };
         let mut row = csv::ByteRecord::new();
         loop {
-            // A quote that is never closed must not take the rest of the file along.
+            // A quote that is never closed must not swallow the rest of the file.
             left.set(policy.max_line);
             if !table.read_byte_record(&mut row).map_err(refused)? {
                 return Ok(skips);

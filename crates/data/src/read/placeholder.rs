@@ -1,30 +1,31 @@
-//! Words that converters write where there is no value.
+//! Words that converters write for a missing value.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What `pandas.read_csv` takes for missing by default, the empty text aside: what pandas, `NumPy`,
-/// R and spreadsheets write. Spelled exactly so: the film `Nan` has a title.
+/// The words that `pandas.read_csv` takes for a missing value by default, except the empty text:
+/// what pandas, `NumPy`, R and spreadsheets write. Only these exact spellings count: the film `Nan`
+/// has a title.
 const WORDS: [&str; 18] = [
     "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
     "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
-/// What a field is that holds nothing but a word like `nan`, `None`, `null` or `N/A`: one of those
-/// that `pandas.read_csv` takes for missing by default.
+/// How to read a field that holds nothing but a word like `nan`, `None`, `null` or `N/A`: one of
+/// those that `pandas.read_csv` takes for a missing value by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnPlaceholder {
-    /// No value. What was taken so is counted, word by word.
+    /// As a missing value. These fields are counted, word by word.
     #[default]
     Missing,
-    /// A text like any other: for shops that sell a film called `None`.
+    /// As a text like any other, for shops that sell a film called `None`.
     Keep,
 }
 
-/// How often a word was taken for no value, by field.
+/// How often a word was taken for a missing value, by field.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
 pub struct Placeholders {
@@ -38,7 +39,7 @@ impl Placeholders {
         words.map(|(word, count)| (word.as_str(), *count))
     }
 
-    /// Whether nothing was taken for no value.
+    /// Whether no word was taken for a missing value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
@@ -80,7 +81,7 @@ impl fmt::Display for Placeholders {
     }
 }
 
-/// Whether a text is a word for no value.
+/// Whether a text is a word for a missing value.
 pub(super) fn is_placeholder(text: &str) -> bool {
     WORDS.contains(&text.trim())
 }

@@ -1,4 +1,4 @@
-//! What happens to rows that are not as they should be: one decision for each kind of problem.
+//! What happens to rows with problems: one decision for each kind of problem.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,7 +24,7 @@ pub enum OnBroken {
     Skip,
 }
 
-/// What happens to a row that can be used and perhaps should not.
+/// What happens to a row that can be used, but perhaps should not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDoubtful {
@@ -52,7 +52,7 @@ pub enum OnMarkup {
     Clean,
 }
 
-/// One decision for each kind of problem. Where a row is left out, its reader's [`Skips`] say so.
+/// One decision for each kind of problem. If a row is left out, the [`Skips`] of the reader say so.
 ///
 /// ```
 /// use sidereal_data::read::{OnBroken, OnDoubtful, RowPolicy};
@@ -70,15 +70,15 @@ pub struct RowPolicy {
     pub bad_times: OnBroken,
     /// Ratings outside 1 to 5.
     pub bad_ratings: OnBroken,
-    /// A user, item and time that were there before; of items, a second row.
+    /// A second row with the same user, item and time; for items, a second row of an item.
     pub duplicates: OnDoubtful,
-    /// Items without a title: none at all, a word for none ([`placeholders`](Self::placeholders)) or
-    /// a page's script. [`OnDoubtful::Keep`] leaves their title empty, and counts those that were
-    /// not.
+    /// Items without a title: the field is missing, holds a word for a missing value
+    /// ([`placeholders`](Self::placeholders)), or holds the script of a page. [`OnDoubtful::Keep`]
+    /// leaves their title empty, and counts the titles that were not empty.
     pub missing_titles: OnDoubtful,
     /// Titles with HTML.
     pub markup: OnMarkup,
-    /// Fields that hold a word for no value, such as `nan`.
+    /// Fields that hold a word for a missing value, such as `nan`.
     #[serde(default)]
     pub placeholders: OnPlaceholder,
     /// Times that can be right, milliseconds since 1970 in UTC, ends included.
@@ -88,8 +88,8 @@ pub struct RowPolicy {
 }
 
 impl RowPolicy {
-    /// Every problem is an error. Times from 1995 to 2099 can be right, so that seconds taken for
-    /// milliseconds, or the other way round, are seen; a line has at most 16 MiB.
+    /// Every problem is an error. Times from 1995 to 2099 can be right, so seconds that are taken
+    /// for milliseconds, or the other way round, are noticed; a line has at most 16 MiB.
     #[must_use]
     pub const fn strict() -> Self {
         Self {
@@ -153,13 +153,13 @@ pub struct Skips {
     pub counts: BTreeMap<ProblemKind, u64>,
     /// The first 20 of each kind, in the order of lines.
     pub listed: Vec<Problem>,
-    /// Words for no value that were taken so, in rows that were used.
+    /// Words that were taken for a missing value, in rows that were used.
     #[serde(skip_serializing_if = "Placeholders::is_empty")]
     pub placeholders: Placeholders,
 }
 
 impl Skips {
-    /// None yet of this file.
+    /// No rows yet, of this file.
     #[must_use]
     pub fn new(path: &Path) -> Self {
         let placeholders = Placeholders::default();
@@ -172,14 +172,14 @@ impl Skips {
         self.counts.values().sum()
     }
 
-    /// Warns of what was left out or changed, if anything was.
+    /// Logs a warning of what was left out or changed, if anything was.
     pub fn tell(&self) {
         if self.total() > 0 || !self.placeholders.is_empty() {
             tracing::warn!("{}", Summary(self));
         }
     }
 
-    /// Refuses a file of which nothing is left and rows were skipped.
+    /// Rejects a file if rows were skipped and nothing is left.
     ///
     /// # Errors
     /// [`DataError::AllSkipped`].
@@ -194,7 +194,7 @@ impl Skips {
         }
     }
 
-    /// Counts the problem, or refuses to.
+    /// Counts the problem, or returns it as an error.
     ///
     /// # Errors
     /// [`DataError::Row`] for a problem that `policy` calls an error.
@@ -227,7 +227,7 @@ impl fmt::Display for Summary<'_> {
     }
 }
 
-/// A line a kind, one for words taken for no value, then the listed rows.
+/// One line for each kind, one for words taken for a missing value, then the listed rows.
 impl fmt::Display for Skips {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} rows with problems", self.path.display(), self.total())?;

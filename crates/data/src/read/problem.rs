@@ -1,4 +1,4 @@
-//! A row that is not as it should be.
+//! A row with a problem.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ const MAX_SHOWN: usize = 80;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// Not what the format says a row is.
+    /// The row does not have the form of the format.
     Malformed,
     /// Longer than [`RowPolicy::max_line`](crate::read::RowPolicy::max_line).
     TooLong,
@@ -27,7 +27,7 @@ pub enum ProblemKind {
     Duplicate,
     /// No title, or none after its markup was removed.
     MissingTitle,
-    /// A page's script or style sheet in place of a title.
+    /// The script or the style sheet of a page in place of a title.
     Script,
     /// HTML tags or entities in a title.
     Markup,
@@ -49,7 +49,7 @@ impl fmt::Display for ProblemKind {
     }
 }
 
-/// A row that is not as it should be: where, and what was found there.
+/// A row with a problem: where it is, and what was found there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Problem {
@@ -66,7 +66,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of line 0: whoever reads the file says which line it is, by [`at`](Self::at).
+    /// A problem of line 0. The reader of the file then sets the line by [`at`](Self::at).
     #[must_use]
     pub fn new(
         kind: ProblemKind,

@@ -1,26 +1,26 @@
 //! Fields of files that tabs or other bytes separate, as pandas reads and writes them.
 //!
-//! A field that begins with `"` goes on to the next `"` that is not doubled, over separators and line
-//! ends; a doubled one is a quote. What follows the closing quote up to the next separator belongs to the
-//! field as it stands, so `"Alien" (uncut)` is `Alien (uncut)`. A quote elsewhere is plain text:
-//! `7" tablet`. This is what `pandas.read_csv` does with its default settings; the engine that
-//! `RecBole` asks for does the same, and refuses text after a closing quote.
+//! A field that begins with `"` goes on to the next `"` that is not doubled, over separators and
+//! line ends; a doubled one is a quote. What follows the closing quote up to the next separator
+//! belongs to the field as it stands, so `"Alien" (uncut)` is `Alien (uncut)`. A quote elsewhere is
+//! plain text: `7" tablet`. This is what `pandas.read_csv` does with its default settings; the
+//! engine that `RecBole` asks for does the same, and rejects text after a closing quote.
 
 use std::ops::Range;
 
-/// A field of a row: where it lies in the row's bytes, or what its quotes stand for.
+/// A field of a row: its place in the bytes of the row, or its text without quotes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Field {
     Plain(Range<usize>),
     Quoted {
         text: Vec<u8>,
         raw: Range<usize>,
-        /// Whether text follows the closing quote, which no program writes that quotes fields.
+        /// Whether text follows the closing quote. Programs that quote fields never write this.
         loose: bool,
     },
 }
 
-/// Where in a row, which is read line by line, a byte stands.
+/// The state at a byte of a row, which is read line by line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Scan {
     /// At the beginning of a field.
@@ -80,7 +80,7 @@ fn next(text: &[u8], separator: u8) -> usize {
     memchr::memchr(separator, text).unwrap_or(text.len())
 }
 
-/// What stands before the closing quote, and what comes after it.
+/// The text before the closing quote, and the text after it.
 fn quoted(mut rest: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut text = Vec::new();
     loop {

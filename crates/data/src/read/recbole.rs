@@ -4,23 +4,24 @@
 //! x.inter   user_id:token   item_id:token      timestamp:float
 //! x.item    item_id:token   title:token_seq    categories:token_seq   (categories optional)
 //! ```
-//! Columns stand in any order and others are ignored. `timestamp` counts seconds since 1970 in UTC;
-//! a file that gives positions in its place is read the same way. Format:
+//! Columns may be in any order, and other columns are ignored. `timestamp` counts seconds since
+//! 1970 in UTC; a file with positions instead is read in the same way. Format:
 //! <https://recbole.io/docs/user_guide/data/atomic_files.html>.
 //!
 //! `RecBole` reads its files with pandas, and many were written by it. Therefore
-//! - a field that begins with `"` is quoted: tabs and line ends in it belong to it, `""` is a quote,
-//!   and text after the closing quote is added as it stands. A quote elsewhere is plain text. Where a
-//!   quoted field would hold nothing but whole rows, or is never closed, pandas takes the rows along
-//!   or gives up; here it is [`DataError::OpenQuote`]. A title is put on one line.
-//! - a title or category that is nothing but `nan`, `None`, `null`, `N/A` or another of pandas' words
-//!   for a missing value is none ([`OnPlaceholder`]); how many were is in [`Loaded::placeholders`].
-//!   In a key such a word is an error.
-//! - categories are separated as [`CategorySeparator`] says, which the file tells if nobody does.
-//!   `RecBole`'s Amazon files hold `str(set)[1:-1]`: `'Locks', 'Sports & Outdoors'`. A set of Python
-//!   has no order, so which category is the first or second of such a list means nothing, and
-//!   neither does a diversity over second-level categories; [`Loaded::unordered_categories`] counts
-//!   the items that this may concern.
+//! - a field that begins with `"` is quoted: tabs and line ends in it belong to it, `""` is a
+//!   quote, and text after the closing quote is added as it stands. A quote elsewhere is plain
+//!   text. If a quoted field would swallow whole rows, or is never closed, pandas takes the rows as
+//!   part of the field or gives up; here it is [`DataError::OpenQuote`]. A title is put on one
+//!   line.
+//! - a title or category that is nothing but `nan`, `None`, `null`, `N/A` or another of pandas'
+//!   words for a missing value counts as missing ([`OnPlaceholder`]). [`Loaded::placeholders`] has
+//!   their number. In a key such a word is an error.
+//! - categories are separated as [`CategorySeparator`] says; by default the separator is recognised
+//!   from the file. `RecBole`'s Amazon files hold `str(set)[1:-1]`: `'Locks', 'Sports & Outdoors'`.
+//!   A set of Python has no order, so which category is the first or second of such a list means
+//!   nothing, and neither does a diversity over second-level categories;
+//!   [`Loaded::unordered_categories`] counts the items that this may concern.
 //!
 //! Public files number items by first appearance, so a ranking that breaks ties by number knows
 //! what comes next. Identities are therefore shuffled by seed, and so are events of equal time.
@@ -78,14 +79,14 @@ pub struct ReadOptions {
     /// How categories are separated.
     #[serde(default)]
     pub category_separator: CategorySeparator,
-    /// What becomes of titles, categories and keys that are words for no value.
+    /// What happens to titles, categories and keys that are words for a missing value.
     #[serde(default)]
     pub placeholders: OnPlaceholder,
 }
 
 impl ReadOptions {
-    /// Ties shuffled by `seed` as identities are, short histories refused, the separator of categories
-    /// told from the file, words for no value taken for none.
+    /// Ties are shuffled by `seed`, as identities are. Short histories are errors, the separator of
+    /// categories is recognised from the file, and words for a missing value count as missing.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
@@ -118,7 +119,7 @@ impl ReadOptions {
         self
     }
 
-    /// With this meaning of words for no value.
+    /// With this treatment of words for a missing value.
     #[must_use]
     pub const fn with_placeholders(mut self, placeholders: OnPlaceholder) -> Self {
         self.placeholders = placeholders;
@@ -134,7 +135,7 @@ pub struct Loaded {
     pub dataset: Dataset,
     /// Users left out for a single interaction.
     pub skipped_users: usize,
-    /// Titles and categories that were a word for no value, and so none.
+    /// Titles and categories that were a word for a missing value.
     pub placeholders: Placeholders,
     /// How categories were separated; `None` without a column of them.
     pub category_separator: Option<CategorySeparator>,
@@ -143,8 +144,8 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// What a reader of the data should know of how they were read, a sentence each; [`read`] emits
-    /// them as `tracing` warnings too.
+    /// What a user of the data should know about how they were read, one sentence each; [`read`]
+    /// emits them as `tracing` warnings too.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -169,14 +170,13 @@ impl Loaded {
 /// Rows stream; memory is that of the dataset. Every item row becomes an item, chosen or not.
 ///
 /// # Errors
-/// Each names the file, and the line and column where there is one: [`DataError::Io`],
+/// Each names the file, and the line and column if there is one: [`DataError::Io`],
 /// [`DataError::EmptyFile`], [`DataError::NoRows`], [`DataError::MissingColumn`],
 /// [`DataError::RepeatedColumn`], [`DataError::ColumnType`], [`DataError::LongLine`],
 /// [`DataError::Ragged`], [`DataError::OpenQuote`], [`DataError::Categories`],
-/// [`DataError::NotUtf8`], [`DataError::EmptyField`], [`DataError::Number`],
-/// [`DataError::Time`],
-/// [`DataError::UnknownItem`], [`DataError::RepeatedItem`], [`DataError::ShortHistory`] and,
-/// where all users are skipped, [`DataError::NoHistories`].
+/// [`DataError::NotUtf8`], [`DataError::EmptyField`], [`DataError::Number`], [`DataError::Time`],
+/// [`DataError::UnknownItem`], [`DataError::RepeatedItem`], [`DataError::ShortHistory`] and, if all
+/// users are skipped, [`DataError::NoHistories`].
 ///
 /// # Examples
 /// ```

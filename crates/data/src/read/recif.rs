@@ -9,10 +9,10 @@
 //! target_video_like  list of int
 //! ```
 //! Source: the card of the dataset `OpenOneRec-RecIF`. Names are settings ([`Columns`]), and so is
-//! the behaviour whose label an event needs to count. Lists of items make a row a sequence; plain
-//! items make it one event, the rows of a user belong together then. An item is a number, a text
-//! or a list of numbers, which are the codes of a Semantic ID and become its token notation.
-//! Columns that are not named are not read; a batch of rows is held at a time.
+//! the behaviour whose label an event needs to count. If the items are lists, a row is a sequence.
+//! If they are single items, a row is one event, and the rows of a user belong together. An item is
+//! a number, a text or a list of numbers, which are the codes of a Semantic ID and become its token
+//! notation. Columns that are not named are not read; a batch of rows is held at a time.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -32,16 +32,16 @@ pub use loaded::Loaded;
 
 /// Reads a table; `seed` shuffles item identities, `max_history` cuts what a sample shows.
 ///
-/// The line of a problem is the number of the row, from 1. A row is left out whole: without a user
-/// or items, with lists of different lengths, with an item of no name, with times outside those
-/// that the policy allows or targets before the history's end. A second row of a user who has
-/// targets is a duplicate, and so are two events of a user with one item and time.
+/// The line of a problem is the number of the row, from 1. A row is left out as a whole if it has
+/// no user or no items, lists of different lengths, an item without a name, times that the policy
+/// does not allow, or targets before the end of the history. A second row of a user who has targets
+/// is a duplicate, and so are two events of a user with one item and time.
 ///
 /// # Errors
 /// [`DataError::Io`]; [`DataError::Parquet`]; [`DataError::NoColumn`],
-/// [`DataError::RepeatedColumn`] and [`DataError::ColumnKind`]; [`DataError::Row`] for the
-/// first problem that `policy` calls an error; [`DataError::AllSkipped`] where no row is left; what
-/// [`Dataset::new`](crate::Dataset::new) refuses.
+/// [`DataError::RepeatedColumn`] and [`DataError::ColumnKind`]; [`DataError::Row`] for the first
+/// problem that `policy` calls an error; [`DataError::AllSkipped`] if no row is left; the errors of
+/// [`Dataset::new`](crate::Dataset::new).
 pub fn read(
     path: &Path,
     columns: &Columns,

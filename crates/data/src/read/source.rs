@@ -15,13 +15,13 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// First bytes of a zstd frame to skip: the first one is `0x50` to `0x5f`.
 const ZSTD_SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];
-/// Largest window that a zstd frame may ask for: 128 MiB, what `zstd` itself makes by default at
-/// most.
+/// Largest window that a zstd frame may ask for: 128 MiB, the largest that `zstd` itself makes by
+/// default.
 const ZSTD_WINDOW_LOG: u32 = 27;
 /// Compressed bytes read at once.
 const BUFFER: usize = 1 << 16;
 
-/// Opens a file; gzip (also of several members) and zstd (also of several frames) are told by
+/// Opens a file; gzip (also of several members) and zstd (also of several frames) are recognised by
 /// their first bytes, whatever the name, and decompressed.
 ///
 /// # Errors
@@ -51,8 +51,8 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Read + Send>, DataError> {
     decoded().map_err(|source| DataError::io(path, source))
 }
 
-/// Input of which only so much may be read until the limit is set anew: a row or an entry without
-/// an end, such as a few compressed bytes can make, must not fill the memory.
+/// Input of which only a limited number of bytes may be read until the limit is set again. A few
+/// compressed bytes can make a row or an entry without an end, which must not fill the memory.
 pub(super) struct Limited {
     input: Box<dyn Read + Send>,
     left: Rc<Cell<usize>>,

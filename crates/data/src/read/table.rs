@@ -1,4 +1,5 @@
-//! Files of fields and a header, row by row: `RecBole`'s, whose header is typed, and plain ones.
+//! Files of fields with a header, row by row: those of `RecBole`, whose header has types, and plain
+//! ones.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use crate::DataError;
 
 /// Longest line in bytes: a file without line ends must not be taken for one row.
 const MAX_LINE: usize = 16 << 20;
-/// What some editors write before a file's first character.
+/// The bytes that some editors write before the first character of a file.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A column that a reader wants: its name and the types it can use.
@@ -33,7 +34,7 @@ pub(super) struct Table {
     max_row: usize,
     /// Name and type of each column as the header spells them.
     header: Vec<(String, String)>,
-    /// Bytes of the current row, of several lines where a quoted field holds line ends.
+    /// Bytes of the current row, of several lines if a quoted field holds line ends.
     row: Vec<u8>,
     fields: Vec<Field>,
     /// Lines read so far, and the one that the current row begins with.
@@ -117,7 +118,7 @@ impl Table {
         &self.path
     }
 
-    /// Index of a column; `None` where the header lacks it.
+    /// Index of a column; `None` if the header lacks it.
     pub(super) fn find(&self, column: Column) -> Result<Option<usize>, DataError> {
         let is_it = |(_, (name, _)): &(usize, &(String, String))| name == column.name;
         let mut found = self.header.iter().enumerate().filter(is_it);
@@ -179,7 +180,7 @@ impl Table {
         if text.is_empty() { Err(self.no_value(index)) } else { Ok(text) }
     }
 
-    /// That a field holds no value.
+    /// The error that a field has no value.
     pub(super) fn no_value(&self, index: usize) -> DataError {
         let found = self.field(index).unwrap_or_default();
         let found = if found.is_empty() { "nothing".to_owned() } else { format!("`{found}`") };
@@ -198,7 +199,7 @@ impl Table {
         })
     }
 
-    /// A field of the current row as the file spells it, where it has text after its closing quote:
+    /// A field of the current row as the file spells it, if it has text after its closing quote:
     /// `"Women's wear", 'Hats'` is a list and not a quoted field.
     pub(super) fn list(&self, index: usize) -> Result<&str, DataError> {
         match self.fields.get(index) {
@@ -243,13 +244,13 @@ impl Table {
             }
             self.trim_line_end();
         }
-        // A title that begins with a quote and never closes it would take whole rows along, up to
-        // a quote that happens to come before a tab.
+        // A title that begins with a quote and never closes it would swallow whole rows, up to a
+        // quote that happens to come before a tab.
         let tabs = self.header.len().saturating_sub(1);
         let is_row = |line: &[u8]| memchr_iter(b'\t', line).count() == tabs;
         quoting::split(&self.row, self.separator, &mut self.fields);
         if self.read > self.line {
-            // Lines of a text have commas, and hardly ever as many tabs as a row.
+            // Lines of a text have commas, but hardly ever as many tabs as a row.
             let rows = self.separator == b'\t'
                 && tabs > 0
                 && self.row.split(|byte| *byte == b'\n').all(is_row);
@@ -276,7 +277,7 @@ impl Table {
         Ok(read > 0)
     }
 
-    /// Passes over the rest of a line of which only the beginning was read.
+    /// Skips the rest of a line of which only the beginning was read.
     fn skip_line(&mut self) -> Result<(), DataError> {
         while !self.row.ends_with(b"\n") {
             self.row.clear();

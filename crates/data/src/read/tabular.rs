@@ -6,15 +6,16 @@
 //! items.csv          item_id,title,brand,categories,description      optional
 //!                    B07,"Mug, red",Acme,Kitchen|Mugs,A mug.
 //! ```
-//! The caller names the columns ([`Columns`]); other columns are not read. The kind of a file is told
-//! by its first bytes, whatever it is called: a table in parquet (feature `parquet`), one JSON object a
-//! line, or a header line whose fields tabs, commas or semicolons separate, whichever is there most
-//! often. All but parquet may be compressed with gzip or zstd. The two files may be of two kinds.
+//! The caller names the columns ([`Columns`]); other columns are not read. The kind of a file is
+//! recognised by its first bytes, whatever its name: a table in parquet (feature `parquet`), one JSON
+//! object a line, or a header line whose fields are separated by tabs, commas or semicolons, whichever
+//! is most frequent. All but parquet may be compressed with gzip or zstd. The two files may be of two
+//! kinds.
 //!
-//! - A user or an item is a text or a whole number. A word for no value, such as `nan`, is none
-//!   ([`OnPlaceholder`](super::OnPlaceholder)).
+//! - A user or an item is a text or a whole number. A word for a missing value, such as `nan`, counts
+//!   as missing ([`OnPlaceholder`](super::OnPlaceholder)).
 //! - A time is written as [`TimeFormat`](super::TimeFormat) says. Events of a user at one time, such as
-//!   those of one day where times are dates, are ordered as [`Assembly::ties`] says. Without a column of
+//!   those of one day if times are dates, are ordered as [`Assembly::ties`] says. Without a column of
 //!   times the rows of a user are taken in the order of the file, and the dataset has no times.
 //! - Categories are a list (a JSON array, also as the text of a field; a list of texts in parquet), or
 //!   one text with a separator ([`ItemColumns::separator`]).
@@ -42,25 +43,25 @@ pub use columns::{Columns, ItemColumns};
 /// The files of one dataset.
 #[derive(Debug, Clone, Copy)]
 pub struct Files<'a> {
-    /// Who chose what when.
+    /// Who chose what, and when.
     pub interactions: &'a Path,
-    /// What is known of the items; without it the items have keys and nothing else.
+    /// What is known of the items; without it the items only have keys.
     pub items: Option<&'a Path>,
 }
 
-/// Reads a table of interactions and, where there is one, a table of items.
+/// Reads a table of interactions and, if there is one, a table of items.
 ///
 /// `assembly` says how items are numbered and events of equal time ordered. Memory is that of the
-/// dataset; where duplicates are not kept and there are times, also 24 bytes or more for each event.
+/// dataset; if duplicates are not kept and there are times, also 24 bytes or more for each event.
 /// Without times a second row of a user and an item is a second event.
 ///
 /// # Errors
 /// [`DataError::Io`], [`DataError::EmptyFile`], [`DataError::NoRows`], [`DataError::OpenQuote`],
-/// [`DataError::JsonArray`], [`DataError::NoParquet`] and, for a damaged table, `DataError::Parquet`; for a column that is
-/// missing, that appears twice or that holds something else, [`DataError::NoColumn`],
-/// [`DataError::RepeatedColumn`] and [`DataError::ColumnKind`]; [`DataError::Row`] for the first
-/// problem that `policy` calls an error, [`DataError::AllSkipped`] where it lets no row of a file stay;
-/// [`DataError::TooMany`].
+/// [`DataError::JsonArray`], [`DataError::NoParquet`] and, for a damaged table, `DataError::Parquet`;
+/// for a column that is missing, that appears twice or that holds something else,
+/// [`DataError::NoColumn`], [`DataError::RepeatedColumn`] and [`DataError::ColumnKind`];
+/// [`DataError::Row`] for the first problem that `policy` calls an error, [`DataError::AllSkipped`] if
+/// it skips all rows of a file; [`DataError::TooMany`].
 ///
 /// # Examples
 /// ```

@@ -19,10 +19,10 @@ use crate::Timestamp;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum TimeFormat {
-    /// Told from each value. A number counts seconds, milliseconds, microseconds or nanoseconds: the
-    /// first of them that gives a time which the row policy allows. With the years that
-    /// [`RowPolicy::strict`](super::RowPolicy::strict) allows, no number fits two of them. Anything
-    /// else is [`Text`](Self::Text).
+    /// Recognised from each value. A number counts seconds, milliseconds, microseconds or
+    /// nanoseconds: the first of them that gives a time which the row policy allows. With the years
+    /// that [`RowPolicy::strict`](super::RowPolicy::strict) allows, no number fits two of them.
+    /// Anything else is [`Text`](Self::Text).
     #[default]
     Auto,
     /// Seconds since 1970, with a fraction or without.
@@ -38,7 +38,7 @@ pub enum TimeFormat {
     Text,
 }
 
-/// A text that names no format of times.
+/// A text that does not name a format of times.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected a time format of auto, seconds, milliseconds, microseconds, nanoseconds or text, found \
@@ -69,7 +69,7 @@ impl TimeFormat {
     const UNITS: [Self; 4] =
         [Self::Seconds, Self::Milliseconds, Self::Microseconds, Self::Nanoseconds];
 
-    /// The time that a whole number says, if it is one of `allowed`.
+    /// The time that a whole number stands for, if it is one of `allowed`.
     pub(super) fn of_whole(
         self,
         value: i64,
@@ -85,7 +85,7 @@ impl TimeFormat {
         self.first(in_unit, allowed)
     }
 
-    /// The time that a number with a fraction says, if it is one of `allowed`.
+    /// The time that a number with a fraction stands for, if it is one of `allowed`.
     pub(super) fn of_number(
         self,
         value: f64,
@@ -101,7 +101,7 @@ impl TimeFormat {
         self.first(in_unit, allowed)
     }
 
-    /// The time that a text says, if it is one of `allowed`.
+    /// The time that a text states, if it is one of `allowed`.
     pub(super) fn of_text(
         self,
         text: &str,
@@ -132,7 +132,7 @@ impl TimeFormat {
     }
 }
 
-/// A date, or a date with a clock time, which is in UTC where it has no offset.
+/// A date, or a date with a clock time, which is in UTC if it has no offset.
 fn written(text: &str) -> Option<Timestamp> {
     let text = text.strip_suffix(" UTC").unwrap_or(text);
     let without_offset = || {

@@ -16,12 +16,12 @@ pub(super) fn markup(title: &str) -> Option<&str> {
 }
 
 /// Whether a title, or a piece of a description, is a page's script or style sheet: nothing else is
-/// left of it (`cleaned`), or what is left is program text. The metadata of 2018 hold many.
+/// left of it (`cleaned`), or what is left is program text. The metadata of 2018 have many of them.
 pub(super) fn is_script(raw: &str, cleaned: &str) -> bool {
     (cleaned.is_empty() && element(&raw.to_ascii_lowercase(), 0).is_some()) || is_code(cleaned)
 }
 
-/// Whether a text holds what stands in programs and style sheets and in no title.
+/// Whether a text holds what occurs in programs and style sheets but not in titles.
 fn is_code(text: &str) -> bool {
     // `(new Date()).getTime()` begins the scripts that were taken for titles.
     let calls = ["getTime()", "document.getElementById(", "P.when(", "window.ue"];
@@ -45,8 +45,8 @@ fn is_code(text: &str) -> bool {
     calls.iter().any(|call| text.contains(call)) || function || assigns || rule
 }
 
-/// A text without its scripts and style sheets, a space in the place of each. One that is not
-/// closed goes on to the end.
+/// A text without its scripts and style sheets, with a space in the place of each. If one is not
+/// closed, it goes on to the end.
 fn without_elements(text: &str) -> Cow<'_, str> {
     let lower = text.to_ascii_lowercase();
     let (mut left, mut at) = (String::new(), 0);
@@ -90,7 +90,7 @@ pub(super) fn clean(title: &str) -> String {
         }
     }
     plain.push_str(rest);
-    // Once: `&amp;lt;` names the text `&lt;`.
+    // Decoded only once: `&amp;lt;` names the text `&lt;`.
     one_line(&html_escape::decode_html_entities(&plain))
 }
 
@@ -106,7 +106,8 @@ fn tag(text: &str) -> Option<usize> {
     let opens = next.is_ascii_alphabetic()
         || next == b'!'
         || (next == b'/' && text.as_bytes().get(2).is_some_and(u8::is_ascii_alphabetic));
-    // What looks like `<a_12>` is a Semantic ID's token, to be refused later, not hidden here.
+    // A text like `<a_12>` is a token of a Semantic ID. It is rejected later and must not be hidden
+    // here.
     let end = text.find('>').filter(|_| opens)?;
     let name = text[1..end].trim_start_matches('/');
     let plain = name.starts_with('!')

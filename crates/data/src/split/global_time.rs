@@ -1,4 +1,4 @@
-//! The future is held out: one moment separates training from validation for everybody.
+//! Holds out the future: one moment separates training from validation for all users.
 
 use std::num::NonZeroUsize;
 
@@ -13,9 +13,9 @@ use crate::{DataError, Dataset, HeldOut as _, Timestamp};
 /// ```
 /// Within a user the sets follow each other in time, so a held-out target's history holds the
 /// user's earlier events of all sets, and no set's history holds its target's future. A user's
-/// first event is nobody's target: it trains with the second, and a user without a training sample
-/// does not train at all. Samples of one moment may lie on both sides of a cut, as whole shares
-/// demand. 8:1:1 is what `MiniOneRec`'s preparation does.
+/// first event is not a target. It belongs to the training set together with the second event; a
+/// user without a training sample is not in the training set. Samples of one moment may be on both
+/// sides of a cut, so that the shares are exact. 8:1:1 is what `MiniOneRec`'s preparation does.
 ///
 /// # Errors
 /// [`DataError::NoTimes`] for a dataset without times; [`DataError::EmptySet`] if a set with a
@@ -80,7 +80,7 @@ pub fn global_time(
 }
 
 impl Split {
-    /// That every set with a share got a sample.
+    /// Checks that every set with a share above 0 got a sample.
     pub(super) fn check_shares(&self, shares: Shares) -> Result<(), DataError> {
         let sets = [
             ("train", shares.train, self.train.num_samples()),

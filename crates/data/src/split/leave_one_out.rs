@@ -1,11 +1,11 @@
-//! Each user's last event is tested, the one before it validates.
+//! The last event of each user is for the test, and the one before it for validation.
 
 use std::num::NonZeroUsize;
 
 use super::{Cut, Split, SplitProtocol};
 use crate::{DataError, Dataset, HeldOut as _};
 
-/// Splits by leave-one-out, all items being candidates.
+/// Splits by leave-one-out.
 ///
 /// ```text
 /// events e[0] … e[n-1], n >= 3:  train e[0..n-2]   valid e[n-2] given e[0..n-2]

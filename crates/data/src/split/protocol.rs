@@ -4,12 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How a dataset was cut: numbers of different protocols are not comparable.
+/// How a dataset was split. Numbers under different protocols are not comparable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SplitProtocol {
-    /// Each user's last event is tested, the second last validates, the rest trains.
+    /// The last event of each user is for the test, the one before it for validation, and the rest
+    /// for training.
     LeaveOneOut,
     /// All samples in the order of their targets' times are cut in two places.
     GlobalTime(Shares),
@@ -24,7 +25,7 @@ pub enum SplitProtocol {
     Published,
 }
 
-/// How much each set gets, in parts: 8 : 1 : 1 by default.
+/// The share of each set, in parts: 8 : 1 : 1 by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shares {
@@ -43,12 +44,13 @@ impl Default for Shares {
 }
 
 impl Shares {
-    /// Where `n` things in a row are cut: the first valid one and the first test one.
+    /// Where a row of `n` samples is cut: the index of the first validation sample and of the first
+    /// test sample.
     ///
     /// ```text
     /// ⌊n · train / sum⌋   and   ⌊n · (train + valid) / sum⌋
     /// ```
-    /// Everything trains where all parts are 0.
+    /// If all parts are 0, everything is for training.
     #[must_use]
     pub fn cut(self, n: usize) -> (usize, usize) {
         let [train, valid, test] = [self.train, self.valid, self.test].map(u128::from);

@@ -15,7 +15,7 @@ pub(super) struct Sequences {
     /// Start of each sequence in `events`, `[users + 1]`.
     starts: Vec<usize>,
     events: Vec<ItemId>,
-    /// Of each event; empty where the source has none.
+    /// Of each event; empty if the source has none.
     times: Vec<Timestamp>,
     /// Position of each sequence's first target, at least 1, `[users]`.
     first_target: Vec<usize>,
@@ -26,7 +26,7 @@ pub(super) struct Sequences {
     timed: bool,
 }
 
-/// Which targets of a sequence go without saying in a set's hash.
+/// Which targets of a sequence are usual for a set; the hash of the set does not cover them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Targets {
     /// Every event with an event before it.
@@ -82,7 +82,7 @@ impl Sequences {
         kept
     }
 
-    /// The same sequences, of which the latest event alone is a target, where it was one before.
+    /// The same sequences, of which the latest event alone is a target, if it was one before.
     pub(super) fn latest(&self) -> Self {
         let mut kept = Self::new(self.max_history, self.timed);
         for (row, user) in self.users.iter().enumerate() {
@@ -158,7 +158,7 @@ impl Sequences {
         Some(Sample { id, user, history, seen, target, time })
     }
 
-    /// BLAKE3 of users, events, `max_history` and, where they are not the `usual` ones, targets.
+    /// BLAKE3 of users, events, `max_history` and, if they are not the `usual` ones, targets.
     pub(super) fn hash(&self, name: &str, usual: Targets) -> String {
         let mut digest = Digest::default();
         digest.text(name);

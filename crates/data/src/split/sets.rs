@@ -1,4 +1,4 @@
-//! Training, validation and test sets: three types, so that none is taken for another.
+//! Training, validation and test sets: three types, so that none is mistaken for another.
 
 use std::num::NonZeroUsize;
 
@@ -15,7 +15,7 @@ pub struct UserSequence<'a> {
     pub user: UserId,
     /// Items, earliest first.
     pub events: &'a [ItemId],
-    /// When, next to the events; empty where the source has no times.
+    /// When, next to the events; empty if the source has no times.
     pub times: &'a [Timestamp],
 }
 
@@ -36,15 +36,15 @@ impl TrainSet {
         Self::new(self.sequences.of_users(keep))
     }
 
-    /// The training events without each user's latest one, which is left for a later training; users
-    /// of one event are left out.
+    /// The training events without the latest event of each user, which is left for a later
+    /// training. Users with one event are left out.
     #[must_use]
     pub fn without_latest(&self) -> Self {
         Self::new(self.sequences.without_latest())
     }
 
-    /// The same events, of which each user's latest alone is a target: the samples that a training on
-    /// [`without_latest`](Self::without_latest) has not seen.
+    /// The same events, of which only the latest of each user is a target: the samples that a
+    /// training on [`without_latest`](Self::without_latest) has not seen.
     #[must_use]
     pub fn latest(&self) -> Self {
         Self::new(self.sequences.latest())
@@ -100,8 +100,8 @@ impl TrainSet {
     }
 }
 
-/// A set that a model is judged on: one target a user by leave-one-out, all of a user's later events
-/// by the other protocols. [`TrainSet`] is none.
+/// A set on which a model is evaluated: one target a user with leave-one-out, all later events of a
+/// user with the other protocols. [`TrainSet`] does not implement it.
 pub trait HeldOut {
     /// Name of the set in reports.
     const NAME: &'static str;
@@ -121,7 +121,7 @@ pub trait HeldOut {
     }
 }
 
-/// What settings are chosen on.
+/// The samples on which settings are chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidSet(pub(super) Sequences);
 
@@ -141,7 +141,7 @@ impl HeldOut for ValidSet {
     }
 }
 
-/// What is reported.
+/// The samples on which results are reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestSet(pub(super) Sequences);
 

@@ -1,4 +1,4 @@
-//! Whole users are held out: nothing of a tested user was trained on.
+//! Holds out whole users: no event of a test user is in the training set.
 
 use std::num::NonZeroUsize;
 

@@ -15,7 +15,7 @@ pub struct ShopConfig {
     pub num_users: usize,
     /// Fewest events of a customer. Range `3..=max_events`.
     pub min_events: usize,
-    /// Most events of a customer. Range `..=100`.
+    /// Largest number of events of a customer. Range `..=100`.
     pub max_events: usize,
     /// Probability that a customer stops after each event from `min_events` on. Range `(0, 1]`.
     pub stop: f64,
@@ -36,7 +36,7 @@ pub struct ShopConfig {
 }
 
 impl ShopConfig {
-    /// The settings of the shop that ships with the library, but for the seed.
+    /// The settings of the shop that ships with the library, except the seed.
     #[must_use]
     pub const fn new(seed: u64) -> Self {
         Self {

@@ -37,7 +37,7 @@ pub(super) struct Product {
     pub(super) style: usize,
 }
 
-/// What a customer likes and nobody sees.
+/// What a customer likes; it is hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Taste {
     pub(super) interest: usize,
@@ -51,7 +51,7 @@ impl Taste {
     }
 }
 
-/// The law with its popularities worked out.
+/// The law with its popularities computed.
 #[derive(Debug, Clone)]
 pub(super) struct Law {
     pub(super) config: ShopConfig,

@@ -160,8 +160,8 @@ impl Oracle {
         })
     }
 
-    /// Calls with index, taste, probabilities of kinds and the factor that makes up for the
-    /// products excluded, for each taste in order.
+    /// Runs `call` for each taste in order, with its index, the taste, the probabilities of kinds,
+    /// and the factor that compensates for the excluded products.
     fn each_taste(
         &self,
         history: &[Product],

@@ -20,7 +20,7 @@ pub struct Shop {
     law: Law,
 }
 
-/// What a shop's files say of themselves: enough to make them again and to know the truth.
+/// The record that comes with the files of a shop: enough to make them again and to know the truth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -108,7 +108,7 @@ impl Shop {
     }
 
     /// The truth about a dataset that [`generate`](Self::generate) made under these settings,
-    /// whatever order its items came to have since.
+    /// whatever order its items have now.
     ///
     /// # Errors
     /// [`DataError::NotTheShop`] if its items are not the shop's products, each once.

@@ -9,10 +9,10 @@ use crate::{DataError, Dataset};
 
 /// Writes a dataset as a file of interactions and one of items, the items first.
 ///
-/// Items are written in identity order, users in theirs; `timestamp` is the event's time in seconds,
-/// or its position in the user's sequence where the dataset has no times. A text that begins with a
-/// quote is put in quotes, as pandas does. A title that is a word for no value, such as `None`, reads
-/// back with [`OnPlaceholder::Keep`](crate::read::OnPlaceholder::Keep) alone.
+/// Items are written in identity order, users in theirs; `timestamp` is the event's time in
+/// seconds, or its position in the user's sequence if the dataset has no times. A text that begins
+/// with a quote is put in quotes, as pandas does. A title that is a word for a missing value, such
+/// as `None`, is only read back with [`OnPlaceholder::Keep`](crate::read::OnPlaceholder::Keep).
 ///
 /// # Errors
 /// [`DataError::Unwritable`] for a text that the format cannot hold, before anything is written;

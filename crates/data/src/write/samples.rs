@@ -13,8 +13,8 @@ use crate::{DataError, HeldOut, Sample, Split, Timestamp};
 /// 17,3 9 12,40,1475280000
 /// ```
 /// Users and items are identities of the dataset, the history is what a model may see, earliest
-/// first, `timestamp` the target's time in seconds since 1970, empty where the source has none.
-/// Rows are ordered by time, those of one time by user and position.
+/// first, `timestamp` the target's time in seconds since 1970, empty if the source has none. Rows
+/// are ordered by time, those of one time by user and position.
 ///
 /// # Errors
 /// [`DataError::Io`].

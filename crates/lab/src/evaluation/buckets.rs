@@ -38,8 +38,8 @@ impl Buckets {
             frequency[item.index()] += 1;
         }
         let levels = catalog.spec().num_levels();
-        // Items whose codes of the quantiser are those of another item: told apart by a suffix,
-        // or not at all.
+        // Items that share their quantised codes with another item: a suffix tells them apart, or
+        // nothing does.
         let shared = |item: ItemId| {
             catalog.sid(item).is_some_and(|sid| sid.len() > levels || catalog.items(sid).len() > 1)
         };

@@ -44,7 +44,7 @@ pub(crate) fn recommenders(
     Ok(())
 }
 
-/// Rows of the stages that answer by any item; returns their values by kind of user.
+/// Rows of the stages that may answer with any item; returns their values by kind of user.
 pub(crate) fn policies(
     bench: &Workbench<'_>,
     config: &EvaluateConfig,
@@ -88,7 +88,7 @@ pub(crate) fn policies(
     Ok(by_bucket)
 }
 
-/// Rows of blends, whose weights are chosen for each rule for seen items.
+/// Rows of blends. Their weights are chosen separately with seen items kept and removed.
 pub(crate) fn blends(
     bench: &Workbench<'_>,
     blends: &[BlendAnswers<'_>],

@@ -1,4 +1,4 @@
-//! The test by domain, where the data have several.
+//! The test by domain, if the data have several.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -27,7 +27,7 @@ pub struct DomainReport {
     pub report: Report,
 }
 
-/// What the stages placed among the items of each user's domain.
+/// The rankings of the stages over the items of each user's domain.
 pub(crate) struct AmongDomains<'a> {
     domains: &'a Domains,
     beam_width: usize,
@@ -52,8 +52,9 @@ impl<'a> AmongDomains<'a> {
         Ok(Self { domains, beam_width, placed })
     }
 
-    /// The rows of `tables` by domain, and those among the items of each domain, to which `finish` adds
-    /// paired tests and marks. A domain without test users is left out, and the log says so.
+    /// The rows of `tables` by domain, and the rows over the items of each domain, to which
+    /// `finish` adds paired tests and marks. A domain without test users is left out, and the log
+    /// says so.
     pub(crate) fn reports(
         &self,
         tables: &Tables,
@@ -89,7 +90,7 @@ impl<'a> AmongDomains<'a> {
             if run.num_samples() == 0 {
                 continue;
             }
-            // These rank items of the domain alone as it is.
+            // These already rank items of the domain only.
             if how.system == POPULARITY || how.system == TRANSITIONS {
                 let system = in_domain(how.system);
                 let how = Measured { system: &system, candidates, ..how };
@@ -118,7 +119,7 @@ impl<'a> AmongDomains<'a> {
 }
 
 impl DomainReport {
-    /// Adds the report's tables and plots, which say whose users they are about.
+    /// Adds the tables and plots of the report, with the name of the domain.
     pub fn push_to(&self, page: &mut Page) {
         let mut part = Page::new("");
         self.report.push_to(&mut part);

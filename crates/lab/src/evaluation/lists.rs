@@ -1,4 +1,4 @@
-//! What a system's lists hold beside the hit: diversity, exposure, recall of rare items.
+//! Metrics of a system's lists besides the hit: diversity, exposure, recall of rare items.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -37,8 +37,8 @@ impl Lists {
     }
 
     /// `Entropy@k`, `Cold-Recall@k`, `Coverage@k` and `Gini@k` of top-k lists with seen items kept.
-    /// An entropy needs categories, a cold recall a user with a cold target; else they are left
-    /// out.
+    /// The entropy needs categories, and the cold recall needs a user with a cold target; otherwise
+    /// they are left out.
     pub(crate) fn values(
         &self,
         rankings: &[Ranking],
@@ -82,7 +82,7 @@ impl Lists {
     }
 }
 
-/// The first `k` items of a list, seen ones too.
+/// The first `k` items of a list, including seen items.
 fn top(ranking: &Ranking, k: NonZeroUsize) -> impl Iterator<Item = ItemId> + '_ {
     ranking.found.iter().flatten().take(k.get()).copied()
 }

@@ -1,4 +1,4 @@
-//! The test of policies that answer out of pools, beside recommenders that rank the same pools.
+//! The test of policies that choose from pools, beside recommenders that rank the same pools.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -62,7 +62,7 @@ pub(crate) fn rows(
     Ok(())
 }
 
-/// Where the target stands among the candidates of each prompt.
+/// The place of the target among the candidates of each prompt.
 fn in_pools(
     reference: &Baseline<'_>,
     samples: &[Sample<'_>],
@@ -70,7 +70,7 @@ fn in_pools(
 ) -> Result<RankingRun<SampleId>, LabError> {
     let mut scores = vec![0.0; reference.recommender.num_items()];
     let mut run = RankingRun::new();
-    // Prompts keep the order of the samples, some of which have none.
+    // Prompts are in the order of the samples; some samples have no prompt.
     let mut samples = samples.iter();
     for prompt in asked {
         let Some(sample) = samples.find(|sample| sample.id == prompt.id) else { break };

@@ -1,4 +1,4 @@
-//! The test of policies that reason: rows of rankings after chains, and of answers drawn.
+//! The test of policies that reason: rows of rankings after chains, and of drawn answers.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -12,8 +12,8 @@ use crate::error::LabError;
 use crate::parts::reasoning::ReasoningResult;
 use crate::recipe::evaluate::EvaluateReasoning;
 
-/// Rows of what a stage found after reasoning. `direct` is how it was measured as it answers directly, `kept`
-/// are its placements of all test users then.
+/// Rows of the answers of a stage after reasoning. `direct` is the protocol of its direct
+/// answers, and `kept` are the placements of those for all test users.
 pub(crate) fn rows(
     direct: Measured<'_>,
     config: &EvaluateReasoning,
@@ -32,7 +32,7 @@ pub(crate) fn rows(
         .map(|result| (result.ranking.id, result.ranking.item_placement(&none)))
         .collect();
     tables.push(ranked, merged, Vec::new())?;
-    // The same users without reasoning, where the main table has others besides.
+    // The same users without reasoning, if the main table has further users.
     let users: BTreeSet<SampleId> = results.iter().map(|result| result.ranking.id).collect();
     let directly = kept.filter(|id| users.contains(id));
     if users.len() < kept.num_samples() {

@@ -34,7 +34,8 @@ pub(crate) fn popularity<'d>(
     fitted(dataset, split, |split| Ok(Popularity::fit(num_items, &events_of(split))?))
 }
 
-/// Item transitions with settings chosen on the validation set; the usual ones without one.
+/// Item transitions with settings chosen on the validation set, or with the default settings if
+/// there is none.
 pub(crate) fn transitions<'d>(
     dataset: &'d Dataset,
     split: &Split,
@@ -55,8 +56,8 @@ pub(crate) fn transitions<'d>(
     })
 }
 
-/// What `fit` makes of the training events, of each domain by itself where there are several: a user is
-/// answered by items of the domain that the history is of.
+/// The recommender that `fit` makes from the training events. If there are several domains, there
+/// is one for each domain, and a user gets items of the domain of the history.
 fn fitted<'d, R: Recommender + 'd>(
     dataset: &'d Dataset,
     split: &Split,
@@ -77,8 +78,8 @@ fn events_of(split: &Split) -> Vec<&[ItemId]> {
 /// The most test users whose scores are used to compare two recommenders.
 const ASKED_USERS: usize = 1000;
 
-/// A hash of the scores that a recommender gives some users of the test, all where there are no more than
-/// [`ASKED_USERS`], else so many at equal distances.
+/// A hash of the scores that a recommender gives to users of the test: to all of them, or to
+/// [`ASKED_USERS`] at equal distances if there are more.
 pub(crate) fn fingerprint(
     recommender: &dyn Recommender,
     split: &Split,

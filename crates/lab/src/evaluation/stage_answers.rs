@@ -1,4 +1,4 @@
-//! All that a stage answered in the test.
+//! All answers of a stage in the test.
 
 use sidereal_train::Ranking;
 
@@ -14,12 +14,12 @@ pub(crate) struct StageAnswers<'a> {
     pub(crate) stage: &'a Stage,
     /// Whether all items were scored, exactly.
     pub(crate) exact: bool,
-    /// Over the catalogue, or out of pools.
+    /// Rankings over the catalogue, or over pools.
     pub(crate) rankings: Made<AnswerFile<Ranking>>,
-    /// Of the items of each user's domain, where the data have several and the stage answers over the
-    /// catalogue.
+    /// Rankings of the items of each user's domain, if the data have several domains and the stage
+    /// answers over the catalogue.
     pub(crate) in_domain: Option<Made<AnswerFile<Ranking>>>,
-    /// After reasoning, for a stage that is tested with it.
+    /// Answers after reasoning, for a stage that is tested with reasoning.
     pub(crate) reasoning: Option<Made<AnswerFile<ReasoningResult>>>,
 }
 

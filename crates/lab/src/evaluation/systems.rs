@@ -10,9 +10,9 @@ use crate::pool_task::is_over_pool;
 use crate::recipe::blend::BlendConfig;
 use crate::recipe::stage::Stage;
 
-/// What everybody is offered.
+/// The name of the recommender by popularity.
 pub(crate) const POPULARITY: &str = "popularity";
-/// The heuristic that every stage is compared with.
+/// The name of the heuristic that every stage is compared with.
 pub(crate) const TRANSITIONS: &str = "item transitions";
 /// The mark of a stage that returned the policy that it started from.
 pub(crate) const AT_START: &str = "= its start";
@@ -25,7 +25,7 @@ pub(crate) fn with_reasoning(label: &str) -> String {
     format!("{label}, reasoning")
 }
 
-/// The name of a system that ranks the items of the user's domain alone.
+/// The name of a system that ranks only the items of the user's domain.
 pub(crate) fn in_domain(name: &str) -> String {
     format!("{name}, in the domain")
 }
@@ -35,7 +35,8 @@ pub(crate) fn pooled(name: &str) -> String {
     format!("{name}, in the pool")
 }
 
-/// Accepts systems to compare with that there are: stages by their labels, recommenders by their names.
+/// Accepts systems to compare with if they exist: stages by their labels, recommenders by their
+/// names.
 pub(crate) fn check_compared(
     named: &[String],
     stages: &[Stage],
@@ -57,8 +58,8 @@ pub(crate) fn check_compared(
 }
 
 /// Labels of the systems that are compared: each stage with the one that it starts from, with item
-/// transitions and with those that the recipe names. A stage that answers out of pools meets recommenders
-/// as they rank the pools.
+/// transitions and with those that the recipe names. A stage that chooses from pools is compared with
+/// recommenders over the same pools.
 fn comparisons(stages: &[Stage], named: &[String]) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for stage in stages {

@@ -16,7 +16,7 @@ use crate::error::LabError;
 pub(crate) const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 const FIVE: NonZeroUsize = NonZeroUsize::new(5).unwrap();
 const ONE: NonZeroUsize = NonZeroUsize::MIN;
-/// Metrics of the tables; the first one over pools alone.
+/// Metrics of the tables; the first one is only used for pools.
 const METRICS: [Metric; 5] = [
     Metric::HitRate(ONE),
     Metric::HitRate(FIVE),
@@ -25,12 +25,12 @@ const METRICS: [Metric; 5] = [
     Metric::Mrr(TEN),
 ];
 
-/// Rows of the report, and the runs that they are of, for paired tests.
+/// Rows of the report, and their test runs, for paired tests.
 pub(crate) struct Tables {
     pub(crate) report: Report,
     pub(crate) bootstrap: Bootstrap,
     pub(crate) split: EvaluationSplit,
-    /// With seen items kept, by system, and what each was measured under.
+    /// Test runs with seen items kept, by system, with their protocols.
     pub(crate) kept: BTreeMap<String, (Protocol, RankingRun<SampleId>)>,
 }
 
@@ -47,14 +47,14 @@ pub(crate) struct Measured<'a> {
 }
 
 impl Measured<'_> {
-    /// Metrics of the ranks: over a pool, the first place besides.
+    /// Metrics of the ranks; for a pool, also the first place.
     fn metrics(&self) -> &'static [Metric] {
         if matches!(self.candidates, Candidates::Pool(_)) { &METRICS } else { &METRICS[1..] }
     }
 }
 
 impl Tables {
-    /// The same protocol and intervals, and no rows yet.
+    /// Tables with the same protocol and intervals, but without rows.
     pub(crate) fn without_rows(&self) -> Self {
         Self {
             report: Report::default(),
@@ -98,7 +98,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Adds a row over a part of the users; paired tests keep to all of them.
+    /// Adds a row over a part of the users; paired tests use the row over all users.
     pub(crate) fn push_part(
         &mut self,
         how: Measured<'_>,
@@ -146,8 +146,8 @@ impl Tables {
         Ok(())
     }
 
-    /// Adds the paired tests of two systems, where both have been measured under protocols whose
-    /// numbers may be compared: never one over a pool and one over all items.
+    /// Adds the paired tests of two systems if both were measured under comparable protocols: never
+    /// a row over a pool with a row over all items.
     pub(crate) fn compare(&mut self, system: &str, against: &str) -> Result<(), LabError> {
         let (Some((own, _)), Some((protocol, other))) =
             (self.kept.get(system), self.kept.get(against))

@@ -107,7 +107,7 @@ impl RunResult {
         }
     }
 
-    /// `Pass@k` by `k` of every system that was drawn from: the curve of the best of N.
+    /// `Pass@k` by `k` of every system with drawn answers: the best-of-N curve.
     fn best_of_n(&self) -> LinePlot {
         let series = self.report.rows().iter().filter_map(|row| {
             let points: Vec<(f64, f64)> = row
@@ -128,7 +128,7 @@ impl RunResult {
         }
     }
 
-    /// What a stage wrote at its beginning and at its end.
+    /// Rollouts of a stage at its beginning and at its end.
     fn written(&self, stage: &Stage) -> Cards {
         let shown: Vec<(usize, &ShownGroup)> = self
             .records
@@ -154,7 +154,7 @@ impl RunResult {
         Cards { caption: format!("{}: rollouts", stage.label), cards: cards.collect() }
     }
 
-    /// One row a bucket, HR@10 of every stage.
+    /// One row for each bucket, with HR@10 of every stage.
     fn by_bucket(&self) -> Table {
         let mut buckets: Vec<(&str, usize)> = Vec::new();
         for row in &self.buckets {

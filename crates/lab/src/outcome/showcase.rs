@@ -25,7 +25,7 @@ pub struct Showcase {
 /// Users whose recommendations are shown by title.
 const SHOWN_USERS: usize = 3;
 
-/// The first users, in an order drawn by seed, whom these rankings answer.
+/// The first users, in an order drawn by seed, for whom there are rankings.
 pub(crate) fn showcases(bench: &Workbench<'_>, rankings: &[Ranking]) -> Vec<Showcase> {
     let mut samples: Vec<Sample<'_>> = bench.split.test.samples().collect();
     samples.shuffle(&mut stream(bench.seed, Purpose::Showcase, 0));

@@ -22,7 +22,7 @@ use crate::recipe::stage::Stage;
 use crate::run::part::Made;
 use crate::workbench::Workbench;
 
-/// How answers are searched for.
+/// The settings of the search for answers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SearchSettings {
     pub(crate) seed: u64,
@@ -32,7 +32,7 @@ pub(crate) struct SearchSettings {
 }
 
 impl SearchSettings {
-    /// Those of a recipe.
+    /// The settings of a recipe.
     pub(crate) const fn of(recipe: &Recipe) -> Self {
         let EvaluateConfig { beam_width, batch_size, .. } = recipe.evaluate;
         Self { seed: recipe.seed, compute: recipe.compute, beam_width, batch_size }
@@ -57,7 +57,7 @@ pub(crate) struct Respondent<'a> {
 }
 
 impl<'a> Respondent<'a> {
-    /// What its answers are made of, besides settings.
+    /// The inputs of its answers, besides settings.
     pub(crate) fn inputs(&self) -> Result<Binding, LabError> {
         let mut inputs = self.bench.inputs()?;
         let weights = self.policy.hash(&weights_file(&self.stage.name));
@@ -90,7 +90,7 @@ impl<'a> Respondent<'a> {
     }
 }
 
-/// All users of the test, as they are asked for the next item.
+/// All users of the test, with prompts for the next item.
 pub(crate) struct TestUsers<'a> {
     bench: &'a Workbench<'a>,
     asked: OnceCell<Vec<EncodedPrompt>>,
@@ -142,14 +142,14 @@ impl<A: Answer> AnswerFile<A> {
         Self { path, stage: stage.to_owned(), answers: PhantomData }
     }
 
-    /// The answers. Those of earlier versions were not checked when they were written.
+    /// The answers. Answers of earlier versions were not checked when they were written.
     pub(crate) fn load(&self) -> Result<Vec<A>, LabError> {
         let answers: Vec<A> = read_json(&self.path)?;
         check_scores(&self.stage, answers.iter().map(A::ranking))?;
         Ok(answers)
     }
 
-    /// Writes answers in one line: those of twenty thousand users are a million items.
+    /// Writes answers in one line, because those of twenty thousand users are a million items.
     pub(crate) fn save(&self, answers: &[A]) -> Result<(), LabError> {
         check_scores(&self.stage, answers.iter().map(A::ranking))?;
         let path: &Path = &self.path;

@@ -1,4 +1,4 @@
-//! What a stage's policy answers to the users of the test with items of their own domain.
+//! The answers of a stage's policy to the users of the test, with items of their own domain.
 
 use sidereal_data::{DomainId, Domains, SampleId};
 use sidereal_policy::{BeamSearch, Excluded};
@@ -66,7 +66,7 @@ impl Part for DomainRankings<'_> {
     }
 }
 
-/// A ranking of the items of their own domain for every user.
+/// Ranks for every user the items of the user's domain.
 fn rank_in_domains(
     domains: &Domains,
     search: &BeamSearch<'_>,

@@ -1,4 +1,4 @@
-//! Item vectors: what a sentence encoder makes of the items' texts.
+//! Item vectors: the vectors of the items' texts from a sentence encoder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,7 +46,7 @@ impl Part for ItemVectors<'_> {
             ("encoder".to_owned(), encoder_hash(&self.config.encoder)?),
         ]);
         inputs.extend(encoder_settings(&self.config.encoder)?);
-        // Earlier versions knew of titles alone.
+        // Earlier versions only embedded titles.
         if !self.config.is_of_titles() {
             inputs.insert("fields".to_owned(), hash_json(&self.config.fields)?);
         }
@@ -86,13 +86,13 @@ impl VectorFile {
     /// The vectors, `[N, D]`.
     ///
     /// # Errors
-    /// Those of the file, and [`LabError::Shape`] for a tensor that is no matrix.
+    /// Those of the file, and [`LabError::Shape`] for a tensor that is not a matrix.
     pub(crate) fn load(&self) -> Result<Array2<f32>, LabError> {
         matrix(&mut read_safetensors(&self.path)?, TENSOR, &self.path)
     }
 }
 
-/// Takes a tensor out of those of the file at `path`.
+/// Removes a tensor from those of the file at `path` and returns it.
 pub(crate) fn taken(
     tensors: &mut Weights,
     name: &'static str,
@@ -102,7 +102,7 @@ pub(crate) fn taken(
     Ok(tensors.remove(name).ok_or_else(missing)?)
 }
 
-/// Takes a matrix of items `[N, D]` out of the tensors of the file at `path`.
+/// Removes a matrix of items `[N, D]` from the tensors of the file at `path` and returns it.
 pub(crate) fn matrix(
     tensors: &mut Weights,
     name: &'static str,
@@ -122,7 +122,7 @@ pub(crate) fn matrix(
     Array2::from_shape_vec((rows, columns), values).map_err(|_| refuse())
 }
 
-/// What is embedded of an item: its texts, one a line, without those that it lacks.
+/// The embedded text of an item: its texts, one on each line, without those that it lacks.
 fn text_of(item: &Item, fields: &[ItemField]) -> String {
     let texts = fields.iter().map(|field| match field {
         ItemField::Title => item.title.clone(),
@@ -133,7 +133,7 @@ fn text_of(item: &Item, fields: &[ItemField]) -> String {
     texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
-/// Hashes of the files beside its weights that say how an encoder reads texts.
+/// Hashes of the files, besides the weights, that decide how an encoder reads texts.
 pub(crate) fn encoder_settings(encoder: &Path) -> Result<Binding, LabError> {
     let names = [
         "config.json",
@@ -162,7 +162,7 @@ fn encoder_hash(dir: &Path) -> Result<String, LabError> {
             hashes.insert(path.clone(), hash_file(&path)?);
         }
     }
-    // Of a folder without any, the encoder itself says what it lacks.
+    // If a folder has no such file, the encoder itself reports what is missing.
     Ok(hash_json(&hashes.into_values().collect::<Vec<_>>())?)
 }
 

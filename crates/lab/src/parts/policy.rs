@@ -1,4 +1,4 @@
-//! The policy of a stage: a training, from the policy that it names.
+//! The policy of a stage: a training that starts from the policy that the stage names.
 
 mod material;
 mod next_item;
@@ -36,20 +36,20 @@ pub(crate) struct Policy<'a> {
     pub(crate) texts: &'a Texts,
     pub(crate) stage: &'a Stage,
     pub(crate) start: Start<'a>,
-    /// All that the training depends on, as [`depends_on`] says.
+    /// The settings that the training depends on, see [`depends_on`].
     pub(crate) settings: Recipe,
     /// Checkpoints that are kept while it trains.
     pub(crate) keep_checkpoints: NonZeroUsize,
 }
 
-/// What a training starts from.
+/// The start of a training.
 #[derive(Clone, Copy)]
 pub(crate) enum Start<'a> {
     /// The policy of an earlier stage.
     Stage(&'a str, &'a Made<PolicyFolder>),
     /// A model drawn at random.
     Random(&'a ModelConfig),
-    /// A pretrained model, which stands beside its vocabulary.
+    /// A pretrained model, in the folder of its vocabulary.
     Pretrained(&'a Made<SidTokenizer>),
 }
 
@@ -59,8 +59,9 @@ pub(crate) struct PolicyFolder {
     dir: PathBuf,
 }
 
-/// The settings that a training depends on: all that makes data, texts and policies, the stage without its
-/// label, and how it is validated. Where files are does not count, what is in them is hashed.
+/// The settings that a training depends on: those of data, texts and policies, the stage
+/// without its label, and its validation. The paths of files do not count, because their
+/// contents are hashed.
 pub(crate) fn depends_on(recipe: &Recipe, stage: &Stage) -> Recipe {
     let mut own = recipe.clone();
     own.keep_checkpoints = NonZeroUsize::MIN;

@@ -9,12 +9,12 @@ use crate::error::LabError;
 use crate::parts::semantic_ids::{FILES, NAME, SemanticIds};
 use crate::run::part::{Folder, Part, PartFiles, Remarks};
 
-/// What some data are published with.
+/// What is published with some data.
 #[derive(Debug, Clone, Copy)]
 pub struct Published<'a> {
     /// Semantic IDs of the items.
     pub catalog: &'a Catalog,
-    /// What is held out.
+    /// The published split.
     pub split: &'a Split,
 }
 
@@ -24,10 +24,10 @@ pub(crate) struct PublishedIds<'a> {
 }
 
 impl<'a> PublishedIds<'a> {
-    /// Those of published data.
+    /// The Semantic IDs of published data.
     ///
     /// # Errors
-    /// [`LabError::Setting`] for data that came without any.
+    /// [`LabError::Setting`] for data without them.
     pub(crate) fn of(published: Option<Published<'a>>) -> Result<Self, LabError> {
         let Some(Published { catalog, .. }) = published else {
             let (field, found) = ("sids".to_owned(), "missing".to_owned());

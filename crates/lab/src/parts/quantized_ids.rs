@@ -28,9 +28,10 @@ use crate::recipe::sids::{SidConfig, SidMethod};
 use crate::run::environment::device_name;
 use crate::run::part::{Folder, Made, Part, PartFiles, Remarks};
 
-/// Semantic IDs of the item vectors, with the collaborative part beside them where the settings ask for it.
+/// Semantic IDs of the item vectors, joined with a collaborative part if the settings ask
+/// for it.
 pub(crate) struct QuantizedIds<'a> {
-    /// Which of the run's trees, from 1: each has a seed of its own.
+    /// Number of the tree, from 1. Each tree has its own seed.
     pub(crate) tree: NonZeroUsize,
     pub(crate) seed: u64,
     pub(crate) embed: &'a EmbedConfig,
@@ -41,7 +42,7 @@ pub(crate) struct QuantizedIds<'a> {
     pub(crate) device: Device,
 }
 
-/// The settings that the part depends on. Where the encoder is does not count.
+/// The settings that the part depends on. The path of the encoder does not count.
 pub(crate) fn depends_on(seed: u64, embed: &EmbedConfig, sids: &SidConfig) -> Recipe {
     let embed = EmbedConfig { encoder: PathBuf::new(), ..embed.clone() };
     Recipe { seed, embed: Some(embed), sids: Some(sids.clone()), ..Recipe::blank() }
@@ -147,7 +148,7 @@ impl QuantizedIds<'_> {
         Ok((quantized.catalog(self.sids.collisions)?, quantized.quality()?))
     }
 
-    /// Text vectors, with the collaborative part beside them where the settings ask for it.
+    /// Text vectors, joined with a collaborative part if the settings ask for it.
     fn joined_vectors(&self) -> Result<Array2<f32>, LabError> {
         let text = self.vectors.value.load()?;
         let weight = self.embed.collaborative_weight;
@@ -158,7 +159,7 @@ impl QuantizedIds<'_> {
         Ok(concat_embeddings(text.view(), vectors.vectors(), weight)?)
     }
 
-    /// Vectors of who bought what near what.
+    /// Vectors of items that users chose close to each other.
     fn collaborative_vectors(&self, dimensions: usize) -> Result<PpmiVectors, LabError> {
         let sequences: Vec<&[ItemId]> = self.train.sequences().map(|s| s.events).collect();
         let settings = PpmiConfig::new(self.seed).with_dimensions(dimensions);

@@ -1,4 +1,4 @@
-//! What a stage's policy answers to the users of the test, over the catalogue or out of pools.
+//! The answers of a stage's policy to the users of the test, over the catalogue or from pools.
 
 use sidereal_data::{HeldOut as _, Sample};
 use sidereal_policy::{AnyPolicy, BeamSearch, as_language_model};
@@ -15,7 +15,7 @@ use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::seed::{Purpose, stream};
 use crate::workbench::Workbench;
 
-/// The rankings of a stage: by exact scores of all items, where its policy gives them, or by constrained beam
+/// The rankings of a stage: by exact scores of all items, if its policy has them, or by constrained beam
 /// search.
 pub(crate) struct Rankings<'a> {
     pub(crate) by: Respondent<'a>,
@@ -87,7 +87,7 @@ impl Part for Rankings<'_> {
     }
 }
 
-/// Samples as exact scores rank items for them.
+/// Samples in the form that exact scoring needs.
 pub(crate) fn exact_cases<'s>(samples: &[Sample<'s>]) -> Vec<ExactCase<'s>> {
     let case = |sample: &Sample<'s>| ExactCase {
         id: sample.id,
@@ -99,8 +99,8 @@ pub(crate) fn exact_cases<'s>(samples: &[Sample<'s>]) -> Vec<ExactCase<'s>> {
 }
 
 impl Rankings<'_> {
-    /// What the stage chooses out of the pools of the test's users, by an exhaustive search over the pool's
-    /// titles or by the greedy slate.
+    /// The choices of the stage from the pools of the test users, by an exhaustive search over the titles
+    /// of the pool or by the greedy slate.
     fn rank_in_pools(
         &self,
         model: &AnyPolicy,

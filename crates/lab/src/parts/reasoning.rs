@@ -1,4 +1,5 @@
-//! What policies that reason find: draws in both modes, and rankings with the chains summed out.
+//! The results of policies that reason: draws in both modes, and rankings with probabilities
+//! averaged over the chains.
 
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
@@ -19,10 +20,10 @@ use crate::recipe::stage::Stage;
 use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::seed::{Purpose, stream};
 
-/// What a policy found after reasoning for one test user.
+/// The result of a policy after reasoning, for one test user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReasoningResult {
-    /// Items with the chains summed out, and the sample.
+    /// The ranking with probabilities averaged over the chains, and the sample.
     pub ranking: Ranking,
     /// Tokens of each chain that were drawn.
     pub chain_lens: Vec<usize>,
@@ -40,7 +41,7 @@ impl Answer for ReasoningResult {
     }
 }
 
-/// What a stage's policy finds after reasoning.
+/// The results of a stage's policy after reasoning.
 pub(crate) struct Reasoning<'a> {
     pub(crate) by: Respondent<'a>,
     pub(crate) users: &'a TestUsers<'a>,
@@ -59,7 +60,7 @@ pub(crate) fn file(stage: &str) -> String {
     format!("reasoning/{stage}.json")
 }
 
-/// The settings that a stage's reasoning depend on, besides its policy.
+/// The settings that the reasoning of a stage depends on, besides its policy.
 pub(crate) fn depends_on(
     search: SearchSettings,
     stage: &Stage,
@@ -120,7 +121,7 @@ impl Part for Reasoning<'_> {
 }
 
 impl Reasoning<'_> {
-    /// What the policy finds for these users, asked in both modes.
+    /// The results of the policy for these users, in both modes.
     fn results(
         &self,
         users: &[Sample<'_>],

@@ -1,4 +1,4 @@
-//! Semantic IDs as they stand in the folder of a run, whoever made them.
+//! Semantic IDs in the folder of a run, made by any part.
 
 use std::num::NonZeroUsize;
 
@@ -12,8 +12,8 @@ use crate::run::part::Folder;
 /// The name of the part that makes them.
 pub(crate) const NAME: &str = "quantize";
 
-/// The folder of a tree within the folder of a run: that of the run itself for tree 1, whose Semantic IDs are
-/// the run's catalogue.
+/// The folder of a tree within the folder of a run. For tree 1, whose Semantic IDs are the catalogue of the
+/// run, it is the folder of the run itself.
 pub(crate) fn tree_folder(tree: NonZeroUsize) -> String {
     if tree == NonZeroUsize::MIN { String::new() } else { format!("trees/{tree}/") }
 }

@@ -1,4 +1,4 @@
-//! What the rules over the metadata write about items and users.
+//! The texts that the rules over the metadata write about items and users.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! A tokenizer that is trained on all that a run reads and writes, with a token for each code.
+//! A tokenizer that is trained on all texts that a run reads and writes, with a token for each
+//! code.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +21,7 @@ use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::workbench::pools;
 use crate::workbench::texts::Texts;
 
-/// Text pieces of all that is read and written, and a token for each code.
+/// The pieces of all texts that are read and written, and a token for each code.
 pub(crate) struct TrainedTokenizer<'a> {
     pub(crate) seed: u64,
     pub(crate) config: &'a TokenizerConfig,
@@ -72,7 +73,7 @@ impl Part for TrainedTokenizer<'_> {
     ) -> Result<Remarks, LabError> {
         let dir = folder.path(vocabulary::NAME);
         fs::create_dir_all(&dir).map_err(|source| LabError::Io { path: dir.clone(), source })?;
-        // The words of the prompts belong to the text that the model reads.
+        // The texts of the prompts belong to the text that the model reads.
         let titles = self
             .dataset
             .items()
@@ -88,13 +89,13 @@ impl Part for TrainedTokenizer<'_> {
     }
 }
 
-/// Samples of a task over candidates whose words a tokenizer is trained on: prompts that repeat the
-/// titles, which it reads besides, by the dozen.
+/// Number of samples of a task over candidates on which a tokenizer is trained. These prompts
+/// repeat dozens of titles, which it reads anyway.
 const POOL_SAMPLES: usize = 1000;
 
 impl TrainedTokenizer<'_> {
-    /// Every sample of the tasks and every conversation as text without codes; of tasks over candidates
-    /// the first ones.
+    /// Every sample of the tasks and every conversation as text without codes; for tasks over
+    /// candidates only the first samples.
     fn tasks_text(&self) -> Result<Vec<String>, LabError> {
         let Self { tasks, train, .. } = self;
         let (over_pools, used): (Vec<Task>, Vec<Task>) =

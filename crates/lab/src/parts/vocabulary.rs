@@ -1,4 +1,4 @@
-//! A vocabulary as it stands in the folder of a run, whoever made it.
+//! A vocabulary in the folder of a run, made by any part.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::run::part::PartFiles;
 
 /// The name of the part that makes it, and the folder of its files.
 pub(crate) const NAME: &str = "tokenizer";
-/// The file that says what the tokenizer is.
+/// The file of the tokenizer.
 pub(crate) const TOKENIZER: &str = "tokenizer/tokenizer.json";
 /// Weights of a pretrained model.
 pub(crate) const WEIGHTS: &str = "tokenizer/model.safetensors";
@@ -23,8 +23,8 @@ pub(crate) fn files(besides: &[&str]) -> PartFiles {
         .perhaps(["tokenizer/chat_template.jinja"])
 }
 
-/// The settings that the part depends on. Where a pretrained model is does not count; samples of tasks
-/// that a tokenizer is trained on are worded by seed.
+/// The settings that the part depends on. The path of a pretrained model does not count. The seed
+/// counts because it chooses the paraphrases on which a tokenizer is trained.
 pub(crate) fn depends_on(
     seed: u64,
     tokenizer: Option<&TokenizerConfig>,

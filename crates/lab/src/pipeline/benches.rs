@@ -32,7 +32,7 @@ pub(crate) struct Benches<'a> {
 }
 
 impl<'a> Benches<'a> {
-    /// What may be written of a tree.
+    /// The legal answers of a tree.
     pub(crate) fn constraint(&self, catalog: &Catalog) -> Result<Constraint, LabError> {
         let device = self.data.device;
         Ok(match self.vocabulary {
@@ -69,7 +69,7 @@ impl<'a> Benches<'a> {
     }
 }
 
-/// Hashes of what the policies of a tree are made for, whatever they read.
+/// Hashes of what the policies of a tree are made for, whether they read words or items.
 fn made_for(dataset: &Dataset, split: &Split, catalog: &Catalog) -> Binding {
     let mut made_for = Binding::from([
         ("catalogue".to_owned(), catalog.hash()),

@@ -1,4 +1,5 @@
-//! The parts that a recipe chooses between: who makes Semantic IDs, texts and vocabulary.
+//! The parts that depend on the recipe: those that make Semantic IDs, texts and
+//! vocabulary.
 
 use std::num::NonZeroUsize;
 
@@ -26,7 +27,7 @@ use crate::run::RunFolder;
 use crate::run::part::Made;
 use crate::workbench::texts::Texts;
 
-/// What a run is carried out over.
+/// The data of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct Data<'a> {
     pub(crate) dataset: &'a Dataset,
@@ -35,7 +36,7 @@ pub(crate) struct Data<'a> {
     pub(crate) device: Device,
 }
 
-/// Vectors of the items' texts, where the recipe embeds them.
+/// Vectors of the items' texts, if the recipe embeds them.
 pub(crate) fn item_vectors(
     run: &mut RunFolder,
     recipe: &Recipe,

@@ -19,7 +19,7 @@ pub enum Compute {
 }
 
 impl Compute {
-    /// The type as libtorch names it.
+    /// The element type of libtorch.
     #[must_use]
     pub const fn kind(self) -> Kind {
         match self {

@@ -54,12 +54,12 @@ fn is_titles(fields: &[ItemField]) -> bool {
 }
 
 impl EmbedConfig {
-    /// Whether titles alone are embedded.
+    /// Whether only titles are embedded.
     pub(crate) fn is_of_titles(&self) -> bool {
         is_titles(&self.fields)
     }
 
-    /// Accepts settings with which there are vectors.
+    /// Accepts settings with which vectors can be made.
     pub(crate) fn check(&self) -> Result<(), LabError> {
         check_counts(&[("embed.batch_size", self.batch_size)])?;
         let refuse = |field: &str, found: String, needed| {

@@ -36,7 +36,7 @@ pub struct EvaluateConfig {
 }
 
 impl EvaluateConfig {
-    /// Accepts settings with which there is a test.
+    /// Accepts settings with which a test is possible.
     pub(crate) fn check(&self) -> Result<(), LabError> {
         check_counts(&[
             ("evaluate.beam_width", self.beam_width),
@@ -47,7 +47,7 @@ impl EvaluateConfig {
         self.reasoning.as_ref().map_or(Ok(()), EvaluateReasoning::check)
     }
 
-    /// Refuses a test of policies that reason where no stage does.
+    /// Rejects a test with reasoning if no stage reasons.
     pub(crate) fn check_stages(&self, stages: &[Stage]) -> Result<(), LabError> {
         if self.reasoning.is_none()
             || stages.iter().any(|stage| self.tests_reasoning(stage, stages))
@@ -61,7 +61,7 @@ impl EvaluateConfig {
         })
     }
 
-    /// Whether a stage's policy is tested with reasoning, too.
+    /// Whether the policy of a stage is also tested with reasoning.
     pub(crate) fn tests_reasoning(&self, stage: &Stage, stages: &[Stage]) -> bool {
         self.reasoning.is_some() && !is_over_pool(stage.task) && reasons(stage, stages)
     }
@@ -96,7 +96,7 @@ pub struct EvaluateReasoning {
 }
 
 impl EvaluateReasoning {
-    /// Accepts settings with which there is a test.
+    /// Accepts settings with which a test is possible.
     fn check(&self) -> Result<(), LabError> {
         check_counts(&[
             ("evaluate.reasoning.users", self.users),

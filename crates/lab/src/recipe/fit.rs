@@ -1,4 +1,4 @@
-//! Which training fits which task.
+//! Checks that trainings fit their tasks.
 
 use sidereal_policy::Scoring;
 use sidereal_prompts::Task;
@@ -10,7 +10,7 @@ use crate::recipe::pool::CandidatePools;
 use crate::recipe::stage::{Stage, Training};
 use crate::setting::of_stage;
 
-/// Accepts stages whose training fits what they are asked.
+/// Accepts stages whose training fits their task.
 pub(crate) fn check(pool: Option<&CandidatePools>, stages: &[Stage]) -> Result<(), LabError> {
     stages.iter().try_for_each(|stage| {
         of_stage(&stage.name, check_stage(stage, pool.map_or(0, |pool| pool.size)))
@@ -85,7 +85,7 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
     }
 }
 
-/// Accepts reinforcement of slates, which are drawn, whole, and judged as slates.
+/// Accepts reinforcement of slates if they are drawn as a whole and have rewards for slates.
 fn check_slates(config: &RlConfig, reward: &RewardConfig) -> Result<(), LabError> {
     let unfit = reward.unfit(true).map(|unfit| format!("{unfit:?}"));
     let drawn = matches!(config.rollout, RolloutConfig::Sample(_));

@@ -45,7 +45,8 @@ impl Default for HierarchicalConfig {
 }
 
 impl HierarchicalConfig {
-    /// The settings as the quantizer takes them; there are as many codes as items in small catalogues.
+    /// The settings in the form of the quantizer. In small catalogues there are as many codes as
+    /// items.
     pub(crate) fn params(
         &self,
         codebook_sizes: &[usize],
@@ -57,7 +58,7 @@ impl HierarchicalConfig {
         HierarchicalKMeansParams::new(levels, seed).with_max_iterations(self.iterations)
     }
 
-    /// Accepts settings with which there are codes.
+    /// Accepts settings with which codes can be made.
     pub(crate) fn check(&self, codebook_sizes: &[usize]) -> Result<(), LabError> {
         check_counts(&[
             ("sids.hierarchical.iterations", self.iterations),

@@ -1,4 +1,4 @@
-//! Which key of a recipe an error is about.
+//! Finds the key of a recipe that an error is about.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use crate::error::LabError;
 /// Reads a value from the table of a TOML file; `path` is for messages.
 ///
 /// # Errors
-/// [`LabError::TomlKey`] names the key whose value cannot be read, [`LabError::Toml`] where that is the
-/// whole table.
+/// [`LabError::TomlKey`] names the key whose value cannot be read; [`LabError::Toml`] if this is
+/// the whole table.
 pub(crate) fn read<T: DeserializeOwned>(table: Table, path: &Path) -> Result<T, LabError> {
     let stages = stage_names(&table);
     serde_path_to_error::deserialize(Value::Table(table)).map_err(|error| {
@@ -33,7 +33,7 @@ fn stage_names(table: &Table) -> Vec<String> {
     stages.into_iter().flatten().map(|stage| name(stage).unwrap_or_default()).collect()
 }
 
-/// The keys with points between them, stages by their names.
+/// The keys with dots between them; stages have their names.
 fn dotted(keys: &Keys, stages: &[String]) -> String {
     let mut dotted = String::new();
     for segment in keys {

@@ -1,4 +1,4 @@
-//! Which training fits which kind of policy.
+//! Checks that trainings fit the kind of policy.
 
 use std::num::NonZeroUsize;
 
@@ -22,7 +22,7 @@ pub(crate) fn check(kind: PolicyKind, stages: &[Stage], compute: Compute) -> Res
     stages.iter().try_for_each(|stage| of_stage(&stage.name, check_stage(kind, stage)))
 }
 
-/// A setting that does not fit: its field, what it is, and what is needed.
+/// A setting that does not fit: its field, its value, and what is needed.
 type Unfit = (&'static str, String, &'static str);
 
 fn check_stage(kind: PolicyKind, stage: &Stage) -> Result<(), LabError> {
@@ -48,7 +48,7 @@ fn check_stage(kind: PolicyKind, stage: &Stage) -> Result<(), LabError> {
 
 const ANSWERS_AT_ONCE: &str = "nothing of the kind: this model does not reason, it answers at once";
 
-/// What a policy that reads items cannot do, and what no other can.
+/// What a policy that reads items cannot do, and what only it can do.
 fn in_kind(kind: PolicyKind, stage: &Stage) -> Option<Unfit> {
     let first = stage.tree == NonZeroUsize::MIN;
     match (kind.reads_items(), &stage.training) {

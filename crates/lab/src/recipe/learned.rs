@@ -1,4 +1,4 @@
-//! What the mixtures of a recipe's stages learn.
+//! The tasks that the mixtures of a recipe's stages learn.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ pub(crate) fn tasks_of(stage: &Stage) -> impl Iterator<Item = Task> {
     std::iter::once(stage.task).chain(tasks_in_mixture(stage))
 }
 
-/// Whether a stage, or one that it comes from, has learned to reason.
+/// Whether a stage, or a stage that it starts from, has learned to reason.
 pub(crate) fn reasons(stage: &Stage, stages: &[Stage]) -> bool {
     let own = match &stage.training {
         Training::Sft(_) => tasks_in_mixture(stage).any(|task| task == Task::Reasoning),

@@ -4,12 +4,12 @@ use toml::{Table, Value};
 
 use crate::error::LabError;
 
-/// Settings that are one of several alternatives, each a table of its own: another alternative
-/// replaces the one before with all that it holds.
+/// Settings with several alternatives, each a table of its own. Another alternative replaces the
+/// whole table of the one before.
 const CHOICES: [&str; 6] = ["advantage", "layers", "objective", "order", "reward", "rollout"];
 
 /// Replaces `like = "NAME"` in each `[[stage]]` by the settings of that earlier stage, which the
-/// stage's own settings overwrite, table by table. Name and label are never taken over.
+/// stage's own settings overwrite, table by table. Name and label are never copied.
 pub(crate) fn resolve(recipe: &mut Table) -> Result<(), LabError> {
     let Some(Value::Array(stages)) = recipe.get_mut("stage") else { return Ok(()) };
     for index in 0..stages.len() {

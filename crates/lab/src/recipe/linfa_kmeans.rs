@@ -27,7 +27,7 @@ pub struct LinfaKMeansConfig {
 }
 
 impl Default for LinfaKMeansConfig {
-    /// What the quantizer does where nothing else is said.
+    /// The defaults of the quantizer.
     fn default() -> Self {
         let LinfaKMeansParams { max_iterations, restarts, tolerance, init, .. } =
             LinfaKMeansParams::new([], 0);
@@ -36,7 +36,7 @@ impl Default for LinfaKMeansConfig {
 }
 
 impl LinfaKMeansConfig {
-    /// The settings as the quantizer takes them.
+    /// The settings in the form of the quantizer.
     pub(crate) fn params(&self, codebook_sizes: &[usize], seed: u64) -> LinfaKMeansParams {
         LinfaKMeansParams {
             max_iterations: self.iterations,
@@ -47,7 +47,7 @@ impl LinfaKMeansConfig {
         }
     }
 
-    /// Accepts settings with which there are codes.
+    /// Accepts settings with which codes can be made.
     pub(crate) fn check(&self, codebook_sizes: &[usize]) -> Result<(), LabError> {
         let iterations = usize::try_from(self.iterations).unwrap_or(usize::MAX);
         let smallest = codebook_sizes.iter().copied().min().unwrap_or_default();

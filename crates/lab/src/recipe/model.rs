@@ -38,7 +38,7 @@ pub struct PretrainedConfig {
 }
 
 impl PretrainedConfig {
-    /// Accepts settings by which the base's vocabulary can grow.
+    /// Accepts settings with which the vocabulary of the base can grow.
     pub(crate) fn check(&self) -> Result<(), LabError> {
         self.vocabulary.check().map_err(|error| match error {
             PolicyError::Unsupported { field, found, expected: needed } => {
@@ -93,7 +93,7 @@ impl ModelConfig {
         })
     }
 
-    /// Accepts a shape of which there is a model.
+    /// Accepts a shape of which a model can be made.
     fn check(&self) -> Result<(), LabError> {
         match self {
             Self::Decoder(shape) => shape.check(),
@@ -107,7 +107,7 @@ impl ModelConfig {
 const KIND: &str = "kind";
 
 impl<'de> Deserialize<'de> for ModelConfig {
-    /// Reads the kind first, so that a key of another kind is refused by its name.
+    /// Reads the kind first, so that the error about a key of another kind names the key.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         fn shape<S: DeserializeOwned, E: Error>(kind: PolicyKind, table: Table) -> Result<S, E> {
             serde_path_to_error::deserialize(Value::Object(table)).map_err(|error| {
@@ -137,7 +137,7 @@ impl<'de> Deserialize<'de> for ModelConfig {
 }
 
 impl Serialize for ModelConfig {
-    /// A decoder is written without its kind, as recipes were before there were several.
+    /// A decoder is written without its kind, as in recipes from before there were several kinds.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct OfKind<'a, T> {
@@ -153,7 +153,7 @@ impl Serialize for ModelConfig {
     }
 }
 
-/// The keys of a model of a kind, the kind among them; `about` says what the kind is.
+/// The keys of a model of a kind, including `kind`; `about` describes the kind.
 fn alternative<S: JsonSchema>(
     kind: PolicyKind,
     about: &str,
@@ -228,7 +228,7 @@ pub(crate) fn check(
     }
 }
 
-/// The refusal of a recipe that says nothing of a model.
+/// The error of a recipe without a model.
 pub(crate) fn no_model() -> LabError {
     refusal("none of them")
 }

@@ -36,7 +36,7 @@ const fn random() -> NegativeKind {
     NegativeKind::Random
 }
 
-/// Accepts pools that are used, by stages that all have the same.
+/// Accepts pools if stages use them and all of these stages use the same.
 pub(crate) fn check(pool: Option<&CandidatePools>, stages: &[Stage]) -> Result<(), LabError> {
     let refuse = |field: &str, found: String, needed| {
         Err(LabError::Setting { field: field.to_owned(), found, needed })

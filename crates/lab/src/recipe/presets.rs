@@ -8,7 +8,7 @@ use crate::{LabError, Recipe};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Preset {
-    /// What [`Recipe::preset`] takes: `singer/small`.
+    /// The name that [`Recipe::preset`] takes: `singer/small`.
     pub name: &'static str,
     /// What it trains, in one sentence.
     pub about: &'static str,
@@ -27,7 +27,7 @@ macro_rules! preset {
     };
 }
 
-/// By system; of each the one for two CPU cores first.
+/// The presets by system, with the one for two CPU cores first.
 const PRESETS: [Preset; 21] = [
     preset!("demo", "Supervised fine-tuning and reinforcement on the shipped shop, in minutes."),
     preset!(
@@ -89,7 +89,7 @@ impl Recipe {
     /// The recipe of this name among those that come with the library.
     ///
     /// # Errors
-    /// [`LabError::UnknownPreset`] lists those there are.
+    /// [`LabError::UnknownPreset`] lists the known presets.
     ///
     /// # Examples
     /// ```
@@ -137,7 +137,7 @@ mod tests {
     fn every_preset_is_valid_and_says_the_same_once_resolved() {
         for Preset { name, .. } in Recipe::presets() {
             let recipe = Recipe::preset(name).unwrap_or_else(|error| panic!("{name}: {error:?}"));
-            // What a run's folder keeps.
+            // What the folder of a run stores.
             let resolved = toml::to_string(&recipe).unwrap();
             assert_eq!(Recipe::parse(&resolved, Path::new(name)).unwrap(), recipe, "{name}");
         }

@@ -1,4 +1,4 @@
-//! The reference of all keys of a recipe, made of the types that read one.
+//! The reference of all keys of a recipe, generated from the types that read it.
 //!
 //! `docs/recipe.md` and `docs/recipe.schema.json` are what [`Recipe::reference`] and [`Recipe::schema`]
 //! return; a test compares them. The text of a key is the first paragraph of its doc comment. There, a
@@ -22,8 +22,8 @@ use crate::recipe::Recipe;
 impl Recipe {
     /// The JSON schema (draft 7) of a recipe, for editors that check and complete TOML files.
     ///
-    /// A stage may take its settings from another one by `like`, so that the schema asks none of them for the
-    /// keys that they need as a whole; a run does.
+    /// A stage may take its settings from another one by `like`, so the schema does not require the keys
+    /// that a complete stage needs; a run does.
     #[must_use]
     pub fn schema() -> Value {
         let mut schema = Self::whole_schema();
@@ -32,7 +32,7 @@ impl Recipe {
         schema
     }
 
-    /// The schema of a recipe in which no stage says `like`.
+    /// The schema of a recipe in which no stage uses `like`.
     fn whole_schema() -> Value {
         let generator = SchemaSettings::draft07().into_generator();
         let mut schema = generator.into_root_schema_for::<Self>().to_value();

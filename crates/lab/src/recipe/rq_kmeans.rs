@@ -6,7 +6,7 @@ use sidereal_quantizer::{Balance, Init, QuantizerError, RqKMeans, RqKMeansParams
 use crate::error::LabError;
 use crate::setting::check_counts;
 
-/// Settings of residual k-means, which stand in `[sids]` itself.
+/// Settings of residual k-means, which are in `[sids]` itself.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct RqKMeansConfig {
@@ -39,7 +39,7 @@ impl Default for RqKMeansConfig {
 }
 
 impl RqKMeansConfig {
-    /// The settings as the quantizer takes them.
+    /// The settings in the form of the quantizer.
     pub(crate) fn params(&self, codebook_sizes: &[usize], seed: u64) -> RqKMeansParams {
         let params = RqKMeans::params(codebook_sizes, seed)
             .max_iterations(self.iterations)
@@ -53,7 +53,7 @@ impl RqKMeansConfig {
         }
     }
 
-    /// Accepts settings with which there are codes.
+    /// Accepts settings with which codes can be made.
     pub(crate) fn check(&self, codebook_sizes: &[usize]) -> Result<(), LabError> {
         check_counts(&[
             ("sids.iterations", self.iterations),

@@ -12,7 +12,7 @@ use sidereal_quantizer::{QuantizerError, RqVaeParams};
 
 use crate::error::LabError;
 
-/// The settings of an RQ-VAE that the run gives itself.
+/// The settings of an RQ-VAE that the run sets itself.
 const OF_THE_RUN: [&str; 3] = ["codebook_sizes", "seed", "device"];
 const ALIGNMENT: &str = "alignment_weight";
 
@@ -27,26 +27,26 @@ pub struct RqVaeConfig(RqVaeParams);
 pub struct LetterConfig(RqVaeParams);
 
 impl Default for RqVaeConfig {
-    /// What the quantizer does where nothing else is said.
+    /// The defaults of the quantizer.
     fn default() -> Self {
         Self(RqVaeParams::new([], 0))
     }
 }
 
 impl Default for LetterConfig {
-    /// The paper's weights, and what the quantizer does where nothing else is said.
+    /// The weights of the paper, and the defaults of the quantizer.
     fn default() -> Self {
         Self(RqVaeParams::new([], 0).alignment_weight(0.02).diversity_weight(0.0001))
     }
 }
 
 impl RqVaeConfig {
-    /// The settings as the quantizer takes them.
+    /// The settings in the form of the quantizer.
     pub(crate) fn params(&self, given: Given<'_>) -> Result<RqVaeParams, LabError> {
         params(&self.0, given)
     }
 
-    /// Accepts settings with which there are codes.
+    /// Accepts settings with which codes can be made.
     pub(crate) fn check(&self, codebook_sizes: &[usize]) -> Result<(), LabError> {
         let weight = check(&self.0, "rq-vae", codebook_sizes)?;
         if weight > 0.0 {
@@ -61,12 +61,12 @@ impl RqVaeConfig {
 }
 
 impl LetterConfig {
-    /// The settings as the quantizer takes them.
+    /// The settings in the form of the quantizer.
     pub(crate) fn params(&self, given: Given<'_>) -> Result<RqVaeParams, LabError> {
         params(&self.0, given)
     }
 
-    /// Accepts settings with which there are codes.
+    /// Accepts settings with which codes can be made.
     pub(crate) fn check(&self, codebook_sizes: &[usize]) -> Result<(), LabError> {
         let weight = check(&self.0, "letter", codebook_sizes)?;
         if weight <= 0.0 {
@@ -80,7 +80,7 @@ impl LetterConfig {
     }
 }
 
-/// What the run gives an RQ-VAE.
+/// The settings that the run gives an RQ-VAE.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Given<'a> {
     pub(crate) codebook_sizes: &'a [usize],
@@ -89,7 +89,7 @@ pub(crate) struct Given<'a> {
     pub(crate) device: &'a str,
 }
 
-/// The settings with what the run gives.
+/// The settings together with those that the run gives.
 fn params(own: &RqVaeParams, given: Given<'_>) -> Result<RqVaeParams, LabError> {
     let json = |source| LabError::Json { path: "sids".into(), source };
     let mut settings = settings_of(own).map_err(json)?;

@@ -113,7 +113,7 @@ impl Default for ItemShape {
 }
 
 impl ItemShape {
-    /// The settings of the policy that reads the latest `max_history` items.
+    /// The settings of the policy, which reads the latest `max_history` items.
     pub(crate) fn config(&self, max_history: usize) -> ItemPolicyConfig {
         ItemPolicyConfig {
             hidden_size: self.hidden_size,
@@ -161,7 +161,7 @@ impl DecoderShape {
         }
     }
 
-    /// Accepts a shape of which there is a model.
+    /// Accepts a shape of which a model can be made.
     pub(crate) fn check(&self) -> Result<(), LabError> {
         check_counts(&[
             ("model.hidden_size", self.hidden_size),
@@ -199,7 +199,7 @@ impl T5Shape {
         }
     }
 
-    /// Accepts a shape of which there is a model.
+    /// Accepts a shape of which a model can be made.
     pub(crate) fn check(&self) -> Result<(), LabError> {
         check_counts(&[
             ("model.hidden_size", self.hidden_size),

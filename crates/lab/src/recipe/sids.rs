@@ -58,7 +58,7 @@ impl SidMethod {
 }
 
 impl SidConfig {
-    /// Accepts settings with which there are codes.
+    /// Accepts settings with which codes can be made.
     fn check(&self) -> Result<(), LabError> {
         let sizes = &self.codebook_sizes;
         match &self.method {
@@ -79,8 +79,8 @@ impl SidConfig {
     }
 }
 
-/// Refuses item vectors without Semantic IDs, because nothing else uses them, and Semantic IDs without
-/// vectors.
+/// Rejects item vectors without Semantic IDs, because nothing else uses them, and Semantic IDs
+/// without vectors.
 pub(crate) fn check(embed: Option<&EmbedConfig>, sids: Option<&SidConfig>) -> Result<(), LabError> {
     let found = match (embed, sids) {
         (Some(embed), Some(sids)) => return embed.check().and_then(|()| sids.check()),
@@ -248,7 +248,7 @@ impl From<SidConfig> for RawSids {
                 raw.iterations = Some(own.iterations);
                 raw.restarts = Some(own.restarts);
                 raw.balance = Some(own.balance);
-                // Earlier versions had no such keys.
+                // Earlier versions did not have these keys.
                 raw.tolerance =
                     Some(own.tolerance).filter(|own| own.total_cmp(&usual.tolerance).is_ne());
                 raw.init = Some(own.init).filter(|own| *own != usual.init);

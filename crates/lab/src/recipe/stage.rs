@@ -11,7 +11,7 @@ use sidereal_train::{NextItemConfig, PreferenceConfig, RewardConfig, RlConfig, S
 use crate::error::LabError;
 use crate::setting::of_stage;
 
-/// Names that a run's folder uses itself.
+/// Names that the folder of a run uses itself.
 const TAKEN: [&str; 10] = [
     "blends",
     "codebooks",
@@ -58,7 +58,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// The stage as parts depend on it: its label is of tables alone.
+    /// The stage as parts depend on it, without its label, which only the tables use.
     pub(crate) fn without_label(&self) -> Self {
         Self { label: self.name.clone(), ..self.clone() }
     }
@@ -127,7 +127,7 @@ impl Training {
         }
     }
 
-    /// What a code's probability is a share of, in training and afterwards.
+    /// How the probability of a code is normalised, in training and afterwards.
     #[must_use]
     pub const fn scoring(&self) -> Scoring {
         match self {

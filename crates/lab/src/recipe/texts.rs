@@ -1,4 +1,4 @@
-//! The texts beside titles: settings.
+//! The texts besides titles: settings.
 
 use std::path::PathBuf;
 
@@ -40,7 +40,7 @@ pub enum TeacherConfig {
 }
 
 impl TextsConfig {
-    /// Refuses texts that no stage uses, and stages that use texts which the recipe does not have.
+    /// Rejects texts that no stage uses, and stages that use texts which the recipe does not have.
     pub(crate) fn check(&self, stages: &[Stage]) -> Result<(), LabError> {
         check_counts(&[("texts.description_words", self.description_words.unwrap_or(1))])?;
         if self.teacher.is_some() && used_kinds(stages).is_empty() {

@@ -1,4 +1,4 @@
-//! What a part of a run was made with.
+//! The program, libraries and machine that a part of a run was made with.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,15 +7,15 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
-/// Program, library and machine, as far as the bits of a result depend on them.
+/// Program, library and machine, as far as results depend on them bit by bit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Environment {
     /// Version of this crate.
     sidereal: String,
-    /// The commit that the program was built from, where `SIDEREAL_COMMIT` named it to the compiler.
+    /// The commit that the program was built from, if `SIDEREAL_COMMIT` was set for the compiler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     commit: Option<String>,
-    /// Version of the libtorch that is loaded, where its folder tells.
+    /// Version of the libtorch that is loaded, if its folder states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     libtorch: Option<String>,
     /// `cpu`, `cuda:0`, …
@@ -25,7 +25,7 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// That of this process.
+    /// The environment of this process.
     pub(crate) fn current(device: Device) -> Self {
         Self {
             sidereal: env!("CARGO_PKG_VERSION").to_owned(),
@@ -36,7 +36,8 @@ impl Environment {
         }
     }
 
-    /// What is other now than it was in `earlier` ones: by name, the earlier values and that of now.
+    /// What has changed since `earlier` environments: by name, the earlier values and the current
+    /// one.
     pub(crate) fn changes<'e>(
         &self,
         earlier: impl IntoIterator<Item = &'e Self>,
@@ -73,8 +74,8 @@ pub(crate) fn device_name(device: Device) -> String {
     }
 }
 
-/// Version of the libtorch that this process has loaded, from the files beside its library. Only Linux
-/// tells which one that is.
+/// Version of the libtorch that this process has loaded, from the files beside its library. Only
+/// Linux says which one this is.
 fn loaded_libtorch() -> Option<String> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
     let library = maps.lines().find_map(|line| {
@@ -84,7 +85,7 @@ fn loaded_libtorch() -> Option<String> {
     version_in(library.parent()?.parent()?)
 }
 
-/// The version that a folder of libtorch, or of Python's torch, says.
+/// The version that a folder of libtorch, or of Python's torch, states.
 fn version_in(folder: &Path) -> Option<String> {
     if let Ok(text) = fs::read_to_string(folder.join("build-version")) {
         return Some(text.trim().to_owned());

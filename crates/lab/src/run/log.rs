@@ -1,11 +1,11 @@
-//! The log of a run: what every step showed.
+//! The log of a run, with the values of every step.
 
 use sidereal_train::{JsonLog, Observer, Record};
 
 /// Its file within the folder of the run.
 pub(crate) const LOG: &str = "metrics.jsonl";
 
-/// The run's log beside the caller's observer.
+/// The log of the run together with the caller's observer.
 pub(crate) struct Logged<'a> {
     pub(crate) log: JsonLog,
     pub(crate) inner: &'a mut dyn Observer,

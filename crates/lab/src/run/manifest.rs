@@ -1,4 +1,4 @@
-//! The manifest of a run: what its parts were made of.
+//! The manifest of a run: from what its parts were made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ const MANIFEST: &str = "manifest.json";
 /// The settings of all parts, and the record of those that are finished.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
-    /// What each part was last begun with.
+    /// The settings with which each part was last begun.
     #[serde(default)]
     pub(crate) settings: BTreeMap<String, Settled>,
     /// Finished parts.
@@ -30,7 +30,7 @@ pub(crate) struct PartRecord {
     pub(crate) inputs: Binding,
     /// Hash of each file that it wrote, by path within the folder.
     pub(crate) outputs: Binding,
-    /// Of a training that validates its start: the step whose weights it returned; 0 is its start.
+    /// For a training that validates its start: the step whose weights it returned; 0 is its start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) best_step: Option<usize>,
     /// What it was made with.
@@ -40,17 +40,17 @@ pub(crate) struct PartRecord {
 
 /// Whether a part is done.
 pub(crate) enum State {
-    /// With files that are there and not in its record.
+    /// Done, with files that are there but not in its record.
     Done {
         unrecorded: Vec<String>,
     },
-    /// Done once, and why that does not hold any more.
+    /// Done before, and why this is not valid any more.
     Stale(String),
     New,
 }
 
 impl Manifest {
-    /// The manifest of a folder; an empty one where there is none.
+    /// The manifest of a folder; an empty one if there is none.
     pub(crate) fn read(folder: &Folder) -> Result<Self, LabError> {
         let path = folder.path(MANIFEST);
         if path.exists() { Ok(read_json(&path)?) } else { Ok(Self::default()) }
@@ -83,7 +83,7 @@ impl Manifest {
                 Err(_) => return State::Stale(format!("its file `{file}` is missing")),
             }
         }
-        // Earlier versions kept the hashes of some files only.
+        // Earlier versions only stored the hashes of some files.
         let unrecorded = |files: &[String]| -> Vec<String> {
             let files = files.iter().filter(|file| !record.outputs.contains_key(*file));
             files.cloned().collect()

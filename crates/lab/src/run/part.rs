@@ -7,21 +7,21 @@ use sidereal_train::{Binding, Observer};
 use crate::error::LabError;
 use crate::recipe::Recipe;
 
-/// A part of a run: something that is made once, of inputs that are known by their hashes, and kept in
+/// A part of a run: something that is made once from inputs that are known by their hashes, and kept in
 /// files of the run's folder.
 ///
-/// [`RunFolder::carry_out`](crate::RunFolder::carry_out) makes it, or finds that it was made before with the same
-/// settings and inputs and that its files are still the same. A part knows what it is given and nothing
-/// else: what it needs of an earlier part is the [`Made`] of that part.
+/// [`RunFolder::carry_out`](crate::RunFolder::carry_out) makes it, or finds that it was made before
+/// with the same settings and inputs and that its files are still the same. A part only knows what it
+/// is given: what it needs from an earlier part is the [`Made`] of that part.
 pub trait Part {
-    /// What later parts get of it.
+    /// What later parts get from it.
     type Output;
 
     /// Its name in the manifest.
     fn name(&self) -> String;
 
-    /// The settings that it depends on, in a recipe whose other settings are fixed; `None` for a part
-    /// whose inputs say everything, its settings by a hash.
+    /// The settings that it depends on, in a recipe whose other settings are fixed; `None` for a
+    /// part whose inputs cover everything, with a hash for its settings.
     fn settings(&self) -> Option<Recipe> {
         None
     }
@@ -29,17 +29,17 @@ pub trait Part {
     /// The hash of each thing that it reads, by name.
     ///
     /// # Errors
-    /// Those of reading files that are no part's.
+    /// Those of reading files that do not belong to a part.
     fn inputs(&self) -> Result<Binding, LabError>;
 
     /// The files that it writes.
     fn files(&self) -> PartFiles;
 
-    /// Makes it. `inputs` are those of [`inputs`](Self::inputs) and, under
-    /// [`SETTINGS`], what stands for its settings: checkpoints are bound to them.
+    /// Makes it. `inputs` are those of [`inputs`](Self::inputs) and, under [`SETTINGS`], an id of
+    /// its settings. Checkpoints are bound to them.
     ///
     /// # Errors
-    /// Those of the work; what it wrote then does not count.
+    /// Those of the work. Then the files that it wrote do not count.
     fn make(
         &self,
         folder: &Folder,
@@ -47,7 +47,8 @@ pub trait Part {
         observer: &mut dyn Observer,
     ) -> Result<Remarks, LabError>;
 
-    /// Removes what is of no use once the part is made and in the manifest, such as checkpoints.
+    /// Removes files that are not needed after the part is made and in the manifest, such as
+    /// checkpoints.
     ///
     /// # Errors
     /// Those of removing files.
@@ -77,7 +78,7 @@ impl Folder {
         Self { dir: dir.to_owned() }
     }
 
-    /// A folder within this one, made where it is missing.
+    /// A folder within this one, which is created if it is missing.
     ///
     /// # Errors
     /// [`LabError::Io`].
@@ -114,7 +115,7 @@ impl PartFiles {
         Self { always: files.into_iter().map(Into::into).collect(), perhaps: Vec::new() }
     }
 
-    /// Besides, files that it writes where the settings have it do so.
+    /// Adds files that the part writes only under some settings.
     #[must_use]
     pub fn perhaps<S: Into<String>>(mut self, files: impl IntoIterator<Item = S>) -> Self {
         self.perhaps.extend(files.into_iter().map(Into::into));
@@ -122,25 +123,25 @@ impl PartFiles {
     }
 }
 
-/// What the manifest keeps of the making of a part besides its hashes.
+/// What the manifest stores about a part besides its hashes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Remarks {
-    /// Of a training that validates its start: the step whose weights it returned; 0 is its start.
+    /// For a training that validates its start: the step whose weights it returned; 0 is its start.
     pub best_step: Option<usize>,
 }
 
 /// A part that is made.
 #[derive(Debug, Clone)]
 pub struct Made<T> {
-    /// What it is.
+    /// The value.
     pub value: T,
     pub(crate) outputs: Binding,
 }
 
 impl<T> Made<T> {
-    /// The hash of a file that the part wrote, for the inputs of later parts; empty for a file that is
-    /// none of its.
+    /// The hash of a file that the part wrote, for the inputs of later parts; empty for a file that
+    /// does not belong to the part.
     #[must_use]
     pub fn hash(&self, file: &str) -> String {
         self.outputs.get(file).cloned().unwrap_or_default()

@@ -1,8 +1,8 @@
 //! The settings that a part of a run was made with.
 //!
-//! What a part depends on is a recipe in which everything else has a fixed value, so that two of them are
-//! equal exactly where the part comes out the same. They are compared as values and not as text: a key
-//! that a later version adds has its default in an older recipe, and changes nothing.
+//! The settings that a part depends on are a recipe in which everything else has a fixed value, so two
+//! of them are equal exactly if the part has the same result. They are compared as values and not as
+//! text: a key that a later version adds has its default in an older recipe, and changes nothing.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::recipe::Recipe;
 /// The settings that a part was made with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Settled {
-    /// What stands for them among the things that the part read.
+    /// Their id among the inputs of the part.
     pub(crate) id: String,
     /// The recipe, as far as the part depends on it.
     recipe: Value,
@@ -27,7 +27,7 @@ impl Settled {
         Self::known_as(hash_json(recipe)?, recipe)
     }
 
-    /// Settings that an earlier version gave an id of its own.
+    /// Settings to which an earlier version gave an id.
     pub(crate) fn known_as(id: String, recipe: &Recipe) -> Result<Self, LabError> {
         Ok(Self { id, recipe: value_of(recipe)? })
     }
@@ -37,7 +37,7 @@ impl Settled {
         self.read().is_some_and(|own| own == *recipe)
     }
 
-    /// Dotted name of the first setting that `recipe` has otherwise.
+    /// Dotted name of the first setting that differs in `recipe`.
     pub(crate) fn difference(&self, recipe: &Recipe) -> Result<Option<String>, LabError> {
         let Some(own) = self.read() else {
             return Ok(Some("recipe, which this version does not read".to_owned()));
@@ -55,7 +55,7 @@ fn value_of(recipe: &Recipe) -> Result<Value, LabError> {
         .map_err(|source| LabError::Json { path: "settings".into(), source })
 }
 
-/// Dotted name of the first setting that differs; stages by their names.
+/// Dotted name of the first setting that differs; stages have their names.
 fn first_difference(old: &Value, new: &Value, name: &str) -> Option<String> {
     let inner = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
     match (old, new) {

@@ -1,4 +1,4 @@
-//! Which stages of a run returned the policy that they started from.
+//! Finds the stages of a run that returned the policy that they started from.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use crate::run::log::LOG;
 use crate::run::manifest::Manifest;
 use crate::run::part::Folder;
 
-/// Names of the stages of a run that returned their start, no step having been better on validation.
-/// What the manifest does not say, the log of the run does.
+/// Names of the stages of a run that returned their start because no step was better on validation.
+/// If the manifest does not have it, it is read from the log of the run.
 pub(crate) fn returned_their_start(
     folder: &Folder,
     stages: &[Stage],

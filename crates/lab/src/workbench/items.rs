@@ -1,4 +1,4 @@
-//! What a policy that reads items is told of them besides their Semantic IDs.
+//! The features of items that a policy reads besides their Semantic IDs.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ use crate::run::part::Made;
 #[derive(Clone, Copy)]
 pub(crate) struct ItemTexts<'a> {
     pub(crate) dataset: &'a Dataset,
-    /// Sentence vectors, where the recipe embeds texts.
+    /// Sentence vectors, if the recipe embeds texts.
     pub(crate) vectors: Option<&'a Made<VectorFile>>,
 }
 
 impl ItemTexts<'_> {
-    /// The features that a shape asks for; what the data or the recipe do not have is left out, and the
-    /// log says so.
+    /// The features that a shape asks for. Features that the data or the recipe do not have are
+    /// left out, and the log says so.
     pub(crate) fn features(&self, shape: &ItemShape) -> Result<ItemFeatures, LabError> {
         let mut features = ItemFeatures::default();
         if shape.text_dimensions > 0 {
@@ -47,8 +47,8 @@ impl ItemTexts<'_> {
         Ok(features)
     }
 
-    /// The first principal components of the sentence vectors, `[N, dimensions]`, for similarities; `None`
-    /// where the recipe embeds no texts.
+    /// The first principal components of the sentence vectors, `[N, dimensions]`, for similarities;
+    /// `None` if the recipe embeds no texts.
     pub(crate) fn projected(&self, dimensions: usize) -> Result<Option<Array2<f32>>, LabError> {
         let Some(vectors) = self.vectors else { return Ok(None) };
         let vectors = vectors.value.load()?;

@@ -9,7 +9,7 @@ use sidereal_train::Binding;
 use crate::error::LabError;
 use crate::recipe::pool::CandidatePools;
 
-/// The candidates of samples as a recipe draws them; `None` for a recipe without any.
+/// The candidates of samples, drawn as the recipe says; `None` for a recipe without pools.
 pub(crate) fn pools<'c>(
     config: Option<&CandidatePools>,
     seed: u64,
@@ -23,7 +23,7 @@ pub(crate) fn pools<'c>(
     Ok(Some(Pools::new(config, negatives, train)?))
 }
 
-/// Adds what pools depend on, besides what is bound anyway, to what a part reads.
+/// Adds the further inputs that pools depend on to the inputs of a part.
 pub(crate) fn bind(
     config: Option<&CandidatePools>,
     seed: u64,

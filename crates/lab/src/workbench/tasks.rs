@@ -25,7 +25,7 @@ pub(crate) fn tasks<'a>(
     })
 }
 
-/// Accepts texts without the control tokens of the tokenizer at hand.
+/// Accepts texts without the control tokens of the tokenizer.
 ///
 /// # Errors
 /// [`LabError::Prompt`] for a title, a text or a conversation with such a token, by name.

@@ -1,4 +1,4 @@
-//! The texts beside titles: what a teacher wrote, general conversations.
+//! The texts besides titles: those of a teacher, and general conversations.
 
 use sidereal_data::read::RowPolicy;
 use sidereal_files::{hash_file, hash_json};
@@ -12,9 +12,9 @@ use crate::recipe::texts::TextsConfig;
 pub(crate) struct Texts {
     pub(crate) enrichments: Enrichments,
     pub(crate) chats: Vec<Chat>,
-    /// Words of a description that are shown, at most.
+    /// Largest number of words of a description that are shown.
     pub(crate) description_words: usize,
-    /// Hash of all that texts add to what a stage learns.
+    /// Hash of everything that texts add to what a stage learns.
     pub(crate) hash: String,
 }
 

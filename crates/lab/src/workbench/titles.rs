@@ -1,4 +1,4 @@
-//! Items as they are written in titles.
+//! Items, spelled as titles.
 
 use sidereal_data::Dataset;
 use sidereal_policy::{Constraint, SidTokenizer};
@@ -6,7 +6,7 @@ use tch::Device;
 
 use crate::error::LabError;
 
-/// Items as they are written in titles.
+/// Items, spelled as titles.
 pub(crate) struct Titles {
     /// A title and the end of the turn.
     pub(crate) whole: Constraint,
@@ -15,7 +15,7 @@ pub(crate) struct Titles {
 }
 
 impl Titles {
-    /// The titles of a dataset. An item without one is an end alone; no pool holds it.
+    /// The titles of a dataset. An item without a title is only an end; no pool holds it.
     pub(crate) fn new(
         dataset: &Dataset,
         tokenizer: &SidTokenizer,

@@ -4,9 +4,9 @@ use tch::{Kind, Tensor};
 
 use crate::PolicyError;
 
-/// Tokens that count as few, such as the codes of an item. A branch of so many is stored without
-/// room to grow, and its attention is elementwise: to reserve and to start a product for each
-/// branch would cost more than to copy and to compute.
+/// Number of tokens that counts as few, such as the codes of an item. A branch with so few tokens
+/// is stored without room to grow, and its attention is elementwise: memory in reserve and a
+/// product for each branch would cost more than copying and computing.
 pub(crate) const FEW: i64 = 8;
 
 /// Keys and values of all branches of one layer.
@@ -18,8 +18,8 @@ pub(crate) struct BranchCache {
 }
 
 impl BranchCache {
-    /// `before` and after it the new tokens' keys and values, `[U, Hkv, W, S, hd]`; `recorded` where
-    /// autograd keeps them for the way back, so that they must stay as they are.
+    /// `before` and after it the new tokens' keys and values, `[U, Hkv, W, S, hd]`; `recorded` if
+    /// autograd keeps them for the backward pass, so that they must not change.
     pub(crate) fn grown(
         before: Option<Self>,
         (keys, values): (Tensor, Tensor),
@@ -37,7 +37,7 @@ impl BranchCache {
             }
             let mut roomy = kept.shallow_clone();
             if kept.size()[3] < len {
-                // Doubled, so that a token is copied once on average however long the text.
+                // Doubled, so that a token is copied once on average for a text of any length.
                 let mut shape = kept.size();
                 shape[3] = 2 * len;
                 roomy = Tensor::f_empty(shape.as_slice(), (kept.kind(), kept.device()))?;
@@ -79,8 +79,8 @@ impl BranchCache {
     }
 }
 
-/// Where the branches `slots[n]` (`[N, K]`) of the prompts `users` (`[N]`) lie among the rows of
-/// `[U, Hkv, W]`, as `[N·Hkv·K]`.
+/// The places of the branches `slots[n]` (`[N, K]`) of the prompts `users` (`[N]`) among the rows
+/// of `[U, Hkv, W]`, as `[N·Hkv·K]`.
 pub(super) fn branch_rows(users: &Tensor, slots: &Tensor, heads: i64, width: i64) -> Tensor {
     let heads_of =
         users.unsqueeze(1) * heads + Tensor::arange(heads, (Kind::Int64, users.device()));

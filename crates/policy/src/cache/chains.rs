@@ -1,4 +1,5 @@
-//! Branches that become prompts of their own, for texts of different lengths that go on together.
+//! Branches that become prompts of their own, for texts of different lengths that are continued
+//! together.
 
 use tch::{Kind, Tensor};
 
@@ -12,10 +13,10 @@ use crate::weights::to_i64;
 type OfPart<'f> = dyn Fn(&KvCache, [i64; 4]) -> Result<Tensor, tch::TchError> + 'f;
 
 impl KvCache {
-    /// The branches `picks` (prompt, branch) as prompts, each behind a copy of its prompt's keys.
+    /// The branches `picks` (prompt, branch) as prompts, each after a copy of its prompt's keys.
     ///
-    /// Keys carry their positions, so that it does not matter where in the prompt they stand:
-    /// padding may lie between a prompt's tokens and its branch's.
+    /// Keys carry their positions, so their place in the prompt does not matter: padding may be
+    /// between the tokens of a prompt and those of its branch.
     pub(crate) fn branches_as_prompts(
         &self,
         picks: &[(usize, usize)],
@@ -61,7 +62,7 @@ impl KvCache {
         })
     }
 
-    /// Accepts what a decoder has read: an encoder-decoder takes positions from where keys stand.
+    /// Accepts what a decoder has read. An encoder-decoder takes positions from the places of keys.
     pub(crate) fn check_no_source(&self) -> Result<(), PolicyError> {
         match self.source_mask {
             None => Ok(()),
@@ -91,11 +92,11 @@ impl KvCache {
         Ok(())
     }
 
-    /// One cache of the prompts of several, in order; branches are left behind.
+    /// One cache with the prompts of several caches, in order; branches are dropped.
     pub(crate) fn stack(parts: &[Self]) -> Result<Self, PolicyError> {
         let masks = parts.iter().map(|part| axes("axes of a mask of prompts", &part.prompt_mask));
         let masks: Vec<[i64; 4]> = masks.collect::<Result<_, _>>()?; // [U, 1, 1, T] of each
-        // Nothing is stacked to nothing.
+        // No caches give an empty cache.
         let most = masks.iter().map(|[.., padded]| *padded).max().unwrap_or(0);
         let rows = |of: &OfPart<'_>| {
             let rows = parts.iter().zip(&masks).map(|(part, mask)| of(part, *mask));

@@ -1,4 +1,4 @@
-//! Caches of every origin, against reading each text from its start.
+//! Caches of every origin, compared with reading each text from its start.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -38,22 +38,22 @@ pub struct KeptPrefix<'a> {
 
 /// Beam search over the Semantic IDs of a catalogue.
 ///
-/// Prompts are read once and shared by their beams. Only the output rows of the level at hand are
-/// computed, and under [`Scoring::Full`] the normaliser of the whole vocabulary besides.
-/// Semantic IDs of different lengths compete by their scores as they are.
+/// Prompts are read once and shared by their beams. Only the output rows of the current level are
+/// computed, and with [`Scoring::Full`] also the normaliser of the whole vocabulary. Semantic IDs
+/// of different lengths compete by their scores, without length normalisation.
 #[derive(Debug, Clone, Copy)]
 pub struct BeamSearch<'a> {
     /// The policy.
     pub model: &'a dyn Policy,
     /// What may be written.
     pub constraint: &'a Constraint,
-    /// Most hypotheses kept at each level and returned.
+    /// Largest number of hypotheses that are kept at each level and returned.
     pub beam_width: usize,
-    /// What a code's probability is a share of.
+    /// How the probability of a code is normalised.
     pub scoring: Scoring,
 }
 
-/// A hypothesis on its way.
+/// A hypothesis that is not complete.
 #[derive(Debug, Clone)]
 struct Beam {
     tokens: Vec<u32>,
@@ -71,15 +71,15 @@ impl BeamSearch<'_> {
     /// of the codes.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] where guides and prompts differ in number, [`PolicyError::Empty`]
-    /// where no Semantic ID begins with a guide, or the width is 0, [`PolicyError::NotFinite`]
-    /// where a score is NaN or infinite.
+    /// [`PolicyError::Size`] if guides and prompts differ in number, [`PolicyError::Empty`] if no
+    /// Semantic ID begins with a guide, or the width is 0, [`PolicyError::NotFinite`] if a score is
+    /// NaN or infinite.
     pub fn search(
         &self,
         prompts: &TokenBatch,
         guides: &[&[u32]],
     ) -> Result<Vec<Vec<Hypothesis>>, PolicyError> {
-        // Here every prompt says what its answer begins with.
+        // Here every prompt must say how its answer begins.
         if guides.is_empty() {
             let expected = prompts.rows()?;
             return Err(PolicyError::Size { what: "guides", found: 0, expected });
@@ -87,7 +87,7 @@ impl BeamSearch<'_> {
         self.search_under(prompts, &Conditions::guided(guides))
     }
 
-    /// As [`search`](Self::search) under any conditions.
+    /// As [`search`](Self::search), under any conditions.
     ///
     /// A prompt for which everything is excluded has no answer.
     ///
@@ -101,8 +101,8 @@ impl BeamSearch<'_> {
         self.search_observed(prompts, conditions, &mut |_| {})
     }
 
-    /// As [`search_under`](Self::search_under), telling `observe` every prefix
-    /// that is kept at each level, best first: the tree that the beam walks through.
+    /// As [`search_under`](Self::search_under), and calls `observe` with every prefix that is kept
+    /// at each level, best first: the tree that the beam walks through.
     ///
     /// # Errors
     /// Those of [`search`](Self::search).
@@ -183,7 +183,7 @@ impl BeamSearch<'_> {
     }
 }
 
-/// The tensor-free half of a step, which runs for all users in parallel.
+/// The part of a step without tensors, which runs for all users in parallel.
 #[derive(Debug, Clone, Copy)]
 struct Expansion<'a> {
     trie: &'a Trie,
@@ -194,8 +194,7 @@ struct Expansion<'a> {
 
 impl Expansion<'_> {
     /// Replaces a user's beams by the best of their continuations; whole Semantic IDs move to
-    /// `finished` while they are among the best. A score that is not finite has no place in a
-    /// ranking and is an error.
+    /// `finished` while they are among the best. A score that is not finite is an error.
     fn apply(
         &self,
         user: usize,
@@ -217,7 +216,7 @@ impl Expansion<'_> {
                 }
             }
         }
-        // A whole Semantic ID keeps its score while the others can only lose.
+        // A whole Semantic ID keeps its score, while the scores of the others can only fall.
         let best_first = |a: &(f32, usize, u32, NodeId), b: &(f32, usize, u32, NodeId)| {
             b.0.total_cmp(&a.0).then(a.3.cmp(&b.3))
         };
@@ -244,7 +243,7 @@ impl Expansion<'_> {
         }
         finished.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.tokens.cmp(&b.tokens)));
         finished.truncate(self.beam_width);
-        // Unfinished beams that the finished ones already push out of the width are dropped.
+        // Unfinished beams are dropped if enough finished ones are already better.
         next.retain(|beam| {
             let better = finished.partition_point(|hypothesis| hypothesis.score > beam.score);
             better < self.beam_width

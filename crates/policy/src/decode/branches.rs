@@ -1,4 +1,4 @@
-//! Branches of prompts on their way down a trie, whatever policy reads them.
+//! Branches of prompts on their way down a trie, for any policy.
 
 use std::fmt::Debug;
 
@@ -26,16 +26,16 @@ pub trait Branches: Debug {
         nodes: &[Vec<NodeId>],
     ) -> Result<ChildScores, PolicyError>;
 
-    /// Goes on: branch `w` of prompt `u` becomes what branch `next[u][w].parent` was, with one token
-    /// more. At least one prompt has a branch; prompts may have different numbers of them.
+    /// Continues the branches: branch `w` of prompt `u` becomes branch `next[u][w].parent` with one
+    /// more token. At least one prompt has a branch; prompts may have different numbers of them.
     ///
     /// # Errors
-    /// [`PolicyError::Positions`] where a branch gets too long.
+    /// [`PolicyError::Positions`] if a branch gets too long.
     fn advance(&mut self, constraint: &Constraint, next: &[Vec<Onward>])
     -> Result<(), PolicyError>;
 }
 
-/// A branch to go on with.
+/// How a branch is continued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Onward {
     /// Branch that it continues.
@@ -46,9 +46,9 @@ pub struct Onward {
 
 /// Scores of the children of branches' nodes.
 ///
-/// Under [`Scoring::Full`] these are log-probabilities, in nats. Under [`Scoring::Renormalised`] they
-/// are log-probabilities up to a constant for each node: decoding takes away the log-sum-exp over the
-/// node's children.
+/// Under [`Scoring::Full`] these are log-probabilities, in nats. Under [`Scoring::Renormalised`]
+/// they are log-probabilities up to a constant for each node: decoding subtracts the log-sum-exp
+/// over the children of the node.
 #[derive(Debug)]
 pub struct ChildScores(Form);
 
@@ -137,7 +137,7 @@ pub(crate) fn child_scores(
     Ok(scores)
 }
 
-/// Goes on; false where no prompt has a branch left.
+/// Continues the branches; false if no prompt has a branch left.
 pub(crate) fn advance(
     branches: &mut dyn Branches,
     constraint: &Constraint,
@@ -150,7 +150,7 @@ pub(crate) fn advance(
     Ok(any)
 }
 
-/// What renormalised scoring takes away from the scores of a node's codes.
+/// What renormalised scoring subtracts from the scores of a node's codes.
 pub(crate) fn normaliser(scoring: Scoring, codes: impl Iterator<Item = f32> + Clone) -> f32 {
     match scoring {
         Scoring::Full => 0.0,

@@ -1,4 +1,4 @@
-//! Conditions on each answer besides being legal.
+//! Conditions that each answer must meet, besides being legal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -8,18 +8,19 @@ use sidereal_sid::{ItemId, NodeId, Trie};
 use crate::PolicyError;
 use crate::decode::prior::TriePrior;
 
-/// What each prompt's answer must begin with and must not be. A list has one entry for each prompt,
-/// or is empty and asks nothing of any.
+/// What the answer of each prompt must begin with and must not be. A list has one entry for each
+/// prompt, or is empty if there is no such condition.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Conditions<'a> {
     /// Flat tokens that an answer begins with; the prompt's own tokens end with the same.
     pub guides: &'a [&'a [u32]],
-    /// What is not written.
+    /// The answers that are not allowed.
     pub excluded: &'a [Excluded],
-    /// What leads a beam search besides the policy. Draws have none: they are the policy's own.
+    /// What guides a beam search besides the policy. Draws have no priors, because they follow the
+    /// policy alone.
     pub priors: &'a [TriePrior],
-    /// Names of the prompts for their random numbers: what is drawn for a prompt depends on its
-    /// key, not on its neighbours. Without keys the prompts' places in the batch are theirs.
+    /// Keys of the prompts for their random numbers: what is drawn for a prompt depends on its key,
+    /// not on its neighbours. Without keys, the places of the prompts in the batch are used.
     pub keys: &'a [u64],
 }
 
@@ -27,7 +28,7 @@ pub struct Conditions<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Begin<'a> {
     pub(crate) guide: &'a [u32],
-    /// Node of the guide; `None` where everything after it is excluded.
+    /// Node of the guide; `None` if everything after it is excluded.
     pub(crate) node: Option<NodeId>,
     pub(crate) excluded: Option<&'a Excluded>,
     pub(crate) prior: Option<&'a TriePrior>,
@@ -49,8 +50,8 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    /// As [`begin`](Self::begin) for draws, which a prior cannot lead: they would no longer be the
-    /// policy's.
+    /// As [`begin`](Self::begin), for draws. A prior cannot guide them, because then they would no
+    /// longer follow the policy.
     ///
     /// # Errors
     /// [`PolicyError::Unsupported`] for priors, and those of [`begin`](Self::begin).
@@ -69,11 +70,11 @@ impl<'a> Conditions<'a> {
         self.begin(trie, users)
     }
 
-    /// Where each of `users` prompts begins.
+    /// The node where each of `users` prompts begins.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] for a list of another length; [`PolicyError::Empty`] where no
-    /// sequence goes on after a guide.
+    /// [`PolicyError::Size`] for a list of another length; [`PolicyError::Empty`] if no sequence
+    /// goes on after a guide.
     pub(crate) fn begin(&self, trie: &Trie, users: usize) -> Result<Vec<Begin<'a>>, PolicyError> {
         let lists = [
             ("guides", self.guides.len()),
@@ -111,9 +112,9 @@ impl<'a> Conditions<'a> {
 /// The part of a trie that only leads to items that are not wanted, such as those that a user has
 /// seen, or all that are not in a pool to choose from.
 ///
-/// A Semantic ID is out where all its items are, and a prefix where all that continues it is.
-/// Scores stay what they are without an exclusion: nothing is divided anew among what is left.
-/// Clones share one set.
+/// A Semantic ID is excluded if all its items are, and a prefix is excluded if all its
+/// continuations are. The scores are the same as without an exclusion; they are not normalised
+/// again over what is left. Clones share one set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excluded {
     nodes: Nodes,
@@ -122,12 +123,12 @@ pub struct Excluded {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Nodes {
     Out(Arc<BTreeSet<NodeId>>),
-    /// All others are out.
+    /// All others are excluded.
     In(Arc<BTreeSet<NodeId>>),
 }
 
 impl Default for Excluded {
-    /// Nothing.
+    /// Excludes nothing.
     fn default() -> Self {
         Self { nodes: Nodes::Out(Arc::default()) }
     }
@@ -139,7 +140,7 @@ impl Excluded {
     /// # Errors
     /// [`PolicyError::UnknownItem`] for an item that the trie does not have.
     pub fn new(trie: &Trie, items: impl IntoIterator<Item = ItemId>) -> Result<Self, PolicyError> {
-        // How many items of a leaf, then how many children of a node, are out.
+        // How many items of a leaf, then how many children of a node, are excluded.
         let mut out: BTreeMap<NodeId, usize> = BTreeMap::new();
         for item in items.into_iter().collect::<BTreeSet<_>>() {
             let leaf = trie.leaf(item).ok_or(PolicyError::UnknownItem { item })?;
@@ -163,7 +164,7 @@ impl Excluded {
     }
 
     /// Excludes all but `items`: what is left is the trie of a pool. A Semantic ID that one of them
-    /// shares with others stays. Time and memory follow from the pool, not from the trie.
+    /// shares with others stays. Time and memory depend on the pool, not on the trie.
     ///
     /// # Errors
     /// [`PolicyError::UnknownItem`] for an item that the trie does not have.
@@ -181,7 +182,7 @@ impl Excluded {
         Ok(Self { nodes: Nodes::In(Arc::new(nodes)) })
     }
 
-    /// Whether nothing that is wanted lies after `node`.
+    /// Whether everything below `node` is excluded.
     #[must_use]
     pub fn contains(&self, node: NodeId) -> bool {
         match &self.nodes {
@@ -190,7 +191,7 @@ impl Excluded {
         }
     }
 
-    /// Whether nothing is known to be out.
+    /// Whether nothing is excluded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         matches!(&self.nodes, Nodes::Out(nodes) if nodes.is_empty())

@@ -26,10 +26,9 @@ pub enum Scoring {
 /// Which tokens may follow which prefix, in vocabulary ids, with the rows of the output head that
 /// each level needs.
 ///
-/// A level of a catalogue has the codes of its codebook. Where items are written by other
-/// sequences, such as titles, level `d` has the distinct tokens that stand at place `d` of some
-/// sequence, and a flat token numbers them level by level as it does codes: all that decodes or
-/// scores Semantic IDs decodes and scores those sequences too. Memory is linear in the trie.
+/// A level of a catalogue has the codes of its codebook. Items can also be spelled by other token
+/// sequences, such as titles. Level `d` then holds the distinct tokens found at position `d`,
+/// numbered like codes, so every decoder and scorer works unchanged. Memory is linear in the trie.
 #[derive(Debug)]
 pub struct Constraint {
     trie: Trie,
@@ -44,7 +43,7 @@ impl Constraint {
     /// The constraint of `catalog` for a model that reads `tokenizer`'s ids.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] where catalogue and tokenizer have different specs.
+    /// [`PolicyError::Size`] if catalogue and tokenizer have different specs.
     pub fn new(
         catalog: &Catalog,
         tokenizer: &SidTokenizer,
@@ -61,7 +60,7 @@ impl Constraint {
     }
 
     /// The constraint of `catalog` for a model in whose vocabulary the code of flat token `i` has
-    /// the id `ids[i]`: for vocabularies that were laid out elsewhere.
+    /// the id `ids[i]`. Use it for vocabularies that were made elsewhere.
     ///
     /// # Errors
     /// [`PolicyError::Size`] unless there is an id for each token of the catalogue's spec.
@@ -77,8 +76,8 @@ impl Constraint {
         Ok(Self::over(Trie::from_catalog(catalog), ids, offsets, device))
     }
 
-    /// The constraint of `catalog` for a policy that reads no tokens: the code of flat token `i` has the
-    /// id `i`.
+    /// The constraint of `catalog` for a policy that does not read tokens: the code of flat token
+    /// `i` has the id `i`.
     ///
     /// # Errors
     /// As [`from_ids`](Self::from_ids).
@@ -88,12 +87,14 @@ impl Constraint {
     }
 
     /// The constraint under which item `i` is written as the text `titles[i]` and the end of a
-    /// turn, which decides where one title begins another. Items of one title share its leaf.
+    /// turn. The end is needed because one title may be the beginning of another. Items with one
+    /// title share its leaf.
     ///
-    /// A title's tokens are those of its text alone; a prompt must end where they may follow.
+    /// The tokens of a title are those of its text alone, so a prompt must end at a place where
+    /// they can follow.
     ///
     /// # Errors
-    /// [`PolicyError::Trie`] for no titles, an empty one, and where one contains the end of a
+    /// [`PolicyError::Trie`] for no titles, an empty title, or a title that contains the end of a
     /// turn; [`PolicyError::Tokenizer`].
     pub fn from_titles<S: AsRef<str>>(
         titles: &[S],
@@ -118,7 +119,8 @@ impl Constraint {
     /// The constraint under which item `i` is written as `sequences[i]`, in vocabulary ids.
     ///
     /// # Errors
-    /// [`PolicyError::Trie`] for no sequences, an empty one, and one that begins another.
+    /// [`PolicyError::Trie`] for no sequences, an empty one, or one that is the beginning of
+    /// another.
     pub fn from_sequences<S: AsRef<[u32]>>(
         sequences: &[S],
         device: Device,
@@ -174,7 +176,7 @@ impl Constraint {
         tokens.iter().map(|token| self.id(*token)).collect()
     }
 
-    /// Flat token indices that an item is written in; `None` for an unknown one.
+    /// Flat token indices that spell an item; `None` for an unknown one.
     #[must_use]
     pub fn flat(&self, item: ItemId) -> Option<Vec<u32>> {
         let (mut node, mut tokens) = (self.trie.leaf(item)?, Vec::new());
@@ -215,7 +217,7 @@ impl Constraint {
         (token - self.offsets[level]) as usize
     }
 
-    /// 0 where a code may follow and −∞ elsewhere, `[nodes, K]`, for nodes of one level.
+    /// 0 if a code may follow and −∞ elsewhere, `[nodes, K]`, for nodes of one level.
     pub fn mask(&self, level: usize, nodes: &[NodeId]) -> Tensor {
         let size = (self.offsets[level + 1] - self.offsets[level]) as usize;
         let mut mask = vec![f32::NEG_INFINITY; nodes.len() * size];

@@ -32,18 +32,18 @@ struct Prefix {
     phi: f64,
     /// The largest perturbed log-probability after it.
     perturbed: f64,
-    /// Branch that it is on, or continues.
+    /// Branch that it belongs to, or continues.
     slot: usize,
 }
 
 impl Sampler<'_> {
     /// For each prompt up to `num_draws` distinct Semantic IDs, drawn one after the other without
-    /// replacement from what [`sample`](Self::sample) draws from, the first drawn first; fewer
-    /// where there are fewer.
+    /// replacement from what [`sample`](Self::sample) draws from, the first drawn first; fewer if
+    /// there are fewer.
     ///
     /// Stochastic beam search, the Gumbel-top-k trick on a tree (Kool, van Hoof & Welling 2019,
-    /// algorithm 1), exact at the price of a beam search of width `num_draws`. Unlike there the
-    /// root's value is drawn from Gumbel(0) instead of being set to 0, so that `perturbed` is
+    /// algorithm 1), exact at the cost of a beam search of width `num_draws`. Deviation: the value
+    /// of the root is drawn from Gumbel(0) instead of being set to 0, so that `perturbed` is
     /// `log p` plus a standard Gumbel variable for every draw.
     ///
     /// # Errors
@@ -145,7 +145,7 @@ impl Rule<'_> {
         if drawn.is_empty() {
             return Err(NOTHING_TO_DRAW);
         }
-        // In the order of the codes, so that each always meets the same random number.
+        // In the order of the codes, so that each code always gets the same random number.
         drawn.sort_unstable_by_key(|(index, _)| *index);
         let own: Vec<f64> = drawn.iter().map(|(_, logp)| prefix.phi + logp + gumbel(rng)).collect();
         let largest = own.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -1,4 +1,4 @@
-//! What is known of the items before the policy speaks, pushed up the trie.
+//! What is known of the items before the policy is asked, summed up the trie.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use sidereal_sid::{NodeId, Trie};
 
 use crate::PolicyError;
 
-/// A prior over the items of a trie, which leads a beam search.
+/// A prior over the items of a trie, which guides a beam search.
 ///
 /// ```text
 /// score(node) = log p(node) + prior(node) − prior(where the answer begins)
 /// prior(node) = ln Σ exp(log prior of the item), over the items of the leaves below the node
 /// ```
-/// Each code adds its log-probability and what it says of the prior, so a prefix is kept for what
-/// lies below it. A search that is wide enough finds what scoring all items finds, and
-/// a beam of twenty mostly does too; to order the found items anew by the prior would not.
+/// Each code adds its log-probability and its part of the prior, so a prefix is kept for the items
+/// below it. A search that is wide enough finds the same items as scoring all items, and a beam of
+/// twenty mostly does too. Sorting the found items again by the prior would not.
 ///
 /// The prior is used as it is given: a weight is a factor of the log prior. Clones share one table.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,8 +28,8 @@ impl TriePrior {
     /// An item of −∞ is not shown.
     ///
     /// # Errors
-    /// [`PolicyError::NodeMass`] where items and values differ in number; [`PolicyError::NotFinite`] for a
-    /// value that is NaN or +∞.
+    /// [`PolicyError::NodeMass`] if items and values differ in number; [`PolicyError::NotFinite`]
+    /// for a value that is NaN or +∞.
     pub fn new(trie: &Trie, items: &[f32]) -> Result<Self, PolicyError> {
         let wrong = |value: &&f32| value.is_nan() || **value == f32::INFINITY;
         if let Some(found) = items.iter().find(wrong) {
@@ -44,7 +44,7 @@ impl TriePrior {
         self.values.len()
     }
 
-    /// The value at a node, in nats: −∞ where nothing below it is shown.
+    /// The value at a node, in nats: −∞ if no item below it is shown.
     pub(crate) fn at(&self, node: NodeId) -> f32 {
         self.values[node.index()]
     }

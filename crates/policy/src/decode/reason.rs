@@ -1,4 +1,4 @@
-//! Reasoning before the answer: free text, a close, and what was read kept for the answer.
+//! Reasoning before the answer: free text and a close; what was read is kept for the answer.
 
 use std::collections::BTreeMap;
 
@@ -27,10 +27,10 @@ pub struct ReasoningMarkers {
 }
 
 impl ReasoningMarkers {
-    /// Chains that `close` ends, `</think>` for most models, and between them and the answer
-    /// `bridge`, such as `"\n\n"`; it may be empty.
+    /// Markers of chains that end with `close` (`</think>` for most models). `bridge`, such as
+    /// `"\n\n"`, comes between a chain and the answer; it may be empty.
     ///
-    /// A close marker of several tokens is recognised by those that its text has alone.
+    /// A close marker of several tokens is recognised by the tokens of its text alone.
     ///
     /// # Errors
     /// [`PolicyError::Empty`] for an empty close marker, [`PolicyError::MissingToken`] for a
@@ -55,8 +55,8 @@ impl ReasoningMarkers {
     }
 }
 
-/// Lets the policy reason before it answers: several chains of a prompt, each up to a budget of
-/// tokens and then closed, on one reading of the prompt.
+/// Lets the policy reason before it answers: it writes several chains for a prompt, each up to a
+/// budget of tokens and then closed. The prompt is read once.
 ///
 /// ```text
 /// prompt | chain … </think> | bridge | answer
@@ -90,13 +90,13 @@ impl ReasoningMarkers {
 pub struct Reasoner<'a> {
     /// The policy: a decoder.
     pub model: &'a dyn LanguageModel,
-    /// What closes a chain.
+    /// The markers that close a chain.
     pub markers: &'a ReasoningMarkers,
     /// How a token is drawn.
     pub sampling: SamplingConfig,
-    /// Most tokens that are drawn for a chain, its close marker included. Range `1..`.
+    /// Largest number of tokens that are drawn for a chain, its close marker included. Range `1..`.
     pub budget: usize,
-    /// Most tokens of an answer, for which the prompt must leave room:
+    /// Largest number of tokens of an answer, for which the prompt must leave room:
     /// [`Constraint::max_len`](crate::Constraint::max_len).
     pub answer_len: usize,
     /// Seed of the draws.
@@ -111,7 +111,7 @@ pub enum ChainEnd {
     Closed,
     /// The budget was spent; the close marker is forced.
     Budget,
-    /// It ended its turn instead of closing; that token is not kept and the close marker is forced.
+    /// It ended its turn instead of closing. That token is dropped, and the close marker is forced.
     EndOfTurn,
 }
 
@@ -119,7 +119,7 @@ pub enum ChainEnd {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Chain {
-    /// Its tokens, the close marker and the bridge included; those that were forced say so.
+    /// Its tokens, the close marker and the bridge included; forced tokens are marked.
     pub tokens: Vec<WrittenToken>,
     /// Why it ended.
     pub end: ChainEnd,
@@ -144,11 +144,11 @@ impl Chain {
 pub struct ReasonedPrompts {
     /// For each prompt its chains, in the order of their numbers.
     pub chains: Vec<Vec<Chain>>,
-    /// Where the answers go on from: one row for each chain, those of a prompt adjacent, so that
-    /// `found.chunks(num_chains)` are the answers of each prompt.
+    /// The state from which answers are decoded: one row for each chain, those of a prompt
+    /// adjacent, so that `found.chunks(num_chains)` are the answers of each prompt.
     pub start: Prefilled,
-    /// A key for each row's [`Conditions`](crate::Conditions), made of the prompt's key and the
-    /// chain's number.
+    /// A key for the [`Conditions`](crate::Conditions) of each row, made from the key of the prompt
+    /// and the number of the chain.
     pub keys: Vec<u64>,
 }
 
@@ -167,10 +167,10 @@ impl Reasoner<'_> {
     /// [`Conditions`](crate::Conditions).
     ///
     /// # Errors
-    /// [`PolicyError::Empty`] for a budget of 0, no chains, and where logits are not finite;
-    /// [`PolicyError::Size`] where keys and prompts differ in number;
-    /// [`PolicyError::PromptLength`] where a prompt leaves no room for chain and answer;
-    /// [`PolicyError::Unsupported`] for an encoder-decoder.
+    /// [`PolicyError::Empty`] for a budget of 0, no chains, or logits that are not finite;
+    /// [`PolicyError::Size`] if keys and prompts differ in number; [`PolicyError::PromptLength`] if
+    /// a prompt leaves no room for chain and answer; [`PolicyError::Unsupported`] for an
+    /// encoder-decoder.
     pub fn reason(
         &self,
         prompts: &TokenBatch,
@@ -191,7 +191,8 @@ impl Reasoner<'_> {
         writing.cache().check_no_source()?;
         let (mut parts, mut chains) = (Vec::new(), BTreeMap::new());
         while writing.is_open() {
-            // Chains that end together are read on together where as much of them is left.
+            // Chains that end together are read together if they have the same number of unread
+            // tokens.
             let mut by_len: BTreeMap<usize, Vec<Closed>> = BTreeMap::new();
             for ended in writing.draw()? {
                 let closed = self.close(ended);
@@ -241,7 +242,7 @@ impl Reasoner<'_> {
         let Ended { prompt, place, at, text } = ended;
         let mut tokens = text.tokens;
         let close = self.markers.close();
-        // All tokens but the last were read; the end of a turn is taken back.
+        // All tokens except the last were read; the end of a turn is removed.
         let (end, mut unread) = match text.end {
             TextEnd::Stop(0) => (ChainEnd::Closed, 1),
             TextEnd::Stop(_) => {
@@ -262,7 +263,7 @@ impl Reasoner<'_> {
         Closed { prompt, place, at, chain: Chain { tokens, end }, unread }
     }
 
-    /// Reads the rest of chains of which equally much is left, each as a prompt of its own.
+    /// Reads the rest of chains with the same number of unread tokens, each as a prompt of its own.
     fn read_on(
         &self,
         cache: &KvCache,
@@ -282,7 +283,7 @@ impl Reasoner<'_> {
     }
 }
 
-/// Tokens of `marker` that `tokens` ends with as its beginning.
+/// Number of tokens of the beginning of `marker` that `tokens` ends with.
 fn begun(tokens: &[WrittenToken], marker: &[u32]) -> usize {
     (0..marker.len())
         .rev()
@@ -295,14 +296,14 @@ fn begun(tokens: &[WrittenToken], marker: &[u32]) -> usize {
         .unwrap_or(0)
 }
 
-/// The answers of one prompt's chains as those of the prompt, the best first.
+/// Merges the answers of the chains of one prompt, the best first.
 ///
 /// ```text
 /// log p(y) = log 1/C Σ_c p(y | chain c)
 /// ```
-/// The mean over chains drawn from the policy estimates the answer's probability with the chain
-/// summed out; an answer that a chain's search left out counts as 0 there, so that the estimate is
-/// a lower bound. Chains may have found different answers, and the same in different orders.
+/// The mean over chains drawn from the policy estimates the probability of the answer, summed over
+/// all chains. If the search of a chain did not find an answer, it counts as 0 for this chain, so
+/// the estimate is a lower bound. Chains may have found different answers, and in different orders.
 #[must_use]
 pub fn merge_chains(found: &[Vec<Hypothesis>]) -> Vec<Hypothesis> {
     let mut by_node: BTreeMap<NodeId, (Vec<u32>, Vec<f32>)> = BTreeMap::new();

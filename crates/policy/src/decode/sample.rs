@@ -16,11 +16,11 @@ use crate::score::target::Target;
 
 /// Draws Semantic IDs of a catalogue from the policy.
 ///
-/// Each code is drawn from the legal ones by `sampling`, hence from their renormalised
-/// distribution whatever `scoring` is; `scoring` says what the log-probabilities that come back are
-/// a share of. A prompt is read once for all its rollouts, and rollouts that agree so far are one
-/// branch. What is drawn depends on `seed`, the prompt's key and the rollout's number alone, up to
-/// the rounding of logits.
+/// Each code is drawn from the legal ones by `sampling`, so from their renormalised distribution
+/// for any `scoring`. `scoring` says how the returned log-probabilities are normalised. A prompt is
+/// read once for all its rollouts, and rollouts that agree so far are one branch. What is drawn
+/// only depends on `seed`, the key of the prompt and the number of the rollout, up to the rounding
+/// of logits.
 #[derive(Debug, Clone, Copy)]
 pub struct Sampler<'a> {
     /// The policy.
@@ -29,7 +29,7 @@ pub struct Sampler<'a> {
     pub constraint: &'a Constraint,
     /// How a code is drawn.
     pub sampling: SamplingConfig,
-    /// What a code's returned log-probability is a share of.
+    /// How the returned log-probability of a code is normalised.
     pub scoring: Scoring,
     /// Seed of the draws.
     pub seed: u64,
@@ -46,9 +46,10 @@ pub struct Rollout {
     /// Log-probability of each code after the guide under the model and the scoring, nats, at
     /// temperature 1: what [`group_logp`](crate::group_logp) computes.
     pub logp: Vec<f32>,
-    /// Log-probability of each code after the guide in what it was drawn from: legal codes that
-    /// are not excluded, temperature and cuts applied. Without cuts and exclusions, what a
-    /// renormalised [`TokenLaw::of_draws`](crate::TokenLaw::of_draws) gives it.
+    /// Log-probability of each code after the guide under the distribution that it was drawn from:
+    /// legal codes that are not excluded, with temperature and cuts. Without cuts and exclusions,
+    /// this is the log-probability under a renormalised
+    /// [`TokenLaw::of_draws`](crate::TokenLaw::of_draws).
     pub draw_logp: Vec<f64>,
 }
 
@@ -79,7 +80,7 @@ impl Rollout {
         targets
     }
 
-    /// The rollout with one of its node's codes more.
+    /// Adds one code of its node to the rollout.
     pub(super) fn push(&mut self, code: &Code) {
         self.node = code.node;
         self.tokens.push(code.token);
@@ -102,28 +103,28 @@ pub(super) struct Code {
 pub(super) struct Legal {
     /// In the order of the trie; `draw_logp` is not yet known.
     pub(super) codes: Vec<Code>,
-    /// What they are drawn by, in the same order.
+    /// The logits by which they are drawn, in the same order.
     pub(super) logits: Vec<f32>,
 }
 
-/// A rollout on its way.
+/// A rollout that is not complete.
 #[derive(Debug)]
 struct Open {
     rollout: Rollout,
     /// Its number in the group.
     place: usize,
     rng: ChaCha8Rng,
-    /// Branch that it is on.
+    /// Branch that it belongs to.
     slot: usize,
 }
 
 impl Sampler<'_> {
-    /// For each prompt `num_rollouts` independent draws, in the order of their numbers; none where
+    /// For each prompt `num_rollouts` independent draws, in the order of their numbers; none if
     /// everything is excluded.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] where conditions and prompts differ in number, [`PolicyError::Empty`]
-    /// for no rollouts, where nothing follows a guide, and where logits are not finite.
+    /// [`PolicyError::Size`] if conditions and prompts differ in number, [`PolicyError::Empty`] for
+    /// no rollouts, a guide that nothing follows, or logits that are not finite.
     pub fn sample(
         &self,
         prompts: &TokenBatch,
@@ -201,14 +202,14 @@ impl Sampler<'_> {
         Ok(finished.into_iter().map(in_order).collect())
     }
 
-    /// What draws in parallel ask for.
+    /// What parallel draws need.
     pub(super) const fn rule<'s>(&'s self, scores: &'s ChildScores) -> Rule<'s> {
         let Self { constraint, sampling, scoring, .. } = self;
         Rule { trie: constraint.trie(), scores, sampling: *sampling, scoring: *scoring }
     }
 }
 
-/// The tensor-free half of a step, which runs for all prompts in parallel.
+/// The part of a step without tensors, which runs for all prompts in parallel.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule<'a> {
     pub(super) trie: &'a Trie,
@@ -257,11 +258,11 @@ impl OnBranch for Open {
     }
 }
 
-/// What goes on along a branch that it shares with all that agree with it so far.
+/// A rollout on a branch, which it shares with all rollouts that agree with it so far.
 pub(super) trait OnBranch {
     /// The branch.
     fn slot(&mut self) -> &mut usize;
-    /// Node of the trie that it has come to.
+    /// Node of the trie that it has reached.
     fn node(&self) -> NodeId;
     /// Flat token that was drawn last; an error before the first one.
     fn last(&self) -> Result<u32, PolicyError>;
@@ -280,7 +281,7 @@ pub(super) fn nodes(open: &mut [impl OnBranch]) -> Vec<NodeId> {
     nodes
 }
 
-/// Puts what was on one branch and drew the same token on one branch.
+/// Rollouts that were on one branch and drew the same token get one branch.
 pub(super) fn share_branches(open: &mut [impl OnBranch]) -> Result<Vec<Onward>, PolicyError> {
     let mut next: Vec<Onward> = Vec::new();
     for open in open {

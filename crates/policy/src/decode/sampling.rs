@@ -62,7 +62,7 @@ impl SamplingConfig {
         Self { temperature, top_k: None, top_p: None }.checked()
     }
 
-    /// The largest logit, the first of equal ones; nothing is left to chance.
+    /// Takes the largest logit, the first of equal ones; nothing is random.
     #[must_use]
     pub const fn greedy() -> Self {
         Self { temperature: 0.0, top_k: None, top_p: None }
@@ -98,7 +98,7 @@ impl SamplingConfig {
         }
     }
 
-    /// The divisor of logits; 0 where nothing is left to chance.
+    /// The divisor of logits; 0 if nothing is random.
     #[must_use]
     pub const fn temperature(&self) -> f64 {
         self.temperature
@@ -117,8 +117,8 @@ impl SamplingConfig {
     }
 
     /// Places of the tokens that can be drawn and their log-probabilities in nats, the most
-    /// probable first, equal ones in their order; empty where no logit is above −∞ or one is not
-    /// a number.
+    /// probable first, equal ones in their order; empty if no logit is above −∞ or one is not a
+    /// number.
     #[must_use]
     pub fn distribution(&self, logits: &[f32]) -> Vec<(usize, f64)> {
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -151,8 +151,8 @@ impl SamplingConfig {
         left
     }
 
-    /// Draws one token, with one number of `rng`; `None` where [`distribution`](Self::distribution)
-    /// is empty.
+    /// Draws one token, with one number of `rng`; `None` if [`distribution`](Self::distribution) is
+    /// empty.
     pub(crate) fn draw(&self, logits: &[f32], rng: &mut impl Rng) -> Option<Draw> {
         let uniform: f64 = rng.r#gen();
         if self.temperature > 0.0 && self.top_k.is_none() && self.top_p.is_none() {
@@ -219,8 +219,8 @@ fn best_first(a: &(usize, f64), b: &(usize, f64)) -> std::cmp::Ordering {
     b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }
 
-/// Leaves the most probable entries whose predecessors hold less than `p` of the whole. Sorts no
-/// more of them than it has to.
+/// Keeps the most probable entries whose predecessors hold less than `p` of the whole. It sorts
+/// only as many of them as it needs.
 fn cut(left: &mut Vec<(usize, f64)>, p: f64) {
     let target = p * left.iter().map(|(_, x)| x.exp()).sum::<f64>();
     let (mut sorted, mut before) = (0, 0.0);
@@ -257,7 +257,7 @@ pub(crate) enum Purpose {
     Slates = 5,
 }
 
-/// The random numbers of one rollout: they depend on nothing but these four.
+/// The random numbers of one rollout, which depend only on these four values.
 pub(crate) fn stream(seed: u64, purpose: Purpose, key: u64, rollout: usize) -> ChaCha8Rng {
     let mut bytes = [0; 32];
     let parts = [seed, purpose as u64, key, rollout as u64];
@@ -267,11 +267,11 @@ pub(crate) fn stream(seed: u64, purpose: Purpose, key: u64, rollout: usize) -> C
     ChaCha8Rng::from_seed(bytes)
 }
 
-/// Where nothing can be drawn.
+/// The error if nothing can be drawn.
 pub(crate) const NOTHING_TO_DRAW: PolicyError =
     PolicyError::Empty { what: "the set of tokens with a finite logit" };
 
-/// What goes on along a branch has drawn the token that the branch goes on by.
+/// The error if a rollout on a branch has not drawn a token.
 pub(super) const NO_TOKEN: PolicyError =
     PolicyError::Empty { what: "what was drawn along a branch that goes on" };
 

@@ -1,4 +1,4 @@
-//! Drawing slates: different answers of a pool, one after the other.
+//! Drawing slates: several different answers from a pool, one after the other.
 
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -17,23 +17,23 @@ use crate::score::target::Target;
 
 /// Draws slates of a pool's items from the policy: SAGE's `TextRec`.
 ///
-/// A slate's answers are drawn one after the other, each token by token under the trie of the
-/// pool's answers that the slate does not hold yet. Every sequence of the constraint ends with one
-/// token that separates it from the next, such as a line end
-/// ([`Constraint::from_sequences`]). A prompt is read once for all its slates, and slates that agree
-/// so far are one branch. What is drawn depends on `seed`, the prompt's key and the slate's number
-/// alone, up to the rounding of logits.
+/// The answers of a slate are drawn one after the other, each token by token, under the trie of
+/// those answers of the pool that the slate does not hold yet. Every sequence of the constraint
+/// ends with one token that separates it from the next, such as a line end
+/// ([`Constraint::from_sequences`]). A prompt is read once for all its slates, and slates that
+/// agree so far are one branch. What is drawn only depends on `seed`, the key of the prompt and the
+/// number of the slate, up to the rounding of logits.
 #[derive(Debug, Clone, Copy)]
 pub struct SlateSampler<'a> {
     /// The policy.
     pub model: &'a dyn LanguageModel,
     /// What an answer may be.
     pub constraint: &'a Constraint,
-    /// Answers of a slate, or all of a pool that has fewer. Range `1..`.
+    /// Number of answers of a slate; if a pool has fewer, all of them. Range `1..`.
     pub slate_size: usize,
     /// How a token is drawn.
     pub sampling: SamplingConfig,
-    /// What a token's returned log-probability is a share of.
+    /// How the returned log-probability of a token is normalised.
     pub scoring: Scoring,
     /// Seed of the draws.
     pub seed: u64,
@@ -48,9 +48,9 @@ pub struct Slate {
 }
 
 impl Slate {
-    /// The slate as targets of [`completion_logp`](crate::completion_logp): the answers' tokens are
-    /// scored against the vocabulary; what separates them, and the token `end` in place of the last
-    /// separator, is read.
+    /// The slate as targets of [`completion_logp`](crate::completion_logp): the tokens of the
+    /// answers are scored against the vocabulary; the separators, and the token `end` in place of
+    /// the last separator, are only read.
     #[must_use]
     pub fn completion(&self, constraint: &Constraint, end: u32) -> Vec<CompletionToken> {
         let mut tokens = Vec::new();
@@ -67,19 +67,19 @@ impl Slate {
     }
 }
 
-/// A slate on its way.
+/// A slate that is not complete.
 #[derive(Debug)]
 struct Open {
     answers: Vec<Rollout>,
     /// The answer that is being drawn.
     current: Rollout,
-    /// Items that are still to be had, and the rest of the trie.
+    /// Items that are left, and the rest of the trie.
     left: Vec<ItemId>,
     excluded: Excluded,
     /// Its number in the group.
     place: usize,
     rng: ChaCha8Rng,
-    /// Branch that it is on.
+    /// Branch that it belongs to.
     slot: usize,
     last: u32,
 }
@@ -107,7 +107,7 @@ impl Open {
         )
     }
 
-    /// Goes on after a drawn token; true where the slate is whole.
+    /// Continues after a drawn token; true if the slate is complete.
     fn go_on(&mut self, trie: &Trie, slate_size: usize) -> Result<bool, PolicyError> {
         self.last = self.current.tokens.last().copied().ok_or(NO_TOKEN)?;
         if !trie.is_leaf(self.current.node) {
@@ -125,11 +125,11 @@ impl Open {
 impl SlateSampler<'_> {
     /// For each prompt `num_slates` independent slates of its pool, in the order of their numbers.
     ///
-    /// `keys` name the prompts for their random numbers; without any, their places do.
+    /// `keys` name the prompts for their random numbers; without keys, their places are used.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] where pools, keys and prompts differ in number; [`PolicyError::Empty`]
-    /// for no slates, a slate without answers, an empty pool, and where logits are not finite;
+    /// [`PolicyError::Size`] if pools, keys and prompts differ in number; [`PolicyError::Empty`]
+    /// for no slates, a slate without answers, an empty pool, or logits that are not finite;
     /// [`PolicyError::UnknownItem`] for an item that the constraint does not have.
     pub fn sample(
         &self,

@@ -14,24 +14,25 @@ use crate::score::target::Target;
 use crate::sizes::{axes, to_usize};
 use crate::weights::to_i64;
 
-/// Most logits that a step holds at once: 64 MiB of f32.
+/// Largest number of logits that a step holds at once: 64 MiB of f32.
 const LOGITS_AT_ONCE: usize = 1 << 24;
 
 /// Draws texts from the policy, token by token over the whole vocabulary.
 ///
-/// A prompt is read once for all its rollouts; those that have ended cost nothing more. What is
-/// drawn depends on `seed`, the prompt's key and the rollout's number alone, up to the rounding of
-/// logits.
+/// A prompt is read once for all its rollouts; rollouts that have ended cost nothing more. What is
+/// drawn only depends on `seed`, the key of the prompt and the number of the rollout, up to the
+/// rounding of logits.
 #[derive(Debug, Clone, Copy)]
 pub struct TextSampler<'a> {
     /// The policy.
     pub model: &'a dyn LanguageModel,
-    /// Ids that tokens have, [`SidTokenizer::vocab_size`](crate::SidTokenizer::vocab_size): rows
-    /// after them are padding and never drawn.
+    /// Number of ids that tokens have,
+    /// [`SidTokenizer::vocab_size`](crate::SidTokenizer::vocab_size): rows after them are padding
+    /// and never drawn.
     pub num_ids: usize,
     /// How a token is drawn.
     pub sampling: SamplingConfig,
-    /// Most tokens of a text. Range `1..`.
+    /// Largest number of tokens of a text. Range `1..`.
     pub budget: usize,
     /// Sequences of tokens that end a text.
     pub stops: &'a [Vec<u32>],
@@ -53,7 +54,7 @@ pub struct WrittenToken {
 pub struct Drawn {
     /// Under the model, over the whole vocabulary at temperature 1.
     pub logp: f32,
-    /// In what it was drawn from, temperature and cuts applied.
+    /// Under the distribution that it was drawn from, with temperature and cuts.
     pub draw_logp: f64,
 }
 
@@ -62,7 +63,7 @@ impl WrittenToken {
         Self { id, drawn: None }
     }
 
-    /// The token as a part of [`Completions`](crate::Completions): scored where it was drawn.
+    /// The token as a part of [`Completions`](crate::Completions): scored if it was drawn.
     #[must_use]
     pub const fn completion(&self) -> CompletionToken {
         match self.drawn {
@@ -97,9 +98,9 @@ impl TextSampler<'_> {
     /// [`Conditions`](crate::Conditions).
     ///
     /// # Errors
-    /// [`PolicyError::Empty`] for a budget of 0, no rollouts or an empty stop, and where logits
-    /// are not finite; [`PolicyError::Size`] where keys and prompts differ in number;
-    /// [`PolicyError::PromptLength`] where a prompt leaves no room for the budget.
+    /// [`PolicyError::Empty`] for a budget of 0, no rollouts, an empty stop, or logits that are not
+    /// finite; [`PolicyError::Size`] if keys and prompts differ in number;
+    /// [`PolicyError::PromptLength`] if a prompt leaves no room for the budget.
     pub fn write(
         &self,
         prompts: &TokenBatch,
@@ -123,7 +124,7 @@ impl TextSampler<'_> {
     }
 }
 
-/// Texts on their way.
+/// Texts that are being written.
 #[derive(Debug)]
 pub(super) struct Writing<'a> {
     sampler: &'a TextSampler<'a>,
@@ -241,9 +242,9 @@ impl<'a> Writing<'a> {
         Ok(ended.filter_map(close).collect())
     }
 
-    /// Reads the last token of every open text. The others stay in the cache, where nothing reads
-    /// them, until their prompt has none left or every prompt can do with fewer branches: to move
-    /// texts copies all that they have read.
+    /// Reads the last token of every open text. Finished texts stay in the cache, if nothing reads
+    /// them, until their prompt has no open text or every prompt needs fewer branches, because
+    /// moving texts copies all that they have read.
     pub(super) fn advance(&mut self) -> Result<(), PolicyError> {
         let mut prompts: Vec<usize> = self.open.iter().map(|open| open.at.0).collect();
         prompts.dedup();
@@ -288,7 +289,7 @@ impl<'a> Writing<'a> {
 }
 
 impl TextSampler<'_> {
-    /// Why a text ends here; `None` where it goes on.
+    /// Why a text ends here; `None` if it goes on.
     fn end(&self, tokens: &[WrittenToken]) -> Option<TextEnd> {
         let ends_with = |stop: &Vec<u32>| {
             let tail = tokens.len().checked_sub(stop.len());

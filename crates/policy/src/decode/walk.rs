@@ -11,7 +11,7 @@ use crate::policy::LanguageModel;
 use crate::sizes::{axes, to_usize};
 use crate::weights::to_i64;
 
-/// Prompts that were read: where answers go on from.
+/// Prompts that were read, from which answers are decoded.
 #[derive(Debug)]
 pub struct Prefilled {
     /// Hidden state before each answer's next token, `[U, D]`.
@@ -34,14 +34,14 @@ impl Prefilled {
         Ok(Self { hidden, cache })
     }
 
-    /// One branch for each prompt, for a constrained decoding; `model` is the one that read them.
+    /// One branch for each prompt, for constrained decoding; `model` is the model that read them.
     #[must_use]
     pub fn branches<'a>(self, model: &'a dyn LanguageModel) -> Box<dyn Branches + 'a> {
         let hidden = self.hidden.unsqueeze(1); // [U, 1, D]
         Box::new(Walk { model, cache: self.cache, hidden })
     }
 
-    /// The same once more, sharing what was read: for a second way of answering.
+    /// A second start that shares what was read, to decode the answers in another way.
     ///
     /// # Errors
     /// [`PolicyError::Torch`].
@@ -78,7 +78,7 @@ impl Branches for Walk<'_> {
         for (user, nodes) in nodes.iter().enumerate() {
             for (slot, node) in nodes.iter().enumerate() {
                 let children = constraint.trie().children(*node);
-                // A leaf has no children, and nothing asks for their scores.
+                // A leaf has no children, so there are no scores.
                 let Some(first) = children.tokens.first() else { continue };
                 rows_of[constraint.level(*first)].push(user * slots + slot);
             }

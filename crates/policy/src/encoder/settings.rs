@@ -1,4 +1,4 @@
-//! How token states become one vector, as the files of sentence-transformers say it.
+//! How token states become one vector, read from the files of sentence-transformers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +22,7 @@ pub enum Pooling {
     FirstToken,
 }
 
-/// What stands before every text.
+/// The text before every text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Prefix {
@@ -32,7 +32,8 @@ pub enum Prefix {
     Named(String),
 }
 
-/// Settings that win over those of the directory; `None` leaves them as they are there.
+/// Settings that have precedence over those of the directory; with `None` the setting of the
+/// directory is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EncoderOptions {
@@ -42,7 +43,8 @@ pub struct EncoderOptions {
     pub normalise: Option<bool>,
     /// Without a file: the default prompt of the directory, or nothing.
     pub prefix: Option<Prefix>,
-    /// Most tokens of a text, special ones included; never more than the model's positions.
+    /// Largest number of tokens of a text, special ones included; never more than the model's
+    /// positions.
     pub max_length: Option<usize>,
 }
 
@@ -76,13 +78,13 @@ impl EncoderOptions {
     }
 }
 
-/// What holds for an encoder after files and options were read.
+/// The settings of an encoder after files and options were read.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) pooling: Pooling,
     pub(super) normalise: bool,
     pub(super) prefix: String,
-    /// Most tokens of a text, where anything says so.
+    /// Largest number of tokens of a text, if a file or an option says so.
     pub(super) max_length: Option<usize>,
 }
 
@@ -124,7 +126,7 @@ struct SentenceConfig {
     do_lower_case: bool,
 }
 
-/// The part of `tokenizer_config.json` that matters here; huge where there is no limit.
+/// The part of `tokenizer_config.json` that matters here; huge if there is no limit.
 #[derive(Default, Deserialize)]
 struct TokenizerConfig {
     model_max_length: Option<f64>,
@@ -214,7 +216,7 @@ fn prefix(dir: &Path, option: Option<&Prefix>) -> Result<String, PolicyError> {
     })
 }
 
-/// A JSON file, where there is one.
+/// A JSON file, if there is one.
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, PolicyError> {
     if !path.exists() {
         return Ok(None);

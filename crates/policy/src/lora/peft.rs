@@ -9,7 +9,7 @@ use super::{Lora, LoraConfig};
 use crate::PolicyError;
 use crate::weights::{Weights, read_safetensors, write_safetensors, write_text};
 
-/// What PEFT puts before the names of a causal language model's weights.
+/// The prefix that PEFT puts before the names of a causal language model's weights.
 const PREFIX: &str = "base_model.model.";
 const CONFIG: &str = "adapter_config.json";
 const TENSORS: &str = "adapter_model.safetensors";
@@ -50,7 +50,7 @@ impl Lora {
     /// Reads adapters that PEFT or [`save`](Self::save) wrote, by the names that the model gives
     /// them.
     ///
-    /// What changes the computation and is not offered here is refused by name.
+    /// A setting that changes the computation but is not supported here is an error that names it.
     pub(crate) fn load(dir: &Path) -> Result<(Self, Weights), PolicyError> {
         let path = dir.join(CONFIG);
         let text = fs::read_to_string(&path)

@@ -1,4 +1,4 @@
-//! A policy of a kind that only its folder, or a recipe, tells.
+//! A policy whose kind is given by its folder or by a recipe.
 
 use std::path::Path;
 
@@ -22,10 +22,10 @@ use crate::tokenizer::SidTokenizer;
 use crate::trainable::Trainable;
 use crate::weights::Weights;
 
-/// A policy of any kind that this crate has, for programs that learn the kind from a folder or a recipe.
+/// A policy of any kind of this crate, for programs that get the kind from a folder or a recipe.
 ///
-/// It does what the policy within does. Code that is written for one kind takes that kind, and code that
-/// is written for all of them is generic over [`Policy`] or [`Trainable`].
+/// It does what the policy inside does. Code for one kind should take that kind, and code for all kinds
+/// should be generic over [`Policy`] or [`Trainable`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AnyPolicy {
@@ -37,7 +37,7 @@ pub enum AnyPolicy {
     Item(Box<ItemPolicy>),
 }
 
-/// What the policy within gives, whatever its kind.
+/// The result of the policy inside, for every kind.
 macro_rules! within {
     ($any:expr, $policy:ident => $value:expr) => {
         match $any {
@@ -52,7 +52,7 @@ macro_rules! within {
 }
 
 impl AnyPolicy {
-    /// Reads a folder in the layout of Hugging Face, of the kind that its `config.json` tells.
+    /// Reads a folder in the layout of Hugging Face. Its `config.json` gives the kind.
     ///
     /// # Errors
     /// [`PolicyError::UnknownKind`] for a model of another kind; those of [`Decoder::load`],
@@ -81,9 +81,9 @@ impl AnyPolicy {
         Trainable::weights(self).values().map(Tensor::numel).sum()
     }
 
-    /// The same policy with products computed in another element type, as
-    /// [`Decoder::computing_in`] says. A policy that reads items computes in that of its weights, whatever
-    /// kind is given: [`PolicyKind::has_compute_kinds`] tells.
+    /// The same policy with products computed in another element type, as [`Decoder::computing_in`] says.
+    /// A policy that reads items always computes in the element type of its weights; see
+    /// [`PolicyKind::has_compute_kinds`].
     #[must_use]
     pub fn computing_in(self, kind: Kind) -> Self {
         match self {
@@ -93,7 +93,7 @@ impl AnyPolicy {
         }
     }
 
-    /// The policy that reads items, where it is one.
+    /// The policy that reads items, if it is one.
     #[must_use]
     pub const fn as_item(&self) -> Option<&ItemPolicy> {
         match self {
@@ -102,7 +102,8 @@ impl AnyPolicy {
         }
     }
 
-    /// Accepts a tokenizer all of whose ids the policy can write; a policy that writes no text takes any.
+    /// Accepts a tokenizer if the policy can write all its ids. A policy that does not write text accepts
+    /// any.
     ///
     /// # Errors
     /// [`PolicyError::Vocabulary`].

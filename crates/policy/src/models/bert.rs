@@ -108,7 +108,7 @@ impl Bert {
         let config = BertConfig::load(dir)?;
         let path = checkpoint_file(dir);
         let mut found = bert_names(read_checkpoint(dir, Some(Kind::Float))?, &path);
-        // The pooling head and stored position numbers take no part in token states.
+        // Token states do not depend on the pooling head and on stored position numbers.
         found.retain(|name, _| !name.starts_with("pooler.") && !name.ends_with("position_ids"));
         let weights = select(found, &config.shapes(), device, &path)?;
         Ok(Self { config, weights, device })

@@ -6,7 +6,7 @@ use crate::PolicyError;
 use crate::cache::{BranchCache, FEW, LayerCache};
 use crate::tensor::cast;
 
-/// What branches' new tokens bring to a layer's attention; `H` a multiple of `Hkv`.
+/// The input of new tokens of branches to the attention of a layer; `H` is a multiple of `Hkv`.
 #[derive(Debug)]
 pub(crate) struct NewTokens<'a> {
     /// Queries `[U, H, W, S, hd]`, already scaled.
@@ -33,7 +33,7 @@ impl NewTokens<'_> {
         let recorded = [&q, &k, &v].iter().any(|x| x.requires_grad());
         let grown = BranchCache::grown(kept.branch.take(), (k, v), recorded)?;
         let (k, v) = kept.branch.insert(grown).read()?; // [U, Hkv, W, P + S, hd]
-        // Query heads that share a key head stand next to each other.
+        // Query heads that share a key head are adjacent.
         let rows = repeat * width * len;
         let q = q.reshape([users, kv_heads, rows, dim]);
         let (prompt_k, prompt_v) = &kept.prompt;
@@ -58,7 +58,7 @@ impl NewTokens<'_> {
         let weights = Tensor::f_cat(&[prompt, branch], -1)?.f_softmax(-1, Kind::Float)?;
         let weights = cast(&weights, v.kind())?;
         let all = weights.size()[5];
-        // A view: the products take rows that stand apart.
+        // A view: the products accept rows that are not adjacent in memory.
         let prompt = weights.f_view([users, kv_heads, rows, all])?.narrow(-1, 0, longest);
         let branch = weights.narrow(-1, longest, all - longest);
         let on_branch = if few {
@@ -79,12 +79,12 @@ fn per_branch(x: &Tensor) -> Result<Tensor, PolicyError> {
     Ok(x.f_transpose(2, 3)?.f_flatten(3, 4)?)
 }
 
-/// The way back from [`per_branch`].
+/// The inverse of [`per_branch`].
 fn of_width(x: &Tensor, repeat: i64) -> Result<Tensor, PolicyError> {
     Ok(x.f_unflatten(3, [repeat, -1].as_slice())?.f_transpose(2, 3)?)
 }
 
-/// 0 where token `i` of `len` new ones sees key `j` of `past + len`, −∞ where it would look ahead;
+/// 0 if token `i` of `len` new ones sees key `j` of `past + len`, −∞ where it would look ahead;
 /// `[S, P + S]`.
 pub(crate) fn causal_bias(past: i64, len: i64, device: tch::Device) -> Tensor {
     let later = Tensor::ones([len, past + len], (Kind::Bool, device)).triu(past + 1);

@@ -40,8 +40,8 @@ const INITIALIZER_RANGE: f64 = 0.02;
 /// feed-forward, optionally tied output head; by [`Architecture`](crate::Architecture) biases on
 /// queries, keys and values (Qwen2) or normalised queries and keys (Qwen3).
 ///
-/// The model is immutable; what it has read lives in a [`KvCache`] that the caller owns. Its
-/// weights are leaves of the autograd graph once [`Decoder::require_grad`] was called.
+/// The model is immutable; what it has read is in a [`KvCache`] that the caller owns. Its weights
+/// are leaves of the autograd graph after [`Decoder::require_grad`] was called.
 #[derive(Debug)]
 pub struct Decoder {
     config: DecoderConfig,
@@ -67,7 +67,7 @@ struct Layer {
     k: Linear,
     v: Linear,
     o: Linear,
-    /// Norms of each head's queries and keys, where the architecture has them.
+    /// Norms of each head's queries and keys, if the architecture has them.
     head_norms: Option<(Tensor, Tensor)>,
     post_norm: Tensor,
     gate: Linear,
@@ -99,7 +99,8 @@ impl LanguageModel for Decoder {
 }
 
 impl Decoder {
-    /// A model with weights drawn from N(0, 0.02²), norms at one, biases at zero; equal seeds, equal weights.
+    /// A model with weights drawn from N(0, 0.02²), norms at one, biases at zero; equal seeds give
+    /// equal weights.
     ///
     /// # Errors
     /// [`PolicyError::Unsupported`] for settings without a model.
@@ -122,8 +123,8 @@ impl Decoder {
     /// `model.safetensors.index.json` names, of a checkpoint directory; weights become f32. Names
     /// may lack `model.`, as those of checkpoints of the body do.
     ///
-    /// The head is the embedding where the configuration ties them, unless the checkpoint has one
-    /// that differs: that one is used then, with a warning.
+    /// The head is the embedding if the configuration ties them. If the checkpoint still has a
+    /// different head, that one is used, with a warning.
     ///
     /// # Errors
     /// Damaged or missing files, and tensors that the configuration does not expect, by name.
@@ -163,15 +164,15 @@ impl Decoder {
         let mut found = decoder_names(found);
         let tied = config.tie_word_embeddings;
         config.tie_word_embeddings = settle_head(&mut found, EMBEDDING, tied, &path)?;
-        // A table of frequencies that old checkpoints hold and every reader computes anew.
+        // A table of frequencies in old checkpoints, which every reader computes itself.
         found.retain(|name, _| !name.ends_with("rotary_emb.inv_freq"));
         let weights = select(found, &shapes(&config), device, &path)?;
         Self::from_weights(config, weights)
     }
 
-    /// Writes `config.json`, `model.safetensors` and, where there is none,
-    /// `generation_config.json`, so that transformers opens the directory with equal logits;
-    /// adapters are merged into what is written.
+    /// Writes `config.json`, `model.safetensors` and, if there is none, `generation_config.json`,
+    /// so that transformers opens the directory with equal logits; adapters are merged into what is
+    /// written.
     ///
     /// # Errors
     /// [`PolicyError::Io`] and [`PolicyError::TensorFile`].
@@ -256,13 +257,13 @@ impl Decoder {
         self.weights.values().map(Tensor::numel).sum()
     }
 
-    /// Where the weights live.
+    /// The device of the weights.
     #[must_use]
     pub fn device(&self) -> Device {
         self.embedding.device()
     }
 
-    /// Makes every weight a leaf that gradients reach, adapters included, or takes that back.
+    /// Makes every weight a leaf that gradients reach, adapters included, or undoes this.
     #[must_use]
     pub fn require_grad(mut self, on: bool) -> Self {
         for weight in self.weights.values_mut().chain(self.adapters.values_mut()) {
@@ -297,7 +298,7 @@ impl Decoder {
         self.kind
     }
 
-    /// Accepts a tokenizer all of whose ids have a row in the embedding.
+    /// Accepts a tokenizer if all its ids have a row in the embedding.
     ///
     /// # Errors
     /// [`PolicyError::Vocabulary`].
@@ -315,7 +316,7 @@ impl Decoder {
         if found > limit { Err(PolicyError::Positions { found, limit }) } else { Ok(()) }
     }
 
-    /// Queries of normalised states, `[…, H, hd]`, before they turn.
+    /// Queries of normalised states, `[…, H, hd]`, before the rotation.
     fn queries(
         &self,
         layer: &Layer,
@@ -329,7 +330,7 @@ impl Decoder {
             .map_or(Ok(q.shallow_clone()), |(norm, _)| self.normalise(&q, norm))
     }
 
-    /// Keys before they turn, and values, of normalised states, each `[…, Hkv, hd]`.
+    /// Keys before the rotation, and values, of normalised states, each `[…, Hkv, hd]`.
     fn keys_values(
         &self,
         layer: &Layer,

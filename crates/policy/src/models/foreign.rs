@@ -1,4 +1,4 @@
-//! Tensors of checkpoints by others, under the names that models here read.
+//! Tensors of checkpoints from other projects, under the names that the models here read.
 
 use std::path::Path;
 
@@ -7,17 +7,17 @@ use tch::Tensor;
 use crate::PolicyError;
 use crate::weights::Weights;
 
-/// The output head of its own that a checkpoint may have.
+/// Name of the output head that a checkpoint may have.
 pub(crate) const HEAD: &str = "lm_head.weight";
-/// What sentence-transformers puts before the names of the model that it wraps.
+/// The prefix that sentence-transformers puts before the names of the model that it wraps.
 const WRAPPED: &str = "0.auto_model.";
 
-/// Whether the output head is the embedding `table`, as far as the file tells; a head that only
-/// repeats the embedding is taken out.
+/// Whether the output head is the embedding `table`, according to the file. A head that only
+/// repeats the embedding is removed.
 ///
-/// A configuration that ties the two while the file holds a head of its own contradicts itself, as
-/// after merging adapters into both: the file's head is used, with a warning, as by transformers 5.
-/// Without a head in the file, `says_tied` stands.
+/// A configuration may tie the two although the file holds a different head, for example after
+/// adapters were merged into both. Then the head of the file is used, with a warning, as in
+/// transformers 5. Without a head in the file, `says_tied` decides.
 pub(crate) fn settle_head(
     found: &mut Weights,
     table: &str,
@@ -49,13 +49,14 @@ pub(crate) fn equal(one: &Tensor, other: &Tensor) -> Result<bool, PolicyError> {
     Ok(i64::try_from(one.f_eq_tensor(other)?.f_all()?)? == 1)
 }
 
-/// A decoder's tensors under the names of the causal model: those of a body alone lack `model.`.
+/// The tensors of a decoder under the names of the causal model. In checkpoints of the body alone,
+/// the names lack `model.`.
 pub(crate) fn decoder_names(found: Weights) -> Weights {
     let found = unwrapped(found);
     if found.keys().any(|name| name.starts_with("model.")) {
         return found;
     }
-    // `embed_tokens` tells a decoder's body; an encoder-decoder calls it `shared`.
+    // `embed_tokens` identifies the body of a decoder; an encoder-decoder calls it `shared`.
     if !found.contains_key("embed_tokens.weight") {
         return found;
     }
@@ -63,9 +64,9 @@ pub(crate) fn decoder_names(found: Weights) -> Weights {
     found.into_iter().map(|(name, tensor)| (whole(name), tensor)).collect()
 }
 
-/// A BERT's tensors under the names of its body: without `bert.`, which models with a head put
-/// before them, without those heads, and norms with a weight and a bias, which the first BERTs call
-/// gamma and beta.
+/// The tensors of a BERT under the names of its body. The prefix `bert.` of models with a head is
+/// removed, and so are the heads. Norms get a weight and a bias, which the first BERTs call gamma
+/// and beta.
 pub(crate) fn bert_names(found: Weights, path: &Path) -> Weights {
     let mut found = unwrapped(found);
     if found.keys().any(|name| name.starts_with("bert.")) {
@@ -91,7 +92,8 @@ pub(crate) fn bert_names(found: Weights, path: &Path) -> Weights {
     found.into_iter().map(|(name, tensor)| (norm(name), tensor)).collect()
 }
 
-/// Names without what sentence-transformers puts before them where it saves all its modules in one.
+/// Names without the prefix of sentence-transformers, which it adds when it saves all its modules
+/// in one file.
 fn unwrapped(found: Weights) -> Weights {
     let name = |name: String| name.strip_prefix(WRAPPED).map(str::to_owned).unwrap_or(name);
     found.into_iter().map(|(key, tensor)| (name(key), tensor)).collect()

@@ -9,11 +9,11 @@ use crate::sizes::to_usize;
 use crate::tensor::cast;
 use crate::tensor::pick;
 
-/// Most logits over the whole vocabulary that are held at once: 64 MiB of f32.
+/// Largest number of logits over the whole vocabulary that are held at once: 64 MiB of f32.
 pub(crate) const LOGITS_AT_ONCE: i64 = 1 << 24;
 
-/// The matrix `[V, D]` that turns hidden states into logits, sharing storage with the named
-/// weight: the embedding where the two are tied.
+/// The matrix `[V, D]` that turns hidden states into logits, sharing storage with the named weight:
+/// the embedding if the two are tied.
 #[derive(Debug)]
 pub struct Head {
     weight: Tensor,
@@ -43,7 +43,7 @@ impl Head {
         self.kind
     }
 
-    /// Where the weights live.
+    /// The device of the weights.
     #[must_use]
     pub fn device(&self) -> Device {
         self.weight.device()
@@ -69,7 +69,7 @@ impl Head {
     /// Log-probability `[N, R]` of the vocabulary rows `rows` (`[R]`, i64) given hidden states
     /// `[N, D]`, as shares of the whole vocabulary, in nats.
     ///
-    /// States go through in chunks of at most 64 MiB of logits; where gradients are recorded the
+    /// States go through in chunks of at most 64 MiB of logits; if gradients are recorded, the
     /// graph keeps every chunk.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Head {
         })
     }
 
-    /// What `of_logits` makes of the f32 logits of some rows, for all rows.
+    /// The result of `of_logits` for the f32 logits of all rows, in chunks of rows.
     fn in_chunks(
         &self,
         hidden: &Tensor,
@@ -118,8 +118,9 @@ impl Head {
 
 /// Log-sum-exp `[N]` of rows `[N, R]`, finite, in nats.
 ///
-/// On the CPU libtorch's own takes five passes over memory and a row's log-softmax one: the first
-/// element less its log-probability is the same, two to four times as fast.
+/// On the CPU, libtorch's own function takes five passes over memory, while the log-softmax of a
+/// row takes one. The first element minus its log-probability is the same value, and two to four
+/// times as fast.
 pub(crate) fn log_sum_exp(logits: &Tensor) -> Result<Tensor, PolicyError> {
     let first = logits.f_select(-1, 0)?;
     Ok(first.f_sub(&logits.f_log_softmax(-1, Kind::Float)?.f_select(-1, 0)?)?)

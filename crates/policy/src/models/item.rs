@@ -32,8 +32,8 @@ use crate::PolicyError;
 use crate::models::linear::Linear;
 use crate::weights::{Weights, random_weights, share};
 
-/// A policy that reads a history item by item, one position an item, and writes Semantic IDs down the
-/// trie: small, quick to train, and exact over the whole catalogue.
+/// A policy that reads a history item by item, with one position for each item, and writes Semantic IDs
+/// down the trie. It is small, quick to train, and exact over the whole catalogue.
 ///
 /// ```text
 /// E[m]          = code[token(m)] + node[m] + T[l] · text(m)          vector of node m at level l
@@ -49,7 +49,7 @@ use crate::weights::{Weights, random_weights, share};
 ///
 /// A prompt is a row of item ids. A history longer than [`max_history`](ItemPolicyConfig::max_history) is
 /// read from its latest items. An item that training never saw still has a vector and a score, from the
-/// codes that it shares with others, its text and its categories; its own node has only its first, small
+/// codes that it shares with others, its text and its categories. Its own node only has its small initial
 /// vector.
 ///
 /// The policy holds the trie and the features of its items, and so does the folder that it is saved to.
@@ -74,15 +74,16 @@ pub struct ItemPolicy {
 }
 
 impl ItemPolicy {
-    /// A policy with random weights over the items of `trie`; equal seeds, equal weights. A
+    /// A policy with random weights over the items of `trie`; equal seeds give equal weights. A
     /// [`Constraint`](crate::Constraint) compiled from the same catalogue has the same trie.
     ///
-    /// Deviations start as in the experiments that chose the settings: 0.02 for tables and the body, less
-    /// for projections of text, zero for biases and for the weights of distances.
+    /// The standard deviations of the initial weights are 0.02 for tables and the body, less for
+    /// projections of text, and zero for biases and for the weights of distances, as in the experiments
+    /// that chose the settings.
     ///
     /// # Errors
     /// [`PolicyError::Unsupported`] for settings or features without a policy; [`PolicyError::Size`] for
-    /// features of another number of items.
+    /// features of a different number of items.
     pub fn random(
         config: ItemPolicyConfig,
         trie: &Trie,
@@ -159,7 +160,7 @@ impl ItemPolicy {
         self.tree.num_items()
     }
 
-    /// States `[n, D]` as a level's nodes meet them.
+    /// States `[n, D]` in the form that the nodes of a level use.
     fn level_states(&self, level: usize, states: &Tensor) -> Result<Tensor, PolicyError> {
         let (up, down) = &self.head[level];
         let kind = states.kind();

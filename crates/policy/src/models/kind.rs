@@ -10,7 +10,7 @@ use crate::PolicyError;
 use crate::config::{Architecture, read_json};
 use crate::models::item::store::ITEM_POLICY_TYPE;
 
-/// A kind of policy, which the `model_type` of its `config.json` tells.
+/// A kind of policy. The `model_type` of its `config.json` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -54,7 +54,7 @@ impl PolicyKind {
         }
     }
 
-    /// What `model_type` may be.
+    /// Values of `model_type` for this kind.
     const fn model_types(self) -> &'static [&'static str] {
         const DECODERS: [&str; 3] = [
             Architecture::Qwen2.model_type(),
@@ -80,9 +80,9 @@ impl PolicyKind {
         !matches!(self, Self::Item)
     }
 
-    /// Whether samples that continue one another can be learned as one sequence, as a causal model
-    /// learns them: its states of a beginning do not depend on what follows. An encoder reads its
-    /// prompt both ways, so each of its samples is a sequence of its own.
+    /// Whether samples that continue one another can be learned as one sequence. A causal model can
+    /// do so, because its states of a beginning do not depend on what follows. An encoder reads its
+    /// prompt in both directions, so each of its samples is a sequence of its own.
     #[must_use]
     pub const fn folds_samples(self) -> bool {
         matches!(self, Self::Decoder)
@@ -94,14 +94,14 @@ impl PolicyKind {
         matches!(self, Self::Decoder)
     }
 
-    /// Whether its layers can be computed again on the way back, to save memory.
+    /// Whether its layers can be computed again in the backward pass, to save memory.
     #[must_use]
     pub const fn recomputes(self) -> bool {
         matches!(self, Self::Decoder)
     }
 
-    /// Whether it can reason in free text before it answers. A prompt ends with the opening of a chain,
-    /// which an encoder would read and its decoder not continue.
+    /// Whether it can reason in free text before it answers. A prompt ends with the opening of a
+    /// chain. An encoder would read this opening, and its decoder would not continue it.
     #[must_use]
     pub const fn reasons(self) -> bool {
         matches!(self, Self::Decoder)

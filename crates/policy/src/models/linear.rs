@@ -13,7 +13,7 @@ pub(crate) struct Linear {
     pub(crate) weight: Tensor,
     /// `[out]`.
     pub(crate) bias: Option<Tensor>,
-    /// What is trained in the matrix's place, if anything.
+    /// The adapter that is trained instead of the matrix, if there is one.
     pub(crate) adapter: Option<Adapter>,
 }
 
@@ -23,7 +23,7 @@ impl Linear {
         Self { weight, bias: None, adapter: None }
     }
 
-    /// The product, computed in `kind` whatever the weights are stored in.
+    /// The product, computed in `kind`, whatever the element type of the weights is.
     pub(crate) fn apply(&self, x: &Tensor, kind: Kind) -> Result<Tensor, PolicyError> {
         let bias = self.bias.as_ref().map(|bias| cast(bias, kind)).transpose()?;
         let y = x.f_linear(&cast(&self.weight, kind)?, bias.as_ref())?;

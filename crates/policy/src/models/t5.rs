@@ -26,14 +26,14 @@ use crate::weights::{
     write_checkpoint,
 };
 
-/// A T5 encoder-decoder: the encoder reads a prompt both ways, the decoder writes the answer after
-/// its start token and looks at the encoder's states. TIGER's policy.
+/// A T5 encoder-decoder: the encoder reads a prompt in both directions, and the decoder writes the
+/// answer after its start token and attends to the encoder's states. TIGER's policy.
 ///
-/// RMS norms before each layer, no biases, weights for distances in the first layer of each stack
-/// instead of positions, hence no longest sequence.
+/// It has RMS norms before each layer and no biases. Weights for distances in the first layer of
+/// each stack take the place of positions, so there is no longest sequence.
 ///
-/// The model is immutable; what it has read lives in a [`KvCache`] that the caller owns: the
-/// encoder's keys and values once for each prompt, however many branches write its answer.
+/// The model is immutable; what it has read is in a [`KvCache`] that the caller owns. The keys and
+/// values of the encoder are stored once for each prompt, for any number of branches.
 #[derive(Debug)]
 pub struct T5 {
     config: T5Config,
@@ -64,14 +64,14 @@ impl LanguageModel for T5 {
         &self.head
     }
 
-    /// No limit but memory: positions are relative.
+    /// Only memory is a limit, because positions are relative.
     fn positions(&self) -> Option<usize> {
         None
     }
 }
 
 impl T5 {
-    /// A model with weights drawn as transformers draws T5's, norms at one; equal seeds, equal
+    /// A model with weights drawn as transformers draws T5's, norms at one; equal seeds give equal
     /// weights.
     ///
     /// # Errors
@@ -86,9 +86,9 @@ impl T5 {
     /// Reads `config.json` and `model.safetensors`, or the shards that
     /// `model.safetensors.index.json` names, of a `T5ForConditionalGeneration`; weights become f32.
     ///
-    /// The head is the embedding unless the checkpoint has one that differs, or one that
-    /// `tie_word_embeddings: false` speaks of. An embedding that stands in the file under the name
-    /// of the encoder's or the decoder's alone is read.
+    /// The head is the embedding unless the checkpoint has one that differs, or one that is stated
+    /// by `tie_word_embeddings: false`. An embedding is also read if the file only has it under the
+    /// name of the encoder or of the decoder.
     ///
     /// # Errors
     /// Damaged or missing files, and tensors that the configuration does not expect, by name.
@@ -152,7 +152,7 @@ impl T5 {
         &self.weights
     }
 
-    /// Makes every weight a leaf that gradients reach, or takes that back.
+    /// Makes every weight a leaf that gradients reach, or undoes this.
     #[must_use]
     pub fn require_grad(mut self, on: bool) -> Self {
         for weight in self.weights.values_mut() {

@@ -1,8 +1,8 @@
-//! Which branches are read together.
+//! Decides which branches are read together.
 
 use std::collections::BTreeMap;
 
-/// Branches of at most this length are read together whatever their lengths.
+/// Branches of at most this length are read together, even if their lengths differ.
 const SHORT: usize = 8;
 
 /// Branches of similar length, as a grid with a row for each prompt that has some.
@@ -16,7 +16,7 @@ pub(super) struct Grid {
     pub(super) len: usize,
 }
 
-/// Arranges branches, each given by its prompt and its length, in grids whose padding is bounded.
+/// Arranges branches, each given by its prompt and its length, in grids with bounded padding.
 ///
 /// Lengths of a grid lie within a factor of 4/3 (or are all at most 8), numbers of branches of its
 /// prompts within a factor of 2, so that less than 8/3 of the tokens are computed. A grid has no

@@ -1,4 +1,4 @@
-//! Completions of prompts, and what comes of scoring them.
+//! Completions of prompts, and the results of scoring them.
 
 use std::fmt;
 
@@ -32,10 +32,10 @@ impl CompletionToken {
 /// Completions of prompts that are read once each.
 #[derive(Debug, Clone, Copy)]
 pub struct Completions<'a> {
-    /// The prompts, whatever the answer is made to begin with included.
+    /// The prompts, with the given beginning of the answer.
     pub prompts: &'a TokenBatch,
     /// Number of tokens at each prompt's end that are the beginning of the answer, as
-    /// [`Policy::read`](crate::Policy::read) asks for them.
+    /// [`Policy::read`](crate::Policy::read) takes them.
     pub begun: &'a [usize],
     /// Per prompt, per rollout: its tokens. A prompt may have any number of rollouts.
     pub rollouts: &'a [Vec<Vec<CompletionToken>>],
@@ -46,8 +46,8 @@ impl Completions<'_> {
     /// their nodes.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] where the numbers of prompts and groups differ; [`PolicyError::Empty`]
-    /// where nothing is scored; [`PolicyError::IllegalCode`].
+    /// [`PolicyError::Size`] if the numbers of prompts and groups differ; [`PolicyError::Empty`] if
+    /// nothing is scored; [`PolicyError::IllegalCode`].
     pub fn scored(&self, constraint: &Constraint) -> Result<ScoredTokens, PolicyError> {
         let (found, expected) = (self.rollouts.len(), self.prompts.rows()?);
         if found != expected {
@@ -97,7 +97,7 @@ pub struct TokenPlace {
     pub token: usize,
 }
 
-/// Log-probabilities of the scored tokens of completions, with the way back.
+/// Log-probabilities of the scored tokens of completions, with the backward pass.
 #[non_exhaustive]
 pub struct CompletionPass<'a> {
     /// `[N]`, in the order prompt, rollout, token.
@@ -117,7 +117,7 @@ impl fmt::Debug for CompletionPass<'_> {
 
 impl<'a> CompletionPass<'a> {
     /// Log-probabilities of these tokens, and what computes the entropy of each: `[N]`, in nats, without
-    /// a graph. It is asked for only where an objective or a log needs it.
+    /// a graph. It is only computed if an objective or a log needs it.
     pub fn new(
         pass: LogpPass<'a>,
         tokens: ScoredTokens,

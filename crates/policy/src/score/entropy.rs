@@ -1,4 +1,4 @@
-//! Entropy of what a policy might have written instead.
+//! Entropy of the distributions from which a policy wrote its tokens.
 
 use tch::Tensor;
 

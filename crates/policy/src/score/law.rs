@@ -1,4 +1,4 @@
-//! The law that the tokens of completions are scored under.
+//! The law under which the tokens of completions are scored.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -13,9 +13,9 @@ use crate::decode::sampling::SamplingConfig;
 /// ```text
 /// log p(t) = z[t]/T − log Σ_v exp(z[v]/T)        T of words or of codes; v as `scoring` says
 /// ```
-/// Gradients of a policy's expected reward need the law that drew the rollouts: what is drawn at a
-/// temperature must be scored at it. Cuts (top-k, top-p) cannot be scored:
-/// [`TokenLaw::of_draws`] refuses them.
+/// Gradients of the expected reward of a policy need the law that drew the rollouts: what is drawn
+/// at a temperature must be scored at this temperature. Cuts (top-k, top-p) cannot be scored;
+/// [`TokenLaw::of_draws`] rejects them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TokenLaw {
@@ -37,14 +37,14 @@ impl From<Scoring> for TokenLaw {
 impl TokenLaw {
     /// The law of words drawn by `words` and codes drawn by `codes`.
     ///
-    /// Under [`Scoring::Renormalised`] it is the law of a [`Sampler`](crate::Sampler)'s draws. Under
-    /// [`Scoring::Full`] the draws come from the legal codes alone and the probabilities are shares
-    /// of the whole vocabulary, as in the code that the papers of this field publish.
+    /// Under [`Scoring::Renormalised`] it is the law of a [`Sampler`](crate::Sampler)'s draws.
+    /// Under [`Scoring::Full`] the draws come from the legal codes only, while the probabilities
+    /// are shares of the whole vocabulary, as in the public code of the papers of this field.
     ///
     /// # Errors
-    /// [`PolicyError::Unsupported`] for a temperature of 0 and for cuts: what they leave out has no
-    /// log-probability, and what they keep would be scored by another law than the one it was drawn
-    /// from.
+    /// [`PolicyError::Unsupported`] for a temperature of 0 and for cuts: tokens that they leave out
+    /// have no log-probability, and tokens that they keep would be scored under another law than
+    /// the one that drew them.
     pub fn of_draws(
         scoring: Scoring,
         words: SamplingConfig,
@@ -53,7 +53,8 @@ impl TokenLaw {
         Ok(Self { scoring, words: scored_temperature(words)?, codes: scored_temperature(codes)? })
     }
 
-    /// States `[N, D]` whose logits are those of `states` over each target's temperature.
+    /// States `[N, D]` whose logits are those of `states` divided by the temperature of each
+    /// target.
     pub(super) fn tempered(
         &self,
         states: Tensor,
@@ -84,7 +85,7 @@ fn scored_temperature(sampling: SamplingConfig) -> Result<f64, PolicyError> {
                         scored, and a cut cannot";
         return refuse("top_k", k.to_string(), expected);
     }
-    // A cut at 1 leaves everything.
+    // A cut at 1 keeps everything.
     if let Some(p) = sampling.top_p().filter(|p| *p < 1.0) {
         let expected = "no top_p below 1: draws that are learned from must come from a law that \
                         can be scored, and a cut cannot";

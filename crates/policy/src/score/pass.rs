@@ -1,4 +1,4 @@
-//! Log-probabilities with the way back to the weights.
+//! Log-probabilities with the backward pass to the weights.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use crate::PolicyError;
 /// Adds the gradient of `(logp · d_logp).sum()` to the weights' gradients, given `d_logp`.
 type WayBack<'a> = Box<dyn FnOnce(&Tensor) -> Result<(), PolicyError> + 'a>;
 
-/// Log-probabilities, and the way back to the weights that they come from.
+/// Log-probabilities, and the backward pass to the weights that they come from.
 ///
-/// An objective that sees a policy through these numbers alone gives its derivative by each of them to
-/// [`backward`](Self::backward).
+/// An objective that depends on a policy only through these numbers passes its derivative by each
+/// of them to [`backward`](Self::backward).
 pub struct LogpPass<'a> {
     logp: Tensor,
     back: WayBack<'a>,
@@ -25,7 +25,7 @@ impl fmt::Debug for LogpPass<'_> {
 }
 
 impl<'a> LogpPass<'a> {
-    /// Log-probabilities `[N]`, in nats, whose way back is the graph that they carry.
+    /// Log-probabilities `[N]`, in nats, whose backward pass is the graph that they carry.
     ///
     /// # Errors
     /// [`PolicyError::Torch`].
@@ -40,8 +40,8 @@ impl<'a> LogpPass<'a> {
         }))
     }
 
-    /// Log-probabilities `[N]` without a graph, in nats, whose way back is `back`: it adds the gradient of
-    /// `(logp · d_logp).sum()` to the weights' gradients, given `d_logp` `[N]`, f32.
+    /// Log-probabilities `[N]` without a graph, in nats, whose backward pass is `back`: it adds the
+    /// gradient of `(logp · d_logp).sum()` to the weights' gradients, given `d_logp` `[N]`, f32.
     pub fn new(logp: Tensor, back: impl FnOnce(&Tensor) -> Result<(), PolicyError> + 'a) -> Self {
         Self { logp, back: Box::new(back) }
     }
@@ -51,7 +51,7 @@ impl<'a> LogpPass<'a> {
         &self.logp
     }
 
-    /// The same log-probabilities, with more to do after the way back.
+    /// The same log-probabilities, with more to do after the backward pass.
     #[must_use]
     pub fn and_then(self, more: impl FnOnce() -> Result<(), PolicyError> + 'a) -> Self {
         let Self { logp, back } = self;

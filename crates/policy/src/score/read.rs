@@ -16,7 +16,7 @@ use crate::policy::{LanguageModel, Policy};
 use crate::sizes::to_usize;
 use crate::weights::to_i64;
 
-/// Most attention scores of one head that a pass over branches makes at once.
+/// Largest number of attention scores of one head that a pass over branches computes at once.
 const SCORES_AT_ONCE: usize = 1 << 23;
 
 /// Log-probabilities of the scored tokens of completions.
@@ -33,22 +33,22 @@ pub struct TokenLogp {
 
 /// Log-probability of every scored token of every completion, through which gradients flow.
 ///
-/// Each prompt is computed once, forward and backward, for all its completions; what a completion
-/// has after its last scored token is not read. The result equals reading prompt and completion
-/// together, one completion at a time.
+/// Each prompt is computed once, forward and backward, for all its completions. Tokens of a
+/// completion after its last scored token are not read. The result equals reading prompt and
+/// completion together, one completion at a time.
 ///
-/// Completions of similar length are read together, so that less than 8/3 of their tokens (beyond
-/// 8 a completion) are computed. Memory beyond that of the prompts: for each layer, while gradients
+/// Completions of similar length are read together, so that less than 8/3 of their tokens (beyond 8
+/// a completion) are computed. Memory beyond that of the prompts: for each layer, while gradients
 /// are recorded, some `10·D + 3·F` floats a token of a completion (width D, feed-forward width F)
 /// and, with `S` tokens after a prompt of `T`, `2·H·S·(T + S)` attention scores a completion; a
-/// pass makes at most 8 million of them a head at once, unless one prompt alone needs more. The
-/// vocabulary is met for scored tokens only.
+/// pass computes at most 8 million of them for a head at once, unless one prompt alone needs more.
+/// Logits over the vocabulary are only computed for scored tokens.
 ///
 /// # Errors
-/// Those of [`LanguageModel::prefill`];
-/// [`PolicyError::Size`] where the numbers of prompts and groups differ; [`PolicyError::Empty`]
-/// where nothing is scored; [`PolicyError::IllegalCode`] for a code that cannot follow its node;
-/// [`PolicyError::Positions`] for a completion that leaves the model's positions.
+/// Those of [`LanguageModel::prefill`]; [`PolicyError::Size`] if the numbers of prompts and groups
+/// differ; [`PolicyError::Empty`] if nothing is scored; [`PolicyError::IllegalCode`] for a code
+/// that cannot follow its node; [`PolicyError::Positions`] for a completion that exceeds the
+/// model's positions.
 pub fn completion_logp(
     model: &dyn LanguageModel,
     constraint: &Constraint,
@@ -62,7 +62,7 @@ pub fn completion_logp(
     Ok(TokenLogp { logp, places, lens })
 }
 
-/// As [`completion_logp`], with a way back that keeps no logits over the whole vocabulary, for
+/// As [`completion_logp`], with a backward pass that keeps no logits over the whole vocabulary, for
 /// training: [`Policy::completion_pass`](crate::Policy::completion_pass) of language models.
 ///
 /// # Errors
@@ -101,7 +101,7 @@ pub fn completion_entropy(
     policy.completion_pass(constraint, completions, law.into())?.mean_entropies()
 }
 
-/// What a completion's log-probabilities are made of.
+/// The states and targets from which the log-probabilities of completions are computed.
 struct Scored {
     /// `[N, D]`, each before its target, such that the head's logits are the law's.
     states: Tensor,
@@ -164,7 +164,7 @@ fn scored(
     Ok(Scored { states, tokens })
 }
 
-/// The tokens that a grid's branches read, `[U', W', S']`; 0 where there is none.
+/// The tokens that a grid's branches read, `[U', W', S']`; 0 if there is none.
 fn inputs(
     grid: &Grid,
     branches: &[(usize, usize)],
@@ -201,10 +201,10 @@ pub struct Groups<'a> {
 }
 
 /// Log-probability of every code of every completion, `[N]` in the order prompt, rollout, code:
-/// [`completion_logp`] of completions that are codes and nothing else.
+/// [`completion_logp`] of completions that consist of codes only.
 ///
 /// # Errors
-/// [`PolicyError::Size`] where the numbers of prompts, guides and groups differ;
+/// [`PolicyError::Size`] if the numbers of prompts, guides and groups differ;
 /// [`PolicyError::Empty`] for a completion without codes or outside the trie.
 pub fn group_logp(
     model: &dyn LanguageModel,

@@ -27,15 +27,15 @@ pub struct SequencePass<'a> {
     pub places: &'a [Place],
     /// The targets, row by row and from left to right within a row.
     pub targets: &'a [Target],
-    /// What a code's probability is a share of.
+    /// How the probability of a code is normalised.
     pub scoring: Scoring,
     /// Share of elements that are zeroed in training. Range `[0, 1)`.
     pub dropout: f64,
-    /// Whether layers are computed again on the way back, to save memory.
+    /// Whether layers are computed again in the backward pass, to save memory.
     pub recompute: bool,
 }
 
-/// The log-probabilities of a pass, a row's first target being the beginning of its completion.
+/// The log-probabilities of a pass in which the first target of a row begins its completion.
 pub(crate) fn in_completions<'a>(
     policy: &'a dyn Policy,
     constraint: &'a Constraint,
@@ -81,11 +81,11 @@ pub(crate) fn in_completions<'a>(
 /// A row that has targets, divided before the first of them.
 #[derive(Debug)]
 pub(crate) struct Divided {
-    /// What stands before the first target.
+    /// The tokens before the first target.
     pub(crate) prompt: Vec<u32>,
-    /// The first target and all that stands after it.
+    /// The first target and all tokens after it.
     pub(crate) completion: Vec<u32>,
-    /// Numbers of the row's targets among those of the pass, and where they stand in `completion`, from
+    /// Indices of the row's targets among those of the pass, and their places in `completion`, from
     /// left to right.
     pub(crate) learned: Vec<(usize, usize)>,
 }
@@ -93,7 +93,8 @@ pub(crate) struct Divided {
 /// The rows of a pass that have targets.
 ///
 /// # Errors
-/// [`PolicyError::Size`] where targets are not as many as places, or stand outside of their rows.
+/// [`PolicyError::Size`] if the numbers of targets and places differ, or a target is outside its
+/// row.
 pub(crate) fn divided(pass: &SequencePass<'_>) -> Result<Vec<Divided>, PolicyError> {
     let SequencePass { tokens, places, targets, .. } = *pass;
     let what = "targets of sequences, each within its row";

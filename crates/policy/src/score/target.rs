@@ -1,4 +1,4 @@
-//! The tokens whose log-probabilities are asked for.
+//! The tokens whose log-probabilities are wanted.
 
 use sidereal_sid::{NodeId, Trie};
 
@@ -41,10 +41,10 @@ pub(crate) fn check_codes(trie: &Trie, targets: &[Target]) -> Result<(), PolicyE
     Ok(())
 }
 
-/// The targets that a Semantic ID's codes are, from the prefix `guide` on.
+/// The codes of a Semantic ID as targets, from the prefix `guide` on.
 ///
 /// # Errors
-/// [`PolicyError::Empty`] where the codes leave the trie.
+/// [`PolicyError::Empty`] if the codes leave the trie.
 pub fn code_targets(
     trie: &Trie,
     guide: &[u32],

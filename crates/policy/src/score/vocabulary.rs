@@ -13,10 +13,10 @@ use crate::sizes::to_usize;
 use crate::tensor::cast;
 use crate::weights::to_i64;
 
-/// Rows that meet the vocabulary together.
+/// Rows that are multiplied with the vocabulary together.
 const ROWS_AT_ONCE: i64 = 4096;
 
-/// A block of the vocabulary and the rows whose ids lie in it.
+/// A block of the vocabulary and the rows whose ids are in it.
 struct Block {
     /// First id.
     start: i64,
@@ -93,7 +93,7 @@ pub(super) fn logp(
     Ok((Tensor::f_cat(&parts, 0)?, Tensor::f_cat(&normalisers, 0)?))
 }
 
-/// Adds the gradient of `(logp · d_logp).sum()` to the head's, where it is trained, and returns
+/// Adds the gradient of `(logp · d_logp).sum()` to that of the head, if it is trained, and returns
 /// that of the states, `[N, D]`; logits are computed again, block by block.
 pub(super) fn backward(
     head: &Head,
@@ -145,7 +145,7 @@ fn block_logits(head: &Head, states: &Tensor, block: &Block) -> Result<Tensor, P
     cast(&logits, Kind::Float)
 }
 
-/// The gradient of a leaf, made where there is none yet.
+/// The gradient of a leaf, made if there is none yet.
 fn gradient(weight: &Tensor) -> Result<Tensor, PolicyError> {
     if !weight.grad().defined() {
         (weight.f_narrow(0, 0, 1)? * 0.0).f_sum(Kind::Float)?.f_backward()?;

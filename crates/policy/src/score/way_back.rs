@@ -1,4 +1,4 @@
-//! The backward pass of log-probabilities of a language model, taken by hand.
+//! The backward pass of log-probabilities of a language model, written by hand.
 
 use tch::{Kind, Tensor};
 
@@ -11,7 +11,7 @@ use crate::models::head::{Head, LOGITS_AT_ONCE};
 use crate::policy::LanguageModel;
 use crate::weights::to_i64;
 
-/// What [`target_pass`] computed, for its way back.
+/// What [`target_pass`] computed, for its backward pass.
 #[derive(Debug)]
 struct HeadPass<'a> {
     head: &'a Head,
@@ -34,13 +34,13 @@ struct ByBlocks {
     normaliser: Tensor,
 }
 
-/// Log-probabilities of `targets` given the states `[N, D]` before them, with the way back.
+/// Log-probabilities of `targets` given the states `[N, D]` before them, with the backward pass.
 ///
-/// They are those of [`target_logp`], for training: the derivative of the objective by each of
-/// them goes into [`LogpPass::backward`] instead of a graph. In exchange, logits over the
-/// whole vocabulary are not kept: more than 64 MiB of them are computed a block of the vocabulary
-/// at a time, and once more on the way back, which then costs four matrix products instead of
-/// three. Under `no_grad` the log-probabilities alone are computed.
+/// They are those of [`target_logp`], for training: the derivative of the objective by each of them
+/// is passed to [`LogpPass::backward`] instead of a graph. In exchange, logits over the whole
+/// vocabulary are not kept: more than 64 MiB of them are computed a block of the vocabulary at a
+/// time, and once more in the backward pass, which then costs four matrix products instead of
+/// three. Under `no_grad` only the log-probabilities are computed.
 ///
 /// # Errors
 /// As [`target_logp`].
@@ -112,7 +112,7 @@ impl<'a> HeadPass<'a> {
             let d_logp = d_logp.f_index_select(0, rows)?;
             (logp * d_logp).f_sum(Kind::Float)?.f_backward()?;
         }
-        // What the graphs above have left at the leaf, and the blocks' part.
+        // The gradient that the graphs above have added at the leaf, and the part of the blocks.
         let mut d_states = self.leaf.grad();
         if let Some(ByBlocks { rows, ids, normaliser }) = &self.by_blocks {
             let picked = self.leaf.detach().f_index_select(0, rows)?;

@@ -8,8 +8,9 @@ use crate::config::unsupported;
 
 const STATED: &str = "added_tokens_decoder";
 
-/// Adds and redefines the tokens of `added_tokens_decoder` in `tokenizer_config.json`, which wins over
-/// `tokenizer.json` in transformers: a token may be there alone, or take the spaces beside it.
+/// Adds and redefines the tokens of `added_tokens_decoder` in `tokenizer_config.json`, which
+/// has precedence over `tokenizer.json` in transformers. A token may only be listed there, or
+/// may take the spaces beside it.
 ///
 /// # Errors
 /// [`PolicyError::Unsupported`] for a token that cannot have the id that the settings give it.

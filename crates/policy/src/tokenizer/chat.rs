@@ -28,21 +28,21 @@ pub struct ChatMessage {
 }
 
 impl ChatMessage {
-    /// What `role` says.
+    /// A turn in which `role` says `content`.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
         Self { role: role.into(), content: content.into() }
     }
 }
 
-/// What a conversation is rendered with besides its turns.
+/// Options for rendering a conversation.
 #[derive(Debug, Clone, Default)]
 pub struct ChatOptions {
     /// Whether the text ends with the beginning of the assistant's next turn.
     pub add_generation_prompt: bool,
-    /// Variables that the template asks for, such as `enable_thinking`.
+    /// Variables that the template uses, such as `enable_thinking`.
     pub variables: BTreeMap<String, serde_json::Value>,
-    /// The time that `strftime_now` tells, in UTC. Without one that function is not defined, so
-    /// that equal conversations give equal prompts on every day; templates have a date for that.
+    /// The time that `strftime_now` returns, in UTC. Without it this function is not defined, so
+    /// that equal conversations give equal prompts on every day; templates then use their own date.
     pub now: Option<SystemTime>,
 }
 
@@ -50,7 +50,7 @@ pub struct ChatOptions {
 /// does: blocks trimmed, `raise_exception`, `tojson` without HTML escapes, loop controls and the
 /// methods of Python's strings, lists and dictionaries.
 ///
-/// Tools and documents are not offered. `{% generation %}` marks nothing.
+/// Tools and documents are not supported. `{% generation %}` has no effect.
 #[derive(Debug, Clone)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
@@ -61,7 +61,7 @@ impl ChatTemplate {
     /// The template of this source.
     ///
     /// # Errors
-    /// [`PolicyError::Template`] where the source is not Jinja.
+    /// [`PolicyError::Template`] if the source is not Jinja.
     pub fn new(source: &str, special: &SpecialTokens) -> Result<Self, PolicyError> {
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
@@ -80,8 +80,8 @@ impl ChatTemplate {
     /// [`SidTokenizer::encode`](super::SidTokenizer::encode).
     ///
     /// # Errors
-    /// [`PolicyError::Template`] where the template refuses the conversation or needs what is not
-    /// there.
+    /// [`PolicyError::Template`] if the template raises an error for the conversation, or needs a
+    /// value that is not there.
     pub fn render(
         &self,
         messages: &[ChatMessage],
@@ -105,7 +105,7 @@ impl ChatTemplate {
 /// The template in the settings of a tokenizer: a text, or the one named `default` of a list.
 ///
 /// # Errors
-/// [`PolicyError::Unsupported`] for a list without a default, and for what is neither.
+/// [`PolicyError::Unsupported`] for a list without a default, or a value that is neither.
 pub(super) fn in_settings(
     settings: &Map<String, serde_json::Value>,
 ) -> Result<Option<String>, PolicyError> {
@@ -138,7 +138,7 @@ fn strftime(now: SystemTime) -> Value {
     })
 }
 
-/// Python's `json.dumps` without ASCII escapes; `indent` is the only setting that is known.
+/// Python's `json.dumps` without ASCII escapes; `indent` is the only known setting.
 #[allow(clippy::needless_pass_by_value, reason = "the engine's signature of a filter")]
 fn to_json(value: Value, settings: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = settings.get("indent")?;

@@ -5,7 +5,7 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use crate::PolicyError;
 
-/// What became of the codes of a spec in a tokenizer that was there before.
+/// What happened to the codes of a spec in an existing tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Codes {
     /// Number of ids before: one more than the highest.
@@ -17,14 +17,15 @@ pub(crate) struct Codes {
 }
 
 impl Codes {
-    /// Gives a token to each code of `spec` that has none, found whole wherever its text stands.
+    /// Gives a token to each code of `spec` that has none. The token is recognised as a whole at
+    /// any place of a text.
     ///
-    /// Codes that the tokenizer has already as added tokens, as checkpoints trained on Semantic IDs
-    /// have, keep their ids.
+    /// Codes that the tokenizer already has as added tokens, because its model was trained on
+    /// Semantic IDs, keep their ids.
     ///
     /// # Errors
     /// [`PolicyError::TakenToken`] for a code that is a piece of text in the vocabulary,
-    /// [`PolicyError::OtherNotation`] for a tokenizer that spells codes otherwise, and
+    /// [`PolicyError::OtherNotation`] for a tokenizer that spells codes in another way, and
     /// [`PolicyError::Unsupported`] for a vocabulary with gaps.
     pub(crate) fn add(inner: &mut Tokenizer, spec: &SidSpec) -> Result<Self, PolicyError> {
         let known = num_ids(inner);

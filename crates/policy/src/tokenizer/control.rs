@@ -1,4 +1,4 @@
-//! Which tokens of a tokenizer no text of an item may hold.
+//! The tokens of a tokenizer that a text of an item must not contain.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use tokenizers::AddedToken;
 
 use super::SidTokenizer;
 
-/// Elements of HTML that some tokenizers have as added tokens: text about text, and no markers.
+/// Elements of HTML that some tokenizers have as added tokens. They are ordinary text, not markers.
 const ELEMENTS: [&str; 36] = [
     "a",
     "b",
@@ -47,8 +47,9 @@ const ELEMENTS: [&str; 36] = [
 ];
 
 impl SidTokenizer {
-    /// The tokens, by id, that a text from outside may not hold: the tokenizer would read them as the
-    /// end of a text, a turn, a mask and the like. Codes of Semantic IDs are not among them.
+    /// The tokens, by id, that a text from outside must not contain, because the tokenizer would
+    /// read them as the end of a text, a turn, a mask and the like. Codes of Semantic IDs are not
+    /// among them.
     ///
     /// These are the tokens that the folder calls special, and those other added tokens that are
     /// written as markers are, in angles, brackets or braces (`<tool_call>`, `[INST]`). Added tokens

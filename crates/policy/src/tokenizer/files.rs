@@ -12,7 +12,7 @@ use crate::PolicyError;
 
 /// File of the settings beside `tokenizer.json`.
 pub(super) const SETTINGS: &str = "tokenizer_config.json";
-/// File of a chat template that does not stand in the settings.
+/// File of a chat template that is not in the settings.
 pub(super) const CHAT_TEMPLATE: &str = "chat_template.jinja";
 
 /// File of the special tokens in folders of older versions.
@@ -38,8 +38,8 @@ impl Files {
             source,
         };
         let mut inner = Tokenizer::from_file(&path).map_err(fail)?;
-        // Left there by whoever saved it after a call that cut or padded its batch; transformers does
-        // not follow them either.
+        // These are left over from a call that cut or padded its batch before the tokenizer
+        // was saved; transformers ignores them too.
         inner.with_truncation(None).map_err(fail)?;
         inner.with_padding(None);
         without_dropout(&mut inner, &path);
@@ -62,7 +62,8 @@ impl Files {
     }
 }
 
-/// Takes out what makes the pieces of a text random: a setting for the training of its base.
+/// Removes the dropout that makes the pieces of a text random; it is a setting for the
+/// training of the base.
 fn without_dropout(inner: &mut Tokenizer, path: &Path) {
     let ModelWrapper::BPE(bpe) = inner.get_model() else { return };
     if let Some(dropout) = bpe.dropout.filter(|dropout| *dropout > 0.0) {
@@ -76,7 +77,7 @@ fn without_dropout(inner: &mut Tokenizer, path: &Path) {
     }
 }
 
-/// The object in a JSON file; an empty one where there is no file.
+/// The object in a JSON file; an empty one if there is no file.
 pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>, PolicyError> {
     let Some(text) = read_if_there(path)? else { return Ok(Map::new()) };
     serde_json::from_str(&text)

@@ -1,19 +1,19 @@
-//! What a tokenizer puts around every text.
+//! The tokens that a tokenizer puts around every text.
 
 use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
 use crate::PolicyError;
 
-/// The tokens that a tokenizer's `post_processor` puts around every text: Llama's a beginning before
-/// it, T5's an end after it.
+/// The tokens that a tokenizer's `post_processor` puts around every text: a beginning token before
+/// it for Llama, an end token after it for T5.
 ///
-/// Settings such as `add_bos_token` say nothing here, as in transformers 5: the `post_processor` alone
-/// decides.
+/// Settings such as `add_bos_token` have no effect here, as in transformers 5; only the
+/// `post_processor` decides.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Frame {
     before: Vec<u32>,
-    /// What stands after a prompt: nothing where a decoder continues it.
+    /// The tokens after a prompt; none if a decoder continues it.
     after: Vec<u32>,
 }
 
@@ -36,7 +36,8 @@ impl Frame {
         Ok(Self { before: framed[..at].to_vec(), after: after.to_vec() })
     }
 
-    /// A text's tokens as a prompt. A text that begins or ends so already does not get it twice.
+    /// The tokens of a text as a prompt. A text that already begins or ends with these tokens does
+    /// not get them twice.
     pub(super) fn prompt(&self, ids: Vec<u32>) -> Vec<u32> {
         let before = if ids.starts_with(&self.before) { &[] } else { self.before.as_slice() };
         let after = if ids.ends_with(&self.after) { &[] } else { self.after.as_slice() };
@@ -49,7 +50,7 @@ impl Frame {
     }
 }
 
-/// Whether the model of a folder reads its prompts in an encoder, by its `config.json` or, where that
+/// Whether the model of a folder reads its prompts in an encoder, by its `config.json` or, if that
 /// does not say, the class of its tokenizer.
 pub(super) fn has_encoder(config: &Map<String, Value>, settings: &Map<String, Value>) -> bool {
     let text = |from: &Map<String, Value>, key: &str| {

@@ -9,7 +9,7 @@ use super::{END_OF_TURN, PAD};
 pub struct SpecialTokens {
     /// Beginning of a text; most decoders have none.
     pub bos: Option<String>,
-    /// What a completion in words ends with: the end of a turn or of a text.
+    /// The token that ends a completion in words: the end of a turn or of a text.
     pub end_of_turn: String,
     /// Padding, never read.
     pub pad: String,
@@ -23,14 +23,15 @@ impl Default for SpecialTokens {
 }
 
 impl SpecialTokens {
-    /// The tokens that the settings of a tokenizer name, or where those are silent the map of
-    /// special tokens that older versions write beside them. Settings without
-    /// `added_tokens_decoder` are of such a version, and there the map wins, as in transformers.
+    /// The tokens that the settings of a tokenizer name or, if the settings do not name them, the
+    /// map of special tokens that older versions write beside them. Settings without
+    /// `added_tokens_decoder` come from such a version; then the map has precedence, as in
+    /// transformers.
     ///
-    /// A tokenizer that names an end and no padding is padded with its end; one that names no end
+    /// If a tokenizer names an end but no padding, its end is the padding. If it names no end, it
     /// has the default tokens.
     pub(super) fn of(settings: &Map<String, Value>, map: &Map<String, Value>) -> Self {
-        // A plain text, or an object that says how the token is found too.
+        // A plain text, or an object that also says how the token is found.
         let text = |from: &Map<String, Value>, key: &str| {
             let value = from.get(key)?;
             value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)

@@ -13,7 +13,7 @@ impl SidTokenizer {
     }
 
     /// As [`encode`](Self::encode), framed as the tokenizer frames a whole text: after the
-    /// beginning of Llama's, before the end of T5's.
+    /// beginning token of Llama, or before the end token of T5.
     ///
     /// # Errors
     /// [`PolicyError::Tokenizer`].
@@ -21,13 +21,13 @@ impl SidTokenizer {
         self.encode_as(text, true)
     }
 
-    /// Token ids of a plain prompt, as the model saw the beginnings of texts: after the beginning
-    /// that a tokenizer such as Llama's puts before every text, and before the end that T5's puts
-    /// after it where an encoder reads the prompt. A decoder continues its prompt, so none gets an
-    /// end.
+    /// Token ids of a plain prompt, in the form in which the model saw texts in training: after the
+    /// beginning token that a tokenizer such as Llama's puts before every text and, if an encoder
+    /// reads the prompt, before the end token of T5's. A decoder continues its prompt, so its
+    /// prompts get no end.
     ///
-    /// The text of a chat template is not plain: it holds its beginning already where the model
-    /// saw one, and is read by [`encode`](Self::encode).
+    /// The output of a chat template is not plain: it already contains the beginning token if the
+    /// model needs one, and is read by [`encode`](Self::encode).
     ///
     /// # Errors
     /// [`PolicyError::Tokenizer`].
@@ -45,7 +45,7 @@ impl SidTokenizer {
     /// As [`encode`](Self::encode), for a text that the tokenizer must be able to write.
     ///
     /// # Errors
-    /// [`PolicyError::MissingToken`] where the ids say another text.
+    /// [`PolicyError::MissingToken`] if the ids decode to another text.
     pub(crate) fn encode_exact(&self, text: &str) -> Result<Vec<u32>, PolicyError> {
         let ids = self.encode(text)?;
         let back = self.inner.decode(&ids, false).map_err(|source| PolicyError::Tokenizer {
@@ -62,7 +62,7 @@ impl SidTokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// Text of token ids, special tokens left out; codes stay, also where a base calls them special.
+    /// Text of token ids, without special tokens; codes stay, even if a base calls them special.
     ///
     /// # Errors
     /// [`PolicyError::Tokenizer`].

@@ -17,15 +17,15 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// All there is.
+    /// The whole mixture, without shards.
     pub const WHOLE: Self = Self { index: 0, count: 1 };
 }
 
 /// The batches of a [`Mixture`], one after the other.
 ///
 /// Batches, and the order of their rows, do not depend on the number of shards: shard `i` of `n`
-/// takes rows `i`, `i + n`, `i + 2n`, … of every batch. All shards see equally many batches; where
-/// a batch has fewer rows than there are shards, the last ones get an empty one.
+/// takes rows `i`, `i + n`, `i + 2n`, … of every batch. All shards see equally many batches; if a
+/// batch has fewer rows than there are shards, the last shards get an empty batch.
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
     mixture: &'a Mixture,
@@ -38,8 +38,8 @@ pub struct Batches<'a> {
 }
 
 impl Mixture {
-    /// The batches, from the first on: up to `size` rows of all shards together. No batch spans two
-    /// epochs, and where some sources come late, none holds both kinds.
+    /// The batches, from the first on, with up to `size` rows of all shards together. No batch
+    /// spans two epochs. If some sources come late, no batch holds both kinds.
     ///
     /// # Errors
     /// [`MixError::Shard`].
@@ -56,7 +56,7 @@ impl Mixture {
     /// The number of shards may have changed.
     ///
     /// # Errors
-    /// [`MixError::Shard`]; [`MixError::Cursor`] where no batch begins or ends at `cursor`.
+    /// [`MixError::Shard`]; [`MixError::Cursor`] if no batch begins or ends at `cursor`.
     pub fn resume(
         &self,
         size: NonZeroUsize,
@@ -77,8 +77,8 @@ impl Mixture {
 }
 
 impl Batches<'_> {
-    /// This shard's rows of the next batch; the epoch after the last batch of one begins by itself.
-    /// Empty for a shard that a small batch leaves out, and for ever once
+    /// This shard's rows of the next batch. After the last batch of an epoch, the next epoch
+    /// begins. The batch is empty for a shard that gets no rows of a small batch, and always after
     /// [`is_over`](Self::is_over).
     pub fn next_batch(&mut self) -> &[MixtureRow] {
         if self.cursor.position >= self.plan.rows.len() && !self.is_over() {
@@ -103,7 +103,7 @@ impl Batches<'_> {
     }
 
     /// Where the next batch begins, in rows of all shards together: what a checkpoint stores. All
-    /// shards stand at the same place.
+    /// shards are at the same place.
     #[must_use]
     pub const fn cursor(&self) -> Cursor {
         self.cursor

@@ -1,8 +1,8 @@
-//! Why a mixture was refused.
+//! Why a mixture could not be used.
 
 use super::Cursor;
 
-/// Why a mixture, or a place in it, was refused.
+/// Why a mixture, or a place in it, could not be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message names its fields")]
@@ -27,23 +27,23 @@ pub enum MixError {
         found: f64,
         expected: &'static str,
     },
-    /// Rows of a source that has none.
+    /// Rows that were asked of a source without rows.
     #[error(
         "stage {stage}, source {source_index}: {rows} rows per epoch are requested, but the source has no rows"
     )]
     NoRows { stage: usize, source_index: usize, rows: usize },
-    /// A stage without anything to see.
+    /// A stage without rows.
     #[error("stage {stage} has no row of any source")]
     EmptyStage { stage: usize },
-    /// A stage that is over before it begins, or is followed by one and never over.
+    /// A stage with no epochs, or a stage without an end that is not the last.
     #[error("stage {stage} of {stages} has {found} epochs; expected {expected}")]
     Epochs { stage: usize, stages: usize, found: String, expected: &'static str },
-    /// A shard that is not one of its number.
+    /// A shard whose index is not below the number of shards.
     #[error(
         "there is no shard {index} of {count}: shards are numbered from 0 to one less than their number"
     )]
     Shard { index: usize, count: usize },
-    /// A cursor that stands within a batch of this mixture, or past its epoch.
+    /// A cursor that is inside a batch of this mixture, or past the end of its epoch.
     #[error(
         "no batch begins at sample {} of epoch {}: the cursor belongs to another mixture or batch size",
         cursor.position,

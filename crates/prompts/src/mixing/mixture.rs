@@ -53,7 +53,7 @@ impl CurriculumStage {
     /// `rows` rows an epoch, of each source by its weight, to within one row.
     ///
     /// # Errors
-    /// [`MixError::Amount`] for a weight that is negative or not finite, and where all are 0.
+    /// [`MixError::Amount`] for a weight that is negative or not finite, and if all are 0.
     pub fn weighted(weights: &[f64], rows: usize) -> Result<Self, MixError> {
         let refuse = |source_index, found| {
             let expected = "a weight of 0 or more, and one above 0";
@@ -89,7 +89,7 @@ impl CurriculumStage {
 
 /// Sources of samples, of known lengths, and the stages in which training sees them.
 ///
-/// What comes when follows from the mixture, the seed and the size of batches alone; see
+/// The order depends only on the mixture, the seed and the size of batches; see
 /// [`batches`](Self::batches).
 ///
 /// ```
@@ -177,8 +177,9 @@ impl Mixture {
     ///
     /// # Errors
     /// [`MixError::Empty`], [`MixError::TooMany`], [`MixError::Amounts`], [`MixError::NoRows`] for
-    /// rows of an empty source, [`MixError::EmptyStage`], [`MixError::Amount`] for a `gamma` or a late source that is none,
-    /// [`MixError::Epochs`] for a stage of no epochs, or without end before another.
+    /// rows of an empty source, [`MixError::EmptyStage`], [`MixError::Amount`] for a `gamma` out of
+    /// its range or a late source that does not exist, [`MixError::Epochs`] for a stage of no
+    /// epochs, or without end before another.
     pub fn staged(lens: Vec<usize>, stages: Vec<CurriculumStage>) -> Result<Self, MixError> {
         let (sources, num_stages) = (lens.len(), stages.len());
         if sources == 0 || stages.is_empty() {

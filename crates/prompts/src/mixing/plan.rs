@@ -75,8 +75,8 @@ fn insert(
     for (before, batch) in early.chunks(size).enumerate() {
         push(batch);
         let share = (before + 1) as f64 / num_early;
-        // Drawn for every batch, whether or not any waits: the order of one source does not hang
-        // on the length of another.
+        // Drawn for every batch, whether or not a batch is waiting, so that the order of one source
+        // does not depend on the length of another.
         if rng.r#gen::<f64>() < gamma * share * (num_late / num_early) {
             waiting.next().into_iter().for_each(&mut push);
         }
@@ -85,8 +85,8 @@ fn insert(
     plan
 }
 
-/// The next `count` rows of an endless walk through `len` rows, `taken` of which are after it:
-/// one order of all of them after the other.
+/// The next `count` rows of an endless walk through `len` rows, of which `taken` were taken before.
+/// The walk goes through one order of all rows after the other.
 fn walk(len: usize, taken: u64, count: usize, seed: u64, source: usize) -> Vec<usize> {
     if len == 0 {
         return Vec::new();

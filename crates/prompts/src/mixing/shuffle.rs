@@ -19,7 +19,7 @@ pub struct Cursor {
 
 /// Every index once an epoch, in an order that depends on seed and epoch alone.
 ///
-/// A run resumed from its [`Cursor`] sees the very batches of an unbroken one.
+/// A run that is resumed from its [`Cursor`] sees the same batches as an uninterrupted run.
 ///
 /// ```
 /// use std::num::NonZeroUsize;
@@ -55,7 +55,7 @@ impl Shuffle {
     }
 
     /// The next `size` indices, or as many as the epoch has left: a batch never spans two epochs.
-    /// Empty only where there are no indices at all.
+    /// Empty only if there are no indices at all.
     pub fn next_batch(&mut self, size: NonZeroUsize) -> &[usize] {
         if self.cursor.position >= self.order.len() {
             self.cursor = Cursor { epoch: self.cursor.epoch + 1, position: 0 };

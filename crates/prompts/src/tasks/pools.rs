@@ -1,4 +1,4 @@
-//! Candidates to choose from: the item that the user chose among items that the user did not.
+//! Candidates to choose from: the item that the user chose, and items that the user did not choose.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -19,7 +19,8 @@ pub struct PoolConfig {
     pub slate_size: usize,
     /// Share of pools that hold the target, in `[0, 1]`; the others are all negatives.
     pub target_share: f64,
-    /// Of the draws. A sample's pool follows from it and the sample's identity alone.
+    /// Seed of the draws. The pool of a sample depends only on this seed and the identity of the
+    /// sample.
     pub seed: u64,
 }
 
@@ -78,16 +79,17 @@ impl<'a> Pools<'a> {
     }
 
     /// The candidates of a sample in the order in which they are shown, all different: the target
-    /// at a place by chance, or by `target_share` not at all, and negatives. None else is the
-    /// target, has its Semantic ID, or was chosen before.
+    /// at a random place (or, according to `target_share`, not at all), and negatives. No negative
+    /// is the target, has its Semantic ID, or was chosen before.
     ///
     /// # Errors
-    /// [`PromptError::Data`] where too few items can be candidates, or for a sample of another dataset.
+    /// [`PromptError::Data`] if too few items can be candidates, or for a sample of another
+    /// dataset.
     pub fn draw(&self, sample: &Sample<'_>) -> Result<Vec<ItemId>, PromptError> {
         self.draw_accepted(sample, &mut |_| true)
     }
 
-    /// As [`draw`](Self::draw), the negatives among items that `accept` does not refuse.
+    /// As [`draw`](Self::draw), with negatives for which `accept` holds.
     pub(super) fn draw_accepted(
         &self,
         sample: &Sample<'_>,
@@ -109,8 +111,8 @@ impl<'a> Pools<'a> {
     /// The slate to learn: the target, then the other candidates that training shows most often,
     /// equal ones in the order of the pool; `None` for a pool without the target.
     ///
-    /// Papers leave open what a slate of more than the one item known to be right holds; popularity
-    /// is the best guess that needs no model.
+    /// The papers do not say what a slate holds besides the one item that is known to be right.
+    /// Popularity is the best guess that needs no model.
     #[must_use]
     pub fn slate(&self, target: ItemId, pool: &[ItemId]) -> Option<Vec<ItemId>> {
         let count = |item: &ItemId| self.counts.get(item.index()).copied().unwrap_or(0);

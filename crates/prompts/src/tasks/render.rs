@@ -1,4 +1,4 @@
-//! What the data say of a sample, handed to the templates of its task.
+//! The values that the data give to the templates of a sample's task.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use super::{Rendered, Tasks};
 use crate::{EnrichmentKind, Facts, PromptError, Task, Variable, Wording};
 
 impl Tasks<'_> {
-    /// What there is to choose from; nothing for a task without candidates.
+    /// The candidates; none for a task without candidates.
     pub(super) fn candidates(
         &self,
         task: Task,
@@ -23,7 +23,8 @@ impl Tasks<'_> {
         if !shows(task, Variable::Titles) {
             return pools.draw(sample);
         }
-        // Two candidates of one title could not be told apart, and none has no title.
+        // Two candidates with one title could not be told apart, and every candidate must have a
+        // title.
         let mut titles: HashSet<&str> = HashSet::from([""]);
         titles.extend(self.dataset.item(sample.target).map(|item| item.title.as_str()));
         pools.draw_accepted(sample, &mut |item| {
@@ -50,7 +51,7 @@ impl Tasks<'_> {
         Ok(Some(Rendered { id, task, target, prompt, paraphrase, completion, candidates }))
     }
 
-    /// Values of these variables; `None` where the data lack one.
+    /// Values of these variables; `None` if the data lack one.
     fn facts(
         &self,
         task: Task,

@@ -16,16 +16,16 @@ pub struct Rendered {
     pub id: SampleId,
     /// The prompt.
     pub task: Task,
-    /// The item to be found or spoken of; `None` for [`Task::Chat`].
+    /// The target, or the item that the task is about; `None` for [`Task::Chat`].
     pub target: Option<ItemId>,
     /// What the model reads.
     pub prompt: Prompt,
     /// Which paraphrase the prompt is, from 0.
     pub paraphrase: usize,
-    /// What the model must write. Empty where the data do not say: without a teacher's text, or
-    /// with a pool that lacks the target, there is something to ask and nothing to learn.
+    /// What the model must write. It is empty if the data do not have it: without a teacher's text,
+    /// or if the pool lacks the target, the sample has a prompt but nothing to learn.
     pub completion: Vec<Segment>,
-    /// The candidates in the order shown; empty where a task has none.
+    /// The candidates in the order in which they are shown; empty if a task has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<ItemId>,
 }

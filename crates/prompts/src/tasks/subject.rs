@@ -18,7 +18,7 @@ pub(super) fn shows(task: Task, variable: Variable) -> bool {
     task.inputs().contains(&variable) || task.outputs().contains(&variable)
 }
 
-/// A text that is there.
+/// A text that is not empty.
 pub(super) fn present(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }

@@ -1,19 +1,20 @@
-//! Prices raised code by code, by just what makes the rows above capacity leave.
+//! Raises prices code by code, by just enough that the rows above capacity leave.
 
 use rayon::prelude::*;
 
 use super::shortlist::Lists;
 
-/// Rows that are looked at in all, in times of the rows there are.
+/// Total number of rows to look at, as a multiple of the number of rows.
 const LOOKS: usize = 4;
 
 /// Raises the prices of codes above capacity, one after the other, until no more than `enough` rows
 /// are too many.
 ///
-/// Where rows lie close together no density tells how far a price must move, but the order of the
-/// rows' gaps does. A row that leaves goes to its second code, so every row stays at its cheapest
-/// and rows above capacity never grow in number; a code they fill beyond capacity is raised next.
-/// A forward auction (Bertsekas 1988) with a code's whole surplus bidding at once.
+/// If rows are close together, their density does not say how far a price must move, but the order
+/// of their gaps does. A row that leaves goes to its second code. So every row stays at its
+/// cheapest code, and the number of rows above capacity never grows. If a code then has more rows
+/// than its capacity, its price is raised next. This is a forward auction (Bertsekas 1988) in which
+/// the whole surplus of a code bids at once.
 pub(super) fn raise(lists: &Lists<'_>, prices: &mut [f64], enough: usize) {
     let capacity = lists.num_rows().div_ceil(prices.len());
     let mut chosen = vec![0; lists.num_rows()];

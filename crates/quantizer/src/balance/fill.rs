@@ -1,4 +1,4 @@
-//! Exact capacities where no list leads to a code that lacks rows.
+//! Exact capacities if no list leads to a code that lacks rows.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use crate::rows::{Residuals, Table, distance};
 
 /// Moves rows from codes above capacity to those below until every group's sizes are exact.
 ///
-/// Reached by matrices with many equal rows, with codes that few rows lie near, by groups too large
-/// for a proof, or with so many rows that paths ran out of their budget: the rest of a group goes
-/// row by row to the cheapest code that has room, which need not be optimal.
+/// This is needed for matrices with many equal rows, for codes that are near few rows, for groups
+/// too large for a proof, and if the search for paths has used up its budget. The remaining rows of
+/// a group go one by one to the cheapest code that has room, which need not be optimal.
 pub(super) fn fill(
     rows: &Residuals<'_>,
     order: &[usize],

@@ -9,26 +9,26 @@ use super::held::{Held, SCORES, stream};
 use super::prices::{self, as_f32, spread};
 use crate::rows::{BLOCK, Residuals, Table};
 
-/// Most passes over the held scores while centroids move.
+/// Largest number of passes over the held scores while centroids move.
 const PASSES: usize = 16;
 
 /// Rows that share capacities.
 #[derive(Debug)]
 pub(super) struct Group {
-    /// Where its rows stand in the order of all rows.
+    /// The places of its rows in the order of all rows.
     pub(super) rows: Range<usize>,
-    /// `None` for a group of fewer rows than codes, which has no use for them.
+    /// `None` for a group of fewer rows than codes, which does not need them.
     pub(super) prices: Option<Prices>,
 }
 
-/// What codes cost the rows of a group.
+/// The prices of the codes for the rows of a group.
 #[derive(Debug)]
 pub(super) struct Prices {
     /// Price of each code, for costs `‖c‖² - 2 x·c`, `[K]`.
     pub(super) now: Vec<f64>,
     /// Mean row of the group.
     mean: Vec<f32>,
-    /// Mean cost of each code, which `now` makes up for, `[K]`.
+    /// Mean cost of each code, which `now` compensates, `[K]`.
     offset: Vec<f64>,
     /// Mean gap between the cheapest and the second code of a row, once known.
     gap: Option<f64>,
@@ -63,9 +63,9 @@ impl Prices {
 
     /// The cheapest code of each row of the group, at prices that spread them nearly evenly.
     ///
-    /// Prices are sought on scores that can be held: those of all rows, or of an even part of a
-    /// larger group's. Rows are whole, and one in a hundred above capacity changes no mean that the
-    /// next iteration would not change more.
+    /// Prices are found on scores that fit into memory: those of all rows, or of evenly chosen rows
+    /// of a larger group. It is enough if at most one row in a hundred is above capacity, because
+    /// the next iteration changes the means by more than that.
     pub(super) fn choose(
         &mut self,
         held: &mut Held,

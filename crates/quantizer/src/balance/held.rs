@@ -6,12 +6,12 @@ use super::prices::Tally;
 use crate::product::scaled_dots;
 use crate::rows::{BLOCK, Residuals, Table};
 
-/// Most scores that are held at once.
+/// Largest number of scores that are held at once.
 pub(super) const SCORES: usize = 1 << 22;
 /// Scores of a block that is not held: they stay in the second-level cache.
 const BLOCK_SCORES: usize = 1 << 17;
 
-/// Costs `‖c‖² - 2 x·c` of some rows, block after block, each `[K, B]`: prices are sought on them
+/// Costs `‖c‖² - 2 x·c` of some rows, block after block, each `[K, B]`: prices are found on them
 /// without another matrix product.
 #[derive(Debug, Default)]
 pub(super) struct Held {

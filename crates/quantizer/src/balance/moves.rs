@@ -2,18 +2,19 @@
 
 use super::shortlist::Lists;
 
-/// Moves kept for each pair of codes: a look at all rows of a code serves that many departures.
+/// Moves kept for each pair of codes: after one look at all rows of a code, so many of its rows can
+/// leave.
 const KEPT: usize = 64;
 
 /// Rows by code, and what it costs to move them elsewhere; keeps its memory from group to group.
 #[derive(Debug)]
 pub(super) struct Moves {
     members: Vec<Vec<u32>>,
-    /// Where each row stands among the members of its code.
+    /// The place of each row among the members of its code.
     place: Vec<u32>,
-    /// Moves from each code, by code that they lead to; `None` until asked for.
+    /// Moves from each code, by the code that they lead to; `None` until they are needed.
     pairs: Vec<Option<Vec<Pair>>>,
-    /// Where a code's pair stands while pairs are collected.
+    /// The place of a code's pair while pairs are collected.
     found: Vec<usize>,
     /// Entries of lists that may still be looked at.
     budget: usize,
@@ -23,12 +24,12 @@ pub(super) struct Moves {
 #[derive(Debug, Clone)]
 struct Pair {
     to: usize,
-    /// Cost of the first move, which searches read most. Where all that were kept have left it is
-    /// what the others cost at least, and infinite where there are none.
+    /// Cost of the first move; searches read this most often. If all moves that were kept are used
+    /// up, it is a lower bound of the cost of the others, or infinite if there are no others.
     least: f64,
     /// At most [`KEPT`], ascending by cost, then by row.
     moves: Vec<Move>,
-    /// Whether these are all there are.
+    /// Whether these are all moves of the pair.
     whole: bool,
 }
 
@@ -70,7 +71,7 @@ impl Pair {
         }
     }
 
-    /// Finds the moves again, once all that were kept have left.
+    /// Finds the moves again after all that were kept are used up.
     fn refill(&mut self, lists: &Lists<'_>, from: usize, members: &[u32]) {
         (self.least, self.whole) = (f64::INFINITY, true);
         for row in members {
@@ -111,7 +112,7 @@ impl Moves {
         }
     }
 
-    /// Whether as many entries of lists were looked at as may be.
+    /// Whether the budget of list entries is used up.
     pub(super) fn is_spent(&self) -> bool {
         self.budget == 0
     }
@@ -124,8 +125,9 @@ impl Moves {
         &self.members
     }
 
-    /// Shows each code that a row of `from` can move to, with the least cost, to `visit`, which says
-    /// whether that is of use: rows are looked at again only where a bound was.
+    /// Calls `visit` with each code that a row of `from` can move to, and the least cost. `visit`
+    /// says whether the move is useful. Only then, and only if the cost was a bound, are rows
+    /// looked at again.
     pub(super) fn cheapest(
         &mut self,
         lists: &Lists<'_>,

@@ -5,7 +5,7 @@
 //! many of them change sides when one price moves against the other: those counts are the dual's
 //! Hessian, the Laplacian of a graph of codes, and prices move by Newton steps.
 
-/// Most passes over the rows of a final assignment, and passes without progress before giving up.
+/// Largest number of passes over the rows of a final assignment, and of passes without progress.
 pub(super) const PASSES: usize = 30;
 const PATIENCE: usize = 6;
 /// Damping of the first step, near that of a step code by code, and of steps that went well.
@@ -13,7 +13,7 @@ const DAMPING: f64 = 2.0;
 const LEAST_DAMPING: f64 = 0.05;
 /// First width of the band within which rows count as near a border, in mean gaps.
 const FIRST_BAND: f64 = 1.0;
-/// Most steps of the linear solver, and the residual it is content with.
+/// Largest number of steps of the linear solver, and the residual at which it stops.
 const STEPS: usize = 40;
 const RESIDUAL: f64 = 1e-2;
 
@@ -133,11 +133,11 @@ pub(super) struct Limits {
     pub(super) reach: f64,
     /// Rows above capacity that may be left.
     pub(super) enough: usize,
-    /// Most passes over the rows.
+    /// Largest number of passes over the rows.
     pub(super) passes: usize,
 }
 
-/// What a search for prices came to.
+/// The result of a search for prices.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spread {
     /// Rows above capacity.

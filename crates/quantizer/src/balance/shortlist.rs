@@ -9,22 +9,23 @@ use super::prices::Tally;
 use crate::product::scaled_dots;
 use crate::rows::{Residuals, Table};
 
-/// Codes kept for each row, at least; all, where that takes no more than `ENTRIES` in total.
+/// Smallest number of codes kept for each row. All codes are kept if this takes no more than
+/// `ENTRIES` in total.
 const LEAST: usize = 32;
 const ENTRIES: usize = 1 << 18;
 /// Scores held at once by a thread: they stay in the second-level cache.
 const SCORES: usize = 1 << 17;
-/// Most steps of the search for the bound of a list.
+/// Largest number of steps of the search for the bound of a list.
 const STEPS: usize = 24;
 
 /// `len` entries for each row, a fixed multiple of the rows whatever the number of codes.
 #[derive(Debug)]
 pub(super) struct Shortlist {
-    /// `‖c‖² - 2 x·c`: the squared distance less `‖x‖²`, `[N, len]`.
+    /// `‖c‖² - 2 x·c`: the squared distance minus `‖x‖²`, `[N, len]`.
     costs: Vec<f32>,
     /// The code of each entry, `[N, len]`.
     codes: Vec<u16>,
-    /// What a code that is not on the list of a row costs with its price, at least, `[N]`.
+    /// Lower bound of the cost, with its price, of a code that is not on the list of a row, `[N]`.
     floor: Vec<f32>,
     len: usize,
 }
@@ -118,8 +119,8 @@ impl Selection {
         }
     }
 
-    /// Writes the cheapest entries, as many as fit, and returns what any other costs at least.
-    /// Entries to spare get an infinite cost.
+    /// Writes the cheapest entries, as many as fit, and returns a lower bound of the cost of all
+    /// others. Unused entries get an infinite cost.
     fn keep(&mut self, scores: &[f32], costs: &mut [f32], names: &mut [u16]) -> f32 {
         let len = costs.len();
         if len == scores.len() {
@@ -221,7 +222,7 @@ impl<'a> Lists<'a> {
         codes.zip(self.costs[entries].iter().map(|cost| f64::from(*cost)))
     }
 
-    /// What a row costs at a code; `None` for a code off its list.
+    /// What a row costs at a code; `None` for a code outside its list.
     pub(super) fn cost(&self, row: usize, code: usize) -> Option<f64> {
         let entries = row * self.len..(row + 1) * self.len;
         let at = self.codes[entries.clone()].iter().position(|name| usize::from(*name) == code)?;
@@ -233,7 +234,8 @@ impl<'a> Lists<'a> {
         self.codes.chunks_exact(self.len).zip(self.costs.chunks_exact(self.len))
     }
 
-    /// Mean over rows of how much more a code off the list costs than the cheapest, at least.
+    /// Mean over rows of a lower bound of how much more a code outside the list costs than the
+    /// cheapest code.
     pub(super) fn span(&self, prices: &[f64]) -> f64 {
         if self.floor.iter().any(|floor| floor.is_infinite()) {
             return f64::INFINITY;
@@ -302,7 +304,8 @@ impl<'a> Lists<'a> {
         (code, least - here)
     }
 
-    /// Whether no code off a list can be cheaper than the chosen one, now that prices moved.
+    /// Whether no code outside a list can be cheaper than the chosen code after the prices have
+    /// moved.
     pub(super) fn certain(
         &self,
         chosen: &[u32],

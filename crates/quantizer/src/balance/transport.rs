@@ -3,8 +3,8 @@
 //! Successive shortest paths for the minimum-cost flow from rows to codes (Ahuja, Magnanti and
 //! Orlin 1993, §9.7), on a graph with a node for each code instead of one for each row: an edge
 //! from `a` to `b` is the row of `a` that moves to `b` at the least cost. Prices are the
-//! potentials. One more node, the pool, passes the right to hold one row above the floor from
-//! code to code, where rows do not divide evenly.
+//! potentials. One more node, the pool, passes the right to hold one row above the floor from code
+//! to code, if the rows do not divide evenly.
 
 use super::moves::Moves;
 use super::shortlist::Lists;
@@ -42,8 +42,8 @@ impl Transport {
     }
 
     /// Writes the assignment of least cost among those with all sizes within capacity, starting
-    /// from `prices`, which become those of that assignment. Returns the rows above capacity that
-    /// no path over the lists leads away from, or none that is found within the budget of work.
+    /// from `prices`, which become those of that assignment. Returns the rows above capacity for
+    /// which no path over the lists exists, or none was found within the budget of work.
     ///
     /// Costs that differ by no more than `noise` count as equal.
     pub(super) fn solve(
@@ -56,7 +56,7 @@ impl Transport {
         let codes = prices.len();
         let (floor, extra) = (chosen.len() / codes, chosen.len() % codes);
         lists.cheapest(prices, chosen);
-        // A look at rows is what takes time; a budget in units of it keeps results the same on
+        // Looking at rows takes most of the time. A budget in this unit gives the same results on
         // every machine.
         self.moves.begin(chosen, (64 * lists.num_entries()).max(1 << 26));
         let range = floor..=floor + usize::from(extra > 0);

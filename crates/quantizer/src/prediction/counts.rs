@@ -67,8 +67,8 @@ impl Counts {
         counts
     }
 
-    /// What was seen of the next item's code at a level, from nothing known of the item before to all of
-    /// it; empty where the next item has ended.
+    /// Counts of the next item's code at a level, in contexts that grow from nothing to the whole item
+    /// before; empty if the next item has no code at this level.
     pub(super) fn chain(
         &self,
         paths: &Paths,
@@ -87,7 +87,7 @@ impl Counts {
         paths.nodes[before.index()].iter().map(link).collect()
     }
 
-    /// What was seen of an item, whatever came before it.
+    /// Counts of an item, whatever came before it.
     pub(super) fn items(&self, next: ItemId) -> Vec<Link> {
         let hits = f64::from(self.items[next.index()]);
         vec![Link { hits, total: f64::from(self.total), choices: self.items.len() }]

@@ -33,7 +33,7 @@ impl Smoothed {
     }
 }
 
-/// Training pairs that a pseudo-count is judged on, at most.
+/// Largest number of training pairs that a pseudo-count is judged on.
 const JUDGED: usize = 20_000;
 /// Pseudo-counts are powers of four, from a quarter to this exponent.
 const LARGEST: i32 = 7;
@@ -47,7 +47,7 @@ pub(super) fn choose<P>(pairs: &[P], chain: impl Fn(&P) -> Vec<Link>) -> Smoothe
         let likelihood: f64 = chains.iter().map(|chain| candidate.log(chain, true)).sum();
         (candidate, likelihood)
     });
-    // The largest of equals: where all outcomes are certain, smoothing changes nothing.
+    // The largest of equals: if all outcomes are certain, smoothing changes nothing.
     let best = judged.max_by(|a, b| a.1.total_cmp(&b.1));
     best.map_or(Smoothed { pseudo_count: 1.0 }, |(candidate, _)| candidate)
 }

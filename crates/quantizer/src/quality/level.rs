@@ -24,19 +24,19 @@ pub struct LevelQuality {
     pub num_prefixes: usize,
     /// Mean number of distinct codes at this level below one prefix of the level before.
     pub mean_fan_out: f64,
-    /// Most distinct codes at this level below one prefix of the level before.
+    /// Largest number of distinct codes at this level below one prefix of the level before.
     pub max_fan_out: usize,
     /// Mean over items of the squared error that is left after this level; `None` for a suffix or
     /// slot, or without embeddings.
     pub squared_error: Option<f64>,
     /// Share of an item's nearest neighbours, by embedding, that have its codes up to this level;
-    /// mean over items. `None` where [`with_neighbours`](crate::QualityReport::with_neighbours) was not
-    /// called.
+    /// mean over items. `None` if [`with_neighbours`](crate::QualityReport::with_neighbours) was
+    /// not called.
     pub neighbour_agreement: Option<f64>,
-    /// The same share for two items drawn at random: what agreement is worth by chance.
+    /// The same share for two items drawn at random: the agreement by chance.
     pub chance_agreement: Option<f64>,
     /// `squared_error` as a share of the variance of the embeddings, `Σ‖x - x̂‖² / Σ‖x - x̄‖²`;
-    /// `None` also where they have none.
+    /// also `None` if they have no variance.
     pub relative_error: Option<f64>,
 }
 

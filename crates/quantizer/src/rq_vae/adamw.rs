@@ -41,8 +41,7 @@ impl AdamW {
         gradient: &mut Tensor,
     ) -> Result<Tensor, QuantizerError> {
         let norm = gradient.f_norm()?;
-        // A GPU would have to be waited for to read the norm; there the product costs next to
-        // nothing.
+        // Reading the norm would wait for a GPU; there the product costs almost nothing.
         let device = gradient.device();
         let is_short = || (0.0..=settings.clip_norm).contains(&norm.double_value(&[]));
         if device != Device::Cpu || !is_short() {

@@ -6,9 +6,9 @@ use tch::{Device, Kind, Tensor};
 use super::layout::to_i64;
 use crate::QuantizerError;
 
-/// Smaller values are read as zero: beside any value of an embedding's size they vanish in
-/// rounding, but their products are subnormal numbers, which slow a processor's matrix products to
-/// half their speed. Encoders do write columns of 1e-37.
+/// Smaller values are read as zero. Beside the other values of an embedding they vanish in
+/// rounding, but their products are subnormal numbers, which halve the speed of matrix products on
+/// a processor. Some encoders write columns of 1e-37.
 const SMALLEST: f32 = 1e-30;
 
 /// A copy `[N, D]` on `device`.

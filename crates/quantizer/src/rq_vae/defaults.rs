@@ -1,4 +1,4 @@
-//! What a setting of an RQ-VAE is where none is given.
+//! Default settings of an RQ-VAE.
 
 pub(super) fn hidden() -> Vec<usize> {
     vec![512, 256, 128, 64]

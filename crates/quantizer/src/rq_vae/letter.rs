@@ -34,8 +34,8 @@ pub(super) fn alignment(
     Ok(Term { value, gradient })
 }
 
-/// Diversity of a codebook: each row's code is drawn to another code of its cluster and away from
-/// all others.
+/// Diversity of a codebook: the code of each row is pulled towards another code of its cluster and
+/// away from all others.
 ///
 /// ```text
 /// -1/B Σ_k n_k (S_k,pos(k) - lse_(j ≠ k) S_kj),  S = C Cᵀ        over codes with a positive
@@ -74,7 +74,7 @@ pub(super) fn diversity(
     Ok(Term { value, gradient })
 }
 
-/// For each code another code of its cluster, drawn at random; itself where it is alone.
+/// For each code another code of its cluster, drawn at random; the code itself if it is alone.
 pub(super) fn draw_positives(clusters: &[u16], rng: &mut impl Rng) -> Vec<i64> {
     let mut members: std::collections::BTreeMap<u16, Vec<usize>> =
         std::collections::BTreeMap::new();

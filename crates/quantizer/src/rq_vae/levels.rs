@@ -65,7 +65,7 @@ impl Levels {
         &self.residuals[level]
     }
 
-    /// What the levels leave over, `[B, d]` each.
+    /// The residuals after each level, `[B, d]` each.
     fn left(&self) -> &[Tensor] {
         &self.residuals[1..]
     }

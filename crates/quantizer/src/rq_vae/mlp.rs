@@ -1,16 +1,17 @@
 //! The multi-layer perceptrons: linear layers with rectifiers between them, written out forward and
 //! backward.
 //!
-//! Against automatic differentiation this keeps each activation once, writes gradients in place
-//! and returns no memory between steps. A test of [`step`](super::step) holds it against `tch`'s
-//! automatic differentiation.
+//! Compared with automatic differentiation, this keeps each activation once, writes gradients in
+//! place, and keeps its memory between steps. A test of [`step`](super::step) compares it with the
+//! automatic differentiation of `tch`.
 
 use tch::{Device, Kind, Tensor};
 
 use super::layout::Linear;
 use crate::QuantizerError;
 
-/// What one batch leaves in each layer, kept for the backward pass and overwritten by the next.
+/// The outputs of each layer for one batch, kept for the backward pass and overwritten by the next
+/// batch.
 #[derive(Debug)]
 pub(super) struct Activations {
     /// Output `[B, out]` of each layer.
@@ -67,8 +68,8 @@ pub(super) fn apply(layers: &[Linear], rows: &Tensor) -> Result<Tensor, Quantize
     Ok(activations.last().shallow_clone())
 }
 
-/// Writes the gradients of the parameters to `gradients` and, where one is given, that of `rows`
-/// to `row_gradient`, from the gradient of the last layer's output.
+/// Writes the gradients of the parameters to `gradients` and, if one is given, that of `rows` to
+/// `row_gradient`, from the gradient of the last layer's output.
 ///
 /// ```text
 /// dW_i = g_iᵀ x_i    db_i = Σ_b g_i    g_(i-1) = (g_i W_i) where x_i > 0

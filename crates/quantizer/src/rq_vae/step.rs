@@ -9,12 +9,12 @@ use super::mlp::{self, Activations};
 use super::params::Settings;
 use crate::QuantizerError;
 
-/// What a step reads beside the parameters.
+/// The inputs of a step besides the parameters.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Batch<'a> {
     /// `[B, D]`.
     pub(super) rows: &'a Tensor,
-    /// `[B, d]`, where the loss has an alignment term.
+    /// `[B, d]`, if the loss has an alignment term.
     pub(super) collaborative: Option<&'a Tensor>,
     /// For each active level `[K]`: another code of each code's cluster; empty without diversity.
     pub(super) positives: &'a [Tensor],

@@ -9,7 +9,7 @@ use crate::{RlError, Segments};
 /// A[i] = r[i] - mean(r)        per group
 /// ```
 /// Dr. GRPO, [arXiv:2503.20783](https://arxiv.org/abs/2503.20783) §3.1: no division by the spread,
-/// which would weigh prompts by how decided their groups are.
+/// which would give more weight to groups whose rewards differ little.
 ///
 /// # Shapes
 /// `rewards`: `[R]`, the rollouts of a group adjacent; the values come back in the same order.

@@ -1,7 +1,8 @@
 use super::{Advantages, ZScore, is_flat};
 use crate::{ObjectiveScores, RlError};
 
-/// Advantages of several objectives: standardised apart, weighted, standardised over the batch.
+/// Advantages of several objectives: each objective is standardised by itself, and their weighted
+/// sum is standardised over the batch.
 ///
 /// ```text
 /// z[m]  = z-score of objective m within each group
@@ -9,7 +10,7 @@ use crate::{ObjectiveScores, RlError};
 /// A[i]  = (s[i] - mean(s)) / (std(s) + eps)        over all rollouts of the batch
 /// ```
 /// SAGE eq 7. No objective dominates a group by its scale. A group that is flat under every
-/// objective gets zeros and is reported; so is every group where the batch as a whole is flat.
+/// objective gets zeros and is reported; so is every group if the batch as a whole is flat.
 ///
 /// # Shapes
 /// `M` objectives over `R` rollouts; returns `[R]`. The mean of `s` is 0 up to rounding, because the

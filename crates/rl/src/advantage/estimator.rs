@@ -27,7 +27,7 @@ pub struct RewardBatch<'a> {
 }
 
 impl<'a> RewardBatch<'a> {
-    /// The rewards of rollouts that `groups` cuts into groups; where there are several objectives,
+    /// The rewards of rollouts that `groups` cuts into groups; if there are several objectives,
     /// their weighted sum.
     ///
     /// # Errors
@@ -50,8 +50,8 @@ impl<'a> RewardBatch<'a> {
     /// The same batch with the rewards of each objective.
     ///
     /// # Errors
-    /// [`RlError::Length`] unless they are of the same rollouts; what [`ObjectiveScores::new`]
-    /// refuses.
+    /// [`RlError::Length`] unless they are of the same rollouts; the errors of
+    /// [`ObjectiveScores::new`].
     pub fn with_objectives(mut self, objectives: &'a ObjectiveScores) -> Result<Self, RlError> {
         let (found, needed) = (objectives.groups.total(), self.rewards.len());
         RlError::length("objective rewards", found, needed, "rollout of the groups")?;
@@ -78,19 +78,19 @@ impl<'a> RewardBatch<'a> {
         self.hits
     }
 
-    /// The rewards objective by objective, where they were kept apart.
+    /// The rewards of each objective, if they were kept apart.
     #[must_use]
     pub const fn objectives(&self) -> Option<&'a ObjectiveScores> {
         self.objectives
     }
 }
 
-/// What a trainer asks of an advantage estimator; implement it, or pass a closure, for one of your
-/// own.
+/// What a trainer needs from an advantage estimator. For an estimator of your own, implement this
+/// trait or pass a closure.
 ///
 /// [`ZScore`], [`MeanOnly`], [`LeaveOneOut`], [`Srpo`] and [`Decoupled`] implement it;
-/// `laws::AdvantageLaws` (feature `proptest`) tests any implementation. A
-/// refusal of your own is [`RlError::Refused`].
+/// `laws::AdvantageLaws` (feature `proptest`) tests any implementation. If your estimator cannot
+/// use its input, it returns [`RlError::Refused`].
 ///
 /// ```
 /// use sidereal_rl::{AdvantageEstimator, Advantages, RewardBatch, RlError, Segments};
@@ -118,20 +118,21 @@ pub trait AdvantageEstimator {
     /// The advantages of a batch of groups. The batch has what the `needs_` methods ask for.
     ///
     /// # Errors
-    /// [`RlError`] where the batch or its numbers do not allow an answer.
+    /// [`RlError`] if the batch or its numbers do not allow an answer.
     fn estimate(&self, batch: &RewardBatch<'_>) -> Result<Advantages, RlError>;
 
-    /// What logs and messages call it; the name of the type unless told otherwise.
+    /// Its name in logs and messages; by default the name of the type.
     fn name(&self) -> &str {
         std::any::type_name::<Self>()
     }
 
-    /// Whether it looks at [`RewardBatch::hits`]: it then fits only rollouts that can be the target.
+    /// Whether it reads [`RewardBatch::hits`]. If so, it works only for rollouts that can be the
+    /// target.
     fn needs_hits(&self) -> bool {
         false
     }
 
-    /// Whether it looks at [`RewardBatch::objectives`]: it then fits only rewards of several
+    /// Whether it reads [`RewardBatch::objectives`]. If so, it works only for rewards of several
     /// objectives.
     fn needs_objectives(&self) -> bool {
         false
@@ -147,7 +148,7 @@ where
     }
 }
 
-/// Passes every method on to an estimator behind a pointer.
+/// Implements the trait for pointers to an estimator.
 macro_rules! pass_on {
     ($($pointer:ty),*) => {$(
         impl AdvantageEstimator for $pointer {

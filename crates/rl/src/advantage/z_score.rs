@@ -79,8 +79,8 @@ impl ZScore {
     /// `rewards`: `[R]`, the rollouts of a group adjacent; the values come back in the same order.
     ///
     /// # Errors
-    /// [`RlError::Length`] unless `groups` covers `rewards`; [`RlError::Reward`] on NaN or infinity;
-    /// [`RlError::Overflow`] where rewards lie further apart than an `f64` can say.
+    /// [`RlError::Length`] unless `groups` covers `rewards`; [`RlError::Reward`] on NaN or
+    /// infinity; [`RlError::Overflow`] if rewards lie further apart than an `f64` can say.
     pub fn advantages(&self, rewards: &[f64], groups: &Segments) -> Result<Advantages, RlError> {
         Advantages::per_group(rewards, groups, |input, output| self.standardise(input, output))
     }

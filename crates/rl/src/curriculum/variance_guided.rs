@@ -3,8 +3,8 @@ use crate::{Advantages, RlError, Segments, is_flat};
 /// Keeps groups that teach: rejects those without spread, asks for more, and stops at a bound.
 ///
 /// GREAM's variance-guided dynamic sampling, and DAPO's: a group whose rewards are all equal has
-/// advantages of zero, so another prompt's group takes its place. Settled here, where the papers are
-/// silent: a bound on the groups drawn, after which the step goes on with fewer live ones.
+/// advantages of zero, so another prompt's group takes its place. Settled here, where the papers
+/// are silent: a bound on the groups drawn, after which the step goes on with fewer live groups.
 ///
 /// ```
 /// use sidereal_rl::{Segments, VarianceGuidedSampling};
@@ -42,7 +42,8 @@ impl VarianceGuidedSampling {
     }
 
     /// Judges drawn groups by their rewards and returns the indices of those to keep, ascending.
-    /// Groups beyond what was wanted are left out and counted neither way.
+    /// Groups beyond the number that was wanted are left out, and count neither as accepted nor as
+    /// rejected.
     ///
     /// # Shapes
     /// `rewards`: `[R]`, the rollouts of a group adjacent.
@@ -54,12 +55,12 @@ impl VarianceGuidedSampling {
         Ok(self.accept(groups.iter().map(|range| is_flat(&rewards[range]))))
     }
 
-    /// As [`offer`](Self::offer), judged by the advantages: by each objective of
-    /// [`decoupled_advantages`](crate::decoupled_advantages) apart, whose weighted sum may be flat
-    /// where they are not.
+    /// As [`offer`](Self::offer), but judged by the advantages. With those of
+    /// [`decoupled_advantages`](crate::decoupled_advantages), a group is flat only if it is flat
+    /// under every objective.
     ///
     /// # Errors
-    /// [`RlError::Length`] where advantages and groups are of different rollouts.
+    /// [`RlError::Length`] if advantages and groups are of different rollouts.
     pub fn offer_advantages(
         &mut self,
         advantages: &Advantages,

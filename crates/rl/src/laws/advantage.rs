@@ -9,8 +9,8 @@ use crate::{
 
 /// Laws for an advantage estimator: any [`AdvantageEstimator`], one of your own or a closure too.
 ///
-/// Batches carry hits, the rollouts whose reward is at least 1.5, and two objectives of weight 1, the
-/// reward and 1 for a hit, whatever the estimator asks for.
+/// Every batch carries hits (the rollouts whose reward is at least 1.5) and two objectives of
+/// weight 1 (the reward, and 1 for a hit), whether the estimator needs them or not.
 ///
 /// ```
 /// use sidereal_rl::ZScore;
@@ -31,8 +31,8 @@ impl<A: AdvantageEstimator> AdvantageLaws<A> {
         Self { estimator }
     }
 
-    /// The advantages of `rewards`, of which those that were at least 1.5 before a law changed them,
-    /// `of`, are hits.
+    /// The advantages of `rewards`. A hit is a rollout whose reward is at least 1.5 in `of`, the
+    /// rewards before a law changed them.
     fn estimate(
         &self,
         rewards: &[f64],

@@ -11,7 +11,8 @@ use crate::{Group, Reward};
 /// Laws for a reward over random groups.
 ///
 /// Not every reward obeys every law, nor should it: a rank penalty depends on the order of the
-/// rollouts, an accuracy gives nothing for prefixes. State the ones yours is meant to obey.
+/// rollouts, an accuracy gives nothing for prefixes. State the laws that your reward is meant to
+/// obey.
 pub struct RewardLaws<R> {
     reward: R,
     groups: BoxedStrategy<GroupCase>,
@@ -108,7 +109,7 @@ impl<R: Reward> RewardLaws<R> {
         })
     }
 
-    /// A rollout's score does not depend on where in the group it stands.
+    /// The score of a rollout does not depend on its position in the group.
     ///
     /// # Errors
     /// A [`Violation`] with the smallest counter-example: the group, and an order in which a
@@ -144,10 +145,11 @@ impl<R: Reward> RewardLaws<R> {
     /// Σ_t q_t · R(y_1 | target t)  >  Σ_t q_t · R(y_G | target t)
     /// ```
     /// The group is ordered best first, as a beam is, and its Semantic IDs share no code, so that
-    /// only hits and positions can matter; shares fall as ranked lists' do, from a little flatter than
-    /// `1 / p` to its square. The Semantic IDs are of no catalogue, also after
-    /// [`over_catalog`](Self::over_catalog). Under a reward that breaks this law the likeliest rollout
-    /// loses more by the penalties of its misses than it gains by its hits.
+    /// only hits and positions can matter. The probabilities fall with the position as in ranked
+    /// lists, from a little flatter than `1 / p` to its square. The Semantic IDs do not come from a
+    /// catalogue, also after [`over_catalog`](Self::over_catalog). Under a reward that breaks this
+    /// law, the most likely rollout loses more by the penalties of its misses than it gains by its
+    /// hits.
     ///
     /// # Errors
     /// A [`Violation`] with the smallest counter-example: the shares `q`.

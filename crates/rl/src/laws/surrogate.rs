@@ -8,7 +8,7 @@ use crate::{Objective, PolicyObjective, StepSize};
 
 /// Laws for an objective: any [`PolicyObjective`], one of your own or a closure too.
 ///
-/// Batches carry reference log-probs and entropies, whatever the objective asks for.
+/// Every batch carries reference log-probs and entropies, whether the objective needs them or not.
 ///
 /// ```
 /// use sidereal_rl::Grpo;
@@ -96,7 +96,8 @@ impl<O: PolicyObjective> SurrogateLaws<O> {
         })
     }
 
-    /// The values of a step's micro-batches add up to the whole's, and their gradients are its own.
+    /// The values of a step's micro-batches add up to the value of the step, and their gradients
+    /// together are its gradient.
     ///
     /// # Errors
     /// A [`Violation`] with the smallest counter-example.
@@ -122,7 +123,7 @@ impl<O: PolicyObjective> SurrogateLaws<O> {
         })
     }
 
-    /// Where new, old and reference policy agree, the gradient of every token has the sign of its
+    /// If new, old and reference policy agree, the gradient of every token has the sign of its
     /// rollout's advantage.
     ///
     /// # Errors

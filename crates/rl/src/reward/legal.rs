@@ -6,9 +6,10 @@ use crate::{Group, Reward};
 
 /// 1 for a rollout whose Semantic ID belongs to an item of the catalogue, else 0.
 ///
-/// SIDReasoner eq 8's format term, where its weight is 0.1. Under trie-constrained decoding it is
-/// always 1; it matters where generation is free. `C` is anything that lends a catalogue: a
-/// reference, an `Arc`, the catalogue itself. An example stands with [`Stepwise`](crate::Stepwise).
+/// This is the format term of SIDReasoner eq 8, which has a weight of 0.1. Under trie-constrained
+/// decoding it is always 1; it matters if decoding is not constrained. `C` is anything that holds a
+/// catalogue: a reference, an `Arc`, or the catalogue itself. [`Stepwise`](crate::Stepwise) has an
+/// example.
 #[derive(Debug, Clone, Copy)]
 pub struct Legal<C> {
     catalog: C,

@@ -7,7 +7,7 @@ use crate::{Group, Reward, RlError, Segments};
 ///
 /// SAGE eq 1: a rollout has a vector of rewards. [`score_groups`](Self::score_groups) keeps the
 /// vector, for [`decoupled_advantages`](crate::decoupled_advantages). Used as a [`Reward`] it gives
-/// the weighted sum, which lets the objective of largest spread dominate a group.
+/// the weighted sum, in which the objective with the largest spread can dominate a group.
 ///
 /// ```
 /// use sidereal_rl::{Accuracy, Group, Objectives, SidLevel, ZScore, decoupled_advantages};
@@ -35,7 +35,7 @@ struct Term<'r> {
     reward: Box<dyn Reward + 'r>,
 }
 
-/// The rewards of a batch of groups, objective by objective.
+/// The rewards of a batch of groups, for each objective.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ObjectiveScores {

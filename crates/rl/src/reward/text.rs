@@ -6,8 +6,8 @@ use crate::{Group, Reward, RlError};
 
 /// A score for each rollout's text on its own, from a function.
 ///
-/// The group must carry texts ([`Group::with_texts`]); without them there are no scores, which
-/// [`score_groups`](crate::score_groups) refuses.
+/// The group must carry texts ([`Group::with_texts`]); without them there are no scores, which is
+/// an error in [`score_groups`](crate::score_groups).
 ///
 /// ```
 /// use sidereal_rl::{Group, Reward, TextReward};
@@ -25,7 +25,7 @@ pub struct TextReward<F> {
 }
 
 impl<F: Fn(&str) -> f64> TextReward<F> {
-    /// The reward that gives each text what `function` answers.
+    /// The reward that gives each text the result of `function`.
     pub const fn new(function: F) -> Self {
         Self { function }
     }
@@ -39,8 +39,8 @@ impl<F: Fn(&str) -> f64> Reward for TextReward<F> {
 
 /// 1 for a text that consists of the given tagged sections in order, each once, else 0.
 ///
-/// `<think>…</think><answer>…</answer>` is GREAM's form. Between and around the sections only white
-/// space may stand, and no section may contain one of the tags again.
+/// `<think>…</think><answer>…</answer>` is GREAM's form. Only white space is allowed between and
+/// around the sections, and no section may contain one of the tags again.
 ///
 /// ```
 /// use sidereal_rl::TaggedFormat;
@@ -96,8 +96,8 @@ impl Reward for TaggedFormat {
 ///            -1                                n > hard
 /// ```
 /// DAPO, [arXiv:2503.14476](https://arxiv.org/abs/2503.14476) eq 13, with `hard` its `L_max` and
-/// `soft` its `L_max - L_cache`. `n` is what `measure` says of the text: pass the tokenizer's count.
-/// Range `[-1, 0]`.
+/// `soft` its `L_max - L_cache`. `n` is the length of the text by `measure`: pass the tokenizer's
+/// count. Range `[-1, 0]`.
 ///
 /// ```
 /// use sidereal_rl::{Group, OverlongPenalty, Reward};
@@ -119,7 +119,7 @@ pub struct OverlongPenalty<F> {
 }
 
 impl<F: Fn(&str) -> usize> OverlongPenalty<F> {
-    /// The penalty between lengths `soft` and `hard` as told by `measure`.
+    /// The penalty between the lengths `soft` and `hard`, measured by `measure`.
     ///
     /// # Errors
     /// [`RlError::Setting`] unless `soft < hard`.

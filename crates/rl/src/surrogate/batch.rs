@@ -31,7 +31,7 @@ pub struct RolloutBatch<'a> {
     entropies: Option<Entropies<'a>>,
 }
 
-/// Entropies of the rollouts and the target that they are held against, in nats.
+/// Entropies of the rollouts and the target that they are compared with, in nats.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Entropies<'a> {
@@ -43,8 +43,8 @@ pub struct Entropies<'a> {
 
 impl<'a> RolloutBatch<'a> {
     /// A batch of rollouts whose tokens are cut by `tokens`, with the log-probs of the policy being
-    /// trained (`logp`) and of the policy that generated them (`old_logp`; the same values where
-    /// each batch is used once).
+    /// trained (`logp`) and of the policy that generated them (`old_logp`; the same values if each
+    /// batch is used once).
     ///
     /// # Errors
     /// [`RlError::Length`] on a wrong length; [`RlError::Token`] and [`RlError::Rollout`] on NaN or
@@ -87,12 +87,12 @@ impl<'a> RolloutBatch<'a> {
     }
 
     /// The same batch with the entropy of the policy over each rollout, `[R]`, and the running
-    /// target that SAGE holds it against ([`RunningEntropy`](crate::RunningEntropy)), in nats; −∞
-    /// before there is one, which no entropy lies below.
+    /// target that SAGE compares it with ([`RunningEntropy`](crate::RunningEntropy)), in nats.
+    /// Before there is a target, pass −∞: no entropy is below it.
     ///
     /// # Errors
     /// [`RlError::Length`] on a wrong number of entropies; [`RlError::Rollout`] and
-    /// [`RlError::Setting`] on NaN or, but for that target, infinity.
+    /// [`RlError::Setting`] on NaN or infinity, except for that target.
     pub fn with_entropies(mut self, entropies: &'a [f64], target: f64) -> Result<Self, RlError> {
         check_rollouts("entropies", entropies, self.tokens)?;
         let accept = |v: f64| v.is_finite() || v == f64::NEG_INFINITY;

@@ -2,22 +2,25 @@ use std::ops::AddAssign;
 
 use super::{Bound, RolloutBatch, Term};
 
-/// Sums behind the numbers that people watch; add those of a step's micro-batches, then read.
+/// The sums from which the logged numbers are computed. Add the sums of the micro-batches of a
+/// step, then read the numbers.
 ///
-/// A *unit* is what the objective forms a ratio for: a token (GRPO) or a rollout (GSPO, GBPO, SAGE).
-/// Rollouts without tokens are no units.
+/// A *unit* is what the objective forms a ratio for: a token (GRPO) or a rollout (GSPO, GBPO,
+/// SAGE). Rollouts without tokens are not units.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[non_exhaustive]
 pub struct Diagnostics {
     /// Number of ratios.
     pub units: usize,
-    /// Units with a negative advantage on which the bound below acts: a clipped one has no gradient.
+    /// Units with a negative advantage on which the lower bound acts: a clipped unit has no
+    /// gradient.
     pub clipped_low: usize,
-    /// Units with a positive advantage on which the bound above acts: a clipped one has no gradient.
+    /// Units with a positive advantage on which the upper bound acts: a clipped unit has no
+    /// gradient.
     pub clipped_high: usize,
     /// Sum of the ratios.
     pub ratio_sum: f64,
-    /// Largest ratio; 0 where there is none.
+    /// Largest ratio; 0 if there is none.
     pub max_ratio: f64,
     /// Number of tokens.
     pub tokens: usize,
@@ -27,24 +30,25 @@ pub struct Diagnostics {
     pub ref_kl_sum: f64,
     /// Number of rollouts.
     pub rollouts: usize,
-    /// Rollouts whose advantage is not zero: the batch that teaches.
+    /// Rollouts whose advantage is not zero: only these teach.
     pub effective_rollouts: usize,
 }
 
 impl Diagnostics {
-    /// Share of units on which the bound below acts, in `[0, 1]`.
+    /// Share of units on which the lower bound acts, in `[0, 1]`.
     #[must_use]
     pub fn clip_fraction_low(&self) -> f64 {
         share(self.clipped_low as f64, self.units)
     }
 
-    /// Share of units on which the bound above acts, in `[0, 1]`.
+    /// Share of units on which the upper bound acts, in `[0, 1]`.
     #[must_use]
     pub fn clip_fraction_high(&self) -> f64 {
         share(self.clipped_high as f64, self.units)
     }
 
-    /// Mean ratio over units; near 1 while the policy stays near the one that generated.
+    /// Mean ratio over units; near 1 while the policy stays near the one that generated the
+    /// rollouts.
     #[must_use]
     pub fn mean_ratio(&self) -> f64 {
         share(self.ratio_sum, self.units)

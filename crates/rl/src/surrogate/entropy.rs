@@ -16,8 +16,8 @@ pub struct EntropyBonus {
 /// ```text
 /// J_H = coef · Σ_t w[t]·H[t]            dJ_H/dH[t] = coef · w[t]
 /// ```
-/// Entropy depends on all logits of a position, not on the sampled token's log-prob, so it is a term
-/// of its own: a trainer adds `(entropy * d_entropy).sum()` to `(logp * d_logp).sum()`.
+/// Entropy depends on all logits of a position, not on the log-prob of the sampled token, so it is
+/// a separate term: a trainer adds `(entropy * d_entropy).sum()` to `(logp * d_logp).sum()`.
 ///
 /// # Shapes
 /// `entropies`: `[N]`, nats, cut by `tokens` into `R` rollouts.

@@ -59,8 +59,8 @@ impl Gbpo {
     /// Value, gradient and diagnostics of a batch that is all or part of a step of size `step`.
     ///
     /// # Errors
-    /// [`RlError::Step`] if `step` counts less than the batch; [`RlError::Overflow`] where the
-    /// result is beyond an `f64`.
+    /// [`RlError::Step`] if `step` counts less than the batch; [`RlError::Overflow`] if the result
+    /// is beyond an `f64`.
     pub fn objective(
         &self,
         batch: &RolloutBatch<'_>,

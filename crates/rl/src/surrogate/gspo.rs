@@ -48,8 +48,8 @@ impl Gspo {
     ///
     /// # Errors
     /// [`RlError::Missing`] if there is a KL penalty and the batch has no reference log-probs;
-    /// [`RlError::Step`] if `step` counts less than the batch; [`RlError::Overflow`] where the
-    /// result is beyond an `f64`.
+    /// [`RlError::Step`] if `step` counts less than the batch; [`RlError::Overflow`] if the result
+    /// is beyond an `f64`.
     pub fn objective(
         &self,
         batch: &RolloutBatch<'_>,

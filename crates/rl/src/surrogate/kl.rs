@@ -64,7 +64,7 @@ impl Kl {
     /// A penalty of `coef` (`β`) times the estimate.
     ///
     /// # Errors
-    /// [`RlError::Setting`] unless `coef` is finite and above 0; no penalty is `None` where an
+    /// [`RlError::Setting`] unless `coef` is finite and above 0; no penalty is `None` if an
     /// objective takes one, so that no reference has to be computed.
     pub fn new(coef: f64, estimator: KlEstimator) -> Result<Self, RlError> {
         let accept = |v: f64| v > 0.0 && v.is_finite();

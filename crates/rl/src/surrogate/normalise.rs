@@ -62,7 +62,7 @@ impl StepSize {
         (self.rollouts.max(1) as f64).recip()
     }
 
-    /// Refuses a step that counts less than one of its batches.
+    /// Rejects a step that is smaller than one of its batches.
     pub(super) fn check_contains(self, tokens: &Segments) -> Result<(), RlError> {
         let batch = Self::of(tokens);
         if self.rollouts < batch.rollouts {

@@ -1,7 +1,8 @@
 use super::{Gbpo, Grpo, Gspo, Objective, RolloutBatch, Sage, StepSize, Surrogate};
 use crate::RlError;
 
-/// What a trainer asks of an objective; implement it, or pass a closure, for one of your own.
+/// What a trainer needs from an objective. For an objective of your own, implement this trait or
+/// pass a closure.
 ///
 /// A trainer needs three answers before a step (which log-probs and entropies to compute) and one
 /// call for each micro-batch. The objectives of this crate and [`Surrogate`] implement it;
@@ -9,7 +10,7 @@ use crate::RlError;
 /// [`token_objective`](crate::token_objective) and [`rollout_objective`](crate::rollout_objective)
 /// turn the formula of one unit into value, gradient and diagnostics.
 ///
-/// A refusal of your own is [`RlError::Refused`].
+/// If your objective cannot use its input, it returns [`RlError::Refused`].
 ///
 /// ```
 /// use sidereal_rl::{
@@ -51,28 +52,28 @@ pub trait PolicyObjective {
     /// batch has what the `needs_` methods ask for.
     ///
     /// # Errors
-    /// [`RlError`] where the batch or its numbers do not allow an answer.
+    /// [`RlError`] if the batch or its numbers do not allow an answer.
     fn objective(&self, batch: &RolloutBatch<'_>, step: StepSize) -> Result<Objective, RlError>;
 
-    /// What logs and messages call it; the name of the type unless told otherwise.
+    /// Its name in logs and messages; by default the name of the type.
     fn name(&self) -> &str {
         std::any::type_name::<Self>()
     }
 
-    /// Whether it looks at [`RolloutBatch::ref_logp`]: a trainer then keeps a reference policy, and
-    /// passes groups without advantages too.
+    /// Whether it reads [`RolloutBatch::ref_logp`]. If so, a trainer keeps a reference policy and
+    /// also passes groups without advantages.
     fn needs_reference(&self) -> bool {
         false
     }
 
-    /// Whether it looks at [`RolloutBatch::old_logp`]; where it does not, a trainer may give the new
-    /// log-probs in their place and save a pass of the policy before several updates. Diagnostics then
-    /// see ratios of 1, so that no limit on the divergence within a step acts.
+    /// Whether it reads [`RolloutBatch::old_logp`]. If not, a trainer may pass the new log-probs
+    /// instead and save a pass of the policy before several updates. Then all ratios in the
+    /// diagnostics are 1, and a limit on the divergence within a step has no effect.
     fn needs_old_logp(&self) -> bool {
         true
     }
 
-    /// Whether it looks at [`RolloutBatch::entropies`].
+    /// Whether it reads [`RolloutBatch::entropies`].
     fn needs_entropies(&self) -> bool {
         false
     }
@@ -87,7 +88,7 @@ where
     }
 }
 
-/// Passes every method on to an objective behind a pointer.
+/// Implements the trait for pointers to an objective.
 macro_rules! pass_on {
     ($($pointer:ty),*) => {$(
         impl PolicyObjective for $pointer {

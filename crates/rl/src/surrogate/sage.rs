@@ -115,7 +115,7 @@ impl Sage {
     ///
     /// # Errors
     /// [`RlError::Missing`] if the batch has no entropies; [`RlError::Step`] if `step` counts less
-    /// than the batch; [`RlError::Overflow`] where the result is beyond an `f64`.
+    /// than the batch; [`RlError::Overflow`] if the result is beyond an `f64`.
     pub fn objective(
         &self,
         batch: &RolloutBatch<'_>,

@@ -1,4 +1,5 @@
-//! One loop over rollouts and their tokens for every objective: an objective is the term of a unit.
+//! One loop over rollouts and their tokens for every objective. An objective only gives the term of
+//! a unit.
 
 use std::ops::Range;
 
@@ -8,9 +9,9 @@ use crate::RlError;
 /// A bound on a ratio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
-    /// The one below, which holds units of negative advantage.
+    /// The lower bound, for units with a negative advantage.
     Low,
-    /// The one above, which holds units of positive advantage.
+    /// The upper bound, for units with a positive advantage.
     High,
 }
 
@@ -137,7 +138,7 @@ impl RolloutView<'_> {
 ///
 /// # Errors
 /// [`RlError::Missing`] if there is a KL penalty and the batch has no reference log-probs;
-/// [`RlError::Step`] if `step` counts less than the batch; [`RlError::Overflow`] where value or
+/// [`RlError::Step`] if `step` counts less than the batch; [`RlError::Overflow`] if value or
 /// gradient is beyond an `f64`.
 pub fn token_objective(
     batch: &RolloutBatch<'_>,
@@ -185,7 +186,8 @@ pub fn rollout_objective(
     })
 }
 
-/// Adds up the shares that `share` finds for the rollouts, less the weighed penalty of their tokens.
+/// Adds up the shares that `share` computes for the rollouts, minus the weighted penalty of their
+/// tokens.
 ///
 /// `share` gets a rollout and the derivatives of its tokens, which it sets.
 fn over_rollouts(

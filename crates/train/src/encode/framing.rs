@@ -8,9 +8,9 @@ use crate::TrainError;
 /// How messages become text.
 #[derive(Debug)]
 pub(super) enum Framing {
-    /// By the template that the model was taught.
+    /// By the chat template of the model.
     Template(Box<ChatTemplate>),
-    /// One a line after the speaker's name, for models that were taught none.
+    /// One line for each message, after the name of the speaker, for models without a template.
     Plain,
 }
 
@@ -24,8 +24,9 @@ impl Framing {
         }
     }
 
-    /// Token ids of the messages and of the opening of the assistant's turn. What a template writes
-    /// holds its beginning where the model saw one; lines are a plain prompt.
+    /// Token ids of the messages and of the opening of the assistant's turn. The output of a
+    /// template already contains the beginning token, if the model needs one; lines are a plain
+    /// prompt.
     pub(super) fn read(
         &self,
         tokenizer: &SidTokenizer,

@@ -13,12 +13,12 @@ use crate::seed::{Purpose, stream_of};
 #[derive(Debug)]
 pub(super) struct Batches<'a> {
     train: &'a [History],
-    /// Positions of each history that is learned from, with its index; by index.
+    /// Number of positions of each history that is learned from, with its index; sorted by index.
     lens: Vec<(usize, usize)>,
     batch_size: usize,
     max_positions: usize,
     augment: AugmentConfig,
-    /// Most items of a row.
+    /// Largest number of items of a row.
     longest: usize,
     seed: u64,
 }
@@ -79,7 +79,7 @@ impl<'a> Batches<'a> {
             let parts = self.parts(&lens);
             let mut block: Vec<usize> = block.iter().map(|(.., index)| *index).collect();
             block.shuffle(&mut rng);
-            // As even as can be: the first ones have one more.
+            // As even as possible: the first parts have one more.
             let (each, more) = (block.len() / parts, block.len() % parts);
             let mut rest = block.as_slice();
             for part in 0..parts {
@@ -92,7 +92,7 @@ impl<'a> Batches<'a> {
         batches
     }
 
-    /// The item ids of a batch, varied as its epoch's are; two of each history at least.
+    /// The item ids of a batch, with the variation of its epoch; at least two of each history.
     pub(super) fn rows(&self, epoch: usize, batch: &[usize]) -> Vec<Vec<u32>> {
         let row = |index: &usize| {
             let items = &self.train[*index].items;

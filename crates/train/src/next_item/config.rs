@@ -57,7 +57,7 @@ pub enum SelectBy {
 }
 
 impl SelectBy {
-    /// The number that is the better the higher it is.
+    /// The number by which weights are chosen; higher is better.
     pub(super) fn of(self, found: &ExactNdcg) -> f64 {
         match self {
             Self::Kept => found.kept,
@@ -98,7 +98,7 @@ impl Default for NextItemConfig {
 }
 
 impl NextItemConfig {
-    /// Accepts settings with which a run can go through; `stage` is for messages.
+    /// Accepts settings with which training is possible; `stage` is for messages.
     ///
     /// # Errors
     /// [`TrainError::Setting`] names stage and field.
@@ -122,7 +122,7 @@ impl NextItemConfig {
         Ok(Checked::of(self.clone()))
     }
 
-    /// What is zeroed in training.
+    /// The dropout in training.
     pub(super) const fn dropout(&self) -> ItemDropout {
         ItemDropout { hidden: self.dropout, attention: self.attention_dropout }
     }

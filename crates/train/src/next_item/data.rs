@@ -1,4 +1,4 @@
-//! Histories to learn from, and held-out users to be judged by.
+//! Histories to learn from, and held-out users for validation.
 
 use rand::seq::SliceRandom as _;
 use sidereal_data::{HeldOut, ItemId, SampleId, TrainSet, UserId};
@@ -8,7 +8,7 @@ use crate::seed::{Purpose, stream_of};
 /// A user's training events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
-    /// Whose.
+    /// The user.
     pub user: UserId,
     /// Items, earliest first.
     pub items: Vec<ItemId>,
@@ -25,7 +25,7 @@ pub struct Followed {
     pub target: ItemId,
 }
 
-/// What there is to learn and to be judged by.
+/// The data for training and validation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NextItemData {
     /// Training histories; those of fewer than two items teach nothing.
@@ -53,7 +53,7 @@ impl NextItemData {
         Self { train, valid }
     }
 
-    /// So many held-out events with a history, the same for the same seed.
+    /// At most `most` held-out events with a history, the same for the same seed.
     pub(super) fn sampled(&self, most: usize, seed: u64) -> Vec<&Followed> {
         let mut valid: Vec<&Followed> =
             self.valid.iter().filter(|followed| !followed.seen.is_empty()).collect();

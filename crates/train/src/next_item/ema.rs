@@ -8,7 +8,7 @@ use crate::checkpoint::{copies, copy_into, prefixed, without_prefix};
 
 const PREFIX: &str = "ema.";
 
-/// Averages of weights over the steps, newer ones counting more.
+/// Averages of weights over the steps. Newer weights count more.
 ///
 /// ```text
 /// w̄ ← d·w̄ + (1 − d)·w     d = min(decay, (1 + k)/(10 + k)) at step k, from 1
@@ -22,19 +22,19 @@ pub(super) struct Ema {
 }
 
 impl Ema {
-    /// The averages of these weights, which stand at what they are now.
+    /// Averages that begin with the current values of these weights.
     pub(super) fn new(weights: &Weights, decay: f64) -> Self {
         let share = |(name, weight): (&String, &Tensor)| (name.clone(), weight.detach());
         let weights: Weights = weights.iter().map(share).collect();
         Self { averages: copies(&weights), weights, decay, steps: 0 }
     }
 
-    /// Counts the weights of now in.
+    /// Adds the current weights to the averages.
     pub(super) fn update(&mut self) -> Result<(), TrainError> {
         let _guard = tch::no_grad_guard();
         self.steps += 1;
         let step = self.steps as f64;
-        // Without averaging not even the first steps are averaged.
+        // Without averaging, the first steps are not averaged either.
         let decay = self.decay.min((1.0 + step) / (10.0 + step));
         for (average, weight) in self.averages.values_mut().zip(self.weights.values()) {
             let _ = average.f_lerp_(weight, 1.0 - decay)?;
@@ -42,7 +42,7 @@ impl Ema {
         Ok(())
     }
 
-    /// Puts the averages in the weights' place, and the weights in theirs.
+    /// Exchanges the averages and the weights.
     pub(super) fn swap(&self) -> Result<(), TrainError> {
         let _guard = tch::no_grad_guard();
         let kept = copies(&self.weights);
@@ -50,12 +50,12 @@ impl Ema {
         copy_into(&self.averages, &kept)
     }
 
-    /// For a checkpoint.
+    /// The averages as tensors, for a checkpoint.
     pub(super) fn tensors(&self) -> Vec<(String, Tensor)> {
         prefixed(PREFIX, &self.averages).collect()
     }
 
-    /// Goes on from the averages of a checkpoint that was written after so many steps.
+    /// Goes on from the averages of a checkpoint that was written after `steps` steps.
     pub(super) fn restore(&mut self, tensors: &Weights, steps: usize) -> Result<(), TrainError> {
         self.steps = steps;
         copy_into(&self.averages, &without_prefix(PREFIX, tensors))

@@ -14,7 +14,7 @@ use crate::TrainError;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ExactNdcg {
-    /// With the items that a user has seen among the ranked.
+    /// With the items that a user has seen in the ranking.
     pub kept: f64,
     /// Without them; a target that was seen stays.
     pub removed: f64,
@@ -25,8 +25,8 @@ pub struct ExactNdcg {
 /// Events that are scored together.
 const AT_ONCE: usize = 512;
 
-/// NDCG@10 of a policy's exact ranking, its expectation where scores are equal. Not a number where a
-/// target's score is none.
+/// NDCG@10 of the exact ranking of a policy; the expectation if scores are equal. NaN if the score
+/// of a target is NaN.
 ///
 /// # Errors
 /// [`TrainError::NoSamples`] without events; [`TrainError::Policy`] for unknown items and empty histories.
@@ -58,7 +58,7 @@ pub fn exact_ndcg<'f>(
                 let placement = Placement::from_scores(scores, target);
                 placement.map_or(f64::NAN, |placement| ndcg(placement, TEN))
             };
-            // A score that is not a number has no place.
+            // A score that is NaN has no place in a ranking.
             let lost = if own.is_nan() { f64::NAN } else { 0.0 };
             kept += gain(scores) + lost;
             for item in event.seen.iter().filter(|item| **item != event.target) {

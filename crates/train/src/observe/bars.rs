@@ -4,7 +4,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Observer, Record};
 
-/// Progress bars on stderr: one a job, with throughput and time left.
+/// Progress bars on stderr: one for each job, with throughput and time left.
 #[derive(Debug, Default)]
 pub struct Bars {
     bar: Option<(String, ProgressBar)>,

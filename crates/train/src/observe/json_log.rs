@@ -10,8 +10,8 @@ use super::{Observer, Record};
 use crate::TrainError;
 use crate::error::io;
 
-/// Records as JSON lines, without times: two runs with one seed write the same bytes, and a run
-/// that was killed and resumed those of an unbroken one.
+/// Records as JSON lines, without times: two runs with one seed write the same bytes, and so does a
+/// run that was killed and resumed.
 ///
 /// Numbers that are not finite are the texts `"NaN"`, `"inf"` and `"-inf"`.
 #[derive(Debug)]
@@ -24,14 +24,14 @@ pub struct JsonLog {
 
 /// A line of a log.
 struct Line<'t> {
-    /// Without its end.
+    /// Without its line end.
     text: &'t str,
     record: Record,
 }
 
 impl JsonLog {
-    /// Opens a log for appending; it is created where there is none. The beginning of a last line,
-    /// which a kill left, is removed.
+    /// Opens a log for appending; it is created if there is none. If a kill left an incomplete last
+    /// line, it is removed.
     ///
     /// # Errors
     /// [`TrainError::Io`]; [`TrainError::LogLine`] as [`read`](Self::read).
@@ -48,13 +48,13 @@ impl JsonLog {
         if whole < text.len() {
             log.cut(whole as u64).map_err(io(path))?;
         } else if whole > text.len() {
-            // A last line of which a kill kept only the end from the file.
+            // A last line that lacks only its line end because of a kill.
             log.append(b"\n").map_err(io(path))?;
         }
         Ok(log)
     }
 
-    /// Every whole record of a log. The beginning of a last line, which a kill left, is left out.
+    /// Every whole record of a log. If a kill left an incomplete last line, it is skipped.
     ///
     /// # Errors
     /// [`TrainError::Io`]; [`TrainError::LogLine`] names any other line that is not a record.
@@ -78,8 +78,8 @@ impl JsonLog {
         Ok(())
     }
 
-    /// Adds bytes that end a line. Where there is no room for all of them, none stays: the next line
-    /// then begins at its place.
+    /// Adds bytes that end a line. If there is no room for all of them, none is kept, and the next
+    /// line begins at the same place.
     fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         if let Err(error) = self.file.write_all(bytes) {
             let _ = self.cut(self.end); // best effort: the write's own error is the news
@@ -115,8 +115,8 @@ impl Observer for JsonLog {
     }
 }
 
-/// The lines of a log. What is after the last line end and is no record was being written when
-/// the process ended.
+/// The lines of a log. Text after the last line end that is not a record was being written when the
+/// process ended.
 fn lines<'t>(text: &'t str, path: &Path) -> Result<Vec<Line<'t>>, TrainError> {
     let mut found = Vec::new();
     for (line, part) in (1..).zip(text.split_inclusive('\n')) {
@@ -161,7 +161,7 @@ mod tests {
         let text = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
         assert_eq!(text("b"), text("a"));
 
-        // Begun anew, the validation before the first step comes again too.
+        // If training begins again, the validation before the first step also comes again.
         let mut anew = open("b");
         anew.on_resume("sft", 0);
         records(&mut anew, &[0]);

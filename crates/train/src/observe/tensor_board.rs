@@ -18,17 +18,17 @@ const SESSION_START: i32 = 1;
 /// Records as `TensorBoard` event files, one run a stage: `tensorboard --logdir DIR`.
 ///
 /// A stage that goes on after a checkpoint opens a further file, which tells `TensorBoard` to
-/// forget the steps that come again. A stage that cannot be logged is warned about once and then
-/// left out: watching never stops a training.
+/// forget the steps that come again. If a stage cannot be logged, there is one warning and the
+/// stage is then left out, because logging must never stop a training.
 #[derive(Debug)]
 pub struct TensorBoard {
     dir: PathBuf,
-    /// `None` where writing failed.
+    /// `None` if writing failed.
     files: BTreeMap<String, Option<File>>,
 }
 
 impl TensorBoard {
-    /// A log in `dir`, which is created with the first event where it is missing.
+    /// A log in `dir`, which is created with the first event if it is missing.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), files: BTreeMap::new() }
@@ -153,7 +153,7 @@ impl Event {
     }
 }
 
-/// CRC-32C, rotated and shifted as the format asks.
+/// CRC-32C, rotated and shifted as the format requires.
 fn masked(bytes: &[u8]) -> [u8; 4] {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }

@@ -19,12 +19,12 @@ pub(super) struct Part {
     pub(super) decays: bool,
 }
 
-/// What an update multiplies by.
+/// The factors of an update.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Factors {
-    /// Of every gradient: below 1 where the whole is too long.
+    /// Factor of every gradient; below 1 if the norm of the whole gradient is too large.
     pub(super) scale: f32,
-    /// Of decaying weights.
+    /// Factor of weights that decay.
     pub(super) keep: f32,
     pub(super) beta1: f32,
     pub(super) beta2: f32,
@@ -44,8 +44,8 @@ struct Piece<'a> {
     decays: bool,
 }
 
-/// All parts' memory in pieces; `None` unless every tensor is a contiguous f32 array on the CPU,
-/// apart from all others.
+/// All parts' memory in pieces; `None` unless every tensor is a contiguous f32 array on the CPU
+/// that does not overlap with any other.
 pub(super) struct Pieces<'a>(Vec<Piece<'a>>);
 
 impl<'a> Pieces<'a> {

@@ -41,7 +41,7 @@ impl AnswerLogp {
         Ok(answers)
     }
 
-    /// Those of some pairs; `ranges` says where each pair's rejected answers are.
+    /// The sums of some pairs; `ranges` says where the rejected answers of each pair are.
     pub(super) fn of_pairs(&self, pairs: &[usize], ranges: &[Range<usize>]) -> Self {
         let rejected = pairs.iter().flat_map(|pair| &self.rejected[ranges[*pair].clone()]);
         Self {
@@ -50,7 +50,7 @@ impl AnswerLogp {
         }
     }
 
-    /// As tensors of a checkpoint, f32.
+    /// The sums as tensors of a checkpoint, f32.
     pub(super) fn tensors(&self) -> [(String, Tensor); 2] {
         [(CHOSEN, &self.chosen), (REJECTED, &self.rejected)].map(|(name, values)| {
             (name.to_owned(), Tensor::from_slice(values).to_kind(Kind::Float))
@@ -67,7 +67,7 @@ impl AnswerLogp {
         self
     }
 
-    /// From a checkpoint; `None` where a loss without reference wrote it.
+    /// Reads them from a checkpoint; `None` if a loss without a reference wrote it.
     pub(super) fn from_tensors(tensors: &Weights) -> Result<Option<Self>, TrainError> {
         let values = |tensor: &Tensor| {
             Vec::<f64>::try_from(tensor.to_kind(Kind::Double)).map_err(PolicyError::from)
@@ -82,8 +82,8 @@ impl AnswerLogp {
 }
 
 impl PreferenceTraining<'_> {
-    /// Log-probability of every scored token, with the way back, and the number of them in each
-    /// answer, the chosen one of a pair before the rejected ones.
+    /// Log-probability of every scored token, with the backward pass, and the number of them in
+    /// each answer, the chosen one of a pair before the rejected ones.
     pub(super) fn pass<'m>(
         &'m self,
         model: &'m dyn Policy,

@@ -59,7 +59,7 @@ pub enum NegativeSource {
 }
 
 impl NegativeSource {
-    /// The kind that is drawn from the data; `None` where a policy has to.
+    /// The kind that is drawn from the data; `None` if they come from a policy.
     #[must_use]
     pub const fn kind(self) -> Option<NegativeKind> {
         match self {

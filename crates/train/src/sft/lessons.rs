@@ -6,20 +6,21 @@ use crate::TrainError;
 use crate::fold::Sequence;
 use crate::seed::{Purpose, stream_of};
 
-/// Batches whose rows are sorted by length together: little padding, yet random company.
+/// Number of batches whose rows are sorted by length together: there is little padding, and batches
+/// are still random.
 const POOL: usize = 32;
 
-/// What there is to learn; what comes when depends on the epoch alone, so that a resumed run sees
-/// the batches of an unbroken one.
+/// The data of a supervised training. Batches depend only on the epoch, so a resumed run sees the
+/// same batches as an uninterrupted one.
 pub trait Lessons {
     /// The batches of an epoch, from 0.
     ///
     /// # Errors
-    /// Whatever keeps the samples from being read.
+    /// Those of reading the samples.
     fn epoch(&self, epoch: usize) -> Result<Epoch<'_>, TrainError>;
 }
 
-/// The batches of one epoch, made when they are asked for.
+/// The batches of one epoch, made when they are needed.
 pub struct Epoch<'a> {
     /// Batches of this epoch.
     pub len: usize,
@@ -35,8 +36,8 @@ impl std::fmt::Debug for Epoch<'_> {
     }
 }
 
-/// Histories and a share of alignment sequences, shuffled anew in each epoch; rows of similar length
-/// stand together, batches come in random order.
+/// Histories and a share of alignment sequences, shuffled again in each epoch. A batch has rows of
+/// similar length, and the batches are in random order.
 pub struct Histories<'a> {
     /// SID history → SID of an epoch, folded; every epoch must have the same number of sequences.
     pub next_item: &'a dyn Fn(usize) -> Result<Vec<Sequence>, TrainError>,
@@ -74,7 +75,7 @@ impl Lessons for Histories<'_> {
 }
 
 impl Histories<'_> {
-    /// What an epoch learns: the next-item sequences, and the alignment sequences whose turn it is.
+    /// The sequences of an epoch: next items, and the alignment sequences whose turn it is.
     fn sequences(&self, epoch: usize) -> Result<Vec<Sequence>, TrainError> {
         let mut rows = (self.next_item)(epoch)?;
         let mut turns: Vec<&Sequence> = self.alignment.iter().collect();

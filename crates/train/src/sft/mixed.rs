@@ -15,13 +15,15 @@ use crate::TrainError;
 use crate::encode::Encoder;
 use crate::fold::Sequence;
 
-/// What could be rendered in one paraphrase can be in all, so this is met only where it cannot.
+/// A sample that could be rendered in one paraphrase can be rendered in all, so this error only
+/// occurs if that fails.
 const UNRENDERED: TrainError = TrainError::NoSamples { what: "a mixture of tasks" };
 
 /// Samples of several tasks, mixed as configured; each is rendered when its batch is needed, in
 /// the paraphrase of its epoch.
 ///
-/// Next items under prompts that continue one another are folded, a sequence for a whole history.
+/// If prompts continue one another, next items are folded: there is one sequence for a whole
+/// history.
 #[derive(Debug)]
 pub struct MixedTasks<'a> {
     data: MixedData<'a>,
@@ -34,14 +36,14 @@ pub struct MixedTasks<'a> {
     seed: u64,
 }
 
-/// What became of the samples that were too long, in the epochs so far.
+/// Counts of samples that were too long, in the epochs so far.
 #[derive(Debug, Default)]
 struct Cuts {
-    /// Without their earliest items.
+    /// Samples that lost their earliest items.
     shortened: AtomicUsize,
-    /// With a part of their answer left.
+    /// Samples with only a part of their answer.
     parts: AtomicUsize,
-    /// With nothing to learn left.
+    /// Samples without anything left to learn.
     lost: AtomicUsize,
 }
 
@@ -70,7 +72,7 @@ impl Cuts {
     }
 }
 
-/// What a mixture of tasks is drawn from.
+/// The data of a mixture of tasks.
 #[derive(Debug, Clone, Copy)]
 pub struct MixedData<'a> {
     /// Events to learn from.
@@ -106,7 +108,7 @@ impl Source {
 }
 
 impl<'a> MixedTasks<'a> {
-    /// The samples that can be learned, each rendered once to know that it can.
+    /// The samples that can be learned. Each is rendered once to check this.
     ///
     /// # Errors
     /// Those of [`MixtureConfig::mixture`] and of rendering.
@@ -218,7 +220,7 @@ impl Lessons for MixedTasks<'_> {
 }
 
 impl MixedData<'_> {
-    /// The rows of a task that there is something to learn from.
+    /// The rows of a task from which something can be learned.
     fn source(&self, task: Task) -> Result<Source, TrainError> {
         let Self { train, tasks, encoder, .. } = self;
         let learnable = |found: Result<Option<Rendered>, _>| match found {

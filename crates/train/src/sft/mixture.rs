@@ -111,7 +111,7 @@ impl MixtureConfig {
     ///
     /// # Errors
     /// [`TrainError::Mix`], such as for a task without samples; [`TrainError::Setting`] for an
-    /// order that names a task which is none of `tasks`, and for conversations where there are none.
+    /// order that names a task outside `tasks`, or for conversations if there are none.
     pub fn mixture(&self, lens: &[usize], chats: usize) -> Result<Mixture, TrainError> {
         let lens = lens.to_vec();
         let tasks = match &self.order {
@@ -155,7 +155,7 @@ impl MixtureConfig {
         Ok(Mixture::staged(lens, stages)?)
     }
 
-    /// Accepts settings with which there is a mixture, whatever the data.
+    /// Accepts settings with which a mixture is possible for some data.
     ///
     /// # Errors
     /// [`TrainError::Setting`] names the field.
@@ -175,7 +175,7 @@ impl MixtureConfig {
         if self.max_tokens < 2 {
             return refuse("max_tokens", self.max_tokens.to_string(), "at least 2");
         }
-        // As many samples as a mixture can ask for: what remains is what is wrong for any data.
+        // Every source gets a sample, so that the errors that remain hold for any data.
         self.mixture(&vec![1; self.tasks.len()], 1).map(drop)
     }
 
@@ -207,7 +207,7 @@ impl MixtureConfig {
     }
 }
 
-/// Refuses a mixture that is over before training is.
+/// Rejects a mixture that ends before training does.
 pub(super) fn check_epochs(mixture: &Mixture, epochs: usize) -> Result<(), TrainError> {
     let last = epochs.saturating_sub(1) as u64;
     if mixture.stage(last).is_some() {

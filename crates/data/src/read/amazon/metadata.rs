@@ -24,15 +24,15 @@ pub struct Catalogue {
     pub skips: Skips,
 }
 
-/// Reads what a file of items says of the `wanted` ones.
+/// Reads what a file of items says about the `wanted` items.
 ///
 /// Lines stream through all cores; lines of other items are only looked at for their key, and
 /// memory is that of the wanted ones. A second line of an item is a duplicate.
 ///
 /// # Errors
-/// [`DataError::Io`]; [`DataError::Row`] for the first problem of a wanted item, or of a line
-/// whose item cannot be told, that `policy` calls an error; [`DataError::AllSkipped`] where lines
-/// were skipped and no item is left.
+/// [`DataError::Io`]; [`DataError::Row`] for the first problem of a wanted item, or of a line whose
+/// item cannot be told, that `policy` calls an error; [`DataError::AllSkipped`] if lines were
+/// skipped and no item is left.
 ///
 /// # Examples
 /// ```
@@ -93,7 +93,7 @@ pub fn read_metadata(
     Ok(Catalogue { items, skips })
 }
 
-/// The fields of all releases that say something.
+/// The fields of all releases that are used.
 #[derive(Deserialize)]
 struct Line {
     asin: Option<Value>,

@@ -1,4 +1,4 @@
-//! Reviews: who reviewed what when.
+//! Reviews: who reviewed what, and when.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -55,13 +55,12 @@ pub struct LoadedReviews {
 
 /// Reads a file of reviews, of which only user, item, rating and time are looked at.
 ///
-/// Lines stream through all cores; memory is that of the [`Interactions`], and where duplicates
-/// are not kept 24 bytes or more for each review.
+/// Lines stream through all cores; memory is that of the [`Interactions`], and, if duplicates are
+/// not kept, 24 bytes or more for each review.
 ///
 /// # Errors
-/// [`DataError::Io`]; [`DataError::Row`] for the first problem that `policy` calls an error,
-/// with file, line and field; [`DataError::AllSkipped`] where no review is left;
-/// [`DataError::TooMany`].
+/// [`DataError::Io`]; [`DataError::Row`] for the first problem that `policy` calls an error, with
+/// file, line and field; [`DataError::AllSkipped`] if no review is left; [`DataError::TooMany`].
 ///
 /// # Examples
 /// ```
@@ -175,7 +174,7 @@ impl Block {
     }
 }
 
-/// One line, its texts borrowed from it where they hold no escapes.
+/// One line, whose texts are borrowed from it if they hold no escapes.
 struct Review<'a> {
     user: Cow<'a, str>,
     item: Cow<'a, str>,
@@ -225,7 +224,7 @@ impl<'a> Review<'a> {
         }
     }
 
-    /// Takes a line that is unusual apart, to read it after all or to name what is wrong.
+    /// Parses a line that is unusual slowly, to read it after all or to name what is wrong.
     fn parse_slowly(line: &[u8], release: Release) -> Result<Self, Problem> {
         let row = object(line, release)?;
         let fields = release.fields();
@@ -246,7 +245,7 @@ impl<'a> Review<'a> {
         Ok(Self { user: key(fields.user)?, item: key(fields.item)?, rating, time })
     }
 
-    /// When, if rating and time are what they can be.
+    /// The time, if rating and time have possible values.
     fn time(&self, release: Release, policy: &RowPolicy) -> Result<Timestamp, Problem> {
         let fields = release.fields();
         if let Some(rating) = self.rating.filter(|rating| !(1.0..=5.0).contains(rating)) {

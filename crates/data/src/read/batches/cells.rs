@@ -32,7 +32,8 @@ pub(in crate::read) enum Role {
 }
 
 impl Role {
-    /// What is expected, if the type is another. `listed`: whether the items beside are lists.
+    /// What is expected, if the column has another type. `listed`: whether the items beside it are
+    /// lists.
     pub(in crate::read) fn check(
         self,
         kind: &DataType,
@@ -84,7 +85,7 @@ pub(in crate::read) fn is_list(kind: &DataType) -> bool {
     element(kind).is_some()
 }
 
-/// The values of a row: those of its list, or the one that it is. `None` where there is nothing.
+/// The values of a row: those of its list, or the one that it is. `None` if there is nothing.
 pub(in crate::read) fn of_row(column: &ArrayRef, row: usize) -> Option<ArrayRef> {
     if row >= column.len() || column.is_null(row) {
         return None;
@@ -129,7 +130,7 @@ pub(in crate::read) fn name(values: &dyn Array, at: usize) -> Option<String> {
     whole(values, at).map(|number| number.to_string())
 }
 
-/// Whether a label is set; nothing is not.
+/// Whether a label is set; a missing value counts as not set.
 pub(in crate::read) fn is_set(values: &dyn Array, at: usize) -> bool {
     if at >= values.len() || values.is_null(at) {
         return false;
@@ -162,7 +163,7 @@ pub(in crate::read) fn time(
     })
 }
 
-/// A time that the table itself calls one; else the number or the text that stands there.
+/// A time of a column of times; else the number or the text of the cell.
 pub(in crate::read) fn moment(values: &dyn Array, at: usize) -> Result<Timestamp, Value> {
     if at >= values.len() || values.is_null(at) {
         return Err(Value::Null);
@@ -182,7 +183,7 @@ pub(in crate::read) fn moment(values: &dyn Array, at: usize) -> Result<Timestamp
     })
 }
 
-/// A text, or the list of texts that stands there; null for nothing.
+/// A text, or the list of texts of the cell; null for nothing.
 pub(in crate::read) fn texts(values: &dyn Array, at: usize) -> Value {
     if at >= values.len() || values.is_null(at) {
         return Value::Null;

@@ -41,7 +41,7 @@ impl Kind {
 
 use Kind::{Bool, Bytes, Double, I8, I16, I32, I64, List, Struct};
 
-/// What stands at a file's end.
+/// The structure at the end of a file.
 pub(super) const FILE_METADATA: Fields = &[
     (1, I32),
     (2, List(&Struct(SCHEMA_ELEMENT))),
@@ -52,7 +52,7 @@ pub(super) const FILE_METADATA: Fields = &[
     (7, List(&Struct(COLUMN_ORDER))),
 ];
 
-/// What stands before a page. Its second and third field are the bytes of the page decompressed
+/// The structure before a page. Its second and third field are the sizes of the page, decompressed
 /// and as stored.
 pub(super) const PAGE_HEADER: Fields = &[
     (1, I32),

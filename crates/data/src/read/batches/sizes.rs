@@ -1,4 +1,5 @@
-//! What a table's own words about its size may make the decoder do.
+//! Checks the sizes that a table states, so that they cannot make the decoder take too much memory
+//! or time.
 //!
 //! The decoder of parquet takes memory for a page as the page's header asks, before it looks at what
 //! is there, and time for a list as its length says. So the file's metadata and the headers of the
@@ -23,8 +24,8 @@ const HEADER: usize = 1 << 10;
 /// Bytes at a file's end: how long the metadata before them are, and a mark.
 const TAIL: u64 = 8;
 
-/// Refuses metadata that the decoder would not go through in time. What is no parquet file at all
-/// passes: the decoder says so better.
+/// Rejects metadata that would take the decoder too long. A file that is not parquet at all passes,
+/// because the error of the decoder is better.
 pub(super) fn check_metadata(file: &File) -> Result<(), ParquetError> {
     let len = file.metadata()?.len();
     let mut file = BufReader::new(file);
@@ -62,8 +63,9 @@ pub(super) fn check_pages(
     Ok(())
 }
 
-/// First byte of a column's pages and the byte after them, if the file has both: what the decoder
-/// takes for them, wherever the two offsets lie, or it would read pages that were not walked.
+/// First byte of a column's pages and the byte after them, if the file has both: the same bytes
+/// that the decoder takes, wherever the two offsets are. Otherwise it would read pages that were
+/// not checked.
 fn span(chunk: &ColumnChunkMetaData, len: u64) -> Option<(u64, u64)> {
     let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
     let start = u64::try_from(start).ok()?;

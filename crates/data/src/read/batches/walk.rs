@@ -1,10 +1,10 @@
-//! A structure of parquet gone through before the decoder does.
+//! Walks through a structure of parquet before the decoder does.
 //!
-//! The decoder takes a field for what its number says, whatever type the file states, and for the
-//! elements of a list of truth values that it skips it expects no bytes: a list of two billions
-//! costs a file six bytes and the decoder minutes. Here a field must be what its number says
-//! and such a list is refused, so that every other element has a byte of its own and the decoder's
-//! work is bounded by the bytes that are there.
+//! The decoder reads a field by its number, whatever type the file states. When it skips a list of
+//! truth values, it expects no bytes for the elements: a list of two billion elements takes six
+//! bytes in a file, and minutes in the decoder. So here a field must have the type that belongs to
+//! its number, and such a list is an error. Then every other element has at least one byte, and the
+//! work of the decoder is bounded by the number of bytes.
 
 use std::io::Read;
 
@@ -27,7 +27,7 @@ pub(super) fn walk(bytes: impl Read, fields: Fields) -> thrift::Result<Vec<(i16,
     Ok(numbers)
 }
 
-/// An error whose words are shown; those of the protocol's other kinds are not.
+/// An error whose text is shown; the texts of the other kinds of the protocol are not.
 fn refusal(why: String) -> thrift::Error {
     thrift::Error::User(why.into())
 }

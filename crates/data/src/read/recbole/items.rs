@@ -19,7 +19,7 @@ pub(in crate::read) struct Described {
     pub(super) unordered_categories: usize,
 }
 
-/// Items as they stand in the file.
+/// Items in the order of the file.
 pub(in crate::read) fn read_items(
     path: &Path,
     options: &ReadOptions,
@@ -30,7 +30,7 @@ pub(in crate::read) fn read_items(
     let missing = options.placeholders == OnPlaceholder::Missing;
     let mut placeholders = Placeholders::default();
     let mut items: Vec<Item> = Vec::new();
-    // Categories as they are written, until the file has told how they are separated.
+    // Categories as they are written, until it is known how the file separates them.
     let mut written: Vec<(u64, String)> = Vec::new();
     let mut lines: HashMap<String, u64> = HashMap::new();
     while table.next_row()? {
@@ -83,7 +83,7 @@ pub(in crate::read) fn read_items(
     Ok(Described { items, placeholders, category_separator, unordered_categories })
 }
 
-/// Categories whose separator is a guess, if none of them shows it wrong.
+/// Categories whose separator is a guess, if none of them shows that the guess is wrong.
 fn checked(list: List, guessed: bool) -> Result<List, &'static str> {
     if guessed && list.texts.iter().any(|text| is_part(text)) {
         return Err("categories in a notation that the file tells");
@@ -91,7 +91,7 @@ fn checked(list: List, guessed: bool) -> Result<List, &'static str> {
     Ok(list)
 }
 
-/// A key, which must be there and no word for none.
+/// A key, which must not be empty or a word for a missing value.
 pub(super) fn named<'t>(
     table: &'t Table,
     column: usize,

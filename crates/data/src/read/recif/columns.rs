@@ -9,18 +9,18 @@ pub struct EventColumns {
     pub items: String,
     /// Label that an event must have to count: true, or a number other than 0; `None` takes all.
     pub label: Option<String>,
-    /// When: whole numbers as [`Columns::time_format`] says, or parquet's own times.
+    /// The times: whole numbers as [`Columns::time_format`] says, or times of parquet.
     pub times: Option<String>,
 }
 
 /// Names of the columns that are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
-    /// Who: a number or a text.
+    /// The user: a number or a text.
     pub user: String,
     /// What the user did first.
     pub history: EventColumns,
-    /// What came after the history: held out for users of validation and test.
+    /// What came after the history; it is held out for users of validation and test.
     pub target: Option<EventColumns>,
     /// Which set a user is in: 0 or `train`, 1 or `test`, `valid`.
     pub split: Option<String>,

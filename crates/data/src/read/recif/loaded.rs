@@ -9,8 +9,9 @@ use crate::{Dataset, Split};
 pub struct Loaded {
     /// Items in an order shuffled by seed, without titles; users in the order of their first row.
     pub dataset: Dataset,
-    /// Users of each set as published, if there is a column of sets: those of training train with
-    /// all their events, of the others the targets are held out and nothing trains.
+    /// Users of each set as published, if there is a column of sets: all events of the users of
+    /// training are training events. For the others, the targets are held out and nothing is
+    /// trained.
     pub split: Option<Split>,
     /// Users without an event that counts, who are not in the dataset.
     pub without_events: usize,

@@ -16,7 +16,7 @@ use crate::read::problem::{Problem, ProblemKind};
 use crate::split::Cut;
 use crate::{DataError, Dataset, Item, Keys, Split, SplitProtocol, Timestamp, User};
 
-/// An item of [`Rows::items`] and when it was chosen; 0 where the table has no times.
+/// An item of [`Rows::items`] and when it was chosen; 0 if the table has no times.
 type Event = (Timestamp, u32);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub(super) struct Rows<'a> {
     items: Keys,
     /// By number of the name.
     users: Vec<Known>,
-    /// Every event, where they have times and may not be repeated.
+    /// Every event, if events have times and must not be repeated.
     seen: HashSet<(usize, Event)>,
 }
 
@@ -161,7 +161,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The events of a row that count, by time where there are times.
+    /// The events of a row that count, by time if there are times.
     fn events(
         &self,
         batch: &RecordBatch,
@@ -229,7 +229,7 @@ impl<'a> Rows<'a> {
             known.history.sort_by_key(|(time, _)| *time); // stable
             known.target.sort_by_key(|(time, _)| *time);
         }
-        // By chance: numbers that follow the rows tell what comes next.
+        // In random order, because numbers that follow the rows reveal what comes next.
         let items = self.items.names().map(|name| Item::new(name, "")).collect();
         let items = Numbered::shuffled(items, seed);
         let ids: Vec<ItemId> = self.items.names().filter_map(|name| items.id(name)).collect();

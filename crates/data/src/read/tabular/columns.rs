@@ -30,13 +30,13 @@ pub struct Columns {
     /// How times are written.
     #[serde(default)]
     pub time_format: TimeFormat,
-    /// The columns of the item table, where there is one.
+    /// The columns of the item table, if there is one.
     pub items: ItemColumns,
 }
 
 impl Columns {
-    /// These columns of users and items and no times. The item table calls its key as the
-    /// interactions call their items, and has nothing else.
+    /// These columns of users and items and no times. In the item table, the key has the same name
+    /// as the items in the interactions; no other column is read.
     #[must_use]
     pub fn new(user: impl Into<String>, item: impl Into<String>) -> Self {
         let item = item.into();
@@ -71,7 +71,7 @@ impl Columns {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ItemColumns {
-    /// The name of the item, by which interactions call it.
+    /// The key of the item, which interactions use.
     pub key: String,
     /// The title.
     #[serde(default)]
@@ -85,9 +85,9 @@ pub struct ItemColumns {
     /// What the seller says of it.
     #[serde(default)]
     pub description: Option<String>,
-    /// What separates categories that are one text. `None` lets the whole column tell, as
-    /// [`CategorySeparator::Auto`](crate::read::CategorySeparator::Auto) does, but that white space
-    /// never separates: where nothing else is found each text is one category.
+    /// What separates categories that are one text. With `None` it is recognised from the whole
+    /// column, as with [`CategorySeparator::Auto`](crate::read::CategorySeparator::Auto), except
+    /// that white space never separates: if nothing else is found, each text is one category.
     #[serde(default)]
     pub separator: Option<String>,
 }

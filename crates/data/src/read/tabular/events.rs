@@ -12,7 +12,7 @@ use crate::read::policy::{OnDoubtful, RowPolicy, Skips};
 use crate::read::problem::{Problem, ProblemKind};
 use crate::{DataError, Interaction, Interactions, Item, Timestamp};
 
-/// Reads who chose what when. `known` are the items of the item table, where there is one.
+/// Reads who chose what, and when. `known` are the items of the item table, if there is one.
 pub(super) fn read(
     path: &Path,
     columns: &Columns,
@@ -41,7 +41,7 @@ struct Events<'a> {
     policy: &'a RowPolicy,
     times: RangeInclusive<Timestamp>,
     interactions: Interactions,
-    /// Every row, where they have times and may not be repeated.
+    /// Every row, if rows have times and must not be repeated.
     seen: HashSet<Interaction>,
     skips: Skips,
 }

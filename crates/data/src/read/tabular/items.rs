@@ -20,7 +20,7 @@ use crate::{DataError, Item};
 pub(super) struct Described {
     pub(super) items: BTreeMap<String, Item>,
     pub(super) skips: Skips,
-    /// What was found out of how categories are separated.
+    /// What was found out about how categories are separated.
     pub(super) note: Option<String>,
 }
 
@@ -34,7 +34,7 @@ pub(super) fn read(
     let texts = [&columns.title, &columns.brand, &columns.categories, &columns.description];
     let named = texts.into_iter().filter_map(Option::as_deref);
     wanted.extend(named.map(|name| Wanted { name, holds: Holds::Texts }));
-    // Where no column holds titles, none is missing.
+    // If no column holds titles, no title is missing.
     let mut for_titles = policy.clone();
     if columns.title.is_none() {
         for_titles.missing_titles = OnDoubtful::Keep;
@@ -86,7 +86,7 @@ impl Items<'_> {
             return self.skips.add(problem.at(line), self.policy);
         }
         let item = described.told(line, &mut self.skips, self.policy)?;
-        // Where duplicates are kept the later row counts.
+        // If duplicates are kept, the later row counts.
         self.joined.remove(&key);
         if is_joined {
             self.joined.insert(key.clone(), line);
@@ -98,7 +98,7 @@ impl Items<'_> {
         Ok(())
     }
 
-    /// Divides the categories that are one text, once all of them are known.
+    /// Divides the categories that are one text, after all of them are known.
     fn split_categories(&mut self) -> Result<Option<String>, DataError> {
         let texts = |key: &String| {
             let categories = self.described.get(key).map_or(&[][..], |item| &item.categories);

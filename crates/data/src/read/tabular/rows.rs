@@ -1,4 +1,4 @@
-//! The wanted cells of each row, whichever kind of file holds them.
+//! The wanted cells of each row, for every kind of file.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -42,7 +42,7 @@ pub(super) enum Holds {
 pub(super) enum Cell {
     /// A text, a number or a list; null for nothing.
     Value(Value),
-    /// A point in time that the file itself calls one.
+    /// A time of a column of times.
     #[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "other files have none"))]
     Time(Timestamp),
 }
@@ -86,7 +86,7 @@ impl Cell {
     }
 }
 
-/// A row, or why it is none.
+/// A row, or what is wrong with it.
 pub(super) type Row = Result<Vec<Cell>, Problem>;
 
 /// Hands the wanted cells of each row to `take`, in the order of the file, with the line.

@@ -1,4 +1,4 @@
-//! What the training of a stage has at hand.
+//! The data and settings that the training of a stage uses.
 
 use rand::seq::SliceRandom as _;
 use sidereal_data::{HeldOut as _, Sample, TrainSet};
@@ -9,7 +9,7 @@ use super::scope::Scope;
 use crate::seed::{Purpose, stream};
 use crate::workbench::{Words, Workbench};
 
-/// What a stage learns from, and where it keeps how far it has come.
+/// The data that a stage learns from, and the place of its checkpoints.
 pub(crate) struct Material<'a> {
     pub(crate) bench: &'a Workbench<'a>,
     /// Name of the stage.
@@ -20,7 +20,7 @@ pub(crate) struct Material<'a> {
     pub(crate) scope: Scope<'a>,
     /// Items of a history that a model sees.
     pub(crate) max_history: usize,
-    /// Users that are validated on.
+    /// Number of validation users.
     pub(crate) valid_users: usize,
     /// Users decoded together.
     pub(crate) batch_size: usize,
@@ -28,7 +28,7 @@ pub(crate) struct Material<'a> {
 }
 
 impl Material<'_> {
-    /// What it learns in words, about the items of its scope.
+    /// The tasks that it learns in words, about the items of its scope.
     pub(crate) fn tasks<'t>(&self, words: &Words<'t>) -> Tasks<'t> {
         self.scope.tasks(words.tasks.clone())
     }
@@ -46,7 +46,8 @@ impl Material<'_> {
         samples
     }
 
-    /// The numbers of training samples in an order drawn for a purpose, and what else is drawn for it.
+    /// The numbers of training samples in an order drawn for a purpose, and the generator for
+    /// further draws.
     pub(crate) fn drawn(
         &self,
         purpose: Purpose,

@@ -1,4 +1,4 @@
-//! What a stage of a policy that reads items learns.
+//! Next-item training of a stage with a policy that reads items.
 
 use sidereal_policy::AnyPolicy;
 use sidereal_train::{NextItem, NextItemConfig, NextItemData, Observer};

@@ -1,4 +1,4 @@
-//! What a preference stage prefers, and to what.
+//! The chosen and rejected answers of a preference stage.
 
 use rand::Rng;
 use rand::seq::SliceRandom as _;
@@ -36,7 +36,7 @@ pub(crate) fn train(
     Ok(training.run(model, &pairs, &valid, observer)?)
 }
 
-/// As many pairs as the run can use.
+/// At most as many pairs as the run can use.
 fn pairs(
     config: &PreferenceConfig,
     model: &AnyPolicy,
@@ -87,7 +87,7 @@ fn pairs(
         .collect()
 }
 
-/// `count` of the candidates that a prompt shows, all alike, but not the target.
+/// `count` of the candidates of a prompt, with equal probability, without the target.
 fn of_pool(prompt: &EncodedPrompt, count: usize, rng: &mut impl Rng) -> Vec<ItemId> {
     let mut others = prompt.pool.clone();
     others.retain(|item| *item != prompt.target);

@@ -1,4 +1,4 @@
-//! What a reinforcement stage improves on.
+//! The prompts of a reinforcement stage.
 
 use rand::seq::SliceRandom as _;
 use sidereal_data::Sample;
@@ -52,7 +52,7 @@ pub(crate) fn train(
     Ok(rl.run(model, &prompts, &valid, observer)?)
 }
 
-/// Validation in the modes of the stage, and in their shares.
+/// Validation prompts in the modes of the stage, with the same shares.
 fn valid(config: &RlConfig, material: &Material<'_>) -> Result<Vec<EncodedPrompt>, LabError> {
     let Material { bench, task, .. } = material;
     let samples = material.valid_samples();
@@ -66,8 +66,8 @@ fn valid(config: &RlConfig, material: &Material<'_>) -> Result<Vec<EncodedPrompt
     Ok(prompts)
 }
 
-/// As many prompts as the run can use: those of the task of the stage, for next items those that are answered after reasoning
-/// by their share, and titles by the share of alignment.
+/// At most as many prompts as the run can use: prompts of the task of the stage, for next items also prompts that are
+/// answered after reasoning, by their share, and titles, by the share of alignment.
 fn prompts(config: &RlConfig, material: &Material<'_>) -> Result<Vec<RlPrompt>, LabError> {
     let Material { bench, task, .. } = material;
     let train = material.train();

@@ -14,7 +14,7 @@ use crate::error::LabError;
 use crate::recipe::stage::{EventPart, Stage, Training, UserShare};
 use crate::seed::{Purpose, stream};
 
-/// What a stage learns from and validates itself on.
+/// The data that a stage learns from and validates on.
 pub(crate) struct Scope<'a> {
     /// Samples of its users.
     pub(crate) split: Cow<'a, Split>,
@@ -22,12 +22,12 @@ pub(crate) struct Scope<'a> {
     items: Option<Vec<ItemId>>,
 }
 
-/// Accepts stages whose domains the data have.
+/// Accepts stages if the data have their domains.
 pub(crate) fn check_domains(stages: &[Stage], dataset: &Dataset) -> Result<(), LabError> {
     stages.iter().try_for_each(|stage| domains_of(stage, dataset).map(drop))
 }
 
-/// The data's domains and those of a stage; `None` for a stage that learns from all there is.
+/// The domains of the data and those of a stage; `None` for a stage that learns from all data.
 fn domains_of<'d>(
     stage: &Stage,
     dataset: &'d Dataset,
@@ -68,7 +68,7 @@ fn users_of(share: UserShare, num_users: usize, seed: u64) -> Vec<UserId> {
 }
 
 impl<'a> Scope<'a> {
-    /// What a stage learns from: the samples and items of its domains, of its users.
+    /// The samples and items of the domains and users of a stage.
     pub(crate) fn new(
         stage: &Stage,
         dataset: &Dataset,
@@ -100,9 +100,9 @@ impl<'a> Scope<'a> {
         Ok(scope)
     }
 
-    /// Refuses a part of the data in which there is nothing to learn from or to validate on.
+    /// Rejects a part of the data without samples for training or validation.
     fn check(&self, stage: &Stage) -> Result<(), LabError> {
-        // A mixture may do without events.
+        // A mixture may have no tasks about events.
         let supervised = matches!(stage.training, Training::Sft(_));
         let sets = [
             ("training", supervised || self.split.train.num_samples() > 0),
@@ -148,7 +148,7 @@ impl<'a> Scope<'a> {
         })
     }
 
-    /// What a search among these items leaves out.
+    /// The items that a search among these items excludes.
     pub(crate) fn excluded(&self, trie: &Trie) -> Result<Excluded, LabError> {
         Ok(match &self.items {
             Some(items) => Excluded::all_but(trie, items.iter().copied())?,

@@ -1,4 +1,4 @@
-//! What a supervised stage learns.
+//! Supervised fine-tuning of a stage.
 
 use sidereal_policy::{AnyPolicy, Policy as _};
 use sidereal_prompts::{Chat, Task, Tasks};

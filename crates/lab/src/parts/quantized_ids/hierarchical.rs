@@ -1,4 +1,4 @@
-//! Codes by hierarchical k-means, over what follows what and what texts say.
+//! Codes by hierarchical k-means, from transitions and texts.
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use sidereal_baselines::{
@@ -12,7 +12,7 @@ use sidereal_train::Observer;
 use crate::error::LabError;
 use crate::recipe::hierarchical::HierarchicalConfig;
 
-/// What hierarchical k-means is over.
+/// The input of hierarchical k-means.
 pub(crate) struct Source<'a> {
     pub(crate) codebook_sizes: &'a [usize],
     /// Sentence vectors, `[N, D]`.
@@ -21,7 +21,7 @@ pub(crate) struct Source<'a> {
     pub(crate) seed: u64,
 }
 
-/// A Semantic ID of its own for every item, and how good the codes are.
+/// A separate Semantic ID for every item, and the quality of the codes.
 pub(crate) fn ids(
     config: &HierarchicalConfig,
     source: &Source<'_>,
@@ -38,7 +38,7 @@ pub(crate) fn ids(
     Ok((catalog, quality))
 }
 
-/// The vectors of the items, the parts side by side.
+/// The vectors of the items, with all parts joined.
 fn joined(config: &HierarchicalConfig, source: &Source<'_>) -> Result<Array2<f32>, LabError> {
     let num_items = source.text.nrows();
     let mut parts = Vec::new();

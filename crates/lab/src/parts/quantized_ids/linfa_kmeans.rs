@@ -9,7 +9,7 @@ use super::rq_kmeans::CODEBOOKS;
 use crate::error::LabError;
 use crate::run::part::Folder;
 
-/// Codes of these vectors, whose codebooks are written. There is no progress within a fit.
+/// Makes codes of these vectors and writes the codebooks. There is no progress within a fit.
 pub(crate) fn codes(
     params: LinfaKMeansParams,
     vectors: Array2<f32>,

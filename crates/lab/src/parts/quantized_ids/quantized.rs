@@ -1,20 +1,20 @@
-//! The codes of all items, whatever made them.
+//! The codes of all items, for any method.
 
 use ndarray::Array2;
 use sidereal_quantizer::{Codebooks, Collisions, QualityReport, QuantizerError};
 use sidereal_sid::{Catalog, Code};
 
-/// Items as codes.
+/// The codes of the items.
 pub(crate) struct Quantized {
     pub(crate) codebooks: Codebooks,
-    /// What the codebooks are of, `[N, D]`: the item vectors, or latent ones.
+    /// The rows that the codebooks quantise, `[N, D]`: the item vectors, or latent vectors.
     pub(crate) rows: Array2<f32>,
     /// `[N, L]`.
     pub(crate) codes: Array2<Code>,
 }
 
 impl Quantized {
-    /// How good the codes are, before collisions are resolved.
+    /// The quality of the codes before collisions are resolved.
     pub(crate) fn quality(&self) -> Result<QualityReport, QuantizerError> {
         let codes = self.codes.view();
         QualityReport::from_codes(codes, &self.codebooks.sizes())?.with_reconstruction(

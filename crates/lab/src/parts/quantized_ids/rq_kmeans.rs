@@ -16,7 +16,7 @@ pub(crate) const CODEBOOKS: &str = "codebooks";
 /// The files of the codebooks.
 pub(crate) const FILES: [&str; 2] = ["codebooks/codebooks.safetensors", "codebooks/codebooks.json"];
 
-/// Codes of these vectors, whose codebooks are written.
+/// Makes codes of these vectors and writes the codebooks.
 pub(crate) fn codes(
     params: RqKMeansParams,
     vectors: Array2<f32>,

@@ -18,12 +18,12 @@ use crate::run::part::Folder;
 const MODEL: &str = "codebooks";
 /// The files of the model.
 pub(crate) const FILES: [&str; 2] = ["codebooks/rq_vae.safetensors", "codebooks/rq_vae.json"];
-/// How far a training has come.
+/// The file with the state of an unfinished training.
 const CHECKPOINT: &str = "codebooks/rq_vae.checkpoint";
 
-/// Codes of these vectors, in the latent space of a model that is trained here and written. With
-/// `collaborative` vectors of the same items, codes are aligned with those. A training that was broken off
-/// goes on where it was.
+/// Makes codes of these vectors, in the latent space of a model that is trained and written
+/// here. With `collaborative` vectors of the same items, the codes are aligned with those. A
+/// training that was interrupted goes on where it stopped.
 pub(crate) fn codes<'a>(
     params: RqVaeParams,
     vectors: &'a Array2<f32>,

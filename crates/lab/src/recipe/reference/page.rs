@@ -22,7 +22,7 @@ says what happens then. Ranges are written as `1..` (1 and more), `[0, 1)` (from
 (above 0). `sidereal keys stage.rl.optim` prints the keys of one table.
 ";
 
-/// The most texts that a row names; more of them have a section.
+/// The most values that a row names; if there are more, they have a section.
 const FEW: usize = 5;
 
 /// The page of a whole schema.
@@ -32,7 +32,7 @@ pub(super) fn whole(schema: &Value) -> String {
     page.text
 }
 
-/// The sections of one key and of all below it; a row where the key holds a plain value.
+/// The sections of one key and of all keys below it; a row if the key holds a plain value.
 pub(super) fn part(schema: &Value, key: &str) -> Result<String, LabError> {
     let mut place = Place { path: String::new(), node: schema, default: None, list: false };
     for name in key.split('.') {
@@ -61,7 +61,7 @@ pub(super) fn part(schema: &Value, key: &str) -> Result<String, LabError> {
     Ok(page.text.trim_start().to_owned())
 }
 
-/// A node of the schema where a recipe holds it.
+/// A node of the schema at its place in a recipe.
 #[derive(Clone)]
 struct Place<'a> {
     path: String,
@@ -77,7 +77,7 @@ struct Key<'a> {
     name: &'a str,
     spelling: Spelling<'a>,
     required: bool,
-    /// The alternative of a choice that the key is, which says what the key means.
+    /// If the key is an alternative of a choice: that alternative, which describes the key.
     alternative: Option<&'a Value>,
     place: Place<'a>,
 }
@@ -94,7 +94,7 @@ enum Spelling<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// What stands within a table, or the alternatives of a choice; nothing for a plain value.
+    /// The keys within a table, or the alternatives of a choice; nothing for a plain value.
     fn keys(&self, root: &'a Value) -> Vec<Key<'a>> {
         let (node, _) = resolve(root, self.node);
         let node = if node["type"] == "array" { resolve(root, &node["items"]).0 } else { node };
@@ -154,7 +154,7 @@ fn tag(node: &Value) -> Option<(&str, &str)> {
     keys.iter().find_map(|(key, node)| Some((key.as_str(), node["const"].as_str()?)))
 }
 
-/// The texts that a node is a choice of.
+/// The values of a node that is a choice of texts.
 fn values<'a>(root: &'a Value, node: &'a Value) -> Option<Vec<(&'a str, &'a str)>> {
     texts(resolve(root, node).0)
 }
@@ -167,7 +167,7 @@ struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// A heading, what the table is, its rows, and the sections of what it holds.
+    /// A heading, a description of the table, its rows, and the sections of the tables within it.
     fn section(&mut self, place: &Place<'a>) {
         let (node, _) = resolve(self.root, place.node);
         let title = match (place.path.as_str(), place.list) {
@@ -194,7 +194,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The rows of a table; returns what needs a section of its own.
+    /// The rows of a table; returns the nodes that need a section of their own.
     fn rows(&mut self, keys: &[Key<'a>]) -> Vec<Place<'a>> {
         // One of several alternatives is chosen: none has a default of its own.
         let is_choice = keys.iter().all(|key| key.alternative.is_some());
@@ -215,7 +215,7 @@ impl<'a> Page<'a> {
             let kind = if is_text { "this text".to_owned() } else { self.kind(place, &mut below) };
             let default = match (place.default, required) {
                 (_, true) => "required".to_owned(),
-                // Its keys say theirs.
+                // Its keys have defaults of their own.
                 (Some(Value::Object(_)), _) if node["properties"].is_object() => {
                     "see its keys".to_owned()
                 }
@@ -240,7 +240,7 @@ impl<'a> Page<'a> {
         below
     }
 
-    /// What a value is, with a link where it has a section.
+    /// The kind of a value, with a link if it has a section.
     fn kind(&mut self, place: &Place<'a>, below: &mut Vec<Place<'a>>) -> String {
         let (node, name) = resolve(self.root, place.node);
         if let Some(texts) = texts(node) {
@@ -279,7 +279,7 @@ impl<'a> Page<'a> {
         let inner = Place { node: &node["items"], default: None, list: of_tables, ..place.clone() };
         let mut found = Vec::new();
         let kind = self.kind(&inner, &mut found);
-        // The section of a list of tables is entered by the list, which says so in its heading.
+        // The section of a list of tables belongs to the list, as its heading says.
         below.extend(found.into_iter().map(|inner| {
             if of_tables { Place { list: true, default: None, ..place.clone() } } else { inner }
         }));
@@ -299,7 +299,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// The words, linked to the section of the type; the first place of a type gets that section.
+    /// The text, linked to the section of the type. The first place of a type gets that section.
     fn link(
         &mut self,
         words: &str,

@@ -12,7 +12,7 @@ pub(super) fn first_paragraph(text: &str) -> String {
     }
 }
 
-/// `[text](target)` and `[text]` as their text, where it is code or the target follows.
+/// `[text](target)` and `[text]` as their text, if it is code or the target follows.
 fn without_links(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -35,7 +35,7 @@ fn without_links(text: &str) -> String {
     plain
 }
 
-/// The text of a link that `text` begins with, and what stands after the link.
+/// The text of a link that `text` begins with, and the rest after the link.
 fn link(text: &str) -> Option<(&str, &str)> {
     let (shown, after) = text.strip_prefix('[')?.split_once(']')?;
     if let Some((_, after)) = after.strip_prefix('(').and_then(|target| target.split_once(')')) {
@@ -44,7 +44,8 @@ fn link(text: &str) -> Option<(&str, &str)> {
     (shown.starts_with('`') && shown.ends_with('`')).then_some((shown, after))
 }
 
-/// Takes the sentence that begins with `word` out of a text; returns the rest and what the sentence says.
+/// Removes the sentence that begins with `word` from a text; returns the rest and the
+/// content of the sentence.
 pub(super) fn take_sentence(text: &str, word: &str) -> (String, Option<String>) {
     let begins = |(at, _): &(usize, &str)| *at == 0 || text[..*at].ends_with(". ");
     let Some((start, _)) = text.match_indices(&format!("{word} ")).find(begins) else {

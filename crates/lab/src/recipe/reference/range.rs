@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 
 /// The bounds that a range such as `1..`, `2..=9` or `(0, 1]` gives a number, as JSON schema names them.
-/// What is no number (`∞`, the name of another key) bounds nothing.
+/// A bound that is not a number (`∞`, the name of another key) is left out.
 pub(super) fn bounds(range: &str) -> Map<String, Value> {
     let mut bounds = Map::new();
     let Some(range) = range.strip_prefix('`').and_then(|rest| rest.split('`').next()) else {

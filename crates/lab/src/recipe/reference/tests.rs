@@ -73,7 +73,7 @@ fn faults(root: &Value, node: &Value, value: &Value, path: &str) -> Vec<String> 
     found
 }
 
-/// The recipes of the library as they stand in their files, and as a run writes them, with all defaults.
+/// The recipes of the library as they are in their files, and as a run writes them, with all defaults.
 fn recipes() -> Vec<(String, Value)> {
     let mut recipes = Vec::new();
     for preset in Recipe::presets() {

@@ -1,4 +1,4 @@
-//! A generated schema, made fit for recipes and their readers.
+//! Turns a generated schema into one for recipes and their readers.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::range::bounds;
 /// Key of a schema's node, beside those of JSON schema, that keeps a range as it is written.
 pub(super) const RANGE: &str = "x-range";
 
-/// Shortens descriptions to plain text, gives numbers their ranges, and takes out `null`, which TOML lacks.
+/// Shortens descriptions to plain text, gives numbers their ranges, and removes `null`, which TOML lacks.
 pub(super) fn tidy(node: &mut Value) {
     match node {
         Value::Array(nodes) => nodes.iter_mut().for_each(tidy),
@@ -27,8 +27,8 @@ pub(super) fn tidy(node: &mut Value) {
     }
 }
 
-/// Takes `required` from the type of this name and from all that it holds. Alternatives of a choice keep the
-/// key that they are told apart by.
+/// Removes `required` from the type of this name and from all types within it. Alternatives of a choice
+/// keep the key that tells them apart.
 pub(super) fn without_required_below(schema: &mut Value, name: &str) {
     let (mut waiting, mut seen) = (vec![name.to_owned()], BTreeSet::new());
     while let Some(name) = waiting.pop() {
@@ -76,11 +76,12 @@ fn without_null(keys: &mut Map<String, Value>) {
             keys.insert("allOf".to_owned(), only);
         }
     }
-    // Widths of Rust's numbers say nothing to a reader, and bounds of floats are no ranges.
+    // The widths of Rust's numbers mean nothing to a reader, and the bounds of floats are not
+    // ranges.
     keys.remove("format");
 }
 
-/// Takes what is left out of a table out of its default.
+/// Removes from the default of a table the keys that are left out.
 fn without_null_values(value: &mut Value) {
     match value {
         Value::Array(values) => values.iter_mut().for_each(without_null_values),

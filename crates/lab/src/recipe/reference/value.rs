@@ -1,8 +1,9 @@
-//! Kinds and defaults of keys, as a reader of TOML knows them.
+//! Kinds and defaults of keys, in the terms of TOML.
 
 use serde_json::Value;
 
-/// The node that a reference stands for, and its name; siblings of the reference stay with the caller.
+/// The node that a reference stands for, and its name; the caller handles
+/// siblings of the reference.
 pub(super) fn resolve<'a>(root: &'a Value, node: &'a Value) -> (&'a Value, Option<&'a str>) {
     let reference = node["$ref"].as_str().or_else(|| node["allOf"][0]["$ref"].as_str());
     let name = reference.and_then(|path| path.strip_prefix("#/definitions/"));
@@ -15,7 +16,7 @@ pub(super) fn resolve<'a>(root: &'a Value, node: &'a Value) -> (&'a Value, Optio
     }
 }
 
-/// The values of a node that is a choice of plain texts, each with what it means.
+/// The values of a node that is a choice of plain texts, each with its meaning.
 pub(super) fn texts(node: &Value) -> Option<Vec<(&str, &str)>> {
     let alternatives = node["oneOf"].as_array().map(Vec::as_slice);
     let own = std::slice::from_ref(node);
@@ -44,7 +45,7 @@ pub(super) fn toml(value: &Value) -> String {
             let pairs = keys.iter().map(|(key, value)| format!("{key} = {}", toml(value)));
             format!("{{ {} }}", pairs.collect::<Vec<_>>().join(", "))
         }
-        // Text is quoted alike in both.
+        // Texts are quoted in the same way in both.
         plain => plain.to_string(),
     }
 }

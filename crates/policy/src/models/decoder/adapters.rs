@@ -1,4 +1,4 @@
-//! Training of low-rank adapters or of some weights, in place of all.
+//! Training of low-rank adapters or of some weights, instead of all weights.
 
 use std::path::Path;
 
@@ -67,18 +67,18 @@ impl Decoder {
         &self.adapters
     }
 
-    /// Puts fresh adapters beside the matrices that `lora` names; they are trained, and do nothing
-    /// before they are. Weights stay as they are. Equal seeds, equal adapters.
+    /// Adds new adapters to the matrices that `lora` names. They are trained, and have no effect
+    /// before training. Weights stay as they are. Equal seeds give equal adapters.
     ///
     /// # Errors
-    /// [`PolicyError::Unsupported`] where there are adapters already; [`PolicyError::Torch`].
+    /// [`PolicyError::Unsupported`] if there are adapters already; [`PolicyError::Torch`].
     pub fn with_lora(self, lora: &Lora, seed: i64) -> Result<Self, PolicyError> {
         tch::manual_seed(seed);
         self.adapted(lora, |_, weight| lora.adapter(weight))
     }
 
-    /// Puts the adapters of a directory that HF PEFT or [`save_adapters`](Self::save_adapters)
-    /// wrote beside the matrices.
+    /// Adds the adapters of a directory that was written by HF PEFT or
+    /// [`save_adapters`](Self::save_adapters).
     ///
     /// # Errors
     /// Damaged or missing files; settings and tensors that are not supported or do not fit, by
@@ -117,7 +117,7 @@ impl Decoder {
     /// Writes the adapters as HF PEFT reads them.
     ///
     /// # Errors
-    /// [`PolicyError::Unsupported`] where there are none, or where weights beside them are trained:
+    /// [`PolicyError::Unsupported`] if there are none, or if other weights are trained too, because
     /// these files would not hold what was learned ([`save`](Self::save) does, merged);
     /// [`PolicyError::Io`] and [`PolicyError::TensorFile`].
     pub fn save_adapters(&self, dir: &Path) -> Result<(), PolicyError> {
@@ -133,7 +133,8 @@ impl Decoder {
         lora.save(&self.adapters, dir)
     }
 
-    /// The weights with the adapters' updates added; those that have none share storage.
+    /// The weights with the updates of the adapters added; weights without an adapter share
+    /// storage.
     ///
     /// # Errors
     /// [`PolicyError::Torch`].
@@ -154,7 +155,7 @@ impl Decoder {
         Ok(weights)
     }
 
-    /// The same model with its adapters' updates in its weights, and no adapters.
+    /// The same model with the updates of its adapters in its weights, and without adapters.
     ///
     /// # Errors
     /// [`PolicyError::Torch`].
@@ -163,7 +164,7 @@ impl Decoder {
         Ok(Self::from_weights(self.config, weights)?.computing_in(self.kind))
     }
 
-    /// Adapters that `make` gives for a name without its ending and a weight.
+    /// The adapters that `make` returns for a name without its ending and a weight.
     fn adapted(
         mut self,
         lora: &Lora,

@@ -27,7 +27,7 @@ impl Decoder {
             Ok(rows.view([users, 1, 1, len, dim])) // broadcast over heads and branches
         };
         let (cos, sin) = (per_row(&self.rotary.0)?, per_row(&self.rotary.1)?);
-        // The attention's scale rides on the queries' rotation.
+        // The scale of attention is included in the rotation of the queries.
         let scale = 1.0 / (self.config.head_dim as f64).sqrt();
         let (q_cos, q_sin) = (&cos * scale, &sin * scale);
         let causal = (len > 1).then(|| causal_bias(past, len, tokens.device()));

@@ -1,4 +1,4 @@
-//! The last layer at some places only: nothing reads its states at the others.
+//! The last layer at some places only, because nothing reads its states at the others.
 
 use tch::Tensor;
 
@@ -12,7 +12,7 @@ use crate::sizes::to_usize;
 use crate::tensor::cast;
 use crate::weights::to_i64;
 
-/// Places as the last layer takes them.
+/// Places in the form that the last layer needs.
 pub(super) struct Picked {
     /// Of each place among the rows of all spans' states, one span after the other, `[N]`.
     states: Tensor,
@@ -23,7 +23,7 @@ pub(super) struct Picked {
     cells: Tensor,
     /// Of each place its cell, `[N]`.
     slots: Tensor,
-    /// `M`, the most places of a row.
+    /// `M`, the largest number of places of a row.
     most: i64,
 }
 
@@ -76,11 +76,13 @@ impl Picked {
 }
 
 impl Decoder {
-    /// Hidden states `[N, D]` at `places` alone, in their order: those of
-    /// [`forward`](Self::forward), without the last layer's arithmetic elsewhere, forward and
-    /// backward. A policy with few layers that learns a few tokens of a long prompt saves most.
+    /// Hidden states `[N, D]` at `places` only, in their order. They are those of
+    /// [`forward`](Self::forward), but the last layer is not computed at other places, forward and
+    /// backward. This saves most for a policy with few layers that learns a few tokens of a long
+    /// prompt.
     ///
-    /// `dropout` as in [`forward`](Self::forward); in the last layer it falls on these places.
+    /// `dropout` is as in [`forward`](Self::forward); in the last layer it only applies to these
+    /// places.
     ///
     /// # Errors
     /// Those of [`forward`](Self::forward); [`PolicyError::Empty`] for no places,
@@ -103,7 +105,7 @@ impl Decoder {
         self.normalise(&states, &self.norm)
     }
 
-    /// Places of a batch that stands in these spans.
+    /// Places of a batch that was divided into these spans.
     pub(super) fn pick(
         tokens: &TokenBatch,
         spans: &[Span],
@@ -115,8 +117,8 @@ impl Decoder {
         Picked::new(places, sizes, tokens.ids.device())
     }
 
-    /// As [`read_layer`](Self::read_layer) for the last layer: only the picked places are taken
-    /// through it, `[N, D]`; with keys and values of all positions.
+    /// As [`read_layer`](Self::read_layer) for the last layer: only the picked places go through
+    /// it, `[N, D]`, with keys and values of all positions.
     pub(super) fn read_last_layer(
         &self,
         layer: &Layer,

@@ -1,5 +1,5 @@
-//! Reading whole prompts. Rows that begin alike, as the prompts of one template do, are read once as
-//! far as they agree.
+//! Reading whole prompts. Rows with the same beginning, such as prompts of one template, are read
+//! once as far as they agree.
 
 use tch::{Kind, Tensor};
 
@@ -12,7 +12,7 @@ use crate::score::sequences::Place;
 use crate::sizes::to_usize;
 use crate::tensor::cast;
 
-/// Fewest tokens of a common beginning that are worth a pass of their own.
+/// Smallest number of tokens of a common beginning for which a separate pass pays.
 const FEWEST_SHARED: i64 = 8;
 
 impl Decoder {
@@ -75,8 +75,8 @@ impl Decoder {
         Ok((self.normalise(&hidden, &self.norm)?, cache))
     }
 
-    /// The embedded tokens: in one span, or in two where the rows share a long beginning. Dropout
-    /// must differ from row to row, so it keeps them apart.
+    /// The embedded tokens, in one span, or in two if the rows share a long beginning. Dropout must
+    /// differ from row to row, so with dropout there is one span.
     pub(super) fn spans(
         &self,
         tokens: &TokenBatch,
@@ -101,7 +101,7 @@ impl Decoder {
         Ok(vec![span(beginning, 0, None)?, span(rest, shared, Some(mask))?])
     }
 
-    /// Takes every span through a layer; keys and values `[R, Hkv, T, hd]` of all positions.
+    /// Runs every span through a layer; returns keys and values `[R, Hkv, T, hd]` of all positions.
     pub(super) fn read_layer(
         &self,
         layer: &Layer,
@@ -124,7 +124,7 @@ impl Decoder {
         seen.ok_or(PolicyError::Empty { what: "the list of spans" })
     }
 
-    /// Keys, turned, and values of a span after those of the positions before it,
+    /// Rotated keys, and values, of a span after those of the positions before it,
     /// `[R, Hkv, P + S, hd]`.
     pub(super) fn turned_keys(
         &self,
@@ -144,7 +144,7 @@ impl Decoder {
         Ok((join(keys, k)?, join(values, v)?))
     }
 
-    /// Attention `[R, H, S, hd]`; causal where no mask says otherwise.
+    /// Attention `[R, H, S, hd]`; causal unless there is a mask.
     pub(super) fn attend(
         &self,
         q: &Tensor,
@@ -158,8 +158,8 @@ impl Decoder {
     }
 }
 
-/// Number of tokens that all rows begin with; 0 where a pass of their own does not pay. Each row
-/// keeps at least one token of its own.
+/// Number of tokens that all rows begin with; 0 if a separate pass does not pay. Each row keeps at
+/// least one token of its own.
 fn shared_beginning(tokens: &TokenBatch) -> Result<i64, PolicyError> {
     let [rows, len] = tokens.shape()?;
     if rows < 2 || len <= FEWEST_SHARED {

@@ -1,4 +1,4 @@
-//! Reading whole rows in training without keeping what happens within layers.
+//! Reading whole rows in training without keeping the intermediate tensors of layers.
 
 use tch::Tensor;
 
@@ -8,7 +8,7 @@ use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::recompute::Segments;
 
-/// Hidden states whose way back computes each layer again.
+/// Hidden states whose backward pass computes each layer again.
 #[derive(Debug)]
 pub struct RecomputedStates<'a> {
     states: Tensor,
@@ -16,12 +16,12 @@ pub struct RecomputedStates<'a> {
 }
 
 impl RecomputedStates<'_> {
-    /// The states `[U, T, D]`, a leaf: what is computed from them leaves its gradient there.
+    /// The states `[U, T, D]`, a leaf: the gradient of what is computed from them is stored there.
     pub const fn states(&self) -> &Tensor {
         &self.states
     }
 
-    /// Takes the gradient that has come to the states back to the weights.
+    /// Propagates the gradient at the states back to the weights.
     ///
     /// # Errors
     /// [`PolicyError::Torch`].
@@ -31,13 +31,11 @@ impl RecomputedStates<'_> {
 }
 
 impl Decoder {
-    /// As [`forward`](Self::forward), with gradient checkpointing: of each layer its input alone
-    /// is kept, and the layer is computed again on the way back, which is taken in two steps:
-    /// backward to [`states`](RecomputedStates::states), then
-    /// [`backward`](RecomputedStates::backward).
+    /// As [`forward`](Self::forward), with gradient checkpointing: only the input of each layer is
+    /// kept, and the layer is computed again in the backward pass. The backward pass has two steps:
+    /// back to [`states`](RecomputedStates::states), then [`backward`](RecomputedStates::backward).
     ///
-    /// Gradients equal those of [`forward`](Self::forward); dropout falls on other elements than
-    /// there.
+    /// Gradients equal those of [`forward`](Self::forward); but dropout zeroes other elements.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
@@ -51,7 +49,7 @@ impl Decoder {
             TokenBatch { ids: tokens.ids.shallow_clone(), lens: tokens.lens.shallow_clone() };
         let states_of =
             |spans: Vec<Span>| -> Vec<Tensor> { spans.into_iter().map(|span| span.x).collect() };
-        // Everything about the spans but their states.
+        // Everything about the spans except their states.
         let layout: Vec<Span> = {
             let _guard = tch::no_grad_guard();
             self.spans(&tokens, dropout)?

@@ -1,4 +1,4 @@
-//! What a checkpoint must hold.
+//! The tensors that a checkpoint must hold.
 
 use crate::config::DecoderConfig;
 use crate::weights::{Shapes, to_i64};

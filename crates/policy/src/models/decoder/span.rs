@@ -1,8 +1,8 @@
-//! A stretch of positions that is read together.
+//! A range of positions that is read together.
 
 use tch::Tensor;
 
-/// A stretch of positions on its way through the layers.
+/// A range of positions that passes through the layers.
 pub(super) struct Span {
     /// `[R, S, D]`: one row for a common beginning, else one for each prompt.
     pub(super) x: Tensor,

@@ -23,7 +23,7 @@ use crate::weights::{Weights, share, to_i64};
 /// Shares that are zeroed in training.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ItemDropout {
-    /// Of the body's inputs and of what each part of a layer adds. Range `[0, 1)`.
+    /// Of the inputs of the body and of the output of each part of a layer. Range `[0, 1)`.
     pub hidden: f64,
     /// Of attention weights. Range `[0, 1)`.
     pub attention: f64,
@@ -47,7 +47,7 @@ struct Norm {
 struct Layer {
     qkv: Linear,
     out: Linear,
-    /// Added to the scores of a distance, a head each, `[P, H]`.
+    /// Added to the scores by distance, for each head, `[P, H]`.
     distance: Tensor,
     attention_norm: Norm,
     filter: Option<Filter>,

@@ -1,4 +1,4 @@
-//! Branches of prompts: a state for each prompt, and nothing besides a node for each branch.
+//! Branches of prompts: a state for each prompt, and only a node for each branch.
 
 use std::ops::Range;
 
@@ -62,7 +62,7 @@ impl Branches for ItemBranches<'_> {
         }
         let vectors = host(&policy.node_vectors(&rows)?)?;
         let bias = host(&policy.bias)?;
-        // Of each node that is met: its level, its children, and where they begin among the rows.
+        // For each node that occurs: its level, its children, and where they begin among the rows.
         let places: Vec<(usize, Range<usize>, usize)> = met
             .iter()
             .scan(0, |next, node| {

@@ -1,4 +1,4 @@
-//! Log-probabilities of completions, with the way back.
+//! Log-probabilities of completions, with the backward pass.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,8 @@ use crate::score::target::Target;
 use crate::tensor::pick;
 use crate::weights::to_i64;
 
-/// Nodes with numbers of children within one of these bounds are computed together.
+/// Nodes are computed together if their numbers of children are between the same
+/// two of these bounds.
 const FAN_OUTS: [usize; 5] = [4, 16, 48, 128, usize::MAX];
 
 /// Log-probabilities of the scored tokens of completions.

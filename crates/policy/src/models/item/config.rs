@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::PolicyError;
 use crate::config::unsupported;
 
-/// Sizes of an [`ItemPolicy`](crate::ItemPolicy); what its items have (text, categories) is told by its
-/// [`ItemFeatures`](crate::ItemFeatures).
+/// Sizes of an [`ItemPolicy`](crate::ItemPolicy); its [`ItemFeatures`](crate::ItemFeatures) say
+/// what its items have (text, categories).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ItemPolicyConfig {
@@ -18,7 +18,7 @@ pub struct ItemPolicyConfig {
     pub num_attention_heads: usize,
     /// Width of the feed-forward layers.
     pub intermediate_size: usize,
-    /// Width of the small network that makes a level's state.
+    /// Width of the small network that computes the state of a level.
     pub head_hidden_size: usize,
     /// Latest items of a history that are read. Range `1..`.
     pub max_history: usize,

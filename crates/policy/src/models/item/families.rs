@@ -10,8 +10,8 @@ use crate::weights::to_i64;
 
 /// The nodes of a level as children of their parents.
 ///
-/// Parents whose numbers of children round up to the same power of two are computed together, so that less
-/// than half of what is computed fills up.
+/// Parents whose numbers of children round up to the same power of two are computed together, so
+/// less than half of what is computed is padding.
 #[derive(Debug)]
 pub(super) struct Families {
     groups: Vec<Group>,

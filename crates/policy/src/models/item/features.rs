@@ -60,7 +60,7 @@ impl ItemCategories {
     }
 }
 
-/// Checked features, where the policy computes.
+/// Checked features, on the device of the policy.
 #[derive(Debug)]
 pub(super) struct Features {
     text: Option<Text>,

@@ -1,4 +1,4 @@
-//! The first level, whose nodes all positions choose from: products of matrices.
+//! The first level. All positions choose from its nodes, so it is computed by products of matrices.
 
 use tch::{Kind, Tensor};
 
@@ -11,8 +11,7 @@ use crate::PolicyError;
 use crate::weights::to_i64;
 
 impl ItemPolicy {
-    /// The first level's choices, whose nodes all positions choose from: the summed loss, and the
-    /// log-probabilities `[n, M₀]`.
+    /// The choices of the first level: the summed loss, and the log-probabilities `[n, M₀]`.
     pub(super) fn first_level(
         &self,
         states: &Tensor,
@@ -62,7 +61,8 @@ impl ItemPolicy {
     }
 }
 
-/// Columns `[n, 1]` of the first level's right nodes; all positions choose, for the root has children.
+/// Columns `[n, 1]` of the right nodes of the first level. All positions choose, because the root
+/// has children.
 fn targets(choices: &[Choice], states: &Tensor) -> Tensor {
     let targets = choices.iter().map(|choice| to_i64(choice.target));
     indices(targets, states.device()).unsqueeze(1)

@@ -1,4 +1,4 @@
-//! Histories as what is chosen after each item.
+//! Histories as choices after each item.
 
 use sidereal_sid::NodeId;
 
@@ -7,7 +7,7 @@ use super::kernel::Choice;
 use super::pack::Packed;
 use crate::PolicyError;
 
-/// Histories as positions with a next item each.
+/// Histories as positions, each with its next item.
 #[derive(Debug)]
 pub(super) struct Lesson {
     pub(super) inputs: Packed,
@@ -16,7 +16,8 @@ pub(super) struct Lesson {
 }
 
 impl ItemPolicy {
-    /// What `sequences` teach, each of two items or more, of which the latest are read.
+    /// The choices that `sequences` teach. Each has two items or more, of which the latest are
+    /// read.
     pub(super) fn lesson<S: AsRef<[u32]>>(&self, sequences: &[S]) -> Result<Lesson, PolicyError> {
         let most = self.config.max_history + 1;
         let whole = Packed::new(sequences, most, self.num_items())?;

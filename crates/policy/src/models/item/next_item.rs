@@ -1,4 +1,4 @@
-//! Next-item learning at every position of histories, with its derivatives taken by hand.
+//! Next-item learning at every position of histories, with derivatives that are written by hand.
 
 use tch::{Kind, Tensor};
 
@@ -8,7 +8,7 @@ use super::branches::host;
 use super::kernel::{TableGradients, gradients, loss};
 use crate::PolicyError;
 
-/// What a pass over histories found.
+/// The result of a pass over histories.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct NextItemLoss {
@@ -62,9 +62,9 @@ impl ItemPolicy {
     /// Adds `slope` times the gradient of [`next_item_loss`](Self::next_item_loss), computed with dropout,
     /// to the weights' gradients, and returns the loss under that dropout.
     ///
-    /// Only real positions meet the head, and only the children of prefixes that come up are scored. What
-    /// happens between the tables and the body, and between the states and the loss, is derived by hand:
-    /// nothing is scattered, and text is projected for positions, not for nodes.
+    /// The head is computed for real positions only, and only the children of prefixes that occur are
+    /// scored. The derivatives between the tables and the body, and between the states and the loss, are
+    /// written by hand: nothing is scattered, and text is projected for positions, not for nodes.
     ///
     /// # Errors
     /// As [`next_item_loss`](Self::next_item_loss).

@@ -119,7 +119,8 @@ impl Packed {
         dropout: ItemDropout,
     ) -> Result<Tensor, PolicyError> {
         let (rows, longest) = (self.lens.len(), self.longest());
-        // Behind a history's end stands its batch's first item: later places are never looked at.
+        // After the end of a history there is the first item of its batch; these places are never
+        // read.
         let mut from = vec![0i64; rows * longest];
         for (at, place) in places.iter().enumerate() {
             from[to_usize(*place)?] = to_i64(at);

@@ -1,4 +1,4 @@
-//! How it is a policy.
+//! The implementation of `Policy`.
 
 use tch::Device;
 
@@ -14,8 +14,8 @@ use crate::policy::Policy;
 use crate::score::completions::{CompletionPass, Completions};
 use crate::score::law::TokenLaw;
 
-/// A prompt's ids are items; where an answer has begun, the last ids are its codes, which the state does
-/// not depend on.
+/// The ids of a prompt are items. If an answer has begun, the last ids are its codes; the state does not
+/// depend on them.
 impl Policy for ItemPolicy {
     fn device(&self) -> Device {
         self.nodes.device()

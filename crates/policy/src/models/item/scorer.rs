@@ -8,10 +8,10 @@ use super::vectors::indices;
 use crate::PolicyError;
 use crate::weights::to_i64;
 
-/// The vectors of all nodes and items as they stand, to score many histories with.
+/// The current vectors of all nodes and items, to score many histories.
 ///
-/// They are computed once; a scorer that was made before an update of the weights scores as before it.
-/// Gradients flow where they are recorded.
+/// They are computed once. A scorer that was made before an update of the weights scores with the
+/// old weights. Gradients flow if they are recorded.
 #[derive(Debug)]
 pub struct ItemScorer<'p> {
     policy: &'p ItemPolicy,
@@ -22,7 +22,7 @@ pub struct ItemScorer<'p> {
 }
 
 impl ItemPolicy {
-    /// A scorer with the weights of now.
+    /// A scorer with the current weights.
     ///
     /// # Errors
     /// [`PolicyError::Torch`].
@@ -33,8 +33,8 @@ impl ItemPolicy {
         Ok(ItemScorer { policy: self, nodes, items })
     }
 
-    /// Log-probability of every item after each history, `[U, N]`, in nats: exact, by one matrix product
-    /// a level. [`scorer`](Self::scorer) saves work where many batches are scored.
+    /// Log-probability of every item after each history, `[U, N]`, in nats: exact, by one matrix product a
+    /// level. [`scorer`](Self::scorer) saves work if many batches are scored.
     ///
     /// # Errors
     /// As [`ItemScorer::states`].
@@ -62,7 +62,7 @@ impl ItemScorer<'_> {
     }
 
     /// Log-probability of every prefix, level by level: `[U, nodes of the level]`, in nats, in the order of
-    /// the trie's nodes. The children of a prefix have its probability together.
+    /// the trie's nodes. The probabilities of the children of a prefix sum to its probability.
     ///
     /// ```text
     /// log p(m) = log p(parent(m)) + z[m] − log Σ exp z over the children of parent(m)
@@ -75,7 +75,7 @@ impl ItemScorer<'_> {
         levels.iter().map(|level| Ok(level.f_transpose(0, 1)?)).collect()
     }
 
-    /// Log-probability of every item, `[U, N]`, in nats: that of its leaf, in equal parts where items share
+    /// Log-probability of every item, `[U, N]`, in nats: that of its leaf, in equal parts if items share
     /// it. They sum to one over the catalogue.
     ///
     /// # Errors

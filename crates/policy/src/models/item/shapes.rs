@@ -8,7 +8,7 @@ use crate::weights::{Fresh, Shapes, to_i64};
 /// Deviation of fresh tables and matrices.
 const DEVIATION: f64 = 0.02;
 
-/// What the shapes depend on besides the settings.
+/// The sizes that the shapes depend on, besides the settings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
     pub(super) codes: usize,
@@ -100,7 +100,7 @@ pub(super) fn fresh(config: &ItemPolicyConfig, features: &Features, name: &str) 
         return Fresh::All(0.5);
     }
     if name.starts_with("head.") && name.ends_with("up.weight") {
-        // The deviation of PyTorch's uniform start, 1/√(3·D).
+        // The deviation of PyTorch's uniform initialisation, 1/√(3·D).
         return Fresh::Normal((3.0 * config.hidden_size as f64).powf(-0.5));
     }
     match (name, text) {

@@ -31,8 +31,8 @@ const CATEGORY_STARTS: &str = "items.category_starts";
 const CATEGORIES: &str = "items.categories";
 
 impl ItemPolicy {
-    /// Writes `config.json` and `model.safetensors`, in which the trie and the features of the items are,
-    /// under names that begin with `items.`.
+    /// Writes `config.json` and `model.safetensors`, which also holds the trie and the features of
+    /// the items, under names that begin with `items.`.
     ///
     /// # Errors
     /// [`PolicyError::Io`] and [`PolicyError::TensorFile`].
@@ -107,7 +107,7 @@ impl ItemPolicy {
     }
 }
 
-/// Reads the settings, refusing another kind of policy.
+/// Reads the settings; another kind of policy is an error.
 fn read_config(path: &Path) -> Result<ItemPolicyConfig, PolicyError> {
     let text = fs::read_to_string(path)
         .map_err(|source| PolicyError::Io { path: path.to_owned(), source })?;

@@ -1,4 +1,4 @@
-//! The tables of nodes, codes and features, on the host and on the way back.
+//! The tables of nodes, codes and features, on the host and in the backward pass.
 
 use tch::{Kind, Tensor};
 
@@ -41,7 +41,7 @@ impl ItemPolicy {
         Ok(HostTables { base, bias: host(&self.bias)? })
     }
 
-    /// States of a level against the texts of its nodes, `[n, T]`; of no width without text.
+    /// States of a level, projected for the texts of its nodes, `[n, T]`; of width 0 without text.
     pub(super) fn text_states(&self, level: usize, states: &Tensor) -> Result<Tensor, PolicyError> {
         match &self.text {
             None => Ok(states.f_narrow(1, 0, 0)?),
@@ -95,7 +95,8 @@ impl ItemPolicy {
         Ok(text.items.f_index_select(0, &index)?)
     }
 
-    /// Adds what the derivatives `[n, D]` by the items' vectors mean for tables and projections.
+    /// Adds the contribution of the derivatives `[n, D]` by the item vectors to the tables and
+    /// projections.
     pub(super) fn items_back(
         &self,
         items: &[u32],
@@ -168,7 +169,7 @@ fn accumulate(weight: &Tensor, values: &[f32]) -> Result<(), PolicyError> {
     Ok(())
 }
 
-/// The gradient of a leaf, made where there is none yet.
+/// The gradient of a leaf, made if there is none yet.
 pub(super) fn gradient(weight: &Tensor) -> Result<Tensor, PolicyError> {
     if !weight.grad().defined() {
         tch::with_grad(|| (weight.f_narrow(0, 0, 1)? * 0.0).f_sum(Kind::Float)?.f_backward())?;

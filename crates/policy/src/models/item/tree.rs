@@ -10,7 +10,7 @@ use crate::PolicyError;
 use crate::decode::constraint::Constraint;
 use crate::weights::to_i64;
 
-/// A trie whose nodes are rows of tables: row `m` is node `m + 1`, for the root has no vector.
+/// A trie whose nodes are rows of tables: row `m` is node `m + 1`, because the root has no vector.
 ///
 /// Nodes are numbered breadth first, so that each level's rows, and each node's children, are a range.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Tree {
     families: Vec<Families>,
     /// Row of each item's leaf, `[N]`, i64.
     leaves: Tensor,
-    /// ln of the number of items of each item's leaf, `[N]`; `None` where all have one.
+    /// ln of the number of items of each item's leaf, `[N]`; `None` if all have one.
     shared: Option<Tensor>,
 }
 
@@ -126,7 +126,7 @@ impl Tree {
     pub(super) fn children(&self, node: NodeId) -> Range<usize> {
         let first = self.trie.rows();
         let (start, end) = (first[node.index()] as usize, first[node.index() + 1] as usize);
-        // Nobody's child is the root: an empty range of the root's own number is at 0.
+        // The root is not a child of any node; its own empty range is at 0.
         start.saturating_sub(1)..end.saturating_sub(1)
     }
 

@@ -1,4 +1,4 @@
-//! Vectors of nodes and of items, with the way back.
+//! Vectors of nodes and of items, with the backward pass.
 
 use tch::{Device, Tensor};
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::PolicyError;
 use crate::config::{read_json, unsupported};
 
-/// What stands between a layer's two feed-forward matrices.
+/// The function between the two feed-forward matrices of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -21,8 +21,8 @@ pub enum T5FeedForward {
 
 /// Settings of a T5 encoder-decoder, with the names of its `config.json`.
 ///
-/// Reading refuses settings that this implementation does not follow (another feed-forward, a
-/// quantised checkpoint) instead of ignoring them.
+/// Settings that this implementation does not support (another feed-forward layer, a quantised
+/// checkpoint) are errors when the file is read; they are not ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct T5Config {
     /// Rows of the embedding, `V`.
@@ -56,7 +56,7 @@ pub struct T5Config {
     pub scale_decoder_outputs: bool,
 }
 
-/// The file's fields that are read as they stand.
+/// The fields of the file that are read as they are.
 #[derive(Deserialize)]
 struct Plain {
     vocab_size: usize,
@@ -86,10 +86,10 @@ const fn default_distance() -> usize {
 impl T5Config {
     /// Reads the `config.json` of a checkpoint directory.
     ///
-    /// `tie_word_embeddings` says whether the head may be the embedding; it is where the checkpoint
-    /// has no `lm_head.weight` of its own. Unless `scale_decoder_outputs` is there, states are
-    /// scaled where `tie_word_embeddings` is not `false`, as in transformers. The start token is
-    /// read from `generation_config.json` where `config.json` lacks it.
+    /// `tie_word_embeddings` says whether the head may be the embedding; it is the embedding if the
+    /// checkpoint has no `lm_head.weight` of its own. Unless `scale_decoder_outputs` is there,
+    /// states are scaled if `tie_word_embeddings` is not `false`, as in transformers. The start
+    /// token is read from `generation_config.json` if `config.json` lacks it.
     ///
     /// # Errors
     /// [`PolicyError::Io`], [`PolicyError::Json`] and [`PolicyError::Unsupported`].
@@ -194,7 +194,7 @@ impl T5Config {
     }
 }
 
-/// Refuses what the implementation would otherwise silently compute differently.
+/// Rejects settings that the implementation would otherwise silently compute differently.
 fn refuse_unsupported(value: &Value) -> Result<(), PolicyError> {
     let supported: [(&'static str, &[Value], &'static str); 4] = [
         ("model_type", &["t5".into()], "t5"),

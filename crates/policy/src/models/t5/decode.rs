@@ -15,13 +15,13 @@ impl T5 {
     /// Hidden states `[U, 1 + S, D]` before each token of right-padded answers and after the last,
     /// for training: state `i` of a row predicts its token `i`.
     ///
-    /// `dropout` is the share of elements that is zeroed where T5 zeroes them: of the embeddings, the
-    /// weights of attention, the inner states of feed-forward layers, each residual branch, and the
-    /// states of encoder and decoder. It is 0 outside training, and draws from libtorch's global
-    /// generator.
+    /// `dropout` is the share of elements that is zeroed, at the places where T5 zeroes them: of
+    /// the embeddings, the weights of attention, the inner states of feed-forward layers, each
+    /// residual branch, and the states of encoder and decoder. It is 0 outside training, and draws
+    /// from libtorch's global generator.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] where prompts and answers differ in number; [`PolicyError::Torch`] for
+    /// [`PolicyError::Size`] if prompts and answers differ in number; [`PolicyError::Torch`] for
     /// ids outside the vocabulary.
     pub fn forward(
         &self,
@@ -39,8 +39,8 @@ impl T5 {
         Ok(hidden)
     }
 
-    /// [`LanguageModel::prefill`](crate::LanguageModel::prefill): the encoder reads each prompt but
-    /// for its last `begun[u]` tokens, which the decoder reads after the start token.
+    /// [`LanguageModel::prefill`](crate::LanguageModel::prefill): the encoder reads each prompt
+    /// except its last `begun[u]` tokens, which the decoder reads after the start token.
     pub(super) fn read_prompts(
         &self,
         prompts: &TokenBatch,

@@ -1,4 +1,4 @@
-//! Reading prompts, both ways.
+//! Reading prompts in both directions.
 
 use tch::{Kind, Tensor};
 
@@ -7,7 +7,7 @@ use super::stack::{attend, drop_some};
 use crate::PolicyError;
 use crate::cache::padding_mask;
 
-/// What the decoder looks at.
+/// What the decoder attends to.
 #[derive(Debug)]
 pub(super) struct Source {
     /// `[U, T, D]`.

@@ -1,4 +1,4 @@
-//! The embedding of a T5's file, which may stand there under three names, and its head.
+//! The embedding of a T5, which may have one of three names in its file, and the head.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ use crate::weights::Weights;
 
 /// Name of the embedding that encoder and decoder share.
 pub(crate) const SHARED: &str = "shared.weight";
-/// Names under which files hold it besides, or alone.
+/// Names under which files hold it, in addition or alone.
 const COPIES: [&str; 2] = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"];
 
-/// Brings the embedding under its one name, takes out a table that no decoder layer reads, and
-/// returns whether the output head is the embedding.
+/// Gives the embedding its one name, removes a table that no decoder layer reads, and returns
+/// whether the output head is the embedding.
 ///
 /// # Errors
-/// [`PolicyError::OtherEmbedding`] where encoder and decoder have embeddings of their own.
+/// [`PolicyError::OtherEmbedding`] if encoder and decoder have embeddings of their own.
 pub(crate) fn settle(
     found: &mut Weights,
     says_tied: bool,
@@ -33,7 +33,7 @@ pub(crate) fn settle(
         }
     }
     found.retain(|name, _| !name.ends_with("EncDecAttention.relative_attention_bias.weight"));
-    // Without a head in the file the embedding is the only one there is, as in transformers 5.
+    // Without a head in the file, the embedding is the head, as in transformers 5.
     let tied = settle_head(found, SHARED, says_tied, path)?;
     Ok(tied || !found.contains_key(HEAD))
 }

@@ -1,4 +1,4 @@
-//! What a checkpoint must hold, and how fresh weights are spread.
+//! The tensors that a checkpoint must hold, and the spread of initial weights.
 
 use super::config::{T5Config, T5FeedForward};
 use crate::weights::{Shapes, to_i64};
@@ -46,7 +46,7 @@ pub(super) fn shapes(config: &T5Config) -> Shapes {
     shapes
 }
 
-/// Names of the matrices that a feed-forward layer begins with.
+/// Names of the first matrices of a feed-forward layer.
 pub(super) const fn inputs(feed_forward: T5FeedForward) -> &'static [&'static str] {
     match feed_forward {
         T5FeedForward::Relu => &["wi"],

@@ -1,4 +1,4 @@
-//! The layers that encoder and decoder are made of.
+//! The layers of encoder and decoder.
 
 use tch::{Kind, Tensor};
 
@@ -26,7 +26,7 @@ pub(super) struct Block {
     /// Over the encoder's states; a decoder's blocks have it.
     pub(super) source: Option<Attention>,
     ff_norm: Tensor,
-    /// Matrices that the feed-forward layer begins with: one, or two where it is gated.
+    /// The first matrices of the feed-forward layer: one, or two if it is gated.
     ff_in: Vec<Linear>,
     ff_out: Linear,
     feed_forward: T5FeedForward,
@@ -112,7 +112,7 @@ impl Stack {
         Ok(x.f_rms_norm(weight.size(), Some(&weight), Some(self.epsilon))?)
     }
 
-    /// `x` plus what the block's feed-forward layer makes of it.
+    /// `x` plus the output of the block's feed-forward layer.
     pub(super) fn feed_forward(
         &self,
         block: &Block,
@@ -184,7 +184,7 @@ pub(super) fn attend(
     Ok(weights.f_matmul(v)?.transpose(1, 2).flatten(2, 3))
 }
 
-/// Zeroes a share of the elements and scales the rest up; nothing at 0.
+/// Zeroes a share of the elements and scales the rest up; does nothing at 0.
 pub(super) fn drop_some(x: Tensor, dropout: f64) -> Tensor {
     if dropout > 0.0 { x.dropout(dropout, true) } else { x }
 }

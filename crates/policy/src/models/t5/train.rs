@@ -1,4 +1,4 @@
-//! Training of a T5: TIGER's way, the prompt through the encoder and the answer through the decoder.
+//! Training of a T5, as in TIGER: the encoder reads the prompt, and the decoder writes the answer.
 
 use std::path::Path;
 
@@ -34,8 +34,9 @@ impl Trainable for T5 {
         Self::save(self, dir)
     }
 
-    /// A row's first target is the first token that the decoder writes; the encoder reads what stands
-    /// before. So a row is one sample: samples that continue one another are no row together.
+    /// The first target of a row is the first token that the decoder writes; the encoder reads what
+    /// comes before. So a row is one sample, and samples that continue one another cannot share a
+    /// row.
     fn sequence_pass<'a>(
         &'a self,
         constraint: &'a Constraint,
