@@ -30,6 +30,7 @@ fn recipes_at_the_papers_size_run_from_a_pretrained_model() {
     for (name, reasoned) in [
         ("singer/paper", 0),
         ("sage/paper", 0),
+        ("sage/text-paper", 0),
         ("sdpo/paper", 0),
         ("sidreasoner/paper", 8),
         ("gream/paper", 11),
