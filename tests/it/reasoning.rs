@@ -30,9 +30,10 @@ fn recipes_at_the_papers_size_run_from_a_pretrained_model() {
     for (name, reasoned) in [
         ("singer/paper", 0),
         ("sage/paper", 0),
+        ("sage/text-paper", 0),
         ("sdpo/paper", 0),
-        ("sidreasoner/paper", 2),
-        ("gream/paper", 8),
+        ("sidreasoner/paper", 8),
+        ("gream/paper", 11),
     ] {
         every_stage_is_tested(name, reasoned);
     }

@@ -14,19 +14,19 @@ use crate::message::SegmentKind;
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Task {
-    /// Semantic IDs of a history → Semantic ID of the next item (SINGER §2.2, all systems).
+    /// Semantic IDs of a history → Semantic ID of the next item (SINGER §3.1, all systems).
     NextItem,
-    /// Title of an item → its Semantic ID (SINGER §2.2).
+    /// Title of an item → its Semantic ID (SINGER §3.1).
     TitleToSid,
-    /// Semantic ID of an item → its title (SINGER §2.2).
+    /// Semantic ID of an item → its title (SINGER §3.1).
     SidToTitle,
-    /// Titles of a history → Semantic ID of the next item (SINGER §2.2).
+    /// Titles of a history → Semantic ID of the next item (SINGER §3.1).
     TitleHistoryToSid,
-    /// Semantic IDs of a history → title of the next item (SINGER §2.2).
+    /// Semantic IDs of a history → title of the next item (SINGER §3.1).
     SidHistoryToTitle,
     /// Titles of a history → title of the next item (`SIDReasoner`).
     TitleHistoryToTitle,
-    /// Description of an item → its Semantic ID (SINGER §2.2, GREAM's reconstruction).
+    /// Description of an item → its Semantic ID (SINGER §3.1, GREAM's reconstruction).
     DescriptionToSid,
     /// Semantic ID of an item → its description (GREAM's reconstruction).
     SidToDescription,

@@ -27,8 +27,8 @@ macro_rules! preset {
     };
 }
 
-/// The presets by system, with the one for two CPU cores first.
-const PRESETS: [Preset; 21] = [
+/// By system; of each the one for two CPU cores first.
+const PRESETS: [Preset; 22] = [
     preset!("demo", "Supervised fine-tuning and reinforcement on the shipped shop, in minutes."),
     preset!(
         "demo-fresh",
@@ -61,6 +61,10 @@ const PRESETS: [Preset; 21] = [
     ),
     preset!("sage/paper", "SAGE at the size of its paper: a pretrained model on a GPU."),
     preset!("sage/text", "SAGE over slates of titles from a pool, for two CPU cores."),
+    preset!(
+        "sage/text-paper",
+        "SAGE over slates of titles from a pool: a pretrained model on a GPU."
+    ),
     preset!("sidreasoner/small", "SIDReasoner step by step, with reasoning, for two CPU cores."),
     preset!(
         "sidreasoner/paper",

@@ -111,8 +111,8 @@ impl<'a> Pools<'a> {
     /// The slate to learn: the target, then the other candidates that training shows most often,
     /// equal ones in the order of the pool; `None` for a pool without the target.
     ///
-    /// The papers do not say what a slate holds besides the one item that is known to be right.
-    /// Popularity is the best guess that needs no model.
+    /// Deviation: SAGE fills the slate with items of the user's later interactions (its §3.2). Here
+    /// popularity is the guess, which needs no later event and no model.
     #[must_use]
     pub fn slate(&self, target: ItemId, pool: &[ItemId]) -> Option<Vec<ItemId>> {
         let count = |item: &ItemId| self.counts.get(item.index()).copied().unwrap_or(0);

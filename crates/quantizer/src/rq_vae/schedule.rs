@@ -11,7 +11,7 @@ pub enum CodebookSchedule {
     /// All levels from the first step.
     #[default]
     Joint,
-    /// Level `l` from step `l · steps_per_level`; those before it go on training. SIDReasoner
+    /// Level `l` from step `l · steps_per_level`; those before it go on training. SINGER
     /// trains 1,000 steps a level.
     LayerWise {
         /// Steps before the next level joins. Range `1..`.
