@@ -74,8 +74,8 @@ pub use popularity::Popularity;
 pub use ppmi::{Ppmi, PpmiConfig, PpmiMatrix, PpmiVectors};
 pub use principal::PrincipalComponents;
 pub use prior::{
-    Contribution, Explanation, Prior, PriorCases, PriorFit, PriorSearch, PriorTrial, PriorWeights,
-    ScaleBy, ScaleTrial, TermForm, TermWeight, UserScale,
+    Contribution, Explanation, GroupTrial, HistoryWeights, Prior, PriorCases, PriorFit, PriorSearch, PriorTrial,
+    PriorWeights, ScaleBy, ScaleTrial, TermForm, TermWeight, UserScale,
 };
 pub use recommender::{Recommender, fingerprint, recommend, top_k};
 pub use search::{Selection, TransitionSearch, Trial};

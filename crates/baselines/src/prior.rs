@@ -3,7 +3,10 @@
 
 mod cases;
 mod fit;
+mod groups;
+mod reach;
 mod scale;
+mod walk;
 mod weights;
 
 use std::fmt;
@@ -13,8 +16,9 @@ use sidereal_sid::ItemId;
 
 pub use self::cases::PriorCases;
 pub use self::fit::{PriorFit, PriorSearch, PriorTrial};
+pub use self::groups::GroupTrial;
 pub use self::scale::ScaleTrial;
-pub use self::weights::{PriorWeights, ScaleBy, TermWeight, UserScale};
+pub use self::weights::{HistoryWeights, PriorWeights, ScaleBy, TermWeight, UserScale};
 use crate::history::check_scores;
 use crate::{BaselineError, Recommender};
 
@@ -54,10 +58,11 @@ struct Term<'a> {
 /// ```text
 /// log prior(j | h) = scale(h) · Σ_t weight_t · x_t(j | h)
 /// ```
-/// A policy uses it by adding it to its own log-probabilities, or, while it writes Semantic IDs,
-/// the [log mass](sidereal_sid::Trie::node_log_mass) of each prefix. Weights are chosen on
-/// validation cases by [`PriorSearch`], never in training. A term of weight 0 is not used;
-/// [`unused`](Self::unused) names it.
+/// The weights may depend on the length of the history ([`HistoryWeights`]).
+/// A policy uses it by adding it to its own log-probabilities, or, while it writes Semantic IDs, the
+/// [log mass](sidereal_sid::Trie::node_log_mass) of each prefix. Weights are chosen on validation
+/// cases by [`PriorSearch`], never in training. A term of weight 0 is not asked, and is
+/// [named](Self::unused) where it has weight 0 after every history.
 ///
 /// As a [`Recommender`] it is the prior alone.
 ///
@@ -185,9 +190,10 @@ impl<'a> Prior<'a> {
         &self.weights
     }
 
-    /// Names of the terms of weight 0.
+    /// Names of the terms that have weight 0 after every history.
     pub fn unused(&self) -> impl Iterator<Item = &str> {
-        self.weights.terms.iter().filter(|term| term.weight <= 0.0).map(|term| &*term.name)
+        let terms = self.terms.iter().enumerate();
+        terms.filter(|(at, _)| self.weights.largest(*at) <= 0.0).map(|(_, term)| &*term.name)
     }
 
     /// Overwrites `log_prior` with the unnormalised log prior of every item, in nats; all finite.
@@ -247,16 +253,16 @@ impl<'a> Prior<'a> {
     fn weighted(&self, history: &[ItemId]) -> Result<Vec<Weighted>, BaselineError> {
         let scaled_by = self.weights.scale.as_ref().map(|scale| &scale.by);
         let (mut asked, mut masses) = (Vec::new(), vec![0.0; self.terms.len()]);
-        for ((term, weight), mass) in self.terms.iter().zip(&self.weights.terms).zip(&mut masses) {
-            let measures =
-                matches!(scaled_by, Some(ScaleBy::Mass { term }) if *term == weight.name);
+        let weights = self.weights.of_length(history.len());
+        for ((term, weight), mass) in self.terms.iter().zip(weights).zip(&mut masses) {
+            let measures = matches!(scaled_by, Some(ScaleBy::Mass { term: of }) if *of == term.name);
             let mut values = None;
-            if weight.weight > 0.0 || measures {
+            if weight > 0.0 || measures {
                 let mut of_term = vec![0.0; self.num_items];
                 *mass = term.values(history, &mut of_term)?;
                 values = Some(of_term);
             }
-            asked.push((weight.weight, values.filter(|_| weight.weight > 0.0)));
+            asked.push((weight, values.filter(|_| weight > 0.0)));
         }
         let scale = self.weights.factor(history.len(), &masses);
         Ok(asked.into_iter().map(|(weight, values)| (scale * weight, values)).collect())

@@ -99,6 +99,7 @@ fn what_cannot_be_a_prior_is_named() {
     let weights = |name: &str, scale| PriorWeights {
         terms: vec![TermWeight { name: name.to_owned(), weight: 1.0 }],
         scale,
+        by_history: None,
     };
     let error = two().with_weights(weights("other", None)).unwrap_err().to_string();
     assert_eq!(error, r#"the weights are of the terms ["other"], the prior has ["t"]"#);
@@ -123,7 +124,7 @@ fn weights_are_scaled_by_the_bucket_of_the_history() {
     let terms = vec![TermWeight { name: "t".into(), weight: 2.0 }];
     let prior = |by| {
         let scale = UserScale { by, bounds: vec![2.0, 4.0], factors: vec![0.5, 1.0, 3.0] };
-        let weights = PriorWeights { terms: terms.clone(), scale: Some(scale) };
+        let weights = PriorWeights { terms: terms.clone(), scale: Some(scale), by_history: None };
         let prior = Prior::new(2).with_term("t", Fixed(vec![1.0, 2.0]), LOG, 0.0).unwrap();
         prior.with_weights(weights).unwrap()
     };
@@ -254,7 +255,7 @@ fn every_trial_is_what_ranking_all_items_gives() {
             let terms = fit.weights.terms.iter().zip(&trial.weights);
             let terms =
                 terms.map(|(term, weight)| TermWeight { name: term.name.clone(), weight: *weight });
-            let weights = PriorWeights { terms: terms.collect(), scale: None };
+            let weights = PriorWeights { terms: terms.collect(), ..PriorWeights::default() };
             let expected = problem.plain(&search, &weights);
             assert!((trial.value - expected).abs() < 1e-9, "{trial:?}: {expected}");
         }

@@ -189,6 +189,20 @@ impl<'p> PriorCases<'p> {
         Ok(())
     }
 
+    /// The metric of these cases under these weights `[T]`.
+    pub(super) fn values_of(
+        &self,
+        cases: &[usize],
+        weights: &[f32],
+    ) -> Result<Vec<f64>, BaselineError> {
+        let most = cut_off(self.search.metric)?;
+        let value = |case: &usize| -> Result<f64, BaselineError> {
+            let placement = self.stored[*case].placement(weights, 1.0, most);
+            Ok(placement.value(self.search.metric)?)
+        };
+        cases.par_iter().with_min_len(16).map(value).collect()
+    }
+
     /// The metric of every case under these weights `[T]`, each multiplied with the case's factor.
     pub(super) fn values(
         &self,

@@ -6,21 +6,20 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 use sidereal_metrics::{Metric, SeenItems};
 
+use super::groups::GroupTrial;
 use super::scale::ScaleTrial;
+use super::walk::Walk;
 use super::{Prior, PriorCases, PriorWeights, TermForm, TermWeight};
 use crate::BaselineError;
 
-/// Times that the steps around the best weights are halved.
-const HALVINGS: usize = 2;
-
-/// How the weights of a [`Prior`] are searched, and how they are compared.
+/// How weights of a [`Prior`] are looked for, and how they are judged.
 ///
-/// All items are ranked exactly by `log p(j | h) + log prior(j | h)`. The walk tries all values of
-/// the weight of one term, with the others as they are, and keeps the best. It goes on term after
-/// term until no change of one weight improves the result. It begins once from zero weights and
-/// once from the middle of the grids, and goes on from the better end with steps of a half and a
-/// quarter of those of the grid. Among equal results it takes the smaller weight, so a term that
-/// adds nothing has weight 0.
+/// What is ranked is `log p(j | h) + log prior(j | h)`, exactly, over all items. The walk tries all
+/// values of one term's weight with the others as they are and keeps the best, term after term, until
+/// none alone improves; it begins once from zero weights and once from the middle of the grids, and
+/// goes on from the better end with steps of a half and a quarter of the grid's. Equal values go to the
+/// smaller weight, so that a term that adds nothing has weight 0. [`run`](Self::run) looks further where
+/// a weight is the largest of its grid.
 ///
 /// ```
 /// use rand::{Rng as _, SeedableRng as _};
@@ -59,9 +58,13 @@ pub struct PriorSearch {
     pub linear_weights: Vec<f32>,
     /// Factors of all weights that are tried in each bucket of histories. Above 0.
     pub factors: Vec<f32>,
-    /// Buckets of histories of about equal size; below 2, the weights are the same for all
-    /// histories.
+    /// Buckets of histories of about equal size, which may scale all weights; below 2, none are scaled.
     pub buckets: usize,
+    /// Lengths of histories at which one group ends and the next begins: each group may have weights of
+    /// its own. Ascending, above 0. With one bound or more, `buckets` has no say.
+    pub by_history: Vec<usize>,
+    /// Cases that a group needs for weights of its own; with fewer, it has those of all.
+    pub min_group_cases: usize,
 }
 
 /// One trial of weights, the same for all histories.
@@ -96,10 +99,17 @@ pub struct PriorFit {
     pub trials: Vec<PriorTrial>,
     /// What scales by history would have gained.
     pub scales: Vec<ScaleTrial>,
+    /// What weights of their own gain for groups of histories, shortest first; empty without groups.
+    #[serde(default)]
+    pub groups: Vec<GroupTrial>,
+    /// Names of the terms of which a weight is the largest that was tried: a larger one may be better.
+    #[serde(default)]
+    pub at_edge: Vec<String>,
 }
 
 impl PriorSearch {
-    /// A search that maximises NDCG@10, over weights up to 2.4 of logarithms and 8 of similarities.
+    /// A search that maximises NDCG@10, over weights up to 2.4 of logarithms and 8 of similarities, and
+    /// no groups; a group would need 200 cases.
     #[must_use]
     pub fn new(seen_items: SeenItems) -> Self {
         const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
@@ -110,6 +120,8 @@ impl PriorSearch {
             linear_weights: vec![0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0],
             factors: vec![0.5, 0.7, 1.0, 1.4],
             buckets: 4,
+            by_history: Vec::new(),
+            min_group_cases: 200,
         }
     }
 
@@ -119,17 +131,27 @@ impl PriorSearch {
         PriorCases::new(prior, self)
     }
 
-    fn grid(&self, form: TermForm) -> &[f32] {
+    pub(super) fn grid(&self, form: TermForm) -> &[f32] {
         match form {
             TermForm::Log { .. } => &self.log_weights,
             TermForm::Linear => &self.linear_weights,
         }
     }
 
+    /// Whether scales of all weights are tried.
+    pub(super) fn scales(&self) -> bool {
+        self.buckets >= 2 && self.by_history.is_empty()
+    }
+
     /// The largest weight of a term of this form, factor included.
     pub(super) fn largest(&self, form: TermForm) -> f32 {
-        let factor = self.factors.iter().copied().fold(1.0, f32::max);
-        factor * self.grid(form).last().copied().unwrap_or(0.0)
+        let factors = self.factors.iter().copied().filter(|_| self.scales());
+        factors.fold(1.0, f32::max) * self.top(form)
+    }
+
+    /// The largest weight of a term of this form that is tried.
+    fn top(&self, form: TermForm) -> f32 {
+        self.grid(form).last().copied().unwrap_or(0.0)
     }
 
     pub(super) fn check(&self) -> Result<(), BaselineError> {
@@ -144,6 +166,12 @@ impl PriorSearch {
                 }
                 Some(_) => {}
             }
+        }
+        let bounds = &self.by_history;
+        if bounds.first() == Some(&0) || !bounds.is_sorted_by(|a, b| a < b) {
+            let value = bounds.first().map_or(0.0, |first| *first as f64);
+            let needed = "lengths that ascend, above 0";
+            return Err(BaselineError::Setting { field: "by_history", value, needed });
         }
         match self.factors.iter().find(|factor| !(**factor > 0.0 && factor.is_finite())) {
             Some(factor) => Err(BaselineError::Setting {
@@ -166,23 +194,8 @@ impl PriorCases<'_> {
             return Err(sidereal_metrics::MetricError::NoUsers.into());
         }
         let num_cases = self.len() as f64;
-        let grids: Vec<&[f32]> =
-            self.prior.terms.iter().map(|term| self.search.grid(term.form)).collect();
-        let mut walk = Walk { cases: self, trials: Vec::new() };
-        let zero = PriorTrial {
-            weights: vec![0.0; grids.len()],
-            value: walk.value(&vec![0.0; grids.len()])?,
-        };
-        let policy_value = zero.value;
-        let middle: Vec<f32> = grids.iter().map(|grid| grid[grid.len() / 2]).collect();
-        let middle = PriorTrial { value: walk.value(&middle)?, weights: middle };
-        let all = |term: usize, _: f32| grids[term].to_vec();
-        let from_zero = walk.climb(zero, all)?;
-        let from_middle = walk.climb(middle, all)?;
-        let mut best = if from_middle.value > from_zero.value { from_middle } else { from_zero };
-        for halving in 1..=HALVINGS {
-            best = walk.climb(best, |term, now| around(grids[term], now, halving))?;
-        }
+        let mut walk = Walk::over(self, None);
+        let (policy_value, best) = walk.best()?;
         let terms = self.prior.terms.iter().zip(&best.weights);
         let terms =
             terms.map(|(term, weight)| TermWeight { name: term.name.clone(), weight: *weight });
@@ -190,75 +203,37 @@ impl PriorCases<'_> {
             metric: self.search.metric,
             seen_items: self.search.seen_items,
             num_cases: self.len(),
-            weights: PriorWeights { terms: terms.collect(), scale: None },
+            weights: PriorWeights { terms: terms.collect(), ..PriorWeights::default() },
             value: best.value,
             policy_value,
             policy_values: self.trees.iter().map(|sum| sum / num_cases).collect(),
-            trials: walk.trials,
+            trials: walk.into_trials(),
             scales: Vec::new(),
+            groups: Vec::new(),
+            at_edge: Vec::new(),
         };
+        self.fit_groups(&mut fit)?;
         self.scale(&mut fit)?;
+        fit.at_edge = self.at_edge(&fit);
         Ok(fit)
     }
-}
 
-/// Weights half a step of the grid from `now`, or a quarter, on both sides.
-fn around(grid: &[f32], now: f32, halvings: usize) -> Vec<f32> {
-    let place = grid.partition_point(|weight| *weight <= now);
-    let below = grid[place.saturating_sub(1)];
-    let step = match (grid.get(place), place.checked_sub(2).and_then(|at| grid.get(at))) {
-        (Some(above), _) => above - below,
-        (None, Some(before)) => below - before,
-        (None, None) => return Vec::new(), // a grid of a single weight
-    };
-    let step = step / (1 << halvings) as f32;
-    let last = grid.last().copied().unwrap_or(0.0);
-    [now - step, now + step].into_iter().filter(|weight| (0.0..=last).contains(weight)).collect()
-}
-
-/// What has been tried so far.
-struct Walk<'a, 'p> {
-    cases: &'a PriorCases<'p>,
-    trials: Vec<PriorTrial>,
-}
-
-impl Walk<'_, '_> {
-    fn value(&mut self, weights: &[f32]) -> Result<f64, BaselineError> {
-        if let Some(tried) = self.trials.iter().find(|trial| trial.weights == weights) {
-            return Ok(tried.value);
-        }
-        let values = self.cases.values(weights, |_| 1.0)?;
-        let value = values.iter().sum::<f64>() / values.len() as f64;
-        self.trials.push(PriorTrial { weights: weights.to_vec(), value });
-        Ok(value)
-    }
-
-    /// Goes from `at` to weights if no change of one term to one of its `choices` is better.
-    fn climb(
-        &mut self,
-        mut at: PriorTrial,
-        choices: impl Fn(usize, f32) -> Vec<f32>,
-    ) -> Result<PriorTrial, BaselineError> {
-        let terms = at.weights.len();
-        let mut unmoved = 0;
-        for term in (0..terms).cycle() {
-            if unmoved == terms {
-                break;
-            }
-            unmoved += 1;
-            let from = at.clone();
-            for weight in choices(term, from.weights[term]) {
-                let mut weights = from.weights.clone();
-                weights[term] = weight;
-                let value = self.value(&weights)?;
-                let as_good_and_smaller = value >= at.value && weight < at.weights[term];
-                if value > at.value || as_good_and_smaller {
-                    at = PriorTrial { weights, value };
-                    unmoved = 1;
-                }
-            }
-        }
-        Ok(at)
+    /// Names of the terms of which a weight is the largest that is tried.
+    fn at_edge(&self, fit: &PriorFit) -> Vec<String> {
+        let own = fit.weights.by_history.iter().flat_map(|groups| groups.weights.iter().flatten());
+        let overall: Vec<f32> = fit.weights.terms.iter().map(|term| term.weight).collect();
+        let all: Vec<&[f32]> =
+            std::iter::once(overall.as_slice()).chain(own.map(Vec::as_slice)).collect();
+        let largest = |term: usize| {
+            let of_term = all.iter().filter_map(|weights| weights.get(term).copied());
+            of_term.fold(0.0, f32::max)
+        };
+        let terms = self.prior.terms.iter().enumerate();
+        let at_edge = terms.filter(|(at, term)| {
+            let largest = largest(*at);
+            largest > 0.0 && largest >= self.search.top(term.form)
+        });
+        at_edge.map(|(_, term)| term.name.clone()).collect()
     }
 }
 
@@ -282,9 +257,14 @@ impl fmt::Display for PriorFit {
         writeln!(f, "{name:<40} {:.4}", self.policy_value)?;
         writeln!(f, "{:<40} {:.4}", "with the prior", self.value)?;
         for TermWeight { name, weight } in &self.weights.terms {
-            let unused = if *weight > 0.0 { "" } else { " (unused)" };
-            writeln!(f, "  weight of {name:<28} {weight:.3}{unused}")?;
+            let remark = match *weight {
+                weight if weight <= 0.0 => " (unused)",
+                _ if self.at_edge.contains(name) => " (the largest that was tried)",
+                _ => "",
+            };
+            writeln!(f, "  weight of {name:<28} {weight:.3}{remark}")?;
         }
+        self.groups.iter().try_for_each(|group| writeln!(f, "  {group}"))?;
         self.scales.iter().try_for_each(|scale| writeln!(f, "  {scale}"))
     }
 }

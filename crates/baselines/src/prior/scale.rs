@@ -32,7 +32,7 @@ impl PriorCases<'_> {
     pub(super) fn scale(&self, fit: &mut PriorFit) -> Result<(), BaselineError> {
         let factors = &self.search.factors;
         let weights: Vec<f32> = fit.weights.terms.iter().map(|term| term.weight).collect();
-        if self.search.buckets < 2 || factors.is_empty() || weights.iter().all(|w| *w <= 0.0) {
+        if !self.search.scales() || factors.is_empty() || weights.iter().all(|w| *w <= 0.0) {
             return Ok(());
         }
         let plain = self.values(&weights, |_| 1.0)?;
@@ -134,7 +134,7 @@ fn best_factors(
 }
 
 /// Mean, and the standard deviation of the mean; infinite for fewer than two values.
-fn mean_and_error(values: &[f64]) -> (f64, f64) {
+pub(super) fn mean_and_error(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::groups::group_of;
 use crate::BaselineError;
 
 /// Weights of the terms of a [`Prior`](crate::Prior), as a file stores them.
@@ -14,6 +15,20 @@ pub struct PriorWeights {
     /// histories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<UserScale>,
+    /// Other weights after histories of some lengths; `None` for the same after all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_history: Option<HistoryWeights>,
+}
+
+/// Weights of the terms by the length of the history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryWeights {
+    /// Lengths at which one group ends and the next begins, ascending: a group holds its lower bound.
+    pub bounds: Vec<usize>,
+    /// A weight for each term, in the order of the prior, for each group, shortest histories first; `None`
+    /// for those of [`PriorWeights::terms`]. One more than there are bounds.
+    pub weights: Vec<Option<Vec<f32>>>,
 }
 
 /// The weight of one term.
@@ -68,6 +83,7 @@ impl PriorWeights {
                 format!("its weight is {weight}, needed a finite number, 0 or more"),
             );
         }
+        self.check_groups()?;
         let Some(UserScale { by, bounds, factors }) = &self.scale else { return Ok(()) };
         let name = match by {
             ScaleBy::HistoryLength => "scale",
@@ -92,6 +108,46 @@ impl PriorWeights {
             return refuse(name, format!("bounds {bounds:?} must ascend and be finite"));
         }
         Ok(())
+    }
+
+    /// Refuses groups of histories whose weights are not a weight for each term.
+    fn check_groups(&self) -> Result<(), BaselineError> {
+        let Some(HistoryWeights { bounds, weights }) = &self.by_history else { return Ok(()) };
+        let refuse = |problem: String| {
+            Err(BaselineError::Term { term: "groups of histories".to_owned(), problem })
+        };
+        if weights.len() != bounds.len() + 1 {
+            let (found, needed) = (weights.len(), bounds.len() + 1);
+            return refuse(format!("found weights of {found} groups, needed {needed}"));
+        }
+        if !bounds.is_sorted_by(|a, b| a < b) {
+            return refuse(format!("bounds {bounds:?} must ascend"));
+        }
+        let legal = |value: &f32| *value >= 0.0 && value.is_finite();
+        match weights.iter().flatten().find(|of_group| {
+            of_group.len() != self.terms.len() || !of_group.iter().all(legal)
+        }) {
+            Some(of_group) => refuse(format!(
+                "weights {of_group:?} must be {} finite numbers, 0 or more",
+                self.terms.len()
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The weights of the terms after a history of `length` items, without the scale.
+    pub(super) fn of_length(&self, length: usize) -> Vec<f32> {
+        let own = self.by_history.as_ref().and_then(|HistoryWeights { bounds, weights }| {
+            weights.get(group_of(bounds, length))?.clone()
+        });
+        own.unwrap_or_else(|| self.terms.iter().map(|term| term.weight).collect())
+    }
+
+    /// The largest weight of a term after any history, without the scale.
+    pub(super) fn largest(&self, term: usize) -> f32 {
+        let own = self.by_history.iter().flat_map(|groups| groups.weights.iter().flatten());
+        let of_groups = own.filter_map(|weights| weights.get(term).copied());
+        of_groups.fold(self.terms.get(term).map_or(0.0, |term| term.weight), f32::max)
     }
 
     /// The factor of all weights after a history of `length` items, with these masses of the terms.

@@ -234,7 +234,7 @@ mod tests {
         let weights = ["text", "transitions", "categories", "popularity"].into_iter().zip(1u8..);
         let terms = weights
             .map(|(name, at)| TermWeight { name: name.to_owned(), weight: f32::from(at) * 0.4 });
-        let weights = PriorWeights { terms: terms.collect(), scale: None };
+        let weights = PriorWeights { terms: terms.collect(), ..PriorWeights::default() };
         let mut said = Vec::new();
         for seen_items in [SeenItems::Kept, SeenItems::Removed] {
             for history in [&[ItemId(0)][..], &[ItemId(3), ItemId(1)], &[]] {

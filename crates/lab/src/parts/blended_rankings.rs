@@ -198,19 +198,22 @@ impl BlendedRankings<'_> {
             SeenItems::Removed => "removed",
         };
         let mut search = PriorSearch::new(seen_items);
+        search.metric = blend.choose_by.metric();
+        search.by_history.clone_from(&blend.by_history);
+        search.min_group_cases = blend.group_users;
         if !blend.by_user {
             search.buckets = 1;
         }
-        let mut cases = search.cases(&prior);
         let job = format!("weights of {}, seen {rule}", blend.name);
-        score_exactly(policies, &exact_cases(valid), &job, observer, |(_, batch, scores)| {
-            let batch: Vec<Case<'_, SampleId>> = batch.iter().map(case).collect();
-            let scores: Vec<&[f32]> = scores.iter().map(Vec::as_slice).collect();
-            Ok::<_, LabError>(cases.push(&batch, &scores)?)
+        let valid = exact_cases(valid);
+        let fit = search.run(&prior, |cases| {
+            score_exactly(policies, &valid, &job, observer, |(_, batch, scores)| {
+                let batch: Vec<Case<'_, SampleId>> = batch.iter().map(case).collect();
+                let scores: Vec<&[f32]> = scores.iter().map(Vec::as_slice).collect();
+                Ok::<_, LabError>(cases.push(&batch, &scores)?)
+            })
         })?;
-        let fit = cases.fit()?;
         tracing::info!(blend = blend.name, "weights of a blend\n{fit}");
-        drop(cases);
         let prior = prior.with_weights(fit.weights.clone())?;
         let rankings = self.rank(
             policies,

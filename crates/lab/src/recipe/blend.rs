@@ -1,13 +1,18 @@
 //! Rankings by several policies together, and by what is known of the items besides: settings.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sidereal_metrics::Metric;
 
 use crate::error::LabError;
 use crate::recipe::stage::Stage;
 use crate::setting::check_counts;
+
+/// The cut-off of the metric that a blend is chosen by.
+const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 
 /// A further row of the tables: the mean of the log-probabilities of some policies that read items, and a
 /// prior over the items.
@@ -37,10 +42,53 @@ pub struct BlendConfig {
     /// Weight of an item of the history relative to the next later one, for similarities. Range `[0, 1]`.
     #[serde(default = "decay")]
     pub decay: f64,
+    /// Share that every item has beside what transitions and popularity count, spread evenly over all items.
+    /// Range `(0, ∞)`.
+    #[serde(default = "floor")]
+    pub floor: f32,
+    /// Principal components of the text vectors in which the prior of texts measures similarity; all where
+    /// the vectors have fewer. Range `1..`.
+    #[serde(default = "text_dimensions")]
+    pub text_dimensions: usize,
+    /// What the weights and the settings of the transitions maximise on validation.
+    #[serde(default)]
+    pub choose_by: ChooseBy,
     /// Whether the weights may depend on the length of the history and on what the prior knows of it, where
-    /// that helps on validation by more than noise.
+    /// that helps on validation by more than noise: one factor scales all of them.
     #[serde(default)]
     pub by_user: bool,
+    /// Lengths of histories, in items, at which one group ends and the next begins: each group may have
+    /// weights of its own, where they help on validation by more than their standard error. Without it, the
+    /// weights are the same after all histories. It excludes `by_user`. They ascend; each is in `2..`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_history: Vec<usize>,
+    /// Validation users that a group of `by_history` needs for weights of its own; with fewer, it has the
+    /// weights of all. Range `2..`.
+    #[serde(default = "group_users")]
+    pub group_users: usize,
+}
+
+/// The metric that a blend is chosen by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
+pub enum ChooseBy {
+    /// Where the target stands among the first ten.
+    #[default]
+    #[serde(rename = "ndcg@10")]
+    Ndcg,
+    /// Whether the target is among the first ten.
+    #[serde(rename = "hr@10")]
+    HitRate,
+}
+
+impl ChooseBy {
+    /// As a metric.
+    pub(crate) const fn metric(self) -> Metric {
+        match self {
+            Self::Ndcg => Metric::Ndcg(TEN),
+            Self::HitRate => Metric::HitRate(TEN),
+        }
+    }
 }
 
 /// What a prior is made of. What the data do not have is left out, and the log says so.
@@ -80,10 +128,47 @@ const fn decay() -> f64 {
     0.6
 }
 
+const fn floor() -> f32 {
+    0.05
+}
+
+const fn text_dimensions() -> usize {
+    128
+}
+
+const fn group_users() -> usize {
+    200
+}
+
 impl BlendConfig {
     /// Its name in tables.
     pub(crate) fn label(&self) -> &str {
         self.label.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Accepts groups of histories that weights can be chosen for.
+    fn check_groups(&self) -> Result<(), LabError> {
+        let Self { name, by_history, .. } = self;
+        let refuse = |field: &str, found: String, needed| {
+            Err(LabError::Setting { field: format!("blend.{name}.{field}"), found, needed })
+        };
+        if self.group_users < 2 {
+            return refuse("group_users", self.group_users.to_string(), "2 or more");
+        }
+        if by_history.is_empty() {
+            return Ok(());
+        }
+        let found = format!("{by_history:?}");
+        if by_history.iter().any(|edge| *edge < 2) || !by_history.is_sorted_by(|a, b| a < b) {
+            return refuse("by_history", found, "lengths of histories that ascend, from 2 on");
+        }
+        if self.by_user {
+            return refuse("by_history", found, "either `by_history` or `by_user = true`, not both");
+        }
+        if self.priors.is_empty() {
+            return refuse("by_history", found, "a prior: without one there are no weights");
+        }
+        Ok(())
     }
 }
 
@@ -130,7 +215,14 @@ pub(crate) fn check(blends: &[BlendConfig], stages: &[Stage]) -> Result<(), LabE
         if !(0.0..=1.0).contains(&blend.decay) {
             return refuse("decay", blend.decay.to_string(), "a number from 0 to 1");
         }
-        check_counts(&[(&format!("blend.{name}.valid_users"), blend.valid_users)])?;
+        if !(blend.floor > 0.0 && blend.floor.is_finite()) {
+            return refuse("floor", blend.floor.to_string(), "a finite number above 0");
+        }
+        check_counts(&[
+            (&format!("blend.{name}.valid_users"), blend.valid_users),
+            (&format!("blend.{name}.text_dimensions"), blend.text_dimensions),
+        ])?;
+        blend.check_groups()?;
     }
     Ok(())
 }

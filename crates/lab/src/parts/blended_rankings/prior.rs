@@ -1,25 +1,15 @@
 //! What is known of the items besides the policies of a blend, from the training events and the items.
 
-use std::num::NonZeroUsize;
-
 use sidereal_baselines::{
     Case, ItemTransition, Popularity, TermForm, TransitionConfig, TransitionSearch,
 };
 use sidereal_data::{ItemId, Sample, SampleId};
-use sidereal_metrics::{Metric, SeenItems};
+use sidereal_metrics::SeenItems;
 
 use super::BlendedRankings;
 use crate::blend::prior::{BlendPrior, PriorTerm, TermModel};
 use crate::error::LabError;
 use crate::recipe::blend::PriorSource;
-
-/// The cut-off of the metric that settings are chosen by.
-const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
-
-/// Share that every item has beside what transitions and popularity count, spread evenly.
-const FLOOR: f32 = 0.05;
-/// Principal dimensions of text vectors in which similarity is measured.
-const TEXT_DIMENSIONS: usize = 128;
 
 /// The prior of a blend, and the settings of its transitions, where they are a term: with seen items kept,
 /// then removed, chosen on these validation users. What the data do not have is left out, and the log says so.
@@ -32,13 +22,13 @@ pub(super) fn fit(
     let events: Vec<&[ItemId]> = bench.split.train.sequences().map(|s| s.events).collect();
     let cases: Vec<Case<'_, SampleId>> = valid.iter().copied().map(Case::from).collect();
     let (mut terms, mut settings) = (Vec::new(), Vec::new());
-    let counted = TermForm::Log { floor: FLOOR };
-    let decay = blend.decay;
+    let counted = TermForm::Log { floor: blend.floor };
+    let (decay, metric) = (blend.decay, blend.choose_by.metric());
     for source in &blend.priors {
         let (form, model) = match source {
             PriorSource::Transitions => {
                 let mut chosen = |seen_items| -> Result<ItemTransition, LabError> {
-                    let search = TransitionSearch::new(Metric::Ndcg(TEN), seen_items);
+                    let search = TransitionSearch::new(metric, seen_items);
                     let best = search.run(num_items, &events, &cases)?.best.settings;
                     settings.push(best.config().clone());
                     Ok(ItemTransition::fit(&best, num_items, &events)?)
@@ -50,7 +40,7 @@ pub(super) fn fit(
                 (counted, TermModel::Popularity(Popularity::fit(num_items, &events)?))
             }
             PriorSource::Text => {
-                let Some(vectors) = texts.projected(TEXT_DIMENSIONS)? else {
+                let Some(vectors) = texts.projected(blend.text_dimensions)? else {
                     tracing::warn!(blend = blend.name, "no `[embed]`: no prior of texts");
                     continue;
                 };
