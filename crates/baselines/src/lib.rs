@@ -35,6 +35,7 @@
 //! | `ppmi` | [`PpmiVectors`]: collaborative item vectors, to join with text by [`concat_embeddings`] |
 //! | `transition_vectors` | [`TransitionVectors`]: the same from damped transitions |
 //! | `principal` | [`PrincipalComponents`] of text embeddings, plain and whitened |
+//! | `repeats` | [`Repeats`]: what the history has already, for a [`Prior`] |
 //! | `transition` | [`ItemTransition`], its settings [`Transition`], and [`TransitionArrays`] for files |
 //! | `vector_kernel` | [`VectorKernel`]: items whose vectors are near those of the history |
 //! | `category_kernel` | [`CategoryKernel`]: items that share rare categories with the history |
@@ -57,6 +58,7 @@ mod ppmi;
 mod principal;
 mod prior;
 mod recommender;
+mod repeats;
 mod search;
 mod sparse;
 mod spectral;
@@ -74,10 +76,11 @@ pub use popularity::Popularity;
 pub use ppmi::{Ppmi, PpmiConfig, PpmiMatrix, PpmiVectors};
 pub use principal::PrincipalComponents;
 pub use prior::{
-    Contribution, Explanation, GroupTrial, HistoryWeights, Prior, PriorCases, PriorFit, PriorSearch, PriorTrial,
-    PriorWeights, ScaleBy, ScaleTrial, TermForm, TermWeight, UserScale,
+    Contribution, Explanation, GroupTrial, HistoryWeights, Prior, PriorCases, PriorFit,
+    PriorSearch, PriorTrial, PriorWeights, ScaleBy, ScaleTrial, TermForm, TermWeight, UserScale,
 };
 pub use recommender::{Recommender, fingerprint, recommend, top_k};
+pub use repeats::Repeats;
 pub use search::{Selection, TransitionSearch, Trial};
 pub use transition::{ItemTransition, Transition, TransitionArrays, TransitionConfig};
 pub use transition_vectors::{TransitionSvd, TransitionSvdConfig, TransitionVectors};

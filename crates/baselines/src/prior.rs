@@ -255,7 +255,8 @@ impl<'a> Prior<'a> {
         let (mut asked, mut masses) = (Vec::new(), vec![0.0; self.terms.len()]);
         let weights = self.weights.of_length(history.len());
         for ((term, weight), mass) in self.terms.iter().zip(weights).zip(&mut masses) {
-            let measures = matches!(scaled_by, Some(ScaleBy::Mass { term: of }) if *of == term.name);
+            let measures =
+                matches!(scaled_by, Some(ScaleBy::Mass { term: of }) if *of == term.name);
             let mut values = None;
             if weight > 0.0 || measures {
                 let mut of_term = vec![0.0; self.num_items];

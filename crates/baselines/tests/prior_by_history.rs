@@ -90,8 +90,11 @@ fn groups_that_agree_have_the_weights_of_all() {
     let users: Vec<User> = (0..300)
         .flat_map(|_| {
             let short = user(&mut rng, 0.4, 1);
-            let long =
-                User { target: short.target, logs: short.logs.clone(), history: vec![ItemId(1); 9] };
+            let long = User {
+                target: short.target,
+                logs: short.logs.clone(),
+                history: vec![ItemId(1); 9],
+            };
             [short, long]
         })
         .collect();

@@ -124,9 +124,11 @@ impl PriorWeights {
             return refuse(format!("bounds {bounds:?} must ascend"));
         }
         let legal = |value: &f32| *value >= 0.0 && value.is_finite();
-        match weights.iter().flatten().find(|of_group| {
-            of_group.len() != self.terms.len() || !of_group.iter().all(legal)
-        }) {
+        match weights
+            .iter()
+            .flatten()
+            .find(|of_group| of_group.len() != self.terms.len() || !of_group.iter().all(legal))
+        {
             Some(of_group) => refuse(format!(
                 "weights {of_group:?} must be {} finite numbers, 0 or more",
                 self.terms.len()

@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 use sidereal_baselines::{
-    CategoryKernel, ItemTransition, Popularity, Prior, TermForm, VectorKernel,
+    CategoryKernel, ItemTransition, Popularity, Prior, Repeats, TermForm, VectorKernel,
 };
 use sidereal_data::Item;
 use sidereal_metrics::SeenItems;
@@ -43,6 +43,7 @@ pub(crate) enum TermModel {
         decay: f64,
     },
     Popularity(Popularity),
+    Repeats,
 }
 
 impl TermModel {
@@ -53,6 +54,7 @@ impl TermModel {
             Self::Text { .. } => PriorSource::Text,
             Self::Categories { .. } => PriorSource::Categories,
             Self::Popularity(_) => PriorSource::Popularity,
+            Self::Repeats => PriorSource::Repeats,
         }
     }
 }
@@ -85,6 +87,9 @@ impl BlendPrior {
                     prior.with_term(name, CategoryKernel::fit(items, *decay)?, *form, 0.0)?
                 }
                 TermModel::Popularity(model) => prior.with_term(name, model.clone(), *form, 0.0)?,
+                TermModel::Repeats => {
+                    prior.with_term(name, Repeats::new(self.num_items), *form, 0.0)?
+                }
             };
         }
         Ok(prior)

@@ -56,6 +56,7 @@ enum StoredModel {
     Text { decay: f64 },
     Categories { decay: f64 },
     Popularity {},
+    Repeats {},
 }
 
 impl BlendPrior {
@@ -78,6 +79,7 @@ impl BlendPrior {
                     StoredModel::Text { decay: *decay }
                 }
                 TermModel::Categories { decay } => StoredModel::Categories { decay: *decay },
+                TermModel::Repeats => StoredModel::Repeats {},
                 TermModel::Popularity(model) => {
                     tensors.insert(POPULARITY.to_owned(), Tensor::f_from_slice(model.counts())?);
                     StoredModel::Popularity {}
@@ -110,6 +112,7 @@ impl BlendPrior {
                     TermModel::Text { vectors: matrix(tensors, TEXT, &path)?, decay }
                 }
                 StoredModel::Categories { decay } => TermModel::Categories { decay },
+                StoredModel::Repeats {} => TermModel::Repeats,
                 StoredModel::Popularity {} => {
                     let counts = floats(tensors, POPULARITY, &path)?;
                     TermModel::Popularity(Popularity::from_counts(counts)?)
@@ -208,6 +211,7 @@ mod tests {
             (TermForm::Linear, TermModel::Text { vectors, decay: 0.6 }),
             (counted, TermModel::Transitions { kept, removed }),
             (TermForm::Linear, TermModel::Categories { decay: 0.9 }),
+            (TermForm::Linear, TermModel::Repeats),
             (counted, TermModel::Popularity(Popularity::fit(4, &events).unwrap())),
         ];
         let terms = models.map(|(form, model)| PriorTerm { form, model }).into();

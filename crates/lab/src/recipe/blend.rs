@@ -106,6 +106,9 @@ pub enum PriorSource {
     Categories,
     /// How often training has an item.
     Popularity,
+    /// Whether the history has an item already: −1 if so, 0 otherwise. Its weight says how seldom users choose
+    /// an item again.
+    Repeats,
 }
 
 impl PriorSource {
@@ -116,6 +119,7 @@ impl PriorSource {
             Self::Text => "text",
             Self::Categories => "categories",
             Self::Popularity => "popularity",
+            Self::Repeats => "repeats",
         }
     }
 }
@@ -163,7 +167,11 @@ impl BlendConfig {
             return refuse("by_history", found, "lengths of histories that ascend, from 2 on");
         }
         if self.by_user {
-            return refuse("by_history", found, "either `by_history` or `by_user = true`, not both");
+            return refuse(
+                "by_history",
+                found,
+                "either `by_history` or `by_user = true`, not both",
+            );
         }
         if self.priors.is_empty() {
             return refuse("by_history", found, "a prior: without one there are no weights");

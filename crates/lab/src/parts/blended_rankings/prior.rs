@@ -39,6 +39,7 @@ pub(super) fn fit(
             PriorSource::Popularity => {
                 (counted, TermModel::Popularity(Popularity::fit(num_items, &events)?))
             }
+            PriorSource::Repeats => (TermForm::Linear, TermModel::Repeats),
             PriorSource::Text => {
                 let Some(vectors) = texts.projected(blend.text_dimensions)? else {
                     tracing::warn!(blend = blend.name, "no `[embed]`: no prior of texts");
