@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod any_policy;
+mod answers;
 mod beam;
 mod cache;
 mod chat;
