@@ -25,7 +25,9 @@ pub use self::tensor_board::TensorBoard;
 /// rollouts), `reward_NAME` (mean of a part of the reward); with reasoning `chain_len` (mean tokens drawn of a chain), `forced` (share of chains that
 /// did not close by themselves); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
 /// `old_kl` (nats a token), `clip_low`, `clip_high` (shares); with SAGE
-/// `entropy_target` (nats a token). Preferences: `loss` (nats a pair),
+/// `entropy_target` (nats a token); of exact gradients, and of others where they are asked for, `exact_reward`,
+/// `exact_entropy` and `exact_kl` (means over the step's prompts of the reward expected over all answers, of the entropy
+/// over them, and of the divergence from the reference, nats an answer). Preferences: `loss` (nats a pair),
 /// `won` (share of pairs in which the chosen answer leads), `margin` (of implicit rewards),
 /// `chosen_logp` and `rejected_logp` (mean log-probability of a chosen and of a rejected answer, nats),
 /// `lr`, `grad_norm`. Next items: `loss` (nats an item), `lr`, `grad_norm`, `epoch`, at an epoch's end

@@ -224,4 +224,21 @@ mod tests {
             read(T5, &stages).unwrap_or_else(|error| panic!("{stages}: {error}"));
         }
     }
+
+    #[test]
+    fn exact_expectations_are_refused_for_models_that_score_only_what_they_are_asked_for() {
+        let stage = |settings: &str| {
+            format!(
+                "{SFT}[[stage]]\nname = 'next'\nfrom = 'sft'\nreward = 'accuracy'\n\
+                 rl = {{ prefix_curriculum = false, scoring = 'renormalised', {settings} }}\n"
+            )
+        };
+        for model in [T5, DECODER] {
+            let error = read(model, &stage("rollout = 'exact'")).unwrap_err();
+            assert!(error.contains("`stage.next.rl.rollout` is `exact`"), "{error}");
+            let error = read(model, &stage("exact_log = true")).unwrap_err();
+            assert!(error.contains("`stage.next.rl.exact_log` is true"), "{error}");
+            assert!(read(model, &stage("exact_log = false")).is_ok());
+        }
+    }
 }

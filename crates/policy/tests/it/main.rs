@@ -1,8 +1,8 @@
 //! Checks of the policy against transformers, sentence-transformers and plain computations.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod any_policy;
 mod answers;
+mod any_policy;
 mod beam;
 mod cache;
 mod chat;
