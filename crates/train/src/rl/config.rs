@@ -86,8 +86,9 @@ pub struct RlConfig {
     /// How far the entropy target of SAGE moves towards the mean entropy of a step. Other objectives
     /// do not use it. Range `(0, 1]`.
     pub entropy_rate: f64,
-    /// Divergence at which training stops, in nats per token, and per answer with `rollout = "exact"`: the estimate of `KL(π ‖ π_ref)`
-    /// if there is a penalty, and the estimate of `KL(π_old ‖ π)` over a step. Range `[0, ∞]`.
+    /// Divergence at which training stops, in nats per token: the estimate of `KL(π ‖ π_ref)`
+    /// if there is a penalty, and the estimate of `KL(π_old ‖ π)` over a step. With `rollout = "exact"` it is
+    /// the exact `KL(π ‖ π_ref)`, in nats per answer. Range `[0, ∞]`.
     pub max_kl: f64,
     /// Training stops if the mean entropy of the learned tokens falls below this value, in
     /// nats; with `rollout = "exact"`, that over all answers. Range `[0, ∞)`.
