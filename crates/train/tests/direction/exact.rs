@@ -19,9 +19,10 @@ use tch::{Device, Kind, Tensor};
 use crate::items::{prompt, shop};
 use crate::shop::{Log, Shop, at, constant, short};
 
-/// Settings of exact gradients of the plain expected reward.
+/// Settings of exact gradients of the plain expected reward. They make a policy of nine items certain.
 fn exact() -> RlConfig {
-    RlConfig { rollout: RolloutConfig::Exact, advantage: AdvantageConfig::MeanOnly, ..short() }
+    let (rollout, advantage) = (RolloutConfig::Exact, AdvantageConfig::MeanOnly);
+    RlConfig { rollout, advantage, min_entropy: 0.0, ..short() }
 }
 
 fn penalised(coef: f64) -> Surrogate {
@@ -282,7 +283,7 @@ fn the_target_becomes_more_probable_and_penalty_and_bonus_hold_against_it() {
     for advantage in [AdvantageConfig::MeanOnly, standardised] {
         for passes in [1, 2] {
             for reward in [&Accuracy as &dyn Reward, &SidLevel::default()] {
-                let config = RlConfig { advantage, passes, min_entropy: 0.0, ..exact() };
+                let config = RlConfig { advantage, passes, ..exact() };
                 let (after, log) = of(&config, reward);
                 assert!(after > 2.0 * before, "{advantage:?}: {before} to {after}");
                 let (first, last) = ends(&log, "exact_reward");
