@@ -10,9 +10,10 @@ use sidereal::lab::{
     BlendWeights, LabError, Recipe, ServedBlend, TrainedPolicy, TrainedStage, Wanted,
 };
 use sidereal::metrics::{Report, SeenItems};
+use sidereal::page::Block;
 use sidereal::policy::{AnyPolicy, PolicyKind};
 use sidereal::sid::{Catalog, ItemId};
-use sidereal::train::{Ranking, Record};
+use sidereal::train::{JsonLog, Ranking, Record};
 use tempfile::TempDir;
 
 use crate::pipeline::run;
@@ -28,7 +29,7 @@ fn policies_that_read_items_are_trained_blended_opened_and_asked() {
     let dataset = shop::dataset(dir.path());
     let recipe = shop::recipe_in("items.toml");
     let whole = dir.path().join("whole");
-    run(&recipe, &dataset, &whole, &mut |_: &Record| {}).unwrap();
+    let outcome = run(&recipe, &dataset, &whole, &mut |_: &Record| {}).unwrap();
 
     // Each tree is another catalogue of the same items, each item with a Semantic ID of its own.
     let trees: Vec<Catalog> = ["catalog.json", "trees/2/catalog.json"]
@@ -40,9 +41,36 @@ fn policies_that_read_items_are_trained_blended_opened_and_asked() {
         assert_eq!((tree.num_items(), tree.num_sids()), (dataset.num_items(), dataset.num_items()));
     }
 
+    // Draws and exact gradients log the same expectations, and one plot compares their validation.
+    let records = JsonLog::read(&whole.join("metrics.jsonl")).unwrap();
+    for stage in ["reinforced", "exact"] {
+        let of_stage = records.iter().filter(|record| record.stage == stage && record.step > 0);
+        let logged: Vec<&Record> = of_stage.collect();
+        assert_eq!(logged.len(), 4, "{stage}");
+        for (name, least, most) in [
+            ("exact_reward", 0.0, 1.0),
+            ("exact_entropy", 0.0, (dataset.num_items() as f64).ln()),
+            ("exact_kl", -1e-6, 1.0),
+        ] {
+            let within = |record: &&Record| (least..=most).contains(&record.values[name]);
+            assert!(logged.iter().all(within), "{stage}, {name}");
+        }
+    }
+    let page = outcome.page("items");
+    let compared = page.blocks.iter().find_map(|block| match block {
+        Block::Lines(plot) if plot.caption == "Reinforcement: validation" => Some(plot),
+        _ => None,
+    });
+    for (series, name) in compared.unwrap().series.iter().zip(["reinforced", "exact"]) {
+        let steps: Vec<f64> = series.points.iter().map(|point| point.0).collect();
+        assert_eq!((series.name.as_str(), steps.as_slice()), (name, [0.0, 2.0, 4.0].as_slice()));
+    }
+
     // Every system has its rows, and the blends say what they are made of.
     let report: Report = read(&whole.join("evaluation.json"));
-    for system in ["policy", "second", "reinforced", "preferred", "policy + priors", "trees"] {
+    for system in
+        ["policy", "second", "reinforced", "exact", "preferred", "policy + priors", "trees"]
+    {
         assert!(report.rows().iter().any(|row| row.system == system), "{system}");
     }
     let notes: Vec<&str> = report.notes().iter().map(|note| note.text.as_str()).collect();
@@ -62,7 +90,7 @@ fn policies_that_read_items_are_trained_blended_opened_and_asked() {
     let histories: Vec<&[ItemId]> = split.test.samples().map(|sample| sample.history).collect();
     let wanted =
         Wanted { num_items: 10.try_into().unwrap(), beam_width: 100, seen: SeenItems::Kept };
-    for stage in ["policy", "second", "reinforced"] {
+    for stage in ["policy", "second", "reinforced", "exact"] {
         let policy = TrainedPolicy::open(&whole.join(stage), device).unwrap();
         assert_eq!(policy.model.kind(), PolicyKind::Item);
         assert!(matches!(policy.model, AnyPolicy::Item(_)) && policy.tokenizer.is_none());
@@ -96,13 +124,16 @@ fn policies_that_read_items_are_trained_blended_opened_and_asked() {
 
     // Killed in each training, the run ends with the same weights and tables.
     let broken = dir.path().join("broken");
-    for (stage, step) in [("policy", 5), ("second", 3), ("reinforced", 2), ("preferred", 1)] {
+    for (stage, step) in
+        [("policy", 5), ("second", 3), ("reinforced", 2), ("exact", 3), ("preferred", 1)]
+    {
         let mut kill = Kill { stage, step };
         let killed = catch_unwind(AssertUnwindSafe(|| run(&recipe, &dataset, &broken, &mut kill)));
         assert!(killed.is_err(), "{stage}");
     }
     run(&recipe, &dataset, &broken, &mut |_: &Record| {}).unwrap();
-    for file in ["policy/model.safetensors", "reinforced/model.safetensors", "evaluation.json"] {
+    let files = ["policy", "reinforced", "exact"].map(|stage| format!("{stage}/model.safetensors"));
+    for file in files.iter().map(String::as_str).chain(["evaluation.json"]) {
         let bytes = |dir: &Path| fs::read(dir.join(file)).unwrap();
         assert!(bytes(&broken) == bytes(&whole), "{file} differs");
     }

@@ -19,7 +19,7 @@ use crate::scale::{is_drawable, range, stretches};
 use crate::{BarPlot, LinePlot, Panel};
 
 /// Colours of series, told apart on white and on black.
-const COLOURS: [RGBColor; 8] = [
+const COLOURS: [RGBColor; 12] = [
     RGBColor(59, 130, 246),
     RGBColor(249, 115, 22),
     RGBColor(16, 185, 129),
@@ -28,6 +28,10 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(202, 138, 4),
     RGBColor(8, 145, 178),
     RGBColor(107, 114, 128),
+    RGBColor(190, 24, 183),
+    RGBColor(77, 124, 15),
+    RGBColor(146, 64, 14),
+    RGBColor(99, 102, 241),
 ];
 const GREY: RGBColor = RGBColor(128, 128, 128);
 /// Width and height, in the units of the drawing; the page scales it.

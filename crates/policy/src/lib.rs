@@ -49,6 +49,7 @@ mod config;
 mod decode;
 mod encoder;
 mod error;
+mod exact;
 mod lora;
 mod models;
 mod policy;
@@ -72,6 +73,7 @@ pub use decode::{
 };
 pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};
 pub use error::PolicyError;
+pub use exact::{ExactPolicy, as_exact};
 pub use lora::{Lora, LoraConfig};
 pub use models::any::AnyPolicy;
 pub use models::decoder::Decoder;

@@ -8,6 +8,7 @@ use crate::PolicyError;
 use crate::cache::{KvCache, TokenBatch};
 use crate::decode::branches::Branches;
 use crate::decode::constraint::Constraint;
+use crate::exact::ExactPolicy;
 use crate::models::head::Head;
 use crate::score::completions::{CompletionPass, Completions};
 use crate::score::law::TokenLaw;
@@ -55,6 +56,11 @@ pub trait Policy: Debug {
     /// The policy as a language model, which can reason in free text and write titles; `None` if it
     /// is not one.
     fn language_model(&self) -> Option<&dyn LanguageModel> {
+        None
+    }
+
+    /// The policy as one that knows the probability of every answer; `None` where it is none.
+    fn exact(&self) -> Option<&dyn ExactPolicy> {
         None
     }
 }

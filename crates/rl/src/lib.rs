@@ -32,6 +32,7 @@
 //! | rewards | [`Reward`] and closures; [`Accuracy`], [`RankReward`], [`SidLevel`], [`Singer`], [`Stepwise`], [`Legal`], [`ResidualSensitive`]; [`Objectives`]; [`TaggedFormat`], [`OverlongPenalty`], [`TextReward`]; [`score_groups`] |
 //! | advantages | [`AdvantageEstimator`] and closures over a [`RewardBatch`]; [`ZScore`], [`MeanOnly`], [`LeaveOneOut`], [`Srpo`], [`Decoupled`] |
 //! | objectives | [`PolicyObjective`] and closures over a [`RolloutBatch`]; [`Grpo`] (also Dr. GRPO, DAPO), [`Gspo`], [`Gbpo`], [`Sage`], or any as [`Surrogate`]; [`Kl`], [`entropy_bonus`]; [`token_objective`], [`rollout_objective`] for a formula of your own |
+//! | exact | [`AllAnswers`]: expected reward, entropy and KL where all probabilities are known; [`ExactObjective`] |
 //! | preferences | [`Sdpo`] (also DPO and reference-free) |
 //! | curricula | [`PrefixSchedule`], [`VarianceGuidedSampling`], [`select_distinct`], [`RunningEntropy`] |
 //! | tests | `strategies` and `laws` (feature `proptest`) |
@@ -65,6 +66,7 @@
 mod advantage;
 mod curriculum;
 mod error;
+mod exact;
 mod group;
 #[cfg(feature = "proptest")]
 pub mod laws;
@@ -95,6 +97,8 @@ pub use surrogate::{
     Normalise, Objective, PolicyObjective, RolloutBatch, RolloutView, Sage, SageReading, StepSize,
     Surrogate, Term, Token, entropy_bonus, rollout_objective, token_objective,
 };
+
+pub use exact::{AllAnswers, ExactAdvantage, ExactObjective, ExactTerms, Expected};
 
 pub use preference::{PreferenceBatch, PreferenceLoss, Sdpo};
 

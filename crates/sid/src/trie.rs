@@ -197,7 +197,12 @@ impl Trie {
         self.children(node).is_empty()
     }
 
-    /// The node that a prefix of flat tokens leads to; `None` if no Semantic ID begins with it.
+    /// The nodes at which Semantic IDs end, ascending: one for each Semantic ID.
+    pub fn leaves(&self) -> impl Iterator<Item = NodeId> + '_ {
+        (0..).map(NodeId).take(self.num_nodes()).filter(|node| self.is_leaf(*node))
+    }
+
+    /// The node that a prefix of flat tokens leads to; `None` where no Semantic ID begins so.
     #[must_use]
     pub fn walk(&self, tokens: &[u32]) -> Option<NodeId> {
         tokens.iter().try_fold(Self::ROOT, |node, token| self.children(node).find(*token))

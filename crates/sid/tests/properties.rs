@@ -92,6 +92,9 @@ proptest! {
         prop_assert_eq!(trie.rows().len(), trie.num_nodes() + 1);
         let at_leaves: usize = nodes.clone().map(|n| trie.items(n).len()).sum();
         prop_assert_eq!(at_leaves, catalog.num_items());
+        let leaves: Vec<NodeId> = trie.leaves().collect();
+        let ends = nodes.clone().filter(|node| !trie.items(*node).is_empty());
+        prop_assert_eq!(leaves, ends.collect::<Vec<_>>());
         for node in nodes {
             prop_assert_eq!(trie.is_leaf(node), !trie.items(node).is_empty());
             let children = trie.children(node);

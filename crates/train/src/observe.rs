@@ -15,20 +15,24 @@ pub use self::tensor_board::TensorBoard;
 
 /// What a stage did up to a step: one line of the log.
 ///
-/// Values by name. SFT: `loss` (mean −log p of the learned tokens of the step, nats), `lr`, `grad_norm` (before
-/// clipping), `epoch`, at an epoch's end `valid_loss`. RL, over the groups that dynamic sampling kept: `reward` (mean
-/// over rollouts), `hit` (share of unguided groups with the target), `hard` (share without), `guide` (codes given to
-/// hard samples), `live` (share of groups whose rewards differ), `live_hard` (the same of hard ones), `entropy` (nats
-/// a scored token), `distinct` (share of rollouts that are the first of their Semantic ID in the group), `kl` (nats a
-/// token, towards the reference), `rollouts`, `lr`, `grad_norm`, `rewards_p10`, `rewards_p50`, `rewards_p90` (deciles
-/// over rollouts), `reward_NAME` (mean of a part of the reward); with reasoning `chain_len` (mean tokens drawn of a
-/// chain), `forced` (share of chains that did not close by themselves); `drawn` (groups, with dynamic sampling); with
-/// several updates a step `ratio` (mean), `old_kl` (nats a token), `clip_low`, `clip_high` (shares); with SAGE
-/// `entropy_target` (nats a token). Preferences: `loss` (nats a pair), `won` (share of pairs in which the chosen
-/// answer leads), `margin` (of implicit rewards), `chosen_logp` and `rejected_logp` (mean log-probability of a chosen
-/// and of a rejected answer, nats), `lr`, `grad_norm`. Next items: `loss` (nats an item), `lr`, `grad_norm`, `epoch`,
-/// at an epoch's end `valid_ndcg_unseen` (NDCG@10 without the items that a user has seen). `valid_ndcg` (NDCG@10) if
-/// it is measured.
+/// Values by name. SFT: `loss` (mean −log p of the learned tokens of the step, nats), `lr`,
+/// `grad_norm` (before clipping), `epoch`, at an epoch's end `valid_loss`. RL, over the groups that
+/// dynamic sampling kept: `reward` (mean over rollouts), `hit` (share of unguided groups with the target),
+/// `hard` (share without), `guide` (codes given to hard samples), `live` (share of groups whose rewards
+/// differ), `live_hard` (the same of hard ones), `entropy` (nats a scored token), `distinct`
+/// (share of rollouts that are the first of their Semantic ID in the group), `kl` (nats a token,
+/// towards the reference), `rollouts`, `lr`, `grad_norm`, `rewards_p10`, `rewards_p50`, `rewards_p90` (deciles over
+/// rollouts), `reward_NAME` (mean of a part of the reward); with reasoning `chain_len` (mean tokens drawn of a chain), `forced` (share of chains that
+/// did not close by themselves); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
+/// `old_kl` (nats a token), `clip_low`, `clip_high` (shares); with SAGE
+/// `entropy_target` (nats a token); of exact gradients, and of others where they are asked for, `exact_reward`,
+/// `exact_entropy` and `exact_kl` (means over the step's prompts of the reward expected over all answers, of the entropy
+/// over them, and of the divergence from the reference, nats an answer). Preferences: `loss` (nats a pair),
+/// `won` (share of pairs in which the chosen answer leads), `margin` (of implicit rewards),
+/// `chosen_logp` and `rejected_logp` (mean log-probability of a chosen and of a rejected answer, nats),
+/// `lr`, `grad_norm`. Next items: `loss` (nats an item), `lr`, `grad_norm`, `epoch`, at an epoch's end
+/// `valid_ndcg_unseen` (NDCG@10 without the items that a user has seen). `valid_ndcg` (NDCG@10) where it is
+/// measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Stage that reports.

@@ -2,7 +2,9 @@
 
 mod advantage;
 mod config;
+mod exact;
 mod record;
+mod reinforcing;
 mod reward;
 mod rollout;
 mod update;
@@ -11,14 +13,13 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use sidereal_policy::{
-    Constraint, Policy, ReasoningMarkers, SidTokenizer, Trainable, Weights, as_language_model,
+    Constraint, Policy, ReasoningMarkers, SidTokenizer, Trainable, as_language_model,
 };
 use sidereal_prompts::Shuffle;
 use sidereal_rl::{
     AdvantageEstimator, Group, PolicyObjective, RunningEntropy, Slates, VarianceGuidedSampling,
 };
 use sidereal_sid::SidSpec;
-use tch::Tensor;
 
 pub use self::advantage::{AdvantageConfig, StepReward};
 pub use self::config::{ReasoningConfig, RlConfig};
@@ -26,21 +27,19 @@ pub use self::reward::{BuiltReward, KnownItems, NamedReward, RewardConfig, Singe
 pub use self::rollout::RolloutConfig;
 
 use self::advantage::{Judged, judge};
+use self::reinforcing::Reinforcing;
 use self::rollout::PromptGroup;
 use self::update::{LearnedGroup, Seen};
 use crate::TrainError;
 use crate::checked::Checked;
-use crate::checkpoint::{Checkpoints, copy_into, prefixed, without_prefix};
+use crate::checkpoint::Checkpoints;
 use crate::encode::{EncodedPrompt, Mode};
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
 use crate::slate::SlateAnswers;
-use crate::trainer::{Method, Trainer};
+use crate::trainer::Trainer;
 use crate::validation::Validation;
-
-/// Prefix of a synced reference's weights in a checkpoint.
-const REFERENCE: &str = "reference.";
 
 /// A prompt to improve on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,12 +124,16 @@ impl Rl<'_> {
     /// replaced while the step may draw more. Those that stay count in the denominators; only a KL
     /// penalty acts on them, and without one they are left out of the passes.
     ///
+    /// With exact rollouts a step draws nothing: each update follows the exact gradient, over all Semantic
+    /// IDs of the catalogue, of the policy that it finds.
+    ///
     /// The first update of a step compares the policy with itself: its ratios are 1 exactly. Later
     /// ones are held against the log-probabilities that the policy had before the first.
     ///
     /// # Errors
     /// [`TrainError::NoSamples`], [`TrainError::Diverged`], and those of files, rewards and
-    /// tensors.
+    /// tensors; before the first step [`TrainError::Policy`] where exact expectations are asked of a policy
+    /// that does not know all probabilities.
     pub fn run<P: Trainable>(
         &self,
         model: P,
@@ -142,8 +145,9 @@ impl Rl<'_> {
             return Err(TrainError::NoSamples { what: "reinforcement" });
         }
         self.check_lengths(&model, prompts, valid)?;
-        let reference =
-            self.objective().needs_reference().then(|| model.frozen_copy()).transpose()?;
+        let answers = self.answers(&model)?;
+        let compares = self.objective().needs_reference() || answers.is_some();
+        let reference = compares.then(|| model.frozen_copy()).transpose()?;
         let RlConfig { trainable, optim, .. } = &**self.config;
         let learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
         let trainer = Trainer {
@@ -155,7 +159,8 @@ impl Rl<'_> {
             seed: self.seed,
             checkpoints: self.checkpoints,
         };
-        let mut method = Reinforcing { rl: self, prompts, valid, reference, entropy: None };
+        let mut method =
+            Reinforcing { rl: self, prompts, valid, answers, reference, entropy: None };
         trainer.run(learner, &mut method, observer)
     }
 
@@ -328,72 +333,5 @@ impl Rl<'_> {
             pad: self.pad,
             batch_size: self.batch_size,
         })
-    }
-}
-
-/// Reinforcement under way.
-struct Reinforcing<'a, P> {
-    rl: &'a Rl<'a>,
-    prompts: &'a [RlPrompt],
-    valid: &'a [EncodedPrompt],
-    /// The policy that a KL penalty holds on to.
-    reference: Option<P>,
-    /// `H̄` of SAGE.
-    entropy: Option<RunningEntropy>,
-}
-
-impl<P: Trainable> Reinforcing<'_, P> {
-    /// The reference, where it changes in the course of the run.
-    fn synced(&self) -> Option<&P> {
-        self.reference.as_ref().filter(|_| self.rl.config.sync_reference_every > 0)
-    }
-}
-
-impl<P: Trainable> Method<P> for Reinforcing<'_, P> {
-    type State = Option<RunningEntropy>;
-
-    fn begin(&mut self, _: &P, _: &mut dyn Observer) -> Result<(), TrainError> {
-        Ok(())
-    }
-
-    fn restore(&mut self, state: Self::State, tensors: &Weights) -> Result<(), TrainError> {
-        self.entropy = state;
-        match self.synced() {
-            Some(synced) => copy_into(synced.weights(), &without_prefix(REFERENCE, tensors)),
-            None => Ok(()),
-        }
-    }
-
-    fn step(
-        &mut self,
-        learner: &mut Learner<P>,
-        order: &mut Shuffle,
-        done: usize,
-        shows: bool,
-    ) -> Result<Record, TrainError> {
-        let step = self.rl.draw_step(learner.model(), self.prompts, order, done)?;
-        let reference = self.reference.as_ref().map(|policy| policy as &dyn Policy);
-        let mut record = self.rl.learn(learner, reference, &step, done, &mut self.entropy)?;
-        if let Some(synced) = self.synced()
-            && (done + 1).is_multiple_of(self.rl.config.sync_reference_every)
-        {
-            copy_into(synced.weights(), &learner.model().merged_weights()?)?;
-        }
-        if shows {
-            record.rollouts = self.rl.shown(&step)?;
-        }
-        Ok(record)
-    }
-
-    fn ndcg(&self, model: &P) -> Result<f64, TrainError> {
-        self.rl.validation(model)?.ndcg(self.valid)
-    }
-
-    fn state(&self) -> Self::State {
-        self.entropy
-    }
-
-    fn tensors(&self) -> Vec<(String, Tensor)> {
-        self.synced().into_iter().flat_map(|model| prefixed(REFERENCE, model.weights())).collect()
     }
 }

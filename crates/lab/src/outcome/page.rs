@@ -42,6 +42,10 @@ impl RunResult {
         if !self.buckets.is_empty() {
             page.push(self.by_bucket());
         }
+        let reinforced = self.reinforced();
+        if reinforced.series.len() > 1 {
+            page.push(reinforced);
+        }
         for stage in &self.stages {
             let curves: &[(&str, &str, &[&str])] = match stage.training {
                 Training::NextItem(_) => &[
@@ -66,6 +70,9 @@ impl RunResult {
                     ("entropy", "nats per token", &["entropy", "entropy_target"]),
                     ("clipped", "share of ratios", &["clip_low", "clip_high"]),
                     ("KL to the reference", "nats", &["kl"]),
+                    ("expected reward over all items", "exact", &["exact_reward"]),
+                    ("entropy over all items", "nats, exact", &["exact_entropy"]),
+                    ("KL to the reference over all items", "nats, exact", &["exact_kl"]),
                     ("length of chains", "tokens drawn", &["chain_len"]),
                     ("chains that did not close", "share", &["forced"]),
                 ],
@@ -107,7 +114,23 @@ impl RunResult {
         }
     }
 
-    /// `Pass@k` by `k` of every system with drawn answers: the best-of-N curve.
+    /// Validation of all stages of reinforcement that were validated, in one plot.
+    fn reinforced(&self) -> LinePlot {
+        let mut all = Vec::new();
+        for stage in self.stages.iter().filter(|s| matches!(s.training, Training::Rl { .. })) {
+            let of_stage = self.curves("", "", &stage.name, &["valid_ndcg"]).series;
+            let drawn = of_stage.into_iter().filter(|series| !series.points.is_empty());
+            all.extend(drawn.map(|series| Series { name: stage.label.clone(), ..series }));
+        }
+        LinePlot {
+            caption: "Reinforcement: validation".to_owned(),
+            x_axis: "step".to_owned(),
+            y_axis: "NDCG@10".to_owned(),
+            series: all,
+        }
+    }
+
+    /// `Pass@k` by `k` of every system that was drawn from: the curve of the best of N.
     fn best_of_n(&self) -> LinePlot {
         let series = self.report.rows().iter().filter_map(|row| {
             let points: Vec<(f64, f64)> = row

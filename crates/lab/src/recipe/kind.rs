@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use sidereal_policy::PolicyKind;
 use sidereal_prompts::Task;
-use sidereal_train::{Layers, RlConfig, SftConfig, TrainableConfig};
+use sidereal_train::{Layers, RlConfig, RolloutConfig, SftConfig, TrainableConfig};
 
 use crate::error::LabError;
 use crate::recipe::compute::Compute;
@@ -79,6 +79,18 @@ fn in_rl(kind: PolicyKind, config: &RlConfig) -> Option<Unfit> {
     if kind.reads_items() && config.alignment_share > 0.0 {
         let needed = "0: a model of the kind `item` reads no titles";
         return Some(("alignment_share", config.alignment_share.to_string(), needed));
+    }
+    if !kind.knows_all_answers() {
+        if config.rollout == RolloutConfig::Exact {
+            let needed =
+                "rollouts: only a model of the kind `item` gives the probabilities of all items";
+            return Some(("rollout", "`exact`".to_owned(), needed));
+        }
+        if config.exact_log {
+            let needed =
+                "`false`: only a model of the kind `item` gives the probabilities of all items";
+            return Some(("exact_log", "true".to_owned(), needed));
+        }
     }
     None
 }
@@ -210,6 +222,23 @@ mod tests {
         }
         for stages in [sft("dropout = 0.3"), stage("rl = {}\n"), stage("preference = {}\n")] {
             read(T5, &stages).unwrap_or_else(|error| panic!("{stages}: {error}"));
+        }
+    }
+
+    #[test]
+    fn exact_expectations_are_refused_for_models_that_score_only_what_they_are_asked_for() {
+        let stage = |settings: &str| {
+            format!(
+                "{SFT}[[stage]]\nname = 'next'\nfrom = 'sft'\nreward = 'accuracy'\n\
+                 rl = {{ prefix_curriculum = false, scoring = 'renormalised', {settings} }}\n"
+            )
+        };
+        for model in [T5, DECODER] {
+            let error = read(model, &stage("rollout = 'exact'")).unwrap_err();
+            assert!(error.contains("`stage.next.rl.rollout` is `exact`"), "{error}");
+            let error = read(model, &stage("exact_log = true")).unwrap_err();
+            assert!(error.contains("`stage.next.rl.exact_log` is true"), "{error}");
+            assert!(read(model, &stage("exact_log = false")).is_ok());
         }
     }
 }

@@ -318,7 +318,7 @@ pub(crate) fn check(stages: &[Stage]) -> Result<(), LabError> {
             Training::Sft(config) => drop(config.check(name)?),
             Training::Rl { config, reward } => {
                 drop(config.check(name)?);
-                of_stage(name, reward.check(&config.advantage))?;
+                of_stage(name, reward.check(config))?;
             }
             Training::Preference(config) => drop(config.check(name)?),
         }

@@ -8,6 +8,7 @@ use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::branches::Branches;
 use crate::decode::constraint::Constraint;
+use crate::exact::ExactPolicy;
 use crate::lora::Lora;
 use crate::models::decoder::Decoder;
 use crate::models::item::ItemPolicy;
@@ -162,6 +163,10 @@ impl Policy for AnyPolicy {
 
     fn language_model(&self) -> Option<&dyn LanguageModel> {
         within!(self, policy => policy.language_model())
+    }
+
+    fn exact(&self) -> Option<&dyn ExactPolicy> {
+        within!(self, policy => policy.exact())
     }
 }
 

@@ -1,5 +1,6 @@
 //! A policy that reads a history item by item and walks the trie.
 
+mod answers;
 pub(crate) mod body;
 mod branches;
 mod completions;

@@ -74,6 +74,13 @@ impl PolicyKind {
         matches!(self, Self::Item)
     }
 
+    /// Whether it gives the probabilities of all answers at once, see
+    /// [`ExactPolicy`](crate::ExactPolicy).
+    #[must_use]
+    pub const fn knows_all_answers(self) -> bool {
+        matches!(self, Self::Item)
+    }
+
     /// Whether its products can be computed in another element type than that of its weights.
     #[must_use]
     pub const fn has_compute_kinds(self) -> bool {

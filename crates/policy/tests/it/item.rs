@@ -17,22 +17,22 @@ use crate::parity::fixture;
 use crate::tiny;
 
 #[derive(Deserialize)]
-struct Expected {
+pub(crate) struct Expected {
     sids: Vec<Vec<u16>>,
-    histories: Vec<Vec<u32>>,
+    pub(crate) histories: Vec<Vec<u32>>,
     log_probs: Vec<Vec<f64>>,
     sequences: Vec<Vec<u32>>,
     loss_by_level: Vec<f64>,
     gradients: BTreeMap<String, Vec<f64>>,
 }
 
-fn expected() -> Expected {
+pub(crate) fn expected() -> Expected {
     let text = fs::read_to_string(fixture("item").join("expected.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
 /// The fixture, trained: its weights are leaves that gradients reach.
-fn twin() -> ItemPolicy {
+pub(crate) fn twin() -> ItemPolicy {
     let policy = <ItemPolicy as Trainable>::load(&fixture("item"), Device::Cpu).unwrap();
     policy.require_grad_of(&|_| true);
     policy
@@ -67,7 +67,7 @@ fn catalog(sids: &[Vec<u16>]) -> Catalog {
 }
 
 /// The constraint of the fixture's catalogue.
-fn constraint() -> Constraint {
+pub(crate) fn constraint() -> Constraint {
     Constraint::of_codes(&catalog(&expected().sids), Device::Cpu).unwrap()
 }
 
@@ -198,7 +198,10 @@ fn draws_are_as_frequent_as_the_exact_scores_say() {
 }
 
 /// Completions of the fixture's histories: several rollouts each, one of which is drawn twice.
-fn completions(constraint: &Constraint, wanted: &[&[u32]]) -> Vec<Vec<Vec<CompletionToken>>> {
+pub(crate) fn completions(
+    constraint: &Constraint,
+    wanted: &[&[u32]],
+) -> Vec<Vec<Vec<CompletionToken>>> {
     let scored = |item: &u32| {
         let flat = constraint.flat(ItemId(*item)).unwrap();
         let targets = code_targets(constraint.trie(), &[], &flat).unwrap();

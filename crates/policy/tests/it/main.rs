@@ -1,6 +1,7 @@
 //! Checks of the policy against transformers, sentence-transformers and plain computations.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod answers;
 mod any_policy;
 mod beam;
 mod cache;

@@ -67,6 +67,13 @@ pub struct RlConfig {
     pub advantage: AdvantageConfig,
     /// What an update maximises.
     pub objective: Surrogate,
+    /// Weight of the entropy over all answers in what an update maximises, `η`. Only with `rollout = "exact"`;
+    /// with rollouts it must be 0. Range `[0, ∞)`.
+    pub entropy_bonus: f64,
+    /// Whether each step logs the exact expected reward, entropy and KL of its prompts (`exact_reward`,
+    /// `exact_entropy`, `exact_kl`), which rollouts only estimate. Only for policies that know all
+    /// probabilities, as those that read items. With `rollout = "exact"` they are always logged.
+    pub exact_log: bool,
     /// Number of parts of the prompts of a step; each part is one update. Range
     /// `1..=prompts_per_step`.
     pub mini_batches: usize,
@@ -80,10 +87,11 @@ pub struct RlConfig {
     /// do not use it. Range `(0, 1]`.
     pub entropy_rate: f64,
     /// Divergence at which training stops, in nats per token: the estimate of `KL(π ‖ π_ref)`
-    /// if there is a penalty, and the estimate of `KL(π_old ‖ π)` over a step. Range `[0, ∞]`.
+    /// if there is a penalty, and the estimate of `KL(π_old ‖ π)` over a step. With `rollout = "exact"` it is
+    /// the exact `KL(π ‖ π_ref)`, in nats per answer. Range `[0, ∞]`.
     pub max_kl: f64,
     /// Training stops if the mean entropy of the learned tokens falls below this value, in
-    /// nats. Range `[0, ∞)`.
+    /// nats; with `rollout = "exact"`, that over all answers. Range `[0, ∞)`.
     pub min_entropy: f64,
     /// Which weights are trained. Adapters stay separate in the returned model.
     pub trainable: TrainableConfig,
@@ -113,6 +121,8 @@ impl Default for RlConfig {
             scoring: Scoring::Full,
             advantage: AdvantageConfig::default(),
             objective: Surrogate::default(),
+            entropy_bonus: 0.0,
+            exact_log: false,
             mini_batches: 1,
             passes: 1,
             sync_reference_every: 0,
@@ -169,6 +179,7 @@ impl RlConfig {
         };
         let checked = counts.and(rate).and(shares).and(limits).and(self.check_reasoning());
         let checked = checked.and(self.check_updates()).and(self.law().map(|_| ()));
+        let checked = checked.and(self.check_exact());
         let learner = check_optim(&self.optim).and(self.trainable.check_without_dropout());
         of_stage(stage, checked.and(in_table("rl", learner)))?;
         Ok(Checked::of(self.clone()))

@@ -9,7 +9,7 @@ use sidereal_rl::{
 };
 use sidereal_sid::Catalog;
 
-use super::{AdvantageConfig, StepReward};
+use super::{AdvantageConfig, RlConfig, RolloutConfig, StepReward};
 use crate::TrainError;
 use crate::categories::Categories;
 
@@ -120,15 +120,21 @@ impl RewardConfig {
         })
     }
 
-    /// Accepts objectives that there are, with weights that are numbers, and advantages that can be
-    /// formed of the reward.
+    /// Accepts objectives that there are, with weights that are numbers, and settings of the training that
+    /// fit the reward.
     ///
     /// # Errors
     /// [`TrainError::Setting`] names the field.
-    pub fn check(&self, advantage: &AdvantageConfig) -> Result<(), TrainError> {
+    pub fn check(&self, config: &RlConfig) -> Result<(), TrainError> {
         let refuse = |field: &str, found: String, needed| {
             Err(TrainError::Setting { field: field.to_owned(), found, needed })
         };
+        let exact = config.exact_log || config.rollout == RolloutConfig::Exact;
+        if let Some(of_groups) = self.of_groups().filter(|_| exact) {
+            let needed = "a reward of each answer alone with `rollout = \"exact\"` and with `exact_log`, \
+                          because places in a group and hard prompts are those of rollouts";
+            return refuse("reward", format!("{of_groups:?}"), needed);
+        }
         match self {
             Self::Objectives(all) if all.is_empty() => {
                 refuse("reward.objectives", "none".to_owned(), "at least one")
@@ -137,7 +143,7 @@ impl RewardConfig {
                 Some(one) => refuse("reward.objectives.weight", one.weight.to_string(), "a number"),
                 None => Ok(()),
             },
-            _ if matches!(advantage, AdvantageConfig::Decoupled(_)) => {
+            _ if matches!(config.advantage, AdvantageConfig::Decoupled(_)) => {
                 let found = "`decoupled` with one reward".to_owned();
                 refuse("rl.advantage", found, "a reward with several `objectives`")
             }
@@ -153,6 +159,15 @@ impl RewardConfig {
             Self::Objectives(all) => all.iter().find_map(|one| one.reward.unfit(slates)),
             Self::SlateNdcg | Self::SlateEntropy => (!slates).then_some(self),
             _ => slates.then_some(self),
+        }
+    }
+
+    /// The reward, or the first of several objectives, that looks at the other rollouts of the group.
+    fn of_groups(&self) -> Option<&Self> {
+        match self {
+            Self::Objectives(all) => all.iter().find_map(|one| one.reward.of_groups()),
+            Self::Singer(_) | Self::AccuracyRank(_) => Some(self),
+            _ => None,
         }
     }
 

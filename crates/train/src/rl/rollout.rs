@@ -35,13 +35,18 @@ pub enum RolloutConfig {
     Dynamic(SamplingConfig),
     /// `G` draws without replacement (Gumbel top-k).
     GumbelTopK(SamplingConfig),
+    /// No rollouts: every Semantic ID of the catalogue with its probability, so that the gradient is that of
+    /// the expected reward itself. Only for policies that know all probabilities, as those that read items.
+    /// `group_size` has no effect.
+    Exact,
 }
 
 impl RolloutConfig {
-    /// How tokens are drawn; temperature 1 for beams, which are found by their probabilities.
+    /// How tokens are drawn; temperature 1 for beams, which are found by their probabilities, and where
+    /// nothing is drawn.
     pub(super) fn sampling(&self) -> SamplingConfig {
         match self {
-            Self::Beam => SamplingConfig::default(),
+            Self::Beam | Self::Exact => SamplingConfig::default(),
             Self::Sample(sampling) | Self::Dynamic(sampling) | Self::GumbelTopK(sampling) => {
                 *sampling
             }
@@ -320,6 +325,13 @@ impl Rl<'_> {
             seed: u64::from_le_bytes(seed.to_le_bytes()),
         };
         match self.config.rollout {
+            RolloutConfig::Exact => {
+                return Err(TrainError::Setting {
+                    field: format!("stage.{}.rl.rollout", self.stage),
+                    found: "`exact` for a step that draws".to_owned(),
+                    needed: "rollouts",
+                });
+            }
             RolloutConfig::Beam => {
                 let search = self.beam(model, size);
                 let found = search.search(&prompts, &guides)?;
@@ -381,7 +393,7 @@ impl Rl<'_> {
         BeamSearch { model, constraint: self.constraint, beam_width, scoring: self.config.scoring }
     }
 
-    fn semantic_id(&self, tokens: &[u32]) -> SemanticId {
+    pub(super) fn semantic_id(&self, tokens: &[u32]) -> SemanticId {
         tokens.iter().filter_map(|t| Some(self.spec.level_and_code(*t)?.1)).collect()
     }
 }

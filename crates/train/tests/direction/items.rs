@@ -9,7 +9,7 @@ use tch::Device;
 use crate::shop::{Shop, at, short};
 
 /// The shop for a policy that reads no tokens, and the policy.
-fn shop() -> (Shop, ItemPolicy) {
+pub(crate) fn shop() -> (Shop, ItemPolicy) {
     let mut shop = Shop::new();
     shop.constraint = Constraint::of_codes(&shop.catalog, Device::Cpu).unwrap();
     let config = ItemPolicyConfig {
@@ -31,7 +31,7 @@ fn shop() -> (Shop, ItemPolicy) {
 }
 
 /// A history of items in place of words.
-fn prompt(target: ItemId) -> EncodedPrompt {
+pub(crate) fn prompt(target: ItemId) -> EncodedPrompt {
     EncodedPrompt { ids: vec![5, 8, 2], ..Shop::prompt(0, target, Mode::Direct) }
 }
 

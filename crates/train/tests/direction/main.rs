@@ -5,6 +5,7 @@
 
 mod bandit;
 mod encoder_decoder;
+mod exact;
 mod invariance;
 mod items;
 mod old_logp;

@@ -10,6 +10,7 @@ use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::branches::Branches;
 use crate::decode::constraint::Constraint;
+use crate::exact::ExactPolicy;
 use crate::policy::Policy;
 use crate::score::completions::{CompletionPass, Completions};
 use crate::score::law::TokenLaw;
@@ -42,5 +43,9 @@ impl Policy for ItemPolicy {
         law: TokenLaw,
     ) -> Result<CompletionPass<'a>, PolicyError> {
         completion_pass(self, constraint, completions, law)
+    }
+
+    fn exact(&self) -> Option<&dyn ExactPolicy> {
+        Some(self)
     }
 }

@@ -93,21 +93,37 @@ impl ItemScorer<'_> {
 
     /// Log-probabilities of prefixes, `[nodes of the level, U]`.
     fn levels(&self, states: &Tensor) -> Result<Vec<Tensor>, PolicyError> {
-        let policy = self.policy;
-        let mut levels: Vec<Tensor> = Vec::with_capacity(policy.tree.depth());
-        for level in 0..policy.tree.depth() {
-            let rows = policy.tree.level(level);
+        self.policy.prefixes(&self.nodes, states, None)
+    }
+}
+
+impl ItemPolicy {
+    /// Log-probabilities of prefixes, `[nodes of the level, U]`, level by level, given the vectors `[M, D]` of
+    /// all nodes and the states `[U, D]`; scores are divided by `temperature`, where there is one.
+    pub(super) fn prefixes(
+        &self,
+        nodes: &Tensor,
+        states: &Tensor,
+        temperature: Option<f64>,
+    ) -> Result<Vec<Tensor>, PolicyError> {
+        let mut levels: Vec<Tensor> = Vec::with_capacity(self.tree.depth());
+        for level in 0..self.tree.depth() {
+            let rows = self.tree.level(level);
             let (start, len) = (to_i64(rows.start), to_i64(rows.len()));
-            let states = policy.level_states(level, states)?;
-            let bias = policy.bias.f_narrow(0, start, len)?.unsqueeze(1);
+            let states = self.level_states(level, states)?;
+            let bias = self.bias.f_narrow(0, start, len)?.unsqueeze(1);
             let scores =
-                self.nodes.f_narrow(0, start, len)?.f_matmul(&states.f_transpose(0, 1)?)? + bias;
+                nodes.f_narrow(0, start, len)?.f_matmul(&states.f_transpose(0, 1)?)? + bias;
+            let scores = match temperature {
+                None => scores,
+                Some(temperature) => scores / temperature,
+            };
             levels.push(match levels.last() {
                 None => scores.f_log_softmax(0, scores.kind())?,
                 Some(before) => {
-                    let parents = policy.tree.parents(level);
+                    let parents = self.tree.parents(level);
                     let of_prefix = Tensor::f_embedding(before, parents, -1, false, false)?;
-                    let sums = policy.tree.families(level).log_sums(&scores)?;
+                    let sums = self.tree.families(level).log_sums(&scores)?;
                     scores + of_prefix - sums
                 }
             });
