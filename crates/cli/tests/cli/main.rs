@@ -7,4 +7,5 @@ mod journey;
 mod program;
 mod samples;
 mod shop;
+mod token_style;
 mod usage;

@@ -25,6 +25,7 @@ use crate::recipe::Recipe;
 use crate::recipe::embed::EmbedConfig;
 use crate::recipe::rq_vae::Given;
 use crate::recipe::sids::{SidConfig, SidMethod};
+use crate::recipe::token_style::TokenStyleConfig;
 use crate::run::environment::device_name;
 use crate::run::part::{Folder, Made, Part, PartFiles, Remarks};
 
@@ -35,6 +36,8 @@ pub(crate) struct QuantizedIds<'a> {
     pub(crate) seed: u64,
     pub(crate) embed: &'a EmbedConfig,
     pub(crate) sids: &'a SidConfig,
+    /// How the codes are written.
+    pub(crate) token_style: Option<&'a TokenStyleConfig>,
     pub(crate) vectors: &'a Made<VectorFile>,
     pub(crate) num_items: usize,
     pub(crate) train: &'a TrainSet,
@@ -42,9 +45,15 @@ pub(crate) struct QuantizedIds<'a> {
 }
 
 /// The settings that the part depends on. Where the encoder is does not count.
-pub(crate) fn depends_on(seed: u64, embed: &EmbedConfig, sids: &SidConfig) -> Recipe {
-    let embed = EmbedConfig { encoder: PathBuf::new(), ..embed.clone() };
-    Recipe { seed, embed: Some(embed), sids: Some(sids.clone()), ..Recipe::blank() }
+pub(crate) fn depends_on(
+    seed: u64,
+    embed: &EmbedConfig,
+    sids: &SidConfig,
+    token_style: Option<&TokenStyleConfig>,
+) -> Recipe {
+    let embed = Some(EmbedConfig { encoder: PathBuf::new(), ..embed.clone() });
+    let (sids, token_style) = (Some(sids.clone()), token_style.cloned());
+    Recipe { seed, embed, sids, token_style, ..Recipe::blank() }
 }
 
 impl Part for QuantizedIds<'_> {
@@ -58,7 +67,7 @@ impl Part for QuantizedIds<'_> {
     }
 
     fn settings(&self) -> Option<Recipe> {
-        Some(depends_on(self.seed, self.embed, self.sids))
+        Some(depends_on(self.seed, self.embed, self.sids, self.token_style))
     }
 
     fn inputs(&self) -> Result<Binding, LabError> {
@@ -87,6 +96,8 @@ impl Part for QuantizedIds<'_> {
     ) -> Result<Remarks, LabError> {
         let folder = &folder.within(&tree_folder(self.tree))?;
         let (catalog, quality) = self.ids(folder, observer)?;
+        let style = self.token_style.map(TokenStyleConfig::style).transpose()?;
+        let catalog = catalog.with_style(style.unwrap_or_default());
         tracing::info!("semantic ids\n{quality}");
         SemanticIds::write(folder, &catalog, &quality)?;
         Ok(Remarks::default())

@@ -28,7 +28,8 @@ pub struct ReasoningMarkers {
 
 impl ReasoningMarkers {
     /// Chains that `close` ends, `</think>` for most models, and between them and the answer
-    /// `bridge`, such as `"\n\n"`; it may be empty.
+    /// `bridge`, such as `"\n\n"`; it may be empty. The mark before the codes, in a style that has one, comes
+    /// after the bridge.
     ///
     /// A close marker of several tokens is recognised by those that its text has alone.
     ///
@@ -40,7 +41,8 @@ impl ReasoningMarkers {
             return Err(PolicyError::Empty { what: "the close marker of reasoning" });
         }
         let stops = vec![tokenizer.encode_exact(close)?, vec![tokenizer.end_of_turn()]];
-        let bridge = tokenizer.encode_exact(bridge)?;
+        let mut bridge = tokenizer.encode_exact(bridge)?;
+        bridge.extend(tokenizer.marks().map(|[begin, _]| begin));
         Ok(Self { stops, bridge, num_ids: tokenizer.vocab_size() })
     }
 

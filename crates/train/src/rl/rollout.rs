@@ -277,7 +277,7 @@ impl Rl<'_> {
                 CompletionToken::Scored(Target::Code { token, .. }) => Some(*token),
                 _ => None,
             });
-            return Ok(self.semantic_id(&codes.collect::<Vec<_>>()).to_string());
+            return Ok(self.spec.text(&self.semantic_id(&codes.collect::<Vec<_>>())));
         };
         let id = |token: &CompletionToken| match token {
             CompletionToken::Read(id) | CompletionToken::Scored(Target::Word(id)) => Some(*id),
@@ -285,7 +285,11 @@ impl Rl<'_> {
                 tokenizer.sid_ids().get(usize::try_from(*token).ok()?).copied()
             }
         };
-        let ids: Vec<u32> = completion.iter().filter_map(id).collect();
+        let mut ids: Vec<u32> = completion.iter().filter_map(id).collect();
+        // The mark after the codes is never chosen, but the text of a Semantic ID ends with it.
+        if let Some(CompletionToken::Scored(Target::Code { .. })) = completion.last() {
+            ids.extend(tokenizer.marks().map(|[_, end]| end));
+        }
         Ok(tokenizer.decode(&ids)?)
     }
 
