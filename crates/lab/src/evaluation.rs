@@ -7,6 +7,7 @@ mod lists;
 mod pool;
 mod reasoning;
 pub(crate) mod recommenders;
+pub(crate) mod seen;
 pub(crate) mod stage_answers;
 pub(crate) mod systems;
 mod tables;
@@ -22,6 +23,7 @@ pub use self::domains::DomainReport;
 
 use self::domains::AmongDomains;
 use self::recommenders::{Baseline, fingerprint};
+use self::seen::SeenOfUsers;
 use self::stage_answers::{BlendAnswers, StageAnswers};
 use self::systems::{POPULARITY, TRANSITIONS, compare, compare_blends, note_starts};
 use self::tables::Tables;
@@ -128,7 +130,7 @@ impl Part for Evaluation<'_> {
 
     fn files(&self) -> PartFiles {
         let domains = self.bench.dataset.domains().map(|_| DOMAINS);
-        PartFiles::always([REPORT, BUCKETS].into_iter().chain(domains))
+        PartFiles::always([REPORT, BUCKETS, seen::FILE].into_iter().chain(domains))
     }
 
     fn make(
@@ -164,6 +166,7 @@ impl Part for Evaluation<'_> {
             let among = AmongDomains::read(domains, config.beam_width, answers)?;
             write_json(&folder.path(DOMAINS), &among.reports(&tables, finish)?)?;
         }
+        SeenOfUsers::of(bench.split).write(folder)?;
         write_json(&folder.path(BUCKETS), &buckets)?;
         write_json(&folder.path(REPORT), &tables.report)?;
         Ok(Remarks::default())
