@@ -49,6 +49,7 @@ pub(crate) fn read(path: &Path, dataset: &Dataset) -> anyhow::Result<Catalog> {
             style = Some(TokenStyle::of_tokens(tokens).with_context(of_item)?);
         }
     }
+    // Without items there are no levels, which the spec refuses.
     let shortest = sids.iter().map(|sid| sid.len()).min().unwrap_or(0);
     let longest = sids.iter().map(|sid| sid.len()).max().unwrap_or(0);
     let size = |level: usize| {

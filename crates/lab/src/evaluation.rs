@@ -104,18 +104,18 @@ impl Part for Evaluation<'_> {
         let mut inputs = self.bench.inputs()?;
         for StageAnswers { stage, rankings, in_domain, reasoning, .. } in self.answers {
             let name = &stage.name;
-            inputs.insert(name.clone(), rankings.hash(&rankings::file(name)));
+            inputs.insert(name.clone(), rankings.hash(&rankings::file(name))?);
             if let Some(in_domain) = in_domain {
-                let hash = in_domain.hash(&domain_rankings::file(name));
+                let hash = in_domain.hash(&domain_rankings::file(name))?;
                 inputs.insert(domain_rankings::name(name), hash);
             }
             if let Some(reasoning) = reasoning {
-                inputs.insert(found::name(name), reasoning.hash(&found::file(name)));
+                inputs.insert(found::name(name), reasoning.hash(&found::file(name))?);
             }
         }
         for BlendAnswers { blend, files } in self.blends {
             let name = &blend.name;
-            inputs.insert(blended::name(name), files.hash(&blend_files::file(name)));
+            inputs.insert(blended::name(name), files.hash(&blend_files::file(name))?);
         }
         let references = self.baselines.iter().map(|reference| {
             Ok((reference.name, fingerprint(reference.recommender, self.bench.split)?))

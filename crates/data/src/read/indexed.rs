@@ -179,6 +179,7 @@ pub(super) fn catalog(
         let unused = known - items.len();
         tracing::warn!("{}: entries without an item in the item file: {unused}", path.display());
     }
+    // Without items there are no levels, which the spec refuses.
     let levels = sids.iter().map(|sid| sid.len()).min().unwrap_or(0);
     // Errors name items by their keys: their numbers are shuffled.
     let of = |item: &Item, source| {

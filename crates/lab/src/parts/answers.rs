@@ -60,7 +60,7 @@ impl<'a> Respondent<'a> {
     /// What its answers are made of, besides settings.
     pub(crate) fn inputs(&self) -> Result<Binding, LabError> {
         let mut inputs = self.bench.inputs()?;
-        let weights = self.policy.hash(&weights_file(&self.stage.name));
+        let weights = self.policy.hash(&weights_file(&self.stage.name))?;
         inputs.insert("policy".to_owned(), weights);
         Ok(inputs)
     }

@@ -72,7 +72,7 @@ impl Part for QuantizedIds<'_> {
 
     fn inputs(&self) -> Result<Binding, LabError> {
         Ok(Binding::from([
-            ("embeddings".to_owned(), self.vectors.hash(VectorFile::NAME)),
+            ("embeddings".to_owned(), self.vectors.hash(VectorFile::NAME)?),
             ("train".to_owned(), self.train.hash()),
         ]))
     }

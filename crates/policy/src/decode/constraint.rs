@@ -129,6 +129,7 @@ impl Constraint {
         sequences: &[S],
         device: Device,
     ) -> Result<Self, PolicyError> {
+        // Without sequences there are no levels, which the trie refuses.
         let longest = sequences.iter().map(|ids| ids.as_ref().len()).max().unwrap_or(0);
         let (mut ids, mut offsets) = (Vec::new(), vec![0]);
         for level in 0..longest {

@@ -284,7 +284,7 @@ impl Reasoner<'_> {
     }
 }
 
-/// Tokens of `marker` that `tokens` ends with as its beginning.
+/// Tokens of `marker` that `tokens` ends with as its beginning: 0 where it ends with none.
 fn begun(tokens: &[WrittenToken], marker: &[u32]) -> usize {
     (0..marker.len())
         .rev()

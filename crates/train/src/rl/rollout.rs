@@ -102,7 +102,8 @@ impl PromptGroup<'_> {
     pub(super) fn distinct(&self) -> usize {
         let (sids, slates) = (self.sids.iter(), self.slates.iter());
         let counts = [sids.collect::<BTreeSet<_>>().len(), slates.collect::<BTreeSet<_>>().len()];
-        counts.into_iter().max().unwrap_or(0)
+        let [sids, slates] = counts;
+        sids.max(slates)
     }
 
     /// Scored tokens of each rollout.
