@@ -2,6 +2,7 @@
 
 mod advantage;
 mod config;
+mod hard_samples;
 mod record;
 mod reward;
 mod rollout;

@@ -5,6 +5,7 @@ mod formats;
 mod help;
 mod journey;
 mod program;
+mod readme;
 mod samples;
 mod shop;
 mod token_style;
