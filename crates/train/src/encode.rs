@@ -165,11 +165,10 @@ impl<'a> Encoder<'a> {
             let learned: Vec<Target> = match segment.kind {
                 SegmentKind::Sid => {
                     let codes = self.codes(sample, &piece)?;
-                    if let Some([begin, end]) = self.tokenizer.marks() {
-                        // The prompt of an answer in codes ends with the mark before them.
+                    if let Some([begin, _]) = self.tokenizer.marks() {
+                        piece.remove(0); // the mark, as `codes` has seen
+                        // The prompt of an answer in codes ends with it already.
                         ids.extend(Some(begin).filter(|_| place > 0));
-                        piece = piece[1..].to_vec();
-                        debug_assert_eq!(piece.last(), Some(&end), "`codes` has compared it");
                     }
                     if segment.loss { codes } else { Vec::new() }
                 }
