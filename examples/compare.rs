@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use sidereal::lab::{FinishedRun, RunComparison};
-use sidereal::metrics::{Bootstrap, BootstrapConfig, Metric};
+use sidereal::metrics::{Bootstrap, BootstrapConfig, Metric, SeenItems};
 use sidereal::page::Page;
 
 #[derive(Parser)]
@@ -22,7 +22,8 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let runs = args.runs.iter().map(|dir| FinishedRun::read(dir)).collect::<Result<Vec<_>, _>>()?;
+    let runs = args.runs.iter().map(|dir| FinishedRun::read(dir, SeenItems::Kept));
+    let runs = runs.collect::<Result<Vec<_>, _>>()?;
     let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1))?;
     let metric: Metric = "NDCG@10".parse()?;
     let found = RunComparison::new(&runs, metric, Some(&args.against), &bootstrap)?;

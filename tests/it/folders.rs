@@ -12,7 +12,7 @@ use sidereal::data::Dataset;
 use sidereal::lab::{
     Baseline, LabError, Pipeline, Recipe, RqKMeansConfig, RunResult, SidMethod, Stage, Training,
 };
-use sidereal::metrics::{Metric, Row};
+use sidereal::metrics::{Metric, Row, SeenItems};
 use sidereal::quantizer::Collisions;
 use sidereal::sid::ItemId;
 use sidereal::train::Record;
@@ -51,9 +51,10 @@ fn kmeans(recipe: &mut Recipe) -> &mut RqKMeansConfig {
     config
 }
 
-fn hit_rate(outcome: &RunResult, system: &str) -> f64 {
+fn hit_rate(outcome: &RunResult, system: &str, rule: SeenItems) -> f64 {
     let ten: Metric = "HR@10".parse().unwrap();
-    let row = outcome.report.rows().iter().find(|row| row.system == system).unwrap();
+    let mut rows = outcome.report.rows().iter();
+    let row = rows.find(|row| row.system == system && row.protocol.seen_items == rule).unwrap();
     row.get(ten).unwrap().value
 }
 
@@ -230,7 +231,7 @@ fn rankings_of_an_earlier_version_without_an_order_are_refused_by_stage_and_samp
     fs::remove_file(out.join("evaluation.json")).unwrap();
     let errors = [
         run(&recipe, &dataset, &out, &mut |_: &Record| {}).map(drop),
-        sidereal::lab::FinishedRun::read(&out).map(drop),
+        sidereal::lab::FinishedRun::read(&out, SeenItems::Kept).map(drop),
     ];
     for error in errors.map(|result| result.unwrap_err().to_string()) {
         assert!(error.contains(&format!("stage `sft` to sample {sample} has a score")), "{error}");
@@ -304,7 +305,7 @@ fn a_stage_that_returns_its_start_is_marked_wherever_its_row_is_shown() {
     let manifest = out.join("manifest.json");
     let silent = read("manifest.json").replace(r#""best_step": 0,"#, "");
     fs::write(&manifest, silent).unwrap();
-    let finished = sidereal::lab::FinishedRun::read(&out).unwrap();
+    let finished = sidereal::lab::FinishedRun::read(&out, SeenItems::Kept).unwrap();
     let bootstrap = sidereal::metrics::BootstrapConfig::new(1).try_into().unwrap();
     let metric = "HR@10".parse().unwrap();
     let compared =
@@ -325,27 +326,40 @@ fn finished_folders_are_compared_by_the_numbers_of_their_own_tests() {
         let (_, outcome) = start(&recipe, &dataset, &out);
         (out, outcome)
     });
-    let finished: Vec<_> =
-        runs.iter().map(|(out, _)| sidereal::lab::FinishedRun::read(out).unwrap()).collect();
     let bootstrap = sidereal::metrics::BootstrapConfig::new(1).try_into().unwrap();
     let metric = "HR@10".parse().unwrap();
-    let found =
-        sidereal::lab::RunComparison::new(&finished, metric, Some("SFT"), &bootstrap).unwrap();
-    assert_eq!(found.runs, ["run-1", "run-2"]);
-    let mut means = Vec::new();
-    for (system, label) in found.systems.iter().zip(["SFT", "SINGER"]) {
-        assert_eq!(system.label, label);
-        let rates = [&runs[0].1, &runs[1].1].map(|outcome| hit_rate(outcome, label));
-        for (value, rate) in system.runs.iter().zip(rates) {
-            assert!((value.unwrap() - rate).abs() < 1e-12, "{label}");
+    for rule in [SeenItems::Kept, SeenItems::Removed] {
+        let finished = runs.iter().map(|(out, _)| sidereal::lab::FinishedRun::read(out, rule));
+        let finished: Vec<_> = finished.collect::<Result<_, _>>().unwrap();
+        let found =
+            sidereal::lab::RunComparison::new(&finished, metric, Some("SFT"), &bootstrap).unwrap();
+        assert_eq!(found.runs, ["run-1", "run-2"]);
+        assert_eq!(found.seen_items, rule);
+        let mut means = Vec::new();
+        for (system, label) in found.systems.iter().zip(["SFT", "SINGER"]) {
+            assert_eq!(system.label, label);
+            let rates = [&runs[0].1, &runs[1].1].map(|outcome| hit_rate(outcome, label, rule));
+            for (value, rate) in system.runs.iter().zip(rates) {
+                assert!((value.unwrap() - rate).abs() < 1e-12, "{label}");
+            }
+            means.push(f64::midpoint(rates[0], rates[1]));
+            assert!((system.mean - means[means.len() - 1]).abs() < 1e-12);
         }
-        means.push(f64::midpoint(rates[0], rates[1]));
-        assert!((system.mean - means[means.len() - 1]).abs() < 1e-12);
+        let test = found.systems[1].difference.as_ref().unwrap();
+        assert!((test.difference - (means[1] - means[0])).abs() < 1e-12 && test.num_users == 60);
     }
-    let test = found.systems[1].difference.as_ref().unwrap();
-    assert!((test.difference - (means[1] - means[0])).abs() < 1e-12 && test.num_users == 60);
+    // A folder of a version that kept no seen items says how they come to be there, and a start makes them.
+    let first = runs[0].0.clone();
+    fs::remove_file(first.join("seen.json")).unwrap();
+    let removed = || sidereal::lab::FinishedRun::read(&first, SeenItems::Removed);
+    let error = removed().unwrap_err().to_string();
+    assert!(error.contains("start its recipe once more"), "{error}");
+    recipe.seed = 1;
+    start(&recipe, &dataset, &first);
+    assert!(removed().is_ok());
 
     fs::remove_file(runs[1].0.join("rankings/singer.json")).unwrap();
-    let error = sidereal::lab::FinishedRun::read(&runs[1].0).unwrap_err().to_string();
+    let error =
+        sidereal::lab::FinishedRun::read(&runs[1].0, SeenItems::Kept).unwrap_err().to_string();
     assert!(error.contains("rankings/singer.json"), "{error}");
 }

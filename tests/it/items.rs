@@ -7,9 +7,10 @@ use std::path::Path;
 
 use sidereal::data::{HeldOut as _, Sample};
 use sidereal::lab::{
-    BlendWeights, LabError, Recipe, ServedBlend, TrainedPolicy, TrainedStage, Wanted,
+    BlendWeights, FinishedRun, LabError, Recipe, RunComparison, ServedBlend, TrainedPolicy,
+    TrainedStage, Wanted,
 };
-use sidereal::metrics::{Report, SeenItems};
+use sidereal::metrics::{BootstrapConfig, Metric, Report, SeenItems};
 use sidereal::page::Block;
 use sidereal::policy::{AnyPolicy, PolicyKind};
 use sidereal::sid::{Catalog, ItemId};
@@ -82,6 +83,24 @@ fn policies_that_read_items_are_trained_blended_opened_and_asked() {
     // No weight is worse on the users on whom it was chosen than none.
     assert!(weights.kept.value >= weights.kept.policy_value);
     assert!(weights.removed.value >= weights.removed.policy_value);
+
+    // Every system stands beside those of other runs, blends too, with the numbers of its own test.
+    let bootstrap = BootstrapConfig::new(1).try_into().unwrap();
+    let metric: Metric = "NDCG@10".parse().unwrap();
+    for rule in [SeenItems::Kept, SeenItems::Removed] {
+        let finished = [FinishedRun::read(&whole, rule).unwrap()];
+        let found = RunComparison::new(&finished, metric, Some("trees"), &bootstrap).unwrap();
+        let labels: Vec<&str> = found.systems.iter().map(|system| system.label.as_str()).collect();
+        assert_eq!(labels[4..], ["policy + priors", "trees"]);
+        for system in &found.systems {
+            let row = report
+                .rows()
+                .iter()
+                .find(|row| row.system == system.label && row.protocol.seen_items == rule);
+            let tested = row.unwrap().get(metric).unwrap().value;
+            assert!((system.mean - tested).abs() < 1e-12, "{}: {tested}", system.label);
+        }
+    }
 
     // The folder of a policy alone answers the users of the test as the test did: by beams there, by exact
     // scores here, which a beam as wide as the catalogue finds, too.

@@ -14,6 +14,7 @@ mod settings;
 mod shop;
 mod tiger;
 mod titles;
+mod token_style;
 mod users;
 mod weights;
 mod worded;

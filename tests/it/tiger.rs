@@ -6,8 +6,8 @@ use std::path::Path;
 
 use sidereal::data::HeldOut as _;
 use sidereal::lab::{
-    HowToReason, LabError, PretrainedConfig, Recipe, T5Shape, TrainedPolicy, TrainedStage,
-    Training, Wanted,
+    HowToReason, LabError, ModelConfig, PretrainedConfig, Recipe, T5Shape, TrainedPolicy,
+    TrainedStage, Training, Wanted,
 };
 use sidereal::metrics::SeenItems;
 use sidereal::policy::{AnyPolicy, PolicyKind, SidTokenizer, T5, VocabularyExtension};
@@ -17,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::pipeline::run;
 use crate::shop::{self, Kill};
+use crate::titles;
 use crate::worded;
 
 fn rankings(run: &Path, stage: &str) -> Vec<Ranking> {
@@ -157,4 +158,68 @@ fn a_base_that_cannot_be_trained_so_is_refused_before_anything_is_written() {
     let error = refused(&recipe);
     assert!(matches!(error, LabError::Policy(_)), "{error}");
     assert!(error.to_string().contains("`model_type` is \"gpt2\""), "{error}");
+}
+
+/// The model of `tiger.toml`.
+fn t5_shape() -> ModelConfig {
+    shop::recipe_in("tiger.toml").model.unwrap()
+}
+
+#[test]
+fn a_t5_learns_words_beside_codes() {
+    let dir = TempDir::new().unwrap();
+    let dataset = shop::dataset(dir.path());
+    let mut recipe = shop::recipe_in("tiger.toml");
+    let Training::Sft(config) = &mut recipe.stages[0].training else { unreachable!() };
+    config.alignment_share = 0.5;
+    let Training::Rl { config, .. } = &mut recipe.stages[1].training else { unreachable!() };
+    config.alignment_share = 0.5;
+    let mut mixed = recipe.stages[0].clone();
+    (mixed.name, mixed.label) = ("mixed".to_owned(), "mixed".to_owned());
+    let Training::Sft(config) = &mut mixed.training else { unreachable!() };
+    config.alignment_share = 0.0;
+    let like = shop::recipe().stages.into_iter().find(|stage| stage.name == "mixed").unwrap();
+    let Training::Sft(words) = like.training else { unreachable!() };
+    config.mixture = words.mixture;
+    recipe.stages.push(mixed);
+    let out = dir.path().join("run");
+    let outcome = run(&recipe, &dataset, &out, &mut |_: &Record| {}).unwrap();
+    for stage in ["tiger", "mixed"] {
+        let losses: Vec<f64> = outcome
+            .records
+            .iter()
+            .filter(|record| record.stage == stage)
+            .filter_map(|record| record.values.get("valid_loss").copied())
+            .collect();
+        assert!(losses.len() > 1 && losses[losses.len() - 1] < losses[0], "{stage}: {losses:?}");
+    }
+    for label in ["TIGER", "reinforced", "mixed"] {
+        assert!(outcome.report.rows().iter().any(|row| row.system == label), "{label}");
+    }
+}
+
+#[test]
+fn a_t5_answers_in_titles_and_slates_of_them() {
+    let dir = TempDir::new().unwrap();
+    let dataset = titles::dataset(dir.path());
+    for (file, stages) in
+        [("titles.toml", &["sft", "sdpo"][..]), ("slates.toml", &["sft", "choice", "sage"])]
+    {
+        let mut recipe = shop::recipe_in(file);
+        recipe.model = Some(t5_shape());
+        recipe.stages.retain(|stage| stages.contains(&stage.name.as_str()));
+        let out = dir.path().join(file);
+        let outcome = run(&recipe, &dataset, &out, &mut |_: &Record| {}).unwrap();
+        for stage in &recipe.stages {
+            let rankings = rankings(&out, &stage.name);
+            assert!(rankings.len() > 20, "{file}, {}: {}", stage.name, rankings.len());
+            for ranking in &rankings {
+                let items: Vec<ItemId> = ranking.found.iter().flatten().copied().collect();
+                assert_eq!(items.len(), 6, "a whole pool: {ranking:?}");
+                assert!(items.contains(&ranking.target), "{ranking:?}");
+                assert!(ranking.scores.iter().all(|score| score.is_finite()));
+            }
+            assert!(outcome.report.rows().iter().any(|row| row.system == stage.label), "{file}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ const UNTITLED: ItemId = ItemId(3);
 const DOUBLES: [ItemId; 2] = [ItemId(10), ItemId(11)];
 
 /// The shop with an item that has no title and two that share one, its kinds as categories.
-fn dataset(dir: &Path) -> Dataset {
+pub(crate) fn dataset(dir: &Path) -> Dataset {
     let shop = shop::dataset(dir);
     let mut items: Vec<Item> = shop.items().to_vec();
     for (number, item) in items.iter_mut().enumerate() {

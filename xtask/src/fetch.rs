@@ -185,7 +185,7 @@ fn gist(said: &str) -> String {
     telling[telling.len().saturating_sub(6)..].concat()
 }
 
-/// Size of the largest file below `folder`; files that vanish meanwhile count as empty.
+/// Size of the largest file below `folder`, 0 in an empty one; files that vanish meanwhile count as empty.
 fn largest_file(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     entries

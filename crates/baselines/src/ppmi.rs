@@ -86,9 +86,8 @@ impl PpmiVectors {
             oversampling: config.oversampling,
             power_iterations: config.power_iterations,
         };
-        let svd = spectral::truncated(matrix.entries(), effort)?;
-        let vectors = svd.unit_rows(config.dimensions);
-        Ok(Self { vectors, singular_values: svd.values })
+        let (vectors, singular_values) = spectral::unit_vectors(matrix.entries(), effort)?;
+        Ok(Self { vectors, singular_values })
     }
 
     /// The vectors `[N, D]`, item after item.

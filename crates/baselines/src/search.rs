@@ -146,7 +146,7 @@ impl TransitionSearch {
     }
 }
 
-/// The place of the value nearest to `wanted`, the first of equals.
+/// The place of the value nearest to `wanted`, the first of equals; grids without values were refused.
 fn nearest(values: &[f64], wanted: f64) -> usize {
     let gap = |place: &usize| (values[*place] - wanted).abs();
     (0..values.len()).min_by(|a, b| gap(a).total_cmp(&gap(b))).unwrap_or(0)

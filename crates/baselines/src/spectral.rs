@@ -39,6 +39,15 @@ pub(crate) struct Svd {
     pub(crate) values: Vec<f64>,
 }
 
+/// Vectors `U sqrt(Σ)` of unit length, `[N, dimensions]`, and the singular values, of a matrix over items.
+pub(crate) fn unit_vectors(
+    matrix: &SparseRows,
+    effort: Effort,
+) -> Result<(Array2<f32>, Vec<f64>), LinalgError> {
+    let svd = truncated(matrix, effort)?;
+    Ok((svd.unit_rows(effort.dimensions), svd.values))
+}
+
 impl Svd {
     /// `U sqrt(Σ)`, its rows divided by their L2 norms: `[N, dimensions]`. Negligible rows, and columns
     /// beyond the rank, are zero.

@@ -63,8 +63,9 @@ impl Keys {
     pub fn name(&self, number: u32) -> Option<&str> {
         let number = number as usize;
         let end = *self.ends.get(number)?;
-        let start = number.checked_sub(1).and_then(|before| self.ends.get(before)).copied();
-        self.text.get(start.unwrap_or(0)..end)
+        // The first name begins where the text does.
+        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.text.get(start..end)
     }
 
     /// How many names there are.

@@ -55,7 +55,7 @@ impl Spread {
         let (Some(min), Some(max)) = (counts.first(), counts.last()) else {
             return Self::default();
         };
-        let median = counts.get((counts.len() - 1) / 2).copied().unwrap_or(0);
+        let median = counts[(counts.len() - 1) / 2];
         let mean = counts.iter().sum::<usize>() as f64 / counts.len() as f64;
         Self { min: *min, median, mean, max: *max }
     }

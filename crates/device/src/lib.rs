@@ -36,6 +36,7 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
             .ok_or_else(|| refuse("expected `cpu`, `cuda`, `cuda:N` or `auto`"))?,
     };
     let opened = open_cuda_library();
+    // A negative count says that there is none.
     let count = usize::try_from(Cuda::device_count()).unwrap_or(0);
     match (name, index < count, opened) {
         (_, true, _) => Ok(Device::Cuda(index)),

@@ -4,13 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use sidereal_data::SampleId;
-use sidereal_metrics::{Bootstrap, Metric, MetricError, PairedTest, RankingRun};
+use sidereal_files::read_json;
+use sidereal_metrics::{Bootstrap, Metric, MetricError, PairedTest, RankingRun, SeenItems};
 use sidereal_page::{Bar, BarPlot, BarSeries, Block, Table};
-use sidereal_train::Ranking;
+use sidereal_train::{Ranking, placements};
 
+use crate::blend::files;
 use crate::error::LabError;
+use crate::evaluation::seen::SeenOfUsers;
 use crate::evaluation::systems::{AT_START, WHY_AT_START, with_reasoning};
 use crate::parts::answers::AnswerFile;
+use crate::parts::blended_rankings::Blended;
 use crate::parts::rankings;
 use crate::parts::reasoning::{self, ReasoningResult};
 use crate::pool_task::is_over_pool;
@@ -18,12 +22,15 @@ use crate::resume::recipe_of;
 use crate::run::part::Folder;
 use crate::run::starts::returned_their_start;
 
-/// The test rankings of a finished run; item level, seen items kept.
+/// The test rankings of a finished run under a rule for seen items; item level.
 #[derive(Debug, Clone)]
 pub struct FinishedRun {
     /// Name of its folder.
     pub name: String,
-    /// In the order of the recipe; the direct answers of a stage come before its answers after reasoning.
+    /// Whether the items in a user's history are among the ranked.
+    pub seen_items: SeenItems,
+    /// In the order of the recipe; the direct answers of a stage come before its answers after reasoning,
+    /// and blends come last.
     systems: Vec<System>,
 }
 
@@ -71,6 +78,8 @@ pub struct ComparedSystem {
 pub struct RunComparison {
     /// What was measured.
     pub metric: Metric,
+    /// Under which rule for seen items.
+    pub seen_items: SeenItems,
     /// Names of the runs.
     pub runs: Vec<String>,
     /// Label of the system to which differences are taken.
@@ -80,35 +89,59 @@ pub struct RunComparison {
 }
 
 impl FinishedRun {
-    /// Reads a run's folder.
+    /// Reads a run's folder: the answers of its stages, directly and after reasoning, and of its blends.
+    /// Stages that answer out of pools rank no seen items, so they are there where seen items are kept alone.
     ///
     /// # Errors
-    /// Missing and damaged files by name.
-    pub fn read(dir: &Path) -> Result<Self, LabError> {
+    /// Missing and damaged files by name; [`LabError::NoSeen`] where seen items are to be removed and the run
+    /// does not say which they are.
+    pub fn read(dir: &Path, seen_items: SeenItems) -> Result<Self, LabError> {
         let recipe = recipe_of(dir)?;
         let folder = Folder::new(dir);
+        let seen = match seen_items {
+            SeenItems::Kept => SeenOfUsers::default(),
+            SeenItems::Removed => SeenOfUsers::read(&folder)?,
+        };
         let at_start = returned_their_start(&folder, &recipe.stages)?;
+        let placed =
+            |rankings: &[Ranking]| placements(rankings, seen_items, |id| seen.of_sample(id));
         let mut systems = Vec::new();
         for stage in &recipe.stages {
+            let pool = recipe.pool.as_ref().filter(|_| is_over_pool(stage.task));
+            if pool.is_some() && seen_items == SeenItems::Removed {
+                continue;
+            }
             let at_start = at_start.contains(&stage.name);
             let name = &stage.name;
             let file = AnswerFile::<Ranking>::new(folder.path(&rankings::file(name)), name);
-            let rankings = file.load()?;
-            let pool = recipe.pool.as_ref().filter(|_| is_over_pool(stage.task));
-            let pool = pool.map(|pool| pool.size);
-            let is_part = pool.is_some();
-            let system = System::new(stage.label.clone(), &rankings, is_part)?;
-            systems.push(System { pool, at_start, ..system });
+            let placements = placed(&file.load()?)?;
+            let (label, pool) = (stage.label.clone(), pool.map(|pool| pool.size));
+            systems.push(System { label, placements, is_part: pool.is_some(), pool, at_start });
             if recipe.evaluate.tests_reasoning(stage, &recipe.stages) {
                 let path = folder.path(&reasoning::file(name));
                 let results = AnswerFile::<ReasoningResult>::new(path, name).load()?;
-                let merged = results.iter().map(|result| &result.ranking);
-                let system = System::new(with_reasoning(&stage.label), merged, true)?;
-                systems.push(System { at_start, ..system });
+                let merged: Vec<Ranking> =
+                    results.into_iter().map(|result| result.ranking).collect();
+                let placements = placed(&merged)?;
+                let label = with_reasoning(&stage.label);
+                systems.push(System { label, placements, is_part: true, pool: None, at_start });
             }
         }
+        for blend in &recipe.blends {
+            let Blended { kept, removed } = read_json(&folder.path(&files::file(&blend.name)))?;
+            let rankings = if seen_items == SeenItems::Kept { kept } else { removed };
+            let placements = placed(&rankings)?;
+            let (label, is_part, at_start) = (blend.label().to_owned(), false, false);
+            systems.push(System { label, placements, is_part, pool: None, at_start });
+        }
         let name = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
-        Ok(Self { name, systems })
+        Ok(Self { name, seen_items, systems })
+    }
+
+    /// Whether the run has no system under this rule: seen items are not removed from pools.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.systems.is_empty()
     }
 
     fn system(&self, label: &str) -> Option<&System> {
@@ -116,33 +149,24 @@ impl FinishedRun {
     }
 }
 
-impl System {
-    fn new<'r>(
-        label: String,
-        rankings: impl IntoIterator<Item = &'r Ranking>,
-        is_part: bool,
-    ) -> Result<Self, LabError> {
-        let mut placements = RankingRun::new();
-        for ranking in rankings {
-            placements.push(ranking.id, ranking.item_placement(&BTreeSet::new()))?;
-        }
-        Ok(Self { label, placements, is_part, pool: None, at_start: false })
-    }
-}
-
 impl RunComparison {
     /// Compares runs under one metric of ranks.
     ///
     /// # Errors
-    /// [`LabError::Metric`] if runs were tested on different users, or for a metric that does not
-    /// depend on ranks; [`LabError::UnknownStage`] for a label to compare with that no run has;
-    /// [`LabError::Pools`] if a system ranks pools of another size, or all items, in another run.
+    /// [`LabError::Metric`] where runs were tested on other users, and for a metric that is none of
+    /// ranks; [`LabError::UnknownStage`] for a label to compare with that no run has;
+    /// [`LabError::Pools`] where a system ranks pools of another size, or all items, in another run;
+    /// [`LabError::SeenRules`] for runs that were read under different rules for seen items.
     pub fn new(
         runs: &[FinishedRun],
         metric: Metric,
         against: Option<&str>,
         bootstrap: &Bootstrap,
     ) -> Result<Self, LabError> {
+        let seen_items = runs.first().map_or(SeenItems::Kept, |run| run.seen_items);
+        if runs.iter().any(|run| run.seen_items != seen_items) {
+            return Err(LabError::SeenRules);
+        }
         let mut labels: Vec<&str> = Vec::new();
         for System { label, .. } in runs.iter().flat_map(|run| &run.systems) {
             if !labels.contains(&label.as_str()) {
@@ -179,6 +203,7 @@ impl RunComparison {
             .collect::<Result<_, LabError>>()?;
         Ok(Self {
             metric,
+            seen_items,
             runs: runs.iter().map(|run| run.name.clone()).collect(),
             against: against.map(str::to_owned),
             systems,
@@ -217,7 +242,7 @@ impl RunComparison {
             }
             row
         });
-        let mut caption = format!("{}, item level, seen items kept", self.metric);
+        let mut caption = format!("{}, item level, {}", self.metric, self.rule());
         if self.systems.iter().any(|system| system.is_part) {
             caption += "; systems with reasoning or candidate pools are evaluated on a subset of users, and differences with them use the same subset on both sides";
         }
@@ -226,7 +251,15 @@ impl RunComparison {
         Table { caption, header, rows: rows.collect(), notes: notes.into_iter().collect() }
     }
 
-    /// One bar for each run of every system.
+    /// The rule for seen items, for captions.
+    const fn rule(&self) -> &'static str {
+        match self.seen_items {
+            SeenItems::Kept => "seen items kept",
+            SeenItems::Removed => "seen items removed",
+        }
+    }
+
+    /// A bar a run for every system.
     #[must_use]
     pub fn plot(&self) -> BarPlot {
         let series = self.runs.iter().enumerate().map(|(index, name)| BarSeries {
@@ -238,7 +271,7 @@ impl RunComparison {
                 .collect(),
         });
         BarPlot {
-            caption: self.metric.to_string(),
+            caption: format!("{}, {}", self.metric, self.rule()),
             y_axis: self.metric.to_string(),
             groups: self.systems.iter().map(|system| system.label.clone()).collect(),
             series: series.collect(),
@@ -333,7 +366,8 @@ mod tests {
             let (label, placements) = ((*label).to_owned(), ids.clone().zip(places).collect());
             System { label, placements, is_part: false, pool: None, at_start: false }
         });
-        FinishedRun { name: name.to_owned(), systems: systems.collect() }
+        let (name, seen_items) = (name.to_owned(), SeenItems::Kept);
+        FinishedRun { name, seen_items, systems: systems.collect() }
     }
 
     fn compare(runs: &[FinishedRun], against: &str) -> Result<RunComparison, LabError> {
@@ -424,6 +458,16 @@ mod tests {
         ];
         assert!(matches!(compare(&runs, "sft"), Err(LabError::Metric(_))));
         assert!(matches!(compare(&runs, "ppo"), Err(LabError::UnknownStage { .. })));
+    }
+
+    #[test]
+    fn runs_under_different_rules_for_seen_items_are_refused() {
+        let mut runs = [run("1", &[("sft", &[1, 0])]), run("2", &[("sft", &[1, 0])])];
+        runs[1].seen_items = SeenItems::Removed;
+        assert!(matches!(compare(&runs, "sft"), Err(LabError::SeenRules)));
+        runs[0].seen_items = SeenItems::Removed;
+        let caption = compare(&runs, "sft").unwrap().table().caption;
+        assert_eq!(caption, "HR@1, item level, seen items removed");
     }
 
     #[test]

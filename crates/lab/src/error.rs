@@ -136,6 +136,23 @@ pub enum LabError {
         "`{system}` ranks other candidates in run `{run}` than in the first run that contains it: compare runs with the same pools"
     )]
     Pools { system: String, run: String },
+    /// A file that a later part depends on and that the part did not write.
+    #[error(
+        "a later part depends on `{file}`, but the part wrote only {written}: name one of these files"
+    )]
+    NotWritten { file: String, written: String },
+    /// Runs that were read under different rules for seen items.
+    #[error(
+        "some runs were read with seen items kept and some with seen items removed: read all under one rule"
+    )]
+    SeenRules,
+    /// A finished run of a version that did not keep which items its users had seen.
+    #[error(
+        "`{}` does not say which items the users of its test had seen, because an earlier version made it: start \
+         its recipe once more into this folder, which trains nothing again",
+        path.display()
+    )]
+    NoSeen { path: PathBuf },
     /// The training of a stage.
     #[error(transparent)]
     Train(Box<TrainError>),

@@ -7,6 +7,7 @@ mod lists;
 mod pool;
 mod reasoning;
 pub(crate) mod recommenders;
+pub(crate) mod seen;
 pub(crate) mod stage_answers;
 pub(crate) mod systems;
 mod tables;
@@ -22,6 +23,7 @@ pub use self::domains::DomainReport;
 
 use self::domains::AmongDomains;
 use self::recommenders::{Baseline, fingerprint};
+use self::seen::SeenOfUsers;
 use self::stage_answers::{BlendAnswers, StageAnswers};
 use self::systems::{POPULARITY, TRANSITIONS, compare, compare_blends, note_starts};
 use self::tables::Tables;
@@ -102,18 +104,18 @@ impl Part for Evaluation<'_> {
         let mut inputs = self.bench.inputs()?;
         for StageAnswers { stage, rankings, in_domain, reasoning, .. } in self.answers {
             let name = &stage.name;
-            inputs.insert(name.clone(), rankings.hash(&rankings::file(name)));
+            inputs.insert(name.clone(), rankings.hash(&rankings::file(name))?);
             if let Some(in_domain) = in_domain {
-                let hash = in_domain.hash(&domain_rankings::file(name));
+                let hash = in_domain.hash(&domain_rankings::file(name))?;
                 inputs.insert(domain_rankings::name(name), hash);
             }
             if let Some(reasoning) = reasoning {
-                inputs.insert(found::name(name), reasoning.hash(&found::file(name)));
+                inputs.insert(found::name(name), reasoning.hash(&found::file(name))?);
             }
         }
         for BlendAnswers { blend, files } in self.blends {
             let name = &blend.name;
-            inputs.insert(blended::name(name), files.hash(&blend_files::file(name)));
+            inputs.insert(blended::name(name), files.hash(&blend_files::file(name))?);
         }
         let references = self.baselines.iter().map(|reference| {
             Ok((reference.name, fingerprint(reference.recommender, self.bench.split)?))
@@ -128,7 +130,7 @@ impl Part for Evaluation<'_> {
 
     fn files(&self) -> PartFiles {
         let domains = self.bench.dataset.domains().map(|_| DOMAINS);
-        PartFiles::always([REPORT, BUCKETS].into_iter().chain(domains))
+        PartFiles::always([REPORT, BUCKETS, seen::FILE].into_iter().chain(domains))
     }
 
     fn make(
@@ -164,6 +166,7 @@ impl Part for Evaluation<'_> {
             let among = AmongDomains::read(domains, config.beam_width, answers)?;
             write_json(&folder.path(DOMAINS), &among.reports(&tables, finish)?)?;
         }
+        SeenOfUsers::of(bench.split).write(folder)?;
         write_json(&folder.path(BUCKETS), &buckets)?;
         write_json(&folder.path(REPORT), &tables.report)?;
         Ok(Remarks::default())

@@ -86,6 +86,7 @@ pub use recipe::shape::{DecoderShape, ItemShape, T5Shape};
 pub use recipe::sids::{SidConfig, SidMethod};
 pub use recipe::stage::{EventPart, Stage, Training, UserShare};
 pub use recipe::texts::{TeacherConfig, TextsConfig};
+pub use recipe::token_style::{StyleTemplate, TokenStyleConfig};
 pub use recommend::{
     Explained, HowToReason, PolicyRecommender, ReasonedItems, Recommended, TrainedStage, Wanted,
 };

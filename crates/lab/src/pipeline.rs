@@ -24,7 +24,7 @@ use crate::evaluation::systems::check_compared;
 use crate::evaluation::{Evaluated, Evaluation};
 use crate::outcome::RunResult;
 use crate::outcome::showcase::showcases;
-use crate::parts::answers::{Respondent, SearchSettings, TestUsers};
+use crate::parts::answers::{Answered, Respondent, SearchSettings, TestUsers};
 use crate::parts::blended_rankings::{BlendedPolicy, BlendedRankings};
 use crate::parts::domain_rankings::DomainRankings;
 use crate::parts::item_vectors::VectorFile;
@@ -239,7 +239,7 @@ fn answers<'a>(
         .collect();
     let mut answers = Vec::new();
     for (stage, by) in stages.iter().zip(&respondents) {
-        let rankings = run.carry_out(&Rankings { by: *by, users }, observer)?;
+        let rankings = run.carry_out(&Answered(Rankings { by: *by, users }), observer)?;
         let exact = exact && !is_over_pool(stage.task);
         answers.push(StageAnswers { stage, exact, rankings, in_domain: None, reasoning: None });
     }
@@ -247,14 +247,14 @@ fn answers<'a>(
         let domains = bench.dataset.domains().filter(|_| !is_over_pool(by.stage.task));
         let Some(domains) = domains else { continue };
         let rankings = DomainRankings { by: *by, users, domains };
-        answered.in_domain = Some(run.carry_out(&rankings, observer)?);
+        answered.in_domain = Some(run.carry_out(&Answered(rankings), observer)?);
     }
     for (answered, by) in answers.iter_mut().zip(&respondents) {
         let config = evaluate.reasoning.as_ref();
         let config = config.filter(|_| evaluate.tests_reasoning(by.stage, stages));
         let Some(config) = config else { continue };
         let reasoning = Reasoning { by: *by, users, config, prompts };
-        answered.reasoning = Some(run.carry_out(&reasoning, observer)?);
+        answered.reasoning = Some(run.carry_out(&Answered(reasoning), observer)?);
     }
     Ok(answers)
 }

@@ -21,6 +21,7 @@ pub(crate) mod shape;
 pub(crate) mod sids;
 pub(crate) mod stage;
 pub(crate) mod texts;
+pub(crate) mod token_style;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -28,6 +29,7 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sidereal_sid::TokenStyle;
 
 use crate::error::LabError;
 use crate::recipe::blend::BlendConfig;
@@ -39,6 +41,7 @@ use crate::recipe::pool::CandidatePools;
 use crate::recipe::sids::SidConfig;
 use crate::recipe::stage::Stage;
 use crate::recipe::texts::TextsConfig;
+use crate::recipe::token_style::TokenStyleConfig;
 use crate::setting::check_counts;
 use crate::split::SplitConfig;
 
@@ -60,6 +63,10 @@ pub struct Recipe {
     /// Semantic IDs made of item vectors. Without it, those that were published with the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sids: Option<SidConfig>,
+    /// How the codes of Semantic IDs are written as tokens. Without it, published Semantic IDs keep the style
+    /// of their file, and those that the run makes are written as `<a_12>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_style: Option<TokenStyleConfig>,
     /// Name of the prompt set that words all tasks.
     #[serde(default = "terse")]
     pub prompts: String,
@@ -132,13 +139,14 @@ impl Recipe {
     /// Accepts settings with which a run is possible.
     ///
     /// # Errors
-    /// [`LabError::Setting`] names the field.
+    /// [`LabError::Setting`] names the field; [`LabError::Notation`] for a token style that is ambiguous.
     pub fn check(&self) -> Result<(), LabError> {
         check_counts(&[("max_history", self.max_history)])?;
         self.evaluate.check()?;
         model::check(self.model.as_ref(), self.tokenizer.as_ref(), self.pretrained.as_ref())?;
         self.pretrained.as_ref().map_or(Ok(()), PretrainedConfig::check)?;
         sids::check(self.embed.as_ref(), self.sids.as_ref())?;
+        self.style()?;
         self.texts.check(&self.stages)?;
         stage::check(&self.stages)?;
         self.evaluate.check_stages(&self.stages)?;
@@ -174,6 +182,14 @@ impl Recipe {
         }
     }
 
+    /// How codes are written, where the recipe says so.
+    ///
+    /// # Errors
+    /// [`LabError::Notation`] for a template in which tokens could be read in more than one way.
+    pub fn style(&self) -> Result<Option<TokenStyle>, LabError> {
+        self.token_style.as_ref().map(TokenStyleConfig::style).transpose()
+    }
+
     /// The stage of this name.
     ///
     /// # Errors
@@ -194,6 +210,7 @@ impl Recipe {
             split: SplitConfig::default(),
             embed: None,
             sids: None,
+            token_style: None,
             prompts: String::new(),
             texts: TextsConfig::default(),
             pool: None,

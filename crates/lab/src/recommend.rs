@@ -348,7 +348,7 @@ impl<'a> PolicyRecommender<'a> {
         }
         let recent = self.recent(history)?;
         let words = self.words.as_ref().ok_or(LabError::NoWords { what: "reasoning" })?;
-        let ids = words.encoder.read(&words.tasks.reasoning_prompt(recent)?)?;
+        let ids = words.encoder.ask_to_reason(&words.tasks.reasoning_prompt(recent)?)?;
         let Some(markers) = words.encoder.markers()? else {
             let name = card.prompts.as_ref().map(|prompts| prompts.name.as_str());
             return Err(LabError::Setting {
@@ -406,7 +406,7 @@ impl<'a> PolicyRecommender<'a> {
     /// The ids that the policy reads for a history.
     fn read(&self, recent: &[ItemId]) -> Result<Vec<u32>, LabError> {
         Ok(match &self.words {
-            Some(words) => words.encoder.read(&words.tasks.next_item_prompt(recent)?)?,
+            Some(words) => words.encoder.ask(&words.tasks.next_item_prompt(recent)?)?,
             None => recent.iter().map(|item| item.0).collect(),
         })
     }
@@ -450,13 +450,16 @@ impl<'a> PolicyRecommender<'a> {
 
 /// The item that has this Semantic ID, key or title.
 pub(crate) fn find(text: &str, catalog: &Catalog, dataset: &Dataset) -> Result<ItemId, LabError> {
-    match catalog.spec().parse(text) {
+    let spec = catalog.spec();
+    match spec.parse(text) {
         Ok(sid) => {
             let first = catalog.items(&sid).first().copied();
-            first.ok_or_else(|| LabError::UnknownSid { sid: sid.to_string() })
+            first.ok_or_else(|| LabError::UnknownSid { sid: spec.text(&sid) })
         }
         Err(wrong) => match dataset.find(text) {
-            Err(_) if text.starts_with('<') => Err(wrong.into()),
+            Err(_) if text.starts_with('<') || spec.style().first_token(text).is_some() => {
+                Err(wrong.into())
+            }
             found => Ok(found?),
         },
     }

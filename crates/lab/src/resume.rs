@@ -150,7 +150,8 @@ fn parts_with_settings(recipe: &Recipe) -> Vec<(String, Recipe)> {
     ];
     // Published Semantic IDs have none.
     if let (Some(embed), Some(sids)) = (embed, sids) {
-        let settings = quantized_ids::depends_on(*seed, embed, sids);
+        let style = recipe.token_style.as_ref();
+        let settings = quantized_ids::depends_on(*seed, embed, sids, style);
         parts.push((semantic_ids::NAME.to_owned(), settings));
     }
     for stage in stages {

@@ -212,7 +212,9 @@ mod tests {
         let mut run = RunFolder::open(dir, Device::Cpu).unwrap();
         let made = run.carry_out(&toy, &mut |_: &Record| {}).unwrap();
         assert_eq!(toy.tidied.get(), 1);
-        (made.value.clone(), toy.made.get(), made.hash("toy.txt"))
+        let error = made.hash("other.txt").unwrap_err().to_string();
+        assert!(error.contains("`other.txt`") && error.contains("toy.txt"), "{error}");
+        (made.value.clone(), toy.made.get(), made.hash("toy.txt").unwrap())
     }
 
     #[test]

@@ -28,7 +28,7 @@
 //! | `placement` | [`Placement`]: the place of the target, with ties and shared Semantic IDs |
 //! | `ranking` | [`hit_rate`], [`ndcg`], [`mrr`], [`RankHistogram`] |
 //! | `relevance` | [`Relevance`]: recall, precision, NDCG, MAP, MRR of several relevant items a user |
-//! | `sampling` | [`pass_at_k`], [`best_of_k`], [`Draws`] |
+//! | `pass_at_k` | [`pass_at_k`], [`best_of_k`], [`Draws`]: metrics of several answers drawn for one prompt |
 //! | `diversity` | [`entropy`], [`ExposureCounts`] (coverage, Gini) |
 //! | `cold_start` | [`ColdItems`]: the least frequent items of the training data |
 //! | `auc` | [`auc`] |
@@ -63,13 +63,13 @@ mod mean;
 mod metric;
 #[cfg(feature = "page")]
 mod page;
+mod pass_at_k;
 mod placement;
 mod protocol;
 mod ranking;
 mod relevance;
 mod report;
 mod run;
-mod sampling;
 
 pub use auc::auc;
 pub use cold_start::ColdItems;
@@ -79,10 +79,10 @@ pub use error::MetricError;
 pub use interval::{Bootstrap, BootstrapConfig, Interval, PairedTest};
 pub use mean::Mean;
 pub use metric::Metric;
+pub use pass_at_k::{Draws, best_of_k, pass_at_k};
 pub use placement::{Placement, rank_of};
 pub use protocol::{Candidates, Chains, EvaluationSplit, Level, Protocol, ScoreKind, SeenItems};
 pub use ranking::{RankHistogram, hit_rate, mrr, ndcg};
 pub use relevance::Relevance;
 pub use report::{MetricValue, Note, Report, Row};
 pub use run::{Outcome, RankingRun, Run, SamplingRun};
-pub use sampling::{Draws, best_of_k, pass_at_k};

@@ -218,6 +218,7 @@ impl TokenBatch {
         limit: usize,
         device: tch::Device,
     ) -> Result<Self, PolicyError> {
+        // No rows are as empty as empty ones.
         let longest = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
         if longest == 0 {
             return Err(PolicyError::Empty { what: "batch of prompts" });

@@ -82,13 +82,20 @@ pub enum PolicyError {
          so no text is read as this token"
     )]
     TakenToken { token: String, id: u32 },
-    /// A tokenizer that spells the codes of Semantic IDs in a notation that is not supported.
+    /// A tokenizer that has the codes of Semantic IDs in another style.
     #[error(
-        "the pretrained model spells Semantic IDs as `{token}`, but those of the run are spelled `<a_0>`, `<b_0>`, \
-         …: a pretrained model that already has codes must spell them so, like those of MiniOneRec and LC-Rec"
+        "the tokenizer has the code `{token}`, but the codes of the Semantic IDs at hand are written as \
+         `{expected}`: choose the style of the tokenizer (`token_style` of a recipe, `--token-style`), or \
+         another pretrained model"
     )]
-    OtherNotation { token: String },
-    /// A token that the tokenizer knows but does not read as one token.
+    OtherNotation { token: String, expected: String },
+    /// A catalogue and a tokenizer whose codes are written in different styles.
+    #[error(
+        "the codes of the catalogue are written as `{catalog}`, but those of the tokenizer as `{tokenizer}`: \
+         both must have one token style"
+    )]
+    OtherStyle { catalog: String, tokenizer: String },
+    /// A token that the tokenizer knows and does not read as one.
     #[error("the tokenizer reads `{token}` as the ids {found:?}, but it must read it as one token")]
     SplitToken { token: String, found: Vec<u32> },
     /// A tokenizer without a chat template.

@@ -23,7 +23,7 @@ use tokenizers::{
 
 pub use self::chat::{ChatMessage, ChatOptions, ChatTemplate};
 pub(crate) use self::codes::Codes;
-use self::codes::num_ids;
+use self::codes::{num_ids, other_notation};
 use self::files::{CHAT_TEMPLATE, Files, SETTINGS, read_object, remove_if_there};
 use self::frame::Frame;
 pub use self::special::SpecialTokens;
@@ -42,6 +42,8 @@ pub struct SidTokenizer {
     spec: SidSpec,
     /// Vocabulary id of each flat token index.
     sid_ids: Vec<u32>,
+    /// Ids of the marks around the codes, in a style that has them.
+    marks: Option<[u32; 2]>,
     /// One more than the highest id.
     num_ids: usize,
     special: SpecialTokens,
@@ -112,9 +114,9 @@ impl SidTokenizer {
     ///
     /// # Errors
     /// [`PolicyError::Io`], [`PolicyError::Json`] and [`PolicyError::Tokenizer`];
-    /// [`PolicyError::TakenToken`] if a code is a piece of text in the vocabulary;
-    /// [`PolicyError::OtherNotation`] if the tokenizer spells codes in another way;
-    /// [`PolicyError::MissingToken`] if it lacks a special token that its settings name.
+    /// [`PolicyError::TakenToken`] where a code is a piece of text in the vocabulary;
+    /// [`PolicyError::OtherNotation`] where the tokenizer has codes in another published style;
+    /// [`PolicyError::MissingToken`] where it lacks a special token that its settings name.
     pub fn extend(
         base: &Path,
         spec: &SidSpec,
@@ -148,8 +150,9 @@ impl SidTokenizer {
     ///
     /// # Errors
     /// [`PolicyError::Io`], [`PolicyError::Json`] and [`PolicyError::Tokenizer`];
-    /// [`PolicyError::MissingToken`] if a code of `spec` or a special token is missing;
-    /// [`PolicyError::SplitToken`] if a code is not read as its one token.
+    /// [`PolicyError::OtherNotation`] where its codes are in another published style than those of `spec`;
+    /// [`PolicyError::MissingToken`] where a code of `spec` or a special token is missing;
+    /// [`PolicyError::SplitToken`] where a code is not read as its one token.
     pub fn load(dir: &Path, spec: &SidSpec) -> Result<Self, PolicyError> {
         let files = Files::read(dir)?;
         let special = files.special.clone();
@@ -163,7 +166,12 @@ impl SidTokenizer {
                 .token_to_id(token)
                 .ok_or_else(|| PolicyError::MissingToken { token: token.to_owned() })
         };
-        let sid_ids = spec.vocabulary().iter().map(|t| id(t)).collect::<Result<Vec<_>, _>>()?;
+        let sid_ids = spec.vocabulary().iter().map(|t| id(t)).collect::<Result<Vec<_>, _>>();
+        let sid_ids = sid_ids.map_err(|error| other_notation(&inner, spec).unwrap_or(error))?;
+        let marks = match spec.style().marks() {
+            Some([begin, end]) => Some([id(begin)?, id(end)?]),
+            None => None,
+        };
         let (pad, end_of_turn) = (id(&special.pad)?, id(&special.end_of_turn)?);
         let bos = special.bos.as_deref().map(id).transpose()?;
         special.write(&mut settings);
@@ -172,6 +180,7 @@ impl SidTokenizer {
             inner,
             spec: spec.clone(),
             sid_ids,
+            marks,
             special,
             pad,
             end_of_turn,
@@ -187,20 +196,29 @@ impl SidTokenizer {
         Ok(tokenizer)
     }
 
-    /// Accepts a tokenizer that reads every code as its one token, at any place of a text.
+    /// Accepts a tokenizer that reads every code, and every mark, as its one token, wherever it stands.
     fn check_codes(&self) -> Result<(), PolicyError> {
-        let codes = self.spec.vocabulary();
-        let together = self.encode(&codes.concat())?;
-        if together == self.sid_ids {
+        let marks = self.spec.style().marks().into_iter().flatten().map(str::to_owned);
+        let tokens: Vec<String> = self.spec.vocabulary().into_iter().chain(marks).collect();
+        let of_marks = self.marks.into_iter().flatten();
+        let ids: Vec<u32> = self.sid_ids.iter().copied().chain(of_marks).collect();
+        let whole = tokens.concat();
+        let together = self.encode(&whole)?;
+        if together == ids {
             return Ok(());
         }
-        for (token, id) in codes.into_iter().zip(&self.sid_ids) {
+        for (token, id) in tokens.into_iter().zip(ids) {
             let found = self.encode(&token)?;
-            if found != [*id] {
+            if found != [id] {
                 return Err(PolicyError::SplitToken { token, found });
             }
         }
-        Err(PolicyError::SplitToken { token: self.spec.vocabulary().concat(), found: together })
+        Err(PolicyError::SplitToken { token: whole, found: together })
+    }
+
+    /// Whether an id is that of a code or of a mark around codes.
+    fn is_of_sids(&self, id: u32) -> bool {
+        self.sid_ids.contains(&id) || self.marks.is_some_and(|marks| marks.contains(&id))
     }
 
     /// Writes `tokenizer.json`, `tokenizer_config.json`, the chat template if there is one, and
@@ -286,6 +304,13 @@ impl SidTokenizer {
         &self.sid_ids
     }
 
+    /// Ids of the tokens before the first code and after the last, in a style that has such marks. A policy
+    /// reads them and never chooses them.
+    #[must_use]
+    pub const fn marks(&self) -> Option<[u32; 2]> {
+        self.marks
+    }
+
     /// Levels and codebook sizes that this tokenizer spells.
     #[must_use]
     pub const fn spec(&self) -> &SidSpec {
@@ -313,6 +338,8 @@ fn no_class() -> (String, Value) {
 
 #[cfg(test)]
 mod tests {
+    use sidereal_sid::{SemanticId, TokenStyle};
+
     use super::*;
 
     fn tokenizer() -> SidTokenizer {
@@ -339,6 +366,29 @@ mod tests {
         let mut parts = tokenizer.encode("next:<a_1><b_2>").unwrap();
         parts.extend(tokenizer.encode("<a_3><b_0>").unwrap());
         assert_eq!(whole, parts);
+    }
+
+    #[test]
+    fn codes_of_another_style_are_tokens_with_their_marks_and_another_style_is_an_error() {
+        let style = TokenStyle::open_one_rec();
+        let spec = SidSpec::new(vec![4, 4], 2).unwrap().with_style(style.clone());
+        let marked = SidTokenizer::train(["red lipstick"].iter(), 300, &spec).unwrap();
+        let sid = SemanticId::from([3, 0, 1]);
+        let text = spec.text(&sid);
+        let [begin, end] = marked.marks().unwrap();
+        let codes = [3, 4, 9].map(|flat| marked.sid_ids()[flat]);
+        let ids: Vec<u32> = [begin].into_iter().chain(codes).chain([end]).collect();
+        assert!(marked.encode(&format!("red{text}")).unwrap().ends_with(&ids));
+        assert_eq!(marked.decode(&ids).unwrap(), text);
+        assert!(!marked.control_tokens().iter().any(|token| text.contains(token.as_str())));
+        assert_eq!(tokenizer().marks(), None);
+
+        let dir = tempfile::tempdir().unwrap();
+        marked.save(dir.path()).unwrap();
+        assert_eq!(SidTokenizer::load(dir.path(), &spec).unwrap().marks(), marked.marks());
+        let error = SidTokenizer::load(dir.path(), tokenizer().spec()).unwrap_err();
+        assert!(matches!(&error, PolicyError::OtherNotation { token, .. } if token == "<s_a_0>"));
+        assert!(error.to_string().contains("`<{level}_{code}>`"), "{error}");
     }
 
     #[test]

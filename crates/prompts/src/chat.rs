@@ -8,6 +8,8 @@ use serde::Deserialize;
 use sidereal_data::read::{OnDoubtful, Problem, ProblemKind, RowPolicy, Skips, json_lines};
 use sidereal_data::{Digest, SampleId};
 
+use sidereal_sid::TokenStyle;
+
 use crate::control::{ControlKind, control_tokens};
 use crate::{
     ControlMarkers, Message, Prompt, PromptError, Rendered, Role, Segment, SegmentKind, Task,
@@ -68,7 +70,9 @@ impl Chat {
                 return problem(role.name(), "a text in every turn");
             }
             let legal = |kind| kind == ControlKind::Tag && *role == Role::Assistant;
-            if let Some((_, token)) = control_tokens(content).find(|(kind, _)| !legal(*kind)) {
+            if let Some((_, token)) =
+                control_tokens(content, &TokenStyle::default()).find(|(kind, _)| !legal(*kind))
+            {
                 return problem(token, "no control token of recommendations");
             }
         }

@@ -9,6 +9,8 @@ use sidereal_data::read::{OnDoubtful, Problem, ProblemKind, RowPolicy, Skips, js
 use sidereal_data::write::write_whole;
 use sidereal_data::{Dataset, Digest, SampleId};
 
+use sidereal_sid::TokenStyle;
+
 use crate::control::{ControlKind, control_tokens};
 use crate::{ControlMarkers, EnrichmentKind, PromptError};
 
@@ -48,8 +50,8 @@ impl Enrichment {
         if self.text.trim().is_empty() {
             return field("text", &self.text, "a text");
         }
-        if let Some((_, token)) =
-            control_tokens(&self.text).find(|(kind, _)| *kind != ControlKind::Code)
+        if let Some((_, token)) = control_tokens(&self.text, &TokenStyle::default())
+            .find(|(kind, _)| *kind != ControlKind::Code)
         {
             return field("text", token, "no chat marker and no tag of reasoning");
         }

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::control::{control_token, control_tokens};
+use sidereal_sid::TokenStyle;
 
-/// What a text must not contain, because a tokenizer reads it as a control token. Codes of Semantic
-/// IDs `<a_12>`, chat markers `<|…|>` and the tags of reasoning are recognised by their shape. The
-/// tokens of the tokenizer in use are not (`</s>`, `<pad>`, `[INST]`, `<start_of_turn>`), so they
-/// are listed.
+use crate::control::control_tokens;
+
+/// What a text may not hold, because a tokenizer reads it as a control token: Semantic IDs' codes
+/// `<a_12>` and the marks around them, chat markers `<|…|>` and the tags of reasoning, which are recognised
+/// by their shape, and the tokens of the tokenizer at hand, which are not (`</s>`, `<pad>`, `[INST]`, `<start_of_turn>`).
 ///
 /// ```
 /// use sidereal_prompts::ControlMarkers;
@@ -22,6 +23,8 @@ use crate::control::{control_token, control_tokens};
 pub struct ControlMarkers {
     /// Tokens by their first byte, the longest first.
     tokens: BTreeMap<u8, Vec<String>>,
+    /// How codes are written, besides the published styles.
+    style: TokenStyle,
 }
 
 impl ControlMarkers {
@@ -31,9 +34,10 @@ impl ControlMarkers {
     pub fn new(tokens: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let mut markers = Self::default();
         for token in tokens.into_iter().map(Into::into) {
-            // Tokens that are recognised by their shape have rules of their own: codes are allowed
-            // in a teacher's text, and tags in an answer.
-            if token.trim().is_empty() || control_token(&token) == Some(&token) {
+            // What has a shape has rules of its own: codes may stand in a teacher's text, tags in
+            // an answer.
+            let shape = control_tokens(&token, &markers.style).next();
+            if token.trim().is_empty() || shape.is_some_and(|(_, shape)| shape == token) {
                 continue;
             }
             if let Some(first) = token.as_bytes().first() {
@@ -46,11 +50,19 @@ impl ControlMarkers {
         markers
     }
 
-    /// The first control token of `text`; the longest if several begin at one place.
+    /// The same, for Semantic IDs whose codes are written in this style.
+    #[must_use]
+    pub fn with_style(mut self, style: TokenStyle) -> Self {
+        self.style = style;
+        self
+    }
+
+    /// The first control token of `text`; the longest where several begin at one place.
     #[must_use]
     pub fn find<'t>(&self, text: &'t str) -> Option<&'t str> {
         let place = |token: &str| token.as_ptr().addr() - text.as_ptr().addr();
-        match (control_tokens(text).next().map(|(_, token)| token), self.find_token(text)) {
+        let shape = control_tokens(text, &self.style).next().map(|(_, token)| token);
+        match (shape, self.find_token(text)) {
             (Some(shape), Some(token)) => {
                 let by_place = place(token).cmp(&place(shape));
                 Some(if by_place.then(shape.len().cmp(&token.len())).is_lt() {
@@ -115,5 +127,13 @@ mod tests {
         assert_eq!(markers, ControlMarkers::default());
         assert_eq!(markers.find("two  spaces\n\nand lines"), None);
         assert_eq!(markers.find_token("<think><a_0>"), None);
+    }
+
+    #[test]
+    fn codes_of_the_style_at_hand_are_control_tokens() {
+        let markers = ControlMarkers::new(["</s>"]);
+        assert_eq!(markers.find("a [a:3] </s>"), Some("</s>"));
+        let style = TokenStyle::new("[{level}:{code}]").unwrap();
+        assert_eq!(markers.with_style(style).find("a [a:3] </s>"), Some("[a:3]"));
     }
 }

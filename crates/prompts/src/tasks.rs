@@ -1,6 +1,6 @@
 //! Samples as text: what a tokenizer turns into training and evaluation rows.
 
-use sidereal_sid::{Catalog, ItemId};
+use sidereal_sid::{Catalog, ItemId, TokenStyle};
 
 mod pools;
 mod render;
@@ -53,6 +53,8 @@ pub struct Tasks<'a> {
     enrichments: Option<&'a Enrichments>,
     pools: Option<&'a Pools<'a>>,
     markers: ControlMarkers,
+    /// How codes are written.
+    style: TokenStyle,
     /// Words of a description that are shown.
     description_words: usize,
     /// Items to learn about; `None` for all.
@@ -76,7 +78,8 @@ impl<'a> Tasks<'a> {
             let (catalog, dataset) = (catalog.num_items(), dataset.num_items());
             return Err(PromptError::CatalogSize { catalog, dataset });
         }
-        let sids = catalog.sids().iter().map(ToString::to_string).collect();
+        let spec = catalog.spec();
+        let sids = catalog.sids().iter().map(|sid| spec.text(sid)).collect();
         let description_words = usize::MAX;
         Self {
             dataset,
@@ -84,7 +87,8 @@ impl<'a> Tasks<'a> {
             sids,
             enrichments: None,
             pools: None,
-            markers: ControlMarkers::default(),
+            markers: ControlMarkers::default().with_style(spec.style().clone()),
+            style: spec.style().clone(),
             description_words,
             items: None,
         }
@@ -113,7 +117,7 @@ impl<'a> Tasks<'a> {
     /// [`PromptError::ControlToken`] for a title, or a description that the prompts show, with such
     /// a token; [`PromptError::ControlTokenInText`] for a teacher's text with one.
     pub fn with_markers(mut self, markers: &ControlMarkers) -> Result<Self, PromptError> {
-        self.markers = markers.clone();
+        self.markers = markers.clone().with_style(self.style.clone());
         self.checked()
     }
 

@@ -28,7 +28,7 @@ impl Codebooks {
     /// [`QuantizerError::Width`] if levels differ in `D`.
     pub fn new(levels: Vec<Array2<f32>>) -> Result<Self, QuantizerError> {
         SidSpec::new(levels.iter().map(Array2::nrows).collect(), 0)?;
-        let expected = levels.first().map_or(0, Array2::ncols);
+        let expected = levels[0].ncols(); // a spec has at least one level
         let mut tables = Vec::with_capacity(levels.len());
         for level in levels {
             check(&level.view())?;

@@ -112,6 +112,7 @@ fn plus_plus(sample: &[f32], width: usize, codes: usize, rng: &mut ChaCha8Rng) -
                 })
                 .collect();
             let potential = |trial: usize| potentials.iter().map(|block| block[trial]).sum::<f64>();
+            // There is at least one trial.
             let best = (0..trials)
                 .map(|trial| (trial, potential(trial)))
                 .min_by(|a, b| a.1.total_cmp(&b.1))

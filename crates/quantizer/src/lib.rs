@@ -35,7 +35,7 @@
 //! | `storage` | codebooks as safetensors with a JSON spec |
 //! | `collisions` | [`Collisions`]: items that share all codes |
 //! | `matrix`, `npy` | [`Matrix`]: `.npy` and safetensors, mapped |
-//! | `index` | [`read_index`], [`write_index`]: `*.index.json` of MiniOneRec and LC-Rec |
+//! | `index` | [`read_index`], [`read_index_in`], [`write_index`]: `*.index.json` of MiniOneRec, LC-Rec and OpenOneRec |
 //! | `quality`, `neighbours`, `thresholds` | [`QualityReport`], [`Thresholds`] that fail a build |
 //! | `prediction` | [`Prediction`]: how well codes say which item follows |
 //! | `balance` | [`Balance`]: every code is used equally often |
@@ -89,7 +89,7 @@ pub use codebooks::Codebooks;
 pub use collisions::Collisions;
 pub use error::QuantizerError;
 pub use hierarchical::{HierarchicalKMeans, HierarchicalKMeansParams, HierarchyLevel};
-pub use index::{read_index, write_index};
+pub use index::{read_index, read_index_in, write_index};
 pub use init::Init;
 pub use matrix::Matrix;
 pub use method::{LinfaKMeansParams, Quantized, QuantizerConfig};

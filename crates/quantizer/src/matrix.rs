@@ -62,7 +62,7 @@ impl Matrix {
         let values: Vec<f32> = match size {
             2 => convert(bytes, |v| f16::from_le_bytes(v).to_f32()),
             8 => convert(bytes, |v| narrow(f64::from_le_bytes(v))),
-            _ if LITTLE && !header.fortran_order && castable(bytes) => {
+            _ if LITTLE && !header.fortran_order && view_of(bytes, header.shape).is_some() => {
                 let (start, end) = (header.data, map.len());
                 return Ok(Self(Source::Mapped { map, start, end, shape: header.shape }));
             }
@@ -107,7 +107,7 @@ impl Matrix {
         let (start, end) = info.data_offsets;
         let bytes = data.get(start..end).ok_or_else(kind)?;
         let values: Vec<f32> = match info.dtype {
-            Dtype::F32 if LITTLE && castable(bytes) => {
+            Dtype::F32 if LITTLE && view_of(bytes, (rows, columns)).is_some() => {
                 let offset = map.len() - data.len();
                 let (start, end) = (offset + start, offset + end);
                 return Ok(Self(Source::Mapped { map, start, end, shape: (rows, columns) }));
@@ -137,17 +137,20 @@ impl Matrix {
 
     /// The values `[N, D]`.
     #[must_use]
+    #[allow(clippy::expect_used, reason = "opening has taken the same view of the same bytes")]
     pub fn view(&self) -> ArrayView2<'_, f32> {
-        // Opening has taken the same views once: no fallback below is ever reached.
-        let empty = || ArrayView2::from(&[[0.0f32; 0]; 0]);
         match &self.0 {
             Source::Memory(values) => values.view(),
             Source::Mapped { map, start, end, shape } => {
-                let values = bytemuck::try_cast_slice(&map[*start..*end]).unwrap_or_default();
-                ArrayView2::from_shape(*shape, values).unwrap_or_else(|_| empty())
+                view_of(&map[*start..*end], *shape).expect("the view that opening has taken")
             }
         }
     }
+}
+
+/// Bytes as a matrix, where they begin as an `f32` may and are as many as the shape asks for.
+fn view_of(bytes: &[u8], shape: (usize, usize)) -> Option<ArrayView2<'_, f32>> {
+    ArrayView2::from_shape(shape, bytemuck::try_cast_slice(bytes).ok()?).ok()
 }
 
 const LITTLE: bool = cfg!(target_endian = "little");
@@ -157,11 +160,6 @@ fn map(path: &Path) -> Result<Mmap, QuantizerError> {
     // SAFETY: the map is read only and lives in a `Matrix`, whose documentation forbids changing
     // the file meanwhile. Any bytes are valid `u8` and, read as such, valid `f32`.
     unsafe { Mmap::map(&file) }.map_err(io(path))
-}
-
-/// Whether the bytes begin where an `f32` may.
-fn castable(bytes: &[u8]) -> bool {
-    bytemuck::try_cast_slice::<u8, f32>(bytes).is_ok()
 }
 
 fn convert<const W: usize>(bytes: &[u8], value: impl Fn([u8; W]) -> f32) -> Vec<f32> {

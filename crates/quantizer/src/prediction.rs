@@ -111,6 +111,7 @@ impl Prediction {
                     for (before, next) in held_out {
                         let chain = counts.chain(&paths, *before, *next, level);
                         let seen = if known { chain.len() } else { 1 };
+                        // The chain of an item that has ended is empty.
                         nats -= smoothed.log(chain.get(..seen).unwrap_or_default(), false);
                     }
                     nats / count

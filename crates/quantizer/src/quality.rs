@@ -96,6 +96,7 @@ impl QualityReport {
             num_sids: sid_counts.len(),
             collision_rate: 1.0 - sid_counts.len() as f64 / num_items as f64,
             shared_rate: shared as f64 / num_items as f64,
+            // Without items no Semantic ID has any.
             max_items_per_sid: sid_counts.iter().copied().max().unwrap_or(0),
             levels: levels.collect(),
             energy: None,

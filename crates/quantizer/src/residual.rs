@@ -169,7 +169,8 @@ fn means(rows: &Array2<f32>, labels: &Array1<Code>, size: usize) -> Array2<f32> 
     for (mut sum, count) in sums.axis_iter_mut(Axis(0)).zip(&counts) {
         sum /= (*count).max(1) as f64;
     }
-    // A used code before an unused one, else the first used: ties go to lower codes.
+    // A used code before an unused one, else the first used: ties go to lower codes. Without rows all means are
+    // zero.
     let mut used = counts.iter().position(|count| *count > 0).unwrap_or(0);
     let mut means = sums.mapv(|mean| mean as f32);
     for (code, count) in counts.iter().enumerate() {

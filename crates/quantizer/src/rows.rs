@@ -39,10 +39,10 @@ impl Table {
         self.norms.len()
     }
 
-    /// The centroid of a code; empty for one outside the codebook.
+    /// The centroid of a code of the codebook, which codes from outside are checked to be.
     pub(crate) fn centroid(&self, code: Code) -> &[f32] {
         let start = usize::from(code) * self.width;
-        self.values.get(start..start + self.width).unwrap_or_default()
+        &self.values[start..start + self.width]
     }
 }
 

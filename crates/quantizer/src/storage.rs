@@ -147,6 +147,7 @@ pub(crate) fn read_f32(
         tensor: tensor.to_owned(),
     })?;
     let (start, end) = info.data_offsets;
+    // What the file does not hold has too few bytes for the shape.
     let bytes = data.get(start..end).unwrap_or_default();
     if info.dtype != Dtype::F32
         || info.shape != shape

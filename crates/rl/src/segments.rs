@@ -75,7 +75,7 @@ impl Segments {
     /// Length of the flat array.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.offsets.last().copied().unwrap_or(0)
+        self.offsets[self.len()] // there is one offset more than segments
     }
 
     /// The offsets, `[segments + 1]`.
@@ -93,7 +93,7 @@ impl Segments {
     /// Segment and position within it of the flat index `at`.
     pub(crate) fn locate(&self, at: usize) -> (usize, usize) {
         let segment = self.offsets.partition_point(|start| *start <= at).saturating_sub(1);
-        (segment, at - self.offsets.get(segment).copied().unwrap_or(0))
+        (segment, at - self.offsets[segment])
     }
 }
 

@@ -48,7 +48,7 @@ pub enum CatalogError {
     },
     /// One Semantic ID is the beginning of another.
     #[error("item {short}: its Semantic ID {sid} is the beginning of that of item {long}")]
-    Prefix { short: ItemId, long: ItemId, sid: SemanticId },
+    Prefix { short: ItemId, long: ItemId, sid: String },
     /// The file could not be read or written.
     #[error("cannot access catalogue `{}`", path.display())]
     Io {
@@ -85,7 +85,7 @@ impl Catalog {
         for pair in order.windows(2) {
             let (short, long) = (&sids[pair[0].index()], &sids[pair[1].index()]);
             if short.len() < long.len() && long.starts_with(short) {
-                let sid = short.clone();
+                let sid = spec.text(short);
                 return Err(CatalogError::Prefix { short: pair[0], long: pair[1], sid });
             }
         }
@@ -116,6 +116,13 @@ impl Catalog {
             let (path, source) = error.into_parts();
             CatalogError::Io { path, source }
         })
+    }
+
+    /// The same items and codes, written in another style.
+    #[must_use]
+    pub fn with_style(mut self, style: TokenStyle) -> Self {
+        self.spec = self.spec.with_style(style);
+        self
     }
 
     /// Levels and codebook sizes.

@@ -208,10 +208,7 @@ impl SidSpec {
     /// Text of a Semantic ID in this spec's style, with its marks: what [`parse`](Self::parse) reads.
     #[must_use]
     pub fn text(&self, sid: &SemanticId) -> String {
-        let [begin, end] = self.style.marks().unwrap_or_default();
-        let codes = sid.iter().enumerate();
-        let tokens: String = codes.map(|(l, code)| self.style.token(letter(l), *code)).collect();
-        format!("{begin}{tokens}{end}")
+        self.style.tokens(sid).concat()
     }
 
     /// Reads `<a_12><b_5><c_99>`, or another style's text, and checks it against this spec.
@@ -314,7 +311,7 @@ pub(crate) fn write_token(f: &mut impl fmt::Write, level: usize, code: Code) -> 
 }
 
 /// Letter of a level; levels beyond the alphabet (no spec has them) show as `?`.
-fn letter(level: usize) -> char {
+pub(crate) fn letter(level: usize) -> char {
     u8::try_from(level).ok().filter(|l| *l < 26).map_or('?', |l| char::from(b'a' + l))
 }
 

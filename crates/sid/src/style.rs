@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Code, NotationError};
+use crate::notation::letter;
+use crate::{Code, NotationError, SemanticId, SidSpec};
 
 /// Stand for the level's letter and the code's number in a template.
 const LEVEL: &str = "{level}";
@@ -100,6 +101,95 @@ impl TokenStyle {
         Self { open: "<s_".to_owned(), marks, ..Self::default() }
     }
 
+    /// The styles of published projects: the default one, then that of `OpenOneRec`.
+    #[must_use]
+    pub fn published() -> [Self; 2] {
+        [Self::default(), Self::open_one_rec()]
+    }
+
+    /// The published style of a list of tokens, as an index file holds it: that of the first code, with
+    /// marks where the list has both of them.
+    ///
+    /// # Errors
+    /// [`NotationError::Tokens`], which quotes the tokens, for any other notation.
+    pub fn of_tokens<S: AsRef<str>>(tokens: &[S]) -> Result<Self, NotationError> {
+        let tokens: Vec<&str> = tokens.iter().map(AsRef::as_ref).collect();
+        let styles = Self::published().into_iter();
+        let mut styles = styles.flat_map(|style| [style.clone(), style.without_marks()]);
+        let reads = |style: &Self| {
+            let codes = style.codes(&tokens);
+            codes.is_some_and(|codes| codes.first().is_none_or(|token| style.is_code(token)))
+        };
+        styles.find(reads).ok_or_else(|| NotationError::tokens(&tokens))
+    }
+
+    /// The Semantic ID of a list of tokens in this style, whatever the codebooks' sizes.
+    ///
+    /// # Errors
+    /// [`NotationError::Tokens`], which quotes the tokens, for a list in another style or without the
+    /// marks; [`NotationError::Letter`], [`NotationError::Levels`] and [`NotationError::Range`] for
+    /// tokens that make no Semantic ID.
+    pub fn sid_of_tokens<S: AsRef<str>>(&self, tokens: &[S]) -> Result<SemanticId, NotationError> {
+        let tokens: Vec<&str> = tokens.iter().map(AsRef::as_ref).collect();
+        let unread = || NotationError::tokens(&tokens);
+        let codes = self.codes(&tokens).ok_or_else(unread)?;
+        if !codes.iter().all(|token| self.is_code(token)) {
+            return Err(unread());
+        }
+        let spec = SidSpec::new(vec![usize::from(Code::MAX) + 1; codes.len()], 0)?;
+        match spec.with_style(self.clone().without_marks()).parse(&codes.concat()) {
+            Err(NotationError::Syntax { .. }) => Err(unread()),
+            read => read,
+        }
+    }
+
+    /// The tokens of a Semantic ID in this style, its marks included: what
+    /// [`sid_of_tokens`](Self::sid_of_tokens) reads.
+    #[must_use]
+    pub fn tokens(&self, sid: &SemanticId) -> Vec<String> {
+        let [begin, end] = self.marks().map_or([None, None], |marks| marks.map(Some));
+        let codes = sid.iter().enumerate().map(|(l, code)| self.token(letter(l), *code));
+        begin.map(str::to_owned).into_iter().chain(codes).chain(end.map(str::to_owned)).collect()
+    }
+
+    /// Whether a text is the token of a code.
+    #[must_use]
+    pub fn is_code(&self, token: &str) -> bool {
+        self.read_code(token).is_some_and(str::is_empty)
+    }
+
+    /// The token, of a code or a mark, that `text` begins with.
+    #[must_use]
+    pub fn first_token<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let mark = self.marks().into_iter().flatten().find(|mark| text.starts_with(mark));
+        let len = match mark {
+            Some(mark) => mark.len(),
+            None => text.len() - self.read_code(text)?.len(),
+        };
+        text.get(..len)
+    }
+
+    /// Whether a token begins a Semantic ID: the mark before the codes or, in a style without marks, a
+    /// code of the first level.
+    #[must_use]
+    pub fn begins(&self, token: &str) -> bool {
+        match self.marks() {
+            Some([begin, _]) => token == begin,
+            None => self.read(token).is_some_and(|(found, ..)| found == letter(0)),
+        }
+    }
+
+    /// The tokens between the marks; `None` for a list without them.
+    fn codes<'t, 's>(&self, tokens: &'t [&'s str]) -> Option<&'t [&'s str]> {
+        match self.marks() {
+            None => Some(tokens),
+            Some([begin, end]) => match tokens {
+                [first, codes @ .., last] if *first == begin && *last == end => Some(codes),
+                _ => None,
+            },
+        }
+    }
+
     /// The same style with a token before the first code and one after the last.
     ///
     /// # Errors
@@ -167,6 +257,12 @@ impl TokenStyle {
         let (digits, rest) = rest.split_at(len);
         let rest = rest.strip_prefix(&self.close)?;
         (len > 0).then_some((letter, digits, rest))
+    }
+
+    /// What follows the code, of some level, that `text` begins with.
+    fn read_code<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let (found, _, rest) = self.read(text)?;
+        found.is_ascii_lowercase().then_some(rest)
     }
 
     /// Whether `mark` begins a token or a token begins `mark`.

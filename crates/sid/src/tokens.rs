@@ -1,6 +1,6 @@
 //! Semantic IDs as index files list their tokens, in the notations of several projects.
 
-use crate::{Code, NotationError, SemanticId, SidSpec, TokenStyle};
+use crate::{NotationError, SemanticId, TokenStyle};
 
 /// The Semantic ID of a list of tokens, as an index file holds it, whatever the codebooks' sizes.
 ///
@@ -23,25 +23,13 @@ use crate::{Code, NotationError, SemanticId, SidSpec, TokenStyle};
 /// # Ok::<(), sidereal_sid::NotationError>(())
 /// ```
 pub fn sid_of_tokens<S: AsRef<str>>(tokens: &[S]) -> Result<SemanticId, NotationError> {
-    let tokens: Vec<&str> = tokens.iter().map(AsRef::as_ref).collect();
-    let unread = || NotationError::Tokens { text: shown(&tokens) };
-    let open_one_rec = TokenStyle::open_one_rec();
-    let [begin, end] = open_one_rec.marks().unwrap_or_default();
-    let framed = tokens.strip_prefix(&[begin]).and_then(|rest| rest.strip_suffix(&[end]));
-    let codes = framed.unwrap_or(&tokens);
-    let style = if framed.is_some() || codes.iter().any(|token| token.starts_with("<s_")) {
-        open_one_rec.clone().without_marks()
-    } else {
-        TokenStyle::default()
-    };
-    let one = |token: &&str| style.read(token).is_some_and(|(.., rest)| rest.is_empty());
-    if !codes.iter().all(one) {
-        return Err(unread());
-    }
-    let spec = SidSpec::new(vec![usize::from(Code::MAX) + 1; codes.len()], 0)?.with_style(style);
-    match spec.parse(&codes.concat()) {
-        Err(NotationError::Syntax { .. }) => Err(unread()),
-        read => read,
+    TokenStyle::of_tokens(tokens)?.sid_of_tokens(tokens)
+}
+
+impl NotationError {
+    /// The error about a list of tokens that is in no notation that is read.
+    pub(crate) fn tokens(tokens: &[&str]) -> Self {
+        Self::Tokens { text: shown(tokens) }
     }
 }
 

@@ -4,7 +4,9 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
-use sidereal_sid::{Catalog, NodeId, SemanticId, SidSpec, Trie, TrieArrays, strategies};
+use sidereal_sid::{
+    Catalog, NodeId, SemanticId, SidSpec, TokenStyle, Trie, TrieArrays, sid_of_tokens, strategies,
+};
 
 proptest! {
     #[test]
@@ -28,6 +30,17 @@ proptest! {
         prop_assert_eq!(spec.find_last(&format!("{words}{first}{last}")), Some(sids[1].clone()));
         let json = serde_json::to_string(&spec).unwrap();
         prop_assert_eq!(&serde_json::from_str::<SidSpec>(&json).unwrap(), &spec);
+        let listed = spec.style().tokens(&sids[1]);
+        prop_assert_eq!(&spec.style().sid_of_tokens(&listed).unwrap(), &sids[1]);
+        // Token by token, the text is read as the same list.
+        let (mut rest, mut read) = (last.as_str(), Vec::new());
+        while let Some(token) = spec.style().first_token(rest) {
+            read.push(token);
+            rest = &rest[token.len()..];
+        }
+        prop_assert_eq!((read, rest), (listed.iter().map(String::as_str).collect(), ""));
+        prop_assert!(spec.style().begins(&listed[0]));
+        prop_assert!(!listed[1..].iter().any(|token| spec.style().begins(token)));
         let (vocabulary, tokens) = (spec.vocabulary(), spec.tokens(&sids[1]).unwrap());
         let [begin, end] = spec.style().marks().unwrap_or_default();
         let written: String = tokens.iter().map(|token| &*vocabulary[*token as usize]).collect();
@@ -37,6 +50,18 @@ proptest! {
         let mut all: Vec<String> = vocabulary.into_iter().chain(marks).collect();
         all.sort();
         prop_assert!(all.windows(2).all(|pair| !pair[1].starts_with(&pair[0])));
+    }
+
+    #[test]
+    fn the_style_of_a_published_list_is_found(
+        sid in strategies::spec().prop_flat_map(|spec| strategies::semantic_id(&spec)),
+    ) {
+        let published = TokenStyle::published();
+        for style in published.iter().cloned().chain(published.clone().map(TokenStyle::without_marks)) {
+            let tokens = style.tokens(&sid);
+            prop_assert_eq!(&TokenStyle::of_tokens(&tokens).unwrap(), &style);
+            prop_assert_eq!(&sid_of_tokens(&tokens).unwrap(), &sid);
+        }
     }
 
     #[test]

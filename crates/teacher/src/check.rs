@@ -1,7 +1,7 @@
 //! The checks that an answer must pass to become a text.
 
 use sidereal_prompts::{ControlKind, control_tokens};
-use sidereal_sid::Catalog;
+use sidereal_sid::{Catalog, TokenStyle};
 
 use crate::wording::Wording;
 use crate::{Answer, Finish, RequestStage, Subject};
@@ -88,7 +88,8 @@ impl Checks<'_> {
             without_reasoning(&answer.text)
         };
         self.length(text, if stage.is_notes() { 1 } else { self.words.0 })?;
-        if let Some((_, token)) = control_tokens(text).find(|(kind, _)| *kind != ControlKind::Code)
+        if let Some((_, token)) =
+            control_tokens(text, self.style()).find(|(kind, _)| *kind != ControlKind::Code)
         {
             return Err(Rejection::Token { token: token.to_owned() });
         }
@@ -102,10 +103,15 @@ impl Checks<'_> {
         }
         match stage {
             RequestStage::ItemIntegrate => names_by_sid_alone(subject, text, &sids)?,
-            RequestStage::Reasoning => labelled(subject, text)?,
+            RequestStage::Reasoning => labelled(subject, text, self.style())?,
             _ => {}
         }
         Ok(text.to_owned())
+    }
+
+    /// How codes are written.
+    fn style(&self) -> &TokenStyle {
+        self.catalog.spec().style()
     }
 
     fn length(&self, text: &str, min: usize) -> Result<(), Rejection> {
@@ -116,7 +122,7 @@ impl Checks<'_> {
 
     /// The Semantic IDs of a text, each of an item of the catalogue.
     fn sids<'t>(&self, text: &'t str) -> Result<Vec<&'t str>, Rejection> {
-        let sids = code_runs(text);
+        let sids = code_runs(text, self.style());
         for sid in &sids {
             let parsed = self.catalog.spec().parse(sid);
             if parsed.map_or(true, |sid| self.catalog.items(&sid).is_empty()) {
@@ -131,17 +137,17 @@ fn is_own(subject: &Subject<'_>, sid: &str) -> bool {
     matches!(subject, Subject::Item(item) if item.sid == sid)
 }
 
-/// Runs of adjacent codes. A code of the first level begins a new run.
-fn code_runs(text: &str) -> Vec<&str> {
+/// Codes that stand side by side, with the marks of their style; a new one with every mark before codes or,
+/// in a style without marks, every code of the first level.
+fn code_runs<'t>(text: &'t str, style: &TokenStyle) -> Vec<&'t str> {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     let mut at = 0;
-    for token in
-        control_tokens(text).filter(|(kind, _)| *kind == ControlKind::Code).map(|(_, token)| token)
-    {
+    let tokens = control_tokens(text, style).filter(|(kind, _)| *kind == ControlKind::Code);
+    for (_, token) in tokens {
         let Some(start) = text[at..].find(token).map(|found| at + found) else { break };
         at = start + token.len();
         match runs.last_mut() {
-            Some((_, end)) if *end == start && !token.starts_with("<a_") => *end = at,
+            Some((_, end)) if *end == start && !style.begins(token) => *end = at,
             _ => runs.push((start, at)),
         }
     }
@@ -197,7 +203,9 @@ fn framed(text: &str) -> Result<(&str, &str), Rejection> {
         let rest = text.trim().strip_prefix("<think>")?;
         let (chain, rest) = rest.split_once("</think>")?;
         let answer = rest.trim().strip_prefix("<answer>")?.strip_suffix("</answer>")?;
-        let plain = |part: &str| !control_tokens(part).any(|(kind, _)| kind == ControlKind::Tag);
+        let plain = |part: &str| {
+            !control_tokens(part, &TokenStyle::default()).any(|(kind, _)| kind == ControlKind::Tag)
+        };
         (plain(chain) && plain(answer)).then(|| (chain.trim(), answer.trim()))
     };
     framed().ok_or(Rejection::Form { expected })
@@ -211,7 +219,7 @@ fn without_reasoning(text: &str) -> &str {
 }
 
 /// Five lines that begin with [`LABELS`], in their order; the last one holds a part of the history.
-fn labelled(subject: &Subject<'_>, text: &str) -> Result<(), Rejection> {
+fn labelled(subject: &Subject<'_>, text: &str, style: &TokenStyle) -> Result<(), Rejection> {
     let expected = "the five lines Evidence:, Preferences:, Intent:, Recommendation:, Rewriting:";
     let starts: Vec<&str> = text
         .lines()
@@ -225,7 +233,7 @@ fn labelled(subject: &Subject<'_>, text: &str) -> Result<(), Rejection> {
         return Err(Rejection::Form { expected });
     };
     let mut history = subject.history().iter();
-    let kept = code_runs(rewriting);
+    let kept = code_runs(rewriting, style);
     let in_order = kept.iter().all(|sid| history.any(|shown| shown.sid == *sid));
     if in_order && !kept.is_empty() { Ok(()) } else { Err(Rejection::Rewriting) }
 }

@@ -128,7 +128,7 @@ impl<'a> Job<'a> {
         let shown = |id: ItemId| -> Result<Shown<'d>, TeacherError> {
             let outside = TeacherError::ItemRange { item: id, num_items };
             match (dataset.item(id), catalog.sid(id)) {
-                (Some(item), Some(sid)) => Ok(Shown { item, sid: sid.to_string() }),
+                (Some(item), Some(sid)) => Ok(Shown { item, sid: catalog.spec().text(sid) }),
                 _ => Err(outside),
             }
         };

@@ -210,6 +210,7 @@ fn waited(text: &str) -> Option<Duration> {
         return Duration::try_from_secs_f64(seconds).ok();
     }
     let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    // A date in the past asks for no wait.
     let wait = date.as_millisecond() - jiff::Timestamp::now().as_millisecond();
     Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
 }

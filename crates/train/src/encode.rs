@@ -26,7 +26,8 @@ use crate::fold::{Sequence, fold};
 /// user: After <a_1><b_2>, what comes next?
 /// assistant: <a_4><b_0><|im_end|>
 /// ```
-/// The end of the turn is learned with the answer.
+/// The end of the turn is learned with the answer. Where the style of the codes has marks, the mark before an
+/// answer is the end of its prompt and the mark after it is read: a policy never chooses them.
 #[derive(Debug)]
 pub struct Encoder<'a> {
     tokenizer: &'a SidTokenizer,
@@ -156,17 +157,25 @@ impl<'a> Encoder<'a> {
     /// [`TrainError::Codes`] if the tokenizer splits a Semantic ID differently than code by code;
     /// those of the chat template.
     pub fn sequence(&self, sample: &Rendered) -> Result<Sequence, TrainError> {
-        let mut ids = self.read(&sample.prompt)?;
+        let mut ids = self.before(sample)?;
         let mut targets = Vec::new();
-        for segment in &sample.completion {
-            let piece = if sample.task == Task::TitleSlate {
+        for (place, segment) in sample.completion.iter().enumerate() {
+            let mut piece = if sample.task == Task::TitleSlate {
                 self.lines(&segment.text)?
             } else {
                 self.written(&segment.text)?
             };
             let learned: Vec<Target> = match segment.kind {
+                SegmentKind::Sid => {
+                    let codes = self.codes(sample, &piece)?;
+                    if let Some([begin, _]) = self.tokenizer.marks() {
+                        piece.remove(0); // the mark, as `codes` has seen
+                        // The prompt of an answer in codes ends with it already.
+                        ids.extend(Some(begin).filter(|_| place > 0));
+                    }
+                    if segment.loss { codes } else { Vec::new() }
+                }
                 _ if !segment.loss => Vec::new(),
-                SegmentKind::Sid => self.codes(sample, &piece)?,
                 _ => piece.iter().map(|id| Target::Word(*id)).collect(),
             };
             targets.extend((ids.len()..).zip(learned));
@@ -217,16 +226,60 @@ impl<'a> Encoder<'a> {
         })
     }
 
+    /// Tokens of a prompt that is answered with a Semantic ID, up to where its codes begin: the mark before
+    /// them included, in a style that has one.
+    ///
+    /// # Errors
+    /// Those of tokenizer and chat template.
+    pub fn ask(&self, prompt: &Prompt) -> Result<Vec<u32>, TrainError> {
+        let Some([begin, _]) = self.tokenizer.spec().style().marks() else {
+            return self.read(prompt);
+        };
+        // A plain prompt of an encoder ends with a token of its own, after the mark.
+        if let Prompt::Plain(text) = prompt {
+            return Ok(self.tokenizer.encode_prompt(&format!("{text}{begin}"))?);
+        }
+        let mut ids = self.read(prompt)?;
+        ids.extend(self.tokenizer.marks().map(|[begin, _]| begin));
+        Ok(ids)
+    }
+
+    /// Tokens of a prompt that is answered after reasoning, with the opening of a chain of thought.
+    ///
+    /// # Errors
+    /// Those of tokenizer and chat template.
+    pub fn ask_to_reason(&self, prompt: &Prompt) -> Result<Vec<u32>, TrainError> {
+        let mut ids = self.read(prompt)?;
+        if let Some(frame) = &self.frame {
+            ids.extend(self.tokenizer.encode(&frame.opening)?);
+        }
+        Ok(ids)
+    }
+
+    /// Tokens of a sample's prompt, as its completion continues it.
+    fn before(&self, sample: &Rendered) -> Result<Vec<u32>, TrainError> {
+        match sample.completion.first().map(|segment| segment.kind) {
+            Some(SegmentKind::Sid) => self.ask(&sample.prompt),
+            _ => self.read(&sample.prompt),
+        }
+    }
+
     /// The targets of a Semantic ID that the tokenizer split into `piece`.
     fn codes(&self, sample: &Rendered, piece: &[u32]) -> Result<Vec<Target>, TrainError> {
         let codes = TrainError::Codes { id: sample.id };
         let Some(target) = sample.target else { return Err(codes) };
         let flat = self.flat(target)?;
-        let ids = flat.iter().map(|token| self.tokenizer.sid_ids()[*token as usize]);
-        if !ids.eq(piece.iter().copied()) {
+        if self.marked(&flat) != piece {
             return Err(codes);
         }
         Ok(code_targets(self.trie, &[], &flat)?)
+    }
+
+    /// Tokens of a Semantic ID between the marks of its style.
+    fn marked(&self, flat: &[u32]) -> Vec<u32> {
+        let [begin, end] = self.tokenizer.marks().map_or([None, None], |marks| marks.map(Some));
+        let codes = flat.iter().map(|token| self.tokenizer.sid_ids()[*token as usize]);
+        begin.into_iter().chain(codes).chain(end).collect()
     }
 
     /// Flat tokens of an item's Semantic ID.
@@ -275,9 +328,10 @@ impl<'a> Encoder<'a> {
             let flat = self.flat(*item)?;
             if position > 0 {
                 let learned = code_targets(self.trie, &[], &flat)?;
-                targets.extend((ids.len()..).zip(learned));
+                let mark = usize::from(self.tokenizer.marks().is_some());
+                targets.extend((ids.len() + mark..).zip(learned));
             }
-            ids.extend(flat.iter().map(|token| self.tokenizer.sid_ids()[*token as usize]));
+            ids.extend(self.marked(&flat));
         }
         let position = u32::try_from(items.len().saturating_sub(1)).unwrap_or(u32::MAX);
         let samples = vec![SampleId::Event { user, position }];
@@ -309,12 +363,12 @@ impl<'a> Encoder<'a> {
             .map(|sample| {
                 let without = TrainError::NoTarget { id: sample.id };
                 let target = sample.target.ok_or(without)?;
-                let mut ids = self.read(&sample.prompt)?;
-                let opening = self.frame.as_ref().filter(|_| sample.task == Task::Reasoning);
-                let mode = opening.map_or(Mode::Direct, |_| Mode::Reasoning);
-                if let Some(frame) = opening {
-                    ids.extend(self.tokenizer.encode(&frame.opening)?);
-                }
+                let reasons = sample.task == Task::Reasoning && self.frame.is_some();
+                let (mode, ids) = if reasons {
+                    (Mode::Reasoning, self.ask_to_reason(&sample.prompt)?)
+                } else {
+                    (Mode::Direct, self.before(sample)?)
+                };
                 let pool = sample.candidates.clone();
                 Ok(EncodedPrompt { id: sample.id, target, mode, pool, ids })
             })
@@ -336,7 +390,7 @@ mod tests {
 
     use sidereal_data::{Dataset, Item, User, leave_one_out};
     use sidereal_prompts::{Enrichment, EnrichmentKind, Enrichments, PromptRegistry};
-    use sidereal_sid::{SemanticId, SidSpec};
+    use sidereal_sid::{SemanticId, SidSpec, TokenStyle};
 
     use super::*;
 
@@ -394,5 +448,60 @@ mod tests {
         let [direct] = encoder.prompts(&[rendered]).unwrap().try_into().unwrap();
         assert_eq!((direct.mode, direct.key()), (Mode::Direct, prompt.key()));
         assert!(tokenizer.decode(&direct.ids).unwrap().ends_with("\nassistant: "));
+    }
+    #[test]
+    fn marks_around_codes_are_read_and_the_codes_between_them_are_learned() {
+        let items = ["an apple", "a bean", "corn"].map(|title| Item::new(title, title)).to_vec();
+        let events = [2, 0, 1, 0, 2].map(ItemId).to_vec();
+        let dataset = Dataset::new(items, vec![User::new("u", events)]).unwrap();
+        let split = leave_one_out(&dataset, NonZeroUsize::MAX).unwrap();
+        let sids = [[0, 0], [0, 1], [1, 0]].map(SemanticId::from).to_vec();
+        let prompts = PromptRegistry::builtin().unwrap();
+        let mut learned = Vec::new();
+        for style in TokenStyle::published() {
+            let spec = SidSpec::new(vec![2, 2], 0).unwrap().with_style(style);
+            let catalog = Catalog::new(spec.clone(), sids.clone()).unwrap();
+            let tokenizer = SidTokenizer::train(["next:"].iter(), 300, &spec).unwrap();
+            let trie = Trie::from_catalog(&catalog);
+            let mut of_style = Vec::new();
+            for set in ["terse", "singer"] {
+                let set = prompts.set(set).unwrap();
+                let tasks = Tasks::new(&dataset, &catalog, set).unwrap();
+                let encoder = Encoder::new(&tokenizer, &catalog, set, &trie).unwrap();
+                for sample in split.train.samples() {
+                    let rendered = tasks.next_item(&sample).unwrap();
+                    let sequence = encoder.sequence(&rendered).unwrap();
+                    let [prompt] = encoder
+                        .prompts(std::slice::from_ref(&rendered))
+                        .unwrap()
+                        .try_into()
+                        .unwrap();
+                    let asked = tasks.next_item_prompt(sample.history).unwrap();
+                    assert_eq!(encoder.ask(&asked).unwrap(), prompt.ids);
+                    let codes = encoder.flat(sample.target).unwrap();
+                    let codes = codes.iter().map(|flat| tokenizer.sid_ids()[*flat as usize]);
+                    let whole: Vec<u32> = prompt.ids.iter().copied().chain(codes).collect();
+                    assert!(sequence.ids.starts_with(&whole));
+                    assert_eq!(sequence.targets.first().map(|(at, _)| *at), Some(prompt.ids.len()));
+                    let text = tokenizer.decode(&sequence.ids).unwrap();
+                    assert!(text.contains(&spec.text(&sids[sample.target.index()])), "{text}");
+                    of_style.push(sequence.targets.iter().map(|(_, t)| *t).collect::<Vec<_>>());
+                }
+            }
+            // The whole history, token by token, is what its samples are folded into.
+            let terse = prompts.set("terse").unwrap();
+            let tasks = Tasks::new(&dataset, &catalog, terse).unwrap();
+            let encoder = Encoder::new(&tokenizer, &catalog, terse, &trie).unwrap();
+            let folded = encoder.train(&tasks, &split.train, Task::NextItem).unwrap();
+            let events = split.train.sequences().next().unwrap().events;
+            let history = encoder.history(&tasks, UserId(0), events).unwrap();
+            assert_eq!(folded.len(), 1);
+            assert_eq!((&folded[0].ids, &folded[0].targets), (&history.ids, &history.targets));
+            // Words are other tokens in another tokenizer: only the codes are compared.
+            let code = |target: &Target| matches!(target, Target::Code { .. });
+            of_style.iter_mut().for_each(|targets| targets.retain(code));
+            learned.push(of_style);
+        }
+        assert_eq!(learned[0], learned[1]);
     }
 }

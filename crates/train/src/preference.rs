@@ -76,6 +76,7 @@ impl PreferenceTraining<'_> {
         // A prompt with its longest answer, and a validation prompt with any answer.
         let positions = model.longest_prompt(0);
         let longest = |pair: &Preference| {
+            // A pair without rejected answers is as long as its chosen one.
             let rejected = pair.rejected.iter().map(Vec::len);
             pair.prompt.ids.len() + rejected.max().unwrap_or(0).max(pair.chosen.len())
         };

@@ -3,6 +3,7 @@
 mod advantage;
 mod config;
 mod exact;
+mod hard_samples;
 mod record;
 mod reinforcing;
 mod reward;

@@ -20,7 +20,9 @@ use crate::output::note;
 /// The folder holds the model in the layout of Hugging Face, `trie.json` and `items.jsonl`. `trie.json` is the trie of
 /// all Semantic IDs, as compressed sparse rows over the token ids of the tokenizer, or over flat tokens for a policy
 /// that reads items: the children of node `n` are the
-/// nodes `rows[n]` to `rows[n + 1] - 1`, `token[m]` leads into node `m`, and node 0 is the root. `items.jsonl` has for
+/// nodes `rows[n]` to `rows[n + 1] - 1`, `token[m]` leads into node `m`, and node 0 is the root. If the token style has
+/// marks, `marks` holds the tokens before the first code and after the last: a prompt ends with the first of them.
+/// `items.jsonl` has for
 /// each item its number, its Semantic ID, the token ids of its Semantic ID, the node of the trie where it ends, its key
 /// and its title.
 #[derive(Debug, clap::Args)]
@@ -60,6 +62,9 @@ struct ExportedTrie {
     rows: Vec<u32>,
     /// `[nodes]`; nothing leads into the root.
     token: Vec<Option<u32>>,
+    /// The tokens before the first code and after the last, in a style that has such marks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    marks: Option<[u32; 2]>,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,6 +104,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let trie = Trie::from_catalog(&policy.catalog);
     let ids = policy.tokenizer.as_ref().map(SidTokenizer::sid_ids);
+    let marks = policy.tokenizer.as_ref().and_then(SidTokenizer::marks);
     let id = |token: &u32| match ids {
         Some(ids) => usize::try_from(*token).ok().and_then(|token| ids.get(token)).copied(),
         None => Some(*token).filter(|token| *token != u32::MAX), // nothing leads into the root
@@ -106,7 +112,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let token = trie.tokens().iter().map(id).collect();
     write_json_line(
         &args.out.join("trie.json"),
-        &ExportedTrie { rows: trie.rows().to_vec(), token },
+        &ExportedTrie { rows: trie.rows().to_vec(), token, marks },
     )?;
     let spec = policy.catalog.spec();
     let items = policy.catalog.sids().iter().zip((0..).map(ItemId)).map(|(sid, item)| {
@@ -114,7 +120,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let of_data = items.and_then(|dataset| dataset.item(item));
         Ok(ExportedItem {
             item,
-            sid: sid.to_string(),
+            sid: spec.text(sid),
             tokens: spec.tokens(sid)?.iter().filter_map(id).collect(),
             node: trie.leaf(item).map_or(Trie::ROOT.0, |node| node.0),
             key: of_data.map(|item| item.key.as_str()),

@@ -156,5 +156,6 @@ fn name(item: ItemId, dataset: &Dataset, catalog: &Catalog) -> anyhow::Result<St
     let sid =
         catalog.sid(item).context("the catalogue has no Semantic ID for an item of the data")?;
     let of_data = dataset.item(item).context("an item of the catalogue is not in the data")?;
+    let sid = catalog.spec().text(sid);
     Ok(format!("{sid}  {} ({})", of_data.title, of_data.key))
 }

@@ -11,6 +11,7 @@ use sidereal_files::write_json;
 use sidereal_page::Page;
 use sidereal_policy::{TextEncoder, device};
 use sidereal_quantizer::{Collisions, Matrix, QualityReport, Thresholds};
+use sidereal_sid::TokenStyle;
 use sidereal_train::{Bars, Observer as _};
 
 use crate::data::{DataArgs, Reading};
@@ -35,6 +36,9 @@ pub(crate) struct Args {
     /// What items with the same codes get.
     #[arg(long, value_enum, default_value = "suffix")]
     collisions: OnCollision,
+    /// How codes are written as tokens.
+    #[arg(long, value_enum, default_value = "mini-one-rec")]
+    token_style: StyleName,
     /// The folder of a sentence encoder, in the layout of sentence-transformers.
     #[arg(long, value_name = "DIR", default_value = "target/all-MiniLM-L6-v2")]
     encoder: PathBuf,
@@ -87,6 +91,24 @@ impl From<OnCollision> for Collisions {
     }
 }
 
+/// How codes are written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StyleName {
+    /// `<a_12><b_5>` (MiniOneRec, LC-Rec, LETTER).
+    MiniOneRec,
+    /// `<s_a_12><s_b_5>` between `<|sid_begin|>` and `<|sid_end|>` (OpenOneRec).
+    OpenOneRec,
+}
+
+impl From<StyleName> for TokenStyle {
+    fn from(name: StyleName) -> Self {
+        match name {
+            StyleName::MiniOneRec => Self::default(),
+            StyleName::OpenOneRec => Self::open_one_rec(),
+        }
+    }
+}
+
 /// Histories play no part in the items.
 const ANY_HISTORY: NonZeroUsize = NonZeroUsize::MIN;
 /// Neighbours whose codes are compared with an item's.
@@ -120,6 +142,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let catalog = Collisions::from(args.collisions).catalog(books, rows, codes).context(
         "these codes leave no Semantic ID for some items: choose other `--collisions` or larger `--sizes`",
     )?;
+    let catalog = catalog.with_style(args.token_style.into());
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot create the folder `{}`", args.out.display()))?;
     let path = |name: &str| args.out.join(name);

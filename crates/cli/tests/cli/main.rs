@@ -5,6 +5,8 @@ mod formats;
 mod help;
 mod journey;
 mod program;
+mod readme;
 mod samples;
 mod shop;
+mod token_style;
 mod usage;

@@ -261,6 +261,7 @@ fn hits(steps: &[Step], pair: impl Fn(&Step) -> (ItemId, ItemId)) -> Vec<f64> {
         *own.entry((step.user, known, beside)).or_default() += 1;
     }
     let hit = |step: &Step| {
+        // A pair that was never counted was seen no time.
         let count = counts.get(&(step.from, step.to)).copied().unwrap_or(0);
         let own = own.get(&(step.user, step.from, step.to)).copied().unwrap_or(0);
         let left = count - own;
@@ -387,6 +388,7 @@ mod tests {
                     *counts.entry(beside).or_default() += 1;
                 }
             }
+            // Where nothing is left, nothing was seen.
             let best = counts.values().max().copied().unwrap_or(0);
             if best > 0 && counts.get(&step.to) == Some(&best) {
                 sum += (counts.values().filter(|count| **count == best).count() as f64).recip();

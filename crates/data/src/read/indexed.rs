@@ -17,7 +17,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use sidereal_sid::{
-    Catalog, CatalogError, ItemId, NotationError, SemanticId, SidSpec, sid_of_tokens,
+    Catalog, CatalogError, ItemId, NotationError, SemanticId, SidSpec, TokenStyle, sid_of_tokens,
 };
 
 use super::categories::split_joined;
@@ -111,21 +111,29 @@ fn printed_list(value: Value) -> Value {
     }
 }
 
-/// Reads the Semantic IDs of `x.index.json` by the items' keys.
+/// Semantic IDs by the items' keys, and the style of the first one.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    sids: BTreeMap<String, SemanticId>,
+    style: Option<TokenStyle>,
+}
+
+/// Reads the Semantic IDs of `x.index.json`.
 pub(super) fn read_index(
     path: &Path,
     policy: &RowPolicy,
     skips: &mut Skips,
-) -> Result<BTreeMap<String, SemanticId>, DataError> {
-    let mut sids = BTreeMap::new();
+) -> Result<Index, DataError> {
+    let Index { mut sids, mut style } = Index::default();
     json_map::read(path, policy.max_line, |number, key, value| {
-        if let Some(sid) = sid(&value) {
+        if let Some((sid, of_sid)) = sid(&value) {
             if policy.duplicates != OnDoubtful::Keep && sids.contains_key(&key) {
                 let problem =
                     Problem::new(ProblemKind::Duplicate, "", &key, "one entry for each item");
                 return skips.add(problem.at(number), policy);
             }
             sids.insert(key, sid);
+            style.get_or_insert(of_sid);
             return Ok(());
         }
         let needed = "a list of tokens like `<a_12>`, level by level, or like `<s_a_12>` between \
@@ -135,29 +143,30 @@ pub(super) fn read_index(
         skips.add(problem.at(number), policy)
     })?;
     skips.left_some(sids.len())?;
-    Ok(sids)
+    Ok(Index { sids, style })
 }
 
-fn sid(value: &Value) -> Option<SemanticId> {
+fn sid(value: &Value) -> Option<(SemanticId, TokenStyle)> {
     let tokens: Vec<&str> = match value {
         Value::Array(tokens) => tokens.iter().map(Value::as_str).collect::<Option<_>>()?,
         Value::String(text) => text.split_inclusive('>').map(str::trim).collect(),
         _ => return None,
     };
-    sid_of_tokens(&tokens).ok()
+    Some((sid_of_tokens(&tokens).ok()?, TokenStyle::of_tokens(&tokens).ok()?))
 }
 
-/// The catalogue of `items`, in their order. If a source does not state `codebook_sizes`, the size
-/// of a level is its largest code plus 1. Semantic IDs with one code more than the shortest end
-/// with a suffix. Its size is the last of `codebook_sizes` if there is one more size than the
-/// shortest Semantic ID has codes.
+/// The catalogue of `items`, in their order. `codebook_sizes` of a source that says nothing are the
+/// largest code of each level and one more. Semantic IDs with one code more than the shortest end
+/// with a suffix, whose size is the last of `codebook_sizes` if that names one more than the shortest
+/// has. The catalogue has the style of the index.
 pub(super) fn catalog(
     path: &Path,
     items: &[Item],
-    sids: &BTreeMap<String, SemanticId>,
+    index: &Index,
     codebook_sizes: Option<&[usize]>,
     skips: &Skips,
 ) -> Result<Catalog, DataError> {
+    let Index { sids, style } = index;
     let known = sids.len();
     let missing = |item: &Item| DataError::MissingSid {
         path: path.to_owned(),
@@ -172,6 +181,7 @@ pub(super) fn catalog(
         let unused = known - items.len();
         tracing::warn!("{}: entries without an item in the item file: {unused}", path.display());
     }
+    // Without items there are no levels, which the spec refuses.
     let levels = sids.iter().map(|sid| sid.len()).min().unwrap_or(0);
     // Errors name items by their keys: their numbers are shuffled.
     let of = |item: &Item, source| {
@@ -180,7 +190,7 @@ pub(super) fn catalog(
     };
     if let Some((item, sid)) = items.iter().zip(&sids).find(|(_, sid)| sid.len() > levels + 1) {
         let expected = format!("{levels} or {}", levels + 1);
-        let (sid, found) = (sid.to_string(), sid.len());
+        let (sid, found) = (style.clone().unwrap_or_default().tokens(sid).concat(), sid.len());
         return Err(of(item, NotationError::Length { sid, found, expected }));
     }
     let found = largest(&sids);
@@ -193,7 +203,8 @@ pub(super) fn catalog(
     };
     let refused = |source| DataError::Catalog { path: path.to_owned(), source };
     let spec = SidSpec::new(sizes.to_vec(), suffix)
-        .map_err(|source| DataError::IndexSizes { path: path.to_owned(), source })?;
+        .map_err(|source| DataError::IndexSizes { path: path.to_owned(), source })?
+        .with_style(style.clone().unwrap_or_default());
     let by_key = |error| {
         let item = |id: ItemId| items.get(id.index());
         match error {
@@ -203,7 +214,7 @@ pub(super) fn catalog(
             },
             CatalogError::Prefix { short, long, sid } => {
                 let key = |id| item(id).map_or_else(String::new, |item| item.key.clone());
-                let (path, sid) = (path.to_owned(), sid.to_string());
+                let path = path.to_owned();
                 DataError::SidPrefix { path, short: key(short), long: key(long), sid }
             }
             other => refused(other),

@@ -39,6 +39,7 @@ pub fn leave_one_out(dataset: &Dataset, max_history: NonZeroUsize) -> Result<Spl
     });
     let split = Split::cut(SplitProtocol::LeaveOneOut, dataset, max_history, cuts);
     if split.test.num_samples() == 0 {
+        // Without users the longest history is empty.
         let longest = dataset.users().iter().map(|user| user.events.len()).max().unwrap_or(0);
         return Err(DataError::NothingHeldOut { longest });
     }

@@ -130,6 +130,7 @@ impl Sequences {
     }
 
     pub(super) fn num_samples(&self) -> usize {
+        // Without users there are no samples.
         self.first_sample.last().copied().unwrap_or(0)
     }
 

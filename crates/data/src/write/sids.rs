@@ -8,7 +8,7 @@ use super::write_whole;
 use crate::{DataError, Item};
 
 /// Writes `item`, `semantic id`, `title`, separated by tabs, a line an item in identity order; a
-/// field with a tab, a quote or a line end is quoted.
+/// field with a tab, a quote or a line end is quoted. Semantic IDs are in the catalogue's style.
 ///
 /// # Errors
 /// [`DataError::CatalogSize`], before anything is written; [`DataError::Io`].
@@ -21,7 +21,7 @@ pub fn write(path: &Path, items: &[Item], catalog: &Catalog) -> Result<(), DataE
         let mut table = csv::WriterBuilder::new().delimiter(b'\t').from_writer(out);
         table.write_record(["item", "semantic id", "title"])?;
         for (item, sid) in items.iter().zip(catalog.sids()) {
-            table.write_record([item.key.as_str(), &sid.to_string(), &item.title])?;
+            table.write_record([item.key.as_str(), &catalog.spec().text(sid), &item.title])?;
         }
         table.flush()
     })
@@ -30,7 +30,7 @@ pub fn write(path: &Path, items: &[Item], catalog: &Catalog) -> Result<(), DataE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sidereal_sid::{SemanticId, SidSpec};
+    use sidereal_sid::{SemanticId, SidSpec, TokenStyle};
 
     fn catalog() -> Catalog {
         let spec = SidSpec::new(vec![4, 4], 0).unwrap();
@@ -43,15 +43,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("items.tsv");
         let items = [Item::new("a", "10\" pan,\tred\nsteel"), Item::new("b", "plain")];
-        write(&path, &items, &catalog()).unwrap();
-        let mut table = csv::ReaderBuilder::new().delimiter(b'\t').from_path(&path).unwrap();
-        let rows: Vec<(String, String, String)> =
-            table.deserialize().collect::<Result<_, _>>().unwrap();
-        let expected = items.iter().zip(catalog().sids().to_vec());
-        let expected: Vec<_> = expected
-            .map(|(item, sid)| (item.key.clone(), sid.to_string(), item.title.clone()))
-            .collect();
-        assert_eq!(rows, expected);
+        for style in TokenStyle::published() {
+            let catalog = catalog().with_style(style);
+            write(&path, &items, &catalog).unwrap();
+            let mut table = csv::ReaderBuilder::new().delimiter(b'\t').from_path(&path).unwrap();
+            let rows: Vec<(String, String, String)> =
+                table.deserialize().collect::<Result<_, _>>().unwrap();
+            assert_eq!(rows.len(), items.len());
+            for ((key, text, title), (item, sid)) in
+                rows.iter().zip(items.iter().zip(catalog.sids()))
+            {
+                assert_eq!((key, title), (&item.key, &item.title));
+                assert_eq!(&catalog.spec().parse(text).unwrap(), sid);
+            }
+        }
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! The test over all items of the catalogue.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use sidereal_baselines::{Case, evaluate};
-use sidereal_data::{HeldOut as _, ItemId, Sample, SampleId, Split};
+use sidereal_data::{HeldOut as _, Sample, SampleId, Split};
 use sidereal_metrics::{Candidates, Level, Metric, Note, ScoreKind, SeenItems};
 use sidereal_train::placements;
 
@@ -12,6 +11,7 @@ use super::buckets::{BucketRow, Buckets};
 use super::lists::Lists;
 use super::reasoning;
 use super::recommenders::Baseline;
+use super::seen::SeenOfUsers;
 use super::stage_answers::{BlendAnswers, StageAnswers};
 use super::tables::{Measured, TEN, Tables, score_kind};
 use crate::error::LabError;
@@ -52,9 +52,8 @@ pub(crate) fn policies(
     tables: &mut Tables,
 ) -> Result<Vec<BucketRow>, LabError> {
     let samples: Vec<Sample<'_>> = bench.split.test.samples().collect();
-    let seen: BTreeMap<SampleId, &[ItemId]> =
-        samples.iter().map(|sample| (sample.id, sample.seen)).collect();
-    let seen = |id: SampleId| seen.get(&id).copied().unwrap_or_default();
+    let seen = SeenOfUsers::of(bench.split);
+    let seen = |id: SampleId| seen.of_sample(id);
     let lists = Lists::new(bench.dataset, &bench.split.train, bench.seed)?;
     let buckets = Buckets::new(&samples, &bench.split.train, bench.catalog);
     let mut by_bucket = Vec::new();
@@ -97,10 +96,8 @@ pub(crate) fn blends(
     if blends.is_empty() {
         return Ok(());
     }
-    let samples: Vec<Sample<'_>> = bench.split.test.samples().collect();
-    let seen: BTreeMap<SampleId, &[ItemId]> =
-        samples.iter().map(|sample| (sample.id, sample.seen)).collect();
-    let seen = |id: SampleId| seen.get(&id).copied().unwrap_or_default();
+    let seen = SeenOfUsers::of(bench.split);
+    let seen = |id: SampleId| seen.of_sample(id);
     let lists = Lists::new(bench.dataset, &bench.split.train, bench.seed)?;
     for BlendAnswers { blend, files } in blends {
         let answers = files.value.load()?;

@@ -11,7 +11,7 @@ use sidereal_data::{HeldOut as _, Sample};
 use sidereal_files::{read_json, write_whole};
 use sidereal_policy::{AnyPolicy, BeamSearch, Policy};
 use sidereal_prompts::Task;
-use sidereal_train::{Batching, Binding, EncodedPrompt, Ranking};
+use sidereal_train::{Batching, Binding, EncodedPrompt, Observer, Ranking};
 
 use crate::error::LabError;
 use crate::parts::policy::{PolicyFolder, weights_file};
@@ -19,7 +19,7 @@ use crate::recipe::Recipe;
 use crate::recipe::compute::Compute;
 use crate::recipe::evaluate::EvaluateConfig;
 use crate::recipe::stage::Stage;
-use crate::run::part::Made;
+use crate::run::part::{Folder, Made, Part, PartFiles, Remarks};
 use crate::workbench::Workbench;
 
 /// The settings of the search for answers.
@@ -60,7 +60,7 @@ impl<'a> Respondent<'a> {
     /// The inputs of its answers, besides settings.
     pub(crate) fn inputs(&self) -> Result<Binding, LabError> {
         let mut inputs = self.bench.inputs()?;
-        let weights = self.policy.hash(&weights_file(&self.stage.name));
+        let weights = self.policy.hash(&weights_file(&self.stage.name))?;
         inputs.insert("policy".to_owned(), weights);
         Ok(inputs)
     }
@@ -159,6 +159,68 @@ impl<A: Answer> AnswerFile<A> {
         let text = serde_json::to_vec(answers)
             .map_err(|source| LabError::Json { path: path.to_owned(), source })?;
         Ok(write_whole(path, |out| out.write_all(&text))?)
+    }
+}
+
+/// What the policy of a stage answers to users of the test, kept in one file: a part, as [`Answered`].
+pub(crate) trait AnswersOfStage {
+    /// What each user is answered.
+    type Answer: Answer;
+
+    /// The stage that answers.
+    fn by(&self) -> Respondent<'_>;
+
+    /// The name of the part of a stage.
+    fn name_of(stage: &str) -> String;
+
+    /// The file of a stage within the run's folder.
+    fn file_of(stage: &str) -> String;
+
+    /// The settings that the answers depend on, besides the policy.
+    fn depends_on(&self) -> Recipe {
+        self.by().search.of_answers(self.by().stage)
+    }
+
+    /// Asks the policy.
+    fn answers(&self, observer: &mut dyn Observer) -> Result<Vec<Self::Answer>, LabError>;
+}
+
+/// Answers as a part of a run.
+pub(crate) struct Answered<T>(pub(crate) T);
+
+impl<T: AnswersOfStage> Part for Answered<T> {
+    type Output = AnswerFile<T::Answer>;
+
+    fn name(&self) -> String {
+        T::name_of(&self.0.by().stage.name)
+    }
+
+    fn settings(&self) -> Option<Recipe> {
+        Some(self.0.depends_on())
+    }
+
+    fn inputs(&self) -> Result<Binding, LabError> {
+        self.0.by().inputs()
+    }
+
+    fn files(&self) -> PartFiles {
+        PartFiles::always([T::file_of(&self.0.by().stage.name)])
+    }
+
+    fn make(
+        &self,
+        folder: &Folder,
+        _: &Binding,
+        observer: &mut dyn Observer,
+    ) -> Result<Remarks, LabError> {
+        let answers = self.0.answers(observer)?;
+        self.read(folder)?.save(&answers)?;
+        Ok(Remarks::default())
+    }
+
+    fn read(&self, folder: &Folder) -> Result<Self::Output, LabError> {
+        let stage = &self.0.by().stage.name;
+        Ok(AnswerFile::new(folder.path(&T::file_of(stage)), stage))
     }
 }
 

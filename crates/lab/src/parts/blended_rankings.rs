@@ -50,7 +50,7 @@ pub(crate) struct BlendedPolicy<'a> {
 
 impl BlendedPolicy<'_> {
     /// The hash of its weights.
-    fn hash(&self) -> String {
+    fn hash(&self) -> Result<String, LabError> {
         self.folder.hash(&weights_file(self.stage))
     }
 }
@@ -102,10 +102,10 @@ impl Part for BlendedRankings<'_> {
         let mut inputs = self.bench.inputs()?;
         inputs.insert("count".to_owned(), hash_json(&self.count)?);
         for policy in &self.policies {
-            inputs.insert(format!("policy {}", policy.stage), policy.hash());
+            inputs.insert(format!("policy {}", policy.stage), policy.hash()?);
         }
         if let Some(vectors) = self.texts.vectors {
-            inputs.insert("embeddings".to_owned(), vectors.hash(VectorFile::NAME));
+            inputs.insert("embeddings".to_owned(), vectors.hash(VectorFile::NAME)?);
         }
         Ok(inputs)
     }
@@ -142,8 +142,8 @@ impl Part for BlendedRankings<'_> {
             transitions,
         };
         write_json(&files.weights, &chosen)?;
-        let hashes = self.policies.iter().map(BlendedPolicy::hash);
-        known.save(dir.dir(), &stages.zip(hashes).collect())?;
+        let hashed = stages.zip(&self.policies).map(|(stage, policy)| Ok((stage, policy.hash()?)));
+        known.save(dir.dir(), &hashed.collect::<Result<_, LabError>>()?)?;
         write_json_line(&files.rankings, &Blended { kept: kept.0, removed: removed.0 })?;
         Ok(Remarks::default())
     }

@@ -2,12 +2,10 @@
 
 use sidereal_data::{DomainId, Domains, SampleId};
 use sidereal_policy::{BeamSearch, Excluded};
-use sidereal_train::{Batching, Binding, EncodedPrompt, Observer, Ranking, rank_without};
+use sidereal_train::{Batching, EncodedPrompt, Observer, Ranking, rank_without};
 
 use crate::error::LabError;
-use crate::parts::answers::{AnswerFile, Respondent, TestUsers};
-use crate::recipe::Recipe;
-use crate::run::part::{Folder, Part, PartFiles, Remarks};
+use crate::parts::answers::{AnswersOfStage, Respondent, TestUsers};
 
 /// The rankings of a stage, of the items of each user's domain.
 pub(crate) struct DomainRankings<'a> {
@@ -26,43 +24,27 @@ pub(crate) fn file(stage: &str) -> String {
     format!("rankings/{stage}.domain.json")
 }
 
-impl Part for DomainRankings<'_> {
-    type Output = AnswerFile<Ranking>;
+impl AnswersOfStage for DomainRankings<'_> {
+    type Answer = Ranking;
 
-    fn name(&self) -> String {
-        name(&self.by.stage.name)
+    fn by(&self) -> Respondent<'_> {
+        self.by
     }
 
-    fn settings(&self) -> Option<Recipe> {
-        Some(self.by.search.of_answers(self.by.stage))
+    fn name_of(stage: &str) -> String {
+        name(stage)
     }
 
-    fn inputs(&self) -> Result<Binding, LabError> {
-        self.by.inputs()
+    fn file_of(stage: &str) -> String {
+        file(stage)
     }
 
-    fn files(&self) -> PartFiles {
-        PartFiles::always([file(&self.by.stage.name)])
-    }
-
-    fn make(
-        &self,
-        folder: &Folder,
-        _: &Binding,
-        observer: &mut dyn Observer,
-    ) -> Result<Remarks, LabError> {
+    fn answers(&self, observer: &mut dyn Observer) -> Result<Vec<Ranking>, LabError> {
         let model = self.by.open()?;
         let search = self.by.beam_search(&model);
         let job = format!("test {} by domain", self.by.stage.name);
         let (asked, batching) = (self.users.asked()?, self.by.batching(&job));
-        let rankings = rank_in_domains(self.domains, &search, asked, batching, observer)?;
-        self.read(folder)?.save(&rankings)?;
-        Ok(Remarks::default())
-    }
-
-    fn read(&self, folder: &Folder) -> Result<AnswerFile<Ranking>, LabError> {
-        let stage = &self.by.stage.name;
-        Ok(AnswerFile::new(folder.path(&file(stage)), stage))
+        rank_in_domains(self.domains, &search, asked, batching, observer)
     }
 }
 

@@ -109,9 +109,9 @@ impl Part for Policy<'_> {
             inputs.insert("texts".to_owned(), self.texts.hash.clone());
         }
         let (name, hash) = match self.start {
-            Start::Stage(from, policy) => ("policy", policy.hash(&weights_file(from))),
+            Start::Stage(from, policy) => ("policy", policy.hash(&weights_file(from))?),
             Start::Random(model) => ("model", hash_json(model)?),
-            Start::Pretrained(base) => ("model", base.hash(vocabulary::WEIGHTS)),
+            Start::Pretrained(base) => ("model", base.hash(vocabulary::WEIGHTS)?),
         };
         inputs.insert(name.to_owned(), hash);
         Ok(inputs)

@@ -2,7 +2,7 @@
 
 use sidereal_data::Split;
 use sidereal_quantizer::QualityReport;
-use sidereal_sid::Catalog;
+use sidereal_sid::{Catalog, TokenStyle};
 use sidereal_train::{Binding, Observer};
 
 use crate::error::LabError;
@@ -19,26 +19,30 @@ pub struct Published<'a> {
 }
 
 /// The published Semantic IDs, in the folder of the run.
-pub(crate) struct PublishedIds<'a> {
-    pub(crate) catalog: &'a Catalog,
+pub(crate) struct PublishedIds {
+    pub(crate) catalog: Catalog,
 }
 
-impl<'a> PublishedIds<'a> {
-    /// The Semantic IDs of published data.
+impl PublishedIds {
+    /// Those of published data, written in `style` or, without one, as they were published.
     ///
     /// # Errors
-    /// [`LabError::Setting`] for data without them.
-    pub(crate) fn of(published: Option<Published<'a>>) -> Result<Self, LabError> {
+    /// [`LabError::Setting`] for data that came without any.
+    pub(crate) fn of(
+        published: Option<Published<'_>>,
+        style: Option<TokenStyle>,
+    ) -> Result<Self, LabError> {
         let Some(Published { catalog, .. }) = published else {
             let (field, found) = ("sids".to_owned(), "missing".to_owned());
             let needed = "a table `[sids]`, or data that was published with Semantic IDs";
             return Err(LabError::Setting { field, found, needed });
         };
-        Ok(Self { catalog })
+        let style = style.unwrap_or_else(|| catalog.spec().style().clone());
+        Ok(Self { catalog: catalog.clone().with_style(style) })
     }
 }
 
-impl Part for PublishedIds<'_> {
+impl Part for PublishedIds {
     type Output = SemanticIds;
 
     fn name(&self) -> String {
@@ -59,8 +63,8 @@ impl Part for PublishedIds<'_> {
         _: &Binding,
         _: &mut dyn Observer,
     ) -> Result<Remarks, LabError> {
-        let quality = QualityReport::from_catalog(self.catalog);
-        SemanticIds::write(folder, self.catalog, &quality)?;
+        let quality = QualityReport::from_catalog(&self.catalog);
+        SemanticIds::write(folder, &self.catalog, &quality)?;
         Ok(Remarks::default())
     }
 

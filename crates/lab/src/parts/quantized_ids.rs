@@ -25,6 +25,7 @@ use crate::recipe::Recipe;
 use crate::recipe::embed::EmbedConfig;
 use crate::recipe::rq_vae::Given;
 use crate::recipe::sids::{SidConfig, SidMethod};
+use crate::recipe::token_style::TokenStyleConfig;
 use crate::run::environment::device_name;
 use crate::run::part::{Folder, Made, Part, PartFiles, Remarks};
 
@@ -36,16 +37,24 @@ pub(crate) struct QuantizedIds<'a> {
     pub(crate) seed: u64,
     pub(crate) embed: &'a EmbedConfig,
     pub(crate) sids: &'a SidConfig,
+    /// How the codes are written.
+    pub(crate) token_style: Option<&'a TokenStyleConfig>,
     pub(crate) vectors: &'a Made<VectorFile>,
     pub(crate) num_items: usize,
     pub(crate) train: &'a TrainSet,
     pub(crate) device: Device,
 }
 
-/// The settings that the part depends on. The path of the encoder does not count.
-pub(crate) fn depends_on(seed: u64, embed: &EmbedConfig, sids: &SidConfig) -> Recipe {
-    let embed = EmbedConfig { encoder: PathBuf::new(), ..embed.clone() };
-    Recipe { seed, embed: Some(embed), sids: Some(sids.clone()), ..Recipe::blank() }
+/// The settings that the part depends on. Where the encoder is does not count.
+pub(crate) fn depends_on(
+    seed: u64,
+    embed: &EmbedConfig,
+    sids: &SidConfig,
+    token_style: Option<&TokenStyleConfig>,
+) -> Recipe {
+    let embed = Some(EmbedConfig { encoder: PathBuf::new(), ..embed.clone() });
+    let (sids, token_style) = (Some(sids.clone()), token_style.cloned());
+    Recipe { seed, embed, sids, token_style, ..Recipe::blank() }
 }
 
 impl Part for QuantizedIds<'_> {
@@ -59,12 +68,12 @@ impl Part for QuantizedIds<'_> {
     }
 
     fn settings(&self) -> Option<Recipe> {
-        Some(depends_on(self.seed, self.embed, self.sids))
+        Some(depends_on(self.seed, self.embed, self.sids, self.token_style))
     }
 
     fn inputs(&self) -> Result<Binding, LabError> {
         Ok(Binding::from([
-            ("embeddings".to_owned(), self.vectors.hash(VectorFile::NAME)),
+            ("embeddings".to_owned(), self.vectors.hash(VectorFile::NAME)?),
             ("train".to_owned(), self.train.hash()),
         ]))
     }
@@ -88,6 +97,8 @@ impl Part for QuantizedIds<'_> {
     ) -> Result<Remarks, LabError> {
         let folder = &folder.within(&tree_folder(self.tree))?;
         let (catalog, quality) = self.ids(folder, observer)?;
+        let style = self.token_style.map(TokenStyleConfig::style).transpose()?;
+        let catalog = catalog.with_style(style.unwrap_or_default());
         tracing::info!("semantic ids\n{quality}");
         SemanticIds::write(folder, &catalog, &quality)?;
         Ok(Remarks::default())

@@ -2,16 +2,14 @@
 
 use sidereal_data::{HeldOut as _, Sample};
 use sidereal_policy::{AnyPolicy, BeamSearch, as_language_model};
-use sidereal_train::{Binding, ExactCase, Observer, Ranking, rank, rank_exactly};
+use sidereal_train::{ExactCase, Observer, Ranking, rank, rank_exactly};
 
 use rand::seq::SliceRandom as _;
 
 use crate::error::LabError;
-use crate::parts::answers::{AnswerFile, Respondent, TestUsers};
+use crate::parts::answers::{AnswersOfStage, Respondent, TestUsers};
 use crate::pool_task::is_over_pool;
-use crate::recipe::Recipe;
 use crate::recipe::pool::CandidatePools;
-use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::seed::{Purpose, stream};
 use crate::workbench::Workbench;
 
@@ -40,50 +38,33 @@ pub(crate) fn pool_users<'a>(bench: &Workbench<'a>, pool: &CandidatePools) -> Ve
     samples
 }
 
-impl Part for Rankings<'_> {
-    type Output = AnswerFile<Ranking>;
+impl AnswersOfStage for Rankings<'_> {
+    type Answer = Ranking;
 
-    fn name(&self) -> String {
-        name(&self.by.stage.name)
+    fn by(&self) -> Respondent<'_> {
+        self.by
     }
 
-    fn settings(&self) -> Option<Recipe> {
-        Some(self.by.search.of_answers(self.by.stage))
+    fn name_of(stage: &str) -> String {
+        name(stage)
     }
 
-    fn inputs(&self) -> Result<Binding, LabError> {
-        self.by.inputs()
+    fn file_of(stage: &str) -> String {
+        file(stage)
     }
 
-    fn files(&self) -> PartFiles {
-        PartFiles::always([file(&self.by.stage.name)])
-    }
-
-    fn make(
-        &self,
-        folder: &Folder,
-        _: &Binding,
-        observer: &mut dyn Observer,
-    ) -> Result<Remarks, LabError> {
+    fn answers(&self, observer: &mut dyn Observer) -> Result<Vec<Ranking>, LabError> {
         let model = self.by.open()?;
-        let rankings = if is_over_pool(self.by.stage.task) {
-            self.rank_in_pools(&model, observer)?
-        } else if let Some(policy) = model.as_item() {
-            let job = format!("test {}", self.by.stage.name);
+        let job = format!("test {}", self.by.stage.name);
+        if is_over_pool(self.by.stage.task) {
+            return self.rank_in_pools(&model, observer);
+        }
+        if let Some(policy) = model.as_item() {
             let cases = exact_cases(&self.users.samples());
-            rank_exactly(policy, &cases, self.by.search.beam_width, &job, observer)?
-        } else {
-            let job = format!("test {}", self.by.stage.name);
-            let search = self.by.beam_search(&model);
-            rank(&search, self.users.asked()?, self.by.batching(&job), observer)?
-        };
-        self.read(folder)?.save(&rankings)?;
-        Ok(Remarks::default())
-    }
-
-    fn read(&self, folder: &Folder) -> Result<AnswerFile<Ranking>, LabError> {
-        let stage = &self.by.stage.name;
-        Ok(AnswerFile::new(folder.path(&file(stage)), stage))
+            return Ok(rank_exactly(policy, &cases, self.by.search.beam_width, &job, observer)?);
+        }
+        let search = self.by.beam_search(&model);
+        Ok(rank(&search, self.users.asked()?, self.by.batching(&job), observer)?)
     }
 }
 

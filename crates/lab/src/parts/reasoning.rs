@@ -8,16 +8,14 @@ use sidereal_metrics::Draws;
 use sidereal_policy::{AnyPolicy, ReasoningMarkers, Sampler, as_language_model};
 use sidereal_prompts::Task;
 use sidereal_train::{
-    Binding, ChainCounts, ChainRollout, Observer, Ranking, ReasonedRanking, ReasoningSearch, draw,
-    reason,
+    ChainCounts, ChainRollout, Observer, Ranking, ReasonedRanking, ReasoningSearch, draw, reason,
 };
 
 use crate::error::LabError;
-use crate::parts::answers::{Answer, AnswerFile, Respondent, SearchSettings, TestUsers};
+use crate::parts::answers::{Answer, AnswersOfStage, Respondent, SearchSettings, TestUsers};
 use crate::recipe::Recipe;
 use crate::recipe::evaluate::{EvaluateConfig, EvaluateReasoning};
 use crate::recipe::stage::Stage;
-use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::seed::{Purpose, stream};
 
 /// The result of a policy after reasoning, for one test user.
@@ -72,31 +70,26 @@ pub(crate) fn depends_on(
     own
 }
 
-impl Part for Reasoning<'_> {
-    type Output = AnswerFile<ReasoningResult>;
+impl AnswersOfStage for Reasoning<'_> {
+    type Answer = ReasoningResult;
 
-    fn name(&self) -> String {
-        name(&self.by.stage.name)
+    fn by(&self) -> Respondent<'_> {
+        self.by
     }
 
-    fn settings(&self) -> Option<Recipe> {
-        Some(depends_on(self.by.search, self.by.stage, Some(self.config)))
+    fn name_of(stage: &str) -> String {
+        name(stage)
     }
 
-    fn inputs(&self) -> Result<Binding, LabError> {
-        self.by.inputs()
+    fn file_of(stage: &str) -> String {
+        file(stage)
     }
 
-    fn files(&self) -> PartFiles {
-        PartFiles::always([file(&self.by.stage.name)])
+    fn depends_on(&self) -> Recipe {
+        depends_on(self.by.search, self.by.stage, Some(self.config))
     }
 
-    fn make(
-        &self,
-        folder: &Folder,
-        _: &Binding,
-        observer: &mut dyn Observer,
-    ) -> Result<Remarks, LabError> {
+    fn answers(&self, observer: &mut dyn Observer) -> Result<Vec<ReasoningResult>, LabError> {
         let bench = self.by.bench;
         let Some(markers) = bench.words("reasoning")?.encoder.markers()? else {
             return Err(LabError::Setting {
@@ -108,15 +101,7 @@ impl Part for Reasoning<'_> {
         let mut drawn: Vec<Sample<'_>> = self.users.samples();
         drawn.shuffle(&mut stream(bench.seed, Purpose::Reasoning, 0));
         drawn.truncate(self.config.users);
-        let model = self.by.open()?;
-        let results = self.results(&drawn, &markers, &model, observer)?;
-        self.read(folder)?.save(&results)?;
-        Ok(Remarks::default())
-    }
-
-    fn read(&self, folder: &Folder) -> Result<AnswerFile<ReasoningResult>, LabError> {
-        let stage = &self.by.stage.name;
-        Ok(AnswerFile::new(folder.path(&file(stage)), stage))
+        self.results(&drawn, &markers, &self.by.open()?, observer)
     }
 }
 

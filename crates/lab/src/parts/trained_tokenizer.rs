@@ -8,7 +8,7 @@ use sidereal_data::{Dataset, TrainSet};
 use sidereal_files::hash_json;
 use sidereal_policy::SidTokenizer;
 use sidereal_prompts::{Chat, Message, Prompt, Rendered, Task, Tasks, Wording, without_codes};
-use sidereal_sid::SidSpec;
+use sidereal_sid::{SidSpec, TokenStyle};
 use sidereal_train::{Binding, Observer};
 
 use crate::error::LabError;
@@ -97,27 +97,27 @@ impl TrainedTokenizer<'_> {
     /// Every sample of the tasks and every conversation as text without codes; for tasks over
     /// candidates only the first samples.
     fn tasks_text(&self) -> Result<Vec<String>, LabError> {
-        let Self { tasks, train, .. } = self;
+        let (Self { tasks, train, .. }, style) = (self, self.spec.style());
         let (over_pools, used): (Vec<Task>, Vec<Task>) =
             self.used.iter().copied().partition(|task| shows_pool(*task));
         let wording = Wording::Varied { seed: self.seed, epoch: 0 };
         let mut lines = tasks
             .train(train, &used, wording)
-            .map(|sample| Ok(text_of(&sample?)))
+            .map(|sample| Ok(text_of(&sample?, style)))
             .collect::<Result<Vec<String>, LabError>>()?;
         for task in over_pools {
             for sample in tasks.train(train, &[task], wording).take(POOL_SAMPLES) {
-                lines.push(text_of(&sample?));
+                lines.push(text_of(&sample?, style));
             }
         }
         let chats = (0..).zip(&self.texts.chats);
-        lines.extend(chats.map(|(row, chat): (u32, &Chat)| text_of(&chat.render(row))));
+        lines.extend(chats.map(|(row, chat): (u32, &Chat)| text_of(&chat.render(row), style)));
         Ok(lines)
     }
 }
 
 /// A sample with its completion as text without codes.
-fn text_of(sample: &Rendered) -> String {
+fn text_of(sample: &Rendered, style: &TokenStyle) -> String {
     let mut text = match &sample.prompt {
         Prompt::Plain(text) => text.clone(),
         Prompt::Chat(messages) => {
@@ -127,5 +127,5 @@ fn text_of(sample: &Rendered) -> String {
         }
     };
     text.push_str(&sample.completion_text());
-    without_codes(&text)
+    without_codes(&text, style)
 }

@@ -50,7 +50,7 @@ impl<'a> Benches<'a> {
         let Data { dataset, split, device, .. } = self.data;
         let mut made_for = made_for(dataset, split, catalog);
         let reads = if let Some(vocabulary) = self.vocabulary {
-            made_for.insert("tokenizer".to_owned(), vocabulary.hash(TOKENIZER));
+            made_for.insert("tokenizer".to_owned(), vocabulary.hash(TOKENIZER)?);
             made_for.insert("prompts".to_owned(), self.prompts.hash().to_owned());
             let tokenizer = &vocabulary.value;
             let encoder = Encoder::new(tokenizer, catalog, self.prompts, constraint.trie())?;
@@ -61,7 +61,8 @@ impl<'a> Benches<'a> {
             Reads::Words(Box::new(Words { tokenizer, tasks: self.tasks, encoder, titles }))
         } else {
             let hash = self.item_texts.vectors.map(|vectors| vectors.hash(VectorFile::NAME));
-            made_for.insert("embeddings".to_owned(), hash.unwrap_or_default());
+            // Without vectors the policies are made for none.
+            made_for.insert("embeddings".to_owned(), hash.transpose()?.unwrap_or_default());
             Reads::Items(self.item_texts)
         };
         let (seed, pool) = (self.seed, self.pool);

@@ -59,13 +59,14 @@ pub(crate) fn semantic_ids(
 ) -> Result<Made<SemanticIds>, LabError> {
     let Data { dataset, split, published, device } = data;
     let (Some(embed), Some(sids), Some(vectors)) = (&recipe.embed, &recipe.sids, vectors) else {
-        return run.carry_out(&PublishedIds::of(published)?, observer);
+        return run.carry_out(&PublishedIds::of(published, recipe.style()?)?, observer);
     };
     let ids = QuantizedIds {
         tree,
         seed: recipe.seed,
         embed,
         sids,
+        token_style: recipe.token_style.as_ref(),
         vectors,
         num_items: dataset.num_items(),
         train: &split.train,

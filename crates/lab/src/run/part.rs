@@ -140,10 +140,13 @@ pub struct Made<T> {
 }
 
 impl<T> Made<T> {
-    /// The hash of a file that the part wrote, for the inputs of later parts; empty for a file that
-    /// does not belong to the part.
-    #[must_use]
-    pub fn hash(&self, file: &str) -> String {
-        self.outputs.get(file).cloned().unwrap_or_default()
+    /// The hash of a file that the part wrote, for the inputs of later parts.
+    ///
+    /// # Errors
+    /// [`LabError::NotWritten`] for a file that is none of its.
+    pub fn hash(&self, file: &str) -> Result<String, LabError> {
+        let written = || self.outputs.keys().cloned().collect::<Vec<_>>().join(", ");
+        let none = || LabError::NotWritten { file: file.to_owned(), written: written() };
+        self.outputs.get(file).cloned().ok_or_else(none)
     }
 }

@@ -122,6 +122,7 @@ impl KvCache {
         Ok(Self {
             layers,
             prompt_len: rows(&|part, _| Ok(part.prompt_len.shallow_clone()))?,
+            // As above, nothing is as long as nothing.
             longest: parts.iter().map(|part| part.longest).max().unwrap_or(0),
             prompt_mask: rows(&mask)?,
             source_mask: None,

@@ -94,6 +94,7 @@ impl<'a> Conditions<'a> {
         }
         (0..users)
             .map(|user| {
+                // There are guides for all users or for none.
                 let guide: &[u32] = self.guides.get(user).copied().unwrap_or_default();
                 let node = trie
                     .walk(guide)

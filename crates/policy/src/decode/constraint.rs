@@ -43,12 +43,18 @@ impl Constraint {
     /// The constraint of `catalog` for a model that reads `tokenizer`'s ids.
     ///
     /// # Errors
-    /// [`PolicyError::Size`] if catalogue and tokenizer have different specs.
+    /// [`PolicyError::Size`] where catalogue and tokenizer have different specs;
+    /// [`PolicyError::OtherStyle`] where their codes are written in different styles.
     pub fn new(
         catalog: &Catalog,
         tokenizer: &SidTokenizer,
         device: Device,
     ) -> Result<Self, PolicyError> {
+        let [written, read] = [catalog.spec().style(), tokenizer.spec().style()];
+        if written != read {
+            let (catalog, tokenizer) = (written.to_string(), read.to_string());
+            return Err(PolicyError::OtherStyle { catalog, tokenizer });
+        }
         if catalog.spec() != tokenizer.spec() {
             return Err(PolicyError::Size {
                 what: "codes of the catalogue's spec and of the tokenizer's",
@@ -125,6 +131,7 @@ impl Constraint {
         sequences: &[S],
         device: Device,
     ) -> Result<Self, PolicyError> {
+        // Without sequences there are no levels, which the trie refuses.
         let longest = sequences.iter().map(|ids| ids.as_ref().len()).max().unwrap_or(0);
         let (mut ids, mut offsets) = (Vec::new(), vec![0]);
         for level in 0..longest {

@@ -27,8 +27,9 @@ pub struct ReasoningMarkers {
 }
 
 impl ReasoningMarkers {
-    /// Markers of chains that end with `close` (`</think>` for most models). `bridge`, such as
-    /// `"\n\n"`, comes between a chain and the answer; it may be empty.
+    /// Chains that `close` ends, `</think>` for most models, and between them and the answer
+    /// `bridge`, such as `"\n\n"`; it may be empty. The mark before the codes, in a style that has one, comes
+    /// after the bridge.
     ///
     /// A close marker of several tokens is recognised by the tokens of its text alone.
     ///
@@ -40,7 +41,8 @@ impl ReasoningMarkers {
             return Err(PolicyError::Empty { what: "the close marker of reasoning" });
         }
         let stops = vec![tokenizer.encode_exact(close)?, vec![tokenizer.end_of_turn()]];
-        let bridge = tokenizer.encode_exact(bridge)?;
+        let mut bridge = tokenizer.encode_exact(bridge)?;
+        bridge.extend(tokenizer.marks().map(|[begin, _]| begin));
         Ok(Self { stops, bridge, num_ids: tokenizer.vocab_size() })
     }
 
@@ -283,7 +285,7 @@ impl Reasoner<'_> {
     }
 }
 
-/// Number of tokens of the beginning of `marker` that `tokens` ends with.
+/// Tokens of `marker` that `tokens` ends with as its beginning: 0 where it ends with none.
 fn begun(tokens: &[WrittenToken], marker: &[u32]) -> usize {
     (0..marker.len())
         .rev()

@@ -261,6 +261,7 @@ impl<'a> Writing<'a> {
         }
         let [_, slots, _] = axes("axes of the states of texts", &self.hidden)?;
         let slots = to_usize(slots)?;
+        // Without prompts nothing is open.
         let most = open_of.iter().copied().max().unwrap_or(0);
         let shape = [to_i64(prompts.len()), to_i64(most)];
         let device = self.sampler.model.device();
@@ -279,7 +280,8 @@ impl<'a> Writing<'a> {
         }
         let mut ids = vec![0i64; prompts.len() * most];
         for open in &self.open {
-            let id = open.tokens.last().map_or(0, |token| token.id);
+            // An open text has written a token, the one that it goes on after.
+            let id = open.tokens[open.tokens.len() - 1].id;
             ids[open.at.0 * most + open.at.1] = i64::from(id);
         }
         let ids = to_tensor(&ids).unsqueeze(2);

@@ -111,6 +111,7 @@ impl Branches for Walk<'_> {
         constraint: &Constraint,
         next: &[Vec<Onward>],
     ) -> Result<(), PolicyError> {
+        // Without prompts there are no branches.
         let most = next.iter().map(Vec::len).max().unwrap_or(0);
         // Prompts with fewer branches repeat an existing one; nothing reads the result.
         let mut parents = vec![0i64; next.len() * most];

@@ -19,6 +19,7 @@ use crate::score::completions::{CompletionPass, Completions};
 use crate::score::law::TokenLaw;
 use crate::score::pass::LogpPass;
 use crate::score::sequences::SequencePass;
+use crate::sizes::{axes, to_usize};
 use crate::tokenizer::SidTokenizer;
 use crate::trainable::Trainable;
 use crate::weights::Weights;
@@ -110,9 +111,8 @@ impl AnyPolicy {
     /// [`PolicyError::Vocabulary`].
     pub fn check_vocabulary(&self, tokenizer: &SidTokenizer) -> Result<(), PolicyError> {
         let Some(model) = self.language_model() else { return Ok(()) };
-        let [rows, _] = <[i64; 2]>::try_from(model.head().weight().size()).unwrap_or_default();
-        let (tokenizer, model) =
-            (tokenizer.vocab_size(), usize::try_from(rows).unwrap_or_default());
+        let [rows, _] = axes("axes of an output head", model.head().weight())?;
+        let (tokenizer, model) = (tokenizer.vocab_size(), to_usize(rows)?);
         if tokenizer > model { Err(PolicyError::Vocabulary { tokenizer, model }) } else { Ok(()) }
     }
 }

@@ -8,9 +8,10 @@ use crate::PolicyError;
 use crate::config::DecoderConfig;
 use crate::weights::to_i64;
 
-/// `x·cos + swap_halves(x)·sin` over the last axis; `sin` is negative in its first half.
+/// `x·cos + swap_halves(x)·sin` over the last axis, that of a head, which `x` must have; `sin` is negative in
+/// its first half.
 pub(crate) fn rotate(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Tensor {
-    let half = x.size().last().map_or(0, |dim| dim / 2);
+    let half = x.size()[x.dim() - 1] / 2;
     let swapped = x.roll([half].as_slice(), [-1].as_slice());
     (x * cos).addcmul_(&swapped, sin)
 }

@@ -135,6 +135,7 @@ fn scored(
     let (hidden, cache) = model.prefill(completions.prompts, completions.begun)?; // [U, D]
     let dim = hidden.size()[1];
     let padded = to_usize(completions.prompts.shape()?[1])?;
+    // Without branches nothing is read after the prompts.
     let longest = branches.iter().map(|(_, len)| *len).max().unwrap_or(0);
     // Row of each rollout's first state after its first token.
     let mut starts = vec![0; rollouts.len()];

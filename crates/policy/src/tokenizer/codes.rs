@@ -1,6 +1,6 @@
 //! The codes of Semantic IDs as tokens of a pretrained tokenizer.
 
-use sidereal_sid::SidSpec;
+use sidereal_sid::{SidSpec, TokenStyle};
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::PolicyError;
@@ -12,39 +12,42 @@ pub(crate) struct Codes {
     pub(crate) known: usize,
     /// Codes that the tokenizer had, with ids of their own.
     pub(crate) kept: usize,
-    /// Codes that were added, in their order.
+    /// Codes that were added, in their order, and after them the marks of their style.
     pub(crate) added: Vec<String>,
 }
 
 impl Codes {
-    /// Gives a token to each code of `spec` that has none. The token is recognised as a whole at
-    /// any place of a text.
+    /// Gives a token to each code of `spec`, and to each mark of its style, that has none, found whole
+    /// wherever its text stands.
     ///
     /// Codes that the tokenizer already has as added tokens, because its model was trained on
     /// Semantic IDs, keep their ids.
     ///
     /// # Errors
     /// [`PolicyError::TakenToken`] for a code that is a piece of text in the vocabulary,
-    /// [`PolicyError::OtherNotation`] for a tokenizer that spells codes in another way, and
+    /// [`PolicyError::OtherNotation`] for a tokenizer that has codes in another published style, and
     /// [`PolicyError::Unsupported`] for a vocabulary with gaps.
     pub(crate) fn add(inner: &mut Tokenizer, spec: &SidSpec) -> Result<Self, PolicyError> {
         let known = num_ids(inner);
         let (mut kept, mut added) = (0, Vec::new());
-        for code in spec.vocabulary() {
-            match inner.token_to_id(&code) {
-                None => added.push(code),
+        let codes = spec.vocabulary();
+        let marks = spec.style().marks().into_iter().flatten().map(str::to_owned);
+        let num_codes = codes.len();
+        for (place, token) in codes.into_iter().chain(marks).enumerate() {
+            match inner.token_to_id(&token) {
+                None => added.push(token),
                 Some(id) => {
-                    if !inner.get_added_vocabulary().get_vocab().contains_key(&code) {
-                        return Err(PolicyError::TakenToken { token: code, id });
+                    if !inner.get_added_vocabulary().get_vocab().contains_key(&token) {
+                        return Err(PolicyError::TakenToken { token, id });
                     }
-                    kept += 1;
+                    kept += usize::from(place < num_codes);
                 }
             }
         }
         if kept == 0
-            && let Some(token) = other_notation(inner)
+            && let Some(error) = other_notation(inner, spec)
         {
-            return Err(PolicyError::OtherNotation { token });
+            return Err(error);
         }
         let tokens: Vec<AddedToken> = added
             .iter()
@@ -72,18 +75,14 @@ pub(super) fn num_ids(inner: &Tokenizer) -> usize {
     inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
 }
 
-/// A token that is a code as `OpenOneRec` writes it, `<s_a_12>`.
-fn other_notation(inner: &Tokenizer) -> Option<String> {
-    let is_code = |text: &str| {
-        let inside = text.strip_prefix("<s_").and_then(|rest| rest.strip_suffix('>'));
-        inside.and_then(|inside| inside.split_once('_')).is_some_and(|(level, code)| {
-            level.len() == 1
-                && level.bytes().all(|b| b.is_ascii_lowercase())
-                && !code.is_empty()
-                && code.bytes().all(|b| b.is_ascii_digit())
-        })
-    };
+/// The error about a tokenizer that has codes in another published style than that of `spec`; `None` for
+/// one without such codes.
+pub(super) fn other_notation(inner: &Tokenizer, spec: &SidSpec) -> Option<PolicyError> {
+    let mut others = TokenStyle::published().to_vec();
+    others.retain(|style| style.template() != spec.style().template());
     let added = inner.get_added_vocabulary().get_vocab();
-    let first = added.iter().filter(|(text, _)| is_code(text)).min_by_key(|(_, id)| **id);
-    first.map(|(text, _)| text.clone())
+    let is_other = |text: &str| others.iter().any(|style| style.is_code(text));
+    let first = added.iter().filter(|(text, _)| is_other(text)).min_by_key(|(_, id)| **id);
+    let (token, expected) = (first?.0.clone(), spec.style().to_string());
+    Some(PolicyError::OtherNotation { token, expected })
 }

@@ -47,9 +47,9 @@ const ELEMENTS: [&str; 36] = [
 ];
 
 impl SidTokenizer {
-    /// The tokens, by id, that a text from outside must not contain, because the tokenizer would
-    /// read them as the end of a text, a turn, a mask and the like. Codes of Semantic IDs are not
-    /// among them.
+    /// The tokens, by id, that a text from outside may not hold: the tokenizer would read them as the
+    /// end of a text, a turn, a mask and the like. Codes of Semantic IDs, and the marks of their style, are
+    /// not among them.
     ///
     /// These are the tokens that the folder calls special, and those other added tokens that are
     /// written as markers are, in angles, brackets or braces (`<tool_call>`, `[INST]`). Added tokens
@@ -63,7 +63,7 @@ impl SidTokenizer {
             .into_iter()
             .filter(|(id, token)| {
                 let special = token.special || by_role.contains(&Some(*id));
-                !self.sid_ids.contains(id)
+                !self.is_of_sids(*id)
                     && !is_blank(&token.content)
                     && (special || is_marker(&token.content))
             })

@@ -62,7 +62,8 @@ impl SidTokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// Text of token ids, without special tokens; codes stay, even if a base calls them special.
+    /// Text of token ids, special tokens left out; codes and the marks of their style stay, also where a
+    /// base calls them special.
     ///
     /// # Errors
     /// [`PolicyError::Tokenizer`].
@@ -71,7 +72,7 @@ impl SidTokenizer {
         let special = |id: &u32| {
             added.simple_id_to_token(*id).is_some_and(|text| added.is_special_token(&text))
         };
-        let read = |id: &u32| !special(id) || self.sid_ids.contains(id);
+        let read = |id: &u32| !special(id) || self.is_of_sids(*id);
         let ids: Vec<u32> = ids.iter().copied().filter(read).collect();
         self.inner.decode(&ids, false).map_err(|source| PolicyError::Tokenizer {
             action: "cannot decode tokens".into(),

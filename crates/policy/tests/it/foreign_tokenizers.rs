@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use sidereal_policy::{PolicyError, SidTokenizer, VocabularyExtension, extend_pretrained};
-use sidereal_sid::SidSpec;
+use sidereal_sid::{SidSpec, TokenStyle};
 
 use crate::folders::{copy, edit, edited, json, weights};
 use crate::parity::fixture;
@@ -247,9 +247,21 @@ fn a_pretrained_model_with_another_notation_is_an_error() {
         }
     });
     let error = SidTokenizer::extend(dir.path(), &spec(), None).unwrap_err();
-    assert!(matches!(&error, PolicyError::OtherNotation { token } if token == "<s_a_0>"));
+    assert!(matches!(&error, PolicyError::OtherNotation { token, .. } if token == "<s_a_0>"));
     let said = error.to_string();
-    assert!(said.contains("<s_a_0>") && said.contains("<a_0>"), "{said}");
+    assert!(said.contains("<s_a_0>") && said.contains("<{level}_{code}>"), "{said}");
+    // With its own style, the model keeps the ids that it has.
+    let spec = spec().with_style(TokenStyle::open_one_rec());
+    let tokenizer = SidTokenizer::extend(dir.path(), &spec, None).unwrap();
+    assert_eq!(tokenizer.marks(), Some([303, 304]));
+    let kept = ["<s_a_0>", "<s_b_0>"].map(|code| tokenizer.id(code).unwrap());
+    assert_eq!(kept, [305, 306]);
+    // And a model with codes of the default style is none for the other.
+    let dir = edited("base_qwen", "tokenizer.json", |file| {
+        file["added_tokens"].as_array_mut().unwrap().push(special("<a_0>", 303));
+    });
+    let error = SidTokenizer::extend(dir.path(), &spec, None).unwrap_err();
+    assert!(matches!(&error, PolicyError::OtherNotation { token, .. } if token == "<a_0>"));
 }
 
 #[test]

@@ -115,6 +115,7 @@ impl<'a> Pools<'a> {
     /// popularity is the guess, which needs no later event and no model.
     #[must_use]
     pub fn slate(&self, target: ItemId, pool: &[ItemId]) -> Option<Vec<ItemId>> {
+        // An item that training does not know was never shown.
         let count = |item: &ItemId| self.counts.get(item.index()).copied().unwrap_or(0);
         let mut slate = pool.to_vec();
         slate.sort_by_key(|item| (*item != target, std::cmp::Reverse(count(item))));

@@ -25,6 +25,7 @@ pub(super) fn fill(
         for code in &*chosen {
             *sizes.entry(*code).or_default() += 1;
         }
+        // A code that no row has chosen has no rows.
         let size = |code: u32| sizes.get(&code).copied().unwrap_or(0);
         let ceiling = floor + usize::from(extra > 0);
         if (floor == 0 || sizes.len() == codes)

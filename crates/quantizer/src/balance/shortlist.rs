@@ -254,14 +254,18 @@ impl<'a> Lists<'a> {
     /// The code of each row that is cheapest with its price, ties to the lowest code.
     pub(super) fn cheapest(&self, prices: &[f64], chosen: &mut [u32]) {
         chosen.par_iter_mut().enumerate().with_min_len(1024).for_each(|(row, chosen)| {
-            let mut best = (f64::INFINITY, usize::MAX);
-            for (code, cost) in self.row(row) {
-                let score = cost + prices[code];
-                if score < best.0 || (score <= best.0 && code < best.1) {
-                    best = (score, code);
+            let entries = row * self.len..(row + 1) * self.len;
+            let (codes, costs) = (&self.codes[entries.clone()], &self.costs[entries]);
+            let score = |at: usize| f64::from(costs[at]) + prices[usize::from(codes[at])];
+            // Every row lists at least one code.
+            let mut best = 0;
+            for at in 1..codes.len() {
+                let (own, least) = (score(at), score(best));
+                if own < least || (own <= least && codes[at] < codes[best]) {
+                    best = at;
                 }
             }
-            *chosen = u32::try_from(best.1).unwrap_or(0);
+            *chosen = u32::from(codes[best]);
         });
     }
 

@@ -80,6 +80,7 @@ impl Counts {
             return Vec::new();
         };
         let of = |later: &NodeId, earlier: &NodeId| {
+            // A pair that is not there was seen no time.
             f64::from(self.pairs.get(&(*later, *earlier)).copied().unwrap_or(0))
         };
         let choices = paths.trie.children(*parent).len();

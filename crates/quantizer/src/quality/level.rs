@@ -74,6 +74,7 @@ pub(super) fn level_quality(order: &[&[Code]], level: usize, size: usize) -> Lev
         } else {
             num_prefixes as f64 / fan_outs.len() as f64
         },
+        // Without prefixes nothing fans out.
         max_fan_out: fan_outs.into_iter().max().unwrap_or(0),
         squared_error: None,
         neighbour_agreement: None,

@@ -42,6 +42,7 @@ impl Step {
         batch: i64,
         device: Device,
     ) -> Result<Self, QuantizerError> {
+        // A layout has at least one level.
         let codes = layout.codebook_sizes.iter().copied().max().unwrap_or(0);
         Ok(Self {
             encoder: Activations::new(batch, &parameters.encoder, device)?,

@@ -1,5 +1,5 @@
 use sidereal_data::Item;
-use sidereal_sid::{SemanticId, SidSpec};
+use sidereal_sid::{SemanticId, SidSpec, TokenStyle};
 
 use super::super::{Shown, Usage};
 use super::*;
@@ -152,4 +152,30 @@ fn a_reasoning_has_its_form_and_its_answer() {
     }
     let revealed = CHAIN.replace("a tool", "a hand carved bamboo tea whisk");
     assert!(matches!(reasoning(&revealed, "<a_1><b_0>"), Err(Rejection::HeldOut { .. })));
+}
+
+#[test]
+fn codes_between_marks_are_one_semantic_id_and_those_of_another_style_are_of_no_item() {
+    let sids = [[0, 0], [0, 1], [1, 0]].map(SemanticId::from).to_vec();
+    let spec = SidSpec::new(vec![2, 3], 0).unwrap().with_style(TokenStyle::open_one_rec());
+    let catalog = Catalog::new(spec.clone(), sids).unwrap();
+    let items = TITLES.map(|title| Item::new(title, title));
+    let shown = |i: usize| Shown { item: &items[i], sid: spec.text(&catalog.sids()[i]) };
+    let subject = Subject::Event { history: vec![shown(0), shown(1)], held_out: shown(2) };
+    let check = |text: String| {
+        let answer = Answer { text, finish: Finish::Complete, usage: Usage::default() };
+        Checks { catalog: &catalog, words: (2, 40) }.text(
+            RequestStage::Preference,
+            &subject,
+            &answer,
+        )
+    };
+    let [first, second, held_out] = [0, 1, 2].map(|i| shown(i).sid);
+    assert!(check(format!("Likes {first}{second} and tea.")).is_ok());
+    let unknown = |text: &str| Err(Rejection::UnknownSid { text: text.to_owned() });
+    assert_eq!(check("Likes <a_0><b_0> and tea.".to_owned()), unknown("<a_0>"));
+    let cut = "<|sid_begin|><s_a_0><s_b_0>";
+    assert_eq!(check(format!("Likes {cut} and tea.")), unknown(cut));
+    assert!(matches!(check(format!("Then {held_out}.")), Err(Rejection::HeldOut { .. })));
+    assert!(matches!(check("Likes tea <|im_end|>".to_owned()), Err(Rejection::Token { .. })));
 }

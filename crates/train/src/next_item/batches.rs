@@ -59,6 +59,7 @@ impl<'a> Batches<'a> {
 
     /// Parts that a block of histories is split into, given their lengths, ascending.
     fn parts(&self, lens: &[usize]) -> usize {
+        // A block without histories has no positions.
         let longest = lens.last().copied().unwrap_or(0);
         (lens.len() * longest).div_ceil(self.max_positions).clamp(1, lens.len().max(1))
     }

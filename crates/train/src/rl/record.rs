@@ -39,7 +39,7 @@ impl Rl<'_> {
     /// The target as a rollout would write it.
     fn sought(&self, group: &PromptGroup<'_>) -> Result<String, TrainError> {
         let Some(SlateAnswers { lines, .. }) = self.slates else {
-            return Ok(group.target.to_string());
+            return Ok(self.spec.text(&group.target));
         };
         let title = lines.flat(group.prompt.prompt.target).unwrap_or_default();
         Ok(self.read_as_text(&lines.ids(&title))?.trim_end().to_owned())

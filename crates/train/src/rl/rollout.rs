@@ -1,14 +1,13 @@
 //! Groups of rollouts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{
     BeamSearch, CompletionToken, Conditions, Hypothesis, Policy, Rollout, Sampler, SamplingConfig,
     Target, TokenBatch, as_language_model,
 };
-use sidereal_rl::{PrefixSchedule, select_distinct};
+use sidereal_rl::select_distinct;
 use sidereal_sid::{ItemId, SemanticId};
 
 use super::{Rl, RlPrompt};
@@ -91,23 +90,12 @@ pub(super) struct WrittenChain {
 }
 
 impl PromptGroup<'_> {
-    /// Whether no rollout is, or holds, the target.
-    fn misses(&self) -> bool {
-        !(0..self.completions.len()).any(|rollout| self.hits(rollout))
-    }
-
-    /// Whether a rollout is, or holds, the target.
-    pub(super) fn hits(&self, rollout: usize) -> bool {
-        let target = &self.prompt.prompt.target;
-        self.sids.get(rollout) == Some(&self.target)
-            || self.slates.get(rollout).is_some_and(|items| items.contains(target))
-    }
-
     /// Rollouts that say different things.
     pub(super) fn distinct(&self) -> usize {
         let (sids, slates) = (self.sids.iter(), self.slates.iter());
         let counts = [sids.collect::<BTreeSet<_>>().len(), slates.collect::<BTreeSet<_>>().len()];
-        counts.into_iter().max().unwrap_or(0)
+        let [sids, slates] = counts;
+        sids.max(slates)
     }
 
     /// Scored tokens of each rollout.
@@ -153,22 +141,7 @@ impl Rl<'_> {
             .collect();
         let [seed, guided_seed] = [0, 1].map(|round| step_seed(self.seed, 2 * step + round));
         self.draw(model, &mut groups.iter_mut().collect::<Vec<_>>(), seed)?;
-        let total = NonZeroU64::new(self.config.steps as u64).unwrap_or(NonZeroU64::MIN);
-        let schedule = PrefixSchedule::new(total);
-        let mut again = Vec::new();
-        for group in &mut groups {
-            group.hard = group.misses();
-            let target = &group.prompt.target;
-            // A suffix is no level.
-            let levels = target.len().min(self.spec.num_levels());
-            let guide = schedule.guide_len(step as u64, levels);
-            let direct = group.prompt.prompt.mode == Mode::Direct;
-            if direct && self.config.prefix_curriculum && group.hard && guide > 0 {
-                group.guide = target[..guide].to_vec();
-                group.ids.extend(self.constraint.ids(&group.guide));
-                again.push(group);
-            }
-        }
+        let mut again = self.guided(&mut groups, step);
         if !again.is_empty() {
             self.draw(model, &mut again, guided_seed)?;
         }
@@ -282,7 +255,7 @@ impl Rl<'_> {
                 CompletionToken::Scored(Target::Code { token, .. }) => Some(*token),
                 _ => None,
             });
-            return Ok(self.semantic_id(&codes.collect::<Vec<_>>()).to_string());
+            return Ok(self.spec.text(&self.semantic_id(&codes.collect::<Vec<_>>())));
         };
         let id = |token: &CompletionToken| match token {
             CompletionToken::Read(id) | CompletionToken::Scored(Target::Word(id)) => Some(*id),
@@ -290,7 +263,11 @@ impl Rl<'_> {
                 tokenizer.sid_ids().get(usize::try_from(*token).ok()?).copied()
             }
         };
-        let ids: Vec<u32> = completion.iter().filter_map(id).collect();
+        let mut ids: Vec<u32> = completion.iter().filter_map(id).collect();
+        // The mark after the codes is never chosen, but the text of a Semantic ID ends with it.
+        if let Some(CompletionToken::Scored(Target::Code { .. })) = completion.last() {
+            ids.extend(tokenizer.marks().map(|[_, end]| end));
+        }
         Ok(tokenizer.decode(&ids)?)
     }
 

@@ -79,6 +79,8 @@ impl Rl<'_> {
         let learned = groups.iter().zip(judged.segments.iter()).zip(live);
         let learned = learned.map(|((group, rollouts), live)| {
             let reference_logp = if live { of_reference.next() } else { None };
+            // No entropies where the objective needs none, and no values of a reference where there is
+            // none or the group does not learn. The objective refuses others in number than its tokens.
             LearnedGroup {
                 group,
                 advantages: &judged.advantages.values[rollouts],
@@ -189,6 +191,7 @@ impl Rl<'_> {
         let entropies: Vec<f64> =
             part.iter().flat_map(|learned| &learned.entropies).copied().collect();
         if self.objective().needs_entropies() {
+            // Before the first step has moved it, no entropy is below the target.
             let target = entropy_target.unwrap_or(f64::NEG_INFINITY);
             batch = batch.with_entropies(&entropies, target)?;
         }

@@ -67,8 +67,7 @@ impl Lessons for Histories<'_> {
         let plan = self.plan(&rows, epoch);
         let (len, total) = (plan.len(), plan.len() * self.epochs);
         let batch = move |number: usize| {
-            let indices = plan.get(number).map(Vec::as_slice).unwrap_or_default();
-            Ok(indices.iter().map(|index| rows[*index].clone()).collect())
+            Ok(plan[number].iter().map(|index| rows[*index].clone()).collect())
         };
         Ok(Epoch { len, total, batch: Box::new(batch) })
     }

@@ -208,8 +208,7 @@ impl Lessons for MixedTasks<'_> {
         let plan = self.plan(epoch)?;
         let len = plan.len();
         let batch = move |number: usize| {
-            let rows = plan.get(number).map(Vec::as_slice).unwrap_or_default();
-            let sequences = rows.par_iter().map(|row| self.sequence(*row, epoch)).collect();
+            let sequences = plan[number].par_iter().map(|row| self.sequence(*row, epoch)).collect();
             if number + 1 == plan.len() {
                 self.cuts.report(epoch, self.max_tokens);
             }

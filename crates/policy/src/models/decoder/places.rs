@@ -51,6 +51,7 @@ impl Picked {
         for (index, place) in places.iter().enumerate() {
             of_rows[place.row].push(index);
         }
+        // Without rows there are no places.
         let most = of_rows.iter().map(Vec::len).max().unwrap_or(0);
         let (mut cells, mut slots) = (vec![0; rows * most], vec![0; places.len()]);
         for (row, of_row) in of_rows.iter().enumerate() {

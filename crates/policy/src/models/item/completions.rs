@@ -106,6 +106,7 @@ fn children_logp(
         let logits = states.f_matmul(&vectors.f_transpose(0, 1)?)? + bias;
         return Ok((logits / temperature).f_log_softmax(-1, states.kind())?);
     }
+    // Without nodes there is nothing to choose from.
     let widest = met.iter().map(|node| policy.tree.children(*node).len()).max().unwrap_or(0);
     let mut starts = BTreeMap::new();
     let mut next = 0;

@@ -69,7 +69,7 @@ impl Packed {
         Self::new(&histories, policy.config.max_history, policy.num_items())
     }
 
-    /// Length of the longest history.
+    /// Length of the longest history; 0 where there is none.
     fn longest(&self) -> usize {
         self.lens.iter().copied().max().unwrap_or(0)
     }

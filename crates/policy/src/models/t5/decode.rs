@@ -49,6 +49,7 @@ impl T5 {
         let [_, padded] = prompts.shape()?;
         let device = prompts.ids.device();
         let begun: Vec<i64> = begun.iter().map(|len| to_i64(*len)).collect();
+        // Without prompts no answer has begun.
         let longest = begun.iter().copied().max().unwrap_or(0);
         let begun = Tensor::from_slice(&begun).to_device(device);
         let source_lens = &prompts.lens - &begun;

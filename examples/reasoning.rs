@@ -1,8 +1,8 @@
-//! Trains GREAM and the schedules of its reinforcement, on data in MiniOneRec's layout, and tests it with and without reasoning.
+//! Trains GREAM or SIDReasoner on data in MiniOneRec's layout, and tests it with and without reasoning.
 //!
 //! The data comes with Semantic IDs and a split. It takes less than an hour for four thousand items on
 //! two CPU cores; if it is interrupted, start it again and it goes on.
-//! Run: `cargo run --release --example gream -- --items x.item.json --index x.index.json
+//! Run: `cargo run --release --example reasoning -- gream/small --items x.item.json --index x.index.json
 //! --valid valid.csv --test test.csv --out runs/gream`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
@@ -16,8 +16,10 @@ use sidereal::policy::{device, share_cores};
 use sidereal::train::Bars;
 
 #[derive(Parser)]
-#[command(about = "Trains GREAM and the schedules of its reinforcement")]
+#[command(about = "Trains GREAM or SIDReasoner, which reason before they recommend")]
 struct Args {
+    /// The recipe: `gream/small` or `sidreasoner/small`.
+    recipe: String,
     /// Items, `x.item.json`.
     #[arg(long)]
     items: PathBuf,
@@ -35,8 +37,8 @@ struct Args {
 
 fn main() -> anyhow::Result<()> {
     let _shares = share_cores();
-    let Args { items, index, valid, test, out } = Args::parse();
-    let recipe = Recipe::preset("gream/small")?;
+    let Args { recipe: name, items, index, valid, test, out } = Args::parse();
+    let recipe = Recipe::preset(&name)?;
     let files =
         minionerec::Files { items: &items, index: &index, train: None, valid: &valid, test: &test };
     let window = NonZeroUsize::new(recipe.max_history).unwrap_or(NonZeroUsize::MIN);
@@ -51,7 +53,6 @@ fn main() -> anyhow::Result<()> {
     };
     let outcome = pipeline.run(&mut Bars::default())?;
     println!("{}", outcome.report);
-    let title = "GREAM: hybrid fine-tuning with a curriculum, then SRPO in both modes";
-    outcome.write_page(title, &out.join("report.html"))?;
+    outcome.write_page(&name, &out.join("report.html"))?;
     Ok(())
 }
