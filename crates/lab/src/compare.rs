@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use sidereal_data::SampleId;
+use sidereal_files::read_json;
 use sidereal_metrics::{Bootstrap, Metric, MetricError, PairedTest, RankingRun};
 use sidereal_page::{Bar, BarPlot, BarSeries, Block, Table};
 use sidereal_train::Ranking;
 
+use crate::blend::files as blend_files;
 use crate::error::LabError;
 use crate::evaluation::systems::{AT_START, WHY_AT_START, with_reasoning};
 use crate::parts::answers::AnswerFile;
+use crate::parts::blended_rankings::Blended;
 use crate::parts::rankings;
 use crate::parts::reasoning::{self, ReasoningResult};
 use crate::pool_task::is_over_pool;
@@ -23,7 +26,8 @@ use crate::run::starts::returned_their_start;
 pub struct FinishedRun {
     /// Name of its folder.
     pub name: String,
-    /// In the order of the recipe; the direct answers of a stage come before its answers after reasoning.
+    /// In the order of the recipe; the direct answers of a stage come before its answers after reasoning, and
+    /// blends after all stages.
     systems: Vec<System>,
 }
 
@@ -106,6 +110,10 @@ impl FinishedRun {
                 let system = System::new(with_reasoning(&stage.label), merged, true)?;
                 systems.push(System { at_start, ..system });
             }
+        }
+        for blend in &recipe.blends {
+            let answers: Blended = read_json(&folder.path(&blend_files::file(&blend.name)))?;
+            systems.push(System::new(blend.label().to_owned(), &answers.kept, false)?);
         }
         let name = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
         Ok(Self { name, systems })

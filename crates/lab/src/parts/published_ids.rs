@@ -1,11 +1,12 @@
 //! Semantic IDs that were published with the data.
 
-use sidereal_data::Split;
-use sidereal_quantizer::QualityReport;
+use sidereal_data::{Split, TrainSet};
+use sidereal_quantizer::{JudgedCodes, QualityReport};
 use sidereal_sid::Catalog;
 use sidereal_train::{Binding, Observer};
 
 use crate::error::LabError;
+use crate::judged_codes::judged;
 use crate::parts::semantic_ids::{FILES, NAME, SemanticIds};
 use crate::run::part::{Folder, Part, PartFiles, Remarks};
 
@@ -21,20 +22,25 @@ pub struct Published<'a> {
 /// The published Semantic IDs, in the folder of the run.
 pub(crate) struct PublishedIds<'a> {
     pub(crate) catalog: &'a Catalog,
+    /// The events that a run learns from.
+    pub(crate) train: &'a TrainSet,
 }
 
 impl<'a> PublishedIds<'a> {
-    /// Those of published data.
+    /// Those of published data, for a run that learns from these events.
     ///
     /// # Errors
     /// [`LabError::Setting`] for data that came without any.
-    pub(crate) fn of(published: Option<Published<'a>>) -> Result<Self, LabError> {
+    pub(crate) fn of(
+        published: Option<Published<'a>>,
+        train: &'a TrainSet,
+    ) -> Result<Self, LabError> {
         let Some(Published { catalog, .. }) = published else {
             let (field, found) = ("sids".to_owned(), "missing".to_owned());
             let needed = "a table `[sids]`, or data that was published with Semantic IDs";
             return Err(LabError::Setting { field, found, needed });
         };
-        Ok(Self { catalog })
+        Ok(Self { catalog, train })
     }
 }
 
@@ -46,7 +52,10 @@ impl Part for PublishedIds<'_> {
     }
 
     fn inputs(&self) -> Result<Binding, LabError> {
-        Ok(Binding::from([("catalogue".to_owned(), self.catalog.hash())]))
+        Ok(Binding::from([
+            ("catalogue".to_owned(), self.catalog.hash()),
+            ("train".to_owned(), self.train.hash()),
+        ]))
     }
 
     fn files(&self) -> PartFiles {
@@ -60,6 +69,8 @@ impl Part for PublishedIds<'_> {
         _: &mut dyn Observer,
     ) -> Result<Remarks, LabError> {
         let quality = QualityReport::from_catalog(self.catalog);
+        let codes = JudgedCodes::OfUnknownOrigin;
+        let quality = judged(quality, self.catalog, self.train, codes)?;
         SemanticIds::write(folder, self.catalog, &quality)?;
         Ok(Remarks::default())
     }

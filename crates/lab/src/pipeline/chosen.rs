@@ -58,7 +58,7 @@ pub(crate) fn semantic_ids(
 ) -> Result<Made<SemanticIds>, LabError> {
     let Data { dataset, split, published, device } = data;
     let (Some(embed), Some(sids), Some(vectors)) = (&recipe.embed, &recipe.sids, vectors) else {
-        return run.carry_out(&PublishedIds::of(published)?, observer);
+        return run.carry_out(&PublishedIds::of(published, &split.train)?, observer);
     };
     let ids = QuantizedIds {
         tree,
