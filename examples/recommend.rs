@@ -1,7 +1,7 @@
 //! Recommends items by the policy that the example `demo` trained.
 //!
 //! The history is given as titles, item keys or Semantic IDs, in any mixture, earliest first.
-//! Seconds. Run: `cargo run --release --example recommend -- runs/demo item-003 "<a_1><b_7><c_2>"`
+//! Seconds. Run: `cargo run --release --example recommend -- runs/demo/1 item-003 "<a_1><b_7><c_2>"`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
 use std::num::NonZeroUsize;

@@ -80,6 +80,12 @@ fn policies_that_read_items_are_trained_blended_opened_and_asked() {
     let names: Vec<&str> = weights.kept.weights.terms.iter().map(|t| t.name.as_str()).collect();
     // The shop has no categories.
     assert_eq!(names, ["transitions", "text", "popularity"]);
+    // The groups of histories are in the file and in the note.
+    let groups: Vec<usize> = weights.kept.groups.iter().map(|group| group.num_cases).collect();
+    assert_eq!(groups, [60, 0]);
+    let told = weights.to_string();
+    assert!(told.contains("after histories of 1 to 3 items (60 users)"), "{told}");
+    assert!(told.contains("chosen by HR@10 of 60 validation users"), "{told}");
     // No weight is worse on the users on whom it was chosen than none.
     assert!(weights.kept.value >= weights.kept.policy_value);
     assert!(weights.removed.value >= weights.removed.policy_value);
@@ -228,6 +234,13 @@ fn what_does_not_fit_policies_that_read_items_is_refused_by_its_key() {
         ("name = \"policy\"", "name = \"policy\"\nevents = \"latest\"", "`stage.policy.events`"),
         ("policies = [\"policy\"]", "policies = [\"nobody\"]", "`blend.priors.policies`"),
         ("policies = [\"policy\", \"second\"]", "policies = [\"second\"]", "`blend.trees.priors`"),
+        ("floor = 0.1", "floor = 0.0", "`blend.priors.floor`"),
+        ("text_dimensions = 4\n", "text_dimensions = 0\n", "`blend.priors.text_dimensions`"),
+        ("choose_by = \"hr@10\"", "choose_by = \"mrr\"", "choose_by"),
+        ("by_history = [4]", "by_history = [4, 3]", "`blend.priors.by_history`"),
+        ("by_history = [4]", "by_history = [1]", "`blend.priors.by_history`"),
+        ("by_history = [4]", "by_history = [4]\nby_user = true", "`blend.priors.by_history`"),
+        ("group_users = 20", "group_users = 1", "`blend.priors.group_users`"),
         ("codebook_sizes = [4, 2]", "codebook_sizes = [4]", "`sids.hierarchical.capacities`"),
         ("text_dimensions = 8\n\n[model]", "text_dimensions = 0\n\n[model]", "text_dimensions"),
         ("kind = \"item\"", "kind = \"item\"\npositions = 3", "positions"),

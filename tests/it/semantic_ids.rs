@@ -6,6 +6,7 @@ use std::path::Path;
 
 use sidereal::data::{Dataset, Item, ItemId, User};
 use sidereal::lab::{ItemField, Recipe, RunResult, SidConfig, Training};
+use sidereal::quantizer::{JudgedCodes, Prediction};
 use sidereal::sid::Catalog;
 use sidereal::train::Record;
 use tempfile::TempDir;
@@ -54,6 +55,10 @@ fn each_method_makes_semantic_ids_and_a_second_start_keeps_them() {
         let outcome = start(&recipe, &dataset, &out);
         assert_eq!((outcome.catalog.num_items(), outcome.catalog.num_sids()), (40, 40), "{method}");
         assert_eq!(outcome.quality.levels.len(), 2, "{method}");
+        // The vectors join who chose what near what, so these codes are not judged on what they know.
+        let predicted = outcome.quality.prediction.as_ref().unwrap();
+        assert_eq!(predicted.codes, JudgedCodes::MadeWithoutHeldOut, "{method}");
+        assert!(!out.join("held-out").exists(), "{method}");
         let [files, checkpoint] = [format!("{model}.safetensors"), "rq_vae.checkpoint".to_owned()];
         assert!(out.join("codebooks").join(files).exists(), "{method}");
         assert!(!out.join("codebooks").join(checkpoint).exists(), "{method}");
@@ -98,6 +103,55 @@ fn collisions_are_resolved_as_the_recipe_says() {
     assert!(catalog.num_sids() == 40 && found == BTreeSet::from([2]), "{found:?}");
     let (catalog, found) = lens("keep", "[4, 4]");
     assert!(catalog.num_sids() < 40 && found == BTreeSet::from([2]), "{found:?}");
+}
+
+#[test]
+fn codes_are_judged_on_training_events_alone() {
+    let dir = TempDir::new().unwrap();
+    // The same training events with other events for validation and test.
+    let items = || (0..40).map(|number| Item::new(number.to_string(), format!("article {number}")));
+    let with_ends = |ends: [u32; 2]| {
+        let events = |user: u32| {
+            let train = (0..5).map(|step| ItemId((user + 4 * step) % 40));
+            train.chain(ends.map(|end| ItemId((user + end) % 40))).collect()
+        };
+        let users = (0..30).map(|user| User::new(user.to_string(), events(user))).collect();
+        Dataset::new(items().collect(), users).unwrap()
+    };
+    let datasets = [with_ends([20, 24]), with_ends([7, 31])];
+    for (name, sids, weight, codes) in [
+        ("own", "codebook_sizes = [4, 4]\n", 0.0, JudgedCodes::Own),
+        ("joined", "codebook_sizes = [4, 4]\n", 1.0, JudgedCodes::MadeWithoutHeldOut),
+        (
+            "tree",
+            "codebook_sizes = [4, 2]\nmethod = 'hierarchical'\n\
+             hierarchical = { transition_dimensions = 4, text_dimensions = 8 }\n",
+            0.0,
+            JudgedCodes::MadeWithoutHeldOut,
+        ),
+    ] {
+        let mut recipe = recipe(sids);
+        recipe.embed.as_mut().unwrap().collaborative_weight = weight;
+        let judged = [0, 1].map(|at| {
+            let outcome = start(&recipe, &datasets[at], &dir.path().join(format!("{name}-{at}")));
+            (outcome.quality.prediction.unwrap(), outcome.catalog)
+        });
+        assert_eq!(judged[0].0, judged[1].0, "{name}");
+        let (predicted, catalog) = &judged[0];
+        assert_eq!(predicted.codes, codes, "{name}");
+        // The latest training event of each user, and no other.
+        assert_eq!(predicted.measured.num_pairs, 30, "{name}");
+        if codes == JudgedCodes::Own {
+            let events = |user: u32, until: u32| (0..until).map(move |s| ItemId((user + 4 * s) % 40));
+            let train: Vec<Vec<ItemId>> = (0..30).map(|user| events(user, 4).collect()).collect();
+            let pair = |user: u32| (ItemId((user + 12) % 40), ItemId((user + 16) % 40));
+            let held_out: Vec<_> = (0..30).map(pair).collect();
+            let expected = Prediction::measure(catalog, &train, &held_out).unwrap();
+            assert!((predicted.measured.nats - expected.nats).abs() < 1e-9, "{expected:?}");
+            // Every item is followed by the fourth one after it.
+            assert!(expected.gain() > 0.0, "{expected:?}");
+        }
+    }
 }
 
 #[test]

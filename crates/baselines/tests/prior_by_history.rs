@@ -1,5 +1,6 @@
 //! Weights of a prior by the length of the history.
 #![allow(clippy::unwrap_used, reason = "a failed test may panic, in its helpers too")]
+#![allow(clippy::float_cmp, reason = "the values are exact")]
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;

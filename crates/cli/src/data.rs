@@ -16,7 +16,9 @@ use sidereal_data::read::tabular::{self, ItemColumns};
 use sidereal_data::read::{
     OnDoubtful, ReadData, RowPolicy, Skips, TimeFormat, items, lcrec, minionerec,
 };
-use sidereal_data::{Assembly, DataError, Dataset, Item, Numbering, Split, SplitProtocol, Ties};
+use sidereal_data::{
+    Assembly, DataError, Dataset, Item, Numbering, Split, SplitProtocol, Ties, TrainSet, leave_one_out,
+};
 use sidereal_files::read_json;
 use sidereal_sid::{Catalog, SemanticId};
 
@@ -149,6 +151,18 @@ impl Data {
     fn new(dataset: Dataset) -> Self {
         Self { dataset, catalog: None, split: None, skips: Vec::new(), steps: Vec::new() }
     }
+
+    /// The training events: those of the split that came with the data, else all but the last two of each
+    /// user.
+    ///
+    /// # Errors
+    /// Those of the leave-one-out split.
+    pub(crate) fn train(&self) -> anyhow::Result<TrainSet> {
+        Ok(match &self.split {
+            Some(split) => split.train.clone(),
+            None => leave_one_out(&self.dataset, NonZeroUsize::MIN)?.train,
+        })
+    }
 }
 
 impl DataArgs {
@@ -201,14 +215,14 @@ impl DataArgs {
     pub(crate) fn read_items(
         &self,
         how: &Reading<'_>,
-    ) -> anyhow::Result<(Vec<Item>, Option<Dataset>)> {
+    ) -> anyhow::Result<(Vec<Item>, Option<Data>)> {
         let mut others =
             self.given().into_iter().filter(|(flag, given)| *given && *flag != "--items");
         if let (Some(path), None) = (&self.items, others.next()) {
             return Ok((items::read(path, &self.policy())?.items, None));
         }
-        let dataset = self.read(how)?.dataset;
-        Ok((dataset.items().to_vec(), Some(dataset)))
+        let data = self.read(how)?;
+        Ok((data.dataset.items().to_vec(), Some(data)))
     }
 
     /// The flags that name data, and whether each is given.

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use linfa::ParamGuard as _;
 use ndarray::{Array2, ArrayView2};
 use sidereal_baselines::{Ppmi, PpmiConfig, PpmiVectors};
-use sidereal_data::{Dataset, ItemId, leave_one_out};
+use sidereal_data::{ItemId, TrainSet};
 use sidereal_quantizer::{
     Balance, Codebooks, FitStep, RqKMeans, RqVae, RqVaeEvaluation, RqVaeTraining,
 };
@@ -186,16 +186,13 @@ fn rq_vae(
     Ok(Quantized { codebooks: model.codebooks().clone(), codes, latents: Some(latents) })
 }
 
-/// Vectors `[N, d]` of items that users chose close to each other, from training events only.
-pub(crate) fn collaborative(dataset: Option<&Dataset>, seed: u64) -> anyhow::Result<Array2<f32>> {
-    let dataset = dataset.ok_or_else(|| {
-        Usage::error(
-            "the method `letter` learns from interactions: give them beside the items, such as `--data DIR` or \
-             `--interactions x.inter --items x.item`",
-        )
-    })?;
-    let split = leave_one_out(dataset, std::num::NonZeroUsize::MIN)?;
-    let sequences: Vec<&[ItemId]> = split.train.sequences().map(|s| s.events).collect();
+/// Vectors `[N, d]` of who chose what near what, of these training events.
+pub(crate) fn collaborative(
+    train: &TrainSet,
+    num_items: usize,
+    seed: u64,
+) -> anyhow::Result<Array2<f32>> {
+    let sequences: Vec<&[ItemId]> = train.sequences().map(|s| s.events).collect();
     let settings = Ppmi::try_from(PpmiConfig::new(seed).with_dimensions(LATENT))?;
-    Ok(PpmiVectors::fit(&settings, dataset.num_items(), &sequences)?.into_vectors())
+    Ok(PpmiVectors::fit(&settings, num_items, &sequences)?.into_vectors())
 }

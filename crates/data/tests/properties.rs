@@ -391,6 +391,10 @@ proptest! {
         for sample in latest.samples() {
             prop_assert!(split.train.samples().any(|own| own == sample));
         }
+        // The pairs are the ends of these samples.
+        let pairs: Vec<_> = split.train.latest_pairs().collect();
+        let ends = latest.samples().filter_map(|s| Some((*s.history.last()?, s.target)));
+        prop_assert_eq!(pairs, ends.collect::<Vec<_>>());
     }
 
     #[test]

@@ -30,6 +30,7 @@
 //! | `run` | [`RunFolder`], [`Part`]: the folder of a run, and what is carried out in it |
 //! | `parts` | the parts: item vectors, Semantic IDs, texts, vocabulary, policies, answers |
 //! | `workbench` | what the parts after the vocabulary share: prompts, and the legal answers |
+//! | `judged_codes` | [`judged`]: how well Semantic IDs say which item follows |
 //! | `evaluation` | the part that makes the tables of all answers |
 //! | `pipeline` | [`Pipeline`]: the parts of a run, put together |
 //! | `resume` | whether the folder of an earlier start may go on |
@@ -44,6 +45,7 @@ mod compare;
 mod error;
 mod evaluation;
 mod finished;
+mod judged_codes;
 mod outcome;
 mod parts;
 mod pipeline;
@@ -64,6 +66,7 @@ pub use compare::{ComparedSystem, FinishedRun, RunComparison};
 pub use error::LabError;
 pub use evaluation::recommenders::Baseline;
 pub use evaluation::{BucketRow, DomainReport};
+pub use judged_codes::judged;
 pub use outcome::RunResult;
 pub use outcome::showcase::Showcase;
 pub use parts::published_ids::Published;
@@ -71,7 +74,7 @@ pub use parts::reasoning::ReasoningResult;
 pub use pipeline::Pipeline;
 pub use policy_folder::{PolicyCard, PolicyParts, TrainedPolicy};
 pub use recipe::Recipe;
-pub use recipe::blend::{BlendConfig, PriorSource};
+pub use recipe::blend::{BlendConfig, ChooseBy, PriorSource};
 pub use recipe::compute::Compute;
 pub use recipe::embed::{EmbedConfig, ItemField};
 pub use recipe::evaluate::{EvaluateConfig, EvaluateReasoning};

@@ -145,7 +145,7 @@ impl Recipe {
         self.evaluate.check()?;
         model::check(self.model.as_ref(), self.tokenizer.as_ref(), self.pretrained.as_ref())?;
         self.pretrained.as_ref().map_or(Ok(()), PretrainedConfig::check)?;
-        sids::check(self.embed.as_ref(), self.sids.as_ref())?;
+        sids::check(self.embed.as_ref(), self.sids.as_ref(), self.reads_items())?;
         self.style()?;
         self.texts.check(&self.stages)?;
         stage::check(&self.stages)?;
@@ -160,10 +160,15 @@ impl Recipe {
         }
     }
 
-    /// Accepts blends of policies that score all items, and several trees if the recipe makes them.
+    /// Whether its model, if it trains one from scratch, reads items.
+    #[must_use]
+    pub fn reads_items(&self) -> bool {
+        self.model.as_ref().is_some_and(|model| model.kind().reads_items())
+    }
+
+    /// Accepts blends of policies that score all items, and several trees where the recipe makes them.
     fn check_trees(&self) -> Result<(), LabError> {
-        let items = self.model.as_ref().is_some_and(|model| model.kind().reads_items());
-        if let (Some(blend), false) = (self.blends.first(), items) {
+        if let (Some(blend), false) = (self.blends.first(), self.reads_items()) {
             return Err(LabError::Setting {
                 field: format!("blend.{}", blend.name),
                 found: "a blend of policies that write words".to_owned(),

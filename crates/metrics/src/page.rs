@@ -36,8 +36,7 @@ impl Report {
     }
 
     fn table_row(&self, row: &Row, metrics: &[Metric]) -> Vec<String> {
-        let cell =
-            |metric: &Metric| row.get(*metric).map(MetricValue::to_string).unwrap_or_default();
+        let cell = |metric: &Metric| self.cell(row, *metric).unwrap_or_default();
         [self.shown(&row.system), row.protocol.decoding()]
             .into_iter()
             .chain(metrics.iter().map(cell))
@@ -80,6 +79,7 @@ mod tests {
         report.push(row("one", SeenItems::Kept)).unwrap();
         report.push(row("two", SeenItems::Removed)).unwrap();
         report.push(row("three", SeenItems::Kept)).unwrap();
+        report.set_bound("one");
         let (mark, text) = ("= one".to_owned(), "Nothing was better.".to_owned());
         report.push_note(Note { system: "three".to_owned(), mark, text });
         let mut page = Page::new("metrics");
@@ -90,9 +90,11 @@ mod tests {
             panic!("{:?}", page.blocks)
         };
         assert_eq!(table.header, ["system", "decoding", "HR@5"]);
-        assert_eq!(table.notes, ["(= one): Nothing was better."]);
+        let share = "%: the share of the value of `one` that a row reaches.";
+        assert_eq!(table.notes, ["(= one): Nothing was better.", share]);
         assert_eq!(bars.series[1].name, "three (= one)");
-        assert_eq!(table.rows[1], ["three (= one)", "score per item", "0.5000 [0.2500, 0.7500]"]);
+        assert_eq!(table.rows[1], ["three (= one)", "score per item", "0.5000 [0.2500, 0.7500], 100 %"]);
+        assert_eq!(table.rows[0][2], "0.5000 [0.2500, 0.7500]");
         assert!(other.notes.is_empty());
         assert_eq!(bars.series[0].bars, [Some(Bar { value: 0.5, interval: Some((0.25, 0.75)) })]);
     }

@@ -85,6 +85,7 @@ pub struct Report {
     rows: Vec<Row>,
     comparisons: Vec<Comparison>,
     notes: Vec<Note>,
+    bound: Option<String>,
 }
 
 /// A paired test between two of a report's systems.
@@ -105,6 +106,8 @@ struct RawReport {
     comparisons: Vec<Comparison>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notes: Vec<Note>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bound: Option<String>,
 }
 
 impl Report {
@@ -143,6 +146,39 @@ impl Report {
         self.notes.push(note);
     }
 
+    /// Names the system that no other can exceed, such as the law of synthetic data: tables then say what share
+    /// of its values each row reaches.
+    pub fn set_bound(&mut self, system: impl Into<String>) {
+        self.bound = Some(system.into());
+    }
+
+    /// What share of the bound's value a row reaches, under a protocol whose numbers may be compared; `None`
+    /// without a [bound](Self::set_bound), for its own row, and where it has no such value or it is 0.
+    ///
+    /// ```text
+    /// share = value of the row / value of the bound
+    /// ```
+    /// It is above 1 where the bound holds in expectation alone and the users are a lucky draw.
+    #[must_use]
+    pub fn share_of_bound(&self, row: &Row, metric: Metric) -> Option<f64> {
+        let bound = self.bound.as_ref().filter(|bound| **bound != row.system)?;
+        let of_bound = self.rows.iter().find(|other| {
+            other.system == *bound && other.protocol.is_comparable(&row.protocol)
+        })?;
+        let (own, best) = (row.get(metric)?.value, of_bound.get(metric)?.value);
+        (best > 0.0).then(|| own / best)
+    }
+
+    /// A value of a row with its interval, and the share of the bound that it reaches.
+    #[cfg(any(feature = "text", feature = "page"))]
+    pub(crate) fn cell(&self, row: &Row, metric: Metric) -> Option<String> {
+        let value = row.get(metric)?;
+        Some(match self.share_of_bound(row, metric) {
+            Some(share) => format!("{value}, {:.0} %", 100.0 * share),
+            None => value.to_string(),
+        })
+    }
+
     /// The notes, in the order they were added.
     #[must_use]
     pub fn notes(&self) -> &[Note] {
@@ -165,6 +201,11 @@ impl Report {
             if rows.iter().any(|row| row.system == note.system) && !lines.contains(&line) {
                 lines.push(line);
             }
+        }
+        if let Some(bound) = &self.bound
+            && rows.iter().any(|row| row.system == *bound)
+        {
+            lines.push(format!("%: the share of the value of `{bound}` that a row reaches."));
         }
         lines
     }
@@ -214,8 +255,8 @@ impl TryFrom<RawReport> for Report {
     type Error = MetricError;
 
     fn try_from(raw: RawReport) -> Result<Self, MetricError> {
-        let RawReport { rows, comparisons, notes } = raw;
-        let mut report = Self { rows: Vec::new(), comparisons, notes };
+        let RawReport { rows, comparisons, notes, bound } = raw;
+        let mut report = Self { rows: Vec::new(), comparisons, notes, bound };
         rows.into_iter().try_for_each(|row| report.push(row))?;
         Ok(report)
     }
@@ -223,8 +264,8 @@ impl TryFrom<RawReport> for Report {
 
 impl From<Report> for RawReport {
     fn from(report: Report) -> Self {
-        let Report { rows, comparisons, notes } = report;
-        Self { rows, comparisons, notes }
+        let Report { rows, comparisons, notes, bound } = report;
+        Self { rows, comparisons, notes, bound }
     }
 }
 
@@ -253,6 +294,28 @@ mod tests {
             })
             .collect();
         Row { system: system.into(), protocol, values }
+    }
+
+    #[test]
+    fn shares_are_of_the_bound_under_the_same_protocol() {
+        let mut report = Report::default();
+        report.push(row("best", SeenItems::Kept, &[("HR@10", 0.8), ("MRR@10", 0.0)])).unwrap();
+        report.push(row("best", SeenItems::Removed, &[("HR@10", 1.0)])).unwrap();
+        for seen_items in [SeenItems::Kept, SeenItems::Removed] {
+            report.push(row("own", seen_items, &[("HR@10", 0.4), ("MRR@10", 0.0)])).unwrap();
+        }
+        let hr: Metric = "HR@10".parse().unwrap();
+        let shares = |report: &Report, metric| -> Vec<Option<f64>> {
+            report.rows().iter().map(|row| report.share_of_bound(row, metric)).collect()
+        };
+        assert_eq!(shares(&report, hr), [None; 4]);
+        report.set_bound("best");
+        assert_eq!(shares(&report, hr), [None, None, Some(0.5), Some(0.4)]);
+        // A bound of 0, or without the metric, has no shares.
+        assert_eq!(shares(&report, "MRR@10".parse().unwrap()), [None; 4]);
+        // It survives a file.
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub use matrix::Matrix;
 pub use method::{LinfaKMeansParams, Quantized, QuantizerConfig};
 pub use params::{RqKMeansParams, RqKMeansValidParams};
 pub use prediction::{LevelPrediction, Prediction};
-pub use quality::{LevelQuality, QualityReport, catalog_codes};
+pub use quality::{JudgedCodes, LevelQuality, Predicted, QualityReport, catalog_codes};
 pub use residual::{ResidualParams, ResidualQuantizer};
 pub use rq_kmeans::{FitObserver, FitStep, LevelFit, RqKMeans};
 #[cfg(feature = "torch")]

@@ -3,7 +3,7 @@
 use sidereal_page::{Histogram, LinePlot, Page, Panel, Series, Table};
 use sidereal_sid::Catalog;
 
-use crate::{LevelQuality, Prediction, QualityReport};
+use crate::{LevelQuality, Predicted, QualityReport};
 
 impl QualityReport {
     /// Adds a table of all levels, how well they say what follows, the use of every code, and error and neighbour agreement by
@@ -90,7 +90,8 @@ impl QualityReport {
 }
 
 /// Nats of the next item, level by level and in all.
-fn predicted(prediction: &Prediction) -> Table {
+fn predicted(predicted: &Predicted) -> Table {
+    let prediction = &predicted.measured;
     let row = |name: String, nats: f64, unigram: f64| {
         vec![name, format!("{nats:.3}"), format!("{unigram:.3}"), format!("{:.3}", unigram - nats)]
     };
@@ -99,13 +100,13 @@ fn predicted(prediction: &Prediction) -> Table {
     let total = row("item".to_owned(), prediction.nats, prediction.unigram_nats);
     Table {
         caption: format!(
-            "How well codes say which item follows: nats of {} held-out pairs, given the item before \
-             and by frequency alone",
+            "How well codes say which item follows: nats of {} held-out training events, given the item \
+             before and by frequency alone",
             prediction.num_pairs
         ),
         header: ["level", "nats", "by frequency", "gain"].map(str::to_owned).to_vec(),
         rows: levels.chain([total]).collect(),
-        ..Table::default()
+        notes: vec![predicted.meaning()],
     }
 }
 
@@ -157,7 +158,7 @@ mod tests {
     use sidereal_page::Block;
 
     use super::*;
-    use crate::{Codebooks, Collisions};
+    use crate::{Codebooks, Collisions, JudgedCodes, Prediction};
 
     #[test]
     fn the_section_counts_every_item_and_leaves_out_what_was_not_measured() {
@@ -181,7 +182,8 @@ mod tests {
 
         let mut page = Page::new("");
         let (pair, codes) = ([0, 1].map(sidereal_sid::ItemId), codes.view());
-        let report = report.with_prediction(&catalog, &[pair], &[(pair[0], pair[1])]).unwrap();
+        let measured = Prediction::measure(&catalog, &[pair], &[(pair[0], pair[1])]).unwrap();
+        let report = report.with_prediction(measured, JudgedCodes::Own);
         let report = report.with_reconstruction(&codebooks, rows.view(), codes).unwrap();
         report.push_to(&mut page, &catalog);
         assert!(matches!(page.blocks.last(), Some(Block::Lines(plot)) if plot.series.len() == 1));

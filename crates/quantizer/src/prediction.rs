@@ -76,8 +76,10 @@ impl Prediction {
     /// Counts the neighbours of `train` and predicts the pairs of `held_out`, each an item and the one
     /// after it.
     ///
-    /// For a leave-one-out split these are the training sequences, and the last training item of each
-    /// user with the validation target. Memory is about `pairs · L²` counts.
+    /// For codes that training will use, these are the training sequences without each user's latest event,
+    /// and that event after the one before it (`without_latest` and `latest_pairs` of a `TrainSet` of
+    /// `sidereal-data`): so no validation or test event takes part. Codes that were made from events should
+    /// be made without the held-out ones too. Memory is about `pairs · L²` counts.
     ///
     /// # Errors
     /// [`QuantizerError::Item`] for an item outside the catalogue, [`QuantizerError::NoPairs`] if

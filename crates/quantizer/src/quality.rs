@@ -1,6 +1,7 @@
 //! The quality of the codes of a catalogue, measured before anything is trained on them.
 
 mod level;
+mod predicted;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -9,9 +10,10 @@ use std::num::NonZeroUsize;
 
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
-use sidereal_sid::{Catalog, Code, ItemId, SemanticId};
+use sidereal_sid::{Catalog, Code, SemanticId};
 
 pub use self::level::LevelQuality;
+pub use self::predicted::{JudgedCodes, Predicted};
 use self::level::level_quality;
 use crate::codebooks::check_codes;
 use crate::neighbours::{agreement, chance_agreement};
@@ -43,7 +45,7 @@ pub struct QualityReport {
     /// How well codes say which item follows; `None` if [`with_prediction`](Self::with_prediction)
     /// was not called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prediction: Option<Prediction>,
+    pub prediction: Option<Predicted>,
 }
 
 impl QualityReport {
@@ -155,26 +157,11 @@ impl QualityReport {
         Ok(self)
     }
 
-    /// Adds how well codes say which item follows: [`Prediction::measure`].
-    ///
-    /// `catalog`: the catalogue of this report; `train`: sequences, earliest first; `held_out`: an
-    /// item and the one after it, of events that no sequence of `train` has.
-    ///
-    /// # Errors
-    /// Those of [`Prediction::measure`], and [`QuantizerError::Rows`] for a catalogue with another
-    /// number of items.
-    pub fn with_prediction<Q: AsRef<[ItemId]>>(
-        mut self,
-        catalog: &Catalog,
-        train: &[Q],
-        held_out: &[(ItemId, ItemId)],
-    ) -> Result<Self, QuantizerError> {
-        let (found, expected) = (catalog.num_items(), self.num_items);
-        if found != expected {
-            return Err(QuantizerError::Rows { found, expected });
-        }
-        self.prediction = Some(Prediction::measure(catalog, train, held_out)?);
-        Ok(self)
+    /// Adds how well codes say which item follows.
+    #[must_use]
+    pub fn with_prediction(mut self, measured: Prediction, codes: JudgedCodes) -> Self {
+        self.prediction = Some(Predicted { measured, codes });
+        self
     }
 
     /// Adds how often near items share codes, level by level.

@@ -5,25 +5,29 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
-use ndarray::Array2;
-use sidereal_data::{Item, write};
+use ndarray::{Array2, ArrayView2};
+use sidereal_data::{Item, TrainSet, write};
 use sidereal_files::write_json;
+use sidereal_lab::judged;
 use sidereal_page::Page;
 use sidereal_policy::{TextEncoder, device};
-use sidereal_quantizer::{Collisions, Matrix, QualityReport, Thresholds};
-use sidereal_sid::TokenStyle;
+use sidereal_quantizer::{Collisions, JudgedCodes, Matrix, QualityReport, Thresholds};
+use sidereal_sid::{Catalog, TokenStyle};
 use sidereal_train::{Bars, Observer as _};
 
-use crate::data::{DataArgs, Reading};
+use crate::data::{Data, DataArgs, Reading};
+use crate::failure::Usage;
 use crate::index;
 use crate::models::check_encoder;
 use crate::output::{line, note};
-use crate::quantize::{Method, MethodArgs, collaborative, quantize};
+use crate::quantize::{Method, MethodArgs, Quantized, collaborative, quantize};
 
 /// Make Semantic IDs of items from their titles and descriptions, and report their quality.
 ///
 /// The folder holds `index.json`, the Semantic IDs by item key, for `train --index`; `catalog.json`, in
-/// the order of the items; `codebooks/`; `items.tsv` for people; `quality.json` and `quality.html`.
+/// the order of the items; `codebooks/`; `items.tsv` for people; `quality.json` and `quality.html`. With
+/// interactions, the report also tells how well the codes of one item say which item follows, on each user's
+/// latest training event.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -121,15 +125,18 @@ const TEXTS: usize = 32;
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     args.method.check()?;
     let how = Reading { seed: args.seed, max_history: ANY_HISTORY, filters: None };
-    let (items, dataset) = args.data.read_items(&how)?;
-    let neighbours = match args.method.method {
-        Method::Letter => Some(collaborative(dataset.as_ref(), args.seed)?),
-        _ => None,
+    let (items, data) = args.data.read_items(&how)?;
+    let train = data.as_ref().map(Data::train).transpose();
+    let train = match args.method.method {
+        Method::Letter => Some(train?.ok_or_else(needs_events)?),
+        // Other methods need no events: without a split, their codes are not judged by what follows.
+        _ => train.unwrap_or_else(|error| {
+            note(format_args!("codes are not judged by what follows: {error:#}"));
+            None
+        }),
     };
     let vectors = args.vectors(&items)?;
-    let device_name = &args.device;
-    let quantized =
-        quantize(&args.method, vectors.view(), neighbours.as_ref(), args.seed, device_name)?;
+    let quantized = args.quantized(vectors.view(), train.as_ref())?;
     let (books, codes) = (&quantized.codebooks, quantized.codes.view());
     let rows = quantized.latents.as_ref().map_or(vectors.view(), Array2::view);
     let report = QualityReport::from_codes(codes, &books.sizes())?
@@ -142,6 +149,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let catalog = Collisions::from(args.collisions).catalog(books, rows, codes).context(
         "these codes leave no Semantic ID for some items: choose other `--collisions` or larger `--sizes`",
     )?;
+    let report = match &train {
+        Some(train) => args.judged(report, &catalog, vectors.view(), train)?,
+        None => report,
+    };
+    if let Some(predicted) = &report.prediction {
+        line(predicted)?;
+    }
     let catalog = catalog.with_style(args.token_style.into());
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot create the folder `{}`", args.out.display()))?;
@@ -161,6 +175,44 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 impl Args {
+    /// Codes of vectors `[N, D]`; LETTER's follow these training events.
+    fn quantized(
+        &self,
+        vectors: ArrayView2<'_, f32>,
+        train: Option<&TrainSet>,
+    ) -> anyhow::Result<Quantized> {
+        let neighbours = match (self.method.method, train) {
+            (Method::Letter, Some(train)) => {
+                Some(collaborative(train, vectors.nrows(), self.seed)?)
+            }
+            _ => None,
+        };
+        quantize(&self.method, vectors, neighbours.as_ref(), self.seed, &self.device)
+    }
+
+    /// The report with how well the codes say which item follows. LETTER's know the events that they would be
+    /// judged on, so others are made without these.
+    fn judged(
+        &self,
+        report: QualityReport,
+        catalog: &Catalog,
+        vectors: ArrayView2<'_, f32>,
+        train: &TrainSet,
+    ) -> anyhow::Result<QualityReport> {
+        let earlier = train.without_latest();
+        if !matches!(self.method.method, Method::Letter) {
+            return Ok(judged(report, catalog, train, JudgedCodes::Own)?);
+        }
+        if earlier.num_samples() == 0 {
+            note("codes are not judged by what follows: users have too few training events");
+            return Ok(report);
+        }
+        let Quantized { codebooks, codes, latents } = self.quantized(vectors, Some(&earlier))?;
+        let rows = latents.as_ref().map_or(vectors.view(), Array2::view);
+        let catalog = Collisions::from(self.collisions).catalog(&codebooks, rows, codes.view())?;
+        Ok(judged(report, &catalog, train, JudgedCodes::MadeWithoutHeldOut)?)
+    }
+
     /// A vector for each item, `[N, D]`.
     fn vectors(&self, items: &[Item]) -> anyhow::Result<Array2<f32>> {
         if let Some(path) = &self.embeddings {
@@ -179,6 +231,14 @@ impl Args {
             bars.on_progress("embed", "items", done, texts.len());
         })?)
     }
+}
+
+/// A method that learns from interactions, without any.
+fn needs_events() -> anyhow::Error {
+    Usage::error(
+        "the method `letter` learns from interactions: give them beside the items, such as `--data DIR` or \
+         `--interactions x.inter --items x.item`",
+    )
 }
 
 /// The vectors of a file, one for each item.

@@ -74,7 +74,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let data = args.data.read(&how)?;
     if data.catalog.is_some() && recipe.sids.is_some() {
         note("The Semantic IDs of the data are used, and the recipe makes none of its own.");
-        (recipe.embed, recipe.sids) = (None, None);
+        recipe.sids = None;
+        // A policy that reads items reads their texts, whoever made the Semantic IDs.
+        let reads_items = recipe.reads_items();
+        recipe.embed = recipe.embed.filter(|_| reads_items);
     }
     if let Some(embed) = &recipe.embed {
         check_encoder(&embed.encoder)?;

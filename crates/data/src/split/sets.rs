@@ -50,6 +50,16 @@ impl TrainSet {
         Self::new(self.sequences.latest())
     }
 
+    /// Each user's latest training event after the one before it, earlier item first: pairs that
+    /// [`without_latest`](Self::without_latest) does not have, unless a user chose the same two before. Users
+    /// of one event are left out.
+    pub fn latest_pairs(&self) -> impl Iterator<Item = (ItemId, ItemId)> {
+        self.sequences().filter_map(|sequence| match sequence.events {
+            [.., before, latest] => Some((*before, *latest)),
+            _ => None,
+        })
+    }
+
     /// Number of users with training events.
     #[must_use]
     pub fn num_sequences(&self) -> usize {

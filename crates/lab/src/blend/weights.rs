@@ -76,3 +76,50 @@ fn named(fit: &PriorFit, weights: &[f32]) -> String {
     let terms: Vec<String> = fit.weights.terms.iter().zip(weights).map(of_term).collect();
     terms.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_sentence_names_every_group_and_what_is_at_the_end_of_the_grid() {
+        let terms = json!([
+            { "name": "transitions", "weight": 19.2 },
+            { "name": "text", "weight": 1.5 },
+        ]);
+        let group = |shortest: usize, longest: Option<usize>, used: bool| {
+            json!({
+                "shortest": shortest, "longest": longest, "num_cases": 300, "weights": [0.5, 0.25],
+                "gain": 0.1, "standard_error": 0.01, "used": used,
+            })
+        };
+        let fit = |groups: serde_json::Value, at_edge: &[&str]| -> PriorFit {
+            let fit = json!({
+                "metric": "HR@10", "seen_items": "kept", "num_cases": 600,
+                "weights": { "terms": terms }, "value": 0.2, "policy_value": 0.1,
+                "policy_values": [0.1], "trials": [], "scales": [], "groups": groups,
+                "at_edge": at_edge,
+            });
+            serde_json::from_value(fit).unwrap()
+        };
+        let groups = json!([group(0, Some(3), true), group(4, None, false)]);
+        let weights = BlendWeights {
+            policies: vec!["policy".to_owned()],
+            kept: fit(groups, &["transitions"]),
+            removed: fit(json!([]), &[]),
+            transitions: Vec::new(),
+        };
+        let edge = "transitions (up to the largest weight that was tried)";
+        assert_eq!(
+            weights.to_string(),
+            format!(
+                "the mean of the log-probabilities of policy; weights of the prior with seen items kept: \
+                 19.20 {edge}, 1.50 text, after histories of 1 to 3 items (300 users) 0.50 {edge}, 0.25 \
+                 text, after histories of 4 items or more (300 users) the same; removed: 19.20 transitions, \
+                 1.50 text; chosen by HR@10 of 600 validation users."
+            )
+        );
+    }
+}

@@ -1,11 +1,12 @@
 //! Semantic IDs that were published with the data.
 
-use sidereal_data::Split;
-use sidereal_quantizer::QualityReport;
+use sidereal_data::{Split, TrainSet};
+use sidereal_quantizer::{JudgedCodes, QualityReport};
 use sidereal_sid::{Catalog, TokenStyle};
 use sidereal_train::{Binding, Observer};
 
 use crate::error::LabError;
+use crate::judged_codes::judged;
 use crate::parts::semantic_ids::{FILES, NAME, SemanticIds};
 use crate::run::part::{Folder, Part, PartFiles, Remarks};
 
@@ -19,17 +20,21 @@ pub struct Published<'a> {
 }
 
 /// The published Semantic IDs, in the folder of the run.
-pub(crate) struct PublishedIds {
+pub(crate) struct PublishedIds<'a> {
     pub(crate) catalog: Catalog,
+    /// The events that a run learns from.
+    pub(crate) train: &'a TrainSet,
 }
 
-impl PublishedIds {
-    /// Those of published data, written in `style` or, without one, as they were published.
+impl<'a> PublishedIds<'a> {
+    /// Those of published data, for a run that learns from these events, written in `style` or, without one, as
+    /// they were published.
     ///
     /// # Errors
     /// [`LabError::Setting`] for data that came without any.
     pub(crate) fn of(
         published: Option<Published<'_>>,
+        train: &'a TrainSet,
         style: Option<TokenStyle>,
     ) -> Result<Self, LabError> {
         let Some(Published { catalog, .. }) = published else {
@@ -38,7 +43,7 @@ impl PublishedIds {
             return Err(LabError::Setting { field, found, needed });
         };
         let style = style.unwrap_or_else(|| catalog.spec().style().clone());
-        Ok(Self { catalog: catalog.clone().with_style(style) })
+        Ok(Self { catalog: catalog.clone().with_style(style), train })
     }
 }
 
@@ -50,7 +55,10 @@ impl Part for PublishedIds {
     }
 
     fn inputs(&self) -> Result<Binding, LabError> {
-        Ok(Binding::from([("catalogue".to_owned(), self.catalog.hash())]))
+        Ok(Binding::from([
+            ("catalogue".to_owned(), self.catalog.hash()),
+            ("train".to_owned(), self.train.hash()),
+        ]))
     }
 
     fn files(&self) -> PartFiles {
@@ -64,6 +72,8 @@ impl Part for PublishedIds {
         _: &mut dyn Observer,
     ) -> Result<Remarks, LabError> {
         let quality = QualityReport::from_catalog(&self.catalog);
+        let codes = JudgedCodes::OfUnknownOrigin;
+        let quality = judged(quality, &self.catalog, self.train, codes)?;
         SemanticIds::write(folder, &self.catalog, &quality)?;
         Ok(Remarks::default())
     }

@@ -59,7 +59,8 @@ pub(crate) fn semantic_ids(
 ) -> Result<Made<SemanticIds>, LabError> {
     let Data { dataset, split, published, device } = data;
     let (Some(embed), Some(sids), Some(vectors)) = (&recipe.embed, &recipe.sids, vectors) else {
-        return run.carry_out(&PublishedIds::of(published, recipe.style()?)?, observer);
+        let ids = PublishedIds::of(published, &split.train, recipe.style()?)?;
+        return run.carry_out(&ids, observer);
     };
     let ids = QuantizedIds {
         tree,

@@ -45,7 +45,7 @@ pub struct BlendConfig {
     /// Share that every item has beside what transitions and popularity count, spread evenly over all items.
     /// Range `(0, ∞)`.
     #[serde(default = "floor")]
-    pub floor: f32,
+    pub floor: f64,
     /// Principal components of the text vectors in which the prior of texts measures similarity; all where
     /// the vectors have fewer. Range `1..`.
     #[serde(default = "text_dimensions")]
@@ -132,7 +132,7 @@ const fn decay() -> f64 {
     0.6
 }
 
-const fn floor() -> f32 {
+const fn floor() -> f64 {
     0.05
 }
 

@@ -28,8 +28,15 @@ macro_rules! preset {
 }
 
 /// By system; of each the one for two CPU cores first.
-const PRESETS: [Preset; 22] = [
-    preset!("demo", "Supervised fine-tuning and reinforcement on the shipped shop, in minutes."),
+const PRESETS: [Preset; 23] = [
+    preset!(
+        "demo",
+        "A policy that reads items, a prior, and reinforcement on the shipped shop, in a minute."
+    ),
+    preset!(
+        "demo-tokens",
+        "A decoder from scratch that writes Semantic IDs token by token, on the shipped shop."
+    ),
     preset!(
         "demo-fresh",
         "The parts of SINGER on the shipped shop, on users that are new to the policy."

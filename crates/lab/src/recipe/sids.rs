@@ -79,11 +79,16 @@ impl SidConfig {
     }
 }
 
-/// Rejects item vectors without Semantic IDs, because nothing else uses them, and Semantic IDs
-/// without vectors.
-pub(crate) fn check(embed: Option<&EmbedConfig>, sids: Option<&SidConfig>) -> Result<(), LabError> {
+/// Refuses Semantic IDs without item vectors, and vectors without Semantic IDs where nothing else uses them: a
+/// policy that reads items reads their texts.
+pub(crate) fn check(
+    embed: Option<&EmbedConfig>,
+    sids: Option<&SidConfig>,
+    reads_items: bool,
+) -> Result<(), LabError> {
     let found = match (embed, sids) {
         (Some(embed), Some(sids)) => return embed.check().and_then(|()| sids.check()),
+        (Some(embed), None) if reads_items => return embed.check(),
         (None, None) => return Ok(()),
         (Some(_), None) => "`embed` alone",
         (None, Some(_)) => "`sids` alone",

@@ -5,7 +5,7 @@ use std::fmt;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::{Comparison, Report, Row};
-use crate::{Metric, MetricValue};
+use crate::Metric;
 
 impl Report {
     /// Rows of comparable protocols as text.
@@ -22,8 +22,7 @@ impl Report {
         table.set_header(head.into_iter().chain(metrics.iter().map(Metric::to_string)));
         for row in group {
             let head = [self.shown(&row.system), row.protocol.decoding()];
-            let cell = |metric: &Metric| row.get(*metric).map(MetricValue::to_string);
-            let cells = metrics.iter().map(|metric| cell(metric).unwrap_or_default());
+            let cells = metrics.iter().map(|metric| self.cell(row, *metric).unwrap_or_default());
             table.add_row(head.into_iter().chain(cells));
         }
         for column in table.column_iter_mut().skip(2) {

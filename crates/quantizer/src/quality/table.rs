@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::QualityReport;
-use crate::LevelPrediction;
 
 impl fmt::Display for QualityReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,17 +44,9 @@ impl fmt::Display for QualityReport {
                 optional(q.chance_agreement)
             )?;
         }
-        let Some(prediction) = &self.prediction else { return Ok(()) };
-        writeln!(
-            f,
-            "next item after the one before, {} held-out pairs: {:.3} nats, by frequency alone {:.3}",
-            prediction.num_pairs, prediction.nats, prediction.unigram_nats
-        )?;
-        writeln!(f, "level     nats  by frequency  smoothing")?;
-        for (level, q) in prediction.levels.iter().enumerate() {
-            let LevelPrediction { nats, unigram_nats, smoothing } = q;
-            writeln!(f, "{level:>5} {nats:>8.3} {unigram_nats:>13.3} {smoothing:>10}")?;
+        match &self.prediction {
+            Some(predicted) => predicted.fmt(f),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

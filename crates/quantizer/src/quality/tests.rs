@@ -2,6 +2,7 @@
 #![allow(clippy::float_cmp, reason = "values that are exact in binary")]
 
 use ndarray::array;
+use sidereal_sid::ItemId;
 
 use super::*;
 use crate::Collisions;
@@ -76,10 +77,11 @@ fn a_report_survives_json_and_prints_a_line_for_each_level() {
     let sids = vec![[0, 0].into(), [1, 1].into()];
     let catalog = Catalog::new(sidereal_sid::SidSpec::new(vec![2, 2], 0).unwrap(), sids).unwrap();
     let pair = [0, 1].map(ItemId);
-    let report = report.with_prediction(&catalog, &[pair], &[(pair[0], pair[1])]).unwrap();
+    let measured = Prediction::measure(&catalog, &[pair], &[(pair[0], pair[1])]).unwrap();
+    let report = report.with_prediction(measured, JudgedCodes::Own);
     let text = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<QualityReport>(&text).unwrap(), report);
-    assert_eq!(report.to_string().lines().count(), 8);
+    assert_eq!(report.to_string().lines().count(), 9);
 }
 
 #[test]

@@ -22,7 +22,8 @@ pub(super) fn fit(
     let events: Vec<&[ItemId]> = bench.split.train.sequences().map(|s| s.events).collect();
     let cases: Vec<Case<'_, SampleId>> = valid.iter().copied().map(Case::from).collect();
     let (mut terms, mut settings) = (Vec::new(), Vec::new());
-    let counted = TermForm::Log { floor: blend.floor };
+    #[allow(clippy::cast_possible_truncation, reason = "log-probabilities are f32")]
+    let counted = TermForm::Log { floor: blend.floor as f32 };
     let (decay, metric) = (blend.decay, blend.choose_by.metric());
     for source in &blend.priors {
         let (form, model) = match source {
