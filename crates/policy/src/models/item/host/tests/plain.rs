@@ -33,7 +33,9 @@ pub(super) fn learn(
         losses.push(loss.double_value(&[]));
         whole += loss * slope;
     }
-    whole.backward();
+    if whole.requires_grad() {
+        whole.backward(); // there is a choice
+    }
     losses
 }
 
