@@ -74,7 +74,7 @@ wide! {
             };
             let mut from = from;
             for i in 0..len {
-                let shares = &mut shares[from..from + i + 1];
+                let shares = &mut shares[from..=from + i];
                 from += i + 1;
                 let q = at(i, 0);
                 let mut highest = f32::NEG_INFINITY;
@@ -120,7 +120,7 @@ wide! {
             };
             let mut from = from;
             for i in 0..len {
-                let shares = &shares[from..from + i + 1];
+                let shares = &shares[from..=from + i];
                 from += i + 1;
                 let begin = (start + i) * width + head * of_head;
                 let d_out = &d_out[begin..begin + of_head];

@@ -51,7 +51,7 @@ fn case() -> impl Strategy<Value = Case> {
 impl Case {
     /// Item `i` of a trie in which some Semantic IDs are shorter than others, and some are shared.
     fn sid(&self, item: usize, rng: &mut ChaCha8Rng) -> Vec<u32> {
-        let mut draw = |level: usize| 10 * level as u32 + rng.gen_range(0..self.codes[level]);
+        let mut draw = |level: u32| 10 * level + rng.gen_range(0..self.codes[level as usize]);
         match item % 5 {
             4 => vec![40 + draw(0)],
             3 => vec![50 + draw(0), draw(1)],
@@ -97,7 +97,8 @@ impl Case {
 
     fn sequences(&self) -> Vec<Vec<u32>> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 1);
-        let item = |_| rng.gen_range(0..self.items as u64) as u32;
+        let items = u32::try_from(self.items).unwrap();
+        let item = |_| rng.gen_range(0..items);
         let mut items: Vec<u32> = (0..self.lens.iter().sum()).map(item).collect();
         self.lens.iter().map(|len| items.split_off(items.len() - len)).collect()
     }
