@@ -93,12 +93,10 @@ impl NextItem<'_> {
                 let lr = config.optim.lr_at(state.step, total);
                 let rows = batches.rows(state.epoch, users);
                 let names = || users.iter().map(|user| data.train[*user].user);
-                // Dropout draws from libtorch's generator: a seed of its own makes each step repeatable.
-                tch::manual_seed(step_seed(self.seed, state.step));
                 let positions: usize = rows.iter().map(|row| row.len() - 1).sum();
                 let loss = learner.model().next_item_gradients(
                     &rows,
-                    config.dropout(),
+                    config.dropout(step_seed(self.seed, state.step).cast_unsigned()),
                     1.0 / positions as f64,
                 )?;
                 let grad_norm = learner.step(lr)?;

@@ -8,6 +8,7 @@ pub(crate) mod config;
 mod families;
 pub(crate) mod features;
 mod first_level;
+mod host;
 mod kernel;
 mod lesson;
 pub(crate) mod next_item;
@@ -20,6 +21,8 @@ mod tables;
 mod train;
 mod tree;
 mod vectors;
+
+use std::sync::Mutex;
 
 use sidereal_sid::Trie;
 use tch::{Device, Tensor};
@@ -72,6 +75,8 @@ pub struct ItemPolicy {
     body: Body,
     /// The two matrices of each level.
     head: Vec<(Linear, Linear)>,
+    /// What a step of learning on the host works in.
+    memory: Mutex<Option<host::Memory>>,
 }
 
 impl ItemPolicy {
@@ -130,6 +135,7 @@ impl ItemPolicy {
             categories,
             body: Body::new(&config, &weights)?,
             head,
+            memory: Mutex::new(None),
             config,
             weights,
             tree,

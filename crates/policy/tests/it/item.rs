@@ -376,7 +376,7 @@ fn a_policy_without_text_or_categories_works_and_many_children_are_grouped() {
 #[test]
 fn dropout_changes_the_loss() {
     let (expected, policy) = (expected(), twin());
-    let dropout = ItemDropout { hidden: 0.3, attention: 0.3 };
+    let dropout = ItemDropout { hidden: 0.3, attention: 0.3, seed: 5 };
     let plain = policy.next_item_loss(&expected.sequences).unwrap().mean();
     let dropped = policy.next_item_gradients(&expected.sequences, dropout, 1.0).unwrap().mean();
     assert!((plain - dropped).abs() > 1e-6);

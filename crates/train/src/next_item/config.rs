@@ -122,9 +122,9 @@ impl NextItemConfig {
         Ok(Checked::of(self.clone()))
     }
 
-    /// The dropout in training.
-    pub(super) const fn dropout(&self) -> ItemDropout {
-        ItemDropout { hidden: self.dropout, attention: self.attention_dropout }
+    /// What is zeroed in a step of this seed.
+    pub(super) const fn dropout(&self, seed: u64) -> ItemDropout {
+        ItemDropout { hidden: self.dropout, attention: self.attention_dropout, seed }
     }
 }
 

@@ -20,13 +20,15 @@ use crate::models::branches::causal_bias;
 use crate::models::linear::Linear;
 use crate::weights::{Weights, share, to_i64};
 
-/// Shares that are zeroed in training.
+/// Shares that are zeroed in training, and which they are.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ItemDropout {
     /// Of the inputs of the body and of the output of each part of a layer. Range `[0, 1)`.
     pub hidden: f64,
     /// Of attention weights. Range `[0, 1)`.
     pub attention: f64,
+    /// What is zeroed depends on this alone: equal seeds, equal choices.
+    pub seed: u64,
 }
 
 #[derive(Debug)]

@@ -76,6 +76,8 @@ pub(super) struct Text {
     pub(super) nodes: Tensor,
     /// The same on the host, without the last row.
     pub(super) host: Vec<f32>,
+    /// Those of the items on the host.
+    pub(super) host_items: Vec<f32>,
     /// Root of the mean square length of the items' vectors.
     pub(super) length: f64,
     /// `T`.
@@ -125,6 +127,7 @@ impl Features {
             items: text.items.shallow_clone(),
             nodes: text.nodes.shallow_clone(),
             host: text.host.clone(),
+            host_items: text.host_items.clone(),
             ..*text
         });
         Self { text, categories: self.categories.clone() }
@@ -167,6 +170,7 @@ impl Text {
             items: tensor(&items).f_to_device(device)?.f_to_kind(Kind::Float)?,
             nodes,
             host: means,
+            host_items: items,
             length: (square / text.nrows() as f64).sqrt(),
             dim,
         })

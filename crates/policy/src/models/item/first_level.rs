@@ -4,7 +4,8 @@ use tch::{Kind, Tensor};
 
 use super::ItemPolicy;
 use super::branches::host;
-use super::kernel::{Choice, TableGradients, add};
+use super::host::sums::add;
+use super::kernel::{Choice, TableGradients};
 use super::tables::gradient;
 use super::vectors::indices;
 use crate::PolicyError;

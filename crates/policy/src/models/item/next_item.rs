@@ -5,7 +5,8 @@ use tch::{Kind, Tensor};
 use super::ItemPolicy;
 use super::body::ItemDropout;
 use super::branches::host;
-use super::kernel::{TableGradients, gradients, loss};
+use super::kernel::{Chosen, LevelGradients, TableGradients, gradients, loss, tables_back};
+use super::lesson::Lesson;
 use crate::PolicyError;
 
 /// The result of a pass over histories.
@@ -53,7 +54,9 @@ impl ItemPolicy {
                 self.first_level(&states, choices)?.0
             } else {
                 let text_states = host(&self.text_states(level, &states)?)?;
-                loss(tables.view(self), &host(&states)?, &text_states, choices)
+                let states = host(&states)?;
+                let (states, text_states) = (states.as_slice(), text_states.as_slice());
+                loss(tables.view(self), Chosen { first: 0, states, text_states, choices })
             });
         }
         Ok(NextItemLoss { by_level, positions: lesson.inputs.items.len() })
@@ -62,9 +65,8 @@ impl ItemPolicy {
     /// Adds `slope` times the gradient of [`next_item_loss`](Self::next_item_loss), computed with dropout,
     /// to the weights' gradients, and returns the loss under that dropout.
     ///
-    /// The head is computed for real positions only, and only the children of prefixes that occur are
-    /// scored. The derivatives between the tables and the body, and between the states and the loss, are
-    /// written by hand: nothing is scattered, and text is projected for positions, not for nodes.
+    /// Weights in f32 on the CPU are learned in the memory of the host, with the same bits for any number of
+    /// threads; others by libtorch. The two draw what dropout zeroes in different ways.
     ///
     /// # Errors
     /// As [`next_item_loss`](Self::next_item_loss).
@@ -75,6 +77,29 @@ impl ItemPolicy {
         slope: f64,
     ) -> Result<NextItemLoss, PolicyError> {
         let lesson = self.lesson(sequences)?;
+        let by_level = if self.is_on_host() {
+            self.learn_on_host(&lesson, dropout, slope)?
+        } else {
+            self.learn_by_libtorch(&lesson, dropout, slope)?
+        };
+        Ok(NextItemLoss { by_level, positions: lesson.inputs.items.len() })
+    }
+
+    /// Adds `slope` times the gradient of a lesson's loss to the weights' gradients, on any device and in any
+    /// element type, and returns the loss of each level.
+    ///
+    /// Only real positions meet the head, and only the children of prefixes that come up are scored. What
+    /// happens between the tables and the body, and between the states and the loss, is derived by hand:
+    /// nothing is scattered, and text is projected for positions, not for nodes.
+    pub(super) fn learn_by_libtorch(
+        &self,
+        lesson: &Lesson,
+        dropout: ItemDropout,
+        slope: f64,
+    ) -> Result<Vec<f64>, PolicyError> {
+        if dropout.hidden > 0.0 || dropout.attention > 0.0 {
+            tch::manual_seed(dropout.seed.cast_signed());
+        }
         let tables = self.tables()?;
         let vectors = tch::no_grad(|| self.read_items(&lesson.inputs.items, &tables.base))?;
         let vectors = vectors.set_requires_grad(true); // [n, D]
@@ -94,6 +119,7 @@ impl ItemPolicy {
             });
             Ok(())
         };
+        let mut found = LevelGradients::default();
         for (level, choices) in lesson.choices.iter().enumerate() {
             let states = self.level_states(level, &states)?;
             if level == 0 {
@@ -105,10 +131,11 @@ impl ItemPolicy {
             }
             let text_states = self.text_states(level, &states)?;
             let (values, text_values) = (host(&states)?, host(&text_states)?);
-            #[allow(clippy::cast_possible_truncation, reason = "applied in f32")]
-            let slope = slope as f32;
+            let chosen = Chosen { first: 0, states: &values, text_states: &text_values, choices };
             let view = tables.view(self);
-            let found = gradients(view, &values, &text_values, choices, slope, &mut out);
+            #[allow(clippy::cast_possible_truncation, reason = "applied in f32")]
+            gradients(view, chosen, slope as f32, &mut found);
+            tables_back(chosen, &found.scores, view.dim, &mut out);
             by_level.push(found.loss);
             let like = |values: &[f32], of: &Tensor| {
                 Tensor::from_slice(values).view(of.size().as_slice()).to_device(of.device())
@@ -124,6 +151,6 @@ impl ItemPolicy {
         let _guard = tch::no_grad_guard();
         self.items_back(&lesson.inputs.items, &vectors.grad(), &mut out)?;
         self.tables_back(&out)?;
-        Ok(NextItemLoss { by_level, positions: lesson.inputs.items.len() })
+        Ok(by_level)
     }
 }

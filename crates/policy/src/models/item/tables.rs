@@ -4,19 +4,33 @@ use tch::{Kind, Tensor};
 
 use super::ItemPolicy;
 use super::branches::host;
-use super::kernel::{TableGradients, Tables, add};
+use super::host::copy;
+use super::host::sums::add;
+use super::kernel::{TableGradients, Tables};
 use super::vectors::indices;
 use crate::PolicyError;
 use crate::weights::to_i64;
 
 /// Sums of code and node vectors `[M, D]`, and biases `[M]`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct HostTables {
     pub(super) base: Vec<f32>,
     pub(super) bias: Vec<f32>,
 }
 
 impl HostTables {
+    /// Reads f32 weights on the CPU as they are now.
+    pub(super) fn read(&mut self, policy: &ItemPolicy) -> Result<(), PolicyError> {
+        for (memory, table) in [(&mut self.base, &policy.nodes), (&mut self.bias, &policy.bias)] {
+            memory.resize(table.numel(), 0.0);
+            copy(table, memory)?;
+        }
+        let mut codes = vec![0.0; policy.codes.numel()];
+        copy(&policy.codes, &mut codes)?;
+        add_codes(policy, &codes, &mut self.base);
+        Ok(())
+    }
+
     pub(super) fn view<'a>(&'a self, policy: &'a ItemPolicy) -> Tables<'a> {
         let text = policy.features.text();
         Tables {
@@ -33,11 +47,7 @@ impl ItemPolicy {
     /// Sums of code and node vectors, and the biases, on the host.
     pub(super) fn tables(&self) -> Result<HostTables, PolicyError> {
         let (mut base, codes) = (host(&self.nodes)?, host(&self.codes)?);
-        let dim = self.config.hidden_size;
-        for (row, token) in base.chunks_exact_mut(dim).zip(self.tree.tokens()) {
-            let code = *token as usize;
-            add(row, 1.0, &codes[code * dim..(code + 1) * dim]);
-        }
+        add_codes(self, &codes, &mut base);
         Ok(HostTables { base, bias: host(&self.bias)? })
     }
 
@@ -103,25 +113,10 @@ impl ItemPolicy {
         d_vectors: &Tensor,
         out: &mut TableGradients,
     ) -> Result<(), PolicyError> {
-        let dim = self.config.hidden_size;
-        let values = host(d_vectors)?;
-        for (d_vector, item) in values.chunks_exact(dim).zip(items) {
-            for row in self.tree.path(*item as usize) {
-                let row = *row as usize;
-                add(&mut out.base[row * dim..(row + 1) * dim], 1.0, d_vector);
-            }
-        }
-        if let (Some(categories), Some(table)) = (self.features.categories(), &self.categories)
-            && table.requires_grad()
-        {
-            let mut d_table = vec![0f32; categories.num_categories() * dim];
-            for (d_vector, item) in values.chunks_exact(dim).zip(items) {
-                for id in categories.of(*item as usize) {
-                    let id = *id as usize;
-                    add(&mut d_table[id * dim..(id + 1) * dim], 1.0, d_vector);
-                }
-            }
-            accumulate(table, &d_table)?;
+        let mut d_categories = vec![0f32; self.categories.as_ref().map_or(0, Tensor::numel)];
+        self.scatter(items, &host(d_vectors)?, out, &mut d_categories);
+        if let Some(table) = &self.categories {
+            accumulate(table, &d_categories)?;
         }
         if let Some((levels, of_items)) = &self.text {
             if levels.requires_grad() {
@@ -139,14 +134,31 @@ impl ItemPolicy {
         Ok(())
     }
 
+    /// Adds the derivatives `[n, D]` by items' vectors to those of the rows that they are sums of.
+    pub(super) fn scatter(
+        &self,
+        items: &[u32],
+        d_vectors: &[f32],
+        out: &mut TableGradients,
+        d_categories: &mut [f32],
+    ) {
+        let dim = self.config.hidden_size;
+        for (d_vector, item) in d_vectors.chunks_exact(dim).zip(items) {
+            for row in self.tree.path(*item as usize) {
+                let row = *row as usize;
+                add(&mut out.base[row * dim..(row + 1) * dim], 1.0, d_vector);
+            }
+            for id in self.features.categories().map_or(&[][..], |all| all.of(*item as usize)) {
+                let id = *id as usize;
+                add(&mut d_categories[id * dim..(id + 1) * dim], 1.0, d_vector);
+            }
+        }
+    }
+
     /// Adds the derivatives by the tables to the weights' gradients.
     pub(super) fn tables_back(&self, out: &TableGradients) -> Result<(), PolicyError> {
-        if self.bias.requires_grad() {
-            accumulate(&self.bias, &out.bias)?;
-        }
-        if self.nodes.requires_grad() {
-            accumulate(&self.nodes, &out.base)?;
-        }
+        accumulate(&self.bias, &out.bias)?;
+        accumulate(&self.nodes, &out.base)?;
         if self.codes.requires_grad() {
             let dim = self.config.hidden_size;
             let mut d_codes = vec![0f32; self.codes.numel()];
@@ -162,8 +174,20 @@ impl ItemPolicy {
 
 const NO_TEXT: PolicyError = PolicyError::Empty { what: "the set of text vectors" };
 
-/// Adds to a leaf's gradient.
-fn accumulate(weight: &Tensor, values: &[f32]) -> Result<(), PolicyError> {
+/// Adds the vectors of codes to the nodes that they lead to.
+fn add_codes(policy: &ItemPolicy, codes: &[f32], nodes: &mut [f32]) {
+    let dim = policy.config.hidden_size;
+    for (row, token) in nodes.chunks_exact_mut(dim).zip(policy.tree.tokens()) {
+        let code = *token as usize;
+        add(row, 1.0, &codes[code * dim..(code + 1) * dim]);
+    }
+}
+
+/// Adds to the gradient of a leaf that is trained.
+pub(super) fn accumulate(weight: &Tensor, values: &[f32]) -> Result<(), PolicyError> {
+    if !weight.requires_grad() {
+        return Ok(());
+    }
     let values = Tensor::from_slice(values).view(weight.size().as_slice());
     let _ = gradient(weight)?.f_add_(&values.to_device(weight.device()))?;
     Ok(())

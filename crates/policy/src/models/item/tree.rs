@@ -18,10 +18,7 @@ pub(super) struct Tree {
     trie: Trie,
     /// Rows of each level.
     levels: Vec<Range<usize>>,
-    /// Start of each item's path in `paths`, `[N + 1]`.
-    starts: Vec<usize>,
-    /// Rows of each item's nodes, from the first level to its leaf.
-    paths: Vec<u32>,
+    paths: Paths,
     /// Each row's parent as a row of its level, level by level from the second, i64.
     parents: Vec<Tensor>,
     /// The nodes of each level as children, from the second level on.
@@ -30,6 +27,21 @@ pub(super) struct Tree {
     leaves: Tensor,
     /// ln of the number of items of each item's leaf, `[N]`; `None` if all have one.
     shared: Option<Tensor>,
+}
+
+/// Rows of each item's nodes, from the first level to its leaf.
+#[derive(Debug, Clone)]
+pub(super) struct Paths {
+    /// Start of each item's rows, `[N + 1]`.
+    starts: Vec<usize>,
+    rows: Vec<u32>,
+}
+
+impl Paths {
+    /// Those of an item.
+    pub(super) fn of(&self, item: usize) -> &[u32] {
+        &self.rows[self.starts[item]..self.starts[item + 1]]
+    }
 }
 
 impl Tree {
@@ -76,7 +88,8 @@ impl Tree {
             Tensor::from_slice(&logs).to_device(device)
         });
         let leaves = Tensor::from_slice(&leaves).to_device(device);
-        Self { trie, levels, starts, paths, parents, families, leaves, shared }
+        let paths = Paths { starts, rows: paths };
+        Self { trie, levels, paths, parents, families, leaves, shared }
     }
 
     pub(super) const fn trie(&self) -> &Trie {
@@ -84,7 +97,7 @@ impl Tree {
     }
 
     pub(super) fn num_items(&self) -> usize {
-        self.starts.len() - 1
+        self.paths.starts.len() - 1
     }
 
     /// All nodes but the root, `M`.
@@ -114,7 +127,12 @@ impl Tree {
 
     /// Rows of an item's nodes.
     pub(super) fn path(&self, item: usize) -> &[u32] {
-        &self.paths[self.starts[item]..self.starts[item + 1]]
+        self.paths.of(item)
+    }
+
+    /// Those of all items.
+    pub(super) const fn paths(&self) -> &Paths {
+        &self.paths
     }
 
     /// Flat token that leads into each row.
@@ -161,7 +179,6 @@ impl Tree {
         Self {
             trie: self.trie.clone(),
             levels: self.levels.clone(),
-            starts: self.starts.clone(),
             paths: self.paths.clone(),
             parents: self.parents.iter().map(Tensor::shallow_clone).collect(),
             families: self.families.iter().map(Families::share).collect(),

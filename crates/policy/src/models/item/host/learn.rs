@@ -1,0 +1,147 @@
+//! A step of next-item learning.
+//!
+//! ```text
+//! E₀    = base[first level] + text · T₀      [M₀, D]: once for all blocks
+//! ∂     = Σ over blocks of the derivatives of their losses
+//! dT₀  += textᵀ · dE₀      d base += what the choices and the items of all positions say, in their order
+//! ```
+
+use std::sync::PoisonError;
+
+use rayon::prelude::*;
+
+use super::super::ItemPolicy;
+use super::super::body::ItemDropout;
+use super::super::kernel::{Chosen, Tables, tables_back};
+use super::super::lesson::Lesson;
+use super::super::tables::accumulate;
+use super::block::{self, Block};
+use super::dropout::Dropout;
+use super::first_level::FirstLevel;
+use super::items::Items;
+use super::layer::{Dropouts, sized};
+use super::level::Reading;
+use super::linear::add_all;
+use super::memory::{Group, Memory, is_plain};
+use super::products::{self, Matrix};
+use super::split::{blocks, groups};
+use crate::PolicyError;
+use crate::weights::share;
+
+impl ItemPolicy {
+    /// Whether the weights are where this computes: f32 on the CPU.
+    pub(in super::super) fn is_on_host(&self) -> bool {
+        self.weights.values().all(is_plain)
+    }
+
+    /// Adds `slope` times the gradient of a lesson's loss to the weights' gradients, and returns the loss of each
+    /// level.
+    pub(in super::super) fn learn_on_host(
+        &self,
+        lesson: &Lesson,
+        dropout: ItemDropout,
+        slope: f64,
+    ) -> Result<Vec<f64>, PolicyError> {
+        // A second caller at the same time has memory of its own.
+        let kept = self.memory.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut memory = kept.unwrap_or_else(|| Memory::new(self));
+        let losses = learn(self, lesson, dropout, slope, &mut memory)?;
+        *self.memory.lock().unwrap_or_else(PoisonError::into_inner) = Some(memory);
+        Ok(losses)
+    }
+}
+
+fn learn(
+    policy: &ItemPolicy,
+    lesson: &Lesson,
+    dropout: ItemDropout,
+    slope: f64,
+    memory: &mut Memory,
+) -> Result<Vec<f64>, PolicyError> {
+    memory.read(policy)?;
+    let Memory { layout, weights, tables, categories, first_vectors, d_tables, groups: all } =
+        memory;
+    let layout = &*layout;
+    let (width, first_rows) = (layout.sizes.width, policy.tree.level(0).len());
+    let view = tables.view(policy);
+    let of_first = sized(first_vectors, first_rows * width);
+    of_first.copy_from_slice(&view.base[..first_rows * width]);
+    let first_text = first_texts(view, first_rows);
+    let projection = layout.text.map(|all| all.part(0, layout.sizes.levels + 1));
+    if let Some(projection) = projection {
+        products::add(of_first, first_text, Matrix::new(projection.of(weights), width));
+    }
+    let reading = Reading {
+        layout,
+        weights,
+        tables: view,
+        first_level: FirstLevel { vectors: of_first, bias: &view.bias[..first_rows] },
+        #[allow(clippy::cast_possible_truncation, reason = "applied in f32")]
+        slope: slope as f32,
+    };
+    let dropouts = Dropouts {
+        hidden: Dropout::new(dropout.hidden, dropout.seed).at(HIDDEN),
+        attention: Dropout::new(dropout.attention, dropout.seed).at(ATTENTION),
+    };
+    let items = Items::new(policy, view.base, categories);
+    let blocks = blocks(&lesson.inputs.lens, &lesson.choices);
+    let parts: Vec<&[Block<'_>]> = groups(blocks.len()).map(|part| &blocks[part]).collect();
+    all.resize_with(parts.len(), Group::default);
+    all.par_iter_mut().zip(&parts).for_each(|(group, blocks)| {
+        group.begin([layout.len(), first_rows * width, first_rows], blocks.len());
+        let Group { gradients, memory, found } = group;
+        for (block, found) in blocks.iter().zip(found) {
+            let own = &lesson.inputs.items[block.first..block.first + block.len()];
+            items.read(own, &mut memory.vectors, &mut memory.texts);
+            block::learn(reading, dropouts, block, memory, found, gradients);
+        }
+    });
+    let mut losses = vec![0.0; lesson.choices.len()];
+    let mut d_categories = vec![0.0; categories.len()];
+    for (group, blocks) in all.iter().zip(&parts) {
+        for (block, found) in blocks.iter().zip(&group.found) {
+            let levels = block.choices.iter().zip(&found.levels).enumerate();
+            for (level, (choices, found)) in levels {
+                losses[level] += found.choices.loss;
+                if level > 0 {
+                    let (states, scores) = (&found.states, &found.choices.scores);
+                    let chosen = Chosen { first: block.first, states, text_states: &[], choices };
+                    tables_back(chosen, scores, width, d_tables);
+                }
+            }
+            let own = &lesson.inputs.items[block.first..block.first + block.len()];
+            policy.scatter(own, &found.d_vectors, d_tables, &mut d_categories);
+        }
+    }
+    let Some((first, others)) = all.split_first_mut() else { return Ok(losses) };
+    let sum = &mut first.gradients;
+    for Group { gradients, .. } in others {
+        add_all(&gradients.weights, &mut sum.weights);
+        add_all(&gradients.first_vectors, &mut sum.first_vectors);
+        add_all(&gradients.first_bias, &mut sum.first_bias);
+    }
+    if let Some(projection) = projection {
+        let d_first = Matrix::new(&sum.first_vectors, width);
+        products::add(projection.of_mut(&mut sum.weights), first_text.turned(), d_first);
+    }
+    add_all(&sum.first_vectors, &mut d_tables.base[..first_rows * width]);
+    add_all(&sum.first_bias, &mut d_tables.bias[..first_rows]);
+    let _guard = tch::no_grad_guard();
+    for (name, values) in layout.each(&sum.weights) {
+        accumulate(&share(&policy.weights, name)?, values)?;
+    }
+    if let Some(table) = &policy.categories {
+        accumulate(table, &d_categories)?;
+    }
+    policy.tables_back(d_tables)?;
+    Ok(losses)
+}
+
+/// Texts of the first level's nodes, `[M₀, T]`.
+fn first_texts(tables: Tables<'_>, rows: usize) -> Matrix<'_> {
+    Matrix::new(&tables.text[..rows * tables.text_dim], tables.text_dim)
+}
+
+/// Where dropout acts.
+pub(super) const HIDDEN: u64 = 1;
+pub(super) const ATTENTION: u64 = 2;
