@@ -36,6 +36,15 @@ pub(super) struct ExactStep<'s, 'r> {
     pub(super) number: usize,
 }
 
+/// The answers of a prompt, judged.
+struct JudgedAnswers {
+    target: SemanticId,
+    /// Of each answer.
+    rewards: Vec<f64>,
+    /// What is expected of each named part of the reward.
+    parts: BTreeMap<String, f64>,
+}
+
 /// Sums over prompts of what is expected of each.
 #[derive(Debug, Default)]
 pub(super) struct Expectations {
@@ -90,7 +99,7 @@ impl Rl<'_> {
             let tokens = self.constraint.flat(item).ok_or(TrainError::UnknownItem { item })?;
             Ok(self.semantic_id(&tokens))
         };
-        let sids = trie.leaves().flat_map(|leaf| trie.items(leaf).first()).map(|item| sid(*item));
+        let sids = trie.leaves().filter_map(|leaf| trie.items(leaf).first()).map(|item| sid(*item));
         Ok(Some(Answers { sids: sids.collect::<Result<_, TrainError>>()? }))
     }
 }
@@ -161,7 +170,7 @@ impl ExactStep<'_, '_> {
     ) -> Result<ShownGroup, TrainError> {
         let _guard = tch::no_grad_guard();
         let logp = self.values(&self.pass(model, &[prompt])?, &[prompt])?;
-        let (target, rewards, _) = self.judged(prompt, &logp)?;
+        let JudgedAnswers { target, rewards, .. } = self.judged(prompt, &logp);
         let mut order: Vec<usize> = (0..logp.len()).collect();
         order.sort_by(|a, b| logp[*b].total_cmp(&logp[*a]).then(a.cmp(b)));
         let shown = order.into_iter().take(SHOWN_ANSWERS).map(|at| {
@@ -212,19 +221,15 @@ impl ExactStep<'_, '_> {
         let size = self.answers.sids.len();
         let of_prompts = logp.chunks_exact(size).zip(reference.chunks_exact(size));
         for (prompt, (logp, reference)) in part.iter().zip(of_prompts) {
-            let (_, rewards, parts) = self.judged(prompt, logp)?;
+            let JudgedAnswers { rewards, parts, .. } = self.judged(prompt, logp);
             let answers = AllAnswers::new(logp, &rewards)?.with_reference(reference)?;
             seen.see(&take(&answers)?, parts);
         }
         Ok(())
     }
 
-    /// A prompt's target, the reward of every answer, and what is expected of each named part of the reward.
-    fn judged(
-        &self,
-        prompt: &RlPrompt,
-        logp: &[f64],
-    ) -> Result<(SemanticId, Vec<f64>, BTreeMap<String, f64>), TrainError> {
+    /// Judges every answer of a prompt.
+    fn judged(&self, prompt: &RlPrompt, logp: &[f64]) -> JudgedAnswers {
         let target = self.rl.semantic_id(&prompt.target);
         let all = Group::new(&target, &self.answers.sids).with_levels(self.rl.spec.num_levels());
         let mut parts = BTreeMap::new();
@@ -236,7 +241,7 @@ impl ExactStep<'_, '_> {
             StepReward::One(reward) => reward.score_parts(&all, &mut visit),
             StepReward::Several(objectives) => objectives.score_parts(&all, &mut visit),
         };
-        Ok((target, rewards, parts))
+        JudgedAnswers { target, rewards, parts }
     }
 
     /// Log-probability of every answer of some prompts, with the way back.

@@ -74,12 +74,12 @@ impl<P: Trainable> Reinforcing<'_, P> {
         let size = NonZeroUsize::new(self.rl.config.prompts_per_step).unwrap_or(NonZeroUsize::MIN);
         let prompts: Vec<&RlPrompt> =
             order.next_batch(size).iter().map(|index| &self.prompts[*index]).collect();
-        let shown = match prompts.first().filter(|_| shows) {
+        let sample = match prompts.first().filter(|_| shows) {
             Some(prompt) => Some(exact.shown(learner.model(), prompt)?),
             None => None,
         };
         let mut record = exact.learn(learner, &prompts)?;
-        record.rollouts = shown;
+        record.rollouts = sample;
         Ok(record)
     }
 
