@@ -12,7 +12,7 @@ use comfy_table::{Table, presets};
 use sidereal::data::read::recbole::{ReadOptions, read};
 use sidereal::data::synthetic::{Shop, ShopRecord};
 use sidereal::lab::{Baseline, FinishedRun, Pipeline, Recipe, RunComparison, RunResult};
-use sidereal::metrics::{Bootstrap, BootstrapConfig};
+use sidereal::metrics::{Bootstrap, BootstrapConfig, SeenItems};
 use sidereal::policy::{device, share_cores, tune_allocator};
 use sidereal::train::Bars;
 
@@ -62,8 +62,9 @@ fn main() -> anyhow::Result<()> {
     // Every system by seed, with its paired difference to the start of the first reinforcement.
     let from = first.stages.iter().find_map(|stage| stage.from.as_ref());
     let start = first.stages.iter().find(|stage| Some(&stage.name) == from);
-    let runs: Vec<FinishedRun> =
-        seeds().map(|seed| FinishedRun::read(&dir(seed))).collect::<Result<_, _>>()?;
+    let runs: Vec<FinishedRun> = seeds()
+        .map(|seed| FinishedRun::read(&dir(seed), SeenItems::Kept))
+        .collect::<Result<_, _>>()?;
     let bootstrap = Bootstrap::try_from(BootstrapConfig::new(args.seed))?;
     for metric in ["HR@10", "NDCG@10"] {
         let against = start.map(|stage| stage.label.as_str());

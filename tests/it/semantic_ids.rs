@@ -142,7 +142,8 @@ fn codes_are_judged_on_training_events_alone() {
         // The latest training event of each user, and no other.
         assert_eq!(predicted.measured.num_pairs, 30, "{name}");
         if codes == JudgedCodes::Own {
-            let events = |user: u32, until: u32| (0..until).map(move |s| ItemId((user + 4 * s) % 40));
+            let events =
+                |user: u32, until: u32| (0..until).map(move |s| ItemId((user + 4 * s) % 40));
             let train: Vec<Vec<ItemId>> = (0..30).map(|user| events(user, 4).collect()).collect();
             let pair = |user: u32| (ItemId((user + 12) % 40), ItemId((user + 16) % 40));
             let held_out: Vec<_> = (0..30).map(pair).collect();

@@ -17,7 +17,8 @@ use sidereal_data::read::{
     OnDoubtful, ReadData, RowPolicy, Skips, TimeFormat, items, lcrec, minionerec,
 };
 use sidereal_data::{
-    Assembly, DataError, Dataset, Item, Numbering, Split, SplitProtocol, Ties, TrainSet, leave_one_out,
+    Assembly, DataError, Dataset, Item, Numbering, Split, SplitProtocol, Ties, TrainSet,
+    leave_one_out,
 };
 use sidereal_files::read_json;
 use sidereal_sid::{Catalog, SemanticId};

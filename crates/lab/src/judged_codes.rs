@@ -27,7 +27,9 @@ pub fn judged(
     match Prediction::measure(catalog, &events, &latest) {
         Ok(measured) => Ok(quality.with_prediction(measured, codes)),
         Err(QuantizerError::NoPairs { what }) => {
-            tracing::warn!("codes are not judged by what follows: there is no {what} pair of events");
+            tracing::warn!(
+                "codes are not judged by what follows: there is no {what} pair of events"
+            );
             Ok(quality)
         }
         Err(other) => Err(other.into()),

@@ -93,7 +93,10 @@ mod tests {
         let share = "%: the share of the value of `one` that a row reaches.";
         assert_eq!(table.notes, ["(= one): Nothing was better.", share]);
         assert_eq!(bars.series[1].name, "three (= one)");
-        assert_eq!(table.rows[1], ["three (= one)", "score per item", "0.5000 [0.2500, 0.7500], 100 %"]);
+        assert_eq!(
+            table.rows[1],
+            ["three (= one)", "score per item", "0.5000 [0.2500, 0.7500], 100 %"]
+        );
         assert_eq!(table.rows[0][2], "0.5000 [0.2500, 0.7500]");
         assert!(other.notes.is_empty());
         assert_eq!(bars.series[0].bars, [Some(Bar { value: 0.5, interval: Some((0.25, 0.75)) })]);

@@ -162,9 +162,10 @@ impl Report {
     #[must_use]
     pub fn share_of_bound(&self, row: &Row, metric: Metric) -> Option<f64> {
         let bound = self.bound.as_ref().filter(|bound| **bound != row.system)?;
-        let of_bound = self.rows.iter().find(|other| {
-            other.system == *bound && other.protocol.is_comparable(&row.protocol)
-        })?;
+        let of_bound = self
+            .rows
+            .iter()
+            .find(|other| other.system == *bound && other.protocol.is_comparable(&row.protocol))?;
         let (own, best) = (row.get(metric)?.value, of_bound.get(metric)?.value);
         (best > 0.0).then(|| own / best)
     }

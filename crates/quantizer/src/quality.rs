@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use sidereal_sid::{Catalog, Code, SemanticId};
 
 pub use self::level::LevelQuality;
-pub use self::predicted::{JudgedCodes, Predicted};
 use self::level::level_quality;
+pub use self::predicted::{JudgedCodes, Predicted};
 use crate::codebooks::check_codes;
 use crate::neighbours::{agreement, chance_agreement};
 use crate::rows::{check, check_width, distance};

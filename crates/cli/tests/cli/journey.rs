@@ -130,7 +130,8 @@ fn every_method_makes_semantic_ids_of_the_same_vectors() {
             ["sids", "--method", method, "--sizes", "4,40", "--encoder", &encoder, "--out", method];
         let report = succeeds(dir, &[&args[..], &files[..], &more[..]].concat());
         assert!(report.contains("40 items have"), "{method}: {report}");
-        let knows = if method == "letter" { "without the held-out events" } else { "without any events" };
+        let knows =
+            if method == "letter" { "without the held-out events" } else { "without any events" };
         assert!(report.contains(knows), "{method}: {report}");
         assert_eq!(read(&dir.join(method).join("index.json")).as_object().unwrap().len(), 40);
         assert!(dir.join(method).join("quality.html").exists());

@@ -47,7 +47,7 @@ impl<'a> PublishedIds<'a> {
     }
 }
 
-impl Part for PublishedIds {
+impl Part for PublishedIds<'_> {
     type Output = SemanticIds;
 
     fn name(&self) -> String {

@@ -193,7 +193,13 @@ impl QuantizedIds<'_> {
                 let latent = params.check_ref()?.latent();
                 let collaborative = self.collaborative_vectors(latent, train)?;
                 let collaborative = Some(collaborative.vectors());
-                rq_vae::codes(params, &self.joined_vectors(train)?, collaborative, folder, observer)?
+                rq_vae::codes(
+                    params,
+                    &self.joined_vectors(train)?,
+                    collaborative,
+                    folder,
+                    observer,
+                )?
             }
         };
         Ok((quantized.catalog(self.sids.collisions)?, quantized.quality()?))

@@ -11,6 +11,7 @@
 mod attention;
 mod block;
 mod dropout;
+mod filter;
 mod first_level;
 pub(super) mod functions;
 mod gelu;

@@ -1,12 +1,14 @@
 //! A layer of the body, and its way back.
 //!
 //! ```text
-//! x₁ = norm(x + drop(attention(x · Wqkvᵀ + b) · Woutᵀ + b))       [m, D]
+//! x₁ = norm(x + drop(attention(x · Wqkvᵀ + b) · Woutᵀ + b))       [m, D]; with a filter,
+//! x₁ ← α · f(x) + (1 − α) · x₁                                    [m, D]
 //! x₂ = norm(x₁ + drop(gelu(x₁ · Wupᵀ + b) · Wdownᵀ + b))          [m, D], inside [m, F]
 //! ```
 
 use super::attention::{self, Attention};
 use super::dropout::{self, Dropout};
+use super::filter::{self, Filtered};
 use super::gelu;
 use super::layout::{Layer, Layout};
 use super::linear::add_to_rows;
@@ -35,6 +37,7 @@ pub(super) struct Kept {
     shares: Vec<f32>,
     attended: Vec<f32>,
     attention_norm: Normed,
+    filtered: Filtered,
     middle: Vec<f32>,
     wide: Vec<f32>,
     slope: Vec<f32>,
@@ -48,6 +51,7 @@ pub(super) struct Kept {
 pub(super) struct Passing {
     narrow: Vec<f32>,
     wide: Vec<f32>,
+    filtered: Vec<f32>,
 }
 
 /// A layer with the weights that it works with.
@@ -79,6 +83,18 @@ impl Working<'_> {
         (self.dropouts.hidden.at(at + 1), self.dropouts.hidden.at(at + 2))
     }
 
+    /// The branch that smooths, if there is one.
+    fn filter(&self) -> Option<filter::Working<'_>> {
+        let Self { layout, weights, .. } = *self;
+        let site = 2 * layout.sizes.layers + 1 + self.at;
+        self.layer.filter.map(|filter| filter::Working {
+            filter,
+            weights,
+            epsilon: layout.sizes.epsilon,
+            dropout: self.dropouts.hidden.at(site as u64),
+        })
+    }
+
     /// States of vectors `[m, D]`.
     pub(super) fn forward(
         &self,
@@ -103,6 +119,14 @@ impl Working<'_> {
         let norm = (layer.attention_norm, epsilon);
         let middle = sized(&mut kept.middle, x.len());
         kept.attention_norm.forward(norm, weights, x, added, middle);
+        if let Some(filter) = self.filter() {
+            let filtered = sized(&mut passing.filtered, x.len());
+            filter.forward(rows, x, &mut kept.filtered, filtered);
+            let share = layout.sizes.filter_share;
+            for (middle, filtered) in middle.iter_mut().zip(&*filtered) {
+                *middle = share * filtered + (1.0 - share) * *middle;
+            }
+        }
         let slope = sized(&mut kept.slope, m * inner);
         layer.up.forward(weights, middle, slope);
         gelu::forward(slope, layer.up.bias.of(weights), sized(&mut kept.wide, m * inner));
@@ -137,6 +161,14 @@ impl Working<'_> {
         gelu::back(&kept.slope, d_wide);
         layer.up.learn(gradients, &kept.middle, d_wide);
         layer.up.back_add(weights, d_wide, d);
+        let d_filtered = sized(&mut passing.filtered, x.len());
+        if layer.filter.is_some() {
+            let share = layout.sizes.filter_share;
+            for (d_filtered, d) in d_filtered.iter_mut().zip(&mut *d) {
+                *d_filtered = share * *d;
+                *d *= 1.0 - share;
+            }
+        }
         kept.attention_norm.back(layer.attention_norm, weights, gradients, d);
         dy.copy_from_slice(d);
         dropout::apply(after_attention, rows.first, width, dy);
@@ -149,6 +181,9 @@ impl Working<'_> {
         attention::back(attention, &kept.qkv, &kept.shares, d_attended, d_qkv, d_distance);
         layer.qkv.learn(gradients, x, d_qkv);
         layer.qkv.back_add(weights, d_qkv, d);
+        if let Some(filter) = self.filter() {
+            filter.back(rows, x, &kept.filtered, gradients, d_filtered, d);
+        }
     }
 }
 

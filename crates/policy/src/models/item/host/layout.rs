@@ -20,6 +20,8 @@ pub(in super::super) struct Sizes {
     pub(in super::super) text: usize,
     /// Added to variances.
     pub(in super::super) epsilon: f32,
+    /// Share of the filtered branch in a layer; 0 without one.
+    pub(in super::super) filter_share: f32,
 }
 
 /// A weight's part of the array.
@@ -61,6 +63,16 @@ pub(super) struct Norm {
     pub(super) bias: Place,
 }
 
+/// The weights of the branch that smooths.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filter {
+    /// `[P]`.
+    pub(super) distance: Place,
+    /// `[D]`.
+    pub(super) high: Place,
+    pub(super) norm: Norm,
+}
+
 /// The weights of a layer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layer {
@@ -69,6 +81,7 @@ pub(super) struct Layer {
     /// `[P, H]`.
     pub(super) distance: Place,
     pub(super) attention_norm: Norm,
+    pub(super) filter: Option<Filter>,
     pub(super) up: Linear,
     pub(super) down: Linear,
     pub(super) feed_forward_norm: Norm,
@@ -131,20 +144,28 @@ impl Layout {
             bias: place(format!("{name}.bias"), width),
         };
         let first = norm("norm".to_owned());
-        let norms: Vec<[Norm; 2]> = (0..sizes.layers)
+        let filters = sizes.filter_share > 0.0;
+        let norms: Vec<([Norm; 2], Option<Norm>)> = (0..sizes.layers)
             .map(|layer| {
                 let name = |part: &str| format!("layers.{layer}.{part}");
-                [norm(name("attention_norm")), norm(name("feed_forward_norm"))]
+                let both = [norm(name("attention_norm")), norm(name("feed_forward_norm"))];
+                (both, filters.then(|| norm(name("filter_norm"))))
             })
             .collect();
         let layers = matrices
             .into_iter()
             .zip(norms)
             .enumerate()
-            .map(|(layer, ([qkv, out, up, down], [attention_norm, feed_forward_norm]))| {
-                let name = format!("layers.{layer}.attention.distance.weight");
-                let distance = place(name, max_history * heads);
-                Layer { qkv, out, distance, attention_norm, up, down, feed_forward_norm }
+            .map(|(layer, ([qkv, out, up, down], (norms, filter_norm)))| {
+                let name = |part: &str| format!("layers.{layer}.{part}");
+                let distance = place(name("attention.distance.weight"), max_history * heads);
+                let filter = filter_norm.map(|norm| Filter {
+                    distance: place(name("filter.distance.weight"), max_history),
+                    high: place(name("filter.high"), width),
+                    norm,
+                });
+                let [attention_norm, feed_forward_norm] = norms;
+                Layer { qkv, out, distance, attention_norm, filter, up, down, feed_forward_norm }
             })
             .collect();
         Self { sizes, norm: first, layers, head, text, names, len }

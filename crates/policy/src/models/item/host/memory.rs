@@ -50,6 +50,7 @@ impl Memory {
             levels: policy.tree.depth(),
             text: policy.features.text().map_or(0, |text| text.dim),
             epsilon: config.layer_norm_eps as f32,
+            filter_share: config.filter_share as f32,
         });
         Self {
             weights: vec![0.0; layout.len()],

@@ -70,6 +70,7 @@ impl Case {
             intermediate_size: rng.gen_range(1..40),
             head_hidden_size: rng.gen_range(1..30),
             max_history: 50,
+            filter_share: f64::from(rng.gen_range(0u8..3)) * 0.3,
             ..ItemPolicyConfig::default()
         };
         let text = (self.text > 0).then(|| {

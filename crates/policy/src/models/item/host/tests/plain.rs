@@ -77,7 +77,20 @@ fn states(policy: &ItemPolicy, lesson: &Lesson, dropout: ItemDropout) -> Tensor 
                 attended.push((shares * mask(of_head, rows.clone(), *len)).matmul(&part(2)));
             }
             let added = linear(&Tensor::cat(&attended, 1), &name("attention.out"));
-            x = norm(&(&x + drop(added, 2 * layer as u64 + 1)), &name("attention_norm"));
+            let attended = norm(&(&x + drop(added, 2 * layer as u64 + 1)), &name("attention_norm"));
+            x = if config.filter_share > 0.0 {
+                let places = Tensor::arange(to_i64(*len), (Kind::Int64, tch::Device::Cpu));
+                let apart = places.unsqueeze(1) - places.unsqueeze(0);
+                let weights = get(&name("filter.distance.weight")).take(&apart.clamp_min(0));
+                let weights = weights.masked_fill(&apart.lt(0), f64::NEG_INFINITY);
+                let low = weights.softmax(1, Kind::Float).matmul(&x);
+                let y = &low + (&x - &low) * get(&name("filter.high"));
+                let site = (2 * config.num_hidden_layers + 1 + layer) as u64;
+                let filtered = norm(&(&x + drop(y, site)), &name("filter_norm"));
+                filtered * config.filter_share + attended * (1.0 - config.filter_share)
+            } else {
+                attended
+            };
             let wide = linear(&x, &name("feed_forward.up")).gelu("none");
             let added = linear(&wide, &name("feed_forward.down"));
             x = norm(&(&x + drop(added, 2 * layer as u64 + 2)), &name("feed_forward_norm"));
