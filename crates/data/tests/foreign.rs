@@ -13,6 +13,7 @@ use sidereal_data::read::{
     lcrec, minionerec,
 };
 use sidereal_data::{DataError, Item, Keys, audit, leave_one_out};
+use sidereal_sid::TokenStyle;
 
 /// A folder of files made for one test.
 struct Folder(tempfile::TempDir);
@@ -335,7 +336,10 @@ fn the_notation_of_openonerec_is_read() {
     let wide = wide.replace(">\"]", ">\", \"<|sid_end|>\"]");
     let both = [SUFFIXED, &wide]
         .map(|index| lcrec_index(index, &RowPolicy::strict()).unwrap().catalog.unwrap());
-    assert_eq!(both[0], both[1]);
+    // The same codes, and each catalogue keeps the style of its file.
+    assert_eq!(both[0].sids(), both[1].sids());
+    let styles = both.each_ref().map(|catalog| catalog.spec().style().clone());
+    assert_eq!(styles, TokenStyle::published());
     // And as one text an item.
     let one = SUFFIXED.replace("\", \"", "").replace("[\"", "\"").replace("\"]", "\"");
     assert_eq!(lcrec_index(&one, &RowPolicy::strict()).unwrap().catalog.unwrap(), both[0]);

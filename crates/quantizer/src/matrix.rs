@@ -137,7 +137,11 @@ impl Matrix {
 
     /// The values `[N, D]`.
     #[must_use]
-    #[allow(clippy::expect_used, reason = "opening has taken the same view of the same bytes")]
+    #[allow(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "opening has taken the same view of the same bytes"
+    )]
     pub fn view(&self) -> ArrayView2<'_, f32> {
         match &self.0 {
             Source::Memory(values) => values.view(),

@@ -499,7 +499,9 @@ mod tests {
             assert_eq!((&folded[0].ids, &folded[0].targets), (&history.ids, &history.targets));
             // Words are other tokens in another tokenizer: only the codes are compared.
             let code = |target: &Target| matches!(target, Target::Code { .. });
-            of_style.iter_mut().for_each(|targets| targets.retain(code));
+            for targets in &mut of_style {
+                targets.retain(code);
+            }
             learned.push(of_style);
         }
         assert_eq!(learned[0], learned[1]);

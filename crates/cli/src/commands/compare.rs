@@ -10,8 +10,9 @@ use sidereal_page::Page;
 
 use crate::output::{line, note};
 
-/// Print several finished runs side by side: seeds of one recipe, or different recipes. The systems are the stages of
-/// the runs, directly and after reasoning, and their blends.
+/// Print several finished runs side by side: seeds of one recipe, or different recipes.
+///
+/// The systems are the stages of the runs, directly and after reasoning, and their blends.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

@@ -173,7 +173,7 @@ fn codes_between_marks_are_one_semantic_id_and_those_of_another_style_are_of_no_
     let [first, second, held_out] = [0, 1, 2].map(|i| shown(i).sid);
     assert!(check(format!("Likes {first}{second} and tea.")).is_ok());
     let unknown = |text: &str| Err(Rejection::UnknownSid { text: text.to_owned() });
-    assert_eq!(check("Likes <a_0><b_0> and tea.".to_owned()), unknown("<a_0>"));
+    assert_eq!(check("Likes <a_0><b_0> and tea.".to_owned()), unknown("<a_0><b_0>"));
     let cut = "<|sid_begin|><s_a_0><s_b_0>";
     assert_eq!(check(format!("Likes {cut} and tea.")), unknown(cut));
     assert!(matches!(check(format!("Then {held_out}.")), Err(Rejection::HeldOut { .. })));
