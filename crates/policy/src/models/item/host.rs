@@ -23,6 +23,7 @@ mod linear;
 mod memory;
 mod norm;
 mod products;
+pub(super) mod scores;
 mod split;
 pub(super) mod sums;
 pub(super) mod wide;
@@ -30,4 +31,4 @@ pub(super) mod wide;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::memory::{Memory, copy};
+pub(super) use self::memory::{Memory, copy, is_plain};

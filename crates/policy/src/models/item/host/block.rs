@@ -57,7 +57,7 @@ pub(super) fn learn(
     found: &mut BlockFound,
     out: &mut Gradients,
 ) {
-    let Reading { layout, weights, .. } = reading;
+    let Reading { layout, weights, turned, .. } = reading;
     let (width, text_width) = (layout.sizes.width, (layout.sizes.levels + 1) * layout.sizes.text);
     let Memory { vectors, texts, norm, begun, layers, passing, level_passing } = memory;
     let rows = Rows { lens: block.lens, first: block.first };
@@ -70,7 +70,8 @@ pub(super) fn learn(
     let at_start = dropouts.hidden.at(0);
     dropout::apply(at_start, block.first, width, begun);
     layers.resize_with(layout.layers.len(), Kept::default);
-    let working = |at: usize| Working { layout, weights, layer: layout.layers[at], at, dropouts };
+    let working =
+        |at: usize| Working { layout, weights, turned, layer: layout.layers[at], at, dropouts };
     for at in 0..layers.len() {
         let (before, after) = layers.split_at_mut(at);
         let x = before.last().map_or(&*begun, |kept| kept.out.as_slice());

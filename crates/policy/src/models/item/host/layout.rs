@@ -150,6 +150,13 @@ impl Layout {
         Self { sizes, norm: first, layers, head, text, names, len }
     }
 
+    /// All matrices that vectors are multiplied by.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = Linear> {
+        let of_layer = |layer: &Layer| [layer.qkv, layer.out, layer.up, layer.down];
+        let of_level = |(up, down): &(Linear, Linear)| [*up, *down];
+        self.layers.iter().flat_map(of_layer).chain(self.head.iter().flat_map(of_level))
+    }
+
     /// Values in all.
     pub(in super::super) const fn len(&self) -> usize {
         self.len

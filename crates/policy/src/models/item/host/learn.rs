@@ -59,8 +59,16 @@ fn learn(
     memory: &mut Memory,
 ) -> Result<Vec<f64>, PolicyError> {
     memory.read(policy)?;
-    let Memory { layout, weights, tables, categories, first_vectors, d_tables, groups: all } =
-        memory;
+    let Memory {
+        layout,
+        weights,
+        turned,
+        tables,
+        categories,
+        first_vectors,
+        d_tables,
+        groups: all,
+    } = memory;
     let layout = &*layout;
     let (width, first_rows) = (layout.sizes.width, policy.tree.level(0).len());
     let view = tables.view(policy);
@@ -74,6 +82,7 @@ fn learn(
     let reading = Reading {
         layout,
         weights,
+        turned,
         tables: view,
         first_level: FirstLevel { vectors: of_first, bias: &view.bias[..first_rows] },
         #[allow(clippy::cast_possible_truncation, reason = "applied in f32")]

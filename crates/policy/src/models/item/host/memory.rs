@@ -17,6 +17,8 @@ pub(in super::super) struct Memory {
     pub(super) layout: Layout,
     /// As the layout has them.
     pub(super) weights: Vec<f32>,
+    /// The same with rows and columns of the matrices changed, and nothing in other places.
+    pub(super) turned: Vec<f32>,
     pub(super) tables: HostTables,
     /// `[C, D]`; empty without categories.
     pub(super) categories: Vec<f32>,
@@ -53,6 +55,7 @@ impl Memory {
         });
         Self {
             weights: vec![0.0; layout.len()],
+            turned: vec![0.0; layout.len()],
             layout,
             tables: HostTables::default(),
             categories: Vec::new(),
@@ -69,6 +72,9 @@ impl Memory {
             let (own, after) = rest.split_at_mut(len);
             copy(&share(&policy.weights, name)?, own)?;
             rest = after;
+        }
+        for matrix in self.layout.matrices() {
+            matrix.turn(&self.weights, &mut self.turned);
         }
         self.tables.read(policy)?;
         self.categories.clear();
@@ -101,7 +107,7 @@ impl Group {
 }
 
 /// Whether a tensor's values can be copied as they are.
-pub(super) fn is_plain(tensor: &Tensor) -> bool {
+pub(in super::super) fn is_plain(tensor: &Tensor) -> bool {
     tensor.kind() == Kind::Float && tensor.device() == Device::Cpu
 }
 
