@@ -23,6 +23,7 @@ mod linear;
 mod memory;
 mod norm;
 mod products;
+mod raw;
 pub(super) mod scores;
 mod split;
 pub(super) mod sums;

@@ -38,6 +38,12 @@ impl Place {
         &mut values[self.start..self.start + self.len]
     }
 
+    /// All but the first of several equal parts.
+    pub(super) const fn rest(self, of: usize) -> Self {
+        let first = self.len / of;
+        Self { start: self.start + first, len: self.len - first }
+    }
+
     /// One of several equal parts.
     pub(super) fn part(self, at: usize, of: usize) -> Self {
         let len = self.len / of;

@@ -24,6 +24,7 @@ pub(in super::super) struct Memory {
     pub(super) categories: Vec<f32>,
     /// The first level's vectors, `[M₀, D]`.
     pub(super) first_vectors: Vec<f32>,
+    /// Zeros between steps.
     pub(super) d_tables: TableGradients,
     pub(super) groups: Vec<Group>,
 }
@@ -65,7 +66,7 @@ impl Memory {
         }
     }
 
-    /// Reads the weights of now and clears the gradients by tables.
+    /// Reads the weights of now, and makes room for the gradients by tables.
     pub(super) fn read(&mut self, policy: &ItemPolicy) -> Result<(), PolicyError> {
         let mut rest = self.weights.as_mut_slice();
         for (name, len) in self.layout.names() {
@@ -82,13 +83,8 @@ impl Memory {
             self.categories.resize(table.numel(), 0.0);
             copy(table, &mut self.categories)?;
         }
-        for (memory, len) in [
-            (&mut self.d_tables.base, self.tables.base.len()),
-            (&mut self.d_tables.bias, self.tables.bias.len()),
-        ] {
-            memory.clear();
-            memory.resize(len, 0.0);
-        }
+        self.d_tables.base.resize(self.tables.base.len(), 0.0);
+        self.d_tables.bias.resize(self.tables.bias.len(), 0.0);
         Ok(())
     }
 }
