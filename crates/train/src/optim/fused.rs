@@ -1,5 +1,6 @@
 //! AdamW's update as one pass over the memory of all weights.
 
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
@@ -114,26 +115,47 @@ impl<'a> Pieces<'a> {
     }
 }
 
+/// Sum of the squares of values. Like the update it is compiled for each width of vectors, with the same bits: no
+/// two operations are joined into one.
 fn sum_of_squares(values: &[f32]) -> f64 {
-    let mut sums = [0.0; LANES];
-    let rows = values.chunks_exact(LANES);
-    let rest: f64 = rows.remainder().iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
-    for row in rows {
-        for (sum, x) in sums.iter_mut().zip(row) {
-            *sum += f64::from(*x) * f64::from(*x);
+    struct Sum<'a>(&'a [f32]);
+    impl WithSimd for Sum<'_> {
+        type Output = f64;
+        #[allow(clippy::inline_always, reason = "or it is compiled for the narrowest vectors")]
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> f64 {
+            let mut sums = [0.0; LANES];
+            let rows = self.0.chunks_exact(LANES);
+            let rest: f64 = rows.remainder().iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
+            for row in rows {
+                for (sum, x) in sums.iter_mut().zip(row) {
+                    *sum += f64::from(*x) * f64::from(*x);
+                }
+            }
+            sums.iter().sum::<f64>() + rest
         }
     }
-    sums.iter().sum::<f64>() + rest
+    Arch::new().dispatch(Sum(values))
 }
 
 fn update(piece: Piece<'_>, factors: Factors) {
-    let Factors { scale, beta1, beta2, rate, root_scale, eps, .. } = factors;
-    let keep = if piece.decays { factors.keep } else { 1.0 };
-    let moments = piece.first.iter_mut().zip(piece.second);
-    for ((weight, grad), (first, second)) in piece.weight.iter_mut().zip(piece.grad).zip(moments) {
-        let grad = grad * scale;
-        *first += (1.0 - beta1) * (grad - *first);
-        *second = beta2 * *second + (1.0 - beta2) * grad * grad;
-        *weight = keep * *weight - rate * *first / (second.sqrt() * root_scale + eps);
+    struct Update<'a>(Piece<'a>, Factors);
+    impl WithSimd for Update<'_> {
+        type Output = ();
+        #[allow(clippy::inline_always, reason = "or it is compiled for the narrowest vectors")]
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) {
+            let Self(Piece { weight, grad, first, second, decays }, factors) = self;
+            let Factors { scale, beta1, beta2, rate, root_scale, eps, .. } = factors;
+            let keep = if decays { factors.keep } else { 1.0 };
+            let moments = first.iter_mut().zip(second);
+            for ((weight, grad), (first, second)) in weight.iter_mut().zip(grad).zip(moments) {
+                let grad = grad * scale;
+                *first += (1.0 - beta1) * (grad - *first);
+                *second = beta2 * *second + (1.0 - beta2) * grad * grad;
+                *weight = keep * *weight - rate * *first / (second.sqrt() * root_scale + eps);
+            }
+        }
     }
+    Arch::new().dispatch(Update(piece, factors));
 }

@@ -24,6 +24,8 @@ mod linear;
 mod memory;
 mod norm;
 mod products;
+mod raw;
+pub(super) mod scores;
 mod split;
 pub(super) mod sums;
 pub(super) mod wide;
@@ -31,4 +33,4 @@ pub(super) mod wide;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::memory::{Memory, copy};
+pub(super) use self::memory::{Memory, copy, is_plain};

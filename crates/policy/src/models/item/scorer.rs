@@ -3,6 +3,9 @@
 use tch::Tensor;
 
 use super::ItemPolicy;
+use super::branches::host;
+use super::host::is_plain;
+use super::host::scores::{Nodes, of_items};
 use super::pack::Packed;
 use super::vectors::indices;
 use crate::PolicyError;
@@ -81,6 +84,33 @@ impl ItemScorer<'_> {
     /// # Errors
     /// [`PolicyError::Torch`].
     pub fn items(&self, states: &Tensor) -> Result<Tensor, PolicyError> {
+        match self.items_on_host(states)? {
+            Some(items) => Ok(items),
+            None => self.items_by_libtorch(states),
+        }
+    }
+
+    /// The log-probabilities computed on the host, where all is f32 on the CPU and no gradient is recorded.
+    pub(super) fn items_on_host(&self, states: &Tensor) -> Result<Option<Tensor>, PolicyError> {
+        let policy = self.policy;
+        let levels = (0..policy.tree.depth()).map(|level| policy.level_states(level, states));
+        let levels = levels.collect::<Result<Vec<_>, _>>()?;
+        let bias = policy.bias.f_narrow(0, 0, to_i64(policy.tree.num_rows()))?;
+        let is_host = |tensor: &Tensor| is_plain(tensor) && !tensor.requires_grad();
+        if !levels.iter().chain([&bias, &self.nodes]).all(is_host) {
+            return Ok(None);
+        }
+        let (vectors, bias) = (host(&self.nodes)?, host(&bias)?);
+        let of_level = |(level, states)| Ok((policy.tree.level(level).len(), host(states)?));
+        let levels = levels.iter().enumerate().map(of_level);
+        let levels = levels.collect::<Result<Vec<_>, PolicyError>>()?;
+        let (trie, width) = (policy.tree.trie(), policy.config.hidden_size);
+        let found = of_items(Nodes { trie, vectors: &vectors, bias: &bias, width }, &levels);
+        Ok(Some(Tensor::from_slice(&found).view([-1, to_i64(policy.num_items())])))
+    }
+
+    /// The log-probabilities by libtorch's operations, with the way back.
+    pub(super) fn items_by_libtorch(&self, states: &Tensor) -> Result<Tensor, PolicyError> {
         let tree = &self.policy.tree;
         let all = Tensor::f_cat(&self.levels(states)?, 0)?; // [M, U]
         let items = Tensor::f_embedding(&all, tree.leaves(), -1, false, false)?; // [N, U]

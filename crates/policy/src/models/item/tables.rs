@@ -114,7 +114,7 @@ impl ItemPolicy {
         out: &mut TableGradients,
     ) -> Result<(), PolicyError> {
         let mut d_categories = vec![0f32; self.categories.as_ref().map_or(0, Tensor::numel)];
-        self.scatter(items, &host(d_vectors)?, out, &mut d_categories);
+        self.scatter(items, &host(d_vectors)?, &mut out.base, &mut d_categories);
         if let Some(table) = &self.categories {
             accumulate(table, &d_categories)?;
         }
@@ -139,14 +139,14 @@ impl ItemPolicy {
         &self,
         items: &[u32],
         d_vectors: &[f32],
-        out: &mut TableGradients,
+        d_base: &mut [f32],
         d_categories: &mut [f32],
     ) {
         let dim = self.config.hidden_size;
         for (d_vector, item) in d_vectors.chunks_exact(dim).zip(items) {
             for row in self.tree.path(*item as usize) {
                 let row = *row as usize;
-                add(&mut out.base[row * dim..(row + 1) * dim], 1.0, d_vector);
+                add(&mut d_base[row * dim..(row + 1) * dim], 1.0, d_vector);
             }
             for id in self.features.categories().map_or(&[][..], |all| all.of(*item as usize)) {
                 let id = *id as usize;
@@ -159,6 +159,11 @@ impl ItemPolicy {
     pub(super) fn tables_back(&self, out: &TableGradients) -> Result<(), PolicyError> {
         accumulate(&self.bias, &out.bias)?;
         accumulate(&self.nodes, &out.base)?;
+        self.codes_back(out)
+    }
+
+    /// Adds the derivatives by the nodes to those of the codes that lead to them.
+    pub(super) fn codes_back(&self, out: &TableGradients) -> Result<(), PolicyError> {
         if self.codes.requires_grad() {
             let dim = self.config.hidden_size;
             let mut d_codes = vec![0f32; self.codes.numel()];

@@ -142,10 +142,7 @@ impl Tree {
 
     /// Rows of a node's children.
     pub(super) fn children(&self, node: NodeId) -> Range<usize> {
-        let first = self.trie.rows();
-        let (start, end) = (first[node.index()] as usize, first[node.index() + 1] as usize);
-        // The root is not a child of any node; its own empty range is at 0.
-        start.saturating_sub(1)..end.saturating_sub(1)
+        children(&self.trie, node)
     }
 
     pub(super) fn parents(&self, level: usize) -> &Tensor {
@@ -186,4 +183,12 @@ impl Tree {
             shared: self.shared.as_ref().map(Tensor::shallow_clone),
         }
     }
+}
+
+/// Rows of a node's children.
+pub(super) fn children(trie: &Trie, node: NodeId) -> Range<usize> {
+    let first = trie.rows();
+    let (start, end) = (first[node.index()] as usize, first[node.index() + 1] as usize);
+    // Nobody's child is the root: an empty range of the root's own number is at 0.
+    start.saturating_sub(1)..end.saturating_sub(1)
 }

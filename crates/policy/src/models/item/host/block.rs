@@ -39,7 +39,7 @@ pub(super) struct BlockFound {
 pub(super) struct Memory {
     /// What is read of the items, `[m, D]`; before the texts are added, the sums of their vectors.
     pub(super) vectors: Vec<f32>,
-    /// Their texts, level by level and then their own, `[m, (L + 1)·T]`.
+    /// Their texts, level by level from the second and then their own, `[m, L·T]`.
     pub(super) texts: Vec<f32>,
     norm: Normed,
     begun: Vec<f32>,
@@ -57,20 +57,22 @@ pub(super) fn learn(
     found: &mut BlockFound,
     out: &mut Gradients,
 ) {
-    let Reading { layout, weights, .. } = reading;
-    let (width, text_width) = (layout.sizes.width, (layout.sizes.levels + 1) * layout.sizes.text);
+    let Reading { layout, weights, turned, .. } = reading;
+    let (width, text_width) = (layout.sizes.width, layout.sizes.levels * layout.sizes.text);
     let Memory { vectors, texts, norm, begun, layers, passing, level_passing } = memory;
+    let projections = layout.text.map(|all| all.rest(layout.sizes.levels + 1));
     let rows = Rows { lens: block.lens, first: block.first };
-    if let Some(place) = layout.text {
-        let projections = Matrix::new(place.of(weights), width);
-        products::add(vectors, Matrix::new(texts, text_width), projections);
+    if let Some(place) = projections {
+        let matrix = Matrix::new(place.of(weights), width);
+        products::add(vectors, Matrix::new(texts, text_width), matrix);
     }
     let begun = sized(begun, vectors.len());
     norm.forward((layout.norm, layout.sizes.epsilon), weights, vectors, None, begun);
     let at_start = dropouts.hidden.at(0);
     dropout::apply(at_start, block.first, width, begun);
     layers.resize_with(layout.layers.len(), Kept::default);
-    let working = |at: usize| Working { layout, weights, layer: layout.layers[at], at, dropouts };
+    let working =
+        |at: usize| Working { layout, weights, turned, layer: layout.layers[at], at, dropouts };
     for at in 0..layers.len() {
         let (before, after) = layers.split_at_mut(at);
         let x = before.last().map_or(&*begun, |kept| kept.out.as_slice());
@@ -91,7 +93,7 @@ pub(super) fn learn(
     }
     dropout::apply(at_start, block.first, width, d);
     norm.back(layout.norm, weights, &mut out.weights, d);
-    if let Some(place) = layout.text {
+    if let Some(place) = projections {
         let texts = Matrix::new(texts, text_width);
         products::add(place.of_mut(&mut out.weights), texts.turned(), Matrix::new(d, width));
     }

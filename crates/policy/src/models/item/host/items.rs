@@ -1,9 +1,10 @@
 //! What is read of the items of a block.
 //!
 //! ```text
-//! x[i] = Σ_l base[node(i, l)] + Σ_c category[c]      and the texts of its nodes and of itself, side by side
+//! x[i] = E₀[node(i, 0)] + Σ_{l > 0} base[node(i, l)] + Σ_c category[c]
 //! ```
-//! An item whose Semantic ID is shorter than others has zeros for the texts of the levels that it lacks.
+//! and the texts of its nodes after the first and of itself, side by side. `E₀` has the first level's texts
+//! already. An item whose Semantic ID is shorter than others has zeros for the texts of the levels that it lacks.
 
 use super::super::ItemPolicy;
 use super::super::features::ItemCategories;
@@ -15,6 +16,8 @@ use super::sums::add;
 pub(super) struct Items<'a> {
     paths: &'a Paths,
     levels: usize,
+    /// `E₀`, `[M₀, D]`.
+    first: &'a [f32],
     /// `[M, D]`.
     base: &'a [f32],
     /// Of each item, and the table `[C, D]`.
@@ -36,8 +39,14 @@ struct Texts<'a> {
 }
 
 impl<'a> Items<'a> {
-    /// The items of a policy, given the sums of code and node vectors and the table of categories.
-    pub(super) fn new(policy: &'a ItemPolicy, base: &'a [f32], categories: &'a [f32]) -> Self {
+    /// The items of a policy, given the first level's vectors, the sums of code and node vectors and the table of
+    /// categories.
+    pub(super) fn new(
+        policy: &'a ItemPolicy,
+        first: &'a [f32],
+        base: &'a [f32],
+        categories: &'a [f32],
+    ) -> Self {
         let texts = policy.features.text().map(|text| Texts {
             nodes: &text.host,
             items: &text.host_items,
@@ -46,6 +55,7 @@ impl<'a> Items<'a> {
         Self {
             paths: policy.tree.paths(),
             levels: policy.tree.depth(),
+            first,
             base,
             categories: policy.features.categories().map(|of_items| (of_items, categories)),
             texts,
@@ -53,15 +63,17 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// Vectors without texts, `[m, D]`, and texts, `[m, (L + 1)·T]`, of items.
+    /// Vectors, `[m, D]`, and texts that are to be added, `[m, L·T]`, of items.
     pub(super) fn read(&self, items: &[u32], vectors: &mut Vec<f32>, texts: &mut Vec<f32>) {
-        let Self { paths, levels, base, categories, width, .. } = *self;
+        let Self { paths, levels, first, base, categories, width, .. } = *self;
         vectors.clear();
         vectors.resize(items.len() * width, 0.0);
         texts.clear();
         for (vector, item) in vectors.chunks_exact_mut(width).zip(items) {
             let path = paths.of(*item as usize);
-            for row in path {
+            let (first_row, later) = path.split_at(1); // no Semantic ID is empty
+            add(vector, 1.0, row_of(first, first_row[0], width));
+            for row in later {
                 add(vector, 1.0, row_of(base, *row, width));
             }
             if let Some((of_items, table)) = categories {
@@ -70,7 +82,7 @@ impl<'a> Items<'a> {
                 }
             }
             if let Some(text) = self.texts {
-                for row in path {
+                for row in later {
                     texts.extend_from_slice(row_of(text.nodes, *row, text.width));
                 }
                 texts.resize(texts.len() + (levels - path.len()) * text.width, 0.0);

@@ -59,6 +59,8 @@ pub(super) struct Passing {
 pub(super) struct Working<'a> {
     pub(super) layout: &'a Layout,
     pub(super) weights: &'a [f32],
+    /// With rows and columns of the matrices changed.
+    pub(super) turned: &'a [f32],
     pub(super) layer: Layer,
     /// Number of the layer.
     pub(super) at: usize,
@@ -103,17 +105,17 @@ impl Working<'_> {
         kept: &mut Kept,
         passing: &mut Passing,
     ) {
-        let Self { layout, weights, layer, .. } = *self;
+        let Self { layout, weights, turned, layer, .. } = *self;
         let (width, inner, epsilon) =
             (layout.sizes.width, layout.sizes.inner, layout.sizes.epsilon);
         let (m, (after_attention, after_wide)) = (x.len() / width, self.hidden());
         let y = sized(&mut passing.narrow, x.len());
-        layer.qkv.forward(weights, x, sized(&mut kept.qkv, 3 * x.len()));
+        layer.qkv.forward(turned, x, sized(&mut kept.qkv, 3 * x.len()));
         add_to_rows(layer.qkv.bias.of(weights), &mut kept.qkv);
         let attention = self.attention(rows);
         let shares = sized(&mut kept.shares, attention.num_shares());
         attention::forward(attention, &kept.qkv, shares, sized(&mut kept.attended, x.len()));
-        layer.out.forward(weights, &kept.attended, y);
+        layer.out.forward(turned, &kept.attended, y);
         let (bias, first) = (layer.out.bias.of(weights), rows.first);
         let added = Some(Added { y, bias, dropout: after_attention, first });
         let norm = (layer.attention_norm, epsilon);
@@ -128,9 +130,9 @@ impl Working<'_> {
             }
         }
         let slope = sized(&mut kept.slope, m * inner);
-        layer.up.forward(weights, middle, slope);
+        layer.up.forward(turned, middle, slope);
         gelu::forward(slope, layer.up.bias.of(weights), sized(&mut kept.wide, m * inner));
-        layer.down.forward(weights, &kept.wide, y);
+        layer.down.forward(turned, &kept.wide, y);
         let bias = layer.down.bias.of(weights);
         let added = Some(Added { y, bias, dropout: after_wide, first });
         let norm = (layer.feed_forward_norm, epsilon);

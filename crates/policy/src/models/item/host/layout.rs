@@ -40,6 +40,12 @@ impl Place {
         &mut values[self.start..self.start + self.len]
     }
 
+    /// All but the first of several equal parts.
+    pub(super) const fn rest(self, of: usize) -> Self {
+        let first = self.len / of;
+        Self { start: self.start + first, len: self.len - first }
+    }
+
     /// One of several equal parts.
     pub(super) fn part(self, at: usize, of: usize) -> Self {
         let len = self.len / of;
@@ -169,6 +175,13 @@ impl Layout {
             })
             .collect();
         Self { sizes, norm: first, layers, head, text, names, len }
+    }
+
+    /// All matrices that vectors are multiplied by.
+    pub(super) fn matrices(&self) -> impl Iterator<Item = Linear> {
+        let of_layer = |layer: &Layer| [layer.qkv, layer.out, layer.up, layer.down];
+        let of_level = |(up, down): &(Linear, Linear)| [*up, *down];
+        self.layers.iter().flat_map(of_layer).chain(self.head.iter().flat_map(of_level))
     }
 
     /// Values in all.

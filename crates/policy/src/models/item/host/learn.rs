@@ -1,7 +1,7 @@
 //! A step of next-item learning.
 //!
 //! ```text
-//! E₀    = base[first level] + text · T₀      [M₀, D]: once for all blocks
+//! E₀    = base[first level] + text · T₀      [M₀, D]: once for all blocks, for the head and for what is read
 //! ∂     = Σ over blocks of the derivatives of their losses
 //! dT₀  += textᵀ · dE₀      d base += what the choices and the items of all positions say, in their order
 //! ```
@@ -9,12 +9,13 @@
 use std::sync::PoisonError;
 
 use rayon::prelude::*;
+use tch::Tensor;
 
 use super::super::ItemPolicy;
 use super::super::body::ItemDropout;
 use super::super::kernel::{Chosen, Tables, tables_back};
 use super::super::lesson::Lesson;
-use super::super::tables::accumulate;
+use super::super::tables::{accumulate, gradient};
 use super::block::{self, Block};
 use super::dropout::Dropout;
 use super::first_level::FirstLevel;
@@ -24,6 +25,7 @@ use super::level::Reading;
 use super::linear::add_all;
 use super::memory::{Group, Memory, is_plain};
 use super::products::{self, Matrix};
+use super::raw::move_into;
 use super::split::{blocks, groups};
 use crate::PolicyError;
 use crate::weights::share;
@@ -59,8 +61,16 @@ fn learn(
     memory: &mut Memory,
 ) -> Result<Vec<f64>, PolicyError> {
     memory.read(policy)?;
-    let Memory { layout, weights, tables, categories, first_vectors, d_tables, groups: all } =
-        memory;
+    let Memory {
+        layout,
+        weights,
+        turned,
+        tables,
+        categories,
+        first_vectors,
+        d_tables,
+        groups: all,
+    } = memory;
     let layout = &*layout;
     let (width, first_rows) = (layout.sizes.width, policy.tree.level(0).len());
     let view = tables.view(policy);
@@ -74,6 +84,7 @@ fn learn(
     let reading = Reading {
         layout,
         weights,
+        turned,
         tables: view,
         first_level: FirstLevel { vectors: of_first, bias: &view.bias[..first_rows] },
         #[allow(clippy::cast_possible_truncation, reason = "applied in f32")]
@@ -83,7 +94,7 @@ fn learn(
         hidden: Dropout::new(dropout.hidden, dropout.seed).at(HIDDEN),
         attention: Dropout::new(dropout.attention, dropout.seed).at(ATTENTION),
     };
-    let items = Items::new(policy, view.base, categories);
+    let items = Items::new(policy, of_first, view.base, categories);
     let blocks = blocks(&lesson.inputs.lens, &lesson.choices);
     let parts: Vec<&[Block<'_>]> = groups(blocks.len()).map(|part| &blocks[part]).collect();
     all.resize_with(parts.len(), Group::default);
@@ -110,7 +121,7 @@ fn learn(
                 }
             }
             let own = &lesson.inputs.items[block.first..block.first + block.len()];
-            policy.scatter(own, &found.d_vectors, d_tables, &mut d_categories);
+            policy.scatter(own, &found.d_vectors, &mut d_tables.base, &mut d_categories);
         }
     }
     let Some((first, others)) = all.split_first_mut() else { return Ok(losses) };
@@ -120,12 +131,14 @@ fn learn(
         add_all(&gradients.first_vectors, &mut sum.first_vectors);
         add_all(&gradients.first_bias, &mut sum.first_bias);
     }
+    // Those of the items that are read are there already.
+    let d_first = &mut d_tables.base[..first_rows * width];
+    add_all(&sum.first_vectors, d_first);
+    add_all(&sum.first_bias, &mut d_tables.bias[..first_rows]);
     if let Some(projection) = projection {
-        let d_first = Matrix::new(&sum.first_vectors, width);
+        let d_first = Matrix::new(d_first, width);
         products::add(projection.of_mut(&mut sum.weights), first_text.turned(), d_first);
     }
-    add_all(&sum.first_vectors, &mut d_tables.base[..first_rows * width]);
-    add_all(&sum.first_bias, &mut d_tables.bias[..first_rows]);
     let _guard = tch::no_grad_guard();
     for (name, values) in layout.each(&sum.weights) {
         accumulate(&share(&policy.weights, name)?, values)?;
@@ -133,8 +146,19 @@ fn learn(
     if let Some(table) = &policy.categories {
         accumulate(table, &d_categories)?;
     }
-    policy.tables_back(d_tables)?;
+    policy.codes_back(d_tables)?;
+    move_into_gradient(&policy.nodes, &mut d_tables.base)?;
+    move_into_gradient(&policy.bias, &mut d_tables.bias)?;
     Ok(losses)
+}
+
+/// Adds to the gradient of a leaf that is trained, and clears what was added.
+fn move_into_gradient(weight: &Tensor, values: &mut [f32]) -> Result<(), PolicyError> {
+    if !weight.requires_grad() || !move_into(&mut gradient(weight)?, values) {
+        accumulate(weight, values)?;
+        values.fill(0.0);
+    }
+    Ok(())
 }
 
 /// Texts of the first level's nodes, `[M₀, T]`.

@@ -22,6 +22,8 @@ use super::products::{self, Matrix};
 pub(super) struct Reading<'a> {
     pub(super) layout: &'a Layout,
     pub(super) weights: &'a [f32],
+    /// With rows and columns of the matrices changed.
+    pub(super) turned: &'a [f32],
     pub(super) tables: Tables<'a>,
     pub(super) first_level: FirstLevel<'a>,
     /// Of the loss.
@@ -70,15 +72,15 @@ pub(super) fn learn(
     if choices.is_empty() {
         return;
     }
-    let Reading { layout, weights, tables, .. } = reading;
+    let Reading { layout, weights, turned, tables, .. } = reading;
     let (up, down) = layout.head[level];
     let m = s.len() / layout.sizes.width;
     let slope = sized(&mut passing.slope, m * up.outputs);
     let wide = sized(&mut passing.wide, m * up.outputs);
     let states = sized(&mut found.states, s.len());
-    up.forward(weights, s, slope);
+    up.forward(turned, s, slope);
     gelu::forward(slope, up.bias.of(weights), wide);
-    down.forward(weights, wide, states);
+    down.forward(turned, wide, states);
     add_to_rows(down.bias.of(weights), states);
     add_all(s, states);
     let d_states = if level == 0 {

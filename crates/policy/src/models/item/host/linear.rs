@@ -3,7 +3,8 @@
 //! ```text
 //! y = x · Wᵀ + b      dW += dyᵀ · x      db += Σ dy      dx = dy · W
 //! ```
-//! Biases are added by what comes after, which walks over `y` anyway.
+//! Biases are added by what comes after, which walks over `y` anyway. The product forward reads `Wᵀ`, which is
+//! written once a step (`turn`): a product would do so for each block.
 
 use super::layout::Linear;
 use super::products::{self, Matrix};
@@ -12,8 +13,18 @@ use super::wide::wide;
 
 impl Linear {
     /// `y = x · Wᵀ`, without the bias: `[m, inputs]` to `[m, outputs]`.
-    pub(super) fn forward(self, weights: &[f32], x: &[f32], y: &mut [f32]) {
-        products::set(y, Matrix::new(x, self.inputs), self.matrix(weights).turned());
+    pub(super) fn forward(self, turned: &[f32], x: &[f32], y: &mut [f32]) {
+        let matrix = Matrix::new(self.weight.of(turned), self.outputs);
+        products::set(y, Matrix::new(x, self.inputs), matrix);
+    }
+
+    /// Writes `Wᵀ` where `W` is in an array of the same layout.
+    pub(super) fn turn(self, weights: &[f32], turned: &mut [f32]) {
+        let turned = self.weight.of_mut(turned);
+        for (output, row) in self.weight.of(weights).chunks_exact(self.inputs).enumerate() {
+            let column = turned[output..].iter_mut().step_by(self.outputs);
+            column.zip(row).for_each(|(turned, value)| *turned = *value);
+        }
     }
 
     /// Adds the derivatives by matrix and bias, given what came in and `dy`.

@@ -17,11 +17,14 @@ pub(in super::super) struct Memory {
     pub(super) layout: Layout,
     /// As the layout has them.
     pub(super) weights: Vec<f32>,
+    /// The same with rows and columns of the matrices changed, and nothing in other places.
+    pub(super) turned: Vec<f32>,
     pub(super) tables: HostTables,
     /// `[C, D]`; empty without categories.
     pub(super) categories: Vec<f32>,
     /// The first level's vectors, `[M₀, D]`.
     pub(super) first_vectors: Vec<f32>,
+    /// Zeros between steps.
     pub(super) d_tables: TableGradients,
     pub(super) groups: Vec<Group>,
 }
@@ -54,6 +57,7 @@ impl Memory {
         });
         Self {
             weights: vec![0.0; layout.len()],
+            turned: vec![0.0; layout.len()],
             layout,
             tables: HostTables::default(),
             categories: Vec::new(),
@@ -63,7 +67,7 @@ impl Memory {
         }
     }
 
-    /// Reads the weights of now and clears the gradients by tables.
+    /// Reads the weights of now, and makes room for the gradients by tables.
     pub(super) fn read(&mut self, policy: &ItemPolicy) -> Result<(), PolicyError> {
         let mut rest = self.weights.as_mut_slice();
         for (name, len) in self.layout.names() {
@@ -71,19 +75,17 @@ impl Memory {
             copy(&share(&policy.weights, name)?, own)?;
             rest = after;
         }
+        for matrix in self.layout.matrices() {
+            matrix.turn(&self.weights, &mut self.turned);
+        }
         self.tables.read(policy)?;
         self.categories.clear();
         if let Some(table) = &policy.categories {
             self.categories.resize(table.numel(), 0.0);
             copy(table, &mut self.categories)?;
         }
-        for (memory, len) in [
-            (&mut self.d_tables.base, self.tables.base.len()),
-            (&mut self.d_tables.bias, self.tables.bias.len()),
-        ] {
-            memory.clear();
-            memory.resize(len, 0.0);
-        }
+        self.d_tables.base.resize(self.tables.base.len(), 0.0);
+        self.d_tables.bias.resize(self.tables.bias.len(), 0.0);
         Ok(())
     }
 }
@@ -102,7 +104,7 @@ impl Group {
 }
 
 /// Whether a tensor's values can be copied as they are.
-pub(super) fn is_plain(tensor: &Tensor) -> bool {
+pub(in super::super) fn is_plain(tensor: &Tensor) -> bool {
     tensor.kind() == Kind::Float && tensor.device() == Device::Cpu
 }
 

@@ -175,6 +175,19 @@ proptest! {
     }
 
     #[test]
+    fn scores_equal_those_of_libtorch(case in case()) {
+        let policy = case.policy();
+        let _guard = tch::no_grad_guard();
+        let scorer = policy.scorer().unwrap();
+        let states = scorer.states(&case.sequences()).unwrap();
+        let ours = scorer.items_on_host(&states).unwrap().unwrap();
+        let theirs = scorer.items_by_libtorch(&states).unwrap();
+        prop_assert_eq!(ours.size(), theirs.size());
+        let off = ((ours - &theirs).abs() / theirs.abs().clamp_min(1.0)).max();
+        prop_assert!(off.double_value(&[]) < 1e-5, "{}", off.double_value(&[]));
+    }
+
+    #[test]
     fn with_the_same_masks_the_plain_way_finds_the_same(
         case in case(),
         seed: u64,
@@ -276,6 +289,16 @@ fn a_weight_that_is_no_number_shows_in_the_loss() {
         assert!(found.iter().sum::<f64>().is_nan(), "{name}: {found:?}");
         policy.weights()[name].shallow_clone().copy_(&kept);
     }
+}
+
+#[test]
+fn scores_with_the_way_back_are_those_of_libtorch() {
+    let case = large();
+    let policy = case.policy();
+    let scorer = policy.scorer().unwrap();
+    let states = scorer.states(&case.sequences()).unwrap();
+    assert!(scorer.items_on_host(&states).unwrap().is_none());
+    assert!(scorer.items(&states).unwrap().requires_grad());
 }
 
 #[test]
