@@ -1,15 +1,20 @@
 //! Several finished runs side by side: seeds of one recipe, or different recipes.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod system;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use sidereal_data::SampleId;
-use sidereal_metrics::{Bootstrap, Metric, MetricError, PairedTest, RankingRun};
+use sidereal_files::read_json;
+use sidereal_metrics::{Bootstrap, Metric, MetricError, MetricSource, PairedTest, Report};
 use sidereal_page::{Bar, BarPlot, BarSeries, Block, Table};
 use sidereal_train::Ranking;
 
+use self::system::System;
 use crate::error::LabError;
-use crate::evaluation::systems::{AT_START, WHY_AT_START, with_reasoning};
+use crate::evaluation;
+use crate::evaluation::systems::{AT_START, WHY_AT_START, after_best_chain, with_reasoning};
 use crate::parts::answers::AnswerFile;
 use crate::parts::rankings;
 use crate::parts::reasoning::{self, ReasoningResult};
@@ -18,27 +23,15 @@ use crate::resume::recipe_of;
 use crate::run::part::Folder;
 use crate::run::starts::returned_their_start;
 
-/// The test rankings of a finished run; item level, seen items kept.
+/// The test of a finished run: rankings at item level with seen items kept, and drawn answers.
 #[derive(Debug, Clone)]
 pub struct FinishedRun {
     /// Name of its folder.
     pub name: String,
+    /// The columns that its recipe names, if it names any.
+    pub metrics: Option<Vec<Metric>>,
     /// In the order of the recipe; the direct answers of a stage come before its answers after reasoning.
     systems: Vec<System>,
-}
-
-/// Placements of one system of a run.
-#[derive(Debug, Clone)]
-struct System {
-    label: String,
-    placements: RankingRun<SampleId>,
-    /// Whether these are only some of the test users, drawn by the seed of the run, because the
-    /// system is evaluated with reasoning or with candidate pools.
-    is_part: bool,
-    /// Candidates of the pools that were ranked; `None` for all items.
-    pool: Option<usize>,
-    /// Whether it is the policy that its stage started from.
-    at_start: bool,
 }
 
 /// One system over all runs that have it.
@@ -88,6 +81,7 @@ impl FinishedRun {
         let recipe = recipe_of(dir)?;
         let folder = Folder::new(dir);
         let at_start = returned_their_start(&folder, &recipe.stages)?;
+        let report: Report = read_json(&folder.path(evaluation::REPORT))?;
         let mut systems = Vec::new();
         for stage in &recipe.stages {
             let at_start = at_start.contains(&stage.name);
@@ -97,18 +91,32 @@ impl FinishedRun {
             let pool = recipe.pool.as_ref().filter(|_| is_over_pool(stage.task));
             let pool = pool.map(|pool| pool.size);
             let is_part = pool.is_some();
-            let system = System::new(stage.label.clone(), &rankings, is_part)?;
+            let system = System::new(stage.label.clone(), &rankings, is_part)?.with_lists(&report);
             systems.push(System { pool, at_start, ..system });
             if recipe.evaluate.tests_reasoning(stage, &recipe.stages) {
                 let path = folder.path(&reasoning::file(name));
                 let results = AnswerFile::<ReasoningResult>::new(path, name).load()?;
                 let merged = results.iter().map(|result| &result.ranking);
                 let system = System::new(with_reasoning(&stage.label), merged, true)?;
-                systems.push(System { at_start, ..system });
+                let drawn = results.iter().map(|result| (result.ranking.id, result.drawn));
+                systems.push(System { at_start, draws: Some(drawn.collect()), ..system });
+                let directly =
+                    results.iter().map(|result| (result.ranking.id, result.drawn_directly));
+                let after_best = results.iter().map(|result| {
+                    Some((result.ranking.id, result.after_each_chain(reasoning::LISTED)?))
+                });
+                if let Some(after_best) = after_best.collect() {
+                    let label = after_best_chain(&stage.label);
+                    let system = System::new(label, [], true)?;
+                    systems.push(System { at_start, draws: Some(after_best), ..system });
+                }
+                if let Some(direct) = systems.iter_mut().find(|s| s.label == stage.label) {
+                    direct.draws = Some(directly.collect());
+                }
             }
         }
         let name = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
-        Ok(Self { name, systems })
+        Ok(Self { name, metrics: recipe.evaluate.metrics, systems })
     }
 
     fn system(&self, label: &str) -> Option<&System> {
@@ -116,27 +124,15 @@ impl FinishedRun {
     }
 }
 
-impl System {
-    fn new<'r>(
-        label: String,
-        rankings: impl IntoIterator<Item = &'r Ranking>,
-        is_part: bool,
-    ) -> Result<Self, LabError> {
-        let mut placements = RankingRun::new();
-        for ranking in rankings {
-            placements.push(ranking.id, ranking.item_placement(&BTreeSet::new()))?;
-        }
-        Ok(Self { label, placements, is_part, pool: None, at_start: false })
-    }
-}
-
 impl RunComparison {
-    /// Compares runs under one metric of ranks.
+    /// Compares runs under one metric of ranks, of drawn answers or of lists. Metrics of lists are those
+    /// that the reports of the runs have, without tests of differences. A system without the metric in any
+    /// run is left out.
     ///
     /// # Errors
-    /// [`LabError::Metric`] if runs were tested on different users, or for a metric that does not
-    /// depend on ranks; [`LabError::UnknownStage`] for a label to compare with that no run has;
-    /// [`LabError::Pools`] if a system ranks pools of another size, or all items, in another run.
+    /// [`LabError::Metric`] if runs were tested on different users, and for a metric that no answers have;
+    /// [`LabError::NoColumn`] if no system of the runs has the metric; [`LabError::UnknownStage`] for a label
+    /// to compare with that no run has; [`LabError::Pools`] if a system ranks pools of another size, or all items, in another run.
     pub fn new(
         runs: &[FinishedRun],
         metric: Metric,
@@ -153,30 +149,35 @@ impl RunComparison {
             let (name, found) = (against.to_owned(), labels.join(", "));
             return Err(LabError::UnknownStage { name, found });
         }
-        let systems = labels
-            .iter()
-            .map(|label| {
-                check_pools(runs, label)?;
-                let values = runs
-                    .iter()
-                    .map(|run| run.system(label).map(|s| mean(&s.placements, metric)).transpose())
-                    .collect::<Result<Vec<_>, MetricError>>()?;
-                let found: Vec<f64> = values.iter().copied().flatten().collect();
-                let at_start = runs.iter().map(|run| run.system(label).is_some_and(|s| s.at_start));
-                let other = against.filter(|against| against != label);
-                Ok(ComparedSystem {
-                    label: (*label).to_owned(),
-                    is_part: runs.iter().filter_map(|run| run.system(label)).any(|s| s.is_part),
-                    mean: found.iter().sum::<f64>() / found.len() as f64,
-                    runs: values,
-                    at_start: at_start.collect(),
-                    difference: match other {
-                        Some(other) => difference(runs, label, other, metric, bootstrap)?,
-                        None => None,
-                    },
-                })
-            })
-            .collect::<Result<_, LabError>>()?;
+        let mut systems = Vec::new();
+        for label in labels {
+            check_pools(runs, label)?;
+            let of_run = |run: &FinishedRun| match run.system(label) {
+                Some(system) => system.mean(metric),
+                None => Ok(None),
+            };
+            let values = runs.iter().map(of_run).collect::<Result<Vec<_>, LabError>>()?;
+            let found: Vec<f64> = values.iter().copied().flatten().collect();
+            if found.is_empty() {
+                continue;
+            }
+            let of_label = || runs.iter().map(|run| run.system(label));
+            let other = against.filter(|against| *against != label);
+            systems.push(ComparedSystem {
+                label: label.to_owned(),
+                is_part: of_label().flatten().any(|system| system.is_part_for(metric)),
+                mean: found.iter().sum::<f64>() / found.len() as f64,
+                runs: values,
+                at_start: of_label().map(|s| s.is_some_and(|system| system.at_start)).collect(),
+                difference: match other {
+                    Some(other) => difference(runs, label, other, metric, bootstrap)?,
+                    None => None,
+                },
+            });
+        }
+        if systems.is_empty() {
+            return Err(LabError::NoColumn { metric });
+        }
         Ok(Self {
             metric,
             runs: runs.iter().map(|run| run.name.clone()).collect(),
@@ -217,7 +218,11 @@ impl RunComparison {
             }
             row
         });
-        let mut caption = format!("{}, item level, seen items kept", self.metric);
+        let level = match self.metric.source() {
+            MetricSource::Draws => "SID level",
+            _ => "item level",
+        };
+        let mut caption = format!("{}, {level}, seen items kept", self.metric);
         if self.systems.iter().any(|system| system.is_part) {
             caption += "; systems with reasoning or candidate pools are evaluated on a subset of users, and differences with them use the same subset on both sides";
         }
@@ -252,11 +257,6 @@ impl RunComparison {
     }
 }
 
-fn mean(run: &RankingRun<SampleId>, metric: Metric) -> Result<f64, MetricError> {
-    let values = run.values(metric)?;
-    Ok(values.iter().sum::<f64>() / values.len() as f64)
-}
-
 /// Rejects a system that ranks other candidates in another run.
 fn check_pools(runs: &[FinishedRun], label: &str) -> Result<(), LabError> {
     let pools = runs.iter().filter_map(|run| Some((&run.name, run.system(label)?.pool)));
@@ -276,26 +276,21 @@ fn difference(
     bootstrap: &Bootstrap,
 ) -> Result<Option<PairedTest>, LabError> {
     let mut users: BTreeMap<SampleId, (f64, f64, f64)> = BTreeMap::new();
-    let mut whole: Option<&RankingRun<SampleId>> = None;
+    let mut whole: Option<BTreeMap<SampleId, f64>> = None;
     for run in runs {
         let (Some(one), Some(two)) = (run.system(label), run.system(other)) else { continue };
         if one.pool != two.pool {
             continue;
         }
-        let shared = if one.is_part || two.is_part {
-            [shared(&one.placements, &two.placements), shared(&two.placements, &one.placements)]
-        } else {
-            if let Some(first) = whole {
-                // Rejects runs over different users.
-                one.placements.compare(first, metric, bootstrap)?;
-            }
-            whole = Some(&one.placements);
-            [one.placements.clone(), two.placements.clone()]
-        };
-        let [one, two] = &shared;
-        one.compare(two, metric, bootstrap)?;
-        let ids = one.placements().map(|(id, _)| *id);
-        for ((id, one), two) in ids.zip(one.values(metric)?).zip(two.values(metric)?) {
+        let is_part = one.is_part_for(metric) || two.is_part_for(metric);
+        let (Some(one), Some(two)) = (one.by_user(metric)?, two.by_user(metric)?) else { continue };
+        if !is_part {
+            check_users(&one, &two)?;
+            // Rejects runs over different users.
+            check_users(&one, whole.get_or_insert_with(|| one.clone()))?;
+        }
+        for (id, one) in one {
+            let Some(two) = two.get(&id) else { continue };
             let sums = users.entry(id).or_default();
             *sums = (sums.0 + one, sums.1 + two, sums.2 + 1.0);
         }
@@ -308,10 +303,17 @@ fn difference(
     Ok(Some(bootstrap.paired(&one, &two)?))
 }
 
-/// The samples of `run` that `other` also has.
-fn shared(run: &RankingRun<SampleId>, other: &RankingRun<SampleId>) -> RankingRun<SampleId> {
-    let ids: BTreeSet<SampleId> = other.placements().map(|(id, _)| *id).collect();
-    run.filter(|id| ids.contains(id))
+/// Rejects values of different users.
+fn check_users(
+    one: &BTreeMap<SampleId, f64>,
+    two: &BTreeMap<SampleId, f64>,
+) -> Result<(), MetricError> {
+    for (one, two, side) in [(one, two, "first"), (two, one, "second")] {
+        if let Some(sample) = one.keys().find(|sample| !two.contains_key(sample)) {
+            return Err(MetricError::Unpaired { sample: sample.to_string(), side });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -319,7 +321,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use sidereal_data::UserId;
-    use sidereal_metrics::{BootstrapConfig, Placement};
+    use sidereal_metrics::{BootstrapConfig, Draws, Placement};
 
     use super::*;
 
@@ -331,14 +333,26 @@ mod tests {
                 _ => Placement::tied(rank - 1, NonZeroUsize::MIN),
             });
             let (label, placements) = ((*label).to_owned(), ids.clone().zip(places).collect());
-            System { label, placements, is_part: false, pool: None, at_start: false }
+            System::of_placements(label, placements, false)
         });
-        FinishedRun { name: name.to_owned(), systems: systems.collect() }
+        FinishedRun { name: name.to_owned(), metrics: None, systems: systems.collect() }
     }
 
     fn compare(runs: &[FinishedRun], against: &str) -> Result<RunComparison, LabError> {
         let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1)).unwrap();
         RunComparison::new(runs, "HR@1".parse().unwrap(), Some(against), &bootstrap)
+    }
+
+    #[test]
+    fn an_average_of_ranks_is_the_mean_of_the_single_metrics() {
+        let runs = [run("1", &[("sft", &[1, 0, 3, 2])])];
+        let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1)).unwrap();
+        let mean = |metric: &str| {
+            let found = RunComparison::new(&runs, metric.parse().unwrap(), None, &bootstrap);
+            found.unwrap().systems[0].mean
+        };
+        let parts = (mean("HR@1") + mean("HR@3") + mean("NDCG@3")) / 3.0;
+        assert!((mean("Avg(HR@1/3+NDCG@3)") - parts).abs() < 1e-12);
     }
 
     #[test]
@@ -414,6 +428,47 @@ mod tests {
         assert_eq!(table.rows[0][1..3], ["0.5000", "0.5000"]);
         assert!(table.notes[0].starts_with("(= its start): no step of the training was better"));
         assert!(compare(&runs[..1], "sft").unwrap().table().notes.is_empty());
+    }
+
+    #[test]
+    fn drawn_answers_are_compared_over_the_users_who_have_them() {
+        let mut runs = [run("1", &[("sft", &[1, 0]), ("rl", &[1, 1]), ("rl, reasoning", &[1])])];
+        let ids: Vec<SampleId> = runs[0].systems[0].placements.placements().map(|p| *p.0).collect();
+        let draws =
+            |right: [bool; 2]| Some([(ids[1], Draws::new(&right).unwrap())].into_iter().collect());
+        runs[0].systems[1].draws = draws([false, true]);
+        runs[0].systems[2].draws = draws([true, true]);
+        let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1)).unwrap();
+        let compare = |metric: &str| {
+            RunComparison::new(&runs, metric.parse().unwrap(), Some("rl"), &bootstrap)
+        };
+        let found = compare("Pass@1").unwrap();
+        // Answers of the stage without draws are left out.
+        let labels: Vec<&str> = found.systems.iter().map(|s| s.label.as_str()).collect();
+        assert_eq!(labels, ["rl", "rl, reasoning"]);
+        assert!((found.systems[0].mean - 0.5).abs() < 1e-12 && found.systems[0].is_part);
+        let test = found.systems[1].difference.as_ref().unwrap();
+        assert!((test.difference - 0.5).abs() < 1e-12 && test.num_users == 1);
+        let average = compare("Avg(Pass@1/2)").unwrap();
+        assert!((average.systems[0].mean - 0.75).abs() < 1e-12);
+        assert!(matches!(compare("Pass@3"), Err(LabError::Metric(_))));
+    }
+
+    #[test]
+    fn metrics_of_lists_are_those_of_the_reports_without_tests() {
+        let mut runs =
+            [run("1", &[("sft", &[1]), ("rl", &[1])]), run("2", &[("sft", &[1]), ("rl", &[1])])];
+        let metric: Metric = "Gini@10".parse().unwrap();
+        for (index, value) in [(0, 0.25), (1, 0.75)] {
+            runs[index].systems[1].of_lists.insert(metric, value);
+        }
+        let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1)).unwrap();
+        let found = RunComparison::new(&runs, metric, Some("sft"), &bootstrap).unwrap();
+        assert_eq!(found.systems.len(), 1);
+        assert_eq!(found.systems[0].runs, [Some(0.25), Some(0.75)]);
+        assert!(found.systems[0].difference.is_none() && !found.systems[0].is_part);
+        let other = RunComparison::new(&runs, "Gini@5".parse().unwrap(), None, &bootstrap);
+        assert!(matches!(other, Err(LabError::NoColumn { .. })));
     }
 
     #[test]

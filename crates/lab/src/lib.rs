@@ -63,9 +63,10 @@ pub use blend::weights::BlendWeights;
 pub use compare::{ComparedSystem, FinishedRun, RunComparison};
 pub use error::LabError;
 pub use evaluation::recommenders::Baseline;
-pub use evaluation::{BucketRow, DomainReport};
+pub use evaluation::{BucketRow, DomainReport, ExerciseRow};
 pub use outcome::RunResult;
 pub use outcome::showcase::Showcase;
+pub use parts::exercises::ExerciseAnswer;
 pub use parts::published_ids::Published;
 pub use parts::reasoning::ReasoningResult;
 pub use pipeline::Pipeline;
@@ -74,7 +75,7 @@ pub use recipe::Recipe;
 pub use recipe::blend::{BlendConfig, PriorSource};
 pub use recipe::compute::Compute;
 pub use recipe::embed::{EmbedConfig, ItemField};
-pub use recipe::evaluate::{EvaluateConfig, EvaluateReasoning};
+pub use recipe::evaluate::{EvaluateConfig, EvaluateExercises, EvaluateReasoning};
 pub use recipe::hierarchical::HierarchicalConfig;
 pub use recipe::linfa_kmeans::LinfaKMeansConfig;
 pub use recipe::model::{ModelConfig, PretrainedConfig, TokenizerConfig};
@@ -86,6 +87,7 @@ pub use recipe::shape::{DecoderShape, ItemShape, T5Shape};
 pub use recipe::sids::{SidConfig, SidMethod};
 pub use recipe::stage::{EventPart, Stage, Training, UserShare};
 pub use recipe::texts::{TeacherConfig, TextsConfig};
+pub use recipe::untrained::UntrainedConfig;
 pub use recommend::{
     Explained, HowToReason, PolicyRecommender, ReasonedItems, Recommended, TrainedStage, Wanted,
 };

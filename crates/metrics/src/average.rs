@@ -92,7 +92,9 @@ impl FromStr for Average {
                 let part: Metric = format!("{name}@{k}").parse()?;
                 let k: NonZeroUsize = k.parse().map_err(|_| unknown())?;
                 let Some(family) = FAMILIES.iter().position(|family| family(k) == part) else {
-                    return refuse("metrics of ranks or of drawn answers, such as HR, NDCG and Pass");
+                    return refuse(
+                        "metrics of ranks or of drawn answers, such as HR, NDCG and Pass",
+                    );
                 };
                 if k.get() > MAX_CUT_OFF {
                     return refuse("cut-offs from 1 to 64");

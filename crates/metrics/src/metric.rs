@@ -172,8 +172,7 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        let names =
-            "HR@1 NDCG@10 MRR@5 Pass@8 Best@8 Entropy@10 Cold-Recall@10 Coverage@10 Gini@10 AUC \
+        let names = "HR@1 NDCG@10 MRR@5 Pass@8 Best@8 Entropy@10 Cold-Recall@10 Coverage@10 Gini@10 AUC \
              Avg(HR@1/5/10+NDCG@5/10) Avg(Pass@1/5)";
         for name in names.split(' ') {
             assert_eq!(name.parse::<Metric>().unwrap().to_string(), name);

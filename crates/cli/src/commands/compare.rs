@@ -21,13 +21,9 @@ pub(crate) struct Args {
     /// Label of the baseline system, such as `SFT` or `SFT, reasoning`. The others are compared with it, user by user.
     #[arg(long, value_name = "LABEL")]
     against: Option<String>,
-    /// Metrics of ranks, separated by commas.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "METRICS",
-        default_value = "HR@5,HR@10,NDCG@10"
-    )]
+    /// Metrics, separated by commas: of ranks, of drawn answers, of lists, or averages such as
+    /// `Avg(HR@1/5/10)`. Without them, those that the first run's recipe names, or HR@5, HR@10 and NDCG@10.
+    #[arg(long, value_delimiter = ',', value_name = "METRICS")]
     metrics: Vec<Metric>,
     /// Seed of the bootstrap for the intervals.
     #[arg(long, default_value_t = 1)]
@@ -37,11 +33,20 @@ pub(crate) struct Args {
     page: Option<PathBuf>,
 }
 
+/// The metrics if neither the command nor a recipe names any.
+const USUAL: [&str; 3] = ["HR@5", "HR@10", "NDCG@10"];
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let runs = args.runs.iter().map(|dir| FinishedRun::read(dir)).collect::<Result<Vec<_>, _>>()?;
     let bootstrap = Bootstrap::try_from(BootstrapConfig::new(args.seed))?;
     let mut page = Page::new("Runs side by side");
-    for metric in &args.metrics {
+    let metrics = match (args.metrics.as_slice(), runs.first().and_then(|run| run.metrics.as_ref()))
+    {
+        ([], Some(named)) => named.clone(),
+        ([], None) => USUAL.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
+        (asked, _) => asked.to_vec(),
+    };
+    for metric in &metrics {
         let found = RunComparison::new(&runs, *metric, args.against.as_deref(), &bootstrap)?;
         let table = found.table();
         let mut text = Table::new();
