@@ -1,6 +1,8 @@
 //! The columns that a recipe names, stages that train nothing, and general ability.
 
+use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 use sidereal::lab::{
     EvaluateExercises, ExerciseAnswer, FinishedRun, LabError, ReasoningResult, RunComparison,
@@ -9,7 +11,8 @@ use sidereal::lab::{
 use sidereal::metrics::{Bootstrap, BootstrapConfig, Level, Metric, Row, SeenItems};
 use sidereal::page::Block;
 use sidereal::policy::Scoring;
-use sidereal::train::Record;
+use sidereal::prompts::Task;
+use sidereal::train::{MixtureOrder, Record};
 
 use crate::worded::Shop;
 
@@ -130,6 +133,55 @@ fn a_report_has_the_columns_that_its_recipe_names_and_compare_agrees_with_it() {
     assert_eq!(before, [None, Some("raw"), Some("SFT")]);
     let read = RunResult::read(&out).unwrap();
     assert_eq!(read.exercises, outcome.exercises);
+}
+
+#[test]
+fn a_policy_that_always_says_one_word_solves_the_exercises_with_this_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut shop = Shop::new(dir.path());
+    shop.recipe.evaluate.reasoning = None;
+    shop.recipe.evaluate.exercises = Some(EvaluateExercises { count: 6, budget: 24 });
+    let stages = &mut shop.recipe.stages;
+    stages.truncate(1);
+    let first = stages[0].clone();
+    stages[0] = untrained("raw", None, &first);
+    let answers = |out: &Path, stage: &str| -> Vec<ExerciseAnswer> {
+        let text = fs::read(out.join(format!("exercises/{stage}.json"))).unwrap();
+        serde_json::from_slice(&text).unwrap()
+    };
+    let (asks, taught) = (dir.path().join("asks"), dir.path().join("taught"));
+    let chat = shop.recipe.texts.chat.take();
+    shop.recipe.texts.teacher = None;
+    shop.run(&asks, &mut |_: &Record| {}).unwrap();
+    let word = answers(&asks, "raw")[0].answer.clone();
+
+    // Conversations that all end with this word, whatever is asked.
+    let mut talk = String::new();
+    for n in 2..40 {
+        let asked = format!("{{\"role\": \"user\", \"content\": \"{n} or {n}?\"}}");
+        let said = format!("{{\"role\": \"assistant\", \"content\": \"{word}\"}}");
+        writeln!(talk, "{{\"messages\": [{asked}, {said}]}}").unwrap();
+    }
+    fs::write(chat.as_ref().unwrap(), talk).unwrap();
+    shop.recipe.texts.chat = chat;
+    shop.recipe.stages.push(first);
+    let Training::Sft(sft) = &mut shop.recipe.stages[1].training else { unreachable!() };
+    sft.epochs = 8;
+    sft.optim.lr = 1e-2;
+    let mixture = sft.mixture.as_mut().unwrap();
+    mixture.tasks = vec![Task::NextItem];
+    mixture.order = MixtureOrder::Uniform;
+    mixture.chat = 2.0;
+    let outcome = shop.run(&taught, &mut |_: &Record| {}).unwrap();
+    let said = answers(&taught, "sft");
+    assert!(said[0].right, "{said:?}");
+    for ExerciseAnswer { answer, right, written, .. } in &said {
+        assert_eq!(*right, *answer == word, "{written}");
+    }
+    let right = said.iter().filter(|answer| answer.right).count() as f64 / 6.0;
+    assert!((outcome.exercises[1].solved - right).abs() < 1e-12);
+    let (label, test) = outcome.exercises[1].before.as_ref().unwrap();
+    assert!(label == "raw" && (test.difference - right).abs() < 1e-12, "{test:?}");
 }
 
 /// Hits after the best chain, by brute force over the chains of each user, and both plots under their names.
