@@ -141,9 +141,10 @@ fn cut_down(mut stage: Stage) -> Stage {
             }
         }
         Training::Preference(config) => {
-            (config.steps, config.pairs_per_step) = (2, 4);
+            (config.steps, config.epochs, config.pairs_per_step) = (2, None, 4);
             config.num_negatives = config.num_negatives.min(3);
         }
+        Training::Untrained(_) => {}
         other => unreachable!("{other:?}"),
     }
     stage

@@ -22,6 +22,7 @@ pub(crate) mod sids;
 pub(crate) mod stage;
 pub(crate) mod texts;
 pub(crate) mod token_style;
+pub(crate) mod untrained;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -155,7 +156,10 @@ impl Recipe {
         blend::check(&self.blends, &self.stages)?;
         self.check_trees()?;
         match &self.model {
-            Some(model) => kind::check(model.kind(), &self.stages, self.compute),
+            Some(model) => {
+                kind::check(model.kind(), &self.stages, self.compute)?;
+                self.evaluate.check_kind(model.kind())
+            }
             None => Ok(()),
         }
     }

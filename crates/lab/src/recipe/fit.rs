@@ -71,6 +71,7 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
             Ok(())
         }
         (Task::TitleSlate, Training::Rl { config, reward }) => check_slates(config, reward),
+        (_, Training::Untrained(_)) => Ok(()),
         (_, Training::NextItem(_)) => Ok(()), // refused above
         (task, Training::Preference(_)) => refuse(
             "task",

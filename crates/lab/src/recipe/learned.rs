@@ -27,7 +27,7 @@ pub(crate) fn reasons(stage: &Stage, stages: &[Stage]) -> bool {
     let own = match &stage.training {
         Training::Sft(_) => tasks_in_mixture(stage).any(|task| task == Task::Reasoning),
         Training::Rl { config, .. } => config.reasoning.is_some(),
-        Training::NextItem(_) | Training::Preference(_) => false,
+        Training::NextItem(_) | Training::Preference(_) | Training::Untrained(_) => false,
     };
     let parent = stages.iter().find(|other| Some(&other.name) == stage.from.as_ref());
     own || parent.is_some_and(|parent| reasons(parent, stages))
