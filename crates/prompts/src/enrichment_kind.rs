@@ -15,8 +15,12 @@ pub enum EnrichmentKind {
     UserNarrative,
     /// What a user prefers, in short (GREAM).
     Preference,
-    /// The reasoning from a history to the item chosen next (GREAM), without the tags around it.
+    /// The reasoning from a history to the item chosen next in labelled steps (GREAM), without the
+    /// tags around it.
     Reasoning,
+    /// The reasoning in the first person from which a [`UserNarrative`](Self::UserNarrative) is
+    /// written (`SIDReasoner`).
+    Monologue,
 }
 
 impl EnrichmentKind {
@@ -34,6 +38,7 @@ impl fmt::Display for EnrichmentKind {
             Self::UserNarrative => "user-narrative",
             Self::Preference => "preference",
             Self::Reasoning => "reasoning",
+            Self::Monologue => "monologue",
         })
     }
 }

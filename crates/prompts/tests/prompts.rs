@@ -39,6 +39,7 @@ fn shop() -> Shop {
         (event, EnrichmentKind::UserNarrative, "First water, then leaves."),
         (event, EnrichmentKind::Preference, "Likes tea."),
         (event, EnrichmentKind::Reasoning, "Water and tea want a vessel."),
+        (event, EnrichmentKind::Monologue, "I see water, then tea."),
     ] {
         let text = Enrichment {
             id,

@@ -32,7 +32,7 @@ struct Args {
     valid: PathBuf,
     #[arg(long)]
     test: PathBuf,
-    /// item-paragraph, user-narrative, preference or reasoning.
+    /// item-paragraph, user-narrative, preference, reasoning or monologue.
     #[arg(long, value_parser = kind)]
     kind: EnrichmentKind,
     /// File of texts.

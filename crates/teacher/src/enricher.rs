@@ -217,7 +217,7 @@ impl<'r> Run<'r> {
             let mut messages = prompts.messages(stage, &subject, &text).map_err(Halt::from)?;
             let mut corrections = 0;
             text = loop {
-                let answer = match self.answer(stage, &subject, &messages, &prompt_hash)? {
+                let answer = match self.answer(stage, &subject, &messages)? {
                     Ok(answer) => answer,
                     Err(error) => return failed(Reason::Unanswered(error)),
                 };
@@ -250,9 +250,9 @@ impl<'r> Run<'r> {
         stage: RequestStage,
         subject: &Subject<'_>,
         messages: &[Message],
-        prompt_hash: &str,
     ) -> Result<Result<Answer, AskError>, Left> {
-        let sampling = &self.enricher.config.sampling;
+        let Enricher { prompts, config: EnrichConfig { sampling, .. }, .. } = self.enricher;
+        let prompt_hash = &prompts.hash(stage.kind());
         let request = Request { stage, subject, messages, sampling };
         let key = RequestKey::new(self.teacher.name(), messages, sampling, prompt_hash);
         let ticket =

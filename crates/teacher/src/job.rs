@@ -18,13 +18,13 @@ pub enum RequestStage {
     ItemAnalyse,
     /// The analysis as a paragraph that names the item by its Semantic ID.
     ItemIntegrate,
-    /// Reasoning from the history towards the held-out item, without revealing it.
+    /// Reasoning in the first person from the history towards the held-out item, without revealing it.
     UserReason,
     /// The reasoning as a story.
     UserIntegrate,
     /// What the user prefers.
     Preference,
-    /// Five labelled parts between tags, and the answer.
+    /// Labelled steps between tags, and the answer.
     Reasoning,
 }
 
@@ -47,13 +47,27 @@ impl RequestStage {
             EnrichmentKind::UserNarrative => &[Self::UserReason, Self::UserIntegrate],
             EnrichmentKind::Preference => &[Self::Preference],
             EnrichmentKind::Reasoning => &[Self::Reasoning],
+            EnrichmentKind::Monologue => &[Self::UserReason],
         }
     }
 
-    /// Whether the answer is notes for the next stage.
+    /// The kind of text that the requests of a stage are remembered for. The monologue from which a
+    /// narrative is written is a text too, so it is paid for once for both.
+    #[must_use]
+    pub const fn kind(self) -> EnrichmentKind {
+        match self {
+            Self::ItemAnalyse | Self::ItemIntegrate => EnrichmentKind::ItemParagraph,
+            Self::UserReason => EnrichmentKind::Monologue,
+            Self::UserIntegrate => EnrichmentKind::UserNarrative,
+            Self::Preference => EnrichmentKind::Preference,
+            Self::Reasoning => EnrichmentKind::Reasoning,
+        }
+    }
+
+    /// Whether the answer is only notes for the next stage, and no text of its own.
     #[must_use]
     pub const fn is_notes(self) -> bool {
-        matches!(self, Self::ItemAnalyse | Self::UserReason)
+        matches!(self, Self::ItemAnalyse)
     }
 }
 

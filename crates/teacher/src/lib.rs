@@ -4,6 +4,7 @@
 //! item-paragraph   analyse the item, integrate               two requests (SIDReasoner)
 //! user-narrative   reason towards the held-out item without
 //!                  revealing it, integrate                   two requests (SIDReasoner)
+//! monologue        the first of these two requests alone     one request (SIDReasoner)
 //! preference       sum the history up                        one request (GREAM)
 //! reasoning        evidence, preferences, intent,
 //!                  recommendation, rewriting                 one request, five labels (GREAM)

@@ -39,7 +39,8 @@ impl Teacher for MetadataTeacher {
             (stage, Subject::Event { history, held_out }) => {
                 let history = History { items: history, hidden: Wording::of(&held_out.item.title) };
                 match stage {
-                    RequestStage::UserReason | RequestStage::Preference => history.preference(),
+                    RequestStage::UserReason => history.monologue(),
+                    RequestStage::Preference => history.preference(),
                     RequestStage::UserIntegrate => history.narrative(),
                     RequestStage::Reasoning => history.reasoning(&held_out.sid),
                     RequestStage::ItemAnalyse | RequestStage::ItemIntegrate => {
@@ -145,6 +146,16 @@ impl History<'_> {
         )
     }
 
+    fn monologue(&self) -> String {
+        format!(
+            "I look at the latest choices of this customer, which were, in their order, {}. Most \
+             frequent among all choices, with how many choices show it, I find {}. I see no break \
+             with it, so I expect that the customer goes on in this direction.",
+            self.named(),
+            self.shared(),
+        )
+    }
+
     fn narrative(&self) -> String {
         let named = self.named();
         let shared = self.shared();
@@ -244,6 +255,7 @@ mod tests {
             EnrichmentKind::UserNarrative,
             EnrichmentKind::Preference,
             EnrichmentKind::Reasoning,
+            EnrichmentKind::Monologue,
         ] {
             let made = enrich(kind);
             let about_items = kind.is_about_an_item();
@@ -264,6 +276,31 @@ mod tests {
                         describe it, the longest first: green, from, tea, uji. Its seller says: \
                         Mild; bhand/b picked! a_9";
         assert_eq!(text, Some(expected));
+    }
+
+    #[test]
+    fn a_monologue_is_in_the_first_person_and_never_names_the_answer() {
+        let (dataset, made) = (dataset(), enrich(EnrichmentKind::Monologue));
+        assert!(!made.enrichments.is_empty());
+        for text in made.enrichments.iter() {
+            let SampleId::Event { user, position } = text.id else { unreachable!("{}", text.id) };
+            let target = dataset.user(user).unwrap().events[position as usize];
+            let title = Wording::of(&dataset.item(target).unwrap().title);
+            let words = Wording::of(&text.text);
+            assert!(text.text.starts_with("I "), "{text:?}");
+            assert!(!text.text.contains(&format!("<a_{}>", target.0)), "{text:?}");
+            let shown = history(&dataset, user, position as usize);
+            let telling = title.len() > 1 && !shown.contains(title.words());
+            assert!(!(telling && words.contains(title.words())), "{text:?}");
+        }
+    }
+
+    /// The words of the items before an event.
+    fn history(dataset: &Dataset, user: UserId, position: usize) -> Wording {
+        let events = &dataset.user(user).unwrap().events[..position];
+        let titles: Vec<_> =
+            events.iter().map(|item| dataset.item(*item).unwrap().title.as_str()).collect();
+        Wording::of(&titles.join(" "))
     }
 
     #[test]

@@ -6,7 +6,8 @@ use sidereal_prompts::{EnrichmentKind, Message, Role};
 
 use crate::{RequestStage, Shown, Subject, TeacherError};
 
-/// Raised with every change of a template.
+/// Raised with every change of what the templates get. Their texts are hashed themselves, so that a
+/// change of one does not cost the answers of the others.
 const VERSION: u32 = 1;
 /// Longest description that is shown, in characters: it is paid for by length.
 const MAX_DESCRIPTION: usize = 2000;
@@ -170,5 +171,9 @@ mod tests {
         assert_eq!(one, hash((5, 100), EnrichmentKind::Preference));
         assert_ne!(one, hash((5, 101), EnrichmentKind::Preference));
         assert_ne!(one, hash((5, 100), EnrichmentKind::Reasoning));
+        assert_ne!(
+            hash((5, 100), EnrichmentKind::Monologue),
+            hash((5, 100), EnrichmentKind::Reasoning)
+        );
     }
 }

@@ -102,8 +102,10 @@ enum Kind {
     UserNarrative,
     /// What each user prefers.
     Preference,
-    /// Reasoning before the next item.
+    /// Reasoning before the next item, in labelled steps (GREAM).
     Reasoning,
+    /// Reasoning before the next item, in the first person (`SIDReasoner`): what a user narrative is written from.
+    Monologue,
 }
 
 impl From<Kind> for EnrichmentKind {
@@ -113,6 +115,7 @@ impl From<Kind> for EnrichmentKind {
             Kind::UserNarrative => Self::UserNarrative,
             Kind::Preference => Self::Preference,
             Kind::Reasoning => Self::Reasoning,
+            Kind::Monologue => Self::Monologue,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use sidereal_data::read::RowPolicy;
 use sidereal_data::{Dataset, Split};
 use sidereal_policy::SidTokenizer;
-use sidereal_prompts::{Enrichments, Tasks};
+use sidereal_prompts::{Enrichments, PromptSet, Tasks};
 use sidereal_sid::Catalog;
 use sidereal_train::Observer;
 use tch::Device;
@@ -74,12 +74,12 @@ pub(crate) fn semantic_ids(
     run.carry_out(&ids, observer)
 }
 
-/// The texts of the recipe's teacher, and its conversations.
+/// The texts of the recipe's teacher that `prompts` show, and its conversations.
 pub(crate) fn texts(
     run: &mut RunFolder,
     recipe: &Recipe,
     data: Data<'_>,
-    catalog: &Catalog,
+    (catalog, prompts): (&Catalog, &PromptSet),
     observer: &mut dyn Observer,
 ) -> Result<Texts, LabError> {
     let Data { dataset, split, .. } = data;
@@ -89,7 +89,8 @@ pub(crate) fn texts(
             Enrichments::read(path, &RowPolicy::strict())?.enrichments
         }
         Some(TeacherConfig::Metadata) => {
-            let (seed, train, kinds) = (recipe.seed, &split.train, used_kinds(&recipe.stages));
+            let (seed, train) = (recipe.seed, &split.train);
+            let kinds = used_kinds(&recipe.stages, prompts)?;
             let texts = TeacherTexts { seed, dataset, train, catalog, kinds };
             run.carry_out(&texts, observer)?.value
         }

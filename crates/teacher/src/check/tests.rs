@@ -33,7 +33,8 @@ fn good_answers_pass_without_what_frames_them() {
     let kept =
         check(RequestStage::Preference, "<think>hm, <answer></think>\nLikes tea, mild and hot.");
     assert_eq!(kept.unwrap(), "Likes tea, mild and hot.");
-    assert!(check(RequestStage::UserReason, "Tea.").is_ok(), "notes may be short");
+    assert!(check(RequestStage::ItemAnalyse, "Tea.").is_ok(), "notes may be short");
+    assert!(check(RequestStage::UserReason, "Tea.").is_err(), "a monologue is a text");
     let both = "First <a_0><b_0>, then <a_0><b_1> <3 for the tea.";
     assert!(check(RequestStage::UserIntegrate, both).is_ok());
 }
