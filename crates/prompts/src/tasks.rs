@@ -227,8 +227,13 @@ impl<'a> Tasks<'a> {
             return Err(PromptError::WrongTask { task, what: "an event of a user" });
         }
         let candidates = self.candidates(task, sample)?;
-        let subject =
-            Subject { id: sample.id, target: sample.target, history: sample.history, candidates };
+        let subject = Subject {
+            id: sample.id,
+            sample: Some(*sample),
+            target: sample.target,
+            history: sample.history,
+            candidates,
+        };
         self.render(task, subject, wording)
     }
 
@@ -247,7 +252,8 @@ impl<'a> Tasks<'a> {
             return Err(PromptError::WrongTask { task, what: "one item" });
         }
         let id = SampleId::Item(item);
-        let subject = Subject { id, target: item, history: &[], candidates: Vec::new() };
+        let subject =
+            Subject { id, sample: None, target: item, history: &[], candidates: Vec::new() };
         self.render(task, subject, wording)
     }
 

@@ -59,7 +59,7 @@ impl Tasks<'_> {
         variables: &[Variable],
         subject: &Subject<'_>,
     ) -> Result<Option<Facts<'_>>, PromptError> {
-        let Subject { id, target, history, candidates } = subject;
+        let Subject { id, sample, target, history, candidates } = subject;
         let in_words = shows(task, Variable::Titles);
         let names = |items: &[ItemId]| {
             if in_words { self.titles_of(items) } else { self.sids_of(items).map(Some) }
@@ -85,7 +85,8 @@ impl Tasks<'_> {
                     facts.slate_size.is_some()
                 }
                 Variable::Slate => {
-                    let slate = self.pools.and_then(|pools| pools.slate(*target, candidates));
+                    let asked = self.pools.zip(sample.as_ref());
+                    let slate = asked.and_then(|(pools, sample)| pools.slate(sample, candidates));
                     facts.slate = slate.map(|slate| names(&slate)).transpose()?.flatten();
                     facts.slate.is_some()
                 }
