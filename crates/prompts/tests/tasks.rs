@@ -269,7 +269,7 @@ fn chain_and_answer_are_separate_pieces() {
             Enrichment {
                 id: sample.id,
                 kind: EnrichmentKind::Reasoning,
-                text: "one, two".to_owned(),
+                text: "one, two\nRewriting: <a_1><b_1>".to_owned(),
                 teacher: "by hand".to_owned(),
                 prompt_hash: String::new(),
                 dataset: None,
@@ -287,11 +287,22 @@ fn chain_and_answer_are_separate_pieces() {
     let sid = data.catalog.sid(sample.target).unwrap().to_string();
     assert_eq!(
         rows[0].completion_text(),
-        format!("<think>\none, two\n</think>\n<answer>{sid}</answer>")
+        format!(
+            "<think>\none, two\n</think>\nThe history, rewritten: <a_1><b_1>.\nAfter this analysis, the \
+             recommended item is\n<answer>{sid}</answer>"
+        )
     );
     let kinds: Vec<_> = rows[0].completion.iter().map(|segment| segment.kind).collect();
-    let frame = SegmentKind::Frame;
-    assert_eq!(kinds, [frame, SegmentKind::Words, frame, SegmentKind::Sid, frame]);
+    let (frame, words) = (SegmentKind::Frame, SegmentKind::Words);
+    assert_eq!(kinds, [frame, words, frame, words, frame, frame, SegmentKind::Sid, frame]);
+
+    // A text in another form is an error, and no sample that is left out.
+    let other = texts.iter().next().unwrap().clone();
+    texts.insert(Enrichment { text: "one, two".to_owned(), ..other }, true).unwrap();
+    let tasks = Tasks::new(&data.dataset, &data.catalog, &gream).unwrap();
+    let refused = tasks.with_enrichments(&texts).map(|_| ()).unwrap_err();
+    assert!(matches!(&refused, PromptError::NoRewriting { id, .. } if *id == sample.id));
+    assert!(refused.to_string().contains("begins with `Rewriting:`"), "{refused}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The checks that an answer must pass to become a text.
 
-use sidereal_prompts::{ControlKind, control_tokens};
+use sidereal_prompts::{ControlKind, REWRITING, control_tokens};
 use sidereal_sid::Catalog;
 
 use crate::wording::Wording;
@@ -8,9 +8,14 @@ use crate::{Answer, Finish, RequestStage, Subject};
 
 /// Number of words of a title in a row that reveal it, if no known text of a shown item has them.
 const TELLING_WORDS: usize = 4;
-/// What the five parts of a reasoning begin with, in their order.
-pub(super) const LABELS: [&str; 5] =
-    ["Evidence:", "Preferences:", "Intent:", "Recommendation:", "Rewriting:"];
+/// What the parts of a reasoning begin with, in their order: GREAM's steps (its appendix C), and the
+/// history without what does not matter.
+pub(super) const LABELS: [&str; 4] = [
+    "Step 1: Extraction of Behavioral Evidence:",
+    "Step 2: Modeling of Latent Preferences:",
+    "Step 3: Inference of User Intent and Goal Formulation:",
+    REWRITING,
+];
 
 /// Why an answer is rejected. The message is sent back to the teacher.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +55,7 @@ pub enum Rejection {
     /// An answer other than the item that was chosen.
     #[error("the answer between its tags must be `{expected}`")]
     WrongAnswer { expected: String },
-    /// The events in the part `rewriting` are not those of the history in their order.
+    /// The items in the part `rewriting` are not those of the history in their order.
     #[error("the rewriting must hold codes of the history, earliest first")]
     Rewriting,
 }
@@ -210,9 +215,11 @@ fn without_reasoning(text: &str) -> &str {
     chain.map_or(text, |(_, rest)| rest.trim())
 }
 
-/// Five lines that begin with [`LABELS`], in their order; the last one holds a part of the history.
+/// Four lines that begin with [`LABELS`], in their order; the last one holds a part of the history.
 fn labelled(subject: &Subject<'_>, text: &str) -> Result<(), Rejection> {
-    let expected = "the five lines Evidence:, Preferences:, Intent:, Recommendation:, Rewriting:";
+    let expected = "four lines that begin with `Step 1: Extraction of Behavioral Evidence:`, `Step 2: \
+                    Modeling of Latent Preferences:`, `Step 3: Inference of User Intent and Goal \
+                    Formulation:` and `Rewriting:`, each once";
     let starts: Vec<&str> = text
         .lines()
         .filter_map(|line| {
@@ -220,7 +227,7 @@ fn labelled(subject: &Subject<'_>, text: &str) -> Result<(), Rejection> {
         })
         .collect();
     let begins = text.trim_start().starts_with(LABELS[0]);
-    let (Some((_, rewriting)), true) = (text.rsplit_once(LABELS[4]), begins && starts == LABELS)
+    let (Some((_, rewriting)), true) = (text.rsplit_once(REWRITING), begins && starts == LABELS)
     else {
         return Err(Rejection::Form { expected });
     };

@@ -169,12 +169,11 @@ impl History<'_> {
         let start = self.items.len().saturating_sub(MAX_NAMED);
         let kept: Vec<&str> =
             self.items.iter().skip(start).map(|shown| shown.sid.as_str()).collect();
-        let [evidence, preferences, intent, recommendation, rewriting] = LABELS;
+        let [evidence, preferences, intent, rewriting] = LABELS;
         format!(
             "<think>\n{evidence} the latest choices were, in their order, {}.\n\
              {preferences} most frequent, with how many choices show it, are {}.\n\
-             {intent} the customer goes on as before.\n\
-             {recommendation} a product that shares most of this.\n\
+             {intent} the customer goes on as before, with a product that shares most of this.\n\
              {rewriting} {}\n</think>\n<answer>{answer}</answer>",
             self.named(),
             self.shared(),

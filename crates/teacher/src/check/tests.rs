@@ -110,8 +110,10 @@ fn markers_and_tags_are_refused_in_prose() {
     }
 }
 
-const CHAIN: &str = "Evidence: <a_0><b_0> and <a_0><b_1>\nPreferences: tea\nIntent: make it\n\
-                       Recommendation: a tool\nRewriting: <a_0><b_0> <a_0><b_1>";
+const CHAIN: &str = "Step 1: Extraction of Behavioral Evidence: <a_0><b_0> and <a_0><b_1>\n\
+                     Step 2: Modeling of Latent Preferences: tea\n\
+                     Step 3: Inference of User Intent and Goal Formulation: a tool\n\
+                     Rewriting: <a_0><b_0> <a_0><b_1>";
 
 fn reasoning(chain: &str, answer: &str) -> Result<String, Rejection> {
     check(
@@ -138,10 +140,12 @@ fn a_reasoning_has_its_form_and_its_answer() {
         whole.replace("<answer>", "so <answer>"),
         whole.clone() + " done",
         whole.replace("</answer>", ""),
-        whole.replace("Intent:", "Aim:"),
-        whole.replace("Intent: make it\n", ""),
-        whole.replace("Evidence:", "Well.\nEvidence:"),
-        whole.replace("Intent: make it\nRec", "Recommendation: x\nIntent: make it\nRec"),
+        whole.replace("Step 3: Inf", "Step 3: Conf"),
+        whole.replace("Step 2: Modeling of Latent Preferences: tea\n", ""),
+        whole.replace("<think>", "<think>Well.\n"),
+        whole.replace("Step 1: ", "Step 2: Modeling of Latent Preferences: x\nStep 1: "),
+        whole.replace("\nRewriting:", "\nRewriting: <a_0><b_0>\nRewriting:"),
+        whole.replace("\nRewriting:", " Rewriting:"),
     ] {
         assert!(matches!(answered(&broken), Err(Rejection::Form { .. })), "{broken}");
     }
