@@ -150,6 +150,7 @@ fn parts_with_settings(recipe: &Recipe) -> Vec<(String, Recipe)> {
     let mut parts = vec![
         (vocabulary::NAME.to_owned(), vocabulary),
         (teacher_texts::NAME.to_owned(), teacher_texts::depends_on(*seed)),
+        (teacher_texts::BEFORE_IDS.to_owned(), teacher_texts::depends_on(*seed)),
         (
             evaluation::NAME.to_owned(),
             evaluation::depends_on(*seed, *split, *pool, evaluate, stages),

@@ -54,8 +54,8 @@ mod markers;
 mod message;
 mod mixing;
 mod reasoning;
-mod rewriting;
 mod registry;
+mod rewriting;
 mod set;
 mod task;
 mod tasks;
@@ -75,8 +75,8 @@ pub use mixing::{
     Shuffle,
 };
 pub use reasoning::ReasoningFrame;
-pub use rewriting::REWRITING;
 pub use registry::{END_OF_TURN, PromptRegistry};
+pub use rewriting::REWRITING;
 pub use set::PromptSet;
 pub use task::{Facts, Task, TaskError, Variable};
 pub use tasks::{PoolConfig, Pools, Rendered, Tasks};

@@ -90,27 +90,42 @@ mod tests {
     #[test]
     fn a_chain_ends_where_the_last_text_of_the_teacher_does() {
         let pieces = |texts: &[&str]| {
-            let pieces: Vec<_> = texts.iter().map(|text| format!("{{ text = \"{text}\" }}")).collect();
+            let pieces: Vec<_> =
+                texts.iter().map(|text| format!("{{ text = \"{text}\" }}")).collect();
             frame_of(&pieces.join(", "))
         };
         let sid = "{{ sid }}";
         for (texts, frame) in [
-            (&["<think>", "{{ reasoning }}", "</think> so ", sid][..], ["<think>", "</think>", " so "]),
-            (&["{{ monologue }}", "</think><answer>", sid, "</answer>"], ["", "</think>", "<answer>"]),
             (
-                &["o", "{{ reasoning }}", "</think> of ", "{{ rewriting }}", " is ", "<answer>", sid],
+                &["<think>", "{{ reasoning }}", "</think> so ", sid][..],
+                ["<think>", "</think>", " so "],
+            ),
+            (
+                &["{{ monologue }}", "</think><answer>", sid, "</answer>"],
+                ["", "</think>", "<answer>"],
+            ),
+            (
+                &[
+                    "o",
+                    "{{ reasoning }}",
+                    "</think> of ",
+                    "{{ rewriting }}",
+                    " is ",
+                    "<answer>",
+                    sid,
+                ],
                 ["o", "<answer>", ""],
             ),
         ] {
             assert_eq!(pieces(texts).unwrap(), frame.map(str::to_owned), "{texts:?}");
         }
         for texts in [
-            &["{{ reasoning }}", sid][..],                     // never closed
-            &["so: {{ reasoning }}", "</think>", sid],         // not alone
-            &["{{ reasoning }}", "</think>"],                  // no answer
-            &["</think>", sid],                                // no chain
+            &["{{ reasoning }}", sid][..],             // never closed
+            &["so: {{ reasoning }}", "</think>", sid], // not alone
+            &["{{ reasoning }}", "</think>"],          // no answer
+            &["</think>", sid],                        // no chain
             &["{{ reasoning }}", "{{ monologue }}", "</think>", sid], // two
-            &["{{ rewriting }}", "</think>", sid],             // only its end
+            &["{{ rewriting }}", "</think>", sid],     // only its end
             &["{{ reasoning }}", "</think>", "{{ rewriting }}", "</think>", sid], // closed early
         ] {
             assert!(pieces(texts).is_err(), "{texts:?}");

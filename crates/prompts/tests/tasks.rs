@@ -129,7 +129,9 @@ fn a_slate_to_learn_is_what_the_user_chose_next_in_training_and_then_popular_ite
             assert_eq!(slate[..expected.len()], expected[..], "{}", row.id);
             let distinct: HashSet<_> = row.candidates.iter().collect();
             assert_eq!((row.candidates.len(), distinct.len()), (20, 20));
-            assert!(sample.seen.iter().all(|item| *item == sample.target || !distinct.contains(item)));
+            assert!(
+                sample.seen.iter().all(|item| *item == sample.target || !distinct.contains(item))
+            );
         }
     }
     assert_eq!(lens, HashSet::from([1, 2, 3, 4]));

@@ -63,7 +63,8 @@ pub enum Rejection {
 /// The checks of all stages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Checks<'a> {
-    pub(super) catalog: &'a Catalog,
+    /// `None` if no text may hold a code.
+    pub(super) catalog: Option<&'a Catalog>,
     /// Fewest and most words.
     pub(super) words: (usize, usize),
 }
@@ -93,8 +94,9 @@ impl Checks<'_> {
             without_reasoning(&answer.text)
         };
         self.length(text, if stage.is_notes() { 1 } else { self.words.0 })?;
-        if let Some((_, token)) = control_tokens(text).find(|(kind, _)| *kind != ControlKind::Code)
-        {
+        let codes = stage != RequestStage::ItemDescribe;
+        let refused = |(kind, _): &(ControlKind, &str)| !codes || *kind != ControlKind::Code;
+        if let Some((_, token)) = control_tokens(text).find(refused) {
             return Err(Rejection::Token { token: token.to_owned() });
         }
         let sids = self.sids(text)?;
@@ -123,8 +125,10 @@ impl Checks<'_> {
     fn sids<'t>(&self, text: &'t str) -> Result<Vec<&'t str>, Rejection> {
         let sids = code_runs(text);
         for sid in &sids {
-            let parsed = self.catalog.spec().parse(sid);
-            if parsed.map_or(true, |sid| self.catalog.items(&sid).is_empty()) {
+            let known = self.catalog.is_some_and(|catalog| {
+                catalog.spec().parse(sid).is_ok_and(|sid| !catalog.items(&sid).is_empty())
+            });
+            if !known {
                 return Err(Rejection::UnknownSid { text: (*sid).to_owned() });
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! item-paragraph   analyse the item, integrate               two requests (SIDReasoner)
+//! item-description rewrite title, description and reviews     one request (GREAM)
 //! user-narrative   reason towards the held-out item without
 //!                  revealing it, integrate                   two requests (SIDReasoner)
 //! monologue        the first of these two requests alone     one request (SIDReasoner)

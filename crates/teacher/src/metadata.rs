@@ -13,6 +13,8 @@ use crate::{
 const MAX_NAMED: usize = 5;
 /// Categories, makers or words that are listed.
 const MAX_LISTED: usize = 3;
+/// Words of a review that are repeated.
+const MAX_REVIEWED: usize = 30;
 /// Words of a description that are repeated.
 const MAX_DESCRIBED: usize = 60;
 /// Shortest word of a title that counts as meaningful.
@@ -34,8 +36,9 @@ impl Teacher for MetadataTeacher {
     fn ask(&self, request: &Request<'_>) -> Result<Answer, AskError> {
         let text = match (request.stage, request.subject) {
             (RequestStage::ItemAnalyse | RequestStage::ItemIntegrate, Subject::Item(item)) => {
-                paragraph(item)
+                paragraph(&item.sid, item)
             }
+            (RequestStage::ItemDescribe, Subject::Item(item)) => description(item),
             (stage, Subject::Event { history, held_out }) => {
                 let history = History { items: history, hidden: Wording::of(&held_out.item.title) };
                 match stage {
@@ -43,7 +46,9 @@ impl Teacher for MetadataTeacher {
                     RequestStage::Preference => history.preference(),
                     RequestStage::UserIntegrate => history.narrative(),
                     RequestStage::Reasoning => history.reasoning(&held_out.sid),
-                    RequestStage::ItemAnalyse | RequestStage::ItemIntegrate => {
+                    RequestStage::ItemAnalyse
+                    | RequestStage::ItemIntegrate
+                    | RequestStage::ItemDescribe => {
                         return Err(wrong_subject());
                     }
                 }
@@ -58,11 +63,11 @@ fn wrong_subject() -> AskError {
     AskError::new(AskErrorKind::Refused, "the stage is not about such a subject")
 }
 
-/// What is known of an item, with its Semantic ID. The words of its title are sorted by length, so
+/// What is known of an item, called `name`. The words of its title are sorted by length, so
 /// that they do not form the title.
-fn paragraph(shown: &Shown<'_>) -> String {
+fn paragraph(name: &str, shown: &Shown<'_>) -> String {
     let item = shown.item;
-    let mut text = format!("{} is a product", shown.sid);
+    let mut text = format!("{name} is a product");
     if !item.brand.is_empty() {
         let _ = write!(text, " by {}", plain(&item.brand));
     }
@@ -86,6 +91,16 @@ fn paragraph(shown: &Shown<'_>) -> String {
         .collect();
     if !described.is_empty() {
         let _ = write!(text, " Its seller says: {}", plain(&described.join(" ")));
+    }
+    text
+}
+
+/// What is known of an item without its Semantic ID, and how its reviews begin.
+fn description(shown: &Shown<'_>) -> String {
+    let mut text = paragraph("This", shown);
+    for review in shown.reviews {
+        let words: Vec<&str> = review.split_whitespace().take(MAX_REVIEWED).collect();
+        let _ = write!(text, " A customer wrote: {}", plain(&words.join(" ")));
     }
     text
 }
@@ -210,7 +225,7 @@ mod tests {
 
     use super::super::{EnrichConfig, Enriched, Enricher, Failed, Job};
     use super::*;
-    use crate::Reason;
+    use crate::{Reason, TeacherError};
 
     /// Odd items on purpose: a title of markup, one within another, one of one word, two alike.
     fn dataset() -> Dataset {
@@ -240,10 +255,8 @@ mod tests {
         let catalog = Catalog::new(SidSpec::new(vec![5, 1], 0).unwrap(), sids).unwrap();
         let split = leave_one_out(&dataset, NonZeroUsize::MAX).unwrap();
         let enricher = Enricher::new(&dataset, &catalog, EnrichConfig::new(1)).unwrap();
-        let jobs: Vec<_> = match kind {
-            EnrichmentKind::ItemParagraph => Job::items(&dataset).collect(),
-            _ => Job::events(kind, &split.train).collect(),
-        };
+        let items = Job::items(kind, &dataset);
+        let jobs: Vec<_> = items.chain(Job::events(kind, &split.train)).collect();
         enricher.run(&MetadataTeacher, None, &jobs, &mut |_| {}).unwrap()
     }
 
@@ -251,6 +264,7 @@ mod tests {
     fn every_text_passes_every_check() {
         for kind in [
             EnrichmentKind::ItemParagraph,
+            EnrichmentKind::ItemDescription,
             EnrichmentKind::UserNarrative,
             EnrichmentKind::Preference,
             EnrichmentKind::Reasoning,
@@ -275,6 +289,33 @@ mod tests {
                         describe it, the longest first: green, from, tea, uji. Its seller says: \
                         Mild; bhand/b picked! a_9";
         assert_eq!(text, Some(expected));
+    }
+
+    #[test]
+    fn a_description_is_made_before_there_are_codes_and_tells_what_users_wrote() {
+        let dataset = dataset();
+        let reviews: Vec<_> =
+            ["Fresh and <i>mild</i>.", "", "", "", ""].map(|it| vec![it.to_owned()]).to_vec();
+        let enricher = Enricher::without_catalog(&dataset, EnrichConfig::new(1)).unwrap();
+        let refused = Enricher::without_catalog(&dataset, EnrichConfig::new(1)).unwrap();
+        let refused = refused.with_reviews(&reviews[1..]);
+        assert!(matches!(refused, Err(TeacherError::ReviewCount { reviews: 4, dataset: 5 })));
+        let enricher = enricher.with_reviews(&reviews).unwrap();
+        let run = |kind| {
+            let jobs: Vec<_> = Job::items(kind, &dataset).collect();
+            enricher.run(&MetadataTeacher, None, &jobs, &mut |_| {})
+        };
+        let made = run(EnrichmentKind::ItemDescription).unwrap().enrichments;
+        assert_eq!(made.len(), 5);
+        let text = |item| made.text(EnrichmentKind::ItemDescription, SampleId::Item(ItemId(item)));
+        assert!(text(0).unwrap().starts_with("This is a product by Uji Leaf in the categories"));
+        assert!(
+            text(0).unwrap().ends_with("A customer wrote: Fresh and imild/i."),
+            "{:?}",
+            text(0)
+        );
+        let refused = run(EnrichmentKind::ItemParagraph);
+        assert!(matches!(refused, Err(TeacherError::NoCatalog { .. })));
     }
 
     #[test]

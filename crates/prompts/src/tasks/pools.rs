@@ -137,9 +137,8 @@ impl<'a> Pools<'a> {
     #[must_use]
     pub fn slate(&self, sample: &Sample<'_>, pool: &[ItemId]) -> Option<Vec<ItemId>> {
         let later = self.train.after(sample);
-        let place = |item: &ItemId| {
-            later.iter().position(|chosen| chosen == item).unwrap_or(usize::MAX)
-        };
+        let place =
+            |item: &ItemId| later.iter().position(|chosen| chosen == item).unwrap_or(usize::MAX);
         let count = |item: &ItemId| self.counts.get(item.index()).copied().unwrap_or(0);
         let mut slate = pool.to_vec();
         slate.sort_by_key(|item| {

@@ -125,7 +125,8 @@ impl Tasks<'_> {
                 }
                 Variable::Rewriting => {
                     let whole = text(EnrichmentKind::Reasoning);
-                    facts.rewriting = whole.and_then(split_rewriting).map(|(_, rewriting)| rewriting);
+                    facts.rewriting =
+                        whole.and_then(split_rewriting).map(|(_, rewriting)| rewriting);
                     facts.rewriting.is_some()
                 }
                 Variable::Monologue => {

@@ -17,13 +17,16 @@ fn finished(stage: RequestStage, text: &str, finish: Finish) -> Result<String, R
     let sids = [[0, 0], [0, 1], [1, 0]].map(SemanticId::from).to_vec();
     let catalog = Catalog::new(SidSpec::new(vec![2, 3], 0).unwrap(), sids).unwrap();
     let items = TITLES.map(|title| Item::new(title, title));
-    let shown = |i: usize| Shown { item: &items[i], sid: catalog.sids()[i].to_string() };
+    let shown =
+        |i: usize| Shown { item: &items[i], sid: catalog.sids()[i].to_string(), reviews: &[] };
     let subject = match stage {
-        RequestStage::ItemAnalyse | RequestStage::ItemIntegrate => Subject::Item(shown(0)),
+        RequestStage::ItemAnalyse | RequestStage::ItemIntegrate | RequestStage::ItemDescribe => {
+            Subject::Item(shown(0))
+        }
         _ => Subject::Event { history: vec![shown(0), shown(1)], held_out: shown(2) },
     };
     let answer = Answer { text: text.to_owned(), finish, usage: Usage::default() };
-    Checks { catalog: &catalog, words: (4, 40) }.text(stage, &subject, &answer)
+    Checks { catalog: Some(&catalog), words: (4, 40) }.text(stage, &subject, &answer)
 }
 
 #[test]
@@ -79,6 +82,14 @@ fn a_paragraph_names_its_item_by_code_alone() {
     let titled = "<a_0><b_0>, the green TEA from uji, is mild.";
     assert_eq!(check(RequestStage::ItemIntegrate, titled), Err(Rejection::Titled));
     assert!(check(RequestStage::ItemAnalyse, titled).is_ok(), "notes may name it");
+}
+
+#[test]
+fn a_description_may_name_its_item_and_holds_no_code() {
+    let named = "Green tea from Uji, mild and fresh.";
+    assert_eq!(check(RequestStage::ItemDescribe, named).unwrap(), named);
+    let coded = check(RequestStage::ItemDescribe, "<a_0><b_0> is a mild tea.");
+    assert!(matches!(coded, Err(Rejection::Token { .. })), "{coded:?}");
 }
 
 #[test]
