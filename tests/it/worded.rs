@@ -35,7 +35,8 @@ impl Shop {
             .map(|item| {
                 let (colour, kind) = item.title.split_once(' ').unwrap();
                 let text = format!("For those who want a {kind} and like {colour} best of all.");
-                item.clone().with_description(text)
+                let categories = ["Shop", kind].map(str::to_owned).to_vec();
+                item.clone().with_description(text).with_categories(categories)
             })
             .collect();
         let place = |names: &mut Vec<String>, name: &str| {

@@ -117,7 +117,7 @@ enum Kind {
     Preference,
     /// Reasoning before the next item, in labelled steps (GREAM).
     Reasoning,
-    /// Reasoning before the next item, in the first person (`SIDReasoner`): what a user narrative is written from.
+    /// Reasoning before the next item, in the first person (SIDReasoner): what a user narrative is written from.
     Monologue,
 }
 
