@@ -79,7 +79,7 @@ pub fn read_review_texts(
         let pair = (*users.get(user)?, *items.get(item)?);
         chosen.contains(&pair).then_some(pair.1)
     };
-    let parse = |lines: Lines<'_>| -> Vec<(u64, Result<Option<(ItemId, Opinion)>, Problem>)> {
+    let parse = |lines: Lines<'_>| -> Vec<(u64, Parsed)> {
         let lines = lines.iter(policy.max_line);
         lines
             .map(|(number, line)| {
@@ -128,6 +128,9 @@ fn chosen_in_training(dataset: &Dataset, train: &TrainSet) -> BTreeSet<(UserId, 
     chosen
 }
 
+/// What a line says of an item that is wanted.
+type Parsed = Result<Option<(ItemId, Opinion)>, Problem>;
+
 /// A text, and how many readers called it helpful.
 struct Opinion {
     votes: i64,
@@ -146,7 +149,7 @@ impl Opinion {
         line: &[u8],
         release: Release,
         wanted: &impl Fn(&str, &str) -> Option<ItemId>,
-    ) -> Result<Option<(ItemId, Self)>, Problem> {
+    ) -> Parsed {
         let mut row = object(line, release)?;
         let (user, item) = match release {
             Release::Y2014 | Release::Y2018 => ("reviewerID", "asin"),
