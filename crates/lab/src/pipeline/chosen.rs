@@ -61,15 +61,12 @@ fn rewritten(
 ) -> Result<Enrichments, LabError> {
     let kind = EnrichmentKind::ItemDescription;
     let Data { dataset, split, .. } = data;
-    let all = match &recipe.texts.teacher {
-        Some(TeacherConfig::File(path)) => {
-            Enrichments::read(path, &RowPolicy::strict())?.enrichments
-        }
-        _ => {
-            let (seed, train, kinds) = (recipe.seed, &split.train, BTreeSet::from([kind]));
-            let texts = TeacherTexts { seed, dataset, train, catalog: None, kinds };
-            run.carry_out(&texts, observer)?.value
-        }
+    let all = if let Some(TeacherConfig::File(path)) = &recipe.texts.teacher {
+        Enrichments::read(path, &RowPolicy::strict())?.enrichments
+    } else {
+        let (seed, train, kinds) = (recipe.seed, &split.train, BTreeSet::from([kind]));
+        let texts = TeacherTexts { seed, dataset, train, catalog: None, kinds };
+        run.carry_out(&texts, observer)?.value
     };
     let texts = all.of_kind(kind);
     texts.check(dataset)?;
