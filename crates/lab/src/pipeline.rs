@@ -96,7 +96,7 @@ impl Pipeline<'_> {
         let vectors = item_vectors(&mut run, recipe, data, observer)?;
         let trees = trees(&mut run, recipe, data, vectors.as_ref(), observer)?;
         let SemanticIds { catalog, quality } = &trees[&NonZeroUsize::MIN];
-        let texts = &texts(&mut run, recipe, data, catalog, observer)?;
+        let texts = &texts(&mut run, recipe, data, (catalog, prompts), observer)?;
         let pools = pools(recipe.pool.as_ref(), *seed, &split.train, catalog)?;
         let tasks = &tasks(dataset, catalog, prompts, texts, pools.as_ref())?;
         let vocabulary = if kind.reads_items() {

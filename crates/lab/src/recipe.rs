@@ -148,7 +148,7 @@ impl Recipe {
         self.pretrained.as_ref().map_or(Ok(()), PretrainedConfig::check)?;
         sids::check(self.embed.as_ref(), self.sids.as_ref(), self.reads_items())?;
         self.style()?;
-        self.texts.check(&self.stages)?;
+        self.texts.check(&self.stages, self.embed.as_ref().is_some_and(EmbedConfig::rewrites))?;
         stage::check(&self.stages)?;
         self.evaluate.check_stages(&self.stages)?;
         pool::check(self.pool.as_ref(), &self.stages)?;
