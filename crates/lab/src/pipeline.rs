@@ -269,10 +269,10 @@ fn answers<'a>(
         answered.reasoning = Some(run.carry_out(&Answered(reasoning), observer)?);
     }
     if let Some(config) = &evaluate.exercises {
-        let exercises = &held_out(config.count, recipe.seed, &texts.chats)?;
+        let asked = &held_out(config.count, recipe.seed, &texts.chats)?;
         for (answered, by) in answers.iter_mut().zip(&respondents) {
-            let asked = Exercises { by: *by, config, exercises };
-            answered.exercises = Some(run.carry_out(&asked, observer)?);
+            let exercises = Exercises { by: *by, config, asked };
+            answered.exercises = Some(run.carry_out(&exercises, observer)?);
         }
     }
     Ok(answers)

@@ -45,6 +45,9 @@ impl ChainConfig {
     }
 }
 
+/// The place of the target after each chain.
+type Places = Vec<Option<usize>>;
+
 /// A policy that reasons before it recommends.
 #[derive(Debug, Clone, Copy)]
 pub struct ReasoningSearch<'a> {
@@ -171,7 +174,7 @@ impl ReasoningSearch<'_> {
         prompts: &[&EncodedPrompt],
         num_chains: usize,
         beam_width: usize,
-    ) -> Result<Vec<(Ranking, Vec<Option<usize>>)>, TrainError> {
+    ) -> Result<Vec<(Ranking, Places)>, TrainError> {
         let Self { model, constraint, scoring, .. } = *self;
         let search = BeamSearch { model, constraint, beam_width, scoring };
         let found =

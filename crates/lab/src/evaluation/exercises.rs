@@ -10,8 +10,8 @@ use super::stage_answers::StageAnswers;
 use crate::error::LabError;
 use crate::recipe::stage::{Stage, Training};
 
-/// The share of exercises that the policy of a stage solved (SIDReasoner, table 4, has MMLU, IFEval and
-/// GSM8K instead).
+/// The share of exercises that the policy of a stage solved (SIDReasoner, table 4, has MMLU, `IFEval` and
+/// `GSM8K` instead).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ExerciseRow {

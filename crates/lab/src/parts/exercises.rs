@@ -91,7 +91,7 @@ fn is_right(written: &str, answer: &str) -> bool {
 pub(crate) struct Exercises<'a> {
     pub(crate) by: Respondent<'a>,
     pub(crate) config: &'a EvaluateExercises,
-    pub(crate) exercises: &'a [Exercise],
+    pub(crate) asked: &'a [Exercise],
 }
 
 /// The name of the part of a stage.
@@ -120,7 +120,7 @@ impl Part for Exercises<'_> {
 
     fn inputs(&self) -> Result<Binding, LabError> {
         let mut inputs = self.by.inputs()?;
-        inputs.insert("exercises".to_owned(), hash_json(self.exercises)?);
+        inputs.insert("exercises".to_owned(), hash_json(self.asked)?);
         Ok(inputs)
     }
 
@@ -161,7 +161,7 @@ impl Exercises<'_> {
         };
         let limit = model.longest_prompt(budget);
         let (job, mut answers) = (format!("exercises {}", stage.name), Vec::new());
-        for batch in self.exercises.chunks(search.batch_size.max(1)) {
+        for batch in self.asked.chunks(search.batch_size.max(1)) {
             let rows = batch.iter().map(|exercise| {
                 let asked = Message::new(Role::User, exercise.question.as_str());
                 words.encoder.read(&Prompt::Chat(vec![asked]))
@@ -177,7 +177,7 @@ impl Exercises<'_> {
                 let Exercise { question, answer } = exercise.clone();
                 answers.push(ExerciseAnswer { question, answer, written, right });
             }
-            observer.on_progress(&job, "exercises", answers.len(), self.exercises.len());
+            observer.on_progress(&job, "exercises", answers.len(), self.asked.len());
         }
         Ok(answers)
     }
