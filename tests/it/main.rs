@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bases;
+mod columns;
 mod damaged;
 mod domains;
 mod folders;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use sidereal::data::{Dataset, Item, ItemId, User};
-use sidereal::lab::{ItemField, Recipe, RunResult, SidConfig, Training};
+use sidereal::lab::{ItemField, Recipe, RunResult, SidConfig, TeacherConfig, Training};
 use sidereal::quantizer::{JudgedCodes, Prediction};
 use sidereal::sid::Catalog;
 use sidereal::train::Record;
@@ -187,4 +187,52 @@ fn the_texts_of_an_item_that_a_recipe_names_are_embedded() {
     assert_eq!(makers.len(), 4);
     let config = fs::read_to_string(out.join("config.toml")).unwrap();
     assert!(config.contains("\"brand\"") && config.contains("\"description\""), "{config}");
+}
+
+#[test]
+fn items_with_one_title_are_told_apart_by_what_a_teacher_made_of_their_texts() {
+    let dir = TempDir::new().unwrap();
+    let items = (0..40).map(|number| {
+        let (use_, place) = (["to cook", "to read", "to sleep", "to run"], ["at home", "at sea"]);
+        let text = format!("It is made {} {}.", use_[number % 4], place[number / 4 % 2]);
+        Item::new(number.to_string(), "an article").with_description(text)
+    });
+    let events = |user: u32| (0..5).map(|step| ItemId((user + 4 * step) % 40)).collect();
+    let users = (0..30).map(|user| User::new(user.to_string(), events(user))).collect();
+    let dataset = Dataset::new(items.collect(), users).unwrap();
+    let rates =
+        [vec![ItemField::Title], vec![ItemField::Title, ItemField::Rewritten]].map(|fields| {
+            let mut recipe = recipe("codebook_sizes = [4, 4]\n");
+            let embed = recipe.embed.as_mut().unwrap();
+            embed.collaborative_weight = 0.0;
+            let rewrites = fields.contains(&ItemField::Rewritten);
+            embed.fields = fields;
+            recipe.texts.teacher = rewrites.then_some(TeacherConfig::Metadata);
+            let out = dir.path().join(if rewrites { "rewritten" } else { "titles" });
+            let outcome = start(&recipe, &dataset, &out);
+            let quality: serde_json::Value =
+                serde_json::from_slice(&fs::read(out.join("quality.json")).unwrap()).unwrap();
+            assert_eq!(quality["collision_rate"].as_f64(), Some(outcome.quality.collision_rate));
+
+            // A second start writes and embeds nothing again.
+            assert_eq!(out.join("rewritten.jsonl").exists(), rewrites);
+            let made =
+                |name: &str| fs::metadata(out.join(name)).and_then(|file| file.modified()).ok();
+            let before = ["rewritten.jsonl", "embeddings.safetensors"].map(made);
+            start(&recipe, &dataset, &out);
+            assert_eq!(["rewritten.jsonl", "embeddings.safetensors"].map(made), before);
+            outcome.quality.collision_rate
+        });
+    assert!(rates[1] < rates[0], "{rates:?}");
+
+    // Rewriting needs a teacher, and a file with such texts.
+    let mut recipe = recipe("codebook_sizes = [4, 4]\n");
+    recipe.embed.as_mut().unwrap().fields = vec![ItemField::Rewritten];
+    assert!(recipe.check().unwrap_err().to_string().contains("texts.teacher"));
+    let path = dir.path().join("texts.jsonl");
+    let line = r#"{"id":"i1","kind":"item-paragraph","text":"a","teacher":"t","prompt_hash":""}"#;
+    fs::write(&path, line).unwrap();
+    recipe.texts.teacher = Some(TeacherConfig::File(path));
+    let refused = run(&recipe, &dataset, &dir.path().join("x"), &mut |_: &Record| {}).unwrap_err();
+    assert!(refused.to_string().contains("item-description"), "{refused}");
 }

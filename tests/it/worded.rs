@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use sidereal::data::{Dataset, Item, Split, leave_one_out};
 use sidereal::lab::{
-    DecoderShape, LabError, Pipeline, Published, Recipe, RunResult, Stage, Training,
+    DecoderShape, LabError, Pipeline, Published, Recipe, RunResult, Stage, TeacherConfig, Training,
 };
 use sidereal::policy::{Decoder, SidTokenizer};
 use sidereal::prompts::Amount;
@@ -35,7 +35,8 @@ impl Shop {
             .map(|item| {
                 let (colour, kind) = item.title.split_once(' ').unwrap();
                 let text = format!("For those who want a {kind} and like {colour} best of all.");
-                item.clone().with_description(text)
+                let categories = ["Shop", kind].map(str::to_owned).to_vec();
+                item.clone().with_description(text).with_categories(categories)
             })
             .collect();
         let place = |names: &mut Vec<String>, name: &str| {
@@ -79,6 +80,9 @@ impl Shop {
         let mut asked = Recipe::preset(name).unwrap();
         if asked.texts.chat.is_some() {
             asked.texts.chat = self.recipe.texts.chat.take();
+        }
+        if asked.texts.teacher.is_some() {
+            asked.texts.teacher = Some(TeacherConfig::Metadata);
         }
         if let Some(embed) = &mut asked.embed {
             embed.encoder = shop::encoder();
@@ -141,9 +145,10 @@ fn cut_down(mut stage: Stage) -> Stage {
             }
         }
         Training::Preference(config) => {
-            (config.steps, config.pairs_per_step) = (2, 4);
+            (config.steps, config.epochs, config.pairs_per_step) = (2, None, 4);
             config.num_negatives = config.num_negatives.min(3);
         }
+        Training::Untrained(_) => {}
         other => unreachable!("{other:?}"),
     }
     stage

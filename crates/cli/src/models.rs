@@ -21,6 +21,13 @@ pub(crate) fn check_chat(path: &Path) -> anyhow::Result<()> {
     check(path, "file of conversations", "name one by `--chat FILE`")
 }
 
+/// Accepts a file of a teacher's texts.
+pub(crate) fn check_texts(path: &Path) -> anyhow::Result<()> {
+    let advice =
+        "name one by `--enriched FILE`; `sidereal enrich` writes it, with a model or with rules";
+    check(path, "file of a teacher's texts", advice)
+}
+
 fn check(path: &Path, what: &str, advice: &str) -> anyhow::Result<()> {
     if path.exists() {
         return Ok(());

@@ -115,6 +115,19 @@ impl<'a> Negatives<'a> {
         self.catalog.num_items()
     }
 
+    /// Whether an item may be in a pool beside the target of a sample: it is one of the items that
+    /// may be drawn, was not chosen before, and does not have the Semantic ID of the target.
+    #[must_use]
+    pub fn allows(&self, sample: &Sample<'_>, item: ItemId) -> bool {
+        let (Some(sid), Some(target)) = (self.catalog.sid(item), self.catalog.sid(sample.target))
+        else {
+            return false;
+        };
+        sid != target
+            && !sample.seen.contains(&item)
+            && self.beginning_with(sid.codes()).contains(&item)
+    }
+
     /// `count` different negatives of a sample, in the order in which they were drawn.
     ///
     /// # Errors

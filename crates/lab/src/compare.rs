@@ -1,18 +1,24 @@
 //! Several finished runs side by side: seeds of one recipe, or different recipes.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod system;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use sidereal_data::SampleId;
 use sidereal_files::read_json;
-use sidereal_metrics::{Bootstrap, Metric, MetricError, PairedTest, RankingRun, SeenItems};
+use sidereal_metrics::{
+    Bootstrap, Metric, MetricError, MetricSource, PairedTest, RankingRun, Report, SeenItems,
+};
 use sidereal_page::{Bar, BarPlot, BarSeries, Block, Table};
 use sidereal_train::{Ranking, placements};
 
+use self::system::System;
 use crate::blend::files;
 use crate::error::LabError;
+use crate::evaluation;
 use crate::evaluation::seen::SeenOfUsers;
-use crate::evaluation::systems::{AT_START, WHY_AT_START, with_reasoning};
+use crate::evaluation::systems::{AT_START, WHY_AT_START, after_best_chain, with_reasoning};
 use crate::parts::answers::AnswerFile;
 use crate::parts::blended_rankings::Blended;
 use crate::parts::rankings;
@@ -22,30 +28,19 @@ use crate::resume::recipe_of;
 use crate::run::part::Folder;
 use crate::run::starts::returned_their_start;
 
-/// The test rankings of a finished run under a rule for seen items; item level.
+/// The test of a finished run under a rule for seen items: rankings at item level, and, with seen items kept,
+/// drawn answers.
 #[derive(Debug, Clone)]
 pub struct FinishedRun {
     /// Name of its folder.
     pub name: String,
     /// Whether the items in a user's history are among the ranked.
     pub seen_items: SeenItems,
+    /// The columns that its recipe names, if it names any.
+    pub metrics: Option<Vec<Metric>>,
     /// In the order of the recipe; the direct answers of a stage come before its answers after reasoning,
     /// and blends come last.
     systems: Vec<System>,
-}
-
-/// Placements of one system of a run.
-#[derive(Debug, Clone)]
-struct System {
-    label: String,
-    placements: RankingRun<SampleId>,
-    /// Whether these are only some of the test users, drawn by the seed of the run, because the
-    /// system is evaluated with reasoning or with candidate pools.
-    is_part: bool,
-    /// Candidates of the pools that were ranked; `None` for all items.
-    pool: Option<usize>,
-    /// Whether it is the policy that its stage started from.
-    at_start: bool,
 }
 
 /// One system over all runs that have it.
@@ -90,7 +85,8 @@ pub struct RunComparison {
 
 impl FinishedRun {
     /// Reads a run's folder: the answers of its stages, directly and after reasoning, and of its blends.
-    /// Stages that answer out of pools rank no seen items, so they are there where seen items are kept alone.
+    /// Stages that answer out of pools rank no seen items, so they are there only with seen items kept. So are
+    /// drawn answers and metrics of lists.
     ///
     /// # Errors
     /// Missing and damaged files by name; [`LabError::NoSeen`] where seen items are to be removed and the run
@@ -103,6 +99,7 @@ impl FinishedRun {
             SeenItems::Removed => SeenOfUsers::read(&folder)?,
         };
         let at_start = returned_their_start(&folder, &recipe.stages)?;
+        let report: Report = read_json(&folder.path(evaluation::REPORT))?;
         let placed =
             |rankings: &[Ranking]| placements(rankings, seen_items, |id| seen.of_sample(id));
         let mut systems = Vec::new();
@@ -115,27 +112,49 @@ impl FinishedRun {
             let name = &stage.name;
             let file = AnswerFile::<Ranking>::new(folder.path(&rankings::file(name)), name);
             let placements = placed(&file.load()?)?;
-            let (label, pool) = (stage.label.clone(), pool.map(|pool| pool.size));
-            systems.push(System { label, placements, is_part: pool.is_some(), pool, at_start });
+            let direct = System::of_placements(stage.label.clone(), placements, pool.is_some());
+            let direct = direct.with_lists(&report, seen_items);
+            let mut direct = System { pool: pool.map(|pool| pool.size), at_start, ..direct };
             if recipe.evaluate.tests_reasoning(stage, &recipe.stages) {
                 let path = folder.path(&reasoning::file(name));
                 let results = AnswerFile::<ReasoningResult>::new(path, name).load()?;
+                let of_label = |label, placements| {
+                    let system = System::of_placements(label, placements, true);
+                    System { at_start, ..system.with_lists(&report, seen_items) }
+                };
                 let merged: Vec<Ranking> =
-                    results.into_iter().map(|result| result.ranking).collect();
-                let placements = placed(&merged)?;
-                let label = with_reasoning(&stage.label);
-                systems.push(System { label, placements, is_part: true, pool: None, at_start });
+                    results.iter().map(|result| result.ranking.clone()).collect();
+                let mut reasoned = of_label(with_reasoning(&stage.label), placed(&merged)?);
+                if seen_items == SeenItems::Removed {
+                    // Drawn answers are counted with seen items kept alone.
+                    systems.extend([direct, reasoned]);
+                    continue;
+                }
+                let drawn = results.iter().map(|result| (result.ranking.id, result.drawn));
+                reasoned.draws = Some(drawn.collect());
+                let drawn = results.iter().map(|result| (result.ranking.id, result.drawn_directly));
+                direct.draws = Some(drawn.collect());
+                systems.extend([direct, reasoned]);
+                let after_best = results.iter().map(|result| {
+                    Some((result.ranking.id, result.after_each_chain(reasoning::LISTED)?))
+                });
+                if let Some(after_best) = after_best.collect() {
+                    let system = of_label(after_best_chain(&stage.label), RankingRun::new());
+                    systems.push(System { draws: Some(after_best), ..system });
+                }
+            } else {
+                systems.push(direct);
             }
         }
         for blend in &recipe.blends {
             let Blended { kept, removed } = read_json(&folder.path(&files::file(&blend.name)))?;
             let rankings = if seen_items == SeenItems::Kept { kept } else { removed };
             let placements = placed(&rankings)?;
-            let (label, is_part, at_start) = (blend.label().to_owned(), false, false);
-            systems.push(System { label, placements, is_part, pool: None, at_start });
+            let system = System::of_placements(blend.label().to_owned(), placements, false);
+            systems.push(system.with_lists(&report, seen_items));
         }
         let name = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
-        Ok(Self { name, seen_items, systems })
+        Ok(Self { name, seen_items, metrics: recipe.evaluate.metrics, systems })
     }
 
     /// Whether the run has no system under this rule: seen items are not removed from pools.
@@ -150,12 +169,15 @@ impl FinishedRun {
 }
 
 impl RunComparison {
-    /// Compares runs under one metric of ranks.
+    /// Compares runs under one metric of ranks, of drawn answers or of lists. Metrics of lists are those
+    /// that the reports of the runs have, without tests of differences. A system without the metric in any
+    /// run is left out.
     ///
     /// # Errors
-    /// [`LabError::Metric`] where runs were tested on other users, and for a metric that is none of
-    /// ranks; [`LabError::UnknownStage`] for a label to compare with that no run has;
-    /// [`LabError::Pools`] where a system ranks pools of another size, or all items, in another run;
+    /// [`LabError::Metric`] if runs were tested on different users, and for a metric that no answers have;
+    /// [`LabError::NoColumn`] if no system of the runs has the metric under their rule for seen items;
+    /// [`LabError::UnknownStage`] for a label to compare with that no run has;
+    /// [`LabError::Pools`] if a system ranks pools of another size, or all items, in another run;
     /// [`LabError::SeenRules`] for runs that were read under different rules for seen items.
     pub fn new(
         runs: &[FinishedRun],
@@ -177,30 +199,35 @@ impl RunComparison {
             let (name, found) = (against.to_owned(), labels.join(", "));
             return Err(LabError::UnknownStage { name, found });
         }
-        let systems = labels
-            .iter()
-            .map(|label| {
-                check_pools(runs, label)?;
-                let values = runs
-                    .iter()
-                    .map(|run| run.system(label).map(|s| mean(&s.placements, metric)).transpose())
-                    .collect::<Result<Vec<_>, MetricError>>()?;
-                let found: Vec<f64> = values.iter().copied().flatten().collect();
-                let at_start = runs.iter().map(|run| run.system(label).is_some_and(|s| s.at_start));
-                let other = against.filter(|against| against != label);
-                Ok(ComparedSystem {
-                    label: (*label).to_owned(),
-                    is_part: runs.iter().filter_map(|run| run.system(label)).any(|s| s.is_part),
-                    mean: found.iter().sum::<f64>() / found.len() as f64,
-                    runs: values,
-                    at_start: at_start.collect(),
-                    difference: match other {
-                        Some(other) => difference(runs, label, other, metric, bootstrap)?,
-                        None => None,
-                    },
-                })
-            })
-            .collect::<Result<_, LabError>>()?;
+        let mut systems = Vec::new();
+        for label in labels {
+            check_pools(runs, label)?;
+            let of_run = |run: &FinishedRun| match run.system(label) {
+                Some(system) => system.mean(metric),
+                None => Ok(None),
+            };
+            let values = runs.iter().map(of_run).collect::<Result<Vec<_>, LabError>>()?;
+            let found: Vec<f64> = values.iter().copied().flatten().collect();
+            if found.is_empty() {
+                continue;
+            }
+            let of_label = || runs.iter().map(|run| run.system(label));
+            let other = against.filter(|against| *against != label);
+            systems.push(ComparedSystem {
+                label: label.to_owned(),
+                is_part: of_label().flatten().any(|system| system.is_part_for(metric)),
+                mean: found.iter().sum::<f64>() / found.len() as f64,
+                runs: values,
+                at_start: of_label().map(|s| s.is_some_and(|system| system.at_start)).collect(),
+                difference: match other {
+                    Some(other) => difference(runs, label, other, metric, bootstrap)?,
+                    None => None,
+                },
+            });
+        }
+        if systems.is_empty() {
+            return Err(LabError::NoColumn { metric });
+        }
         Ok(Self {
             metric,
             seen_items,
@@ -242,7 +269,11 @@ impl RunComparison {
             }
             row
         });
-        let mut caption = format!("{}, item level, {}", self.metric, self.rule());
+        let level = match self.metric.source() {
+            MetricSource::Draws => "SID level",
+            _ => "item level",
+        };
+        let mut caption = format!("{}, {level}, {}", self.metric, self.rule());
         if self.systems.iter().any(|system| system.is_part) {
             caption += "; systems with reasoning or candidate pools are evaluated on a subset of users, and differences with them use the same subset on both sides";
         }
@@ -285,11 +316,6 @@ impl RunComparison {
     }
 }
 
-fn mean(run: &RankingRun<SampleId>, metric: Metric) -> Result<f64, MetricError> {
-    let values = run.values(metric)?;
-    Ok(values.iter().sum::<f64>() / values.len() as f64)
-}
-
 /// Rejects a system that ranks other candidates in another run.
 fn check_pools(runs: &[FinishedRun], label: &str) -> Result<(), LabError> {
     let pools = runs.iter().filter_map(|run| Some((&run.name, run.system(label)?.pool)));
@@ -309,26 +335,21 @@ fn difference(
     bootstrap: &Bootstrap,
 ) -> Result<Option<PairedTest>, LabError> {
     let mut users: BTreeMap<SampleId, (f64, f64, f64)> = BTreeMap::new();
-    let mut whole: Option<&RankingRun<SampleId>> = None;
+    let mut whole: Option<BTreeMap<SampleId, f64>> = None;
     for run in runs {
         let (Some(one), Some(two)) = (run.system(label), run.system(other)) else { continue };
         if one.pool != two.pool {
             continue;
         }
-        let shared = if one.is_part || two.is_part {
-            [shared(&one.placements, &two.placements), shared(&two.placements, &one.placements)]
-        } else {
-            if let Some(first) = whole {
-                // Rejects runs over different users.
-                one.placements.compare(first, metric, bootstrap)?;
-            }
-            whole = Some(&one.placements);
-            [one.placements.clone(), two.placements.clone()]
-        };
-        let [one, two] = &shared;
-        one.compare(two, metric, bootstrap)?;
-        let ids = one.placements().map(|(id, _)| *id);
-        for ((id, one), two) in ids.zip(one.values(metric)?).zip(two.values(metric)?) {
+        let is_part = one.is_part_for(metric) || two.is_part_for(metric);
+        let (Some(one), Some(two)) = (one.by_user(metric)?, two.by_user(metric)?) else { continue };
+        if !is_part {
+            check_users(&one, &two)?;
+            // Rejects runs over different users.
+            check_users(&one, whole.get_or_insert_with(|| one.clone()))?;
+        }
+        for (id, one) in one {
+            let Some(two) = two.get(&id) else { continue };
             let sums = users.entry(id).or_default();
             *sums = (sums.0 + one, sums.1 + two, sums.2 + 1.0);
         }
@@ -341,10 +362,17 @@ fn difference(
     Ok(Some(bootstrap.paired(&one, &two)?))
 }
 
-/// The samples of `run` that `other` also has.
-fn shared(run: &RankingRun<SampleId>, other: &RankingRun<SampleId>) -> RankingRun<SampleId> {
-    let ids: BTreeSet<SampleId> = other.placements().map(|(id, _)| *id).collect();
-    run.filter(|id| ids.contains(id))
+/// Rejects values of different users.
+fn check_users(
+    one: &BTreeMap<SampleId, f64>,
+    two: &BTreeMap<SampleId, f64>,
+) -> Result<(), MetricError> {
+    for (one, two, side) in [(one, two, "first"), (two, one, "second")] {
+        if let Some(sample) = one.keys().find(|sample| !two.contains_key(sample)) {
+            return Err(MetricError::Unpaired { sample: sample.to_string(), side });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -352,7 +380,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use sidereal_data::UserId;
-    use sidereal_metrics::{BootstrapConfig, Placement};
+    use sidereal_metrics::{BootstrapConfig, Draws, Placement};
 
     use super::*;
 
@@ -364,15 +392,27 @@ mod tests {
                 _ => Placement::tied(rank - 1, NonZeroUsize::MIN),
             });
             let (label, placements) = ((*label).to_owned(), ids.clone().zip(places).collect());
-            System { label, placements, is_part: false, pool: None, at_start: false }
+            System::of_placements(label, placements, false)
         });
         let (name, seen_items) = (name.to_owned(), SeenItems::Kept);
-        FinishedRun { name, seen_items, systems: systems.collect() }
+        FinishedRun { name, seen_items, metrics: None, systems: systems.collect() }
     }
 
     fn compare(runs: &[FinishedRun], against: &str) -> Result<RunComparison, LabError> {
         let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1)).unwrap();
         RunComparison::new(runs, "HR@1".parse().unwrap(), Some(against), &bootstrap)
+    }
+
+    #[test]
+    fn an_average_of_ranks_is_the_mean_of_the_single_metrics() {
+        let runs = [run("1", &[("sft", &[1, 0, 3, 2])])];
+        let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1)).unwrap();
+        let mean = |metric: &str| {
+            let found = RunComparison::new(&runs, metric.parse().unwrap(), None, &bootstrap);
+            found.unwrap().systems[0].mean
+        };
+        let parts = (mean("HR@1") + mean("HR@3") + mean("NDCG@3")) / 3.0;
+        assert!((mean("Avg(HR@1/3+NDCG@3)") - parts).abs() < 1e-12);
     }
 
     #[test]
@@ -448,6 +488,47 @@ mod tests {
         assert_eq!(table.rows[0][1..3], ["0.5000", "0.5000"]);
         assert!(table.notes[0].starts_with("(= its start): no step of the training was better"));
         assert!(compare(&runs[..1], "sft").unwrap().table().notes.is_empty());
+    }
+
+    #[test]
+    fn drawn_answers_are_compared_over_the_users_who_have_them() {
+        let mut runs = [run("1", &[("sft", &[1, 0]), ("rl", &[1, 1]), ("rl, reasoning", &[1])])];
+        let ids: Vec<SampleId> = runs[0].systems[0].placements.placements().map(|p| *p.0).collect();
+        let draws =
+            |right: [bool; 2]| Some([(ids[1], Draws::new(&right).unwrap())].into_iter().collect());
+        runs[0].systems[1].draws = draws([false, true]);
+        runs[0].systems[2].draws = draws([true, true]);
+        let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1)).unwrap();
+        let compare = |metric: &str| {
+            RunComparison::new(&runs, metric.parse().unwrap(), Some("rl"), &bootstrap)
+        };
+        let found = compare("Pass@1").unwrap();
+        // Answers of the stage without draws are left out.
+        let labels: Vec<&str> = found.systems.iter().map(|s| s.label.as_str()).collect();
+        assert_eq!(labels, ["rl", "rl, reasoning"]);
+        assert!((found.systems[0].mean - 0.5).abs() < 1e-12 && found.systems[0].is_part);
+        let test = found.systems[1].difference.as_ref().unwrap();
+        assert!((test.difference - 0.5).abs() < 1e-12 && test.num_users == 1);
+        let average = compare("Avg(Pass@1/2)").unwrap();
+        assert!((average.systems[0].mean - 0.75).abs() < 1e-12);
+        assert!(matches!(compare("Pass@3"), Err(LabError::Metric(_))));
+    }
+
+    #[test]
+    fn metrics_of_lists_are_those_of_the_reports_without_tests() {
+        let mut runs =
+            [run("1", &[("sft", &[1]), ("rl", &[1])]), run("2", &[("sft", &[1]), ("rl", &[1])])];
+        let metric: Metric = "Gini@10".parse().unwrap();
+        for (index, value) in [(0, 0.25), (1, 0.75)] {
+            runs[index].systems[1].of_lists.insert(metric, value);
+        }
+        let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1)).unwrap();
+        let found = RunComparison::new(&runs, metric, Some("sft"), &bootstrap).unwrap();
+        assert_eq!(found.systems.len(), 1);
+        assert_eq!(found.systems[0].runs, [Some(0.25), Some(0.75)]);
+        assert!(found.systems[0].difference.is_none() && !found.systems[0].is_part);
+        let other = RunComparison::new(&runs, "Gini@5".parse().unwrap(), None, &bootstrap);
+        assert!(matches!(other, Err(LabError::NoColumn { .. })));
     }
 
     #[test]

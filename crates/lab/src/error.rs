@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sidereal_baselines::{BaselineError, VectorError};
 use sidereal_data::{DataError, SampleId};
 use sidereal_files::FileError;
-use sidereal_metrics::MetricError;
+use sidereal_metrics::{Metric, MetricError};
 use sidereal_page::PageError;
 use sidereal_policy::PolicyError;
 use sidereal_prompts::PromptError;
@@ -57,6 +57,12 @@ pub enum LabError {
     /// A key that no recipe has.
     #[error("recipes have no key `{key}`; {} has {found}", place(table))]
     UnknownKey { key: String, table: String, found: String },
+    /// A metric that no compared run has.
+    #[error(
+        "no system of these runs has {metric}; a metric of lists is there if it is a column of their reports \
+         (`evaluate.metrics`), one of drawn answers if they were tested with reasoning"
+    )]
+    NoColumn { metric: Metric },
     /// A stage that the recipe does not have.
     #[error("the recipe has no stage `{name}`; its stages are {found}")]
     UnknownStage { name: String, found: String },

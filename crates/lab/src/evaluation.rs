@@ -2,7 +2,9 @@
 
 mod buckets;
 mod catalogue;
+pub(crate) mod columns;
 mod domains;
+pub(crate) mod exercises;
 mod lists;
 mod pool;
 mod reasoning;
@@ -20,7 +22,9 @@ use sidereal_train::{Binding, Observer};
 
 pub use self::buckets::BucketRow;
 pub use self::domains::DomainReport;
+pub use self::exercises::ExerciseRow;
 
+use self::columns::Columns;
 use self::domains::AmongDomains;
 use self::recommenders::{Baseline, fingerprint};
 use self::seen::SeenOfUsers;
@@ -29,7 +33,10 @@ use self::systems::{POPULARITY, TRANSITIONS, compare, compare_blends, note_start
 use self::tables::Tables;
 use crate::blend::files as blend_files;
 use crate::error::LabError;
-use crate::parts::{blended_rankings as blended, domain_rankings, rankings, reasoning as found};
+use crate::parts::{
+    blended_rankings as blended, domain_rankings, exercises as asked_exercises, rankings,
+    reasoning as found,
+};
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
 use crate::recipe::evaluate::EvaluateConfig;
@@ -42,9 +49,10 @@ use crate::workbench::Workbench;
 /// The name of the part.
 pub(crate) const NAME: &str = "test";
 
-const REPORT: &str = "evaluation.json";
+pub(crate) const REPORT: &str = "evaluation.json";
 const BUCKETS: &str = "buckets.json";
 pub(crate) const DOMAINS: &str = "domains.json";
+pub(crate) const EXERCISES: &str = "exercises.json";
 
 /// The tables of a run.
 pub(crate) struct Evaluation<'a> {
@@ -72,6 +80,8 @@ pub(crate) struct Evaluated {
     pub(crate) buckets: Vec<BucketRow>,
     /// The test by domain; empty if the data have none.
     pub(crate) domains: Vec<DomainReport>,
+    /// General ability of the stages; empty if the recipe does not test it.
+    pub(crate) exercises: Vec<ExerciseRow>,
 }
 
 /// The settings that the tables depend on, besides the answers.
@@ -102,7 +112,7 @@ impl Part for Evaluation<'_> {
 
     fn inputs(&self) -> Result<Binding, LabError> {
         let mut inputs = self.bench.inputs()?;
-        for StageAnswers { stage, rankings, in_domain, reasoning, .. } in self.answers {
+        for StageAnswers { stage, rankings, in_domain, reasoning, exercises, .. } in self.answers {
             let name = &stage.name;
             inputs.insert(name.clone(), rankings.hash(&rankings::file(name))?);
             if let Some(in_domain) = in_domain {
@@ -111,6 +121,10 @@ impl Part for Evaluation<'_> {
             }
             if let Some(reasoning) = reasoning {
                 inputs.insert(found::name(name), reasoning.hash(&found::file(name))?);
+            }
+            if let Some(exercises) = exercises {
+                let hash = exercises.hash(&asked_exercises::file(name))?;
+                inputs.insert(asked_exercises::name(name), hash);
             }
         }
         for BlendAnswers { blend, files } in self.blends {
@@ -130,7 +144,8 @@ impl Part for Evaluation<'_> {
 
     fn files(&self) -> PartFiles {
         let domains = self.bench.dataset.domains().map(|_| DOMAINS);
-        PartFiles::always([REPORT, BUCKETS, seen::FILE].into_iter().chain(domains))
+        let exercises = self.config.exercises.map(|_| EXERCISES);
+        PartFiles::always([REPORT, BUCKETS, seen::FILE].into_iter().chain(domains).chain(exercises))
     }
 
     fn make(
@@ -167,6 +182,10 @@ impl Part for Evaluation<'_> {
             write_json(&folder.path(DOMAINS), &among.reports(&tables, finish)?)?;
         }
         SeenOfUsers::of(bench.split).write(folder)?;
+        if config.exercises.is_some() {
+            let rows = exercises::rows(stages, answers, &tables.bootstrap)?;
+            write_json(&folder.path(EXERCISES), &rows)?;
+        }
         write_json(&folder.path(BUCKETS), &buckets)?;
         write_json(&folder.path(REPORT), &tables.report)?;
         Ok(Remarks::default())
@@ -178,6 +197,10 @@ impl Part for Evaluation<'_> {
             buckets: read_json(&folder.path(BUCKETS))?,
             domains: match self.bench.dataset.domains() {
                 Some(_) => read_json(&folder.path(DOMAINS))?,
+                None => Vec::new(),
+            },
+            exercises: match self.config.exercises {
+                Some(_) => read_json(&folder.path(EXERCISES))?,
                 None => Vec::new(),
             },
         })
@@ -192,6 +215,7 @@ impl Evaluation<'_> {
         Ok(Tables {
             report: Report::default(),
             bootstrap: Bootstrap::try_from(bootstrap)?,
+            columns: Columns::of(self.config),
             split: match self.split {
                 SplitConfig::LeaveOneOut => EvaluationSplit::LeaveOneOutTest,
                 SplitConfig::GlobalTime => EvaluationSplit::GlobalTimeTest,

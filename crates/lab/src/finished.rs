@@ -6,7 +6,7 @@ use sidereal_files::{read_json, write_json};
 use sidereal_sid::Catalog;
 use sidereal_train::JsonLog;
 
-use crate::evaluation::DOMAINS;
+use crate::evaluation::{DOMAINS, EXERCISES};
 use crate::resume::recipe_of;
 use crate::run::log::LOG;
 use crate::{LabError, RunResult, Showcase};
@@ -26,12 +26,14 @@ impl RunResult {
         let recipe = recipe_of(dir)?;
         let optional = |name: &str| Some(dir.join(name)).filter(|path| path.exists());
         let domains = optional(DOMAINS).map_or(Ok(Vec::new()), |path| read_json(&path))?;
+        let exercises = optional(EXERCISES).map_or(Ok(Vec::new()), |path| read_json(&path))?;
         let showcases = optional(SHOWCASES).map_or(Ok(Vec::new()), |path| read_json(&path))?;
         Ok(Self {
             stages: recipe.stages.clone(),
             report: read_json(&dir.join("evaluation.json"))?,
             buckets: read_json(&dir.join("buckets.json"))?,
             domains,
+            exercises,
             collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
             quality: read_json(&dir.join("quality.json"))?,
             records: JsonLog::read(&dir.join(LOG))?,

@@ -8,7 +8,7 @@ use sidereal_quantizer::{Collisions, QualityReport};
 use sidereal_sid::Catalog;
 use sidereal_train::Record;
 
-use crate::evaluation::{BucketRow, DomainReport};
+use crate::evaluation::{BucketRow, DomainReport, ExerciseRow};
 use crate::outcome::showcase::Showcase;
 use crate::recipe::stage::Stage;
 
@@ -24,6 +24,8 @@ pub struct RunResult {
     pub buckets: Vec<BucketRow>,
     /// The test by domain; empty if the data have none.
     pub domains: Vec<DomainReport>,
+    /// General ability of the stages; empty if the recipe does not test it.
+    pub exercises: Vec<ExerciseRow>,
     /// Quality of the codes before collisions were resolved.
     pub quality: QualityReport,
     /// How items that shared all their codes were resolved; `None` for published Semantic IDs.

@@ -3,6 +3,7 @@
 pub(crate) mod answers;
 pub(crate) mod blended_rankings;
 pub(crate) mod domain_rankings;
+pub(crate) mod exercises;
 pub(crate) mod extended_base;
 pub(crate) mod item_vectors;
 pub(crate) mod policy;

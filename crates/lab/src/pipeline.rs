@@ -27,6 +27,7 @@ use crate::outcome::showcase::showcases;
 use crate::parts::answers::{Answered, Respondent, SearchSettings, TestUsers};
 use crate::parts::blended_rankings::{BlendedPolicy, BlendedRankings};
 use crate::parts::domain_rankings::DomainRankings;
+use crate::parts::exercises::{Exercises, held_out};
 use crate::parts::item_vectors::VectorFile;
 use crate::parts::policy::scope::check_domains;
 use crate::parts::policy::{self, Policy, PolicyFolder, Start};
@@ -48,6 +49,7 @@ use crate::workbench::Workbench;
 use crate::workbench::items::ItemTexts;
 use crate::workbench::pools::pools;
 use crate::workbench::tasks::{check_control_tokens, tasks};
+use crate::workbench::texts::Texts;
 
 /// A recipe, one dataset and one folder.
 ///
@@ -94,7 +96,7 @@ impl Pipeline<'_> {
         let vectors = item_vectors(&mut run, recipe, data, observer)?;
         let trees = trees(&mut run, recipe, data, vectors.as_ref(), observer)?;
         let SemanticIds { catalog, quality } = &trees[&NonZeroUsize::MIN];
-        let texts = &texts(&mut run, recipe, data, catalog, observer)?;
+        let texts = &texts(&mut run, recipe, data, (catalog, prompts), observer)?;
         let pools = pools(recipe.pool.as_ref(), *seed, &split.train, catalog)?;
         let tasks = &tasks(dataset, catalog, prompts, texts, pools.as_ref())?;
         let vocabulary = if kind.reads_items() {
@@ -137,13 +139,14 @@ impl Pipeline<'_> {
             policies.insert(stage.name.as_str(), policy);
         }
         let exact = kind.reads_items();
-        let answers = &answers(&mut run, recipe, &benches, &policies, exact, observer)?;
+        let answers = &answers(&mut run, recipe, &benches, &policies, (exact, texts), observer)?;
         let blends = &blends(&mut run, recipe, &benches, &policies, item_texts, observer)?;
         let at_start = &returned_their_start(run.folder(), stages)?;
         let (split, config) = (recipe.split, evaluate);
         let tables =
             Evaluation { bench, config, split, stages, answers, blends, baselines, at_start };
-        let Evaluated { report, buckets, domains } = run.carry_out(&tables, observer)?.value;
+        let Evaluated { report, buckets, domains, exercises } =
+            run.carry_out(&tables, observer)?.value;
         let showcases = match answers.last() {
             Some(last) => showcases(bench, &last.rankings.value.load()?),
             None => Vec::new(),
@@ -153,6 +156,7 @@ impl Pipeline<'_> {
             report,
             buckets,
             domains,
+            exercises,
             quality: quality.clone(),
             collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
             records: JsonLog::read(&log)?,
@@ -176,6 +180,7 @@ impl Pipeline<'_> {
             (None, Some(PretrainedConfig { base, .. })) => {
                 let kind = PolicyKind::of(base)?;
                 kind::check(kind, &recipe.stages, recipe.compute)?;
+                recipe.evaluate.check_kind(kind)?;
                 Ok(kind)
             }
             (None, None) => Err(no_model()),
@@ -217,13 +222,13 @@ fn start<'a>(
 }
 
 /// The answers of the stages to the users of the test: first the rankings of all users, then those by
-/// domain, then those with reasoning.
+/// domain, then those with reasoning, then the answers to exercises.
 fn answers<'a>(
     run: &mut RunFolder,
     recipe: &'a Recipe,
     benches: &BTreeMap<NonZeroUsize, Workbench<'_>>,
     policies: &BTreeMap<&str, Made<PolicyFolder>>,
-    exact: bool,
+    (exact, texts): (bool, &Texts),
     observer: &mut dyn Observer,
 ) -> Result<Vec<StageAnswers<'a>>, LabError> {
     let Recipe { stages, evaluate, prompts, .. } = recipe;
@@ -241,7 +246,14 @@ fn answers<'a>(
     for (stage, by) in stages.iter().zip(&respondents) {
         let rankings = run.carry_out(&Answered(Rankings { by: *by, users }), observer)?;
         let exact = exact && !is_over_pool(stage.task);
-        answers.push(StageAnswers { stage, exact, rankings, in_domain: None, reasoning: None });
+        answers.push(StageAnswers {
+            stage,
+            exact,
+            rankings,
+            in_domain: None,
+            reasoning: None,
+            exercises: None,
+        });
     }
     for (answered, by) in answers.iter_mut().zip(&respondents) {
         let domains = bench.dataset.domains().filter(|_| !is_over_pool(by.stage.task));
@@ -255,6 +267,13 @@ fn answers<'a>(
         let Some(config) = config else { continue };
         let reasoning = Reasoning { by: *by, users, config, prompts };
         answered.reasoning = Some(run.carry_out(&Answered(reasoning), observer)?);
+    }
+    if let Some(config) = &evaluate.exercises {
+        let asked = &held_out(config.count, recipe.seed, &texts.chats)?;
+        for (answered, by) in answers.iter_mut().zip(&respondents) {
+            let exercises = Exercises { by: *by, config, asked };
+            answered.exercises = Some(run.carry_out(&exercises, observer)?);
+        }
     }
     Ok(answers)
 }

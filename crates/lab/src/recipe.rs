@@ -22,6 +22,7 @@ pub(crate) mod sids;
 pub(crate) mod stage;
 pub(crate) mod texts;
 pub(crate) mod token_style;
+pub(crate) mod untrained;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -147,7 +148,7 @@ impl Recipe {
         self.pretrained.as_ref().map_or(Ok(()), PretrainedConfig::check)?;
         sids::check(self.embed.as_ref(), self.sids.as_ref(), self.reads_items())?;
         self.style()?;
-        self.texts.check(&self.stages)?;
+        self.texts.check(&self.stages, self.embed.as_ref().is_some_and(EmbedConfig::rewrites))?;
         stage::check(&self.stages)?;
         self.evaluate.check_stages(&self.stages)?;
         pool::check(self.pool.as_ref(), &self.stages)?;
@@ -155,7 +156,10 @@ impl Recipe {
         blend::check(&self.blends, &self.stages)?;
         self.check_trees()?;
         match &self.model {
-            Some(model) => kind::check(model.kind(), &self.stages, self.compute),
+            Some(model) => {
+                kind::check(model.kind(), &self.stages, self.compute)?;
+                self.evaluate.check_kind(model.kind())
+            }
             None => Ok(()),
         }
     }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use sidereal_files::write_whole;
+use sidereal_prompts::{EnrichmentKind, PromptRegistry, Task};
 use sidereal_train::{Binding, Checkpoints};
 use tch::Device;
 
@@ -84,8 +85,11 @@ fn check_settings(run: &RunFolder, recipe: &Recipe, old: Option<&Recipe>) -> Res
             return Err(LabError::OtherSetting { path: run.path(name), part });
         }
     }
-    let others = old.is_some_and(|old| gathered(old) != gathered(recipe));
-    if trained && others {
+    let others = match old {
+        Some(old) if trained => gathered(old)? != gathered(recipe)?,
+        _ => false,
+    };
+    if others {
         let part = "set of tasks, on which its tokenizer or its teacher's texts depend".to_owned();
         return Err(LabError::OtherRun { path: run.folder().dir().to_owned(), part });
     }
@@ -94,12 +98,15 @@ fn check_settings(run: &RunFolder, recipe: &Recipe, old: Option<&Recipe>) -> Res
 
 /// What is collected from all stages: the tasks on which a tokenizer is trained, and the kinds of texts
 /// that the rules write.
-fn gathered(recipe: &Recipe) -> impl PartialEq + use<> {
+fn gathered(recipe: &Recipe) -> Result<(BTreeSet<EnrichmentKind>, BTreeSet<Task>), LabError> {
     let stages = &recipe.stages;
-    let rules = recipe.texts.teacher == Some(TeacherConfig::Metadata);
-    let kinds = if rules { used_kinds(stages) } else { BTreeSet::new() };
+    let kinds = if recipe.texts.teacher == Some(TeacherConfig::Metadata) {
+        used_kinds(stages, PromptRegistry::builtin()?.set(&recipe.prompts)?)?
+    } else {
+        BTreeSet::new()
+    };
     let tasks = if recipe.tokenizer.is_some() { used_tasks(stages) } else { BTreeSet::new() };
-    (kinds, tasks)
+    Ok((kinds, tasks))
 }
 
 /// Takes over the parts of a version that only stored a hash of their settings. All of them were made with
@@ -143,6 +150,7 @@ fn parts_with_settings(recipe: &Recipe) -> Vec<(String, Recipe)> {
     let mut parts = vec![
         (vocabulary::NAME.to_owned(), vocabulary),
         (teacher_texts::NAME.to_owned(), teacher_texts::depends_on(*seed)),
+        (teacher_texts::BEFORE_IDS.to_owned(), teacher_texts::depends_on(*seed)),
         (
             evaluation::NAME.to_owned(),
             evaluation::depends_on(*seed, *split, *pool, evaluate, stages),

@@ -24,6 +24,8 @@ pub(crate) enum Purpose {
     Reasoning = 10,
     /// Which users a report shows.
     Showcase = 11,
+    /// Which exercises test general ability.
+    Exercises = 12,
 }
 
 /// The random numbers of a purpose; `round` separates repeated draws, such as those of epochs.

@@ -62,6 +62,9 @@ pub enum MetricError {
     /// A metric's name was not understood.
     #[error("`{text}` is not a metric; examples are `HR@10`, `NDCG@10`, `MRR@10`, `AUC`")]
     Name { text: String },
+    /// The mean of several metrics was not understood.
+    #[error("`{text}` is not an average; it needs {needed}, as in `Avg(HR@1/5/10+NDCG@5/10)`")]
+    Average { text: String, needed: &'static str },
     /// A metric occurs twice in one row.
     #[error("{metric} occurs twice in one row")]
     DuplicateMetric { metric: Metric },

@@ -34,7 +34,7 @@
 //! | `auc` | [`auc`] |
 //! | `mean` | [`Mean`]: sum and count |
 //! | `interval` | [`Bootstrap`], [`Interval`], [`PairedTest`] |
-//! | `metric` | [`Metric`]: the name of a value, `NDCG@10` |
+//! | `metric`, `average` | [`Metric`]: the name of a value, `NDCG@10`; [`Average`]: the mean of several |
 //! | `run` | [`RankingRun`], [`SamplingRun`]: placements, or drawn answers, of one system by sample |
 //! | `consistency` | [`check_consistency`]: rejects values that no ranking can have |
 //! | `protocol` | [`Protocol`]: how a number was measured |
@@ -54,6 +54,7 @@
 //! - `page`: `Report::push_to` adds a report to a page of `sidereal-page`.
 
 mod auc;
+mod average;
 mod cold_start;
 mod consistency;
 mod diversity;
@@ -72,13 +73,14 @@ mod report;
 mod run;
 
 pub use auc::auc;
+pub use average::Average;
 pub use cold_start::ColdItems;
 pub use consistency::check_consistency;
 pub use diversity::{ExposureCounts, entropy};
 pub use error::MetricError;
 pub use interval::{Bootstrap, BootstrapConfig, Interval, PairedTest};
 pub use mean::Mean;
-pub use metric::Metric;
+pub use metric::{Metric, MetricSource};
 pub use pass_at_k::{Draws, best_of_k, pass_at_k};
 pub use placement::{Placement, rank_of};
 pub use protocol::{Candidates, Chains, EvaluationSplit, Level, Protocol, ScoreKind, SeenItems};

@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::MetricError;
 use crate::ranking::Gain;
+use crate::{Average, MetricError};
 
 /// What a number measures; written `HR@10`, `NDCG@10`, `AUC`, also in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -34,6 +34,22 @@ pub enum Metric {
     Gini(NonZeroUsize),
     /// [`auc`](crate::auc()) (`AUC`).
     Auc,
+    /// The mean of several metrics (`Avg(HR@1/5/10)`).
+    Average(Average),
+}
+
+/// What a metric is computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MetricSource {
+    /// The rank of a target.
+    Ranks,
+    /// Answers that were drawn independently of each other.
+    Draws,
+    /// Lists of recommended items.
+    Lists,
+    /// Scores of two classes.
+    Classes,
 }
 
 impl Metric {
@@ -43,6 +59,38 @@ impl Metric {
         match self {
             Self::Entropy(k) => (k.get() as f64).ln(),
             _ => 1.0,
+        }
+    }
+
+    /// What it is computed from.
+    #[must_use]
+    pub fn source(self) -> MetricSource {
+        match self {
+            Self::HitRate(_) | Self::Ndcg(_) | Self::Mrr(_) => MetricSource::Ranks,
+            Self::Pass(_) | Self::Best(_) => MetricSource::Draws,
+            Self::Entropy(_) | Self::ColdRecall(_) | Self::Coverage(_) | Self::Gini(_) => {
+                MetricSource::Lists
+            }
+            Self::Auc => MetricSource::Classes,
+            Self::Average(average) => average.source(),
+        }
+    }
+
+    /// Its cut-off, the largest one of an average; `None` for a metric without one.
+    #[must_use]
+    pub fn cut_off(self) -> Option<NonZeroUsize> {
+        match self {
+            Self::HitRate(k)
+            | Self::Ndcg(k)
+            | Self::Mrr(k)
+            | Self::Pass(k)
+            | Self::Best(k)
+            | Self::Entropy(k)
+            | Self::ColdRecall(k)
+            | Self::Coverage(k)
+            | Self::Gini(k) => Some(k),
+            Self::Auc => None,
+            Self::Average(average) => average.parts().filter_map(Self::cut_off).max(),
         }
     }
 
@@ -70,6 +118,7 @@ impl fmt::Display for Metric {
             Self::Coverage(k) => ("Coverage", k),
             Self::Gini(k) => ("Gini", k),
             Self::Auc => return f.write_str("AUC"),
+            Self::Average(average) => return average.fmt(f),
         };
         write!(f, "{name}@{k}")
     }
@@ -82,6 +131,9 @@ impl FromStr for Metric {
         let unknown = || MetricError::Name { text: text.to_owned() };
         if text == "AUC" {
             return Ok(Self::Auc);
+        }
+        if text.starts_with("Avg(") {
+            return text.parse().map(Self::Average);
         }
         let (name, k) = text.split_once('@').ok_or_else(unknown)?;
         let k = k.parse().map_err(|_| unknown())?;
@@ -120,8 +172,8 @@ mod tests {
 
     #[test]
     fn names_are_read_back() {
-        let names =
-            "HR@1 NDCG@10 MRR@5 Pass@8 Best@8 Entropy@10 Cold-Recall@10 Coverage@10 Gini@10 AUC";
+        let names = "HR@1 NDCG@10 MRR@5 Pass@8 Best@8 Entropy@10 Cold-Recall@10 Coverage@10 Gini@10 AUC \
+             Avg(HR@1/5/10+NDCG@5/10) Avg(Pass@1/5)";
         for name in names.split(' ') {
             assert_eq!(name.parse::<Metric>().unwrap().to_string(), name);
         }
@@ -132,6 +184,22 @@ mod tests {
     fn nonsense_is_refused() {
         for name in ["", "HR", "HR@0", "HR@-1", "hr@10", "@5", "HR@5@6"] {
             assert!(name.parse::<Metric>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_metric_says_what_it_is_of_and_how_far_it_looks() {
+        for (name, source, cut_off) in [
+            ("HR@3", MetricSource::Ranks, Some(3)),
+            ("Avg(HR@1/20+NDCG@10)", MetricSource::Ranks, Some(20)),
+            ("Pass@32", MetricSource::Draws, Some(32)),
+            ("Avg(Pass@1/5)", MetricSource::Draws, Some(5)),
+            ("Cold-Recall@10", MetricSource::Lists, Some(10)),
+            ("AUC", MetricSource::Classes, None),
+        ] {
+            let metric: Metric = name.parse().unwrap();
+            assert_eq!(metric.source(), source, "{name}");
+            assert_eq!(metric.cut_off().map(NonZeroUsize::get), cut_off, "{name}");
         }
     }
 

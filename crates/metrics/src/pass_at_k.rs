@@ -63,6 +63,7 @@ impl Outcome for Draws {
             Metric::Best(k) if k.get() > samples => {
                 Err(MetricError::TooFewSamples { k: k.get(), samples })
             }
+            Metric::Average(average) => average.mean(|part| self.value(part)),
             Metric::Best(k) => Ok(f64::from(u8::from(first < k.get()))),
             _ => Err(MetricError::NotDraws { metric }),
         }

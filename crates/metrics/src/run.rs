@@ -18,6 +18,9 @@ pub trait Outcome: Copy {
 
 impl Outcome for Placement {
     fn value(&self, metric: Metric) -> Result<f64, MetricError> {
+        if let Metric::Average(average) = metric {
+            return average.mean(|part| self.value(part));
+        }
         let (gain, k) = metric.gain().ok_or(MetricError::NotRanking { metric })?;
         Ok(self.expected(k, gain))
     }

@@ -18,8 +18,8 @@ use crate::{ControlMarkers, EnrichmentKind, PromptError};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Enrichment {
-    /// What the text is about: an item for [`EnrichmentKind::ItemParagraph`], else the event of a
-    /// user that is to be predicted.
+    /// What the text is about: an item for the kinds that are about an item, else the event of a user
+    /// that is to be predicted.
     pub id: SampleId,
     /// What the text is.
     pub kind: EnrichmentKind,
@@ -187,6 +187,13 @@ impl Enrichments {
     #[must_use]
     pub fn text(&self, kind: EnrichmentKind, id: SampleId) -> Option<&str> {
         self.texts.get(&(kind, id)).map(|text| text.text.as_str())
+    }
+
+    /// The texts of one kind alone.
+    #[must_use]
+    pub fn of_kind(&self, kind: EnrichmentKind) -> Self {
+        let texts = self.texts.iter().filter(|((found, _), _)| *found == kind);
+        Self { texts: texts.map(|(key, text)| (*key, text.clone())).collect() }
     }
 
     /// Every text, by kind and identity.

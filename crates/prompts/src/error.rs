@@ -100,7 +100,8 @@ pub enum PromptError {
     /// A reasoning template that does not say where the reasoning begins and ends.
     #[error(
         "prompt set `{set}`: the completion of task `reasoning` must have separate pieces for the text \
-         before the reasoning, the reasoning, `</think>` with the text after it, and the Semantic ID"
+         before the chain of thought; the chain, which is `monologue`, or `reasoning` and then \
+         perhaps `rewriting`; `</think>` or `<answer>`; and the Semantic ID"
     )]
     Reasoning { set: String },
     /// A paraphrase that is not there.
@@ -130,6 +131,12 @@ pub enum PromptError {
         "the paragraph about item {item} does not contain its Semantic ID `{sid}`: it was probably written for another catalogue"
     )]
     ForeignSid { item: ItemId, sid: String },
+    /// A teacher's reasoning without the part that the prompts show apart.
+    #[error(
+        "the reasoning text `{id}` has no last line that begins with `{label}`, which the prompt set `{set}` needs: \
+         write it again with `sidereal enrich --kind reasoning`"
+    )]
+    NoRewriting { set: String, id: SampleId, label: &'static str },
     /// A teacher's text about an item or event that the dataset lacks, or of another dataset.
     #[error(
         "the {kind} text `{id}` does not belong to this data: it was probably written for other data"

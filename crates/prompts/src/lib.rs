@@ -33,7 +33,7 @@
 //! | `task` | [`Task`]: the kinds of prompts; [`Facts`] and [`Variable`]s that its templates show |
 //! | `message` | [`Prompt`], [`Message`], [`Segment`]: what a model reads and writes |
 //! | `wording` | [`Wording`]: which paraphrase a sample gets |
-//! | `reasoning` | [`ReasoningFrame`]: what opens and closes a chain of thought |
+//! | `reasoning`, `rewriting` | [`ReasoningFrame`]: what opens and closes a chain of thought; [`REWRITING`]: its last part |
 //! | `tasks` | [`Tasks`]: samples as text, [`Rendered`]; [`Pools`] of candidates |
 //! | `enrichment`, `enrichment_kind` | [`Enrichments`]: what teachers wrote about items and users |
 //! | `control`, `markers` | [`control_tokens`], [`ControlMarkers`]: what a text must not contain, by shape and by tokenizer |
@@ -55,6 +55,7 @@ mod message;
 mod mixing;
 mod reasoning;
 mod registry;
+mod rewriting;
 mod set;
 mod task;
 mod tasks;
@@ -75,6 +76,7 @@ pub use mixing::{
 };
 pub use reasoning::ReasoningFrame;
 pub use registry::{END_OF_TURN, PromptRegistry};
+pub use rewriting::REWRITING;
 pub use set::PromptSet;
 pub use task::{Facts, Task, TaskError, Variable};
 pub use tasks::{PoolConfig, Pools, Rendered, Tasks};

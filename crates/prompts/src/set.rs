@@ -6,7 +6,7 @@ use std::path::Path;
 use minijinja::{Environment, UndefinedBehavior};
 use sidereal_data::Digest;
 
-use crate::task::segment_kind;
+use crate::task::{segment_kind, show_one_chain};
 use crate::{
     Facts, Format, Message, Prompt, PromptError, PromptSpec, Role, Segment, SegmentKind, Task,
     Template, Variable,
@@ -35,10 +35,20 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct PromptSet {
     spec: PromptSpec,
-    /// Index into the templates, and the kinds of the completion's pieces.
-    tasks: BTreeMap<Task, (usize, Vec<SegmentKind>)>,
+    tasks: BTreeMap<Task, Compiled>,
     environment: Environment<'static>,
     hash: String,
+}
+
+/// What is known of a template that was compiled.
+#[derive(Debug, Clone)]
+struct Compiled {
+    /// Its place among the templates.
+    index: usize,
+    /// The kinds of the completion's pieces.
+    kinds: Vec<SegmentKind>,
+    /// The variables of the completion.
+    outputs: Vec<Variable>,
 }
 
 impl PromptSet {
@@ -73,7 +83,8 @@ impl PromptSet {
             if found > 1 {
                 return Err(PromptError::RepeatedTemplate { set, task, found });
             }
-            tasks.insert(task, (index, compile(&mut environment, &set, template)?));
+            let (kinds, outputs) = compile(&mut environment, &set, template)?;
+            tasks.insert(task, Compiled { index, kinds, outputs });
         }
         let hash = hash(&spec, &tasks);
         let prompts = Self { spec, tasks, environment, hash };
@@ -142,9 +153,30 @@ impl PromptSet {
         self.entry(task).map(|(template, _)| template)
     }
 
-    fn entry(&self, task: Task) -> Result<(&Template, &[SegmentKind]), PromptError> {
-        let entry = self.tasks.get(&task).and_then(|(index, kinds)| {
-            self.spec.templates.get(*index).map(|template| (template, kinds.as_slice()))
+    /// The variables that the completion of a task shows: its [outputs](Task::outputs), of the texts
+    /// of a chain of thought those that the set has chosen.
+    ///
+    /// ```
+    /// use sidereal_prompts::{PromptRegistry, Task, Variable};
+    /// let prompts = PromptRegistry::builtin()?;
+    /// let outputs = |set: &str| prompts.set(set)?.outputs(Task::Reasoning).map(<[_]>::to_vec);
+    /// assert_eq!(outputs("sidreasoner")?, [Variable::Monologue, Variable::Sid]);
+    /// assert_eq!(
+    ///     outputs("gream")?,
+    ///     [Variable::Reasoning, Variable::Rewriting, Variable::Sid]
+    /// );
+    /// # Ok::<(), sidereal_prompts::PromptError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PromptError::NoTemplate`].
+    pub fn outputs(&self, task: Task) -> Result<&[Variable], PromptError> {
+        self.entry(task).map(|(_, compiled)| compiled.outputs.as_slice())
+    }
+
+    fn entry(&self, task: Task) -> Result<(&Template, &Compiled), PromptError> {
+        let entry = self.tasks.get(&task).and_then(|compiled| {
+            self.spec.templates.get(compiled.index).map(|template| (template, compiled))
         });
         entry.ok_or_else(|| PromptError::NoTemplate {
             set: self.spec.name.clone(),
@@ -185,8 +217,8 @@ impl PromptSet {
     /// [`PromptError::NoTemplate`], [`PromptError::MissingFact`] for an output of the task, and
     /// [`PromptError::Template`] if the template refuses these values.
     pub fn completion(&self, task: Task, facts: &Facts<'_>) -> Result<Vec<Segment>, PromptError> {
-        let (template, kinds) = self.entry(task)?;
-        let pieces = template.completion.iter().zip(kinds).enumerate();
+        let (template, compiled) = self.entry(task)?;
+        let pieces = template.completion.iter().zip(&compiled.kinds).enumerate();
         pieces
             .map(|(index, (piece, kind))| {
                 let text = self.render(template, Part::Completion(index), facts)?;
@@ -208,7 +240,11 @@ impl PromptSet {
             part: part.to_string(),
             variable,
         };
-        let values = facts.only(part.variables(task)).map_err(missing)?;
+        let variables = match part {
+            Part::Prompt(_) => task.inputs(),
+            Part::Completion(_) => self.outputs(task)?,
+        };
+        let values = facts.only(variables).map_err(missing)?;
         self.environment
             .get_template(&part.key(task))
             .and_then(|compiled| compiled.render(values))
@@ -277,6 +313,7 @@ impl Part {
         }
     }
 
+    /// Those that a template may name.
     const fn variables(self, task: Task) -> &'static [Variable] {
         match self {
             Self::Prompt(_) => task.inputs(),
@@ -295,12 +332,13 @@ impl Part {
     }
 }
 
-/// Adds the texts of a template and compares their variables with those of the task.
+/// Adds the texts of a template and compares their variables with those of the task. The kinds of the
+/// completion's pieces, and its variables in the order of [`Task::outputs`].
 fn compile(
     environment: &mut Environment<'static>,
     set: &str,
     template: &Template,
-) -> Result<Vec<SegmentKind>, PromptError> {
+) -> Result<(Vec<SegmentKind>, Vec<Variable>), PromptError> {
     let Template { task, version, .. } = *template;
     for (part, len) in
         [("prompt", template.prompts.len()), ("completion", template.completion.len())]
@@ -354,16 +392,22 @@ fn compile(
         kinds.push(segment_kind(&piece.text, !named.is_empty()));
         shown.extend(named);
     }
-    match task.outputs().iter().find(|output| !shown.contains(output)) {
-        Some(missing) => Err(unused(Part::Completion(template.completion.len() - 1), *missing)),
-        None => Ok(kinds),
+    let outputs = task.outputs();
+    let mut needed = outputs.iter().filter(|output| !output.is_of_a_chain());
+    if let Some(missing) = needed.find(|output| !shown.contains(output)) {
+        return Err(unused(Part::Completion(template.completion.len() - 1), *missing));
     }
+    if task == Task::Reasoning && !show_one_chain(&shown) {
+        return Err(PromptError::Reasoning { set: set.to_owned() });
+    }
+    let shown = outputs.iter().copied().filter(|output| shown.contains(output)).collect();
+    Ok((kinds, shown))
 }
 
-fn hash(spec: &PromptSpec, tasks: &BTreeMap<Task, (usize, Vec<SegmentKind>)>) -> String {
+fn hash(spec: &PromptSpec, tasks: &BTreeMap<Task, Compiled>) -> String {
     let mut digest = Digest::default();
     let templates: Vec<&Template> =
-        tasks.values().filter_map(|(index, _)| spec.templates.get(*index)).collect();
+        tasks.values().filter_map(|it| spec.templates.get(it.index)).collect();
     for template in &templates {
         digest.text(&template.task.to_string());
         digest.size(template.version as usize);

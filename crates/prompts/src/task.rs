@@ -36,8 +36,8 @@ pub enum Task {
     UserNarrative,
     /// Semantic IDs of a history → what the user prefers (GREAM).
     Preference,
-    /// Semantic IDs of a history → a chain of thought, then the Semantic ID of the next item (GREAM's five
-    /// stages, `SIDReasoner`'s activation).
+    /// Semantic IDs of a history → a chain of thought, then the Semantic ID of the next item (GREAM's
+    /// steps, `SIDReasoner`'s activation).
     Reasoning,
     /// Titles of a history and of candidates → a slate of titles, one a line (SAGE's `TextRec`).
     TitleSlate,
@@ -72,8 +72,14 @@ pub enum Variable {
     Narrative,
     /// [`EnrichmentKind::Preference`](crate::EnrichmentKind::Preference).
     Preference,
-    /// [`EnrichmentKind::Reasoning`](crate::EnrichmentKind::Reasoning).
+    /// [`EnrichmentKind::Reasoning`](crate::EnrichmentKind::Reasoning), in a set that shows
+    /// `rewriting` too without that part.
     Reasoning,
+    /// The part of [`EnrichmentKind::Reasoning`](crate::EnrichmentKind::Reasoning) after the label
+    /// [`REWRITING`](crate::REWRITING): the items of the history that matter.
+    Rewriting,
+    /// [`EnrichmentKind::Monologue`](crate::EnrichmentKind::Monologue).
+    Monologue,
     /// How many items a slate has.
     SlateSize,
     /// List: the items of a slate, best first, Semantic IDs or titles by the task.
@@ -122,11 +128,14 @@ impl Task {
         }
     }
 
-    /// The variables that a completion gets and must show.
+    /// The variables that a completion can show. It must show them all, but of those of a chain of
+    /// thought either `monologue`, or `reasoning`, with or without `rewriting`.
+    /// [`PromptSet::outputs`](crate::PromptSet::outputs) says which ones a set shows.
     #[must_use]
     pub const fn outputs(self) -> &'static [Variable] {
         use Variable::{
-            Description, Narrative, Paragraph, Preference, Reasoning, Sid, Slate, Title,
+            Description, Monologue, Narrative, Paragraph, Preference, Reasoning, Rewriting, Sid,
+            Slate, Title,
         };
         match self {
             Self::NextItem
@@ -141,7 +150,7 @@ impl Task {
             Self::ItemParagraph => &[Paragraph],
             Self::UserNarrative => &[Narrative],
             Self::Preference => &[Preference],
-            Self::Reasoning => &[Reasoning, Sid],
+            Self::Reasoning => &[Reasoning, Rewriting, Monologue, Sid],
             Self::TitleSlate | Self::SidSlate => &[Slate],
             Self::Chat => &[],
         }
@@ -221,10 +230,26 @@ impl Variable {
             Self::Narrative => "narrative",
             Self::Preference => "preference",
             Self::Reasoning => "reasoning",
+            Self::Rewriting => "rewriting",
+            Self::Monologue => "monologue",
             Self::SlateSize => "slate_size",
             Self::Slate => "slate",
         }
     }
+}
+
+impl Variable {
+    /// Whether it is a text of a chain of thought.
+    pub(super) const fn is_of_a_chain(self) -> bool {
+        matches!(self, Self::Reasoning | Self::Rewriting | Self::Monologue)
+    }
+}
+
+/// Whether a completion with these variables has one chain of thought.
+pub(super) fn show_one_chain(shown: &[Variable]) -> bool {
+    let [reasoning, rewriting, monologue] =
+        [Variable::Reasoning, Variable::Rewriting, Variable::Monologue].map(|v| shown.contains(&v));
+    if monologue { !reasoning && !rewriting } else { reasoning }
 }
 
 impl fmt::Display for Variable {
@@ -247,6 +272,8 @@ pub struct Facts<'a> {
     pub narrative: Option<&'a str>,
     pub preference: Option<&'a str>,
     pub reasoning: Option<&'a str>,
+    pub rewriting: Option<&'a str>,
+    pub monologue: Option<&'a str>,
     pub slate_size: Option<usize>,
     pub slate: Option<Vec<&'a str>>,
 }
@@ -274,6 +301,8 @@ impl Facts<'_> {
                 Variable::Narrative => self.narrative.map(Value::from),
                 Variable::Preference => self.preference.map(Value::from),
                 Variable::Reasoning => self.reasoning.map(Value::from),
+                Variable::Rewriting => self.rewriting.map(Value::from),
+                Variable::Monologue => self.monologue.map(Value::from),
             };
             value.map(|value| (variable.name(), value)).ok_or(*variable)
         });
@@ -297,6 +326,8 @@ impl Facts<'_> {
             narrative: Some("a story"),
             preference: Some("a preference"),
             reasoning: Some("a chain"),
+            rewriting: Some("a rewriting"),
+            monologue: Some("a monologue"),
         }
     }
 }

@@ -12,9 +12,10 @@ pub use rendered::Rendered;
 use sidereal_data::{Dataset, HeldOut, Item, Sample, SampleId, TrainSet};
 
 use self::subject::{Subject, present, shows};
+use crate::rewriting::split_rewriting;
 use crate::{
-    ControlMarkers, EnrichmentKind, Enrichments, Facts, Prompt, PromptError, PromptSet, Task,
-    Variable, Wording,
+    ControlMarkers, EnrichmentKind, Enrichments, Facts, Prompt, PromptError, PromptSet, REWRITING,
+    Task, Variable, Wording,
 };
 
 /// Renders the samples of a dataset under one catalogue and one set of prompts.
@@ -126,6 +127,7 @@ impl<'a> Tasks<'a> {
     /// # Errors
     /// [`PromptError::ForeignEnrichment`] for texts of another dataset;
     /// [`PromptError::ForeignSid`] for a paragraph of another catalogue;
+    /// [`PromptError::NoRewriting`] for a reasoning without that part, if the prompts show it;
     /// [`PromptError::ControlTokenInText`] for a text with a token of
     /// [`with_markers`](Self::with_markers).
     pub fn with_enrichments(mut self, texts: &'a Enrichments) -> Result<Self, PromptError> {
@@ -135,6 +137,14 @@ impl<'a> Tasks<'a> {
             let sid = self.sid(item)?;
             if !text.text.contains(sid) {
                 return Err(PromptError::ForeignSid { item, sid: sid.to_owned() });
+            }
+        }
+        let outputs = self.prompts.outputs(Task::Reasoning);
+        if outputs.is_ok_and(|shown| shown.contains(&Variable::Rewriting)) {
+            let mut chains = texts.iter().filter(|text| text.kind == EnrichmentKind::Reasoning);
+            if let Some(text) = chains.find(|text| split_rewriting(&text.text).is_none()) {
+                let set = self.prompts.name().to_owned();
+                return Err(PromptError::NoRewriting { set, id: text.id, label: REWRITING });
             }
         }
         texts.check_markers(&self.markers)?;
@@ -221,8 +231,13 @@ impl<'a> Tasks<'a> {
             return Err(PromptError::WrongTask { task, what: "an event of a user" });
         }
         let candidates = self.candidates(task, sample)?;
-        let subject =
-            Subject { id: sample.id, target: sample.target, history: sample.history, candidates };
+        let subject = Subject {
+            id: sample.id,
+            sample: Some(*sample),
+            target: sample.target,
+            history: sample.history,
+            candidates,
+        };
         self.render(task, subject, wording)
     }
 
@@ -241,7 +256,8 @@ impl<'a> Tasks<'a> {
             return Err(PromptError::WrongTask { task, what: "one item" });
         }
         let id = SampleId::Item(item);
-        let subject = Subject { id, target: item, history: &[], candidates: Vec::new() };
+        let subject =
+            Subject { id, sample: None, target: item, history: &[], candidates: Vec::new() };
         self.render(task, subject, wording)
     }
 

@@ -38,7 +38,8 @@ fn shop() -> Shop {
         (SampleId::Item(ItemId(2)), EnrichmentKind::ItemParagraph, "<a_1><b_7><c_0> pours tea."),
         (event, EnrichmentKind::UserNarrative, "First water, then leaves."),
         (event, EnrichmentKind::Preference, "Likes tea."),
-        (event, EnrichmentKind::Reasoning, "Water and tea want a vessel."),
+        (event, EnrichmentKind::Reasoning, "Step 1: water, tea\nRewriting: <a_1><b_22><c_4>"),
+        (event, EnrichmentKind::Monologue, "I see water, then tea."),
     ] {
         let text = Enrichment {
             id,

@@ -33,6 +33,20 @@ fn data() -> Data {
     Data { dataset, split, catalog }
 }
 
+/// The same items, and users who come back to an item after five choices: nine events each, of which
+/// `held_out` says the last two.
+fn returning(held_out: impl Fn(u32) -> [u32; 2]) -> Data {
+    let base = data();
+    let chosen = |user: u32| {
+        let events = (0..7).map(|step| (5 * user + 7 * (step % 5) + 1) % 60);
+        events.chain(held_out(user)).map(ItemId).collect()
+    };
+    let users = (0..40).map(|user| User::new(user.to_string(), chosen(user))).collect();
+    let dataset = Dataset::new(base.dataset.items().to_vec(), users).unwrap();
+    let split = leave_one_out(&dataset, NonZeroUsize::MAX).unwrap();
+    Data { dataset, split, ..base }
+}
+
 fn set(name: &str) -> PromptSet {
     PromptRegistry::builtin().unwrap().set(name).unwrap().clone()
 }
@@ -80,6 +94,66 @@ fn a_pool_holds_the_target_once_and_no_item_with_its_title_or_id() {
         }
     }
     assert!(places.len() > 10, "the target has no place of its own: {places:?}");
+}
+
+/// SAGE's labels, §3.2, by brute force over the events of the users.
+#[test]
+fn a_slate_to_learn_is_what_the_user_chose_next_in_training_and_then_popular_items() {
+    let data = returning(|user| [user, user + 1]);
+    let sage = set("sage");
+    let pools = pools(&data, PoolConfig { slate_size: 4, ..PoolConfig::new(3) }).unwrap();
+    let tasks = Tasks::new(&data.dataset, &data.catalog, &sage).unwrap().with_pools(&pools);
+    let title = |item: ItemId| data.dataset.item(item).unwrap().title.clone();
+    let mut lens = HashSet::new();
+    for (task, in_titles) in [(Task::SidSlate, false), (Task::TitleSlate, true)] {
+        for sample in data.split.train.samples() {
+            let Some(row) = tasks.event(task, &sample, Wording::First).unwrap() else { continue };
+            let events = &data.dataset.user(sample.user).unwrap().events;
+            let mut expected = vec![sample.target];
+            for item in &events[sample.seen.len() + 1..events.len() - 2] {
+                let known = sample.seen.contains(item) || expected.contains(item);
+                let double = expected.iter().any(|other| title(*other) == title(*item));
+                let unnamed = in_titles && (double || title(*item).is_empty());
+                if !known && !unnamed && expected.len() < 4 {
+                    expected.push(*item);
+                }
+            }
+            lens.insert(expected.len());
+            let name = |item: &ItemId| match in_titles {
+                true => title(*item),
+                false => data.catalog.sid(*item).unwrap().to_string(),
+            };
+            let slate: Vec<_> = row.completion_text().lines().map(ToOwned::to_owned).collect();
+            let expected: Vec<_> = expected.iter().map(name).collect();
+            assert_eq!(slate.len(), 4);
+            assert_eq!(slate[..expected.len()], expected[..], "{}", row.id);
+            let distinct: HashSet<_> = row.candidates.iter().collect();
+            assert_eq!((row.candidates.len(), distinct.len()), (20, 20));
+            assert!(
+                sample.seen.iter().all(|item| *item == sample.target || !distinct.contains(item))
+            );
+        }
+    }
+    assert_eq!(lens, HashSet::from([1, 2, 3, 4]));
+}
+
+#[test]
+fn no_pool_and_no_slate_depends_on_what_a_user_chose_after_it_was_held_out() {
+    let config = PoolConfig::new(3);
+    let (data, other) = (returning(|user| [user, user + 1]), returning(|user| [59 - user, 9]));
+    let (pools_a, pools_b) = (pools(&data, config).unwrap(), pools(&other, config).unwrap());
+    assert_eq!(data.split.train, other.split.train);
+    for sample in data.split.train.samples() {
+        let pool = pools_a.draw(&sample).unwrap();
+        assert_eq!(pool, pools_b.draw(&sample).unwrap());
+        assert_eq!(pools_a.slate(&sample, &pool), pools_b.slate(&sample, &pool));
+    }
+    // Held-out samples have no later choice: how many would have room makes no difference.
+    let narrow = pools(&data, PoolConfig { slate_size: 1, ..config }).unwrap();
+    for sample in data.split.valid.samples().chain(data.split.test.samples()) {
+        assert!(data.split.train.after(&sample).is_empty());
+        assert_eq!(pools_a.draw(&sample).unwrap(), narrow.draw(&sample).unwrap());
+    }
 }
 
 #[test]
@@ -197,7 +271,7 @@ fn chain_and_answer_are_separate_pieces() {
             Enrichment {
                 id: sample.id,
                 kind: EnrichmentKind::Reasoning,
-                text: "one, two".to_owned(),
+                text: "one, two\nRewriting: <a_1><b_1>".to_owned(),
                 teacher: "by hand".to_owned(),
                 prompt_hash: String::new(),
                 dataset: None,
@@ -215,11 +289,22 @@ fn chain_and_answer_are_separate_pieces() {
     let sid = data.catalog.sid(sample.target).unwrap().to_string();
     assert_eq!(
         rows[0].completion_text(),
-        format!("<think>\none, two\n</think>\n<answer>{sid}</answer>")
+        format!(
+            "<think>\none, two\n</think>\nThe history, rewritten: <a_1><b_1>.\nAfter this analysis, the \
+             recommended item is\n<answer>{sid}</answer>"
+        )
     );
     let kinds: Vec<_> = rows[0].completion.iter().map(|segment| segment.kind).collect();
-    let frame = SegmentKind::Frame;
-    assert_eq!(kinds, [frame, SegmentKind::Words, frame, SegmentKind::Sid, frame]);
+    let (frame, words) = (SegmentKind::Frame, SegmentKind::Words);
+    assert_eq!(kinds, [frame, words, frame, words, frame, frame, SegmentKind::Sid, frame]);
+
+    // A text in another form is an error, and no sample that is left out.
+    let other = texts.iter().next().unwrap().clone();
+    texts.insert(Enrichment { text: "one, two".to_owned(), ..other }, true).unwrap();
+    let tasks = Tasks::new(&data.dataset, &data.catalog, &gream).unwrap();
+    let refused = tasks.with_enrichments(&texts).map(|_| ()).unwrap_err();
+    assert!(matches!(&refused, PromptError::NoRewriting { id, .. } if *id == sample.id));
+    assert!(refused.to_string().contains("begins with `Rewriting:`"), "{refused}");
 }
 
 #[test]

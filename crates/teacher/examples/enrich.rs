@@ -32,7 +32,7 @@ struct Args {
     valid: PathBuf,
     #[arg(long)]
     test: PathBuf,
-    /// item-paragraph, user-narrative, preference or reasoning.
+    /// item-paragraph, item-description, user-narrative, preference, reasoning or monologue.
     #[arg(long, value_parser = kind)]
     kind: EnrichmentKind,
     /// File of texts.
@@ -100,7 +100,7 @@ fn main() -> anyhow::Result<()> {
             (Box::new(OpenAiTeacher::new(endpoint)?), Some(cache))
         }
     };
-    let jobs = Job::items(&data.dataset).filter(|_| args.kind.is_about_an_item());
+    let jobs = Job::items(args.kind, &data.dataset);
     let jobs = jobs.chain(Job::events(args.kind, &data.split.train));
     let jobs: Vec<Job<'_>> = jobs.take(args.limit.unwrap_or(usize::MAX)).collect();
     let mut told = 0;

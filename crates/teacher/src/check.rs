@@ -1,6 +1,8 @@
 //! The checks that an answer must pass to become a text.
 
-use sidereal_prompts::{ControlKind, control_tokens};
+use std::borrow::Cow;
+
+use sidereal_prompts::{ControlKind, REWRITING, control_tokens};
 use sidereal_sid::{Catalog, TokenStyle};
 
 use crate::wording::Wording;
@@ -8,9 +10,14 @@ use crate::{Answer, Finish, RequestStage, Subject};
 
 /// Number of words of a title in a row that reveal it, if no known text of a shown item has them.
 const TELLING_WORDS: usize = 4;
-/// What the five parts of a reasoning begin with, in their order.
-pub(super) const LABELS: [&str; 5] =
-    ["Evidence:", "Preferences:", "Intent:", "Recommendation:", "Rewriting:"];
+/// What the parts of a reasoning begin with, in their order: GREAM's steps (its appendix C), and the
+/// history without what does not matter.
+pub(super) const LABELS: [&str; 4] = [
+    "Step 1: Extraction of Behavioral Evidence:",
+    "Step 2: Modeling of Latent Preferences:",
+    "Step 3: Inference of User Intent and Goal Formulation:",
+    REWRITING,
+];
 
 /// Why an answer is rejected. The message is sent back to the teacher.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +57,7 @@ pub enum Rejection {
     /// An answer other than the item that was chosen.
     #[error("the answer between its tags must be `{expected}`")]
     WrongAnswer { expected: String },
-    /// The events in the part `rewriting` are not those of the history in their order.
+    /// The items in the part `rewriting` are not those of the history in their order.
     #[error("the rewriting must hold codes of the history, earliest first")]
     Rewriting,
 }
@@ -58,7 +65,8 @@ pub enum Rejection {
 /// The checks of all stages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Checks<'a> {
-    pub(super) catalog: &'a Catalog,
+    /// `None` if no text may hold a code.
+    pub(super) catalog: Option<&'a Catalog>,
     /// Fewest and most words.
     pub(super) words: (usize, usize),
 }
@@ -88,9 +96,9 @@ impl Checks<'_> {
             without_reasoning(&answer.text)
         };
         self.length(text, if stage.is_notes() { 1 } else { self.words.0 })?;
-        if let Some((_, token)) =
-            control_tokens(text, self.style()).find(|(kind, _)| *kind != ControlKind::Code)
-        {
+        let codes = stage != RequestStage::ItemDescribe;
+        let refused = |(kind, _): &(ControlKind, &str)| !codes || *kind != ControlKind::Code;
+        if let Some((_, token)) = control_tokens(text, &self.style()).find(refused) {
             return Err(Rejection::Token { token: token.to_owned() });
         }
         let sids = self.sids(text)?;
@@ -103,15 +111,18 @@ impl Checks<'_> {
         }
         match stage {
             RequestStage::ItemIntegrate => names_by_sid_alone(subject, text, &sids)?,
-            RequestStage::Reasoning => labelled(subject, text, self.style())?,
+            RequestStage::Reasoning => labelled(subject, text, &self.style())?,
             _ => {}
         }
         Ok(text.to_owned())
     }
 
-    /// How codes are written.
-    fn style(&self) -> &TokenStyle {
-        self.catalog.spec().style()
+    /// How codes are written; the published styles are known besides.
+    fn style(&self) -> Cow<'_, TokenStyle> {
+        self.catalog.map_or_else(
+            || Cow::Owned(TokenStyle::default()),
+            |catalog| Cow::Borrowed(catalog.spec().style()),
+        )
     }
 
     fn length(&self, text: &str, min: usize) -> Result<(), Rejection> {
@@ -122,10 +133,12 @@ impl Checks<'_> {
 
     /// The Semantic IDs of a text, each of an item of the catalogue.
     fn sids<'t>(&self, text: &'t str) -> Result<Vec<&'t str>, Rejection> {
-        let sids = code_runs(text, self.style());
+        let sids = code_runs(text, &self.style());
         for sid in &sids {
-            let parsed = self.catalog.spec().parse(sid);
-            if parsed.map_or(true, |sid| self.catalog.items(&sid).is_empty()) {
+            let known = self.catalog.is_some_and(|catalog| {
+                catalog.spec().parse(sid).is_ok_and(|sid| !catalog.items(&sid).is_empty())
+            });
+            if !known {
                 return Err(Rejection::UnknownSid { text: (*sid).to_owned() });
             }
         }
@@ -218,9 +231,11 @@ fn without_reasoning(text: &str) -> &str {
     chain.map_or(text, |(_, rest)| rest.trim())
 }
 
-/// Five lines that begin with [`LABELS`], in their order; the last one holds a part of the history.
+/// Four lines that begin with [`LABELS`], in their order; the last one holds a part of the history.
 fn labelled(subject: &Subject<'_>, text: &str, style: &TokenStyle) -> Result<(), Rejection> {
-    let expected = "the five lines Evidence:, Preferences:, Intent:, Recommendation:, Rewriting:";
+    let expected = "four lines that begin with `Step 1: Extraction of Behavioral Evidence:`, `Step 2: \
+                    Modeling of Latent Preferences:`, `Step 3: Inference of User Intent and Goal \
+                    Formulation:` and `Rewriting:`, each once";
     let starts: Vec<&str> = text
         .lines()
         .filter_map(|line| {
@@ -228,7 +243,7 @@ fn labelled(subject: &Subject<'_>, text: &str, style: &TokenStyle) -> Result<(),
         })
         .collect();
     let begins = text.trim_start().starts_with(LABELS[0]);
-    let (Some((_, rewriting)), true) = (text.rsplit_once(LABELS[4]), begins && starts == LABELS)
+    let (Some((_, rewriting)), true) = (text.rsplit_once(REWRITING), begins && starts == LABELS)
     else {
         return Err(Rejection::Form { expected });
     };

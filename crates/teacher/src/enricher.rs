@@ -12,6 +12,7 @@ use sidereal_sid::Catalog;
 use crate::budget::Budget;
 use crate::cache::{Claim, RequestKey, Ticket};
 use crate::check::Checks;
+use crate::job::Known;
 use crate::limiter::Limiter;
 use crate::progress::Reason;
 use crate::{
@@ -29,8 +30,7 @@ const TOKEN_BYTES: u64 = 4;
 /// Asks a teacher for texts about one dataset.
 #[derive(Debug)]
 pub struct Enricher<'a> {
-    dataset: &'a Dataset,
-    catalog: &'a Catalog,
+    known: Known<'a>,
     prompts: TeacherPrompts,
     config: EnrichConfig,
     dataset_hash: String,
@@ -50,9 +50,42 @@ impl<'a> Enricher<'a> {
             let (catalog, dataset) = (catalog.num_items(), dataset.num_items());
             return Err(TeacherError::CatalogSize { catalog, dataset });
         }
+        Self::over(Known { dataset, catalog: Some(catalog), reviews: &[] }, config)
+    }
+
+    /// An enricher of a dataset whose items have no Semantic IDs yet: for texts of the kind
+    /// [`ItemDescription`](sidereal_prompts::EnrichmentKind::ItemDescription), from which Semantic IDs
+    /// can be made.
+    ///
+    /// # Errors
+    /// [`TeacherError::Config`]. A job of another kind ends the run with
+    /// [`TeacherError::NoCatalog`].
+    pub fn without_catalog(
+        dataset: &'a Dataset,
+        config: EnrichConfig,
+    ) -> Result<Self, TeacherError> {
+        Self::over(Known { dataset, catalog: None, reviews: &[] }, config)
+    }
+
+    fn over(known: Known<'a>, config: EnrichConfig) -> Result<Self, TeacherError> {
         let config = config.checked()?;
         let prompts = TeacherPrompts::builtin(config.words)?;
-        Ok(Self { dataset, catalog, prompts, config, dataset_hash: dataset.hash() })
+        Ok(Self { known, prompts, config, dataset_hash: known.dataset.hash() })
+    }
+
+    /// The same with what users wrote of each item, `[N]`, the best first; only descriptions of items
+    /// are made of it. Reviews of held-out events would reveal them, see
+    /// [`read_review_texts`](sidereal_data::read::amazon::read_review_texts).
+    ///
+    /// # Errors
+    /// [`TeacherError::ReviewCount`] for another number of items.
+    pub fn with_reviews(mut self, reviews: &'a [Vec<String>]) -> Result<Self, TeacherError> {
+        let (found, dataset) = (reviews.len(), self.known.dataset.num_items());
+        if found != dataset {
+            return Err(TeacherError::ReviewCount { reviews: found, dataset });
+        }
+        self.known.reviews = reviews;
+        Ok(self)
     }
 
     /// Gets the text of every job, from the cache if it is there, and reports after every answer
@@ -203,21 +236,21 @@ impl<'r> Run<'r> {
 
     /// The text of a job, through all its stages.
     fn text(&self, job: &Job<'_>) -> Result<Result<Enrichment, Failed>, Left> {
-        let Enricher { dataset, catalog, prompts, config, dataset_hash } = self.enricher;
-        let subject = job.subject(dataset, catalog).map_err(Halt::from)?;
+        let Enricher { known, prompts, config, dataset_hash } = self.enricher;
+        let subject = job.subject(known).map_err(Halt::from)?;
         let (id, kind) = (job.id(), job.kind());
         if matches!(&subject, Subject::Event { history, .. } if history.is_empty()) {
             return Ok(Err(Failed { id, kind, stage: None, reason: Reason::NothingShown }));
         }
         let prompt_hash = prompts.hash(kind);
-        let checks = Checks { catalog, words: config.words };
+        let checks = Checks { catalog: known.catalog, words: config.words };
         let mut text = String::new();
         for stage in RequestStage::of(kind).iter().copied() {
             let failed = |reason| Ok(Err(Failed { id, kind, stage: Some(stage), reason }));
             let mut messages = prompts.messages(stage, &subject, &text).map_err(Halt::from)?;
             let mut corrections = 0;
             text = loop {
-                let answer = match self.answer(stage, &subject, &messages, &prompt_hash)? {
+                let answer = match self.answer(stage, &subject, &messages)? {
                     Ok(answer) => answer,
                     Err(error) => return failed(Reason::Unanswered(error)),
                 };
@@ -250,9 +283,9 @@ impl<'r> Run<'r> {
         stage: RequestStage,
         subject: &Subject<'_>,
         messages: &[Message],
-        prompt_hash: &str,
     ) -> Result<Result<Answer, AskError>, Left> {
-        let sampling = &self.enricher.config.sampling;
+        let Enricher { prompts, config: EnrichConfig { sampling, .. }, .. } = self.enricher;
+        let prompt_hash = &prompts.hash(stage.kind());
         let request = Request { stage, subject, messages, sampling };
         let key = RequestKey::new(self.teacher.name(), messages, sampling, prompt_hash);
         let ticket =

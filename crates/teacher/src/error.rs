@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use sidereal_data::read::Problem;
+use sidereal_prompts::EnrichmentKind;
 use sidereal_sid::ItemId;
 
 /// Why a teacher, a run of requests or a file of answers could not be used.
@@ -43,6 +44,12 @@ pub enum TeacherError {
         "the environment variable `{variable}` must hold the key of the endpoint, but it {found}"
     )]
     MissingKey { variable: String, found: &'static str },
+    /// A text that names items by their Semantic IDs, before they have any.
+    #[error("a text of kind {kind} names items by their Semantic IDs, but there is no catalogue")]
+    NoCatalog { kind: EnrichmentKind },
+    /// Reviews of other items.
+    #[error("there are reviews of {reviews} items, but the dataset has {dataset}")]
+    ReviewCount { reviews: usize, dataset: usize },
     /// A catalogue of another dataset.
     #[error("the catalogue has {catalog} items, but the dataset has {dataset}")]
     CatalogSize { catalog: usize, dataset: usize },

@@ -18,21 +18,24 @@ pub enum RequestStage {
     ItemAnalyse,
     /// The analysis as a paragraph that names the item by its Semantic ID.
     ItemIntegrate,
-    /// Reasoning from the history towards the held-out item, without revealing it.
+    /// What the item is, from its title, its description and its reviews, without codes.
+    ItemDescribe,
+    /// Reasoning in the first person from the history towards the held-out item, without revealing it.
     UserReason,
     /// The reasoning as a story.
     UserIntegrate,
     /// What the user prefers.
     Preference,
-    /// Five labelled parts between tags, and the answer.
+    /// Labelled steps between tags, and the answer.
     Reasoning,
 }
 
 impl RequestStage {
     /// Every stage.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::ItemAnalyse,
         Self::ItemIntegrate,
+        Self::ItemDescribe,
         Self::UserReason,
         Self::UserIntegrate,
         Self::Preference,
@@ -44,16 +47,32 @@ impl RequestStage {
     pub const fn of(kind: EnrichmentKind) -> &'static [Self] {
         match kind {
             EnrichmentKind::ItemParagraph => &[Self::ItemAnalyse, Self::ItemIntegrate],
+            EnrichmentKind::ItemDescription => &[Self::ItemDescribe],
             EnrichmentKind::UserNarrative => &[Self::UserReason, Self::UserIntegrate],
             EnrichmentKind::Preference => &[Self::Preference],
             EnrichmentKind::Reasoning => &[Self::Reasoning],
+            EnrichmentKind::Monologue => &[Self::UserReason],
         }
     }
 
-    /// Whether the answer is notes for the next stage.
+    /// The kind of text that the requests of a stage are remembered for. The monologue from which a
+    /// narrative is written is a text too, so it is paid for once for both.
+    #[must_use]
+    pub const fn kind(self) -> EnrichmentKind {
+        match self {
+            Self::ItemAnalyse | Self::ItemIntegrate => EnrichmentKind::ItemParagraph,
+            Self::ItemDescribe => EnrichmentKind::ItemDescription,
+            Self::UserReason => EnrichmentKind::Monologue,
+            Self::UserIntegrate => EnrichmentKind::UserNarrative,
+            Self::Preference => EnrichmentKind::Preference,
+            Self::Reasoning => EnrichmentKind::Reasoning,
+        }
+    }
+
+    /// Whether the answer is only notes for the next stage, and no text of its own.
     #[must_use]
     pub const fn is_notes(self) -> bool {
-        matches!(self, Self::ItemAnalyse | Self::UserReason)
+        matches!(self, Self::ItemAnalyse)
     }
 }
 
@@ -62,6 +81,7 @@ impl fmt::Display for RequestStage {
         f.write_str(match self {
             Self::ItemAnalyse => "item-analyse",
             Self::ItemIntegrate => "item-integrate",
+            Self::ItemDescribe => "item-describe",
             Self::UserReason => "user-reason",
             Self::UserIntegrate => "user-integrate",
             Self::Preference => "preference",
@@ -90,14 +110,15 @@ impl<'a> Job<'a> {
         Self { kind: EnrichmentKind::ItemParagraph, about: About::Item(item) }
     }
 
-    /// Paragraphs about all items that have a title, by identity.
-    pub fn items(dataset: &Dataset) -> impl Iterator<Item = Self> {
-        let titled = (0..).map(ItemId).zip(dataset.items());
-        titled.filter(|(_, item)| !item.title.is_empty()).map(|(id, _)| Job::item(id))
+    /// Texts of one kind about all items that have a title, by identity; none for kinds that are
+    /// about an event.
+    pub fn items(kind: EnrichmentKind, dataset: &Dataset) -> impl Iterator<Item = Self> {
+        let titled = kind.is_about_an_item().then(|| (0..).map(ItemId).zip(dataset.items()));
+        let titled = titled.into_iter().flatten().filter(|(_, item)| !item.title.is_empty());
+        titled.map(move |(id, _)| Self { kind, about: About::Item(id) })
     }
 
-    /// Texts of one kind about all samples of a training set; none for
-    /// [`EnrichmentKind::ItemParagraph`], which is not about an event.
+    /// Texts of one kind about all samples of a training set; none for kinds that are about an item.
     pub fn events(kind: EnrichmentKind, train: &'a TrainSet) -> impl Iterator<Item = Self> {
         let samples = (!kind.is_about_an_item()).then(|| train.samples());
         samples.into_iter().flatten().map(move |it| Self { kind, about: About::Event(it) })
@@ -119,18 +140,21 @@ impl<'a> Job<'a> {
     }
 
     /// What a teacher may know for it.
-    pub(super) fn subject<'d>(
-        &self,
-        dataset: &'d Dataset,
-        catalog: &Catalog,
-    ) -> Result<Subject<'d>, TeacherError> {
+    pub(super) fn subject<'d>(&self, known: &Known<'d>) -> Result<Subject<'d>, TeacherError> {
+        let Known { dataset, catalog, reviews } = *known;
         let num_items = dataset.num_items();
+        if catalog.is_none() && self.kind != EnrichmentKind::ItemDescription {
+            return Err(TeacherError::NoCatalog { kind: self.kind });
+        }
         let shown = |id: ItemId| -> Result<Shown<'d>, TeacherError> {
-            let outside = TeacherError::ItemRange { item: id, num_items };
-            match (dataset.item(id), catalog.sid(id)) {
-                (Some(item), Some(sid)) => Ok(Shown { item, sid: catalog.spec().text(sid) }),
-                _ => Err(outside),
-            }
+            let outside = || TeacherError::ItemRange { item: id, num_items };
+            let item = dataset.item(id).ok_or_else(outside)?;
+            let sid = match catalog {
+                Some(catalog) => catalog.spec().text(catalog.sid(id).ok_or_else(outside)?),
+                None => String::new(),
+            };
+            let reviews = reviews.get(id.index()).map_or(&[][..], Vec::as_slice);
+            Ok(Shown { item, sid, reviews })
         };
         match self.about {
             About::Item(item) => Ok(Subject::Item(shown(item)?)),
@@ -152,6 +176,16 @@ impl<'a> Job<'a> {
     }
 }
 
+/// What is known of the items of all jobs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) dataset: &'a Dataset,
+    /// `None` before items have Semantic IDs.
+    pub(super) catalog: Option<&'a Catalog>,
+    /// Of each item, the best first; empty if there are none.
+    pub(super) reviews: &'a [Vec<String>],
+}
+
 /// An item as a teacher sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -159,8 +193,11 @@ pub struct Shown<'a> {
     /// What is known of it.
     #[serde(skip)]
     pub item: &'a Item,
-    /// Its Semantic ID in token notation.
+    /// Its Semantic ID in token notation; empty if it has none yet.
     pub sid: String,
+    /// What users wrote of it, the best first.
+    #[serde(skip)]
+    pub reviews: &'a [String],
 }
 
 /// What a text is about.

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! item-paragraph   analyse the item, integrate               two requests (SIDReasoner)
+//! item-description rewrite title, description and reviews     one request (GREAM)
 //! user-narrative   reason towards the held-out item without
 //!                  revealing it, integrate                   two requests (SIDReasoner)
+//! monologue        the first of these two requests alone     one request (SIDReasoner)
 //! preference       sum the history up                        one request (GREAM)
-//! reasoning        evidence, preferences, intent,
-//!                  recommendation, rewriting                 one request, five labels (GREAM)
+//! reasoning        evidence, preferences, intent, the
+//!                  history rewritten                         one request, four labels (GREAM)
 //! ```
 //! A [`Teacher`] answers one [`Request`]. An [`Enricher`] requests all texts, several at the same
 //! time, within limits of rate and spending. It checks every answer: Semantic IDs must exist and must
@@ -59,9 +61,10 @@
 //! - `http`: `OpenAiTeacher`, which asks an endpoint over HTTP.
 //!
 //! # References
-//! The tasks of `SIDReasoner` and GREAM as their papers describe them, in our own words. One thing is
-//! open in GREAM: here its five stages are one request, whose answer holds them under five labels,
-//! because five requests would cost five times the history.
+//! The tasks of `SIDReasoner` and GREAM as their papers describe them, in our own words. GREAM's chain
+//! is asked for in one request, whose answer holds the three steps of its appendix C and the rewritten
+//! history under labels. The recommendation, one of the five stages of its section 4.2, is there the
+//! sentence with the answer, which the prompts write.
 
 mod answer;
 mod budget;

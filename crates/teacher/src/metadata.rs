@@ -13,6 +13,8 @@ use crate::{
 const MAX_NAMED: usize = 5;
 /// Categories, makers or words that are listed.
 const MAX_LISTED: usize = 3;
+/// Words of a review that are repeated.
+const MAX_REVIEWED: usize = 30;
 /// Words of a description that are repeated.
 const MAX_DESCRIBED: usize = 60;
 /// Shortest word of a title that counts as meaningful.
@@ -34,15 +36,19 @@ impl Teacher for MetadataTeacher {
     fn ask(&self, request: &Request<'_>) -> Result<Answer, AskError> {
         let text = match (request.stage, request.subject) {
             (RequestStage::ItemAnalyse | RequestStage::ItemIntegrate, Subject::Item(item)) => {
-                paragraph(item)
+                paragraph(&item.sid, item)
             }
+            (RequestStage::ItemDescribe, Subject::Item(item)) => description(item),
             (stage, Subject::Event { history, held_out }) => {
                 let history = History { items: history, hidden: Wording::of(&held_out.item.title) };
                 match stage {
-                    RequestStage::UserReason | RequestStage::Preference => history.preference(),
+                    RequestStage::UserReason => history.monologue(),
+                    RequestStage::Preference => history.preference(),
                     RequestStage::UserIntegrate => history.narrative(),
                     RequestStage::Reasoning => history.reasoning(&held_out.sid),
-                    RequestStage::ItemAnalyse | RequestStage::ItemIntegrate => {
+                    RequestStage::ItemAnalyse
+                    | RequestStage::ItemIntegrate
+                    | RequestStage::ItemDescribe => {
                         return Err(wrong_subject());
                     }
                 }
@@ -57,11 +63,11 @@ fn wrong_subject() -> AskError {
     AskError::new(AskErrorKind::Refused, "the stage is not about such a subject")
 }
 
-/// What is known of an item, with its Semantic ID. The words of its title are sorted by length, so
+/// What is known of an item, called `name`. The words of its title are sorted by length, so
 /// that they do not form the title.
-fn paragraph(shown: &Shown<'_>) -> String {
+fn paragraph(name: &str, shown: &Shown<'_>) -> String {
     let item = shown.item;
-    let mut text = format!("{} is a product", shown.sid);
+    let mut text = format!("{name} is a product");
     if !item.brand.is_empty() {
         let _ = write!(text, " by {}", plain(&item.brand));
     }
@@ -85,6 +91,16 @@ fn paragraph(shown: &Shown<'_>) -> String {
         .collect();
     if !described.is_empty() {
         let _ = write!(text, " Its seller says: {}", plain(&described.join(" ")));
+    }
+    text
+}
+
+/// What is known of an item without its Semantic ID, and how its reviews begin.
+fn description(shown: &Shown<'_>) -> String {
+    let mut text = paragraph("This", shown);
+    for review in shown.reviews {
+        let words: Vec<&str> = review.split_whitespace().take(MAX_REVIEWED).collect();
+        let _ = write!(text, " A customer wrote: {}", plain(&words.join(" ")));
     }
     text
 }
@@ -145,6 +161,16 @@ impl History<'_> {
         )
     }
 
+    fn monologue(&self) -> String {
+        format!(
+            "I look at the latest choices of this customer, which were, in their order, {}. Most \
+             frequent among all choices, with how many choices show it, I find {}. I see no break \
+             with it, so I expect that the customer goes on in this direction.",
+            self.named(),
+            self.shared(),
+        )
+    }
+
     fn narrative(&self) -> String {
         let named = self.named();
         let shared = self.shared();
@@ -158,12 +184,11 @@ impl History<'_> {
         let start = self.items.len().saturating_sub(MAX_NAMED);
         let kept: Vec<&str> =
             self.items.iter().skip(start).map(|shown| shown.sid.as_str()).collect();
-        let [evidence, preferences, intent, recommendation, rewriting] = LABELS;
+        let [evidence, preferences, intent, rewriting] = LABELS;
         format!(
             "<think>\n{evidence} the latest choices were, in their order, {}.\n\
              {preferences} most frequent, with how many choices show it, are {}.\n\
-             {intent} the customer goes on as before.\n\
-             {recommendation} a product that shares most of this.\n\
+             {intent} the customer goes on as before, with a product that shares most of this.\n\
              {rewriting} {}\n</think>\n<answer>{answer}</answer>",
             self.named(),
             self.shared(),
@@ -200,7 +225,7 @@ mod tests {
 
     use super::super::{EnrichConfig, Enriched, Enricher, Failed, Job};
     use super::*;
-    use crate::Reason;
+    use crate::{Reason, TeacherError};
 
     /// Odd items on purpose: a title of markup, one within another, one of one word, two alike.
     fn dataset() -> Dataset {
@@ -230,10 +255,8 @@ mod tests {
         let catalog = Catalog::new(SidSpec::new(vec![5, 1], 0).unwrap(), sids).unwrap();
         let split = leave_one_out(&dataset, NonZeroUsize::MAX).unwrap();
         let enricher = Enricher::new(&dataset, &catalog, EnrichConfig::new(1)).unwrap();
-        let jobs: Vec<_> = match kind {
-            EnrichmentKind::ItemParagraph => Job::items(&dataset).collect(),
-            _ => Job::events(kind, &split.train).collect(),
-        };
+        let items = Job::items(kind, &dataset);
+        let jobs: Vec<_> = items.chain(Job::events(kind, &split.train)).collect();
         enricher.run(&MetadataTeacher, None, &jobs, &mut |_| {}).unwrap()
     }
 
@@ -241,9 +264,11 @@ mod tests {
     fn every_text_passes_every_check() {
         for kind in [
             EnrichmentKind::ItemParagraph,
+            EnrichmentKind::ItemDescription,
             EnrichmentKind::UserNarrative,
             EnrichmentKind::Preference,
             EnrichmentKind::Reasoning,
+            EnrichmentKind::Monologue,
         ] {
             let made = enrich(kind);
             let about_items = kind.is_about_an_item();
@@ -264,6 +289,58 @@ mod tests {
                         describe it, the longest first: green, from, tea, uji. Its seller says: \
                         Mild; bhand/b picked! a_9";
         assert_eq!(text, Some(expected));
+    }
+
+    #[test]
+    fn a_description_is_made_before_there_are_codes_and_tells_what_users_wrote() {
+        let dataset = dataset();
+        let reviews: Vec<_> =
+            ["Fresh and <i>mild</i>.", "", "", "", ""].map(|it| vec![it.to_owned()]).to_vec();
+        let enricher = Enricher::without_catalog(&dataset, EnrichConfig::new(1)).unwrap();
+        let refused = Enricher::without_catalog(&dataset, EnrichConfig::new(1)).unwrap();
+        let refused = refused.with_reviews(&reviews[1..]);
+        assert!(matches!(refused, Err(TeacherError::ReviewCount { reviews: 4, dataset: 5 })));
+        let enricher = enricher.with_reviews(&reviews).unwrap();
+        let run = |kind| {
+            let jobs: Vec<_> = Job::items(kind, &dataset).collect();
+            enricher.run(&MetadataTeacher, None, &jobs, &mut |_| {})
+        };
+        let made = run(EnrichmentKind::ItemDescription).unwrap().enrichments;
+        assert_eq!(made.len(), 5);
+        let text = |item| made.text(EnrichmentKind::ItemDescription, SampleId::Item(ItemId(item)));
+        assert!(text(0).unwrap().starts_with("This is a product by Uji Leaf in the categories"));
+        assert!(
+            text(0).unwrap().ends_with("A customer wrote: Fresh and imild/i."),
+            "{:?}",
+            text(0)
+        );
+        let refused = run(EnrichmentKind::ItemParagraph);
+        assert!(matches!(refused, Err(TeacherError::NoCatalog { .. })));
+    }
+
+    #[test]
+    fn a_monologue_is_in_the_first_person_and_never_names_the_answer() {
+        let (dataset, made) = (dataset(), enrich(EnrichmentKind::Monologue));
+        assert!(!made.enrichments.is_empty());
+        for text in made.enrichments.iter() {
+            let SampleId::Event { user, position } = text.id else { unreachable!("{}", text.id) };
+            let target = dataset.user(user).unwrap().events[position as usize];
+            let title = Wording::of(&dataset.item(target).unwrap().title);
+            let words = Wording::of(&text.text);
+            assert!(text.text.starts_with("I "), "{text:?}");
+            assert!(!text.text.contains(&format!("<a_{}>", target.0)), "{text:?}");
+            let shown = history(&dataset, user, position as usize);
+            let telling = title.len() > 1 && !shown.contains(title.words());
+            assert!(!(telling && words.contains(title.words())), "{text:?}");
+        }
+    }
+
+    /// The words of the items before an event.
+    fn history(dataset: &Dataset, user: UserId, position: usize) -> Wording {
+        let events = &dataset.user(user).unwrap().events[..position];
+        let titles: Vec<_> =
+            events.iter().map(|item| dataset.item(*item).unwrap().title.as_str()).collect();
+        Wording::of(&titles.join(" "))
     }
 
     #[test]

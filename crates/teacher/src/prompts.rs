@@ -6,10 +6,13 @@ use sidereal_prompts::{EnrichmentKind, Message, Role};
 
 use crate::{RequestStage, Shown, Subject, TeacherError};
 
-/// Raised with every change of a template.
+/// Raised with every change of what the templates get. Their texts are hashed themselves, so that a
+/// change of one does not cost the answers of the others.
 const VERSION: u32 = 1;
 /// Longest description that is shown, in characters: it is paid for by length.
 const MAX_DESCRIPTION: usize = 2000;
+/// Longest review that is shown, in characters.
+const MAX_REVIEW: usize = 1000;
 const SYSTEM: &str = include_str!("templates/system.jinja");
 const CORRECTION: &str = include_str!("templates/correction.jinja");
 
@@ -18,6 +21,7 @@ impl RequestStage {
         match self {
             Self::ItemAnalyse => include_str!("templates/item_analyse.jinja"),
             Self::ItemIntegrate => include_str!("templates/item_integrate.jinja"),
+            Self::ItemDescribe => include_str!("templates/item_describe.jinja"),
             Self::UserReason => include_str!("templates/user_reason.jinja"),
             Self::UserIntegrate => include_str!("templates/user_integrate.jinja"),
             Self::Preference => include_str!("templates/preference.jinja"),
@@ -28,8 +32,8 @@ impl RequestStage {
 
 /// The templates of this version of the library, compiled.
 ///
-/// They know `item`, `held_out` and `history` (each with `sid`, `title`, `brand`, `categories` and
-/// `description`), `notes` (the answer of the stage before), `min_words` and `max_words`.
+/// They know `item`, `held_out` and `history` (each with `sid`, `title`, `brand`, `categories`,
+/// `description` and `reviews`), `notes` (the answer of the stage before), `min_words` and `max_words`.
 #[derive(Debug, Clone)]
 pub struct TeacherPrompts {
     environment: Environment<'static>,
@@ -125,12 +129,15 @@ fn refused(name: String, source: minijinja::Error) -> TeacherError {
 fn facts(shown: &Shown<'_>) -> Value {
     let item = shown.item;
     let description: String = item.description.chars().take(MAX_DESCRIPTION).collect();
+    let short = |text: &String| text.chars().take(MAX_REVIEW).collect::<String>();
+    let reviews: Vec<String> = shown.reviews.iter().map(short).collect();
     context! {
         sid => shown.sid,
         title => item.title,
         brand => item.brand,
         categories => item.categories.join(" > "),
         description,
+        reviews,
     }
 }
 
@@ -144,12 +151,13 @@ mod tests {
     fn every_stage_renders_and_shows_the_held_out_item_only_where_it_must() {
         let prompts = TeacherPrompts::builtin((5, 100)).unwrap();
         let items = ["Green tea {{ notes }}", "Kettle", "Whisk & bowl"].map(|t| Item::new(t, t));
-        let shown = |i: usize| Shown { item: &items[i], sid: format!("<a_{i}><b_0>") };
+        let wrote = ["It keeps warm.".to_owned()];
+        let shown =
+            |i: usize| Shown { item: &items[i], sid: format!("<a_{i}><b_0>"), reviews: &wrote };
         let item = Subject::Item(shown(0));
         let event = Subject::Event { history: vec![shown(0), shown(1)], held_out: shown(2) };
         for stage in RequestStage::ALL {
-            let about_item =
-                matches!(stage, RequestStage::ItemAnalyse | RequestStage::ItemIntegrate);
+            let about_item = stage.kind().is_about_an_item();
             let (subject, other) = if about_item { (&item, &event) } else { (&event, &item) };
             let text = &prompts.messages(stage, subject, "so it is").unwrap()[1].content;
             let reveals = matches!(stage, RequestStage::UserReason | RequestStage::Reasoning);
@@ -159,6 +167,9 @@ mod tests {
             assert_eq!(text.contains("so it is"), with_notes, "{stage}: {text}");
             let title = stage != RequestStage::ItemIntegrate;
             assert_eq!(text.contains("Green tea {{ notes }}"), title, "{stage}: {text}");
+            let describes = stage == RequestStage::ItemDescribe;
+            assert_eq!(text.contains("It keeps warm."), describes, "{stage}: {text}");
+            assert!(!(describes && text.contains("<a_")), "{text}");
             assert!(prompts.messages(stage, other, "").is_err(), "{stage}");
         }
     }
@@ -170,5 +181,9 @@ mod tests {
         assert_eq!(one, hash((5, 100), EnrichmentKind::Preference));
         assert_ne!(one, hash((5, 101), EnrichmentKind::Preference));
         assert_ne!(one, hash((5, 100), EnrichmentKind::Reasoning));
+        assert_ne!(
+            hash((5, 100), EnrichmentKind::Monologue),
+            hash((5, 100), EnrichmentKind::Reasoning)
+        );
     }
 }

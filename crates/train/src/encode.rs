@@ -409,7 +409,7 @@ mod tests {
         let text = Enrichment {
             id: sample.id,
             kind: EnrichmentKind::Reasoning,
-            text: "corn, then beans".to_owned(),
+            text: "corn, then beans\nRewriting: <a_1><b_0>".to_owned(),
             teacher: "test".to_owned(),
             prompt_hash: String::new(),
             dataset: None,
@@ -431,7 +431,15 @@ mod tests {
         let read = tokenizer.decode(&prompt.ids).unwrap();
         assert!(read.starts_with("system: ") && read.ends_with("\nassistant: <think>\n"), "{read}");
         let written = tokenizer.decode(&sequence.ids[prompt.ids.len()..]).unwrap();
-        assert_eq!(written, "corn, then beans\n</think>\n<answer><a_0><b_1></answer>");
+        let expected = "corn, then beans\n</think>\nThe history, rewritten: <a_1><b_0>.\nAfter this \
+                        analysis, the recommended item is\n<answer><a_0><b_1></answer>";
+        assert_eq!(written, expected);
+        // The close is learned as the tokens at which a decoder recognises it.
+        let close = tokenizer.encode("<answer>").unwrap();
+        let chain = &sequence.ids[prompt.ids.len()..];
+        let at = chain.windows(close.len()).position(|window| window == close).unwrap();
+        let answer = tokenizer.decode(&chain[at + close.len()..]).unwrap();
+        assert_eq!(answer, "<a_0><b_1></answer>");
 
         // Every token after the prompt is learned, the opening and the end of the turn too.
         let opening = tokenizer.encode("<think>\n").unwrap().len();

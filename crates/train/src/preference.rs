@@ -88,7 +88,7 @@ impl PreferenceTraining<'_> {
         let learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
         let trainer = Trainer {
             stage: self.stage,
-            steps: self.config.steps,
+            steps: self.config.steps_for(pairs.len()),
             validate_every: self.config.validate_every,
             checkpoint_every: self.config.checkpoint_every,
             num_prompts: pairs.len(),
@@ -101,13 +101,13 @@ impl PreferenceTraining<'_> {
         trainer.run(learner, &mut method, observer)
     }
 
-    /// One update.
+    /// One update: number `step`, from 0, of `steps`.
     fn step<P: Trainable>(
         &self,
         learner: &mut Learner<P>,
         batch: &[&Preference],
         reference: Option<&AnswerLogp>,
-        step: usize,
+        (step, steps): (usize, usize),
     ) -> Result<Record, TrainError> {
         let (mut value, mut won, mut margin) = (0.0, 0, 0.0);
         let (mut chosen_logp, mut rejected_logp, mut num_rejected) = (0.0, 0.0, 0);
@@ -129,13 +129,13 @@ impl PreferenceTraining<'_> {
             first += part.len();
             first_rejected += rejected;
         }
-        let lr = self.config.optim.lr_at(step, self.config.steps);
+        let lr = self.config.optim.lr_at(step, steps);
         let grad_norm = learner.step(lr)?;
         if !grad_norm.is_finite() {
             return Err(self.diverged(batch, step, ("the gradient's norm", grad_norm)));
         }
         let count = batch.len() as f64;
-        Ok(Record::new(self.stage, step + 1, self.config.steps)
+        Ok(Record::new(self.stage, step + 1, steps)
             .with("loss", value)
             .with("won", won as f64 / count)
             .with("margin", margin / count)
@@ -242,7 +242,8 @@ impl<P: Trainable> Method<P> for Preferring<'_> {
         let batch = order.next_batch(NonZeroUsize::new(size).unwrap_or(NonZeroUsize::MIN));
         let picked: Vec<&Preference> = batch.iter().map(|index| &self.pairs[*index]).collect();
         let reference = self.reference.as_ref().map(|all| all.of_pairs(batch, &self.rejected));
-        self.training.step(learner, &picked, reference.as_ref(), done)
+        let steps = self.training.config.steps_for(self.pairs.len());
+        self.training.step(learner, &picked, reference.as_ref(), (done, steps))
     }
 
     fn ndcg(&self, model: &P) -> Result<f64, TrainError> {

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use sidereal_data::ItemId;
 use sidereal_policy::{
-    BeamSearch, Chain, CompletionToken, Conditions, Constraint, LanguageModel, Prefilled, Reasoner,
-    ReasoningMarkers, Rollout, Sampler, SamplingConfig, Scoring, TokenBatch, WrittenToken,
-    merge_chains,
+    BeamSearch, Chain, CompletionToken, Conditions, Constraint, Hypothesis, LanguageModel,
+    Prefilled, Reasoner, ReasoningMarkers, Rollout, Sampler, SamplingConfig, Scoring, TokenBatch,
+    WrittenToken, merge_chains,
 };
 
 use crate::TrainError;
@@ -44,6 +44,9 @@ impl ChainConfig {
         check_counts(&[(&format!("{table}.budget"), self.budget)])
     }
 }
+
+/// The place of the target after each chain.
+type Places = Vec<Option<usize>>;
 
 /// A policy that reasons before it recommends.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +99,9 @@ pub struct ReasonedRanking {
     /// The best Semantic IDs with the chains summed out: a mean of their probabilities after each
     /// chain.
     pub ranking: Ranking,
+    /// For each chain, the place of the target's Semantic ID, from 0, among the answers of the beam search
+    /// after this chain alone; `None` if it is not among them.
+    pub places: Vec<Option<usize>>,
 }
 
 impl ReasoningSearch<'_> {
@@ -138,7 +144,8 @@ impl ReasoningSearch<'_> {
         )?;
         let rankings = self.after(reasoned.start, prompts, num_chains, beam_width)?;
         let rollouts = paired(reasoned.chains, answers);
-        let of_prompt = |(rollouts, ranking)| ReasonedRanking { rollouts, ranking };
+        let of_prompt =
+            |(rollouts, (ranking, places))| ReasonedRanking { rollouts, ranking, places };
         Ok(rollouts.into_iter().zip(rankings).map(of_prompt).collect())
     }
 
@@ -155,32 +162,37 @@ impl ReasoningSearch<'_> {
     ) -> Result<Vec<Ranking>, TrainError> {
         let keys: Vec<u64> = prompts.iter().map(|prompt| prompt.key()).collect();
         let reasoned = self.reasoner().reason(tokens, &keys, num_chains)?;
-        self.after(reasoned.start, prompts, num_chains, beam_width)
+        let found = self.after(reasoned.start, prompts, num_chains, beam_width)?;
+        Ok(found.into_iter().map(|(ranking, _)| ranking).collect())
     }
 
-    /// The ranking of each prompt by a beam search after each of its chains.
+    /// The ranking of each prompt by a beam search after each of its chains, and the place of its target
+    /// after each chain alone.
     fn after(
         &self,
         start: Prefilled,
         prompts: &[&EncodedPrompt],
         num_chains: usize,
         beam_width: usize,
-    ) -> Result<Vec<Ranking>, TrainError> {
+    ) -> Result<Vec<(Ranking, Places)>, TrainError> {
         let Self { model, constraint, scoring, .. } = *self;
         let search = BeamSearch { model, constraint, beam_width, scoring };
         let found =
             search.search_from(start.branches(model), &Conditions::default(), &mut |_| {})?;
         let trie = constraint.trie();
         let items = |node| -> Vec<ItemId> { trie.items(node).to_vec() };
-        let ranking = |(prompt, found): (&&EncodedPrompt, &[_])| {
+        let ranking = |(prompt, found): (&&EncodedPrompt, &[Vec<Hypothesis>])| {
+            let right = |found: &Hypothesis| trie.items(found.node).contains(&prompt.target);
+            let places = found.iter().map(|of_chain| of_chain.iter().position(right)).collect();
             let mut merged = merge_chains(found);
             merged.truncate(beam_width);
-            Ranking {
+            let ranking = Ranking {
                 id: prompt.id,
                 target: prompt.target,
                 found: merged.iter().map(|hypothesis| items(hypothesis.node)).collect(),
                 scores: merged.iter().map(|hypothesis| hypothesis.score).collect(),
-            }
+            };
+            (ranking, places)
         };
         Ok(prompts.iter().zip(found.chunks(num_chains.max(1))).map(ranking).collect())
     }

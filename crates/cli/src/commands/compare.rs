@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use sidereal_lab::{FinishedRun, LabError, RunComparison};
-use sidereal_metrics::{Bootstrap, BootstrapConfig, Metric, SeenItems};
+use sidereal_metrics::{Bootstrap, BootstrapConfig, Metric, MetricError, SeenItems};
 use sidereal_page::Page;
 
 use crate::output::{line, note};
@@ -24,13 +24,9 @@ pub(crate) struct Args {
     /// Label of the baseline system, such as `SFT` or `SFT, reasoning`. The others are compared with it, user by user.
     #[arg(long, value_name = "LABEL")]
     against: Option<String>,
-    /// Metrics of ranks, separated by commas.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "METRICS",
-        default_value = "HR@5,HR@10,NDCG@10"
-    )]
+    /// Metrics, separated by commas: of ranks, of drawn answers, of lists, or averages such as
+    /// `Avg(HR@1/5/10)`. Without them, those that the first run's recipe names, or HR@5, HR@10 and NDCG@10.
+    #[arg(long, value_delimiter = ',', value_name = "METRICS")]
     metrics: Vec<Metric>,
     /// Whether the items in a user's history are among the ranked; without it, tables of both rules.
     #[arg(long, value_enum, value_name = "RULE")]
@@ -42,6 +38,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
 }
+
+/// The metrics if neither the command nor a recipe names any.
+const USUAL: [&str; 3] = ["HR@5", "HR@10", "NDCG@10"];
 
 /// A rule for the items that a user chose before.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -58,6 +57,23 @@ impl From<Seen> for SeenItems {
             Seen::Kept => Self::Kept,
             Seen::Removed => Self::Removed,
         }
+    }
+}
+
+impl Args {
+    /// The metrics that were asked for, or those of the first run's recipe, or the usual ones.
+    fn metrics_of(&self, runs: &[FinishedRun]) -> Result<Vec<Metric>, MetricError> {
+        match (self.metrics.as_slice(), runs.first().and_then(|run| run.metrics.as_ref())) {
+            ([], Some(named)) => Ok(named.clone()),
+            ([], None) => USUAL.iter().map(|name| name.parse()).collect(),
+            (asked, _) => Ok(asked.to_vec()),
+        }
+    }
+
+    /// Whether a metric that no system has under this rule is an error: drawn answers and lists have no metrics
+    /// with seen items removed, so a command that names no rule does not ask for them.
+    fn needs_every_metric(&self, rule: SeenItems) -> bool {
+        self.seen.is_some() || rule == SeenItems::Kept
     }
 }
 
@@ -81,8 +97,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         if runs.iter().all(FinishedRun::is_empty) {
             continue;
         }
-        for metric in &args.metrics {
-            let found = RunComparison::new(&runs, *metric, args.against.as_deref(), &bootstrap)?;
+        for metric in args.metrics_of(&runs)? {
+            let found = RunComparison::new(&runs, metric, args.against.as_deref(), &bootstrap);
+            let found = match found {
+                // Nobody asked for this metric under this rule.
+                Err(LabError::NoColumn { metric }) if !args.needs_every_metric(rule) => {
+                    note(format_args!("no table of {metric} with seen items removed"));
+                    continue;
+                }
+                found => found?,
+            };
             let table = found.table();
             let mut text = Table::new();
             text.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(&table.header);

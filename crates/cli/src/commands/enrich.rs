@@ -2,9 +2,12 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::ValueEnum;
-use sidereal_data::leave_one_out;
+use sidereal_data::read::RowPolicy;
+use sidereal_data::read::amazon::{Release, ReleaseError, read_review_texts};
+use sidereal_data::{Dataset, TrainSet, leave_one_out};
 use sidereal_prompts::EnrichmentKind;
 use sidereal_teacher::{
     AnswerCache, Durability, EndpointConfig, EnrichConfig, Enricher, Job, MetadataTeacher,
@@ -45,6 +48,13 @@ pub(crate) struct Args {
     /// The number of items of a history that the teacher sees.
     #[arg(long, value_name = "N", default_value = "10")]
     max_history: NonZeroUsize,
+    /// For descriptions of items: Amazon's reviews, with their release, as `2014=FILE`. Only reviews of training
+    /// events are used: those of the published split, or all but the last two of each user.
+    #[arg(long, value_name = "RELEASE=FILE")]
+    review_texts: Option<ReviewFile>,
+    /// The reviews of an item that the teacher sees, the most helpful ones.
+    #[arg(long, value_name = "N", default_value = "5")]
+    reviews_per_item: NonZeroUsize,
     /// Seed for the numbering of items. Use the seed of the recipe that takes the texts.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -98,21 +108,28 @@ struct EndpointArgs {
 enum Kind {
     /// A paragraph about each item.
     ItemParagraph,
+    /// A description of each item, rewritten from its title, its description and its reviews (GREAM). It holds no
+    /// Semantic IDs, so it needs none: make them from it with `sids --rewritten`.
+    ItemDescription,
     /// A story of each user that leads to the next item.
     UserNarrative,
     /// What each user prefers.
     Preference,
-    /// Reasoning before the next item.
+    /// Reasoning before the next item, in labelled steps (GREAM).
     Reasoning,
+    /// Reasoning before the next item, in the first person (SIDReasoner): what a user narrative is written from.
+    Monologue,
 }
 
 impl From<Kind> for EnrichmentKind {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::ItemParagraph => Self::ItemParagraph,
+            Kind::ItemDescription => Self::ItemDescription,
             Kind::UserNarrative => Self::UserNarrative,
             Kind::Preference => Self::Preference,
             Kind::Reasoning => Self::Reasoning,
+            Kind::Monologue => Self::Monologue,
         }
     }
 }
@@ -120,18 +137,28 @@ impl From<Kind> for EnrichmentKind {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let how = Reading { seed: args.seed, max_history: args.max_history, filters: None };
     let data = args.data.read(&how)?;
-    let catalog = data.catalog.ok_or_else(|| {
-        Usage::error("the data has no Semantic IDs: add `--index FILE`, a file of `sidereal sids`")
-    })?;
+    let kind = EnrichmentKind::from(args.kind);
+    let catalog = data.catalog.filter(|_| kind != EnrichmentKind::ItemDescription);
+    if catalog.is_none() && kind != EnrichmentKind::ItemDescription {
+        return Err(Usage::error(
+            "the data has no Semantic IDs: add `--index FILE`, a file of `sidereal sids`",
+        ));
+    }
     let split = match data.split {
         Some(published) => published,
         None => leave_one_out(&data.dataset, args.max_history)?,
     };
-    let enricher = Enricher::new(&data.dataset, &catalog, args.endpoint.limits(args.seed))?;
+    let reviews = args.reviews(kind, &data.dataset, &split.train)?;
+    let limits = args.endpoint.limits(args.seed);
+    let mut enricher = match &catalog {
+        Some(catalog) => Enricher::new(&data.dataset, catalog, limits)?,
+        None => Enricher::without_catalog(&data.dataset, limits)?,
+    };
+    if let Some(reviews) = &reviews {
+        enricher = enricher.with_reviews(reviews)?;
+    }
     let (teacher, cache) = args.endpoint.teacher()?;
-    let kind = EnrichmentKind::from(args.kind);
-    let jobs = Job::items(&data.dataset).filter(|_| kind.is_about_an_item());
-    let jobs = jobs.chain(Job::events(kind, &split.train));
+    let jobs = Job::items(kind, &data.dataset).chain(Job::events(kind, &split.train));
     let jobs: Vec<Job<'_>> = jobs.take(args.limit.unwrap_or(usize::MAX)).collect();
     let mut bars = Bars::default();
     let mut talk = |now: &Progress| {
@@ -153,6 +180,46 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         ))),
         Some(stopped) => Err(anyhow::Error::new(stopped)
             .context("some texts are still missing: run the command again to go on")),
+    }
+}
+
+impl Args {
+    /// What users wrote of each item in training, for descriptions of items.
+    fn reviews(
+        &self,
+        kind: EnrichmentKind,
+        dataset: &Dataset,
+        train: &TrainSet,
+    ) -> anyhow::Result<Option<Vec<Vec<String>>>> {
+        let Some(ReviewFile { release, path }) = &self.review_texts else { return Ok(None) };
+        if kind != EnrichmentKind::ItemDescription {
+            return Err(Usage::error(
+                "`--review-texts` goes with `--kind item-description` alone: leave it out",
+            ));
+        }
+        let (most, policy) = (self.reviews_per_item, RowPolicy::lenient());
+        let read = read_review_texts(path, *release, dataset, train, most, &policy)?;
+        let reviewed = read.texts.iter().filter(|texts| !texts.is_empty()).count();
+        note(format_args!("items with reviews: {reviewed} of {}", read.texts.len()));
+        Ok(Some(read.texts))
+    }
+}
+
+/// A file of Amazon's reviews and its release, `2014=FILE`.
+#[derive(Debug, Clone)]
+struct ReviewFile {
+    release: Release,
+    path: PathBuf,
+}
+
+impl FromStr for ReviewFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (release, path) =
+            text.split_once('=').ok_or("expected `RELEASE=FILE`, like `2014=x.json.gz`")?;
+        let release = release.parse().map_err(|error: ReleaseError| error.to_string())?;
+        Ok(Self { release, path: path.into() })
     }
 }
 

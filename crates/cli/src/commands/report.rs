@@ -36,6 +36,9 @@ pub(crate) fn show(
     for domain in &outcome.domains {
         line(domain)?;
     }
+    for exercises in &outcome.exercises {
+        line(exercises)?;
+    }
     let page = dir.join("report.html");
     let name = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy();
     outcome.write_page(title.unwrap_or(&name), &page).context("cannot write the report")?;

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
 use ndarray::{Array2, ArrayView2};
-use sidereal_data::{Item, TrainSet, write};
+use sidereal_data::read::RowPolicy;
+use sidereal_data::{Dataset, Item, ItemId, SampleId, TrainSet, write};
 use sidereal_files::write_json;
 use sidereal_lab::judged;
 use sidereal_page::Page;
 use sidereal_policy::{TextEncoder, device};
+use sidereal_prompts::{EnrichmentKind, Enrichments};
 use sidereal_quantizer::{Collisions, JudgedCodes, Matrix, QualityReport, Thresholds};
 use sidereal_sid::{Catalog, TokenStyle};
 use sidereal_train::{Bars, Observer as _};
@@ -53,6 +55,10 @@ pub(crate) struct Args {
     /// Encode only the titles, without descriptions.
     #[arg(long)]
     titles_only: bool,
+    /// Encode the titles and these descriptions, texts of `enrich --kind item-description` with the same data and
+    /// seed, instead of the sellers' descriptions.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["embeddings", "titles_only"])]
+    rewritten: Option<PathBuf>,
     /// Fail and write nothing if a larger share of the items collides.
     #[arg(long, value_name = "SHARE")]
     max_collision_rate: Option<f64>,
@@ -135,7 +141,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             None
         }),
     };
-    let vectors = args.vectors(&items)?;
+    let vectors = args.vectors(&items, data.as_ref().map(|data| &data.dataset))?;
     let quantized = args.quantized(vectors.view(), train.as_ref())?;
     let (books, codes) = (&quantized.codebooks, quantized.codes.view());
     let rows = quantized.latents.as_ref().map_or(vectors.view(), Array2::view);
@@ -214,17 +220,26 @@ impl Args {
     }
 
     /// A vector for each item, `[N, D]`.
-    fn vectors(&self, items: &[Item]) -> anyhow::Result<Array2<f32>> {
+    fn vectors(&self, items: &[Item], dataset: Option<&Dataset>) -> anyhow::Result<Array2<f32>> {
         if let Some(path) = &self.embeddings {
             return read_vectors(path, items.len());
         }
         check_encoder(&self.encoder)?;
-        let text = |item: &Item| match item.description.as_str() {
+        let rewritten = self.rewritten.as_deref().map(|path| read_rewritten(path, dataset));
+        let rewritten = rewritten.transpose()?;
+        let described = |id: u32, item: &Item| match &rewritten {
+            _ if self.titles_only => String::new(),
+            Some(texts) => {
+                let text = texts.text(EnrichmentKind::ItemDescription, SampleId::Item(ItemId(id)));
+                text.unwrap_or_default().to_owned()
+            }
+            None => item.description.clone(),
+        };
+        let text = |(id, item): (u32, &Item)| match described(id, item).as_str() {
             "" => item.title.clone(),
-            _ if self.titles_only => item.title.clone(),
             description => format!("{}\n{description}", item.title),
         };
-        let texts: Vec<String> = items.iter().map(text).collect();
+        let texts: Vec<String> = (0..).zip(items).map(text).collect();
         let mut bars = Bars::default();
         let encoder = TextEncoder::load(&self.encoder, device(&self.device)?)?;
         Ok(encoder.encode(&texts, TEXTS, |done| {
@@ -239,6 +254,26 @@ fn needs_events() -> anyhow::Error {
         "the method `letter` learns from interactions: give them beside the items, such as `--data DIR` or \
          `--interactions x.inter --items x.item`",
     )
+}
+
+/// The rewritten descriptions of a file, which are of this dataset.
+fn read_rewritten(path: &Path, dataset: Option<&Dataset>) -> anyhow::Result<Enrichments> {
+    let dataset = dataset.ok_or_else(|| {
+        Usage::error(
+            "`--rewritten` needs the data with which the texts were written: name the interactions, too",
+        )
+    })?;
+    let read = Enrichments::read(path, &RowPolicy::strict())?.enrichments;
+    let texts = read.of_kind(EnrichmentKind::ItemDescription);
+    ensure!(
+        !texts.is_empty(),
+        "`{}` has no text of kind `item-description`: write some with `sidereal enrich --kind item-description`",
+        path.display()
+    );
+    texts.check(dataset)?;
+    let (found, items) = (texts.len(), dataset.num_items());
+    note(format_args!("items with a rewritten description: {found} of {items}"));
+    Ok(texts)
 }
 
 /// The vectors of a file, one for each item.

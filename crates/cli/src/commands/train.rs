@@ -13,7 +13,7 @@ use sidereal_train::{Bars, TensorBoard};
 use crate::commands::report::show;
 use crate::data::{DataArgs, Reading};
 use crate::failure::Usage;
-use crate::models::{check_base, check_chat, check_encoder};
+use crate::models::{check_base, check_chat, check_encoder, check_texts};
 use crate::output::note;
 
 /// Carry out a recipe: make Semantic IDs, train every stage, test all of them, and write a report.
@@ -133,6 +133,9 @@ impl Args {
         recipe.texts.chat.iter().try_for_each(|path| check_chat(path))?;
         if let Some(path) = &self.enriched {
             recipe.texts.teacher = Some(TeacherConfig::File(path.clone()));
+        }
+        if let Some(TeacherConfig::File(path)) = &recipe.texts.teacher {
+            check_texts(path)?;
         }
         Ok(recipe)
     }

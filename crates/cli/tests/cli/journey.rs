@@ -152,6 +152,69 @@ fn every_method_makes_semantic_ids_of_the_same_vectors() {
     }
 }
 
+#[test]
+fn items_are_described_before_they_have_semantic_ids_and_these_are_made_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    shop::write(dir);
+    let encoder = shop::encoder();
+    let files = ["--interactions", "shop.inter", "--items", "shop.item"];
+    // Every user reviews two items; only those who chose them in training may tell of it.
+    let mut reviews = String::new();
+    for user in 0..60 {
+        for item in ["tea pot-red", "tea pot-pink"] {
+            let line = format!(r#"{{"user_id": "u{user}", "parent_asin": "{item}", "#);
+            let line = format!(r#"{line}"text": "u{user} likes the handle of {item}"}}"#);
+            reviews.push_str(&(line + "\n"));
+        }
+    }
+    fs::write(dir.join("reviews.jsonl"), reviews).unwrap();
+    let ask = ["enrich", "--kind", "item-description", "--out", "d.jsonl"];
+    let with = ["--review-texts", "2023=reviews.jsonl", "--reviews-per-item", "100"];
+    let said = succeeds(dir, &[&ask[..], &files[..], &with[..]].concat());
+    assert!(said.contains("wanted 40, written 40, failed 0"), "{said}");
+    let texts = fs::read_to_string(dir.join("d.jsonl")).unwrap();
+    let wrote = |user: usize, colour: &str| {
+        texts.contains(&format!("wrote: u{user} likes the handle of tea pot-{colour}"))
+    };
+    // User 5i begins with colour i and goes on by four; the last two are held out.
+    for step in 0..8 {
+        let colours = (0..3).map(|later| (step + later) % 8);
+        let (red, pink) = (colours.clone().any(|it| it == 0), colours.clone().any(|it| it == 7));
+        assert_eq!((wrote(5 * step, "red"), wrote(5 * step, "pink")), (red, pink), "{step}");
+    }
+
+    let sids = ["sids", "--sizes", "4,40", "--encoder", &encoder, "--rewritten", "d.jsonl"];
+    let report = succeeds(dir, &[&sids[..], &["--out", "described"], &files[..]].concat());
+    assert!(report.contains("40 items have"), "{report}");
+    let plain = [&sids[..5], &["--out", "plain"], &files[..]].concat();
+    succeeds(dir, &plain);
+    let index = |name: &str| fs::read(dir.join(name).join("index.json")).unwrap();
+    assert_ne!(index("described"), index("plain"));
+    // Texts of another numbering of the items are refused, and of items alone.
+    let other = [&sids[..], &["--out", "x", "--seed", "2"], &files[..]].concat();
+    let error = fails(dir, &other, 1);
+    assert!(error.contains("does not belong to this data"), "{error}");
+    let error =
+        fails(dir, &[&["enrich", "--kind", "preference", "--out", "p"], &files[..]].concat(), 2);
+    assert!(error.contains("no Semantic IDs"), "{error}");
+    let wrong =
+        [&["enrich", "--kind", "preference", "--out", "p"], &files[..], &with[..2]].concat();
+    fails(dir, &wrong, 2);
+}
+
+#[test]
+fn the_papers_presets_do_not_start_with_a_teacher_of_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    shop::write(dir);
+    let files = ["--interactions", "shop.inter", "--items", "shop.item"];
+    let train = ["train", "gream/paper", "--base", ".", "--out", "run"];
+    let error = fails(dir, &[&train[..], &files[..]].concat(), 2);
+    assert!(error.contains("--enriched FILE"), "{error}");
+    assert!(!dir.join("run").exists());
+}
+
 fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }

@@ -1,7 +1,7 @@
 //! Amazon reviews and their items, the releases of 2014, 2018 and 2023.
 //!
 //! One object a line; plain, gzip or zstd, which is recognised by the first bytes. Only the fields
-//! below are used; others are ignored.
+//! below are used, and the texts of reviews by [`read_review_texts`]; others are ignored.
 //!
 //! | release | reviews | items |
 //! |---|---|---|
@@ -28,9 +28,11 @@ use crate::prepare::undescribed::{UNDESCRIBED, undescribed};
 use crate::{Assembly, DataError};
 
 mod metadata;
+mod review_texts;
 mod reviews;
 
 pub use metadata::{Catalogue, read_metadata};
+pub use review_texts::{ReviewTexts, read_review_texts};
 pub use reviews::{LoadedReviews, read_reviews};
 
 /// Which release a file belongs to.

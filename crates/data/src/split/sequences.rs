@@ -125,6 +125,11 @@ impl Sequences {
         &self.events[self.starts[row]..self.starts[row + 1]]
     }
 
+    /// The events of a user; none for a user without a sequence.
+    pub(super) fn events_of(&self, user: UserId) -> &[ItemId] {
+        self.users.binary_search(&user).map_or(&[], |row| self.events(row))
+    }
+
     pub(super) fn times(&self, row: usize) -> &[Timestamp] {
         self.times.get(self.starts[row]..self.starts[row + 1]).unwrap_or_default()
     }

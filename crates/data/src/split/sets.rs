@@ -79,6 +79,27 @@ impl TrainSet {
         (0..self.num_sequences()).filter_map(|index| self.sequence(index))
     }
 
+    /// The training events after a sample of its user, earliest first. There are none after the
+    /// samples of validation and test, which come after all training events of their users.
+    ///
+    /// ```
+    /// use std::num::NonZeroUsize;
+    /// use sidereal_data::{Dataset, HeldOut as _, Item, ItemId, User, leave_one_out};
+    ///
+    /// let items = ["tea", "kettle", "whisk"].map(|title| Item::new(title, title)).to_vec();
+    /// let user = User::new("ann", [0, 1, 2, 0, 1, 2].map(ItemId).to_vec());
+    /// let split = leave_one_out(&Dataset::new(items, vec![user])?, NonZeroUsize::MAX)?;
+    /// let first = split.train.sample(0).unwrap(); // tea -> kettle, and then whisk, tea
+    /// assert_eq!(split.train.after(&first), [ItemId(2), ItemId(0)]);
+    /// assert!(split.train.after(&split.test.sample(0).unwrap()).is_empty());
+    /// # Ok::<(), sidereal_data::DataError>(())
+    /// ```
+    #[must_use]
+    pub fn after(&self, sample: &Sample<'_>) -> &[ItemId] {
+        let events = self.sequences.events_of(sample.user);
+        events.get(sample.seen.len() + 1..).unwrap_or_default()
+    }
+
     /// Number of samples: every event with an event before it.
     #[must_use]
     pub fn num_samples(&self) -> usize {

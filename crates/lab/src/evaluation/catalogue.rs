@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use sidereal_baselines::{Case, evaluate};
 use sidereal_data::{HeldOut as _, Sample, SampleId, Split};
-use sidereal_metrics::{Candidates, Level, Metric, Note, ScoreKind, SeenItems};
+use sidereal_metrics::{Candidates, Level, Note, ScoreKind, SeenItems};
 use sidereal_train::placements;
 
 use super::buckets::{BucketRow, Buckets};
@@ -13,7 +13,7 @@ use super::reasoning;
 use super::recommenders::Baseline;
 use super::seen::SeenOfUsers;
 use super::stage_answers::{BlendAnswers, StageAnswers};
-use super::tables::{Measured, TEN, Tables, score_kind};
+use super::tables::{Measured, Tables, score_kind};
 use crate::error::LabError;
 use crate::pool_task::is_over_pool;
 use crate::recipe::evaluate::EvaluateConfig;
@@ -70,9 +70,9 @@ pub(crate) fn policies(
             score: score_kind(stage.training.scoring()),
         };
         let kept = placements(&rankings, SeenItems::Kept, seen)?;
-        let in_buckets = [Metric::HitRate(TEN), Metric::Ndcg(TEN)];
+        let in_buckets = tables.columns.by_kind_of_user();
         by_bucket.extend(buckets.rows(&stage.label, &kept, &in_buckets, &tables.bootstrap)?);
-        let more = lists.values(&rankings, TEN, &tables.bootstrap)?;
+        let more = lists.values(&rankings, &tables.columns.of_lists(), &tables.bootstrap)?;
         tables.push(how(SeenItems::Kept, Level::Item), kept, more)?;
         if let (Some(file), Some(reasoning)) = (&answered.reasoning, &config.reasoning) {
             let kept = placements(&rankings, SeenItems::Kept, seen)?;
@@ -111,7 +111,7 @@ pub(crate) fn blends(
             score: ScoreKind::Blended,
         };
         let kept = placements(&answers.kept, SeenItems::Kept, seen)?;
-        let more = lists.values(&answers.kept, TEN, &tables.bootstrap)?;
+        let more = lists.values(&answers.kept, &tables.columns.of_lists(), &tables.bootstrap)?;
         tables.push(how(SeenItems::Kept), kept, more)?;
         let removed = placements(&answers.removed, SeenItems::Removed, seen)?;
         tables.push(how(SeenItems::Removed), removed, Vec::new())?;

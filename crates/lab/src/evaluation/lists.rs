@@ -36,50 +36,77 @@ impl Lists {
         Ok(Self { categories, cold, num_items: dataset.num_items() })
     }
 
-    /// `Entropy@k`, `Cold-Recall@k`, `Coverage@k` and `Gini@k` of top-k lists with seen items kept.
-    /// The entropy needs categories, and the cold recall needs a user with a cold target; otherwise
+    /// These of `Entropy@k`, `Cold-Recall@k`, `Coverage@k` and `Gini@k` of top-k lists with seen items
+    /// kept. The entropy needs categories, and the cold recall needs a user with a cold target; otherwise
     /// they are left out.
     pub(crate) fn values(
         &self,
         rankings: &[Ranking],
-        k: NonZeroUsize,
+        metrics: &[Metric],
         bootstrap: &Bootstrap,
     ) -> Result<Vec<MetricValue>, LabError> {
         let mut values = Vec::new();
-        let mut mean = |metric: Metric, users: &[f64]| -> Result<(), LabError> {
-            if !users.is_empty() {
-                let value = users.iter().sum::<f64>() / users.len() as f64;
-                let interval = Some(bootstrap.interval(users)?);
-                values.push(MetricValue { metric, value, interval });
-            }
-            Ok(())
-        };
-        if !self.categories.is_empty() {
-            let of_user = |ranking: &Ranking| {
-                let labels: Vec<&str> =
-                    top(ranking, k).map(|item| self.categories.of(item)).collect();
-                entropy(&labels, k)
+        for metric in metrics {
+            let value = match *metric {
+                Metric::Entropy(_) if self.categories.is_empty() => None,
+                Metric::Entropy(k) => mean(*metric, &self.entropies(rankings, k), bootstrap)?,
+                Metric::ColdRecall(k) => mean(*metric, &self.cold_hits(rankings, k), bootstrap)?,
+                Metric::Coverage(k) => {
+                    let value = self.exposure(rankings, k)?.coverage();
+                    Some(MetricValue { metric: *metric, value, interval: None })
+                }
+                Metric::Gini(k) => {
+                    let value = self.exposure(rankings, k)?.gini();
+                    value.map(|value| MetricValue { metric: *metric, value, interval: None })
+                }
+                _ => None,
             };
-            mean(Metric::Entropy(k), &rankings.iter().map(of_user).collect::<Vec<_>>())?;
+            values.extend(value);
         }
+        Ok(values)
+    }
+
+    /// The entropy of the categories in each user's list.
+    fn entropies(&self, rankings: &[Ranking], k: NonZeroUsize) -> Vec<f64> {
+        let of_user = |ranking: &Ranking| {
+            let labels: Vec<&str> = top(ranking, k).map(|item| self.categories.of(item)).collect();
+            entropy(&labels, k)
+        };
+        rankings.iter().map(of_user).collect()
+    }
+
+    /// Whether the target was found, for each user with a cold target.
+    fn cold_hits(&self, rankings: &[Ranking], k: NonZeroUsize) -> Vec<f64> {
         let cold: RankingRun<_> = rankings
             .iter()
             .filter(|ranking| self.cold.contains(ranking.target.index()))
             .map(|ranking| (ranking.id, ranking.item_placement(&BTreeSet::new())))
             .collect();
-        let hits: Vec<f64> =
-            cold.placements().map(|(_, placement)| hit_rate(placement, k)).collect();
-        mean(Metric::ColdRecall(k), &hits)?;
+        cold.placements().map(|(_, placement)| hit_rate(placement, k)).collect()
+    }
+
+    /// How often each item is shown.
+    fn exposure(&self, rankings: &[Ranking], k: NonZeroUsize) -> Result<ExposureCounts, LabError> {
         let mut exposure = ExposureCounts::new(self.num_items);
         for ranking in rankings {
             exposure.push(top(ranking, k).map(ItemId::index))?;
         }
-        let coverage = Some((Metric::Coverage(k), exposure.coverage()));
-        let gini = exposure.gini().map(|gini| (Metric::Gini(k), gini));
-        let of_all = coverage.into_iter().chain(gini);
-        values.extend(of_all.map(|(metric, value)| MetricValue { metric, value, interval: None }));
-        Ok(values)
+        Ok(exposure)
     }
+}
+
+/// The mean over users, with its interval; `None` without users.
+fn mean(
+    metric: Metric,
+    users: &[f64],
+    bootstrap: &Bootstrap,
+) -> Result<Option<MetricValue>, LabError> {
+    if users.is_empty() {
+        return Ok(None);
+    }
+    let value = users.iter().sum::<f64>() / users.len() as f64;
+    let interval = Some(bootstrap.interval(users)?);
+    Ok(Some(MetricValue { metric, value, interval }))
 }
 
 /// The first `k` items of a list, including seen items.

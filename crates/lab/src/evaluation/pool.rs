@@ -11,7 +11,7 @@ use super::lists::Lists;
 use super::recommenders::Baseline;
 use super::stage_answers::StageAnswers;
 use super::systems::pooled;
-use super::tables::{Measured, TEN, Tables, score_kind};
+use super::tables::{Measured, Tables, score_kind};
 use crate::error::LabError;
 use crate::parts::rankings::pool_users;
 use crate::pool_task::is_over_pool;
@@ -56,7 +56,7 @@ pub(crate) fn rows(
         };
         let none = BTreeSet::new();
         let placed = rankings.iter().map(|r| (r.id, r.item_placement(&none))).collect();
-        let more = lists.values(&rankings, TEN, &tables.bootstrap)?;
+        let more = lists.values(&rankings, &tables.columns.of_lists(), &tables.bootstrap)?;
         tables.push(how, placed, more)?;
     }
     Ok(())

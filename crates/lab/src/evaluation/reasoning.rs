@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use sidereal_data::SampleId;
-use sidereal_metrics::{Chains, Level, Metric, RankingRun, SamplingRun, ScoreKind};
+use sidereal_metrics::{Chains, Level, Note, RankingRun, SamplingRun, ScoreKind};
 
-use super::systems::with_reasoning;
-use super::tables::{Measured, TEN, Tables};
+use super::systems::{after_best_chain, with_reasoning};
+use super::tables::{Measured, Tables};
 use crate::error::LabError;
-use crate::parts::reasoning::ReasoningResult;
+use crate::parts::reasoning::{LISTED, ReasoningResult};
 use crate::recipe::evaluate::EvaluateReasoning;
 
 /// Rows of the answers of a stage after reasoning. `direct` is the protocol of its direct
@@ -38,12 +38,12 @@ pub(crate) fn rows(
     if users.len() < kept.num_samples() {
         tables.push_part(direct, &directly)?;
     }
-    for metric in [Metric::HitRate(TEN), Metric::Ndcg(TEN)] {
+    for metric in tables.columns.tested() {
         tables.compare_runs((&system, label), &directly, metric)?;
     }
     let drawn =
         Measured { level: Level::Sid, beam_width: None, score: ScoreKind::Drawn(count), ..ranked };
-    let passes = config.passes();
+    let passes = tables.columns.of_draws(config.count());
     let runs: [(Measured<'_>, SamplingRun<SampleId>); 2] = [
         (drawn, results.iter().map(|r| (r.ranking.id, r.drawn)).collect()),
         (
@@ -51,7 +51,22 @@ pub(crate) fn rows(
             results.iter().map(|r| (r.ranking.id, r.drawn_directly)).collect(),
         ),
     ];
-    for (how, run) in runs {
+    let best: Option<SamplingRun<SampleId>> = results
+        .iter()
+        .map(|result| Some((result.ranking.id, result.after_each_chain(LISTED)?)))
+        .collect();
+    let after_best = after_best_chain(label);
+    let best = best.map(|run| (Measured { system: &after_best, beam_width, ..drawn }, run));
+    if best.is_some() {
+        let listed = LISTED.min(config.beam_width);
+        let mark = format!("HR@{listed}");
+        let text = format!(
+            "Pass@k is the expected {mark} of the answers after the best of k chains, over all choices \
+             of k of them. The target chooses the chain, so this is an upper bound."
+        );
+        tables.report.push_note(Note { system: after_best.clone(), mark, text });
+    }
+    for (how, run) in runs.into_iter().chain(best) {
         let values = run.evaluate(&passes, &tables.bootstrap)?;
         tables.push_values(how, run.num_samples(), values)?;
     }

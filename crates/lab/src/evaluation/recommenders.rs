@@ -7,7 +7,7 @@ use sidereal_baselines::{
 use sidereal_data::{Dataset, DomainId, HeldOut as _, ItemId, Sample, SampleId, Split};
 use sidereal_metrics::{Metric, SeenItems};
 
-use super::tables::TEN;
+use super::columns::TEN;
 use crate::error::LabError;
 
 /// A further system for the tables: a known bound, or a recommender of the caller.

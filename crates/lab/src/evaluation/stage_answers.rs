@@ -4,6 +4,7 @@ use sidereal_train::Ranking;
 
 use crate::parts::answers::AnswerFile;
 use crate::parts::blended_rankings::BlendFiles;
+use crate::parts::exercises::ExerciseAnswer;
 use crate::parts::reasoning::ReasoningResult;
 use crate::recipe::blend::BlendConfig;
 use crate::recipe::stage::Stage;
@@ -21,6 +22,8 @@ pub(crate) struct StageAnswers<'a> {
     pub(crate) in_domain: Option<Made<AnswerFile<Ranking>>>,
     /// Answers after reasoning, for a stage that is tested with reasoning.
     pub(crate) reasoning: Option<Made<AnswerFile<ReasoningResult>>>,
+    /// Answers to exercises, if the recipe tests general ability.
+    pub(crate) exercises: Option<Made<Vec<ExerciseAnswer>>>,
 }
 
 /// The answers of a blend.

@@ -8,7 +8,7 @@ use super::tables::Tables;
 use crate::error::LabError;
 use crate::pool_task::is_over_pool;
 use crate::recipe::blend::BlendConfig;
-use crate::recipe::stage::Stage;
+use crate::recipe::stage::{Stage, Training};
 
 /// The name of the recommender by popularity.
 pub(crate) const POPULARITY: &str = "popularity";
@@ -19,10 +19,19 @@ pub(crate) const AT_START: &str = "= its start";
 /// What the mark means.
 pub(crate) const WHY_AT_START: &str = "no step of the training was better on validation than the policy \
      that it started from, so the stage returned that policy.";
+/// The mark of a stage that trains nothing.
+const UNTRAINED: &str = "untrained";
+/// What the mark means.
+const WHY_UNTRAINED: &str = "the stage trains nothing; its policy is the one that it starts from.";
 
 /// The name of a system that reasons first.
 pub(crate) fn with_reasoning(label: &str) -> String {
     format!("{label}, reasoning")
+}
+
+/// The name of a system that answers after the best of several chains.
+pub(crate) fn after_best_chain(label: &str) -> String {
+    format!("{label}, best chain")
 }
 
 /// The name of a system that ranks only the items of the user's domain.
@@ -109,13 +118,18 @@ pub(crate) fn compare_blends<'b>(
     Ok(())
 }
 
-/// Marks the rows of stages that returned their start.
+/// Marks the rows of stages that returned their start, and of those that train nothing.
 pub(crate) fn note_starts(stages: &[Stage], at_start: &BTreeSet<String>, tables: &mut Tables) {
-    for stage in stages.iter().filter(|stage| at_start.contains(&stage.name)) {
+    for stage in stages {
+        let (mark, why) = match stage.training {
+            Training::Untrained(_) => (UNTRAINED, WHY_UNTRAINED),
+            _ if at_start.contains(&stage.name) => (AT_START, WHY_AT_START),
+            _ => continue,
+        };
         let label = &stage.label;
         for system in [label.clone(), with_reasoning(label), in_domain(label)] {
             if tables.report.rows().iter().any(|row| row.system == system) {
-                let (mark, text) = (AT_START.to_owned(), WHY_AT_START.to_owned());
+                let (mark, text) = (mark.to_owned(), why.to_owned());
                 tables.report.push_note(Note { system, mark, text });
             }
         }

@@ -10,25 +10,15 @@ use sidereal_metrics::{
 };
 use sidereal_policy::Scoring;
 
+use super::columns::Columns;
 use crate::error::LabError;
-
-/// The cut-off of the tables.
-pub(crate) const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
-const FIVE: NonZeroUsize = NonZeroUsize::new(5).unwrap();
-const ONE: NonZeroUsize = NonZeroUsize::MIN;
-/// Metrics of the tables; the first one is only used for pools.
-const METRICS: [Metric; 5] = [
-    Metric::HitRate(ONE),
-    Metric::HitRate(FIVE),
-    Metric::HitRate(TEN),
-    Metric::Ndcg(TEN),
-    Metric::Mrr(TEN),
-];
 
 /// Rows of the report, and their test runs, for paired tests.
 pub(crate) struct Tables {
     pub(crate) report: Report,
     pub(crate) bootstrap: Bootstrap,
+    /// The metrics of every row.
+    pub(crate) columns: Columns,
     pub(crate) split: EvaluationSplit,
     /// Test runs with seen items kept, by system, with their protocols.
     pub(crate) kept: BTreeMap<String, (Protocol, RankingRun<SampleId>)>,
@@ -46,19 +36,13 @@ pub(crate) struct Measured<'a> {
     pub(crate) score: ScoreKind,
 }
 
-impl Measured<'_> {
-    /// Metrics of the ranks; for a pool, also the first place.
-    fn metrics(&self) -> &'static [Metric] {
-        if matches!(self.candidates, Candidates::Pool(_)) { &METRICS } else { &METRICS[1..] }
-    }
-}
-
 impl Tables {
     /// Tables with the same protocol and intervals, but without rows.
     pub(crate) fn without_rows(&self) -> Self {
         Self {
             report: Report::default(),
             bootstrap: self.bootstrap.clone(),
+            columns: self.columns.clone(),
             split: self.split.clone(),
             kept: BTreeMap::new(),
         }
@@ -88,7 +72,7 @@ impl Tables {
         run: RankingRun<SampleId>,
         more: Vec<MetricValue>,
     ) -> Result<(), LabError> {
-        let mut values = run.evaluate(how.metrics(), &self.bootstrap)?;
+        let mut values = run.evaluate(&self.columns.of_ranks(how.candidates), &self.bootstrap)?;
         values.extend(more);
         self.push_values(how, run.num_samples(), values)?;
         if how.seen_items == SeenItems::Kept && how.level == Level::Item {
@@ -104,7 +88,7 @@ impl Tables {
         how: Measured<'_>,
         run: &RankingRun<SampleId>,
     ) -> Result<(), LabError> {
-        let values = run.evaluate(how.metrics(), &self.bootstrap)?;
+        let values = run.evaluate(&self.columns.of_ranks(how.candidates), &self.bootstrap)?;
         self.push_values(how, run.num_samples(), values)
     }
 
@@ -158,7 +142,7 @@ impl Tables {
             return Ok(());
         }
         let other = other.clone();
-        for metric in [Metric::HitRate(TEN), Metric::Ndcg(TEN)] {
+        for metric in self.columns.tested() {
             self.compare_runs((system, against), &other, metric)?;
         }
         Ok(())

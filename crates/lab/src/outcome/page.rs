@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use sidereal_metrics::Metric;
+use sidereal_metrics::{Metric, MetricValue};
 use sidereal_page::{Card, CardList, Cards, Line, LinePlot, Page, Series, Table};
 use sidereal_quantizer::Collisions;
 use sidereal_train::ShownGroup;
 
 use super::RunResult;
 use crate::error::LabError;
+use crate::evaluation::columns::TEN;
+use crate::evaluation::systems::after_best_chain;
+use crate::evaluation::{BucketRow, exercises};
 use crate::recipe::stage::{Stage, Training};
 
 impl RunResult {
@@ -35,9 +38,13 @@ impl RunResult {
         for domain in &self.domains {
             domain.push_to(&mut page);
         }
-        let passes = self.best_of_n();
-        if !passes.series.is_empty() {
-            page.push(passes);
+        for plot in [self.passes(), self.best_of_n()] {
+            if !plot.series.is_empty() {
+                page.push(plot);
+            }
+        }
+        if !self.exercises.is_empty() {
+            page.push(exercises::table(&self.exercises));
         }
         if !self.buckets.is_empty() {
             page.push(self.by_bucket());
@@ -57,8 +64,10 @@ impl RunResult {
                     ("loss", "nats per pair", &["loss"]),
                     ("pairs", "share", &["won"]),
                     ("margin", "implicit reward", &["margin"]),
+                    ("log-probability of answers", "nats", &["chosen_logp", "rejected_logp"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),
                 ],
+                Training::Untrained(_) => &[],
                 Training::Rl { .. } => &[
                     (
                         "reward",
@@ -130,10 +139,39 @@ impl RunResult {
         }
     }
 
-    /// `Pass@k` by `k` of every system that was drawn from: the curve of the best of N.
+    /// `Pass@k` by `k` of every system with drawn answers.
+    fn passes(&self) -> LinePlot {
+        let bests: Vec<String> = self.best_chains().collect();
+        let series = self.pass_curves(|system| !bests.contains(system));
+        LinePlot {
+            caption: "Pass@k".to_owned(),
+            x_axis: "answers drawn".to_owned(),
+            y_axis: "Pass@k".to_owned(),
+            series,
+        }
+    }
+
+    /// The hit rate after the best of N chains, by N (SIDReasoner, figure 4).
     fn best_of_n(&self) -> LinePlot {
-        let series = self.report.rows().iter().filter_map(|row| {
-            let points: Vec<(f64, f64)> = row
+        let bests: Vec<String> = self.best_chains().collect();
+        LinePlot {
+            caption: "Best of N: hits after the best chain".to_owned(),
+            x_axis: "chains drawn".to_owned(),
+            y_axis: "HR@10".to_owned(),
+            series: self.pass_curves(|system| bests.contains(system)),
+        }
+    }
+
+    /// Names of the systems that answer after the best of several chains.
+    fn best_chains(&self) -> impl Iterator<Item = String> {
+        self.stages.iter().map(|stage| after_best_chain(&stage.label))
+    }
+
+    /// `Pass@k` by `k` of these systems, by rising `k`.
+    fn pass_curves(&self, shown: impl Fn(&String) -> bool) -> Vec<Series> {
+        let rows = self.report.rows().iter().filter(|row| shown(&row.system));
+        let series = rows.filter_map(|row| {
+            let mut points: Vec<(f64, f64)> = row
                 .values
                 .iter()
                 .filter_map(|entry| match entry.metric {
@@ -141,14 +179,10 @@ impl RunResult {
                     _ => None,
                 })
                 .collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
             (!points.is_empty()).then(|| Series { name: self.report.shown(&row.system), points })
         });
-        LinePlot {
-            caption: "Best of N".to_owned(),
-            x_axis: "answers drawn".to_owned(),
-            y_axis: "Pass@k".to_owned(),
-            series: series.collect(),
-        }
+        series.collect()
     }
 
     /// Rollouts of a stage at its beginning and at its end.
@@ -177,7 +211,7 @@ impl RunResult {
         Cards { caption: format!("{}: rollouts", stage.label), cards: cards.collect() }
     }
 
-    /// One row for each bucket, with HR@10 of every stage.
+    /// One row for each bucket, with one metric of every stage.
     fn by_bucket(&self) -> Table {
         let mut buckets: Vec<(&str, usize)> = Vec::new();
         for row in &self.buckets {
@@ -186,10 +220,11 @@ impl RunResult {
                 buckets.push(bucket);
             }
         }
+        let metric = self.buckets.first().and_then(shown_metric);
         let value = |bucket: &str, label: &str| {
             let mut rows = self.buckets.iter();
             let row = rows.find(|row| row.bucket == bucket && row.system == label)?;
-            let value = row.values.first()?;
+            let value = of_bucket(row, metric)?;
             let interval = value.interval.as_ref();
             Some(interval.map_or_else(
                 || format!("{:.4}", value.value),
@@ -202,7 +237,10 @@ impl RunResult {
         });
         let labels = self.in_buckets().map(|stage| self.report.shown(&stage.label));
         Table {
-            caption: "HR@10 by kind of user, seen items kept, item level".to_owned(),
+            caption: format!(
+                "{} by kind of user, seen items kept, item level",
+                metric.map(|metric| metric.to_string()).unwrap_or_default()
+            ),
             header: ["users with".to_owned(), "users".to_owned()]
                 .into_iter()
                 .chain(labels)
@@ -245,6 +283,17 @@ impl RunResult {
         });
         Cards { caption: "Recommendations".to_owned(), cards: cards.collect() }
     }
+}
+
+/// The metric that is shown by kind of user: HR@10, or the first one if that is none of the columns.
+fn shown_metric(row: &BucketRow) -> Option<Metric> {
+    let mut metrics = row.values.iter().map(|entry| entry.metric);
+    metrics.find(|metric| *metric == Metric::HitRate(TEN)).or(row.values.first().map(|e| e.metric))
+}
+
+/// The value of a metric on the users of a bucket.
+fn of_bucket(row: &BucketRow, metric: Option<Metric>) -> Option<&MetricValue> {
+    row.values.iter().find(|entry| Some(entry.metric) == metric)
 }
 
 /// The sentences at the head of the page. `shared` is the share of items with the codes of another item before

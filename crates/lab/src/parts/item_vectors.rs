@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
-use sidereal_data::{Dataset, Item};
+use sidereal_data::{Dataset, Item, ItemId, SampleId};
 use sidereal_files::{hash_file, hash_json};
 use sidereal_policy::{PolicyError, TextEncoder, Weights, read_safetensors, write_safetensors};
+use sidereal_prompts::{EnrichmentKind, Enrichments};
 use sidereal_train::{Binding, Observer};
 use tch::{Device, Tensor};
 
@@ -25,6 +26,8 @@ const TENSOR: &str = "embeddings";
 pub(crate) struct ItemVectors<'a> {
     pub(crate) config: &'a EmbedConfig,
     pub(crate) dataset: &'a Dataset,
+    /// What a teacher made of the texts of items, if it is embedded.
+    pub(crate) rewritten: Option<&'a Enrichments>,
     pub(crate) device: Device,
 }
 
@@ -50,6 +53,9 @@ impl Part for ItemVectors<'_> {
         if !self.config.is_of_titles() {
             inputs.insert("fields".to_owned(), hash_json(&self.config.fields)?);
         }
+        if let Some(texts) = self.rewritten {
+            inputs.insert("rewritten".to_owned(), texts.hash());
+        }
         Ok(inputs)
     }
 
@@ -64,8 +70,14 @@ impl Part for ItemVectors<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Remarks, LabError> {
         let encoder = TextEncoder::load(&self.config.encoder, self.device)?;
-        let texts: Vec<String> =
-            self.dataset.items().iter().map(|item| text_of(item, &self.config.fields)).collect();
+        let rewritten = |id| {
+            let texts = self.rewritten?;
+            texts.text(EnrichmentKind::ItemDescription, SampleId::Item(id))
+        };
+        let items = (0..).map(ItemId).zip(self.dataset.items());
+        let texts: Vec<String> = items
+            .map(|(id, item)| text_of(item, rewritten(id).unwrap_or_default(), &self.config.fields))
+            .collect();
         let vectors = encoder.encode(&texts, self.config.batch_size, |done| {
             observer.on_progress("embed", "items", done, texts.len());
         })?;
@@ -123,12 +135,13 @@ pub(crate) fn matrix(
 }
 
 /// The embedded text of an item: its texts, one on each line, without those that it lacks.
-fn text_of(item: &Item, fields: &[ItemField]) -> String {
+fn text_of(item: &Item, rewritten: &str, fields: &[ItemField]) -> String {
     let texts = fields.iter().map(|field| match field {
         ItemField::Title => item.title.clone(),
         ItemField::Brand => item.brand.clone(),
         ItemField::Categories => item.categories.join(", "),
         ItemField::Description => item.description.clone(),
+        ItemField::Rewritten => rewritten.to_owned(),
     });
     texts.filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n")
 }
@@ -172,7 +185,7 @@ mod tests {
 
     #[test]
     fn texts_that_an_item_lacks_are_left_out() {
-        use ItemField::{Brand, Categories, Description, Title};
+        use ItemField::{Brand, Categories, Description, Rewritten, Title};
         let categories = ["Beauty", "Hair"].map(str::to_owned).to_vec();
         let item = Item::new("x", "Comb").with_description("Of wood.").with_categories(categories);
         for (fields, text) in [
@@ -180,9 +193,11 @@ mod tests {
             (&[Title, Description], "Comb\nOf wood."),
             (&[Categories, Brand, Title], "Beauty, Hair\nComb"),
             (&[Brand], ""),
+            (&[Title, Rewritten], "Comb\nA comb of oak."),
         ] {
-            assert_eq!(text_of(&item, fields), text);
+            assert_eq!(text_of(&item, "A comb of oak.", fields), text);
         }
+        assert_eq!(text_of(&item, "", &[Title, Rewritten]), "Comb");
     }
 
     #[test]

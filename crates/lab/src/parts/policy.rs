@@ -156,6 +156,7 @@ impl Part for Policy<'_> {
                 reinforcement::train(config, reward, model, &material, observer)?
             }
             Training::Preference(config) => preference::train(config, model, &material, observer)?,
+            Training::Untrained(_) => model,
         };
         let best_step = checkpoints.best_step()?;
         let Workbench { catalog, made_for, .. } = bench;

@@ -18,6 +18,9 @@ use crate::recipe::evaluate::{EvaluateConfig, EvaluateReasoning};
 use crate::recipe::stage::Stage;
 use crate::seed::{Purpose, stream};
 
+/// Answers after a chain that count as recommended (SIDReasoner, 4.3.1: Recall@10).
+pub(crate) const LISTED: usize = 10;
+
 /// The result of a policy after reasoning, for one test user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReasoningResult {
@@ -31,6 +34,19 @@ pub struct ReasoningResult {
     pub drawn: Draws,
     /// As many answers drawn without reasoning.
     pub drawn_directly: Draws,
+    /// For each chain, the place of the target's Semantic ID, from 0, among the answers of the search after
+    /// this chain alone; `None` if it is not among them. Results of earlier versions do not have it.
+    #[serde(default)]
+    pub places: Vec<Option<usize>>,
+}
+
+impl ReasoningResult {
+    /// For each chain, whether the target is among the first `count` answers after it: `Pass@k` of these is
+    /// the expected hit rate after the best of `k` chains. `None` for results of earlier versions.
+    pub(crate) fn after_each_chain(&self, count: usize) -> Option<Draws> {
+        let within = |place: &Option<usize>| place.is_some_and(|place| place < count);
+        Draws::new(&self.places.iter().map(within).collect::<Vec<_>>()).ok()
+    }
 }
 
 impl Answer for ReasoningResult {
@@ -142,10 +158,73 @@ impl Reasoning<'_> {
                 chain_lens: chains.clone().map(ChainRollout::drawn).collect(),
                 num_forced: chains.filter(|rollout| rollout.chain.is_forced()).count(),
                 ranking: found.ranking,
+                places: found.places,
                 drawn: Draws::new(&drawn)?,
                 drawn_directly: Draws::new(&directly)?,
             })
         };
         found.into_iter().zip(directly).map(of_user).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sidereal_data::{ItemId, SampleId, UserId};
+    use sidereal_metrics::{Metric, Outcome as _};
+
+    use super::*;
+
+    fn result(places: &[Option<usize>]) -> ReasoningResult {
+        let ranking = Ranking {
+            id: SampleId::Event { user: UserId(0), position: 3 },
+            target: ItemId(0),
+            found: Vec::new(),
+            scores: Vec::new(),
+        };
+        let drawn = Draws::new(&[false]).unwrap();
+        ReasoningResult {
+            ranking,
+            chain_lens: Vec::new(),
+            num_forced: 0,
+            drawn,
+            drawn_directly: drawn,
+            places: places.to_vec(),
+        }
+    }
+
+    fn best_of(places: &[Option<usize>], k: usize, count: usize) -> f64 {
+        let metric: Metric = format!("Pass@{k}").parse().unwrap();
+        result(places).after_each_chain(count).unwrap().value(metric).unwrap()
+    }
+
+    #[test]
+    fn hits_after_the_best_chain_are_the_mean_over_all_subsets_of_the_chains() {
+        let places = [Some(12), Some(3), None, Some(0)];
+        for count in [1, 4, 10, 20] {
+            let mut last = 0.0;
+            for k in 1..=4u32 {
+                let subsets: Vec<u32> = (0..16u32).filter(|set| set.count_ones() == k).collect();
+                let hits = subsets.iter().filter(|set| {
+                    let chosen = (0..4).filter(|chain| *set >> chain & 1 == 1);
+                    let best = chosen.filter_map(|chain| places[chain]).min();
+                    best.is_some_and(|place| place < count)
+                });
+                let expected = hits.count() as f64 / subsets.len() as f64;
+                let value = best_of(&places, k as usize, count);
+                assert!((value - expected).abs() < 1e-12, "{count} {k}: {value} {expected}");
+                assert!(value >= last);
+                last = value;
+            }
+        }
+    }
+
+    #[test]
+    fn with_one_chain_it_is_the_hit_rate_after_it_and_older_results_have_none() {
+        assert!((best_of(&[Some(9)], 1, 10) - 1.0).abs() < 1e-12);
+        assert!(best_of(&[Some(10)], 1, 10).abs() < 1e-12);
+        assert!(result(&[]).after_each_chain(10).is_none());
+        let text = serde_json::to_string(&result(&[])).unwrap().replace(",\"places\":[]", "");
+        assert!(!text.contains("places"));
+        assert_eq!(serde_json::from_str::<ReasoningResult>(&text).unwrap(), result(&[]));
     }
 }

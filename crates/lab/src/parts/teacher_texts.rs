@@ -14,17 +14,18 @@ use crate::error::LabError;
 use crate::recipe::Recipe;
 use crate::run::part::{Folder, Part, PartFiles, Remarks};
 
-/// The name of the part.
+/// The name of the part for texts that name items by their Semantic IDs.
 pub(crate) const NAME: &str = "enrich";
+/// The name of the part for texts from which Semantic IDs are made.
+pub(crate) const BEFORE_IDS: &str = "rewrite";
 
-const FILE: &str = "enriched.jsonl";
-
-/// The rules' texts of every kind that a stage learns.
+/// The rules' texts of some kinds.
 pub(crate) struct TeacherTexts<'a> {
     pub(crate) seed: u64,
     pub(crate) dataset: &'a Dataset,
     pub(crate) train: &'a TrainSet,
-    pub(crate) catalog: &'a Catalog,
+    /// `None` before there are Semantic IDs.
+    pub(crate) catalog: Option<&'a Catalog>,
     pub(crate) kinds: BTreeSet<EnrichmentKind>,
 }
 
@@ -37,7 +38,7 @@ impl Part for TeacherTexts<'_> {
     type Output = Enrichments;
 
     fn name(&self) -> String {
-        NAME.to_owned()
+        self.catalog.map_or(BEFORE_IDS, |_| NAME).to_owned()
     }
 
     fn settings(&self) -> Option<Recipe> {
@@ -45,16 +46,19 @@ impl Part for TeacherTexts<'_> {
     }
 
     fn inputs(&self) -> Result<Binding, LabError> {
-        Ok(Binding::from([
+        let mut inputs = Binding::from([
             ("dataset".to_owned(), self.dataset.hash()),
-            ("catalogue".to_owned(), self.catalog.hash()),
             ("train".to_owned(), self.train.hash()),
             ("kinds".to_owned(), hash_json(&self.kinds)?),
-        ]))
+        ]);
+        if let Some(catalog) = self.catalog {
+            inputs.insert("catalogue".to_owned(), catalog.hash());
+        }
+        Ok(inputs)
     }
 
     fn files(&self) -> PartFiles {
-        PartFiles::always([FILE])
+        PartFiles::always([self.file()])
     }
 
     fn make(
@@ -64,22 +68,30 @@ impl Part for TeacherTexts<'_> {
         observer: &mut dyn Observer,
     ) -> Result<Remarks, LabError> {
         let Self { dataset, train, catalog, kinds, .. } = self;
-        let enricher = Enricher::new(dataset, catalog, EnrichConfig::new(self.seed))?;
-        let items = kinds.contains(&EnrichmentKind::ItemParagraph);
-        let of_events = kinds.iter().filter(|kind| !kind.is_about_an_item());
-        let jobs: Vec<Job<'_>> = Job::items(dataset)
-            .filter(|_| items)
-            .chain(of_events.flat_map(|kind| Job::events(*kind, train)))
+        let config = EnrichConfig::new(self.seed);
+        let enricher = match catalog {
+            Some(catalog) => Enricher::new(dataset, catalog, config)?,
+            None => Enricher::without_catalog(dataset, config)?,
+        };
+        let jobs: Vec<Job<'_>> = kinds
+            .iter()
+            .flat_map(|kind| Job::items(*kind, dataset).chain(Job::events(*kind, train)))
             .collect();
         let made = enricher.run(&MetadataTeacher, None, &jobs, &mut |_| {})?;
         observer.on_progress("enrich", "texts", jobs.len(), jobs.len());
         let (written, failed) = (made.enrichments.len(), made.failed.len());
         tracing::info!(written, failed, "enriched");
-        made.enrichments.write(&folder.path(FILE))?;
+        made.enrichments.write(&folder.path(self.file()))?;
         Ok(Remarks::default())
     }
 
     fn read(&self, folder: &Folder) -> Result<Enrichments, LabError> {
-        Ok(Enrichments::read(&folder.path(FILE), &RowPolicy::strict())?.enrichments)
+        Ok(Enrichments::read(&folder.path(self.file()), &RowPolicy::strict())?.enrichments)
+    }
+}
+
+impl TeacherTexts<'_> {
+    fn file(&self) -> &'static str {
+        self.catalog.map_or("rewritten.jsonl", |_| "enriched.jsonl")
     }
 }

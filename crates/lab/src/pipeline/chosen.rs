@@ -1,12 +1,13 @@
 //! The parts that depend on the recipe: those that make Semantic IDs, texts and
 //! vocabulary.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use sidereal_data::read::RowPolicy;
 use sidereal_data::{Dataset, Split};
 use sidereal_policy::SidTokenizer;
-use sidereal_prompts::{Enrichments, Tasks};
+use sidereal_prompts::{EnrichmentKind, Enrichments, PromptSet, Tasks};
 use sidereal_sid::Catalog;
 use sidereal_train::Observer;
 use tch::Device;
@@ -45,7 +46,47 @@ pub(crate) fn item_vectors(
 ) -> Result<Option<Made<VectorFile>>, LabError> {
     let Some(config) = &recipe.embed else { return Ok(None) };
     let Data { dataset, device, .. } = data;
-    Ok(Some(run.carry_out(&ItemVectors { config, dataset, device }, observer)?))
+    let rewritten =
+        if config.rewrites() { Some(rewritten(run, recipe, data, observer)?) } else { None };
+    let rewritten = rewritten.as_ref();
+    Ok(Some(run.carry_out(&ItemVectors { config, dataset, rewritten, device }, observer)?))
+}
+
+/// What the recipe's teacher makes of the texts of items.
+fn rewritten(
+    run: &mut RunFolder,
+    recipe: &Recipe,
+    data: Data<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Enrichments, LabError> {
+    let kind = EnrichmentKind::ItemDescription;
+    let Data { dataset, split, .. } = data;
+    let all = if let Some(TeacherConfig::File(path)) = &recipe.texts.teacher {
+        Enrichments::read(path, &RowPolicy::strict())?.enrichments
+    } else {
+        let (seed, train, kinds) = (recipe.seed, &split.train, BTreeSet::from([kind]));
+        let texts = TeacherTexts { seed, dataset, train, catalog: None, kinds };
+        run.carry_out(&texts, observer)?.value
+    };
+    let texts = all.of_kind(kind);
+    texts.check(dataset)?;
+    let (found, items) = (texts.len(), dataset.num_items());
+    if found == 0 {
+        return Err(LabError::Setting {
+            field: "embed.fields".to_owned(),
+            found: "`rewritten`, but the teacher wrote no text of kind `item-description`"
+                .to_owned(),
+            needed: "a file with texts of `sidereal enrich --kind item-description`",
+        });
+    }
+    if found < items {
+        tracing::warn!(
+            found,
+            items,
+            "some items have no rewritten description: their other fields are embedded alone"
+        );
+    }
+    Ok(texts)
 }
 
 /// Semantic IDs of a tree as the recipe makes them, or as they were published.
@@ -76,12 +117,12 @@ pub(crate) fn semantic_ids(
     run.carry_out(&ids, observer)
 }
 
-/// The texts of the recipe's teacher, and its conversations.
+/// The texts of the recipe's teacher that `prompts` show, and its conversations.
 pub(crate) fn texts(
     run: &mut RunFolder,
     recipe: &Recipe,
     data: Data<'_>,
-    catalog: &Catalog,
+    (catalog, prompts): (&Catalog, &PromptSet),
     observer: &mut dyn Observer,
 ) -> Result<Texts, LabError> {
     let Data { dataset, split, .. } = data;
@@ -91,7 +132,9 @@ pub(crate) fn texts(
             Enrichments::read(path, &RowPolicy::strict())?.enrichments
         }
         Some(TeacherConfig::Metadata) => {
-            let (seed, train, kinds) = (recipe.seed, &split.train, used_kinds(&recipe.stages));
+            let (seed, train) = (recipe.seed, &split.train);
+            let kinds = used_kinds(&recipe.stages, prompts)?;
+            let catalog = Some(catalog);
             let texts = TeacherTexts { seed, dataset, train, catalog, kinds };
             run.carry_out(&texts, observer)?.value
         }

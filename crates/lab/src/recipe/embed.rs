@@ -43,6 +43,9 @@ pub enum ItemField {
     Categories,
     /// What the seller says of it.
     Description,
+    /// What the teacher of `[texts]` makes of its title, its description and its reviews: texts of
+    /// kind `item-description` (GREAM §4.1).
+    Rewritten,
 }
 
 fn titles() -> Vec<ItemField> {
@@ -54,6 +57,11 @@ fn is_titles(fields: &[ItemField]) -> bool {
 }
 
 impl EmbedConfig {
+    /// Whether a text of a teacher is embedded.
+    pub(crate) fn rewrites(&self) -> bool {
+        self.fields.contains(&ItemField::Rewritten)
+    }
+
     /// Whether only titles are embedded.
     pub(crate) fn is_of_titles(&self) -> bool {
         is_titles(&self.fields)

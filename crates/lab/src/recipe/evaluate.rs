@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sidereal_metrics::Metric;
+use sidereal_metrics::{Metric, MetricSource};
+use sidereal_policy::PolicyKind;
 use sidereal_train::ChainConfig;
 
 use crate::error::LabError;
@@ -29,10 +30,36 @@ pub struct EvaluateConfig {
     /// besides the one that it starts from.
     #[serde(default)]
     pub compare_with: Vec<String>,
+    /// The columns of the tables, such as `["HR@3", "NDCG@3", "Avg(HR@1/5/10+NDCG@5/10)", "Entropy@10",
+    /// "Pass@5"]`: metrics of ranks (`HR`, which is Recall for one target, `NDCG`, `MRR`), of the lists of
+    /// policies (`Entropy`, `Cold-Recall`, `Coverage`, `Gini`), of drawn answers (`Pass`, `Best`), and
+    /// averages of metrics of ranks or of drawn answers. The entropy needs categories of the items, and the cold
+    /// recall a user with a cold target. Cut-offs are at most `beam_width`, and at most the
+    /// `chains` of `reasoning` for drawn answers. Without it: HR@5, HR@10, NDCG@10 and MRR@10 (HR@1 too for pools),
+    /// the four metrics of lists at 10, and `Pass@k` at powers of two; the last ones are also used if no metric of
+    /// drawn answers is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub metrics: Option<Vec<Metric>>,
     /// Test of the stages that reason before they answer; without it they are tested as they answer
     /// directly, like all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<EvaluateReasoning>,
+    /// Test of general ability: exercises in arithmetic, order and days, by the rules of
+    /// [`exercises`](sidereal_prompts::exercises), whose questions are not in `texts.chat`. Every stage answers
+    /// them, and its row has the difference to the stage that it starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exercises: Option<EvaluateExercises>,
+}
+
+/// The test of general ability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluateExercises {
+    /// Exercises, drawn by seed. Range `1..`.
+    pub count: usize,
+    /// The most tokens of an answer, with what is thought before it. Range `1..`.
+    pub budget: usize,
 }
 
 impl EvaluateConfig {
@@ -44,7 +71,66 @@ impl EvaluateConfig {
             ("evaluate.valid_users", self.valid_users),
             ("evaluate.resamples", self.resamples),
         ])?;
-        self.reasoning.as_ref().map_or(Ok(()), EvaluateReasoning::check)
+        self.reasoning.as_ref().map_or(Ok(()), EvaluateReasoning::check)?;
+        if let Some(EvaluateExercises { count, budget }) = self.exercises {
+            check_counts(&[
+                ("evaluate.exercises.count", count),
+                ("evaluate.exercises.budget", budget),
+            ])?;
+        }
+        self.metrics.as_ref().map_or(Ok(()), |metrics| self.check_metrics(metrics))
+    }
+
+    /// Accepts columns that the answers of this test have.
+    fn check_metrics(&self, metrics: &[Metric]) -> Result<(), LabError> {
+        let refuse = |found: String, needed| {
+            Err(LabError::Setting { field: "evaluate.metrics".to_owned(), found, needed })
+        };
+        if !metrics.iter().any(|metric| metric.source() == MetricSource::Ranks) {
+            let names: Vec<String> = metrics.iter().map(|metric| format!("`{metric}`")).collect();
+            let found = if names.is_empty() { "empty".to_owned() } else { names.join(", ") };
+            return refuse(found, "at least one metric of ranks, such as `HR@10`");
+        }
+        let reasoning = self.reasoning.as_ref();
+        for (index, metric) in metrics.iter().enumerate() {
+            let named = || format!("with `{metric}`");
+            if metrics[..index].contains(metric) {
+                return refuse(format!("with `{metric}` twice"), "each metric once");
+            }
+            let k = metric.cut_off().map_or(0, NonZeroUsize::get);
+            match (metric.source(), reasoning) {
+                (MetricSource::Ranks | MetricSource::Lists, _) if k > self.beam_width => {
+                    return refuse(named(), "cut-offs of at most `evaluate.beam_width`");
+                }
+                (MetricSource::Ranks, Some(reasoning)) if k > reasoning.beam_width => {
+                    return refuse(named(), "cut-offs of at most `evaluate.reasoning.beam_width`");
+                }
+                (MetricSource::Ranks | MetricSource::Lists, _) => {}
+                (MetricSource::Draws, Some(reasoning)) if k <= reasoning.chains => {}
+                (MetricSource::Draws, Some(_)) => {
+                    return refuse(named(), "at most `evaluate.reasoning.chains` drawn answers");
+                }
+                (MetricSource::Draws, None) => {
+                    let needed =
+                        "no metric of drawn answers, because there is no `evaluate.reasoning`";
+                    return refuse(named(), needed);
+                }
+                _ => return refuse(named(), "metrics of ranks, of lists or of drawn answers"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Rejects exercises for a kind of policy that writes no text.
+    pub(crate) fn check_kind(&self, kind: PolicyKind) -> Result<(), LabError> {
+        if self.exercises.is_none() || kind.reasons() {
+            return Ok(());
+        }
+        Err(LabError::Setting {
+            field: "evaluate.exercises".to_owned(),
+            found: "a table".to_owned(),
+            needed: "nothing of the kind: this model writes no text before its answers",
+        })
     }
 
     /// Rejects a test with reasoning if no stage reasons.
@@ -74,7 +160,9 @@ impl EvaluateConfig {
             valid_users: 1,
             resamples: 1,
             compare_with: Vec::new(),
+            metrics: None,
             reasoning: None,
+            exercises: None,
         }
     }
 }
@@ -110,10 +198,55 @@ impl EvaluateReasoning {
     pub(crate) fn count(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.chains).unwrap_or(NonZeroUsize::MIN)
     }
+}
 
-    /// `Pass@k` for the powers of two up to the chains, and for all chains.
-    pub(crate) fn passes(&self) -> Vec<Metric> {
-        let powers = (0..usize::BITS).map(|power| 1 << power).take_while(|k| *k < self.chains);
-        powers.chain([self.chains]).filter_map(NonZeroUsize::new).map(Metric::Pass).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(names: &[&str], reasoning: bool) -> Result<(), String> {
+        let metrics = names.iter().map(|name| name.parse().unwrap()).collect();
+        let chain = ChainConfig::default();
+        let reasoning =
+            reasoning.then_some(EvaluateReasoning { users: 9, chains: 8, beam_width: 10, chain });
+        let blank = EvaluateConfig { beam_width: 20, ..EvaluateConfig::blank() };
+        let config = EvaluateConfig { metrics: Some(metrics), reasoning, ..blank };
+        config.check().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn columns_that_the_answers_do_not_have_are_refused() {
+        for (names, reasoning, reason) in [
+            (&[][..], false, "is empty; expected at least one metric of ranks"),
+            (&["Entropy@10"], false, "`Entropy@10`; expected at least one metric of ranks"),
+            (&["HR@5", "R@5"], false, "with `HR@5` twice"),
+            (&["HR@21"], false, "with `HR@21`; expected cut-offs of at most `evaluate.beam_width`"),
+            (&["Avg(HR@1/30)"], false, "at most `evaluate.beam_width`"),
+            (&["HR@1", "Gini@30"], false, "at most `evaluate.beam_width`"),
+            (&["HR@20"], true, "at most `evaluate.reasoning.beam_width`"),
+            (&["HR@1", "Pass@1"], false, "there is no `evaluate.reasoning`"),
+            (&["HR@1", "Avg(Pass@1/9)"], true, "at most `evaluate.reasoning.chains`"),
+            (&["HR@1", "AUC"], false, "with `AUC`; expected metrics of ranks"),
+        ] {
+            let error = check(names, reasoning).unwrap_err();
+            assert!(error.contains(reason), "{names:?}: {error}");
+        }
+        check(&["HR@20", "MRR@3", "Cold-Recall@20"], false).unwrap();
+        check(&["HR@1", "Avg(HR@1/5+NDCG@5)", "Pass@8", "Best@2"], true).unwrap();
+    }
+
+    #[test]
+    fn exercises_need_a_policy_that_writes_text() {
+        let exercises = Some(EvaluateExercises { count: 1, budget: 1 });
+        let config = EvaluateConfig { exercises, ..EvaluateConfig::blank() };
+        config.check_kind(PolicyKind::Decoder).unwrap();
+        for kind in [PolicyKind::T5, PolicyKind::Item] {
+            let error = config.check_kind(kind).unwrap_err().to_string();
+            assert!(error.contains("`evaluate.exercises`"), "{error}");
+            EvaluateConfig::blank().check_kind(kind).unwrap();
+        }
+        let none = EvaluateExercises { count: 0, budget: 1 };
+        let config = EvaluateConfig { exercises: Some(none), ..EvaluateConfig::blank() };
+        assert!(config.check().unwrap_err().to_string().contains("evaluate.exercises.count"));
     }
 }

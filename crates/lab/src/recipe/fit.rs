@@ -71,7 +71,8 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
             Ok(())
         }
         (Task::TitleSlate, Training::Rl { config, reward }) => check_slates(config, reward),
-        (_, Training::NextItem(_)) => Ok(()), // refused above
+        // Next items are refused above.
+        (_, Training::Untrained(_) | Training::NextItem(_)) => Ok(()),
         (task, Training::Preference(_)) => refuse(
             "task",
             format!("`{task}`"),

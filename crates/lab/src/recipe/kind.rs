@@ -33,7 +33,7 @@ fn check_stage(kind: PolicyKind, stage: &Stage) -> Result<(), LabError> {
     let unfit = match &stage.training {
         Training::Sft(config) => in_sft(kind, config),
         Training::Rl { config, .. } => in_rl(kind, config),
-        Training::NextItem(_) | Training::Preference(_) => None,
+        Training::NextItem(_) | Training::Preference(_) | Training::Untrained(_) => None,
     };
     let unfit = unfit.or_else(|| trainable(&stage.training).and_then(|it| in_trainable(kind, it)));
     if let Some((field, found, needed)) = unfit {
@@ -97,7 +97,7 @@ fn in_rl(kind: PolicyKind, config: &RlConfig) -> Option<Unfit> {
 
 const fn trainable(training: &Training) -> Option<&TrainableConfig> {
     match training {
-        Training::NextItem(_) => None,
+        Training::NextItem(_) | Training::Untrained(_) => None,
         Training::Sft(config) => Some(&config.trainable),
         Training::Rl { config, .. } => Some(&config.trainable),
         Training::Preference(config) => Some(&config.trainable),

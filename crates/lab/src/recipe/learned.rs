@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sidereal_prompts::{EnrichmentKind, Task, Variable};
+use sidereal_prompts::{EnrichmentKind, PromptError, PromptSet, Task, Variable};
 
 use crate::recipe::stage::{Stage, Training};
 
@@ -11,10 +11,25 @@ pub(crate) fn used_tasks(stages: &[Stage]) -> BTreeSet<Task> {
     stages.iter().flat_map(tasks_in_mixture).collect()
 }
 
-/// Kinds of a teacher's texts that a stage learns.
-pub(crate) fn used_kinds(stages: &[Stage]) -> BTreeSet<EnrichmentKind> {
-    let tasks = used_tasks(stages);
-    tasks.iter().flat_map(|task| task.outputs()).copied().filter_map(kind_of).collect()
+/// Kinds of a teacher's texts that a stage learns in the words of `prompts`.
+///
+/// # Errors
+/// [`PromptError::NoTemplate`] for a task that the set does not have.
+pub(crate) fn used_kinds(
+    stages: &[Stage],
+    prompts: &PromptSet,
+) -> Result<BTreeSet<EnrichmentKind>, PromptError> {
+    let mut kinds = BTreeSet::new();
+    for task in used_tasks(stages).into_iter().filter(|task| *task != Task::Chat) {
+        kinds.extend(prompts.outputs(task)?.iter().copied().filter_map(kind_of));
+    }
+    Ok(kinds)
+}
+
+/// Whether a stage learns a text of a teacher, in the words of any set.
+pub(crate) fn learns_of_a_teacher(stages: &[Stage]) -> bool {
+    let outputs = used_tasks(stages).into_iter().flat_map(Task::outputs);
+    outputs.copied().any(|variable| kind_of(variable).is_some())
 }
 
 /// The task of a stage, and the tasks of its mixture.
@@ -27,7 +42,7 @@ pub(crate) fn reasons(stage: &Stage, stages: &[Stage]) -> bool {
     let own = match &stage.training {
         Training::Sft(_) => tasks_in_mixture(stage).any(|task| task == Task::Reasoning),
         Training::Rl { config, .. } => config.reasoning.is_some(),
-        Training::NextItem(_) | Training::Preference(_) => false,
+        Training::NextItem(_) | Training::Preference(_) | Training::Untrained(_) => false,
     };
     let parent = stages.iter().find(|other| Some(&other.name) == stage.from.as_ref());
     own || parent.is_some_and(|parent| reasons(parent, stages))
@@ -47,7 +62,8 @@ const fn kind_of(variable: Variable) -> Option<EnrichmentKind> {
         Variable::Paragraph => Some(EnrichmentKind::ItemParagraph),
         Variable::Narrative => Some(EnrichmentKind::UserNarrative),
         Variable::Preference => Some(EnrichmentKind::Preference),
-        Variable::Reasoning => Some(EnrichmentKind::Reasoning),
+        Variable::Reasoning | Variable::Rewriting => Some(EnrichmentKind::Reasoning),
+        Variable::Monologue => Some(EnrichmentKind::Monologue),
         _ => None,
     }
 }

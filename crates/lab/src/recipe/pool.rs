@@ -15,8 +15,8 @@ use crate::setting::check_counts;
 ///
 /// A pool depends only on the seed of the run and the sample, so it is the same in every stage, epoch
 /// and paraphrase. It holds the target once, at a random place, and items that the user never chose
-/// before. None of them has the Semantic ID of the target, all have a title, and no two have the same
-/// title.
+/// before; for slates also what the user chose next in training. None of them has the Semantic ID of
+/// the target, all have a title, and no two have the same title.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CandidatePools {

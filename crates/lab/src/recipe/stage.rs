@@ -9,14 +9,16 @@ use sidereal_prompts::Task;
 use sidereal_train::{NextItemConfig, PreferenceConfig, RewardConfig, RlConfig, SftConfig};
 
 use crate::error::LabError;
+use crate::recipe::untrained::{self, UntrainedConfig};
 use crate::setting::of_stage;
 
 /// Names that the folder of a run uses itself.
-const TAKEN: [&str; 10] = [
+const TAKEN: [&str; 11] = [
     "blends",
     "codebooks",
     "embed",
     "enrich",
+    "exercises",
     "quantize",
     "rankings",
     "reasoning",
@@ -114,6 +116,8 @@ pub enum Training {
     },
     /// Preference training.
     Preference(PreferenceConfig),
+    /// Nothing: its policy is the one that it starts from.
+    Untrained(UntrainedConfig),
 }
 
 impl Training {
@@ -124,6 +128,7 @@ impl Training {
             Self::Sft(_) => "sft",
             Self::Rl { .. } => "rl",
             Self::Preference(_) => "preference",
+            Self::Untrained(_) => "untrained",
         }
     }
 
@@ -135,6 +140,7 @@ impl Training {
             Self::Sft(config) => config.scoring,
             Self::Rl { config, .. } => config.scoring,
             Self::Preference(config) => config.scoring,
+            Self::Untrained(config) => config.scoring,
         }
     }
 }
@@ -172,7 +178,7 @@ struct RawStage {
     #[serde(default = "first", skip_serializing_if = "is_first")]
     tree: NonZeroUsize,
     /// Next-item training of a policy that reads items. A stage has either this, or `sft`, or `rl`, or
-    /// `preference`.
+    /// `preference`, or `untrained`.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_item: Option<NextItemConfig>,
     /// Supervised fine-tuning.
@@ -187,6 +193,9 @@ struct RawStage {
     /// Preference training, S-DPO or DPO.
     #[serde(skip_serializing_if = "Option::is_none")]
     preference: Option<PreferenceConfig>,
+    /// No training: the policy is the one that the stage starts from, for the rows of models as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untrained: Option<UntrainedConfig>,
 }
 
 const fn first() -> NonZeroUsize {
@@ -212,17 +221,22 @@ impl TryFrom<RawStage> for Stage {
 
     fn try_from(raw: RawStage) -> Result<Self, String> {
         let RawStage { name, label, from, task, domains, users, events, tree, .. } = raw;
-        let training = match (raw.next_item, raw.sft, raw.rl, raw.reward, raw.preference) {
-            (Some(config), None, None, None, None) => Training::NextItem(config),
-            (None, Some(config), None, None, None) => Training::Sft(config),
-            (None, None, Some(config), reward, None) => {
+        let kinds = [
+            raw.next_item.map(Training::NextItem),
+            raw.sft.map(Training::Sft),
+            raw.preference.map(Training::Preference),
+            raw.untrained.map(Training::Untrained),
+        ];
+        let mut kinds = kinds.into_iter().flatten();
+        let training = match (kinds.next(), kinds.next(), raw.rl, raw.reward) {
+            (Some(training), None, None, None) => training,
+            (None, None, Some(config), reward) => {
                 Training::Rl { config, reward: reward.unwrap_or_default() }
             }
-            (None, None, None, None, Some(config)) => Training::Preference(config),
             _ => {
                 return Err(format!(
-                    "stage `{name}` needs one of `next_item`, `sft`, `rl` (with its `reward`) and \
-                     `preference`"
+                    "stage `{name}` needs one of `next_item`, `sft`, `rl` (with its `reward`), \
+                     `preference` and `untrained`"
                 ));
             }
         };
@@ -248,11 +262,13 @@ impl From<Stage> for RawStage {
             rl: None,
             reward: None,
             preference: None,
+            untrained: None,
         };
         match training {
             Training::NextItem(config) => raw.next_item = Some(config),
             Training::Sft(config) => raw.sft = Some(config),
             Training::Preference(config) => raw.preference = Some(config),
+            Training::Untrained(config) => raw.untrained = Some(config),
             Training::Rl { config, reward } => {
                 (raw.rl, raw.reward) = (Some(config), Some(reward));
             }
@@ -321,6 +337,12 @@ pub(crate) fn check(stages: &[Stage]) -> Result<(), LabError> {
                 of_stage(name, reward.check(config))?;
             }
             Training::Preference(config) => drop(config.check(name)?),
+            Training::Untrained(_) => {
+                if let Some(field) = untrained::limited(stage) {
+                    let needed = "no value, because the stage trains nothing";
+                    return refuse(stage, field, "given", needed);
+                }
+            }
         }
     }
     Ok(())

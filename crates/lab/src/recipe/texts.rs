@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
-use crate::recipe::learned::used_kinds;
+use crate::recipe::learned::learns_of_a_teacher;
 use crate::recipe::stage::{Stage, Training};
 use crate::setting::check_counts;
 
@@ -41,13 +41,21 @@ pub enum TeacherConfig {
 
 impl TextsConfig {
     /// Rejects texts that no stage uses, and stages that use texts which the recipe does not have.
-    pub(crate) fn check(&self, stages: &[Stage]) -> Result<(), LabError> {
+    /// `rewrites` says whether a teacher's texts are embedded.
+    pub(crate) fn check(&self, stages: &[Stage], rewrites: bool) -> Result<(), LabError> {
         check_counts(&[("texts.description_words", self.description_words.unwrap_or(1))])?;
-        if self.teacher.is_some() && used_kinds(stages).is_empty() {
+        if self.teacher.is_some() && !rewrites && !learns_of_a_teacher(stages) {
             return Err(LabError::Setting {
                 field: "texts.teacher".to_owned(),
                 found: "set but not used".to_owned(),
-                needed: "a stage whose mixture contains texts of a teacher",
+                needed: "a stage whose mixture contains texts of a teacher, or `rewritten` in `embed.fields`",
+            });
+        }
+        if self.teacher.is_none() && rewrites {
+            return Err(LabError::Setting {
+                field: "embed.fields".to_owned(),
+                found: "`rewritten` without `texts.teacher`".to_owned(),
+                needed: "a teacher as `texts.teacher`, which rewrites the texts of items",
             });
         }
         let takes_chat = |stage: &&Stage| match &stage.training {

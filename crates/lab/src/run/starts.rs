@@ -21,8 +21,8 @@ pub(crate) fn returned_their_start(
     let mut records: Option<Vec<Record>> = None;
     let mut names = BTreeSet::new();
     for stage in stages {
-        // Supervised fine-tuning does not validate its start.
-        if matches!(stage.training, Training::Sft(_)) {
+        // Supervised fine-tuning does not validate its start, and an untrained stage has nothing else.
+        if matches!(stage.training, Training::Sft(_) | Training::Untrained(_)) {
             continue;
         }
         let recorded = manifest.stages.get(&stage.name).and_then(|record| record.best_step);

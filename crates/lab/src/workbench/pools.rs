@@ -13,7 +13,7 @@ use crate::recipe::pool::CandidatePools;
 pub(crate) fn pools<'c>(
     config: Option<&CandidatePools>,
     seed: u64,
-    train: &TrainSet,
+    train: &'c TrainSet,
     catalog: &'c Catalog,
 ) -> Result<Option<Pools<'c>>, LabError> {
     let Some(pool) = config else { return Ok(None) };

@@ -1,4 +1,5 @@
-//! Candidates to choose from: the item that the user chose, and items that the user did not choose.
+//! Candidates to choose from: the item that the user chose, items that the user chose later, and items
+//! that the user did not choose.
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -37,12 +38,13 @@ impl PoolConfig {
 pub struct Pools<'a> {
     config: PoolConfig,
     negatives: Negatives<'a>,
+    train: &'a TrainSet,
     /// How often training shows each item.
     counts: Vec<u32>,
 }
 
 impl<'a> Pools<'a> {
-    /// Pools of the target and `negatives`.
+    /// Pools of the target, of what the user chose later in `train`, and of `negatives`.
     ///
     /// # Errors
     /// [`PromptError::Config`] for sizes or a share outside their ranges;
@@ -50,7 +52,7 @@ impl<'a> Pools<'a> {
     pub fn new(
         config: PoolConfig,
         negatives: Negatives<'a>,
-        train: &TrainSet,
+        train: &'a TrainSet,
     ) -> Result<Self, PromptError> {
         let refuse =
             |field, found: String, expected| Err(PromptError::Config { field, found, expected });
@@ -69,7 +71,7 @@ impl<'a> Pools<'a> {
             let count = counts.get_mut(item.index());
             *count.ok_or(PromptError::ItemRange { item: *item, num_items })? += 1;
         }
-        Ok(Self { config, negatives, counts })
+        Ok(Self { config, negatives, train, counts })
     }
 
     /// Settings.
@@ -78,9 +80,13 @@ impl<'a> Pools<'a> {
         self.config
     }
 
-    /// The candidates of a sample in the order in which they are shown, all different: the target
-    /// at a random place (or, according to `target_share`, not at all), and negatives. No negative
-    /// is the target, has its Semantic ID, or was chosen before.
+    /// The candidates of a sample in the order in which they are shown, all different and at random
+    /// places: the target (or, according to `target_share`, not); beside it, as far as a slate has
+    /// room for them, the earliest items that the user chose after it in training; and negatives.
+    /// No candidate but the target is the target, has its Semantic ID, or was chosen before.
+    ///
+    /// Nothing follows the samples of validation and test in training, so their pools hold no later
+    /// choice, except as a negative by chance.
     ///
     /// # Errors
     /// [`PromptError::Data`] if too few items can be candidates, or for a sample of another
@@ -89,7 +95,7 @@ impl<'a> Pools<'a> {
         self.draw_accepted(sample, &mut |_| true)
     }
 
-    /// As [`draw`](Self::draw), with negatives for which `accept` holds.
+    /// As [`draw`](Self::draw), with candidates besides the target for which `accept` holds.
     pub(super) fn draw_accepted(
         &self,
         sample: &Sample<'_>,
@@ -101,25 +107,45 @@ impl<'a> Pools<'a> {
         digest.sample(sample.id);
         let mut rng = ChaCha8Rng::seed_from_u64(digest.draw());
         let with_target = rng.r#gen::<f64>() < self.config.target_share;
-        let count = self.config.size - usize::from(with_target);
-        let mut pool = self.negatives.draw_accepted(sample, count, &mut rng, accept)?;
-        pool.extend(with_target.then_some(sample.target));
+        let mut chosen = Vec::new();
+        if with_target {
+            for item in self.train.after(sample) {
+                if chosen.len() + 1 == self.config.slate_size {
+                    break;
+                }
+                let new = !chosen.contains(item) && self.negatives.allows(sample, *item);
+                if new && accept(*item) {
+                    chosen.push(*item);
+                }
+            }
+            chosen.push(sample.target);
+        }
+        let count = self.config.size - chosen.len();
+        let mut accept = |item: ItemId| !chosen.contains(&item) && accept(item);
+        let mut pool = self.negatives.draw_accepted(sample, count, &mut rng, &mut accept)?;
+        pool.append(&mut chosen);
         pool.shuffle(&mut rng);
         Ok(pool)
     }
 
-    /// The slate to learn: the target, then the other candidates that training shows most often,
-    /// equal ones in the order of the pool; `None` for a pool without the target.
+    /// The slate to learn from a pool of [`draw`](Self::draw): the target; then what the user chose
+    /// later in training, in that order; then the other candidates that training shows most often,
+    /// equal ones in the order of the pool. `None` for a pool without the target.
     ///
-    /// Deviation: SAGE fills the slate with items of the user's later interactions (its §3.2). Here
-    /// popularity is the guess, which needs no later event and no model.
+    /// SAGE, §3.2: the label is made of the user's subsequent interactions. It does not say what
+    /// fills a slate if there are too few of them; here popularity is the guess, which needs no model.
     #[must_use]
-    pub fn slate(&self, target: ItemId, pool: &[ItemId]) -> Option<Vec<ItemId>> {
+    pub fn slate(&self, sample: &Sample<'_>, pool: &[ItemId]) -> Option<Vec<ItemId>> {
+        let later = self.train.after(sample);
+        let place =
+            |item: &ItemId| later.iter().position(|chosen| chosen == item).unwrap_or(usize::MAX);
         // An item that training does not know was never shown.
         let count = |item: &ItemId| self.counts.get(item.index()).copied().unwrap_or(0);
         let mut slate = pool.to_vec();
-        slate.sort_by_key(|item| (*item != target, std::cmp::Reverse(count(item))));
+        slate.sort_by_key(|item| {
+            (*item != sample.target, place(item), std::cmp::Reverse(count(item)))
+        });
         slate.truncate(self.config.slate_size);
-        (slate.first() == Some(&target)).then_some(slate)
+        (slate.first() == Some(&sample.target)).then_some(slate)
     }
 }

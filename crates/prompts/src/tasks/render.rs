@@ -7,6 +7,7 @@ use sidereal_sid::ItemId;
 
 use super::subject::{Subject, present, shows};
 use super::{Rendered, Tasks};
+use crate::rewriting::split_rewriting;
 use crate::{EnrichmentKind, Facts, PromptError, Task, Variable, Wording};
 
 impl Tasks<'_> {
@@ -43,7 +44,7 @@ impl Tasks<'_> {
         let count = self.prompts.template(task)?.prompts.len();
         let paraphrase = wording.paraphrase(task, id, count);
         let prompt = self.prompts.prompt(task, paraphrase, &inputs)?;
-        let completion = match self.facts(task, task.outputs(), &subject)? {
+        let completion = match self.facts(task, self.prompts.outputs(task)?, &subject)? {
             Some(outputs) => self.prompts.completion(task, &outputs)?,
             None => Vec::new(),
         };
@@ -58,7 +59,7 @@ impl Tasks<'_> {
         variables: &[Variable],
         subject: &Subject<'_>,
     ) -> Result<Option<Facts<'_>>, PromptError> {
-        let Subject { id, target, history, candidates } = subject;
+        let Subject { id, sample, target, history, candidates } = subject;
         let in_words = shows(task, Variable::Titles);
         let names = |items: &[ItemId]| {
             if in_words { self.titles_of(items) } else { self.sids_of(items).map(Some) }
@@ -84,7 +85,8 @@ impl Tasks<'_> {
                     facts.slate_size.is_some()
                 }
                 Variable::Slate => {
-                    let slate = self.pools.and_then(|pools| pools.slate(*target, candidates));
+                    let asked = self.pools.zip(sample.as_ref());
+                    let slate = asked.and_then(|(pools, sample)| pools.slate(sample, candidates));
                     facts.slate = slate.map(|slate| names(&slate)).transpose()?.flatten();
                     facts.slate.is_some()
                 }
@@ -115,8 +117,21 @@ impl Tasks<'_> {
                     facts.preference.is_some()
                 }
                 Variable::Reasoning => {
-                    facts.reasoning = text(EnrichmentKind::Reasoning);
+                    let whole = text(EnrichmentKind::Reasoning);
+                    let parts = whole.filter(|_| variables.contains(&Variable::Rewriting));
+                    let steps = parts.and_then(split_rewriting).map(|(steps, _)| steps);
+                    facts.reasoning = steps.or(whole);
                     facts.reasoning.is_some()
+                }
+                Variable::Rewriting => {
+                    let whole = text(EnrichmentKind::Reasoning);
+                    facts.rewriting =
+                        whole.and_then(split_rewriting).map(|(_, rewriting)| rewriting);
+                    facts.rewriting.is_some()
+                }
+                Variable::Monologue => {
+                    facts.monologue = text(EnrichmentKind::Monologue);
+                    facts.monologue.is_some()
                 }
             };
             if !found {

@@ -1,6 +1,6 @@
 //! What a sample is about.
 
-use sidereal_data::SampleId;
+use sidereal_data::{Sample, SampleId};
 use sidereal_sid::ItemId;
 
 use crate::{Task, Variable};
@@ -8,6 +8,8 @@ use crate::{Task, Variable};
 /// What a sample is about.
 pub(super) struct Subject<'s> {
     pub(super) id: SampleId,
+    /// The event of a user; `None` for a task about an item.
+    pub(super) sample: Option<Sample<'s>>,
     pub(super) target: ItemId,
     pub(super) history: &'s [ItemId],
     pub(super) candidates: Vec<ItemId>,

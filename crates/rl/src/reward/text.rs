@@ -39,8 +39,9 @@ impl<F: Fn(&str) -> f64> Reward for TextReward<F> {
 
 /// 1 for a text that consists of the given tagged sections in order, each once, else 0.
 ///
-/// `<think>…</think><answer>…</answer>` is GREAM's form. Only white space is allowed between and
-/// around the sections, and no section may contain one of the tags again.
+/// `<think>…</think><answer>…</answer>` is the form of DeepSeek-R1. Only white space is allowed
+/// between and around the sections, and no section may contain one of the tags again. In GREAM
+/// (its appendix C) there is text between the two.
 ///
 /// ```
 /// use sidereal_rl::TaggedFormat;

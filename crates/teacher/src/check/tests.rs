@@ -17,13 +17,16 @@ fn finished(stage: RequestStage, text: &str, finish: Finish) -> Result<String, R
     let sids = [[0, 0], [0, 1], [1, 0]].map(SemanticId::from).to_vec();
     let catalog = Catalog::new(SidSpec::new(vec![2, 3], 0).unwrap(), sids).unwrap();
     let items = TITLES.map(|title| Item::new(title, title));
-    let shown = |i: usize| Shown { item: &items[i], sid: catalog.sids()[i].to_string() };
+    let shown =
+        |i: usize| Shown { item: &items[i], sid: catalog.sids()[i].to_string(), reviews: &[] };
     let subject = match stage {
-        RequestStage::ItemAnalyse | RequestStage::ItemIntegrate => Subject::Item(shown(0)),
+        RequestStage::ItemAnalyse | RequestStage::ItemIntegrate | RequestStage::ItemDescribe => {
+            Subject::Item(shown(0))
+        }
         _ => Subject::Event { history: vec![shown(0), shown(1)], held_out: shown(2) },
     };
     let answer = Answer { text: text.to_owned(), finish, usage: Usage::default() };
-    Checks { catalog: &catalog, words: (4, 40) }.text(stage, &subject, &answer)
+    Checks { catalog: Some(&catalog), words: (4, 40) }.text(stage, &subject, &answer)
 }
 
 #[test]
@@ -33,7 +36,8 @@ fn good_answers_pass_without_what_frames_them() {
     let kept =
         check(RequestStage::Preference, "<think>hm, <answer></think>\nLikes tea, mild and hot.");
     assert_eq!(kept.unwrap(), "Likes tea, mild and hot.");
-    assert!(check(RequestStage::UserReason, "Tea.").is_ok(), "notes may be short");
+    assert!(check(RequestStage::ItemAnalyse, "Tea.").is_ok(), "notes may be short");
+    assert!(check(RequestStage::UserReason, "Tea.").is_err(), "a monologue is a text");
     let both = "First <a_0><b_0>, then <a_0><b_1> <3 for the tea.";
     assert!(check(RequestStage::UserIntegrate, both).is_ok());
 }
@@ -81,6 +85,14 @@ fn a_paragraph_names_its_item_by_code_alone() {
 }
 
 #[test]
+fn a_description_may_name_its_item_and_holds_no_code() {
+    let named = "Green tea from Uji, mild and fresh.";
+    assert_eq!(check(RequestStage::ItemDescribe, named).unwrap(), named);
+    let coded = check(RequestStage::ItemDescribe, "<a_0><b_0> is a mild tea.");
+    assert!(matches!(coded, Err(Rejection::Token { .. })), "{coded:?}");
+}
+
+#[test]
 fn the_held_out_item_is_named_neither_by_code_nor_by_telling_words() {
     let stages = [RequestStage::UserReason, RequestStage::UserIntegrate, RequestStage::Preference];
     for stage in stages {
@@ -109,8 +121,10 @@ fn markers_and_tags_are_refused_in_prose() {
     }
 }
 
-const CHAIN: &str = "Evidence: <a_0><b_0> and <a_0><b_1>\nPreferences: tea\nIntent: make it\n\
-                       Recommendation: a tool\nRewriting: <a_0><b_0> <a_0><b_1>";
+const CHAIN: &str = "Step 1: Extraction of Behavioral Evidence: <a_0><b_0> and <a_0><b_1>\n\
+                     Step 2: Modeling of Latent Preferences: tea\n\
+                     Step 3: Inference of User Intent and Goal Formulation: a tool\n\
+                     Rewriting: <a_0><b_0> <a_0><b_1>";
 
 fn reasoning(chain: &str, answer: &str) -> Result<String, Rejection> {
     check(
@@ -137,10 +151,12 @@ fn a_reasoning_has_its_form_and_its_answer() {
         whole.replace("<answer>", "so <answer>"),
         whole.clone() + " done",
         whole.replace("</answer>", ""),
-        whole.replace("Intent:", "Aim:"),
-        whole.replace("Intent: make it\n", ""),
-        whole.replace("Evidence:", "Well.\nEvidence:"),
-        whole.replace("Intent: make it\nRec", "Recommendation: x\nIntent: make it\nRec"),
+        whole.replace("Step 3: Inf", "Step 3: Conf"),
+        whole.replace("Step 2: Modeling of Latent Preferences: tea\n", ""),
+        whole.replace("<think>", "<think>Well.\n"),
+        whole.replace("Step 1: ", "Step 2: Modeling of Latent Preferences: x\nStep 1: "),
+        whole.replace("\nRewriting:", "\nRewriting: <a_0><b_0>\nRewriting:"),
+        whole.replace("\nRewriting:", " Rewriting:"),
     ] {
         assert!(matches!(answered(&broken), Err(Rejection::Form { .. })), "{broken}");
     }
@@ -160,11 +176,12 @@ fn codes_between_marks_are_one_semantic_id_and_those_of_another_style_are_of_no_
     let spec = SidSpec::new(vec![2, 3], 0).unwrap().with_style(TokenStyle::open_one_rec());
     let catalog = Catalog::new(spec.clone(), sids).unwrap();
     let items = TITLES.map(|title| Item::new(title, title));
-    let shown = |i: usize| Shown { item: &items[i], sid: spec.text(&catalog.sids()[i]) };
+    let shown =
+        |i: usize| Shown { item: &items[i], sid: spec.text(&catalog.sids()[i]), reviews: &[] };
     let subject = Subject::Event { history: vec![shown(0), shown(1)], held_out: shown(2) };
     let check = |text: String| {
         let answer = Answer { text, finish: Finish::Complete, usage: Usage::default() };
-        Checks { catalog: &catalog, words: (2, 40) }.text(
+        Checks { catalog: Some(&catalog), words: (2, 40) }.text(
             RequestStage::Preference,
             &subject,
             &answer,

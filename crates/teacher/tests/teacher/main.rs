@@ -46,7 +46,7 @@ fn paragraphs(url: &str, stream: bool, cache: &Path, config: EnrichConfig) -> En
     endpoint.timeout = 20.0;
     let teacher = OpenAiTeacher::new(endpoint).unwrap();
     let cache = AnswerCache::open(cache, Durability::EachAnswer).unwrap();
-    let jobs: Vec<_> = Job::items(&dataset).collect();
+    let jobs: Vec<_> = Job::items(EnrichmentKind::ItemParagraph, &dataset).collect();
     let enricher = Enricher::new(&dataset, &catalog, config).unwrap();
     enricher.run(&teacher, Some(&cache), &jobs, &mut |_| {}).unwrap()
 }
@@ -206,7 +206,7 @@ fn a_wrong_key_ends_the_run_and_is_never_printed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("answers.jsonl");
     let cache = AnswerCache::open(&path, Durability::EachAnswer).unwrap();
-    let jobs: Vec<_> = Job::items(&dataset).collect();
+    let jobs: Vec<_> = Job::items(EnrichmentKind::ItemParagraph, &dataset).collect();
     let enricher = Enricher::new(&dataset, &catalog, quick()).unwrap();
     let found = enricher.run(&teacher, Some(&cache), &jobs, &mut |_| {}).unwrap();
     let Some(Stopped::Denied(error)) = &found.stopped else { panic!("{found:?}") };

@@ -71,3 +71,44 @@ fn margins_rise_and_the_likelihoods_of_both_sides_are_logged() {
         }
     }
 }
+
+#[test]
+fn epochs_are_as_many_updates_as_read_every_pair_so_often() {
+    let shop = Shop::new();
+    let answer = |item: u32| -> Vec<CompletionToken> {
+        let sid = shop.catalog.sid(ItemId(item)).unwrap();
+        let flat = shop.catalog.spec().tokens(sid).unwrap();
+        let targets = code_targets(shop.constraint.trie(), &[], &flat).unwrap();
+        targets.into_iter().map(CompletionToken::Scored).collect()
+    };
+    let pair = |user: u32| Preference {
+        prompt: Shop::prompt(user, ItemId(user), Mode::Direct),
+        chosen: answer(user),
+        rejected: vec![answer(user + 1)],
+    };
+    let pairs: Vec<Preference> = (0..6).map(pair).collect();
+    let valid = [pairs[0].prompt.clone()];
+    let of = |config: PreferenceConfig| {
+        // A cosine, so that rates depend on how many updates there are.
+        let config = PreferenceConfig { pairs_per_step: 4, validate_every: 9, ..config };
+        let dir = tempfile::tempdir().unwrap();
+        let training = PreferenceTraining {
+            stage: "sdpo",
+            config: &config.check("sdpo").unwrap(),
+            constraint: &shop.constraint,
+            pad: 0,
+            seed: 1,
+            batch_size: 8,
+            checkpoints: &Checkpoints::new(dir.path(), Binding::new()),
+        };
+        let mut log = Log::default();
+        training.run(shop.model(3), &pairs, &valid, &mut log).unwrap();
+        (log.values("loss"), log.values("lr"))
+    };
+    // Twice six pairs, four at a time.
+    let epochs = of(PreferenceConfig { epochs: Some(2), ..PreferenceConfig::default() });
+    let steps = of(PreferenceConfig { steps: 3, ..PreferenceConfig::default() });
+    assert_eq!(epochs.0.len(), 3);
+    assert_eq!(epochs, steps);
+    assert!(epochs.1[2] < epochs.1[1]);
+}

@@ -44,7 +44,7 @@ fn pairs(
     observer: &mut dyn Observer,
 ) -> Result<Vec<Preference>, LabError> {
     let Material { bench, task, scope, .. } = material;
-    let (order, mut rng) = material.drawn(Purpose::Pairs, config.steps * config.pairs_per_step);
+    let (order, mut rng) = material.drawn(Purpose::Pairs, config.most_pairs());
     let train = material.train();
     let samples: Vec<Sample<'_>> = order.iter().filter_map(|index| train.sample(*index)).collect();
     let prompts = bench.prompts(*task, &samples)?;

@@ -95,7 +95,7 @@ impl ItemScorer<'_> {
         let policy = self.policy;
         let levels = (0..policy.tree.depth()).map(|level| policy.level_states(level, states));
         let levels = levels.collect::<Result<Vec<_>, _>>()?;
-        let bias = policy.bias.f_narrow(0, 0, to_i64(policy.tree.num_rows()))?;
+        let bias = policy.bias.f_mul_scalar(1.0)?; // of the leaf it cannot be seen whether gradients are recorded
         let is_host = |tensor: &Tensor| is_plain(tensor) && !tensor.requires_grad();
         if !levels.iter().chain([&bias, &self.nodes]).all(is_host) {
             return Ok(None);
