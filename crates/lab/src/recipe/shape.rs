@@ -86,7 +86,7 @@ pub struct ItemShape {
     pub heads: usize,
     /// Width of the small network that makes a level's state. Range `1..`.
     pub head_hidden_size: usize,
-    /// Share of the branch that smooths a history, in each layer, as in BSARec; 0 leaves it out. Range `[0, 1)`.
+    /// Share of the branch that smooths a history, in each layer, as in `BSARec`; 0 leaves it out. Range `[0, 1)`.
     pub filter_share: f64,
     /// Dimensions of an item's whitened text vector, the first principal ones of `[embed]`; 0 leaves texts
     /// out. Range `0..`.

@@ -7,7 +7,7 @@
 //! y   = α f + (1 − α) a
 //! x′  = LN(y + feed_forward(y))
 //! ```
-//! The filtered branch `f` is BSARec's (AAAI 2024, its equations 8 to 12) with two changes: its filter takes the low
+//! The filtered branch `f` is that of `BSARec` (AAAI 2024, its equations 8 to 12) with two changes: its filter takes the low
 //! frequencies of a whole sequence by a Fourier transform and thereby looks ahead, ours looks back and is
 //! learned; and it squares `g`. With `α = 0` there is no such branch.
 
