@@ -79,7 +79,7 @@ fn policies_that_read_items_are_trained_blended_opened_and_asked() {
     let weights: BlendWeights = read(&whole.join("blends/priors/weights.json"));
     let names: Vec<&str> = weights.kept.weights.terms.iter().map(|t| t.name.as_str()).collect();
     // The shop has no categories.
-    assert_eq!(names, ["transitions", "text", "popularity"]);
+    assert_eq!(names, ["transitions", "text", "popularity", "repeats"]);
     // The groups of histories are in the file and in the note.
     let groups: Vec<usize> = weights.kept.groups.iter().map(|group| group.num_cases).collect();
     assert_eq!(groups, [60, 0]);
@@ -97,7 +97,7 @@ fn policies_that_read_items_are_trained_blended_opened_and_asked() {
         let finished = [FinishedRun::read(&whole, rule).unwrap()];
         let found = RunComparison::new(&finished, metric, Some("trees"), &bootstrap).unwrap();
         let labels: Vec<&str> = found.systems.iter().map(|system| system.label.as_str()).collect();
-        assert_eq!(labels[4..], ["policy + priors", "trees"]);
+        assert!(labels.ends_with(&["policy + priors", "trees"]), "{labels:?}");
         for system in &found.systems {
             let row = report
                 .rows()

@@ -33,7 +33,8 @@ impl Recommender for Next {
 fn fits(form: TermForm, spread: f32) -> [PriorFit; 2] {
     let prior = Prior::new(N).with_term("next", Next, form, 0.0).unwrap();
     let mut search = PriorSearch::new(SeenItems::Kept);
-    search.metric = "HR@1".parse().unwrap();
+    // Every nat of the target counts, however low it stands.
+    search.metric = "NDCG@30".parse().unwrap();
     let feed = |cases: &mut PriorCases<'_>| -> Result<(), BaselineError> {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         for user in 0..200_usize {

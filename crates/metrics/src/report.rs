@@ -300,10 +300,10 @@ mod tests {
     #[test]
     fn shares_are_of_the_bound_under_the_same_protocol() {
         let mut report = Report::default();
-        report.push(row("best", SeenItems::Kept, &[("HR@10", 0.8), ("MRR@10", 0.0)])).unwrap();
+        report.push(row("best", SeenItems::Kept, &[("HR@10", 0.8), ("HR@5", 0.0)])).unwrap();
         report.push(row("best", SeenItems::Removed, &[("HR@10", 1.0)])).unwrap();
         for seen_items in [SeenItems::Kept, SeenItems::Removed] {
-            report.push(row("own", seen_items, &[("HR@10", 0.4), ("MRR@10", 0.0)])).unwrap();
+            report.push(row("own", seen_items, &[("HR@10", 0.4), ("HR@5", 0.0)])).unwrap();
         }
         let hr: Metric = "HR@10".parse().unwrap();
         let shares = |report: &Report, metric| -> Vec<Option<f64>> {
@@ -313,7 +313,7 @@ mod tests {
         report.set_bound("best");
         assert_eq!(shares(&report, hr), [None, None, Some(0.5), Some(0.4)]);
         // A bound of 0, or without the metric, has no shares.
-        assert_eq!(shares(&report, "MRR@10".parse().unwrap()), [None; 4]);
+        assert_eq!(shares(&report, "HR@5".parse().unwrap()), [None; 4]);
         // It survives a file.
         let text = serde_json::to_string(&report).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);

@@ -119,9 +119,8 @@ fn a_slate_to_learn_is_what_the_user_chose_next_in_training_and_then_popular_ite
                 }
             }
             lens.insert(expected.len());
-            let name = |item: &ItemId| match in_titles {
-                true => title(*item),
-                false => data.catalog.sid(*item).unwrap().to_string(),
+            let name = |item: &ItemId| {
+                if in_titles { title(*item) } else { data.catalog.sid(*item).unwrap().to_string() }
             };
             let slate: Vec<_> = row.completion_text().lines().map(ToOwned::to_owned).collect();
             let expected: Vec<_> = expected.iter().map(name).collect();

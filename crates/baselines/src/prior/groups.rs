@@ -61,7 +61,9 @@ impl PriorCases<'_> {
                 (trial.gain, trial.standard_error) = mean_and_error(&crossed);
                 trial.used = trial.gain > trial.standard_error;
                 if trial.used {
-                    members.iter().for_each(|case| values[*case] = of_weights[*case]);
+                    for case in members {
+                        values[case] = of_weights[case];
+                    }
                 }
                 trial.weights = Some(weights);
             }

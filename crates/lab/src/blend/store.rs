@@ -235,7 +235,8 @@ mod tests {
         let (read, of) = BlendPrior::load(dir.path()).unwrap();
         assert_eq!((&read, of), (&known, policies));
 
-        let weights = ["text", "transitions", "categories", "popularity"].into_iter().zip(1u8..);
+        let weights = ["text", "transitions", "categories", "repeats", "popularity"];
+        let weights = weights.into_iter().zip(1u8..);
         let terms = weights
             .map(|(name, at)| TermWeight { name: name.to_owned(), weight: f32::from(at) * 0.4 });
         let weights = PriorWeights { terms: terms.collect(), ..PriorWeights::default() };
