@@ -35,6 +35,31 @@ fn untrained(name: &str, from: Option<&str>, like: &Stage) -> Stage {
     }
 }
 
+/// With seen items removed there are rankings, and no drawn answers or metrics of lists.
+fn rankings_alone_without_seen_items(outcome: &RunResult, out: &Path, asked: &[&str]) {
+    let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1)).unwrap();
+    let runs = [FinishedRun::read(out, SeenItems::Removed).unwrap()];
+    let mut checked = 0;
+    for name in asked.iter().copied() {
+        let found = RunComparison::new(&runs, metric(name), None, &bootstrap);
+        if metric(name).source() != MetricSource::Ranks {
+            assert!(matches!(found, Err(LabError::NoColumn { .. })), "{name}");
+            continue;
+        }
+        for system in found.unwrap().systems.iter().filter(|system| !system.is_part) {
+            let mut rows = outcome.report.rows().iter();
+            let row = rows.find(|row| {
+                row.system == system.label && row.protocol.seen_items == SeenItems::Removed
+            });
+            let mut values = row.unwrap().values.iter();
+            let value = values.find(|entry| entry.metric == metric(name)).unwrap().value;
+            assert!((system.mean - value).abs() < 1e-12, "{} {name}", system.label);
+            checked += 1;
+        }
+    }
+    assert!(checked > 5, "{checked} values were compared");
+}
+
 #[test]
 fn a_report_has_the_columns_that_its_recipe_names_and_compare_agrees_with_it() {
     let dir = tempfile::tempdir().unwrap();
@@ -114,27 +139,7 @@ fn a_report_has_the_columns_that_its_recipe_names_and_compare_agrees_with_it() {
     let other = RunComparison::new(&runs, metric("Coverage@5"), None, &bootstrap);
     assert!(matches!(other, Err(LabError::NoColumn { .. })));
 
-    // With seen items removed there are rankings, and no drawn answers or metrics of lists.
-    let runs = [FinishedRun::read(&out, SeenItems::Removed).unwrap()];
-    let mut checked = 0;
-    for name in asked {
-        let found = RunComparison::new(&runs, metric(name), None, &bootstrap);
-        if metric(name).source() != MetricSource::Ranks {
-            assert!(matches!(found, Err(LabError::NoColumn { .. })), "{name}");
-            continue;
-        }
-        for system in found.unwrap().systems.iter().filter(|system| !system.is_part) {
-            let mut rows = outcome.report.rows().iter();
-            let row = rows.find(|row| {
-                row.system == system.label && row.protocol.seen_items == SeenItems::Removed
-            });
-            let mut values = row.unwrap().values.iter();
-            let value = values.find(|entry| entry.metric == metric(name)).unwrap().value;
-            assert!((system.mean - value).abs() < 1e-12, "{} {name}", system.label);
-            checked += 1;
-        }
-    }
-    assert!(checked > 5, "{checked} values were compared");
+    rankings_alone_without_seen_items(&outcome, &out, &asked);
 
     best_of_n(&outcome, &fs::read(out.join("reasoning/sft.json")).unwrap());
 

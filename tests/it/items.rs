@@ -24,6 +24,26 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
+/// Every system stands beside those of other runs, blends too, with the numbers of its own test.
+fn compared_as_tested(run: &Path, report: &Report) {
+    let bootstrap = BootstrapConfig::new(1).try_into().unwrap();
+    let metric: Metric = "NDCG@10".parse().unwrap();
+    for rule in [SeenItems::Kept, SeenItems::Removed] {
+        let finished = [FinishedRun::read(run, rule).unwrap()];
+        let found = RunComparison::new(&finished, metric, Some("trees"), &bootstrap).unwrap();
+        let labels: Vec<&str> = found.systems.iter().map(|system| system.label.as_str()).collect();
+        assert!(labels.ends_with(&["policy + priors", "trees"]), "{labels:?}");
+        for system in &found.systems {
+            let row = report
+                .rows()
+                .iter()
+                .find(|row| row.system == system.label && row.protocol.seen_items == rule);
+            let tested = row.unwrap().get(metric).unwrap().value;
+            assert!((system.mean - tested).abs() < 1e-12, "{}: {tested}", system.label);
+        }
+    }
+}
+
 #[test]
 fn policies_that_read_items_are_trained_blended_opened_and_asked() {
     let dir = TempDir::new().unwrap();
@@ -90,23 +110,7 @@ fn policies_that_read_items_are_trained_blended_opened_and_asked() {
     assert!(weights.kept.value >= weights.kept.policy_value);
     assert!(weights.removed.value >= weights.removed.policy_value);
 
-    // Every system stands beside those of other runs, blends too, with the numbers of its own test.
-    let bootstrap = BootstrapConfig::new(1).try_into().unwrap();
-    let metric: Metric = "NDCG@10".parse().unwrap();
-    for rule in [SeenItems::Kept, SeenItems::Removed] {
-        let finished = [FinishedRun::read(&whole, rule).unwrap()];
-        let found = RunComparison::new(&finished, metric, Some("trees"), &bootstrap).unwrap();
-        let labels: Vec<&str> = found.systems.iter().map(|system| system.label.as_str()).collect();
-        assert!(labels.ends_with(&["policy + priors", "trees"]), "{labels:?}");
-        for system in &found.systems {
-            let row = report
-                .rows()
-                .iter()
-                .find(|row| row.system == system.label && row.protocol.seen_items == rule);
-            let tested = row.unwrap().get(metric).unwrap().value;
-            assert!((system.mean - tested).abs() < 1e-12, "{}: {tested}", system.label);
-        }
-    }
+    compared_as_tested(&whole, &report);
 
     // The folder of a policy alone answers the users of the test as the test did: by beams there, by exact
     // scores here, which a beam as wide as the catalogue finds, too.
