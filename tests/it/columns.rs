@@ -35,6 +35,26 @@ fn untrained(name: &str, from: Option<&str>, like: &Stage) -> Stage {
     }
 }
 
+/// Every stage answered the same exercises, and its row is compared with its start.
+fn exercised(outcome: &RunResult, out: &Path) {
+    let answers = |stage: &str| -> Vec<ExerciseAnswer> {
+        let text = fs::read(out.join(format!("exercises/{stage}.json"))).unwrap();
+        serde_json::from_slice(&text).unwrap()
+    };
+    let questions = |stage| answers(stage).into_iter().map(|it| it.question).collect::<Vec<_>>();
+    assert_eq!(questions("raw").len(), 5);
+    assert_eq!(questions("raw"), questions("sft"));
+    assert_eq!(answers("again"), answers("sft"));
+    let before: Vec<Option<&str>> = outcome
+        .exercises
+        .iter()
+        .map(|row| row.before.as_ref().map(|(label, _)| label.as_str()))
+        .collect();
+    assert_eq!(before, [None, Some("raw"), Some("SFT")]);
+    let read = RunResult::read(out).unwrap();
+    assert_eq!(read.exercises, outcome.exercises);
+}
+
 /// With seen items removed there are rankings, and no drawn answers or metrics of lists.
 fn rankings_alone_without_seen_items(outcome: &RunResult, out: &Path, asked: &[&str]) {
     let bootstrap = Bootstrap::try_from(BootstrapConfig::new(1)).unwrap();
@@ -143,23 +163,7 @@ fn a_report_has_the_columns_that_its_recipe_names_and_compare_agrees_with_it() {
 
     best_of_n(&outcome, &fs::read(out.join("reasoning/sft.json")).unwrap());
 
-    // Exercises: every stage answered the same ones, and its row is compared with its start.
-    let answers = |stage: &str| -> Vec<ExerciseAnswer> {
-        let text = fs::read(out.join(format!("exercises/{stage}.json"))).unwrap();
-        serde_json::from_slice(&text).unwrap()
-    };
-    let questions = |stage| answers(stage).into_iter().map(|it| it.question).collect::<Vec<_>>();
-    assert_eq!(questions("raw").len(), 5);
-    assert_eq!(questions("raw"), questions("sft"));
-    assert_eq!(answers("again"), answers("sft"));
-    let before: Vec<Option<&str>> = outcome
-        .exercises
-        .iter()
-        .map(|row| row.before.as_ref().map(|(label, _)| label.as_str()))
-        .collect();
-    assert_eq!(before, [None, Some("raw"), Some("SFT")]);
-    let read = RunResult::read(&out).unwrap();
-    assert_eq!(read.exercises, outcome.exercises);
+    exercised(&outcome, &out);
 }
 
 #[test]

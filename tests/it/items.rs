@@ -24,6 +24,23 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
+/// The weights of a blend name its priors and its groups, and are no worse than none.
+fn chosen_weights(run: &Path) {
+    let weights: BlendWeights = read(&run.join("blends/priors/weights.json"));
+    let names: Vec<&str> = weights.kept.weights.terms.iter().map(|t| t.name.as_str()).collect();
+    // The shop has no categories.
+    assert_eq!(names, ["transitions", "text", "popularity", "repeats"]);
+    // The groups of histories are in the file and in the note.
+    let groups: Vec<usize> = weights.kept.groups.iter().map(|group| group.num_cases).collect();
+    assert_eq!(groups, [60, 0]);
+    let told = weights.to_string();
+    assert!(told.contains("after histories of 1 to 3 items (60 users)"), "{told}");
+    assert!(told.contains("chosen by HR@10 of 60 validation users"), "{told}");
+    // No weight is worse on the users on whom it was chosen than none.
+    assert!(weights.kept.value >= weights.kept.policy_value);
+    assert!(weights.removed.value >= weights.removed.policy_value);
+}
+
 /// Every system stands beside those of other runs, blends too, with the numbers of its own test.
 fn compared_as_tested(run: &Path, report: &Report) {
     let bootstrap = BootstrapConfig::new(1).try_into().unwrap();
@@ -96,19 +113,7 @@ fn policies_that_read_items_are_trained_blended_opened_and_asked() {
     }
     let notes: Vec<&str> = report.notes().iter().map(|note| note.text.as_str()).collect();
     assert!(notes.iter().any(|text| text.contains("policy, second")), "{notes:?}");
-    let weights: BlendWeights = read(&whole.join("blends/priors/weights.json"));
-    let names: Vec<&str> = weights.kept.weights.terms.iter().map(|t| t.name.as_str()).collect();
-    // The shop has no categories.
-    assert_eq!(names, ["transitions", "text", "popularity", "repeats"]);
-    // The groups of histories are in the file and in the note.
-    let groups: Vec<usize> = weights.kept.groups.iter().map(|group| group.num_cases).collect();
-    assert_eq!(groups, [60, 0]);
-    let told = weights.to_string();
-    assert!(told.contains("after histories of 1 to 3 items (60 users)"), "{told}");
-    assert!(told.contains("chosen by HR@10 of 60 validation users"), "{told}");
-    // No weight is worse on the users on whom it was chosen than none.
-    assert!(weights.kept.value >= weights.kept.policy_value);
-    assert!(weights.removed.value >= weights.removed.policy_value);
+    chosen_weights(&whole);
 
     compared_as_tested(&whole, &report);
 
