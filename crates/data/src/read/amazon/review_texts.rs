@@ -35,7 +35,7 @@ pub struct ReviewTexts {
 /// Reviews of others are left out.
 ///
 /// # Errors
-/// [`DataError::Io`]; for the first line that `policy` calls an error, [`DataError::Invalid`];
+/// [`DataError::Io`]; for the first line that `policy` calls an error, [`DataError::Row`];
 /// [`DataError::AllSkipped`] if no line could be read.
 ///
 /// # Examples
