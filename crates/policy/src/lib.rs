@@ -49,7 +49,6 @@ mod config;
 mod decode;
 mod encoder;
 mod error;
-mod exact;
 mod lora;
 mod models;
 mod policy;
@@ -73,7 +72,6 @@ pub use decode::{
 };
 pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};
 pub use error::PolicyError;
-pub use exact::{ExactPolicy, as_exact};
 pub use lora::{Lora, LoraConfig};
 pub use models::any::AnyPolicy;
 pub use models::decoder::Decoder;
@@ -89,7 +87,7 @@ pub use models::item::store::ITEM_POLICY_TYPE;
 pub use models::kind::PolicyKind;
 pub use models::t5::T5;
 pub use models::t5::config::{T5Config, T5FeedForward};
-pub use policy::{LanguageModel, Policy, as_language_model};
+pub use policy::{ExactPolicy, LanguageModel, Policy, as_exact, as_language_model};
 pub use score::completions::{
     CompletionPass, CompletionToken, Completions, ScoredTokens, TokenPlace,
 };

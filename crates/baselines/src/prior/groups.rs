@@ -7,6 +7,7 @@ use sidereal_metrics::MetricError;
 
 use super::scale::mean_and_error;
 use super::walk::Walk;
+use super::weights::group_of;
 use super::{HistoryWeights, PriorCases, PriorFit};
 use crate::BaselineError;
 
@@ -99,11 +100,6 @@ impl PriorCases<'_> {
         }
         Ok(gains)
     }
-}
-
-/// Which group a history of so many items is in: a group begins at its lower bound.
-pub(super) fn group_of(bounds: &[usize], length: usize) -> usize {
-    bounds.partition_point(|bound| *bound <= length)
 }
 
 impl fmt::Display for GroupTrial {

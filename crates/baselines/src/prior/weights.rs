@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::groups::group_of;
 use crate::BaselineError;
 
 /// Weights of the terms of a [`Prior`](crate::Prior), as a file stores them.
@@ -171,4 +170,9 @@ impl PriorWeights {
 /// Which bucket a measure falls into.
 pub(super) fn bucket(bounds: &[f32], measure: f32) -> usize {
     bounds.partition_point(|bound| *bound <= measure)
+}
+
+/// Which group a history of so many items is in: a group begins at its lower bound.
+pub(super) fn group_of(bounds: &[usize], length: usize) -> usize {
+    bounds.partition_point(|bound| *bound <= length)
 }

@@ -9,7 +9,7 @@ use sidereal_prompts::Task;
 use sidereal_train::{NextItemConfig, PreferenceConfig, RewardConfig, RlConfig, SftConfig};
 
 use crate::error::LabError;
-use crate::recipe::untrained::{self, UntrainedConfig};
+use crate::recipe::untrained::UntrainedConfig;
 use crate::setting::of_stage;
 
 /// Names that the folder of a run uses itself.
@@ -338,7 +338,7 @@ pub(crate) fn check(stages: &[Stage]) -> Result<(), LabError> {
             }
             Training::Preference(config) => drop(config.check(name)?),
             Training::Untrained(_) => {
-                if let Some(field) = untrained::limited(stage) {
+                if let Some(field) = limited(stage) {
                     let needed = "no value, because the stage trains nothing";
                     return refuse(stage, field, "given", needed);
                 }
@@ -346,4 +346,14 @@ pub(crate) fn check(stages: &[Stage]) -> Result<(), LabError> {
         }
     }
     Ok(())
+}
+
+/// The first key of a stage that says what it learns from.
+fn limited(stage: &Stage) -> Option<&'static str> {
+    let keys = [
+        ("domains", stage.domains.is_some()),
+        ("users", stage.users.is_some()),
+        ("events", stage.events != EventPart::All),
+    ];
+    keys.into_iter().find(|(_, given)| *given).map(|(field, _)| field)
 }

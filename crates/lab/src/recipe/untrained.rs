@@ -4,8 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_policy::Scoring;
 
-use crate::recipe::stage::{EventPart, Stage};
-
 /// A stage that trains nothing: a row for the policy that it starts from, without any training or after an
 /// earlier stage. It stands for the zero-shot rows of tables, such as `Qwen-SID` of SINGER's table 2.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,16 +17,6 @@ impl Default for UntrainedConfig {
     fn default() -> Self {
         Self { scoring: Scoring::Full }
     }
-}
-
-/// The first key of a stage that says what it learns from.
-pub(crate) fn limited(stage: &Stage) -> Option<&'static str> {
-    let keys = [
-        ("domains", stage.domains.is_some()),
-        ("users", stage.users.is_some()),
-        ("events", stage.events != EventPart::All),
-    ];
-    keys.into_iter().find(|(_, given)| *given).map(|(field, _)| field)
 }
 
 #[cfg(test)]

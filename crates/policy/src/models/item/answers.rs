@@ -9,7 +9,7 @@ use super::vectors::indices;
 use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::constraint::Constraint;
-use crate::exact::ExactPolicy;
+use crate::policy::ExactPolicy;
 use crate::score::law::TokenLaw;
 use crate::score::pass::LogpPass;
 

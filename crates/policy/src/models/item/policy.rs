@@ -10,7 +10,7 @@ use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::decode::branches::Branches;
 use crate::decode::constraint::Constraint;
-use crate::exact::ExactPolicy;
+use crate::policy::ExactPolicy;
 use crate::policy::Policy;
 use crate::score::completions::{CompletionPass, Completions};
 use crate::score::law::TokenLaw;

@@ -2,10 +2,12 @@
 
 use super::super::kernel::Choice;
 use super::dropout;
-use super::layer::{self, Dropouts, Kept, Rows, Working, sized};
-use super::level::{self, Found, Gradients, Reading};
+use super::gradients::Gradients;
+use super::layer::{self, Dropouts, Kept, Working};
+use super::level::{self, Found, Reading};
 use super::norm::Normed;
 use super::products::{self, Matrix};
+use super::rows::{Rows, sized};
 
 /// Histories that follow each other in a step.
 #[derive(Debug, Clone)]

@@ -11,9 +11,9 @@
 
 use super::dropout::{self, Dropout};
 use super::functions::exp;
-use super::layer::{Rows, sized};
 use super::layout::Filter;
 use super::norm::{Added, Normed};
+use super::rows::{Rows, sized};
 use super::sums::{add, dot, sum};
 use super::wide::wide;
 

@@ -6,7 +6,7 @@
 //! ```
 
 use super::functions::exp;
-use super::level::Gradients;
+use super::gradients::Gradients;
 use super::linear::add_rows;
 use super::products::{self, Matrix};
 use super::sums::{add, sum};

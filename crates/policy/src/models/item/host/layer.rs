@@ -13,21 +13,13 @@ use super::gelu;
 use super::layout::{Layer, Layout};
 use super::linear::add_to_rows;
 use super::norm::{Added, Normed};
+use super::rows::{Rows, sized};
 
 /// What a step zeroes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Dropouts {
     pub(super) hidden: Dropout,
     pub(super) attention: Dropout,
-}
-
-/// Histories of which a layer's states are computed together.
-#[derive(Clone, Copy)]
-pub(super) struct Rows<'a> {
-    /// Positions of each.
-    pub(super) lens: &'a [usize],
-    /// The step's number of the first position.
-    pub(super) first: usize,
 }
 
 /// What a layer computed, for the way back; kept from block to block.
@@ -187,10 +179,4 @@ impl Working<'_> {
             filter.back(rows, x, &kept.filtered, gradients, d_filtered, d);
         }
     }
-}
-
-/// So many values of a kept memory, whatever they are.
-pub(super) fn sized(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    memory.resize(len, 0.0);
-    memory
 }

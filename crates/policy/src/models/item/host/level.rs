@@ -12,10 +12,11 @@
 use super::super::kernel::{Choice, Chosen, LevelGradients, Tables, gradients};
 use super::first_level::{self, FirstLevel};
 use super::gelu;
-use super::layer::sized;
+use super::gradients::Gradients;
 use super::layout::{Layout, Place};
 use super::linear::{add_all, add_to_rows};
 use super::products::{self, Matrix};
+use super::rows::sized;
 
 /// What all blocks of a step read.
 #[derive(Clone, Copy)]
@@ -28,16 +29,6 @@ pub(super) struct Reading<'a> {
     pub(super) first_level: FirstLevel<'a>,
     /// Of the loss.
     pub(super) slope: f32,
-}
-
-/// What a block adds to.
-#[derive(Debug, Default)]
-pub(super) struct Gradients {
-    /// By the weights, as [`Layout`] has them.
-    pub(super) weights: Vec<f32>,
-    /// By the first level's vectors, `[M₀, D]`, and biases.
-    pub(super) first_vectors: Vec<f32>,
-    pub(super) first_bias: Vec<f32>,
 }
 
 /// What is found of a level's choices in a block, for the tables.

@@ -6,8 +6,8 @@ use super::super::ItemPolicy;
 use super::super::kernel::TableGradients;
 use super::super::tables::HostTables;
 use super::block::{self, BlockFound};
+use super::gradients::Gradients;
 use super::layout::{Layout, Sizes};
-use super::level::Gradients;
 use crate::PolicyError;
 use crate::weights::share;
 
