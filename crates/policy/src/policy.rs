@@ -125,7 +125,7 @@ pub trait LanguageModel: Policy {
 /// a sum over all answers: the expected reward, the entropy, the divergence from another policy, and the
 /// gradients of these.
 pub trait ExactPolicy: Policy {
-    /// Log-probability of every answer after each prompt under `law`, `[U·A]`, in nats, with the way back to
+    /// Log-probability of every answer after each prompt under `law`, `[U·A]`, in nats, with the backward pass to
     /// the weights. The answers of a prompt are adjacent, in the order of
     /// [`Trie::leaves`](sidereal_sid::Trie::leaves), and their probabilities sum to one.
     ///

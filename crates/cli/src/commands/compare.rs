@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for rule in rules {
         let runs = args.runs.iter().map(|dir| FinishedRun::read(dir, rule));
         let runs = match runs.collect::<Result<Vec<_>, _>>() {
-            // Nobody asked for this rule.
+            // The command did not name this rule.
             Err(missing @ LabError::NoSeen { .. }) if args.seen.is_none() => {
                 note(format_args!("no tables with seen items removed: {missing}"));
                 continue;
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         for metric in args.metrics_of(&runs)? {
             let found = RunComparison::new(&runs, metric, args.against.as_deref(), &bootstrap);
             let found = match found {
-                // Nobody asked for this metric under this rule.
+                // The command did not name this metric under this rule.
                 Err(LabError::NoColumn { metric }) if !args.needs_every_metric(rule) => {
                     note(format_args!("no table of {metric} with seen items removed"));
                     continue;

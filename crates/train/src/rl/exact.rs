@@ -244,7 +244,7 @@ impl ExactStep<'_, '_> {
         JudgedAnswers { target, rewards, parts }
     }
 
-    /// Log-probability of every answer of some prompts, with the way back.
+    /// Log-probability of every answer of some prompts, with the backward pass.
     fn pass<'m>(
         &'m self,
         model: &'m dyn Policy,

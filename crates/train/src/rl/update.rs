@@ -201,7 +201,7 @@ impl Rl<'_> {
         Ok(Seen { diagnostics: objective.diagnostics, entropy_sum })
     }
 
-    /// Log-probability of every scored token of every rollout, with the way back.
+    /// Log-probability of every scored token of every rollout, with the backward pass.
     fn pass<'m>(
         &'m self,
         model: &'m dyn Policy,

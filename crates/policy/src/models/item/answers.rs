@@ -1,4 +1,4 @@
-//! Log-probabilities of all answers, with the way back.
+//! Log-probabilities of all answers, with the backward pass.
 
 use tch::Tensor;
 

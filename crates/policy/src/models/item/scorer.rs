@@ -109,7 +109,7 @@ impl ItemScorer<'_> {
         Ok(Some(Tensor::from_slice(&found).view([-1, to_i64(policy.num_items())])))
     }
 
-    /// The log-probabilities by libtorch's operations, with the way back.
+    /// The log-probabilities by libtorch's operations, with the backward pass.
     pub(super) fn items_by_libtorch(&self, states: &Tensor) -> Result<Tensor, PolicyError> {
         let tree = &self.policy.tree;
         let all = Tensor::f_cat(&self.levels(states)?, 0)?; // [M, U]

@@ -1,4 +1,4 @@
-//! Causal attention within each history, with learned weights for distances, and its way back.
+//! Causal attention within each history, with learned weights for distances, and its backward pass.
 //!
 //! ```text
 //! s[i, j]  = q[i] · k[j] / √d + distance[i − j]      j ≤ i, a history and a head; d = D/H

@@ -4,7 +4,7 @@
 //! y[i] = x[i] · z[i]/(1 − p)      z[i] = 1{h(seed, site, row, i) ≥ p · 2³²}
 //! ```
 //! `h` is a hash to 32 bits: a row's two keys come from `SplitMix64` (Steele et al., OOPSLA 2014), and each
-//! place in it is mixed with them as in the `lowbias32` of Wellons. The way back is the same product.
+//! place in it is mixed with them as in the `lowbias32` of Wellons. The backward pass is the same product.
 #![allow(
     clippy::inline_always,
     reason = "part of loops that are compiled for several widths of vectors"

@@ -1,4 +1,4 @@
-//! The branch that smooths a history, and its way back.
+//! The branch that smooths a history, and its backward pass.
 //!
 //! ```text
 //! a[t, i]  = softmax over i ≤ t of w[i]                          the share of what is i places back, any history
@@ -17,7 +17,7 @@ use super::rows::{Rows, sized};
 use super::sums::{add, dot, sum};
 use super::wide::wide;
 
-/// What the branch computed, for the way back.
+/// What the branch computed, for the backward pass.
 #[derive(Debug, Default)]
 pub(super) struct Filtered {
     /// `a`, row after row: `t + 1` shares of the place `t`.
@@ -25,7 +25,7 @@ pub(super) struct Filtered {
     /// `l`, `[m, D]`.
     low: Vec<f32>,
     norm: Normed,
-    /// `y`, and on the way back nothing.
+    /// `y`, and in the backward pass nothing.
     y: Vec<f32>,
     /// No bias, `[D]`.
     zeros: Vec<f32>,

@@ -1,4 +1,4 @@
-//! A layer of the body, and its way back.
+//! A layer of the body, and its backward pass.
 //!
 //! ```text
 //! x₁ = norm(x + drop(attention(x · Wqkvᵀ + b) · Woutᵀ + b))       [m, D]; with a filter,
@@ -22,7 +22,7 @@ pub(super) struct Dropouts {
     pub(super) attention: Dropout,
 }
 
-/// What a layer computed, for the way back; kept from block to block.
+/// What a layer computed, for the backward pass; kept from block to block.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     qkv: Vec<f32>,
@@ -38,7 +38,7 @@ pub(super) struct Kept {
     pub(super) out: Vec<f32>,
 }
 
-/// Memory for what nobody needs later.
+/// Memory for values that are not needed later.
 #[derive(Debug, Default)]
 pub(super) struct Passing {
     narrow: Vec<f32>,

@@ -39,7 +39,7 @@ pub(super) struct Found {
     pub(super) choices: LevelGradients,
 }
 
-/// Memory for what nobody needs later.
+/// Memory for values that are not needed later.
 #[derive(Debug, Default)]
 pub(super) struct Passing {
     slope: Vec<f32>,

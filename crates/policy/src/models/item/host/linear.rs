@@ -1,4 +1,4 @@
-//! A matrix with its bias, and its way back.
+//! A matrix with its bias, and its backward pass.
 //!
 //! ```text
 //! y = x · Wᵀ + b      dW += dyᵀ · x      db += Σ dy      dx = dy · W

@@ -1,4 +1,4 @@
-//! The norm of a sum of a vector with what a part of a layer adds to it, and the way back.
+//! The norm of a sum of a vector with what a part of a layer adds to it, and the backward pass.
 //!
 //! ```text
 //! r = x + drop(y + b)                       [D] for each of m rows; r = x before the first layer
@@ -12,7 +12,7 @@ use super::layout::Norm;
 use super::sums::sum;
 use super::wide::wide;
 
-/// What the way back needs to know of a norm's rows.
+/// What the backward pass needs to know of a norm's rows.
 #[derive(Debug, Default)]
 pub(super) struct Normed {
     /// `r̂`, `[m, D]`.
