@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Parser;
-use comfy_table::{Table, presets};
 use sidereal::data::read::recbole::{ReadOptions, read};
 use sidereal::data::synthetic::{Shop, ShopRecord};
 use sidereal::lab::{Baseline, FinishedRun, Pipeline, Recipe, RunComparison, RunResult};
@@ -69,10 +68,7 @@ fn main() -> anyhow::Result<()> {
     for metric in ["HR@10", "NDCG@10"] {
         let against = start.map(|stage| stage.label.as_str());
         let found = RunComparison::new(&runs, metric.parse()?, against, &bootstrap)?;
-        let (table, mut text) = (found.table(), Table::new());
-        text.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(&table.header);
-        text.add_rows(&table.rows);
-        println!("{}\n{text}\n{}\n", table.caption, table.notes.join("\n"));
+        println!("{}", found.table());
         found.blocks().into_iter().for_each(|block| page.push(block));
     }
     let path = args.out.join("report.html");

@@ -31,6 +31,7 @@ mod block;
 mod plot;
 mod render;
 mod scale;
+mod text;
 
 pub use block::{
     Bar, BarPlot, BarSeries, Block, Card, CardList, Cards, Histogram, Line, LinePlot, Page, Panel,

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use comfy_table::{Table, presets};
 use sidereal_lab::{FinishedRun, LabError, RunComparison};
 use sidereal_metrics::{Bootstrap, BootstrapConfig, Metric, MetricError, SeenItems};
 use sidereal_page::Page;
@@ -107,15 +106,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 }
                 found => found?,
             };
-            let table = found.table();
-            let mut text = Table::new();
-            text.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(&table.header);
-            text.add_rows(&table.rows);
-            line(format_args!("{}\n{text}", table.caption))?;
-            for remark in &table.notes {
-                line(remark)?;
-            }
-            line("")?;
+            line(found.table())?;
             found.blocks().into_iter().for_each(|block| page.push(block));
         }
     }

@@ -7,6 +7,7 @@ use sidereal_sid::NodeId;
 use tch::{Device, Kind, Tensor};
 
 use super::ItemPolicy;
+use super::host::sums::dot;
 use super::pack::Packed;
 use crate::PolicyError;
 use crate::decode::branches::{Branches, ChildScores, Onward};
@@ -110,18 +111,4 @@ pub(super) fn renormalised(scoring: Scoring) -> Result<(), PolicyError> {
 pub(super) fn host(tensor: &Tensor) -> Result<Vec<f32>, PolicyError> {
     let tensor = tensor.detach().f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?;
     Ok(Vec::<f32>::try_from(tensor.f_reshape([-1])?)?)
-}
-
-/// Product of two vectors, in independent sums that do not wait for each other.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 8;
-    let mut sums = [0f32; LANES];
-    let (a_rows, b_rows) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a_rows.remainder().iter().zip(b_rows.remainder()).map(|(x, y)| x * y).sum();
-    for (a, b) in a_rows.zip(b_rows) {
-        for ((sum, x), y) in sums.iter_mut().zip(a).zip(b) {
-            *sum += x * y;
-        }
-    }
-    sums.iter().sum::<f32>() + rest
 }

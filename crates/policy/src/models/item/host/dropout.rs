@@ -86,7 +86,7 @@ const fn mixed(key: u64) -> u64 {
 
 wide! {
     /// Zeroes rows of activations, `[m, width]`, the first of which is the row `first` of the step; or, on the
-    /// way back, their derivatives.
+    /// backward pass, their derivatives.
     pub(super) fn apply<'a>(dropout: Dropout, first: usize, width: usize, x: &'a mut [f32]) {
         if dropout.is_off() {
             return;
