@@ -175,13 +175,13 @@ fn policies_that_read_items_are_trained_blended_opened_and_asked() {
 
 /// The file of a blend's rankings.
 #[derive(serde::Deserialize)]
-struct Rankings {
-    kept: Vec<Ranking>,
-    removed: Vec<Ranking>,
+pub(crate) struct Rankings {
+    pub(crate) kept: Vec<Ranking>,
+    pub(crate) removed: Vec<Ranking>,
 }
 
 /// Compares what a blend serves with what it answered in the test, and every score with its parts.
-fn answers_as_the_test(
+pub(crate) fn answers_as_the_test(
     blend: &ServedBlend,
     rule: SeenItems,
     asked: &[Sample<'_>],

@@ -18,4 +18,5 @@ mod titles;
 mod token_style;
 mod users;
 mod weights;
+mod word_blend;
 mod worded;

@@ -249,6 +249,19 @@ impl<'a> Prior<'a> {
         Ok(items.iter().map(explain).collect())
     }
 
+    /// The values of each term for all items after a history, `[T][N]`, in its form and whatever its weight.
+    ///
+    /// # Errors
+    /// Those of [`log_prior`](Self::log_prior).
+    pub fn term_values(&self, history: &[ItemId]) -> Result<Vec<Vec<f32>>, BaselineError> {
+        let values = |term: &Term<'_>| {
+            let mut values = vec![0.0; self.num_items];
+            term.values(history, &mut values)?;
+            Ok(values)
+        };
+        self.terms.iter().map(values).collect()
+    }
+
     /// Each term's weight after this history, with its values `[N]` unless the weight is 0.
     fn weighted(&self, history: &[ItemId]) -> Result<Vec<Weighted>, BaselineError> {
         let scaled_by = self.weights.scale.as_ref().map(|scale| &scale.by);

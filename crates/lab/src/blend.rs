@@ -8,6 +8,7 @@ pub(crate) mod weights;
 
 use sidereal_baselines::Prior;
 use sidereal_data::ItemId;
+use sidereal_train::ItemScores;
 
 use crate::error::LabError;
 
@@ -36,4 +37,11 @@ pub(crate) fn scores<'l>(
         *sums.get_mut(item.index()).ok_or(unknown)? = f32::NEG_INFINITY;
     }
     Ok(sums)
+}
+
+/// The log-probabilities of all items, `[N]`: −∞ for those that were not scored.
+pub(crate) fn of_all_items(scores: &ItemScores, num_items: usize) -> Vec<f32> {
+    let mut all = vec![f32::NEG_INFINITY; num_items];
+    scores.iter().for_each(|(item, score)| all[item.index()] = *score);
+    all
 }

@@ -25,7 +25,7 @@ use crate::evaluation::{Evaluated, Evaluation};
 use crate::outcome::RunResult;
 use crate::outcome::showcase::showcases;
 use crate::parts::answers::{Answered, Respondent, SearchSettings, TestUsers};
-use crate::parts::blended_rankings::{BlendedPolicy, BlendedRankings};
+use crate::parts::blended_rankings::BlendedRankings;
 use crate::parts::domain_rankings::DomainRankings;
 use crate::parts::exercises::{Exercises, held_out};
 use crate::parts::item_vectors::VectorFile;
@@ -291,8 +291,8 @@ fn blends<'a>(
     for blend in &recipe.blends {
         let of_blend = recipe.stages.iter().filter(|stage| blend.policies.contains(&stage.name));
         let policies = of_blend.filter_map(|stage| {
-            let (stage, bench) = (stage.name.as_str(), benches.get(&stage.tree)?);
-            Some(BlendedPolicy { stage, bench, folder: policies.get(stage)? })
+            let (bench, policy) = (benches.get(&stage.tree)?, policies.get(stage.name.as_str())?);
+            Some(Respondent { bench, stage, policy, search: SearchSettings::of(recipe) })
         });
         let (policies, count) = (policies.collect(), recipe.evaluate.beam_width);
         let bench = &benches[&NonZeroUsize::MIN];

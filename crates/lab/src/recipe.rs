@@ -99,7 +99,7 @@ pub struct Recipe {
     /// The training stages; each comes after the stage that it starts from.
     #[serde(rename = "stage")]
     pub stages: Vec<Stage>,
-    /// Further rows of the tables: policies that read items, averaged and with priors.
+    /// Further rows of the tables: policies with priors over the items, and averages of policies that read items.
     #[serde(default, rename = "blend", skip_serializing_if = "Vec::is_empty")]
     pub blends: Vec<BlendConfig>,
 }
@@ -153,7 +153,7 @@ impl Recipe {
         self.evaluate.check_stages(&self.stages)?;
         pool::check(self.pool.as_ref(), &self.stages)?;
         fit::check(self.pool.as_ref(), &self.stages)?;
-        blend::check(&self.blends, &self.stages)?;
+        blend::check(&self.blends, &self.stages, self.reads_items())?;
         self.check_trees()?;
         match &self.model {
             Some(model) => {
@@ -170,15 +170,8 @@ impl Recipe {
         self.model.as_ref().is_some_and(|model| model.kind().reads_items())
     }
 
-    /// Accepts blends of policies that score all items, and several trees where the recipe makes them.
+    /// Accepts several trees where the recipe makes them.
     fn check_trees(&self) -> Result<(), LabError> {
-        if let (Some(blend), false) = (self.blends.first(), self.reads_items()) {
-            return Err(LabError::Setting {
-                field: format!("blend.{}", blend.name),
-                found: "a blend of policies that write words".to_owned(),
-                needed: "a `model` of the kind `item`: it gives the probability of every item",
-            });
-        }
         let several = self.stages.iter().find(|stage| stage.tree > NonZeroUsize::MIN);
         let makes_trees = self.sids.as_ref().is_some_and(|sids| sids.method.makes_trees());
         match several {

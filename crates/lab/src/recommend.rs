@@ -12,7 +12,10 @@ use sidereal_policy::{
 };
 use sidereal_prompts::{ControlMarkers, PromptRegistry, PromptSet, Tasks};
 use sidereal_sid::{Catalog, ItemId};
-use sidereal_train::{Binding, ChainConfig, EncodedPrompt, Encoder, Mode, ReasoningSearch};
+use sidereal_train::{
+    Batching, Binding, ChainConfig, EncodedPrompt, Encoder, ItemScores, Mode, ReasoningSearch,
+    Record, search_guided,
+};
 use tch::Device;
 
 use crate::error::LabError;
@@ -391,6 +394,36 @@ impl<'a> PolicyRecommender<'a> {
         Ok(answer)
     }
 
+    /// What the policy alone says of the items that its beams find for the users of these histories when a prior
+    /// guides them; `prior` gives that of the user at a place, `[N]`, −∞ for what must not be found.
+    pub(crate) fn guided(
+        &self,
+        histories: &[&[ItemId]],
+        beam_width: usize,
+        prior: impl Fn(usize) -> Result<Vec<f32>, LabError>,
+    ) -> Result<Vec<ItemScores>, LabError> {
+        let (mut prompts, mut places) = (Vec::new(), BTreeMap::new());
+        for (place, (user, history)) in (0..).map(UserId).zip(histories).enumerate() {
+            // Nobody knows who asks, and what is chosen next.
+            let id = SampleId::Event { user, position: 0 };
+            let ids = self.read(self.recent(history)?)?;
+            let (target, mode, pool) = (ItemId(0), Mode::Direct, Vec::new());
+            prompts.push(EncodedPrompt { id, ids, target, mode, pool });
+            places.insert(id, place);
+        }
+        let TrainedStage { card, policy, constraint, .. } = self.trained;
+        let (model, scoring) = (&policy.model, card.scoring);
+        let search = BeamSearch { model, constraint, beam_width, scoring };
+        let batching = Batching { pad: self.pad(), batch_size: card.batch_size, job: "recommend" };
+        let observer = &mut |_: &Record| {};
+        search_guided(&search, &prompts, batching, observer, |prompt| prior(places[&prompt.id]))
+    }
+
+    /// Id that fills short rows.
+    fn pad(&self) -> u32 {
+        self.words.as_ref().map_or(0, |words| words.tokenizer.pad())
+    }
+
     /// The part of a history that the policy reads.
     fn recent<'h>(&self, history: &'h [ItemId]) -> Result<&'h [ItemId], LabError> {
         let TrainedStage { card, policy, .. } = self.trained;
@@ -422,8 +455,7 @@ impl<'a> PolicyRecommender<'a> {
             }
         }
         let limit = policy.model.longest_prompt(constraint.max_len());
-        let pad = self.words.as_ref().map_or(0, |words| words.tokenizer.pad());
-        let prompts = TokenBatch::new(&rows, pad, limit, policy.model.device())?;
+        let prompts = TokenBatch::new(&rows, self.pad(), limit, policy.model.device())?;
         Ok(Users { prompts, excluded })
     }
 

@@ -27,15 +27,15 @@ pub(crate) fn check_room(
 
 /// The result of `decode` for every prompt. Prompts of equal length are decoded together; the order
 /// is kept.
-pub(crate) fn in_batches<T>(
+pub(crate) fn in_batches<T, E: From<TrainError>>(
     prompts: &[EncodedPrompt],
     batch_size: usize,
     job: &str,
     observer: &mut dyn Observer,
-    mut decode: impl FnMut(&[&EncodedPrompt]) -> Result<Vec<T>, TrainError>,
-) -> Result<Vec<T>, TrainError> {
+    mut decode: impl FnMut(&[&EncodedPrompt]) -> Result<Vec<T>, E>,
+) -> Result<Vec<T>, E> {
     if prompts.is_empty() {
-        return Err(TrainError::NoSamples { what: "an evaluation" });
+        return Err(TrainError::NoSamples { what: "an evaluation" }.into());
     }
     let mut order: Vec<usize> = (0..prompts.len()).collect();
     order.sort_by_key(|index| prompts[*index].ids.len());

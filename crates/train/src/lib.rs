@@ -49,6 +49,7 @@ mod error;
 mod evaluate;
 mod exact;
 mod fold;
+mod guided;
 mod learner;
 mod lengths;
 mod next_item;
@@ -77,6 +78,7 @@ pub use error::TrainError;
 pub use evaluate::{ChainCounts, draw, rank, rank_without, reason};
 pub use exact::{ExactCase, ScoredBatch, best, rank_exactly, score_exactly};
 pub use fold::{Sequence, fold};
+pub use guided::{ItemScores, score_items, search_guided};
 pub use lengths::check_lengths;
 pub use next_item::{
     ExactNdcg, Followed, History, NextItem, NextItemConfig, NextItemData, SelectBy, exact_ndcg,

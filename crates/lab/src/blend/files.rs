@@ -25,3 +25,12 @@ pub(crate) fn not_of_items(blend: &str, stage: &str) -> LabError {
         needed: "policies of the kind `item`",
     }
 }
+
+/// Policies that write words cannot be averaged.
+pub(crate) fn one_of_words(blend: &str, found: usize) -> LabError {
+    LabError::Setting {
+        field: format!("blend.{blend}.policies"),
+        found: format!("{found} stages"),
+        needed: "one stage: policies that write words are not averaged, a prior guides the beams of one",
+    }
+}

@@ -10,7 +10,7 @@ use sidereal_files::{hash_file, read_json};
 use sidereal_metrics::SeenItems;
 use sidereal_policy::{AnyPolicy, ItemPolicy};
 use sidereal_sid::{Catalog, ItemId};
-use sidereal_train::{ExactCase, Record, best, score_exactly};
+use sidereal_train::{ExactCase, ItemScores, Record, best, score_exactly};
 use tch::Device;
 
 use super::prior::BlendPrior;
@@ -19,17 +19,19 @@ use crate::blend::files::{folder, not_of_items, weights};
 use crate::error::LabError;
 use crate::parts::policy::weights_file;
 use crate::policy_folder::TrainedPolicy;
-use crate::recommend::{Recommended, find};
+use crate::recipe::Recipe;
+use crate::recommend::{Recommended, TrainedStage, find};
 use crate::resume::recipe_of;
 
-/// A blend of a run, with everything that is needed to use it: recommends items by the mean log-probability
-/// of several policies and a prior over the items.
+/// A blend of a run, with everything that is needed to use it: recommends items by the log-probability of a
+/// policy, or the mean of those of several, and a prior over the items.
 ///
 /// ```text
 /// score(item) = mean over policies of log p(item) + Σ over terms of weight · value(item)
 /// ```
-/// Every item is scored, exactly. The weights are those that the run chose on validation users for the same
-/// rule for seen items. It needs the folder of the run and no data.
+/// Policies that read items score every item, exactly. The beams of a policy that writes words are guided by the
+/// prior, and what they find is scored. The weights are those that the run chose on validation users for the
+/// same rule for seen items. It needs the folder of the run and no data.
 ///
 /// ```no_run
 /// use std::path::Path;
@@ -48,13 +50,22 @@ use crate::resume::recipe_of;
 #[derive(Debug)]
 pub struct ServedBlend {
     stages: Vec<String>,
-    policies: Vec<ItemPolicy>,
+    policies: Policies,
     items: Dataset,
     /// Of the first policy.
     catalog: Catalog,
     kept: Prior<'static>,
     removed: Prior<'static>,
     max_history: usize,
+}
+
+/// The policies of a blend.
+#[derive(Debug)]
+enum Policies {
+    /// Policies that read items, averaged.
+    Items(Vec<ItemPolicy>),
+    /// One policy that writes words, and the width of its beams.
+    Words { trained: Box<TrainedStage>, beam_width: usize },
 }
 
 /// An item that a blend recommends, and where its score comes from.
@@ -83,22 +94,26 @@ impl ServedBlend {
     /// [`LabError::UnknownBlend`], which names the blends that there are; [`LabError::OtherPolicy`] where a
     /// policy was trained anew after the blend was made; missing and damaged files by name.
     pub fn open(run: &Path, blend: &str, device: Device) -> Result<Self, LabError> {
-        let max_history = max_history(run, blend)?;
+        let recipe = recipe_with(run, blend)?;
         let dir = run.join(folder(blend));
         let chosen: BlendWeights = read_json(&run.join(weights(blend)))?;
         let (prior, hashes) = BlendPrior::load(&dir)?;
-        let (mut policies, mut first) = (Vec::new(), None);
         for stage in &chosen.policies {
-            let path = run.join(stage);
             if hashes.get(stage) != Some(&hash_file(&run.join(weights_file(stage)))?) {
-                let (blend, stage) = (blend.to_owned(), stage.clone());
+                let (path, blend, stage) = (run.join(stage), blend.to_owned(), stage.clone());
                 return Err(LabError::OtherPolicy { path, blend, stage });
             }
+        }
+        let (mut policies, mut first) = (Vec::new(), None);
+        let mut words = None;
+        for stage in &chosen.policies {
+            let path = run.join(stage);
             let TrainedPolicy { model, catalog, items, .. } = TrainedPolicy::open(&path, device)?;
-            let AnyPolicy::Item(policy) = model.computing_in(tch::Kind::Float) else {
-                return Err(not_of_items(blend, stage));
-            };
-            policies.push(*policy);
+            match model.computing_in(tch::Kind::Float) {
+                AnyPolicy::Item(policy) => policies.push(*policy),
+                _ if chosen.policies.len() > 1 => return Err(not_of_items(blend, stage)),
+                _ => words = Some(Box::new(TrainedStage::open(run, Some(stage), device)?)),
+            }
             if first.is_none() {
                 first = Some((items.ok_or(LabError::NoItems { path })?, catalog));
             }
@@ -110,6 +125,12 @@ impl ServedBlend {
         let kept = of_rule(SeenItems::Kept, chosen.kept)?;
         let removed = of_rule(SeenItems::Removed, chosen.removed)?;
         let stages = chosen.policies;
+        let beam_width = recipe.evaluate.beam_width;
+        let policies = match words {
+            Some(trained) => Policies::Words { trained, beam_width },
+            None => Policies::Items(policies),
+        };
+        let max_history = recipe.max_history;
         Ok(Self { stages, policies, items, catalog, kept, removed, max_history })
     }
 
@@ -166,7 +187,7 @@ impl ServedBlend {
         seen_items: SeenItems,
     ) -> Result<Vec<Vec<Recommended>>, LabError> {
         let prior = self.prior(seen_items);
-        let of_users = self.score(histories, |place, case, log_probs| {
+        let of_users = self.score(histories, num_items, seen_items, |place, case, log_probs| {
             Ok((place, ranked(prior, case, log_probs, num_items, seen_items)?))
         })?;
         let mut found = vec![Vec::new(); histories.len()];
@@ -187,7 +208,7 @@ impl ServedBlend {
         seen_items: SeenItems,
     ) -> Result<Vec<BlendExplanation>, LabError> {
         let (stages, prior) = (&self.stages, self.prior(seen_items));
-        let of_users = self.score(&[history], |_, case, log_probs| {
+        let of_users = self.score(&[history], num_items, seen_items, |_, case, log_probs| {
             let found = ranked(prior, case, log_probs, num_items, seen_items)?;
             let items: Vec<ItemId> = found.iter().map(|found| found.item).collect();
             let why = prior.explain(case.history, &items)?;
@@ -208,13 +229,41 @@ impl ServedBlend {
         Ok(of_users.into_iter().flatten().collect())
     }
 
-    /// Asks the policies about all items after each history, and hands what they say, `[policies, N]`, to
-    /// `each` with the place of the history.
+    /// Asks the policies about all items after each history, or about those that guided beams find, and hands
+    /// what they say, `[policies, N]`, to `each` with the place of the history. What is not asked about has −∞.
     fn score<H: AsRef<[ItemId]>, T: Send>(
         &self,
         histories: &[H],
+        wanted: NonZeroUsize,
+        seen_items: SeenItems,
         each: impl Fn(usize, &ExactCase<'_>, &[&[f32]]) -> Result<T, LabError> + Sync,
     ) -> Result<Vec<T>, LabError> {
+        let cases = self.cases(histories)?;
+        match &self.policies {
+            Policies::Items(policies) => self.score_all(policies, &cases, each),
+            Policies::Words { trained, beam_width } => {
+                let (width, prior) = ((*beam_width).max(wanted.get()), self.prior(seen_items));
+                let none = std::iter::empty::<&[f32]>;
+                let guide = |place: usize| {
+                    let (case, removed) = (&cases[place], removed(&cases[place], seen_items));
+                    super::scores(prior, case.history, none(), removed.iter().copied())
+                };
+                let histories: Vec<&[ItemId]> = cases.iter().map(|case| case.history).collect();
+                let found = trained.standalone()?.guided(&histories, width, guide)?;
+                let of_user = |(place, scores): (usize, &ItemScores)| {
+                    let all = super::of_all_items(scores, prior.num_items());
+                    each(place, &cases[place], &[&all])
+                };
+                found.par_iter().enumerate().map(of_user).collect()
+            }
+        }
+    }
+
+    /// Users in the form that scoring needs.
+    fn cases<'h, H: AsRef<[ItemId]>>(
+        &self,
+        histories: &'h [H],
+    ) -> Result<Vec<ExactCase<'h>>, LabError> {
         let num_items = self.items.num_items();
         let mut cases = Vec::new();
         for history in histories.iter().map(AsRef::as_ref) {
@@ -232,10 +281,21 @@ impl ServedBlend {
                 seen: history,
             });
         }
-        let policies: Vec<&ItemPolicy> = self.policies.iter().collect();
+        Ok(cases)
+    }
+
+    /// As [`score`](Self::score), of all items by policies that read items.
+    fn score_all<T: Send>(
+        &self,
+        policies: &[ItemPolicy],
+        cases: &[ExactCase<'_>],
+        each: impl Fn(usize, &ExactCase<'_>, &[&[f32]]) -> Result<T, LabError> + Sync,
+    ) -> Result<Vec<T>, LabError> {
+        let num_items = self.items.num_items();
+        let policies: Vec<&ItemPolicy> = policies.iter().collect();
         let mut answers = Vec::new();
         let observer = &mut |_: &Record| {};
-        score_exactly(&policies, &cases, "recommend", observer, |(places, batch, scores)| {
+        score_exactly(&policies, cases, "recommend", observer, |(places, batch, scores)| {
             let of_batch = places.par_iter().zip(batch).enumerate().map(|(at, (place, case))| {
                 let row = at * num_items..(at + 1) * num_items;
                 let log_probs: Vec<&[f32]> = scores.iter().map(|of| &of[row.clone()]).collect();
@@ -248,6 +308,14 @@ impl ServedBlend {
     }
 }
 
+/// The items of a user that must not be recommended.
+fn removed<'c>(case: &ExactCase<'c>, seen_items: SeenItems) -> &'c [ItemId] {
+    match seen_items {
+        SeenItems::Kept => &[],
+        SeenItems::Removed => case.seen,
+    }
+}
+
 /// The best items of a user by what the policies say of all of them.
 fn ranked(
     prior: &Prior<'_>,
@@ -256,11 +324,8 @@ fn ranked(
     num_items: NonZeroUsize,
     seen_items: SeenItems,
 ) -> Result<Vec<Recommended>, LabError> {
-    let removed = match seen_items {
-        SeenItems::Kept => &[],
-        SeenItems::Removed => case.seen,
-    };
-    let (log_probs, removed) = (log_probs.iter().copied(), removed.iter().copied());
+    let removed = removed(case, seen_items).iter().copied();
+    let log_probs = log_probs.iter().copied();
     let scores = super::scores(prior, case.history, log_probs, removed)?;
     let best = best(case, &scores, num_items.get());
     let found = best.found.iter().zip(&best.scores);
@@ -270,8 +335,8 @@ fn ranked(
     Ok(items.collect())
 }
 
-/// Items of a history that the policies of a run read, if the run has this blend.
-fn max_history(run: &Path, blend: &str) -> Result<usize, LabError> {
+/// The recipe of a run, if the run has this blend.
+fn recipe_with(run: &Path, blend: &str) -> Result<Recipe, LabError> {
     let unknown = |found: String| {
         let (path, name) = (run.to_owned(), blend.to_owned());
         Err(LabError::UnknownBlend { path, name, found })
@@ -282,7 +347,7 @@ fn max_history(run: &Path, blend: &str) -> Result<usize, LabError> {
     let recipe = recipe_of(run)?;
     let names: Vec<String> = recipe.blends.iter().map(|of| format!("`{}`", of.name)).collect();
     if recipe.blends.iter().any(|of| of.name == blend) {
-        return Ok(recipe.max_history);
+        return Ok(recipe);
     }
     if names.is_empty() {
         return unknown("its recipe has no `[[blend]]`".to_owned());

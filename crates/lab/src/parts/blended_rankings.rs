@@ -1,32 +1,36 @@
-//! What several policies recommend together, with a prior over the items, to the users of the test.
+//! What the policies of a blend recommend, with a prior over the items, to the users of the test.
 
+mod asked;
+mod exact;
+mod guided;
 mod prior;
 
 use std::path::PathBuf;
 
 use rand::seq::SliceRandom as _;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sidereal_baselines::{Case, Prior, PriorFit, PriorSearch};
-use sidereal_data::{HeldOut, Sample, SampleId};
+use sidereal_baselines::{Prior, PriorFit, PriorSearch};
+use sidereal_data::{HeldOut, Sample};
 use sidereal_files::{hash_json, read_json, write_json, write_json_line};
 use sidereal_metrics::SeenItems;
-use sidereal_policy::{AnyPolicy, ItemPolicy};
-use sidereal_train::{Binding, ExactCase, Observer, Ranking, best, score_exactly};
+use sidereal_train::{Binding, Observer, Ranking};
 
-use crate::blend::files::{file, folder, not_of_items, weights};
+use self::asked::{AskedPolicies, rule_name};
+use self::exact::Exact;
+use self::guided::Guided;
+use crate::blend::files::{file, folder, weights};
+use crate::blend::store;
 use crate::blend::weights::BlendWeights;
-use crate::blend::{self, store};
 use crate::error::LabError;
+use crate::parts::answers::Respondent;
 use crate::parts::item_vectors::VectorFile;
-use crate::parts::policy::{PolicyFolder, weights_file};
-use crate::parts::rankings::exact_cases;
+use crate::parts::policy::weights_file;
 use crate::recipe::Recipe;
 use crate::recipe::blend::BlendConfig;
-use crate::run::part::{Folder, Made, Part, PartFiles, Remarks};
+use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::seed::{Purpose, stream};
-use crate::workbench::Workbench;
 use crate::workbench::items::ItemTexts;
+use crate::workbench::{Reads, Workbench};
 
 /// The rankings of a blend.
 pub(crate) struct BlendedRankings<'a> {
@@ -35,24 +39,9 @@ pub(crate) struct BlendedRankings<'a> {
     pub(crate) texts: ItemTexts<'a>,
     pub(crate) blend: &'a BlendConfig,
     /// The policies, each with the workbench of its tree.
-    pub(crate) policies: Vec<BlendedPolicy<'a>>,
+    pub(crate) policies: Vec<Respondent<'a>>,
     /// Items of a ranking.
     pub(crate) count: usize,
-}
-
-/// A policy of a blend.
-#[derive(Clone, Copy)]
-pub(crate) struct BlendedPolicy<'a> {
-    pub(crate) stage: &'a str,
-    pub(crate) bench: &'a Workbench<'a>,
-    pub(crate) folder: &'a Made<PolicyFolder>,
-}
-
-impl BlendedPolicy<'_> {
-    /// The hash of its weights.
-    fn hash(&self) -> Result<String, LabError> {
-        self.folder.hash(&weights_file(self.stage))
-    }
 }
 
 /// The rankings of a blend, by the rule for seen items: the weights are chosen for each.
@@ -102,7 +91,12 @@ impl Part for BlendedRankings<'_> {
         let mut inputs = self.bench.inputs()?;
         inputs.insert("count".to_owned(), hash_json(&self.count)?);
         for policy in &self.policies {
-            inputs.insert(format!("policy {}", policy.stage), policy.hash()?);
+            let stage = &policy.stage.name;
+            inputs.insert(format!("policy {stage}"), weights_hash(policy)?);
+            if self.writes_words() {
+                let asked = policy.search.of_answers(policy.stage);
+                inputs.insert(format!("search {stage}"), hash_json(&asked)?);
+            }
         }
         if let Some(vectors) = self.texts.vectors {
             inputs.insert("embeddings".to_owned(), vectors.hash(VectorFile::NAME)?);
@@ -122,19 +116,18 @@ impl Part for BlendedRankings<'_> {
         _: &Binding,
         observer: &mut dyn Observer,
     ) -> Result<Remarks, LabError> {
-        let opened = self.open()?;
-        let policies: Vec<&ItemPolicy> = opened.iter().filter_map(AnyPolicy::as_item).collect();
+        let asked = self.asked()?;
         let valid = self.valid();
         let (known, transitions) = prior::fit(self, &valid)?;
         let items = self.bench.dataset.items();
         let mut ranked = |rule| {
             let prior = known.prior(items, rule)?;
-            self.ranked(&policies, prior, &valid, rule, observer)
+            self.ranked(&*asked, prior, &valid, rule, observer)
         };
         let (kept, removed) = (ranked(SeenItems::Kept)?, ranked(SeenItems::Removed)?);
         let files = self.read(folder)?;
         let dir = folder.within(&self::folder(&self.blend.name))?;
-        let stages = self.policies.iter().map(|policy| policy.stage.to_owned());
+        let stages = self.policies.iter().map(|policy| policy.stage.name.clone());
         let chosen = BlendWeights {
             policies: stages.clone().collect(),
             kept: kept.1,
@@ -142,7 +135,8 @@ impl Part for BlendedRankings<'_> {
             transitions,
         };
         write_json(&files.weights, &chosen)?;
-        let hashed = stages.zip(&self.policies).map(|(stage, policy)| Ok((stage, policy.hash()?)));
+        let hashed = stages.zip(&self.policies);
+        let hashed = hashed.map(|(stage, policy)| Ok((stage, weights_hash(policy)?)));
         known.save(dir.dir(), &hashed.collect::<Result<_, LabError>>()?)?;
         write_json_line(&files.rankings, &Blended { kept: kept.0, removed: removed.0 })?;
         Ok(Remarks::default())
@@ -159,18 +153,18 @@ impl Part for BlendedRankings<'_> {
 type Ranked = (Vec<Ranking>, PriorFit);
 
 impl BlendedRankings<'_> {
-    /// The policies, all of which read items.
-    fn open(&self) -> Result<Vec<AnyPolicy>, LabError> {
-        let open = |policy: &BlendedPolicy<'_>| {
-            let BlendedPolicy { stage, bench, folder } = policy;
-            let kind = tch::Kind::Float;
-            let policy = folder.value.open(bench.device, kind, &bench.made_for)?;
-            match policy.as_item() {
-                Some(_) => Ok(policy),
-                None => Err(not_of_items(&self.blend.name, stage)),
-            }
-        };
-        self.policies.iter().map(open).collect()
+    /// Whether its policies write words.
+    fn writes_words(&self) -> bool {
+        matches!(self.bench.reads, Reads::Words(_))
+    }
+
+    /// The policies, opened.
+    fn asked(&self) -> Result<Box<dyn AskedPolicies + '_>, LabError> {
+        if self.writes_words() {
+            Ok(Box::new(Guided::open(self.blend, &self.policies)?))
+        } else {
+            Ok(Box::new(Exact::open(self.blend, &self.policies, self.count)?))
+        }
     }
 
     /// The validation users on whom the weights are chosen.
@@ -186,17 +180,13 @@ impl BlendedRankings<'_> {
     /// The test's rankings under weights that are chosen on validation users by one rule for seen items.
     fn ranked(
         &self,
-        policies: &[&ItemPolicy],
-        prior: Prior<'_>,
+        asked: &dyn AskedPolicies,
+        prior: Prior<'static>,
         valid: &[Sample<'_>],
         seen_items: SeenItems,
         observer: &mut dyn Observer,
     ) -> Result<Ranked, LabError> {
-        let blend = self.blend;
-        let rule = match seen_items {
-            SeenItems::Kept => "kept",
-            SeenItems::Removed => "removed",
-        };
+        let (blend, rule) = (self.blend, rule_name(seen_items));
         let mut search = PriorSearch::new(seen_items);
         search.metric = blend.choose_by.metric();
         search.by_history.clone_from(&blend.by_history);
@@ -205,62 +195,17 @@ impl BlendedRankings<'_> {
             search.buckets = 1;
         }
         let job = format!("weights of {}, seen {rule}", blend.name);
-        let valid = exact_cases(valid);
-        let fit = search.run(&prior, |cases| {
-            score_exactly(policies, &valid, &job, observer, |(_, batch, scores)| {
-                let batch: Vec<Case<'_, SampleId>> = batch.iter().map(case).collect();
-                let scores: Vec<&[f32]> = scores.iter().map(Vec::as_slice).collect();
-                Ok::<_, LabError>(cases.push(&batch, &scores)?)
-            })
-        })?;
+        let fit = asked.fit(&search, &prior, valid, &job, observer)?;
         tracing::info!(blend = blend.name, "weights of a blend\n{fit}");
         let prior = prior.with_weights(fit.weights.clone())?;
-        let rankings = self.rank(
-            policies,
-            &prior,
-            seen_items,
-            &format!("test {}, seen {rule}", blend.name),
-            observer,
-        )?;
+        let users: Vec<Sample<'_>> = self.bench.split.test.samples().collect();
+        let job = format!("test {}, seen {rule}", blend.name);
+        let rankings = asked.rank(&prior, seen_items, &users, &job, observer)?;
         Ok((rankings, fit))
-    }
-
-    /// The rankings of the test's users.
-    fn rank(
-        &self,
-        policies: &[&ItemPolicy],
-        prior: &Prior<'_>,
-        seen_items: SeenItems,
-        job: &str,
-        observer: &mut dyn Observer,
-    ) -> Result<Vec<Ranking>, LabError> {
-        let samples: Vec<Sample<'_>> = self.bench.split.test.samples().collect();
-        let cases = exact_cases(&samples);
-        let (num_items, count) = (prior.num_items(), self.count);
-        let mut rankings: Vec<Option<Ranking>> = cases.iter().map(|_| None).collect();
-        score_exactly(policies, &cases, job, observer, |(places, batch, scores)| {
-            let ranked = batch
-                .par_iter()
-                .enumerate()
-                .map(|(at, case)| {
-                    let row = at * num_items..(at + 1) * num_items;
-                    let log_probs = scores.iter().map(|scores| &scores[row.clone()]);
-                    let removed = match seen_items {
-                        SeenItems::Kept => &[],
-                        SeenItems::Removed => case.seen,
-                    };
-                    let removed = removed.iter().copied().filter(|item| *item != case.target);
-                    let sums = blend::scores(prior, case.history, log_probs, removed)?;
-                    Ok(best(case, &sums, count))
-                })
-                .collect::<Result<Vec<_>, LabError>>()?;
-            places.iter().zip(ranked).for_each(|(place, ranking)| rankings[*place] = Some(ranking));
-            Ok::<_, LabError>(())
-        })?;
-        Ok(rankings.into_iter().flatten().collect())
     }
 }
 
-fn case<'s>(case: &ExactCase<'s>) -> Case<'s, SampleId> {
-    Case { sample: case.id, history: case.history, seen: case.seen, target: case.target }
+/// The hash of the weights of a policy.
+fn weights_hash(policy: &Respondent<'_>) -> Result<String, LabError> {
+    policy.policy.hash(&weights_file(&policy.stage.name))
 }

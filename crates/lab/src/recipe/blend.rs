@@ -7,21 +7,25 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_metrics::Metric;
 
+use crate::blend::files::one_of_words;
 use crate::error::LabError;
+use crate::pool_task::is_over_pool;
 use crate::recipe::stage::Stage;
 use crate::setting::check_counts;
 
 /// The cut-off of the metric that a blend is chosen by.
 const TEN: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 
-/// A further row of the tables: the mean of the log-probabilities of some policies that read items, and a
-/// prior over the items.
+/// A further row of the tables: the log-probabilities of a policy, or the mean of those of several policies that
+/// read items, and a prior over the items.
 ///
 /// ```text
 /// score(item) = mean over policies of log p(item) + Σ over priors of weight · prior(item)
 /// ```
 /// The weights are chosen on validation users, once with seen items among the ranked and once without
-/// them; nothing is trained. The policies may write different trees.
+/// them; nothing is trained. Policies that read items score all of them and may write different trees. A policy
+/// that writes words is one alone: the prior guides its beams, summed over the items below each prefix, and the
+/// weights are chosen on what its beams and each prior find.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BlendConfig {
@@ -30,7 +34,7 @@ pub struct BlendConfig {
     /// Name in tables; without it, `name`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// The stages whose policies are averaged, at least one.
+    /// The stages whose policies are averaged, at least one, and exactly one where policies write words.
     pub policies: Vec<String>,
     /// What is known of the items besides the policies; none for a mean of policies alone.
     #[serde(default)]
@@ -150,6 +154,22 @@ impl BlendConfig {
         self.label.as_deref().unwrap_or(&self.name)
     }
 
+    /// Accepts the stage of a policy that writes Semantic IDs among words.
+    fn check_words(&self, stages: &[Stage]) -> Result<(), LabError> {
+        if self.policies.len() > 1 {
+            return Err(one_of_words(&self.name, self.policies.len()));
+        }
+        let of_blend = stages.iter().find(|stage| self.policies.contains(&stage.name));
+        match of_blend.filter(|stage| is_over_pool(stage.task)) {
+            Some(stage) => Err(LabError::Setting {
+                field: format!("blend.{}.policies", self.name),
+                found: format!("`{}`, which chooses from a pool", stage.name),
+                needed: "a stage that answers with Semantic IDs",
+            }),
+            None => Ok(()),
+        }
+    }
+
     /// Accepts groups of histories that weights can be chosen for.
     fn check_groups(&self) -> Result<(), LabError> {
         let Self { name, by_history, .. } = self;
@@ -180,8 +200,12 @@ impl BlendConfig {
     }
 }
 
-/// Accepts blends of stages that there are.
-pub(crate) fn check(blends: &[BlendConfig], stages: &[Stage]) -> Result<(), LabError> {
+/// Accepts blends of stages that there are, of policies that read items or write words.
+pub(crate) fn check(
+    blends: &[BlendConfig],
+    stages: &[Stage],
+    reads_items: bool,
+) -> Result<(), LabError> {
     for (index, blend) in blends.iter().enumerate() {
         let name = &blend.name;
         let refuse = |field: &str, found: String, needed| {
@@ -231,6 +255,9 @@ pub(crate) fn check(blends: &[BlendConfig], stages: &[Stage]) -> Result<(), LabE
             (&format!("blend.{name}.text_dimensions"), blend.text_dimensions),
         ])?;
         blend.check_groups()?;
+        if !reads_items {
+            blend.check_words(stages)?;
+        }
     }
     Ok(())
 }

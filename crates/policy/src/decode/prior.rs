@@ -44,8 +44,12 @@ impl TriePrior {
         self.values.len()
     }
 
-    /// The value at a node, in nats: −∞ if no item below it is shown.
-    pub(crate) fn at(&self, node: NodeId) -> f32 {
+    /// The value at a node of its trie, in nats: −∞ if no item below it is shown.
+    ///
+    /// # Panics
+    /// If the trie has no such node.
+    #[must_use]
+    pub fn at(&self, node: NodeId) -> f32 {
         self.values[node.index()]
     }
 }
