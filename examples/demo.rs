@@ -4,6 +4,7 @@
 //! `cargo run --release --example demo -- --out runs/demo`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -46,9 +47,10 @@ fn main() -> anyhow::Result<()> {
     let mut first = run(&args.shop, &args.preset, args.seed, &dir(args.seed))?;
     if args.preset == "demo" {
         let tokens = run(&args.shop, "demo-tokens", args.seed, &args.out.join("tokens"))?;
-        let label = tokens.stages.first().map(|stage| stage.label.as_str()).unwrap_or_default();
-        let rows = tokens.report.rows().iter().filter(|row| row.system == label);
-        rows.cloned().try_for_each(|row| first.report.push(row))?;
+        let own: BTreeSet<String> =
+            first.report.rows().iter().map(|row| row.system.clone()).collect();
+        let new = tokens.report.rows().iter().filter(|row| !own.contains(&row.system));
+        new.cloned().try_for_each(|row| first.report.push(row))?;
     }
     for seed in seeds().skip(1) {
         run(&args.shop, &args.preset, seed, &dir(seed))?;
