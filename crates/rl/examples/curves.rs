@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(&folder)?;
     let positive = ("advantage +1", coefficients(1.0)?, 0.0..2.0, 0.0..2.0);
     let negative = ("advantage -1", coefficients(-1.0)?, 0.0..2.0, 0.0..2.8);
-    let x = "probability ratio r (old probability 0.3, entropy 1 nat below its target)";
+    let x = "probability ratio r (old probability 0.3, diversity 1 nat below its target)";
     let path = folder.join("gradient-coefficient.svg");
     draw(&path, x, "d objective / d logp, per unit of advantage", &[positive, negative])?;
     let rewards = ("4 levels; rank at position 1", rewards()?, 0.0..4.0, -1.5..1.1);
@@ -48,7 +48,7 @@ fn coefficients(advantage: f64) -> Result<Curves, Box<dyn Error>> {
             let (old, advantages) = ([0.3f64.ln()], [advantage]);
             let new = [old[0] + ratio.ln()];
             let batch = RolloutBatch::new(&tokens, &new, &old, &advantages)?;
-            let batch = batch.with_entropies(&[1.0], 2.0)?;
+            let batch = batch.with_diversities(&[1.0], 2.0)?;
             let slope = surrogate.objective(&batch, StepSize::of(&tokens))?.d_logp[0];
             points.push((ratio, slope / advantage));
         }

@@ -12,7 +12,7 @@ mod policy_objective;
 mod sage;
 mod units;
 
-pub use batch::{Entropies, RolloutBatch};
+pub use batch::{Diversities, RolloutBatch};
 pub(crate) use batch::{check_rollouts, check_tokens};
 pub use diagnostics::Diagnostics;
 pub use entropy::{EntropyBonus, entropy_bonus};
@@ -55,7 +55,8 @@ pub enum Surrogate {
     Gspo(Gspo),
     /// Sequence ratios whose gradient is bounded without clipping.
     Gbpo(Gbpo),
-    /// Length-normalised sequence ratios with a boosted bound above and an entropy-driven one below.
+    /// Length-normalised sequence ratios with a boosted bound above and one below that follows the
+    /// diversity of the rollouts.
     Sage(Sage),
 }
 
@@ -193,7 +194,7 @@ mod tests {
         let tokens = Segments::from_lens([2, 1]);
         let logp = [-1.0; 3];
         let batch = RolloutBatch::new(&tokens, &logp, &logp, &[1.0, -1.0]).unwrap();
-        let batch = batch.with_entropies(&[0.0, 0.0], 0.0).unwrap();
+        let batch = batch.with_diversities(&[0.0, 0.0], 0.0).unwrap();
         let sage = Surrogate::Sage(Sage::new(SageReading::Algorithm1));
         for surrogate in
             [Surrogate::default(), Surrogate::Gspo(Gspo::default()), Surrogate::Gbpo(Gbpo), sage]

@@ -176,9 +176,9 @@ fn surrogate(case: &Value, kind: &str) -> Result<Objective, RlError> {
             // The cases' `clip` changes nothing and is no setting.
             let [boost, damping] = ["boost", "temperature"].map(|name| field(case, name));
             let sage = Sage::new(SageReading::Algorithm1).with_bounds(boost, damping)?;
-            let entropies: Vec<f64> = field(case, "entropies");
+            let diversities: Vec<f64> = field(case, "entropies");
             let target = field(case, "entropy_target");
-            sage.objective(&batch.with_entropies(&entropies, target)?, step)
+            sage.objective(&batch.with_diversities(&diversities, target)?, step)
         }
         other => panic!("unknown kind `{other}`"),
     }

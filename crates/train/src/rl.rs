@@ -2,6 +2,7 @@
 
 mod advantage;
 mod config;
+mod diversity;
 mod exact;
 mod hard_samples;
 mod record;
@@ -18,7 +19,7 @@ use sidereal_policy::{
 };
 use sidereal_prompts::Shuffle;
 use sidereal_rl::{
-    AdvantageEstimator, Group, PolicyObjective, RunningEntropy, Slates, VarianceGuidedSampling,
+    AdvantageEstimator, Group, PolicyObjective, RunningDiversity, Slates, VarianceGuidedSampling,
 };
 use sidereal_sid::SidSpec;
 
@@ -28,16 +29,19 @@ pub use self::reward::{BuiltReward, KnownItems, NamedReward, RewardConfig, Singe
 pub use self::rollout::RolloutConfig;
 
 use self::advantage::{Judged, judge};
+use self::diversity::Diversity;
 use self::reinforcing::Reinforcing;
 use self::rollout::PromptGroup;
 use self::update::{LearnedGroup, Seen};
 use crate::TrainError;
+use crate::categories::Categories;
 use crate::checked::Checked;
 use crate::checkpoint::Checkpoints;
 use crate::encode::{EncodedPrompt, Mode};
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
+use crate::setting::of_stage;
 use crate::slate::SlateAnswers;
 use crate::trainer::Trainer;
 use crate::validation::Validation;
@@ -64,6 +68,8 @@ pub struct Rl<'a> {
     pub spec: &'a SidSpec,
     /// What may be written.
     pub constraint: &'a Constraint,
+    /// What the diversity of rollouts is measured by; empty where no item has a category.
+    pub categories: &'a Categories,
     /// An objective and an advantage of your own, in place of those of the settings.
     pub own: OwnMethods<'a>,
     /// Id that fills short rows.
@@ -145,6 +151,7 @@ impl Rl<'_> {
         if prompts.is_empty() {
             return Err(TrainError::NoSamples { what: "reinforcement" });
         }
+        of_stage(self.stage, self.categories.check_needed(self.objective()))?;
         self.check_lengths(&model, prompts, valid)?;
         let answers = self.answers(&model)?;
         let compares = self.objective().needs_reference() || answers.is_some();
@@ -161,7 +168,7 @@ impl Rl<'_> {
             checkpoints: self.checkpoints,
         };
         let mut method =
-            Reinforcing { rl: self, prompts, valid, answers, reference, entropy: None };
+            Reinforcing { rl: self, prompts, valid, answers, reference, diversity: None };
         trainer.run(learner, &mut method, observer)
     }
 
@@ -244,27 +251,22 @@ impl Rl<'_> {
         check_lengths(self.stage, all.map(|p| (p.id, p.ids.len(), of_mode(p.mode))))
     }
 
-    /// All updates of step `number`, 0-based; `running` is SAGE's entropy so far.
+    /// All updates of step `number`, 0-based; `running` is SAGE's mean of the diversity so far.
     fn learn<P: Trainable>(
         &self,
         learner: &mut Learner<P>,
         reference: Option<&dyn Policy>,
         step: &Step<'_>,
         number: usize,
-        running: &mut Option<RunningEntropy>,
+        running: &mut Option<RunningDiversity>,
     ) -> Result<Record, TrainError> {
         let model = learner.model();
         let updates = self.config.updates_per_step();
-        let groups: Vec<&PromptGroup<'_>> = step.groups.iter().collect();
-        let entropies = if self.objective().needs_entropies() {
-            self.entropies_by_group(model, &groups)?
-        } else {
-            Vec::new()
-        };
+        let diversities = self.diversities(&step.groups);
+        let step_diversities = diversities.concat();
         // Algorithm 1 of SAGE moves the target after the step, which is held against the one before.
-        let entropy_target = running.and_then(|running| running.value());
-        let step_entropies: Vec<f64> = entropies.concat();
-        let mut taught = self.taught(reference, step, entropies)?;
+        let diversity_target = running.and_then(|running| running.value());
+        let mut taught = self.taught(reference, step, diversities)?;
         let total = self.config.steps * updates;
         let size = taught.len().div_ceil(self.config.mini_batches).max(1);
         self.remember_policy(model, &mut taught, size)?;
@@ -273,7 +275,8 @@ impl Rl<'_> {
         for _ in 0..self.config.passes {
             for part in taught.chunks_mut(size) {
                 lr = self.config.optim.lr_at(done, total);
-                let (found, grad_norm) = self.update(learner, part, entropy_target, lr, number)?;
+                let (found, grad_norm) =
+                    self.update(learner, part, diversity_target, lr, number)?;
                 if !grad_norm.is_finite() {
                     return Err(self.diverged(&*part, number, "the gradient's norm", grad_norm));
                 }
@@ -296,18 +299,29 @@ impl Rl<'_> {
         {
             return Err(self.diverged(&taught, number, "the entropy of a token", entropy));
         }
-        if self.objective().needs_entropies() {
+        if self.objective().needs_diversity() {
             let before = match running.take() {
                 Some(before) => before,
-                None => RunningEntropy::new(self.config.entropy_rate)?,
+                None => RunningDiversity::new(self.config.diversity_rate)?,
             };
-            running.insert(before).update(&step_entropies)?;
+            running.insert(before).update(&step_diversities)?;
         }
-        let record = self.record(step, number, &seen).with("lr", lr).with("grad_norm", norm);
-        Ok(match entropy_target {
-            Some(target) => record.with("entropy_target", target),
+        let mut record = self.record(step, number, &seen).with("lr", lr).with("grad_norm", norm);
+        if !step_diversities.is_empty() {
+            let sum: f64 = step_diversities.iter().sum();
+            record = record.with("diversity", sum / step_diversities.len() as f64);
+        }
+        Ok(match diversity_target {
+            Some(target) => record.with("diversity_target", target),
             None => record,
         })
+    }
+
+    /// Diversity of each rollout of each group.
+    fn diversities(&self, groups: &[PromptGroup<'_>]) -> Vec<Vec<f64>> {
+        let Self { spec, constraint, categories, .. } = *self;
+        let diversity = Diversity { spec, trie: constraint.trie(), categories };
+        groups.iter().map(|group| diversity.of_group(&group.sids, &group.slates)).collect()
     }
 
     /// The error of a step from which training should not go on.

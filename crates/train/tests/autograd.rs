@@ -220,7 +220,7 @@ fn sequence_ratios_gspo_and_both_readings_of_sage() {
         case.check("gspo", on_tensors, found.value, &found.d_logp);
 
         let target = 1.0;
-        let batch = plain.with_entropies(&case.entropies, target).unwrap();
+        let batch = plain.with_diversities(&case.entropies, target).unwrap();
         // The formula as printed, whose ε_clip the minimum never lets act.
         let clip = if seed % 2 == 0 { 0.2 } else { 0.9 };
         let (boost, damping) = (if seed % 3 == 0 { 0.0 } else { 0.3 }, 0.5);

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 
 use sidereal_data::{Dataset, ItemId, TrainSet};
 use sidereal_metrics::{
-    Bootstrap, ColdItems, ExposureCounts, Metric, MetricValue, RankingRun, entropy, hit_rate,
+    Bootstrap, ColdItems, ExposureCounts, Metric, MetricValue, RankingRun, hit_rate,
 };
 use sidereal_train::{Categories, Ranking};
 
@@ -68,11 +68,7 @@ impl Lists {
 
     /// The entropy of the categories in each user's list.
     fn entropies(&self, rankings: &[Ranking], k: NonZeroUsize) -> Vec<f64> {
-        let of_user = |ranking: &Ranking| {
-            let labels: Vec<&str> = top(ranking, k).map(|item| self.categories.of(item)).collect();
-            entropy(&labels, k)
-        };
-        rankings.iter().map(of_user).collect()
+        rankings.iter().map(|ranking| self.categories.entropy(top(ranking, k))).collect()
     }
 
     /// Whether the target was found, for each user with a cold target.

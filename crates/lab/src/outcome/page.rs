@@ -76,7 +76,12 @@ impl RunResult {
                     ),
                     ("groups", "share of prompts", &["hit", "hard", "live", "live_hard"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),
-                    ("entropy", "nats per token", &["entropy", "entropy_target"]),
+                    ("entropy", "nats per token", &["entropy"]),
+                    (
+                        "diversity of rollouts",
+                        "entropy of categories, nats",
+                        &["diversity", "diversity_target"],
+                    ),
                     ("clipped", "share of ratios", &["clip_low", "clip_high"]),
                     ("KL to the reference", "nats", &["kl"]),
                     ("expected reward over all items", "exact", &["exact_reward"]),

@@ -16,10 +16,11 @@ pub enum SageReading {
     GradientCoefficient,
 }
 
-/// SAGE: positives may grow further than negatives shrink, negatives are held by the entropy.
+/// SAGE: positives may grow further than negatives shrink, and negatives are pushed further down while
+/// they are less diverse than rollouts were before.
 ///
-/// With `r = exp(mean_t (new[t] - old[t]))`, `H` a rollout's entropy, `H̄` its running target and
-/// `λ = 1 + β·tanh(max(0, H̄ - H))`:
+/// With `r = exp(mean_t (new[t] - old[t]))`, `H` a rollout's diversity, `H̄` its running target and
+/// `λ = 1 + β·tanh(max(0, H̄ - H))` (equation 6):
 ///
 /// ```text
 /// Algorithm1            J = 1/R · Σ_i min(r·A, clip(r, lo, hi)·A)
@@ -40,7 +41,9 @@ pub enum SageReading {
 /// Before the first step there is no `H̄`; a target of −∞ makes every `λ` 1. `ε_boost = 0` is the
 /// paper's ablation "w/o positive boost", `β = 0` the one without the entropy penalty.
 ///
-/// Needs [`RolloutBatch::with_entropies`]. For slates give the number of items with
+/// `H` is the diversity of the slate that a rollout is, "e.g., category entropy" (section 3.4.2), and
+/// not the entropy of the policy. Unless `β` is 0, it needs [`RolloutBatch::with_diversities`]. For
+/// slates give the number of items with
 /// [`RolloutBatch::with_lengths`].
 ///
 /// ```
@@ -48,7 +51,7 @@ pub enum SageReading {
 ///
 /// // r = e^0.5 = 1.65 lies above 1 + 0.3: capped by one reading, silenced by the other.
 /// let tokens = Segments::uniform(1, 1);
-/// let batch = RolloutBatch::new(&tokens, &[-0.5], &[-1.0], &[1.0])?.with_entropies(&[1.0], 1.0)?;
+/// let batch = RolloutBatch::new(&tokens, &[-0.5], &[-1.0], &[1.0])?.with_diversities(&[1.0], 1.0)?;
 /// let step = StepSize::of(&tokens);
 /// let algorithm = Sage::new(SageReading::Algorithm1).objective(&batch, step)?;
 /// let coefficient = Sage::new(SageReading::GradientCoefficient).objective(&batch, step)?;
@@ -73,7 +76,8 @@ struct RawSage {
     /// How far above 1 the ratio of a rollout with a positive advantage may grow: `ε_boost`. Range `[0, ∞)`.
     #[serde(default = "default_boost")]
     boost: f64,
-    /// How strongly low entropy holds back rollouts with negative advantages: `β`. Range `[0, 1]`.
+    /// How strongly low diversity acts on rollouts with negative advantages: `β`. With 0 it does not, and no
+    /// categories are needed. Range `[0, 1]`.
     #[serde(default = "default_damping")]
     damping: f64,
 }
@@ -111,21 +115,31 @@ impl Sage {
         self.reading
     }
 
+    /// Whether it looks at the diversity of rollouts: unless `β` is 0.
+    #[must_use]
+    pub fn needs_diversity(&self) -> bool {
+        self.damping > 0.0
+    }
+
     /// Value, gradient and diagnostics of a batch that is all or part of a step of size `step`.
     ///
     /// # Errors
-    /// [`RlError::Missing`] if the batch has no entropies; [`RlError::Step`] if `step` counts less
+    /// [`RlError::Missing`] if `β` is above 0 and the batch has no diversities; [`RlError::Step`] if `step` counts less
     /// than the batch; [`RlError::Overflow`] if the result is beyond an `f64`.
     pub fn objective(
         &self,
         batch: &RolloutBatch<'_>,
         step: StepSize,
     ) -> Result<Objective, RlError> {
-        let missing = RlError::Missing { objective: "SAGE", what: "entropies" };
-        let entropies = batch.entropies().ok_or(missing)?;
+        let diversities = batch.diversities();
+        if self.needs_diversity() && diversities.is_none() {
+            return Err(RlError::Missing { objective: "SAGE", what: "diversities" });
+        }
         rollout_objective(batch, step, None, |rollout| {
-            let shortfall = (entropies.target - entropies.values[rollout.index]).max(0.0);
-            let lambda = 1.0 + self.damping * shortfall.tanh();
+            let lambda = diversities.map_or(1.0, |diversities| {
+                let shortfall = (diversities.target - diversities.values[rollout.index]).max(0.0);
+                1.0 + self.damping * shortfall.tanh()
+            });
             let term = self.term(rollout.mean_log_ratio(), rollout.advantage, lambda);
             term.per_token(rollout.length)
         })
@@ -175,13 +189,13 @@ mod tests {
     use super::*;
     use crate::Segments;
 
-    /// Gradient of one rollout of one token with this ratio, advantage and entropy.
-    fn slope(sage: Sage, ratio: f64, advantage: f64, entropy: f64, target: f64) -> f64 {
+    /// Gradient of one rollout of one token with this ratio, advantage and diversity.
+    fn slope(sage: Sage, ratio: f64, advantage: f64, diversity: f64, target: f64) -> f64 {
         let tokens = Segments::uniform(1, 1);
         let (new, old, advantages) = ([ratio.ln() - 1.0], [-1.0], [advantage]);
         let batch = RolloutBatch::new(&tokens, &new, &old, &advantages).unwrap();
-        let entropies = [entropy];
-        let batch = batch.with_entropies(&entropies, target).unwrap();
+        let diversities = [diversity];
+        let batch = batch.with_diversities(&diversities, target).unwrap();
         sage.objective(&batch, StepSize::of(&tokens)).unwrap().d_logp[0]
     }
 
@@ -195,21 +209,21 @@ mod tests {
     }
 
     #[test]
-    fn the_first_step_has_no_entropy_target() {
+    fn the_first_step_has_no_diversity_target() {
         let sage = Sage::new(SageReading::Algorithm1);
-        // λ = 1 bounds negatives at a ratio of 1; a target above the entropy moves the bound down.
+        // λ = 1 bounds negatives at a ratio of 1; a target above the diversity moves the bound down.
         for (target, expected) in [(f64::NEG_INFINITY, 0.0), (5.0, -0.9)] {
             let found = slope(sage, 0.9, -1.0, 0.1, target);
             assert!((found - expected).abs() < 1e-12, "target {target}: {found}");
         }
     }
 
-    /// Value, clipped below, clipped above of a rollout of one token; the entropy lacks nothing.
+    /// Value, clipped below, clipped above of a rollout of one token; its diversity lacks nothing.
     fn seen(sage: Sage, ratio: f64, advantage: f64) -> (f64, usize, usize) {
         let tokens = Segments::uniform(1, 1);
         let (new, old, advantages) = ([ratio.ln() - 1.0], [-1.0], [advantage]);
         let batch = RolloutBatch::new(&tokens, &new, &old, &advantages).unwrap();
-        let batch = batch.with_entropies(&[1.0], 1.0).unwrap();
+        let batch = batch.with_diversities(&[1.0], 1.0).unwrap();
         let objective = sage.objective(&batch, StepSize::of(&tokens)).unwrap();
         let seen = objective.diagnostics;
         assert!((seen.ratio_sum - ratio).abs() < 1e-12 && seen.units == 1);
@@ -238,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entropy_below_its_target_pulls_negatives_harder() {
+    fn a_diversity_below_its_target_pulls_negatives_harder() {
         // λ = 1 + ½ · tanh(1): the coefficient of negatives under the second reading.
         let sage = Sage::new(SageReading::GradientCoefficient);
         let lambda = 1.0 + 0.5 * 1f64.tanh();
@@ -261,10 +275,17 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_without_entropies_is_refused() {
+    fn only_a_penalty_on_low_diversity_needs_diversities() {
         let tokens = Segments::uniform(1, 1);
-        let batch = RolloutBatch::new(&tokens, &[-1.0], &[-1.0], &[1.0]).unwrap();
-        let refused = Sage::new(SageReading::Algorithm1).objective(&batch, StepSize::of(&tokens));
-        assert!(matches!(refused, Err(RlError::Missing { what: "entropies", .. })));
+        let batch = RolloutBatch::new(&tokens, &[-1.1], &[-1.0], &[-1.0]).unwrap();
+        let of = |sage: Sage| sage.objective(&batch, StepSize::of(&tokens));
+        let sage = Sage::new(SageReading::Algorithm1);
+        assert!(matches!(of(sage), Err(RlError::Missing { what: "diversities", .. })));
+        // Without the penalty λ is 1, whatever the diversity: a negative below a ratio of 1 is clipped.
+        let undamped = sage.with_bounds(0.3, 0.0).unwrap();
+        assert!(sage.needs_diversity() && !undamped.needs_diversity());
+        assert_eq!(of(undamped).unwrap().d_logp, [0.0]);
+        let low = batch.with_diversities(&[0.0], 9.0).unwrap();
+        assert_eq!(undamped.objective(&low, StepSize::of(&tokens)).unwrap().d_logp, [0.0]);
     }
 }

@@ -83,9 +83,9 @@ pub struct RlConfig {
     /// Number of steps after which the reference becomes a copy of the policy. With 0 the
     /// reference is always the policy at the start. Range `0..`.
     pub sync_reference_every: usize,
-    /// How far the entropy target of SAGE moves towards the mean entropy of a step. Other objectives
-    /// do not use it. Range `(0, 1]`.
-    pub entropy_rate: f64,
+    /// How far the running mean of diversity, `H̄` of SAGE, moves towards the mean of a step. Other
+    /// objectives do not use it. The paper prints no rate. Range `(0, 1]`.
+    pub diversity_rate: f64,
     /// Divergence at which training stops, in nats per token: the estimate of `KL(π ‖ π_ref)`
     /// if there is a penalty, and the estimate of `KL(π_old ‖ π)` over a step. With `rollout = "exact"` it is
     /// the exact `KL(π ‖ π_ref)`, in nats per answer. Range `[0, ∞]`.
@@ -126,7 +126,7 @@ impl Default for RlConfig {
             mini_batches: 1,
             passes: 1,
             sync_reference_every: 0,
-            entropy_rate: 0.1,
+            diversity_rate: 0.1,
             // Far beyond what training ever shows: tokens the reference would not have written, and
             // a policy that always writes the same.
             max_kl: 10.0,
@@ -159,12 +159,12 @@ impl RlConfig {
         ]);
         let shares = check_shares(&[("rl.alignment_share", self.alignment_share, End::Included)]);
         // Its range holds 1 and not 0.
-        let rate = if self.entropy_rate > 0.0 && self.entropy_rate <= 1.0 {
+        let rate = if self.diversity_rate > 0.0 && self.diversity_rate <= 1.0 {
             Ok(())
         } else {
             Err(TrainError::Setting {
-                field: "rl.entropy_rate".to_owned(),
-                found: self.entropy_rate.to_string(),
+                field: "rl.diversity_rate".to_owned(),
+                found: self.diversity_rate.to_string(),
                 needed: "a share above 0, up to 1",
             })
         };

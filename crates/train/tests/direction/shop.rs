@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use sidereal_data::{ItemId, SampleId, UserId};
+use sidereal_data::{Dataset, Item, ItemId, SampleId, User, UserId};
 use sidereal_policy::{
     BeamSearch, Constraint, Decoder, DecoderConfig, Policy, ReasoningMarkers, SamplingConfig,
     Scoring, SidTokenizer, TokenBatch, Trainable,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Checkpoints, EncodedPrompt, Mode, Observer, OptimConfig, OwnMethods, Record, Rl,
+    Binding, Categories, Checkpoints, EncodedPrompt, Mode, Observer, OptimConfig, OwnMethods, Record, Rl,
     RlConfig, RlPrompt, Schedule, StepReward, TrainError,
 };
 use tch::Device;
@@ -17,6 +17,7 @@ use tch::Device;
 pub(crate) struct Shop {
     pub(crate) catalog: Catalog,
     pub(crate) constraint: Constraint,
+    pub(crate) categories: Categories,
     pub(crate) tokenizer: SidTokenizer,
 }
 
@@ -55,7 +56,11 @@ impl Shop {
         let texts = ["next item", "red lipstick"];
         let tokenizer = SidTokenizer::train(texts.iter(), 260, catalog.spec()).unwrap();
         let constraint = Constraint::new(&catalog, &tokenizer, Device::Cpu).unwrap();
-        Self { catalog, constraint, tokenizer }
+        let kinds = ["a", "b", "b", "c", "c", "a", "d", "d", "a"];
+        let items = kinds.map(|kind| Item::new(kind, "").with_categories(vec![kind.to_owned()]));
+        let users = vec![User::new("u", vec![ItemId(0)])];
+        let categories = Categories::new(&Dataset::new(items.to_vec(), users).unwrap());
+        Self { catalog, constraint, categories, tokenizer }
     }
 
     /// A random policy, far enough from uniform that items differ; equal seeds, equal weights.
@@ -161,6 +166,7 @@ impl Shop {
             reward,
             spec: self.catalog.spec(),
             constraint: &self.constraint,
+            categories: &self.categories,
             own,
             pad: self.tokenizer.pad(),
             tokenizer: Some(&self.tokenizer),

@@ -4,7 +4,7 @@ use sidereal_data::ItemId;
 use sidereal_policy::SamplingConfig;
 use sidereal_rl::{Accuracy, Sage, SageReading, SidLevel, Surrogate};
 use sidereal_train::{
-    ChainConfig, EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward, TrainError,
+    Categories, ChainConfig, EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward, TrainError,
 };
 
 use crate::shop::{Log, Shop, at, short};
@@ -36,19 +36,71 @@ fn rejected_groups_fill_a_step_with_too_few_live_groups() {
 }
 
 #[test]
-fn the_entropy_target_of_sage_is_that_of_the_steps_before() {
+fn the_diversity_target_of_sage_is_that_of_the_steps_before() {
     let shop = Shop::new();
     let prompts = [Shop::prompt(0, ItemId(4), Mode::Direct)];
     let objective = Surrogate::Sage(Sage::new(SageReading::Algorithm1));
     let rollout = RolloutConfig::Sample(at(1.0));
-    let config = RlConfig { objective, rollout, steps: 3, entropy_rate: 1.0, ..short() };
+    let config = RlConfig { objective, rollout, steps: 3, diversity_rate: 1.0, ..short() };
     let mut log = Log::default();
     let reward = SidLevel::default();
     let reward = StepReward::One(&reward);
     let _ = shop.reinforce(shop.model(3), &prompts, &config, reward, &mut log);
-    let has = |record: &Record| record.values.contains_key("entropy_target");
+    let has = |record: &Record| record.values.contains_key("diversity_target");
     let steps: Vec<usize> = log.0.iter().filter(|r| has(r)).map(|r| r.step).collect();
     assert_eq!(steps, [2, 3], "the first step has none");
+    let diversity = log.values("diversity");
+    assert!(diversity.iter().all(|nats| (0.0..=8f64.ln()).contains(nats)), "{diversity:?}");
+    // At a rate of 1 the target is the diversity of the step before.
+    assert_eq!(log.values("diversity_target"), diversity[..2]);
+}
+
+#[test]
+fn diversity_is_that_of_the_rollouts_and_not_of_the_policy() {
+    let shop = Shop::new();
+    let prompts = [Shop::prompt(0, ItemId(4), Mode::Direct)];
+    // Beams as many as Semantic IDs name the whole catalogue, whatever the weights are.
+    let config = RlConfig {
+        objective: Surrogate::Sage(Sage::new(SageReading::Algorithm1)),
+        rollout: RolloutConfig::Beam,
+        group_size: 9,
+        steps: 1,
+        ..short()
+    };
+    let logged = |seed| {
+        let mut log = Log::default();
+        let reward = SidLevel::default();
+        let reward = StepReward::One(&reward);
+        let _ = shop.reinforce(shop.model(seed), &prompts, &config, reward, &mut log);
+        (log.values("diversity"), log.values("entropy"))
+    };
+    let ((first, first_tokens), (second, second_tokens)) = (logged(3), logged(5));
+    assert_ne!(first_tokens, second_tokens, "the policies differ");
+    assert_eq!(first, second);
+    // a three times, b, c and d twice: ln 9 - (3 ln 3 + 6 ln 2) / 9
+    let expected = 9f64.ln() - (3.0 * 3f64.ln() + 6.0 * 2f64.ln()) / 9.0;
+    assert!((first[0] - expected).abs() < 1e-12, "{first:?} {expected}");
+}
+
+#[test]
+fn sage_without_categories_ends_a_run_before_its_first_step() {
+    let shop = Shop { categories: Categories::default(), ..Shop::new() };
+    let prompts = [Shop::prompt(0, ItemId(4), Mode::Direct)];
+    let sage = Sage::new(SageReading::Algorithm1);
+    for (damping, fits) in [(0.5, false), (0.0, true)] {
+        let objective = Surrogate::Sage(sage.with_bounds(0.3, damping).unwrap());
+        let config = RlConfig { objective, steps: 1, ..short() };
+        let (mut log, reward) = (Log::default(), SidLevel::default());
+        let reward = StepReward::One(&reward);
+        let found = shop.try_reinforce(shop.model(3), &prompts, &config, reward, &mut log);
+        match found {
+            Ok(_) => assert!(fits && log.values("diversity").is_empty()),
+            Err(error) => {
+                assert!(!fits && log.0.is_empty(), "{error}");
+                assert!(error.to_string().contains("`stage.rl.rl.objective` is SAGE"), "{error}");
+            }
+        }
+    }
 }
 
 #[test]

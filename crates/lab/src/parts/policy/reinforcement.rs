@@ -40,6 +40,7 @@ pub(crate) fn train(
         reward: reward.borrow(),
         spec: bench.catalog.spec(),
         constraint: bench.constraint,
+        categories: &categories,
         own: OwnMethods::default(),
         pad: bench.pad(),
         tokenizer,
