@@ -94,7 +94,7 @@ pub use advantage::{
 
 pub use surrogate::{
     Bound, Clip, Diagnostics, Diversities, EntropyBonus, Gbpo, Grpo, Gspo, Kl, KlEstimator,
-    Normalise, Objective, PolicyObjective, RolloutBatch, RolloutView, Sage, SageReading, StepSize,
+    Normalise, Objective, PolicyObjective, RolloutBatch, RolloutView, Sage, StepSize,
     Surrogate, Term, Token, entropy_bonus, rollout_objective, token_objective,
 };
 

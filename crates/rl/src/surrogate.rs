@@ -22,7 +22,7 @@ pub use gspo::Gspo;
 pub use kl::{Kl, KlEstimator};
 pub use normalise::{Normalise, StepSize};
 pub use policy_objective::PolicyObjective;
-pub use sage::{Sage, SageReading};
+pub use sage::Sage;
 pub use units::{Bound, RolloutView, Term, Token, rollout_objective, token_objective};
 
 use serde::{Deserialize, Serialize};
@@ -183,7 +183,7 @@ mod tests {
             let refused = needs.objective(&batch, StepSize::of(&tokens));
             assert!(matches!(refused, Err(RlError::Missing { what: "ref_logp", .. })));
         }
-        let sage = Surrogate::Sage(Sage::new(SageReading::Algorithm1));
+        let sage = Surrogate::Sage(Sage::default());
         for free in [token(None), sequence(None), Surrogate::Gbpo(Gbpo), sage] {
             assert!(!free.needs_reference(), "{free:?}");
         }
@@ -195,7 +195,7 @@ mod tests {
         let logp = [-1.0; 3];
         let batch = RolloutBatch::new(&tokens, &logp, &logp, &[1.0, -1.0]).unwrap();
         let batch = batch.with_diversities(&[0.0, 0.0], 0.0).unwrap();
-        let sage = Surrogate::Sage(Sage::new(SageReading::Algorithm1));
+        let sage = Surrogate::Sage(Sage::default());
         for surrogate in
             [Surrogate::default(), Surrogate::Gspo(Gspo::default()), Surrogate::Gbpo(Gbpo), sage]
         {

@@ -14,7 +14,7 @@ use sidereal_rl::strategies::{
 };
 use sidereal_rl::{
     Diagnostics, Gbpo, Group, Grpo, Gspo, Kl, KlEstimator, Legal, Normalise, PreferenceBatch,
-    PrefixCap, PrefixSchedule, Reward, RunningDiversity, Sage, SageReading, Scores, Sdpo, Segments,
+    PrefixCap, PrefixSchedule, Reward, RunningDiversity, Sage, Scores, Sdpo, Segments,
     SidLevel, Singer, StepSize, Stepwise, Surrogate, VarianceGuidedSampling, entropy_bonus,
     is_flat, score_groups, select_distinct,
 };
@@ -258,7 +258,7 @@ fn settings_out_of_range_are_refused_when_read() {
     assert!(serde_json::from_str::<SidLevel>("1.0").is_err());
     assert!(serde_json::from_str::<Clip>(r#"{"low": 0.0, "high": 0.2}"#).is_err());
     assert!(serde_json::from_str::<Kl>(r#"{"coef": 0.0}"#).is_err());
-    assert!(serde_json::from_str::<Sage>(r#"{"reading": "algorithm1", "boost": -1}"#).is_err());
+    assert!(serde_json::from_str::<Sage>(r#"{"boost": -1}"#).is_err());
     assert!(serde_json::from_str::<ZScore>(r#"{"ddof": 0, "eps": -1}"#).is_err());
     assert!(serde_json::from_str::<RunningDiversity>(r#"{"rate": 2.0, "value": null}"#).is_err());
     let error = serde_json::from_str::<Sdpo>(r#"{"beta": -0.1}"#).unwrap_err();
@@ -332,7 +332,7 @@ fn diagnostics_of_micro_batches_add_up_to_the_steps() {
         Surrogate::Grpo(Grpo { kl, ..Grpo::default() }),
         Surrogate::Gspo(Gspo { kl, ..Gspo::default() }),
         Surrogate::Gbpo(Gbpo),
-        Surrogate::Sage(Sage::new(SageReading::Algorithm1)),
+        Surrogate::Sage(Sage::default()),
     ] {
         for case in drawn(logp_case(8), 100) {
             let step = StepSize::of(&case.tokens);

@@ -63,7 +63,7 @@ impl Categories {
                     objective.name()
                 ),
                 needed: "data whose items have categories, or an objective without diversity, as SAGE is \
-                         with `damping = 0`",
+                         with `diversity_temperature = 0`",
             });
         }
         Ok(())

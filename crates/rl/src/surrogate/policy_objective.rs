@@ -189,13 +189,13 @@ impl PolicyObjective for Surrogate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Kl, KlEstimator, SageReading, Segments};
+    use crate::{Kl, KlEstimator, Segments};
 
     #[test]
     fn an_objective_says_what_it_looks_at() {
         let kl = Some(Kl::new(0.1, KlEstimator::K3).unwrap());
-        let sage = Sage::new(SageReading::Algorithm1);
-        let undamped = sage.with_bounds(0.3, 0.0).unwrap();
+        let sage = Sage::default();
+        let without = Sage::new(0.3, 0.0).unwrap();
         // name, reference, diversity
         for (surrogate, name, reference, diversity) in [
             (Surrogate::Grpo(Grpo { kl, ..Grpo::default() }), "GRPO", true, false),
@@ -203,7 +203,7 @@ mod tests {
             (Surrogate::Gspo(Gspo { kl, ..Gspo::default() }), "GSPO", true, false),
             (Surrogate::Gbpo(Gbpo), "GBPO", false, false),
             (Surrogate::Sage(sage), "SAGE", false, true),
-            (Surrogate::Sage(undamped), "SAGE", false, false),
+            (Surrogate::Sage(without), "SAGE", false, false),
         ] {
             let boxed: Box<dyn PolicyObjective> = Box::new(surrogate);
             for objective in [&surrogate as &dyn PolicyObjective, &boxed, &&*boxed] {

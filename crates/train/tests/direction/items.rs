@@ -2,7 +2,7 @@
 
 use sidereal_data::ItemId;
 use sidereal_policy::{Constraint, ItemFeatures, ItemPolicy, ItemPolicyConfig};
-use sidereal_rl::{Gbpo, Grpo, Gspo, Sage, SageReading, SidLevel, Surrogate};
+use sidereal_rl::{Gbpo, Grpo, Gspo, Sage, SidLevel, Surrogate};
 use sidereal_train::{EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward};
 use tch::Device;
 
@@ -41,7 +41,7 @@ fn every_objective_makes_the_target_more_probable() {
         ("GRPO", Surrogate::Grpo(Grpo::default())),
         ("GSPO", Surrogate::Gspo(Gspo::default())),
         ("GBPO", Surrogate::Gbpo(Gbpo)),
-        ("SAGE", Surrogate::Sage(Sage::new(SageReading::Algorithm1))),
+        ("SAGE", Surrogate::Sage(Sage::default())),
     ];
     let rollouts =
         [RolloutConfig::Beam, RolloutConfig::Sample(at(1.0)), RolloutConfig::GumbelTopK(at(1.0))];

@@ -2,7 +2,7 @@
 
 use sidereal_data::ItemId;
 use sidereal_policy::SamplingConfig;
-use sidereal_rl::{Accuracy, Sage, SageReading, SidLevel, Surrogate};
+use sidereal_rl::{Accuracy, Sage, SidLevel, Surrogate};
 use sidereal_train::{
     Categories, ChainConfig, EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward, TrainError,
 };
@@ -39,7 +39,7 @@ fn rejected_groups_fill_a_step_with_too_few_live_groups() {
 fn the_diversity_target_of_sage_is_that_of_the_steps_before() {
     let shop = Shop::new();
     let prompts = [Shop::prompt(0, ItemId(4), Mode::Direct)];
-    let objective = Surrogate::Sage(Sage::new(SageReading::Algorithm1));
+    let objective = Surrogate::Sage(Sage::default());
     let rollout = RolloutConfig::Sample(at(1.0));
     let config = RlConfig { objective, rollout, steps: 3, diversity_rate: 1.0, ..short() };
     let mut log = Log::default();
@@ -61,7 +61,7 @@ fn diversity_is_that_of_the_rollouts_and_not_of_the_policy() {
     let prompts = [Shop::prompt(0, ItemId(4), Mode::Direct)];
     // Beams as many as Semantic IDs name the whole catalogue, whatever the weights are.
     let config = RlConfig {
-        objective: Surrogate::Sage(Sage::new(SageReading::Algorithm1)),
+        objective: Surrogate::Sage(Sage::default()),
         rollout: RolloutConfig::Beam,
         group_size: 9,
         steps: 1,
@@ -86,9 +86,8 @@ fn diversity_is_that_of_the_rollouts_and_not_of_the_policy() {
 fn sage_without_categories_ends_a_run_before_its_first_step() {
     let shop = Shop { categories: Categories::default(), ..Shop::new() };
     let prompts = [Shop::prompt(0, ItemId(4), Mode::Direct)];
-    let sage = Sage::new(SageReading::Algorithm1);
-    for (damping, fits) in [(0.5, false), (0.0, true)] {
-        let objective = Surrogate::Sage(sage.with_bounds(0.3, damping).unwrap());
+    for (temperature, fits) in [(0.5, false), (0.0, true)] {
+        let objective = Surrogate::Sage(Sage::new(0.3, temperature).unwrap());
         let config = RlConfig { objective, steps: 1, ..short() };
         let (mut log, reward) = (Log::default(), SidLevel::default());
         let reward = StepReward::One(&reward);

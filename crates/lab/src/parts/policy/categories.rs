@@ -41,10 +41,9 @@ mod tests {
 
     #[test]
     fn sage_without_categories_is_refused_unless_it_looks_at_no_diversity() {
-        let sage = "rl.objective.sage = { reading = 'algorithm1' }\n";
         for (stage, fits) in [
-            (sage, false),
-            ("rl.objective.sage = { reading = 'algorithm1', damping = 0 }\n", true),
+            ("rl.objective.sage = {}\n", false),
+            ("rl.objective.sage = { diversity_temperature = 0 }\n", true),
             ("rl.objective.gbpo = {}\n", true),
         ] {
             let recipe = Recipe::parse(&format!("{HEAD}{stage}"), Path::new("text")).unwrap();
@@ -52,7 +51,7 @@ mod tests {
             assert_eq!(found.is_ok(), fits, "{stage}");
             if let Err(error) = found {
                 let text = error.to_string();
-                for part in ["`stage.rl.rl.objective` is SAGE", "no item has a category", "damping = 0"] {
+                for part in ["`stage.rl.rl.objective` is SAGE", "no item has a category", "diversity_temperature = 0"] {
                     assert!(text.contains(part), "{part}: {text}");
                 }
             }
