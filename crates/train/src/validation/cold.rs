@@ -1,6 +1,6 @@
 //! The probability of cold items, where a policy knows the probability of every answer.
 
-use sidereal_policy::{Policy, Scoring, TokenBatch};
+use sidereal_policy::{Scoring, TokenBatch};
 use tch::Kind;
 
 use super::Validation;
