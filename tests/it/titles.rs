@@ -191,6 +191,8 @@ fn slates_hold_each_title_once_and_a_killed_run_repeats_the_same_curve() {
         let part = |name: &str| record.values[name];
         assert!((0.0..=1.0).contains(&part("reward_ndcg")), "{record:?}");
         assert!((0.0..=ln_4).contains(&part("reward_entropy")), "{record:?}");
+        // What the reward judges is what SAGE compares with its mean.
+        assert!((part("reward_entropy") - part("diversity")).abs() < 1e-9, "{record:?}");
         assert!(part("distinct") > 0.2, "{record:?}");
     }
     let shown = of("sage").next_back().and_then(|record| record.rollouts.clone()).unwrap();

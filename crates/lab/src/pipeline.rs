@@ -29,6 +29,7 @@ use crate::parts::blended_rankings::BlendedRankings;
 use crate::parts::domain_rankings::DomainRankings;
 use crate::parts::exercises::{Exercises, held_out};
 use crate::parts::item_vectors::VectorFile;
+use crate::parts::policy::categories::check_categories;
 use crate::parts::policy::scope::check_domains;
 use crate::parts::policy::{self, Policy, PolicyFolder, Start};
 use crate::parts::published_ids::Published;
@@ -110,6 +111,7 @@ impl Pipeline<'_> {
         let item_texts = ItemTexts { dataset, vectors: vectors.as_ref() };
         let shared = Benches {
             seed: *seed,
+            num_levels: recipe.sids.as_ref().and_then(|sids| NonZeroUsize::new(sids.num_levels())),
             data,
             kind,
             prompts,
@@ -173,6 +175,7 @@ impl Pipeline<'_> {
         let Self { recipe, dataset, baselines, .. } = self;
         recipe.check()?;
         check_domains(&recipe.stages, dataset)?;
+        check_categories(&recipe.stages, dataset)?;
         let names: Vec<&str> = baselines.iter().map(|baseline| baseline.name).collect();
         check_compared(&recipe.evaluate.compare_with, &recipe.stages, &names)?;
         match (&recipe.model, &recipe.pretrained) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use plotters::prelude::*;
 use sidereal_rl::{
     Accuracy, Gbpo, Group, Grpo, Gspo, RankReward, ResidualSensitive, Reward, RolloutBatch, Sage,
-    SageReading, Segments, SidLevel, Singer, StepSize, Stepwise, Surrogate,
+    Segments, SidLevel, Singer, StepSize, Stepwise, Surrogate,
 };
 use sidereal_sid::SemanticId;
 
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(&folder)?;
     let positive = ("advantage +1", coefficients(1.0)?, 0.0..2.0, 0.0..2.0);
     let negative = ("advantage -1", coefficients(-1.0)?, 0.0..2.0, 0.0..2.8);
-    let x = "probability ratio r (old probability 0.3, entropy 1 nat below its target)";
+    let x = "probability ratio r (old probability 0.3)";
     let path = folder.join("gradient-coefficient.svg");
     draw(&path, x, "d objective / d logp, per unit of advantage", &[positive, negative])?;
     let rewards = ("4 levels; rank at position 1", rewards()?, 0.0..4.0, -1.5..1.1);
@@ -37,18 +37,20 @@ fn coefficients(advantage: f64) -> Result<Curves, Box<dyn Error>> {
         ("DAPO", Surrogate::Grpo(Grpo::dapo())),
         ("GSPO", Surrogate::Gspo(Gspo::default())),
         ("GBPO", Surrogate::Gbpo(Gbpo)),
-        ("SAGE, algorithm 1", Surrogate::Sage(Sage::new(SageReading::Algorithm1))),
-        ("SAGE, coefficient", Surrogate::Sage(Sage::new(SageReading::GradientCoefficient))),
+        ("SAGE, diversity at its mean", Surrogate::Sage(Sage::default())),
+        ("SAGE, diversity 1 nat below its mean", Surrogate::Sage(Sage::default())),
     ];
     let tokens = Segments::uniform(1, 1);
     let mut curves = Curves::new();
     for (name, surrogate) in objectives {
+        let diversity = if name.contains("below") { 1.0 } else { 2.0 };
         let mut points = Vec::new();
         for ratio in (1..=400).map(|i| f64::from(i) / 200.0) {
             let (old, advantages) = ([0.3f64.ln()], [advantage]);
             let new = [old[0] + ratio.ln()];
             let batch = RolloutBatch::new(&tokens, &new, &old, &advantages)?;
-            let batch = batch.with_entropies(&[1.0], 2.0)?;
+            let diversities = [diversity];
+            let batch = batch.with_diversities(&diversities, 2.0)?;
             let slope = surrogate.objective(&batch, StepSize::of(&tokens))?.d_logp[0];
             points.push((ratio, slope / advantage));
         }

@@ -157,21 +157,21 @@ pub struct LogpCase {
     pub ref_logp: Vec<f64>,
     /// Advantages, `[R]`.
     pub advantages: Vec<f64>,
-    /// Entropies, `[R]`.
-    pub entropies: Vec<f64>,
-    /// Entropy target.
-    pub entropy_target: f64,
+    /// Diversities, `[R]`.
+    pub diversities: Vec<f64>,
+    /// Their running target.
+    pub diversity_target: f64,
 }
 
 impl LogpCase {
-    /// The batch with reference and entropies.
+    /// The batch with reference and diversities.
     ///
     /// # Errors
     /// Those of [`RolloutBatch`], if a field was made wrong or is not finite.
     pub fn batch(&self) -> Result<RolloutBatch<'_>, RlError> {
         RolloutBatch::new(&self.tokens, &self.logp, &self.old_logp, &self.advantages)?
             .with_reference(&self.ref_logp)?
-            .with_entropies(&self.entropies, self.entropy_target)
+            .with_diversities(&self.diversities, self.diversity_target)
     }
 
     /// The rollouts `rollouts` as a case of their own.
@@ -185,14 +185,14 @@ impl LogpCase {
             old_logp: self.old_logp[tokens.clone()].to_vec(),
             ref_logp: self.ref_logp[tokens].to_vec(),
             advantages: self.advantages[rollouts.clone()].to_vec(),
-            entropies: self.entropies[rollouts].to_vec(),
-            entropy_target: self.entropy_target,
+            diversities: self.diversities[rollouts].to_vec(),
+            diversity_target: self.diversity_target,
         }
     }
 }
 
 /// Up to `max_rollouts` rollouts of 0 to 6 tokens: log-probs in `[-6, 0]`, old and reference ones
-/// within 1 of the new, advantages in `[-3, 3]`, entropies and target in `[0, 3]`.
+/// within 1 of the new, advantages in `[-3, 3]`, diversities and target in `[0, 3]`.
 pub fn logp_case(max_rollouts: usize) -> impl Strategy<Value = LogpCase> {
     logps(max_rollouts, (-6.0..0.0f64, -1.0..1.0f64, -1.0..1.0f64), -3.0..3.0f64, 0.0..3.0f64)
 }
@@ -217,10 +217,10 @@ fn logps(
     max_rollouts: usize,
     token: impl Strategy<Value = (f64, f64, f64)>,
     advantage: impl Strategy<Value = f64>,
-    entropy: impl Strategy<Value = f64> + Clone,
+    diversity: impl Strategy<Value = f64> + Clone,
 ) -> impl Strategy<Value = LogpCase> {
-    let rollout = (vec(token, 0..=6), advantage, entropy.clone());
-    (vec(rollout, 0..=max_rollouts), entropy).prop_map(|(rollouts, entropy_target)| {
+    let rollout = (vec(token, 0..=6), advantage, diversity.clone());
+    (vec(rollout, 0..=max_rollouts), diversity).prop_map(|(rollouts, diversity_target)| {
         let each = |pick: fn(&(f64, f64, f64)) -> f64| {
             rollouts.iter().flat_map(|(tokens, ..)| tokens.iter().map(pick)).collect()
         };
@@ -230,8 +230,8 @@ fn logps(
             old_logp: each(|token| token.0 + token.1),
             ref_logp: each(|token| token.0 + token.2),
             advantages: rollouts.iter().map(|rollout| rollout.1).collect(),
-            entropies: rollouts.iter().map(|rollout| rollout.2).collect(),
-            entropy_target,
+            diversities: rollouts.iter().map(|rollout| rollout.2).collect(),
+            diversity_target,
         }
     })
 }

@@ -12,7 +12,7 @@ mod policy_objective;
 mod sage;
 mod units;
 
-pub use batch::{Entropies, RolloutBatch};
+pub use batch::{Diversities, RolloutBatch};
 pub(crate) use batch::{check_rollouts, check_tokens};
 pub use diagnostics::Diagnostics;
 pub use entropy::{EntropyBonus, entropy_bonus};
@@ -22,7 +22,7 @@ pub use gspo::Gspo;
 pub use kl::{Kl, KlEstimator};
 pub use normalise::{Normalise, StepSize};
 pub use policy_objective::PolicyObjective;
-pub use sage::{Sage, SageReading};
+pub use sage::Sage;
 pub use units::{Bound, RolloutView, Term, Token, rollout_objective, token_objective};
 
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,8 @@ pub enum Surrogate {
     Gspo(Gspo),
     /// Sequence ratios whose gradient is bounded without clipping.
     Gbpo(Gbpo),
-    /// Length-normalised sequence ratios with a boosted bound above and an entropy-driven one below.
+    /// Length-normalised sequence ratios with a boosted bound above and one below that follows the
+    /// diversity of the rollouts.
     Sage(Sage),
 }
 
@@ -182,7 +183,7 @@ mod tests {
             let refused = needs.objective(&batch, StepSize::of(&tokens));
             assert!(matches!(refused, Err(RlError::Missing { what: "ref_logp", .. })));
         }
-        let sage = Surrogate::Sage(Sage::new(SageReading::Algorithm1));
+        let sage = Surrogate::Sage(Sage::default());
         for free in [token(None), sequence(None), Surrogate::Gbpo(Gbpo), sage] {
             assert!(!free.needs_reference(), "{free:?}");
         }
@@ -193,8 +194,8 @@ mod tests {
         let tokens = Segments::from_lens([2, 1]);
         let logp = [-1.0; 3];
         let batch = RolloutBatch::new(&tokens, &logp, &logp, &[1.0, -1.0]).unwrap();
-        let batch = batch.with_entropies(&[0.0, 0.0], 0.0).unwrap();
-        let sage = Surrogate::Sage(Sage::new(SageReading::Algorithm1));
+        let batch = batch.with_diversities(&[0.0, 0.0], 0.0).unwrap();
+        let sage = Surrogate::Sage(Sage::default());
         for surrogate in
             [Surrogate::default(), Surrogate::Gspo(Gspo::default()), Surrogate::Gbpo(Gbpo), sage]
         {

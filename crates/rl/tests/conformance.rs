@@ -12,7 +12,7 @@ use serde_json::Value;
 use sidereal_rl::{
     Accuracy, Clip, Gbpo, Group, Grpo, Gspo, Kl, KlEstimator, Normalise, Objective,
     ObjectiveScores, PreferenceBatch, PrefixCap, PrefixSchedule, RankReward, ResidualSensitive,
-    Reward, RlError, RolloutBatch, Sage, SageReading, Sdpo, Segments, SidLevel, Singer, Srpo,
+    Reward, RlError, RolloutBatch, Sage, Sdpo, Segments, SidLevel, Singer, Srpo,
     StepSize, ZScore, decoupled_advantages, mean_only_advantages,
 };
 use sidereal_sid::SemanticId;
@@ -174,11 +174,11 @@ fn surrogate(case: &Value, kind: &str) -> Result<Objective, RlError> {
         "gbpo" => Gbpo.objective(&batch, step),
         "sage" => {
             // The cases' `clip` changes nothing and is no setting.
-            let [boost, damping] = ["boost", "temperature"].map(|name| field(case, name));
-            let sage = Sage::new(SageReading::Algorithm1).with_bounds(boost, damping)?;
-            let entropies: Vec<f64> = field(case, "entropies");
+            let [boost, temperature] = ["boost", "temperature"].map(|name| field(case, name));
+            let sage = Sage::new(boost, temperature)?;
+            let diversities: Vec<f64> = field(case, "entropies");
             let target = field(case, "entropy_target");
-            sage.objective(&batch.with_entropies(&entropies, target)?, step)
+            sage.objective(&batch.with_diversities(&diversities, target)?, step)
         }
         other => panic!("unknown kind `{other}`"),
     }

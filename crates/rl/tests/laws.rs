@@ -7,7 +7,7 @@ use sidereal_rl::laws::{AdvantageLaws, RewardLaws, SurrogateLaws, Violation};
 use sidereal_rl::{
     Accuracy, AdvantageEstimator, Advantages, Decoupled, Gbpo, Group, Grpo, Gspo, Kl, KlEstimator,
     LeaveOneOut, Legal, MeanOnly, Normalise, Objective, Objectives, RankReward, ResidualSensitive,
-    Reward, RewardBatch, RlError, RolloutBatch, Sage, SageReading, Segments, SidLevel, Singer,
+    Reward, RewardBatch, RlError, RolloutBatch, Sage, Segments, SidLevel, Singer,
     Srpo, StepSize, Stepwise, Surrogate, ZScore,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
@@ -143,8 +143,8 @@ fn objectives() -> Vec<Surrogate> {
     let kl = Some(Kl::new(0.1, KlEstimator::K3).unwrap());
     all.push(Surrogate::Gspo(Gspo::default()));
     all.push(Surrogate::Gspo(Gspo { kl, ..Gspo::default() }));
-    all.push(Surrogate::Sage(Sage::new(SageReading::Algorithm1)));
-    all.push(Surrogate::Sage(Sage::new(SageReading::GradientCoefficient)));
+    all.push(Surrogate::Sage(Sage::default()));
+    all.push(Surrogate::Sage(Sage::new(0.0, 1.0).unwrap()));
     all
 }
 

@@ -14,7 +14,7 @@ use sidereal_rl::strategies::{
 };
 use sidereal_rl::{
     Diagnostics, Gbpo, Group, Grpo, Gspo, Kl, KlEstimator, Legal, Normalise, PreferenceBatch,
-    PrefixCap, PrefixSchedule, Reward, RunningEntropy, Sage, SageReading, Scores, Sdpo, Segments,
+    PrefixCap, PrefixSchedule, Reward, RunningDiversity, Sage, Scores, Sdpo, Segments,
     SidLevel, Singer, StepSize, Stepwise, Surrogate, VarianceGuidedSampling, entropy_bonus,
     is_flat, score_groups, select_distinct,
 };
@@ -162,8 +162,8 @@ proptest! {
     }
 
     #[test]
-    fn the_running_entropy_stays_between_what_it_saw(steps in vec(vec(0.0..9.0f64, 0..4), 0..6), rate in 0.01..=1.0f64) {
-        let mut running = RunningEntropy::new(rate).unwrap();
+    fn the_running_diversity_stays_between_what_it_saw(steps in vec(vec(0.0..9.0f64, 0..4), 0..6), rate in 0.01..=1.0f64) {
+        let mut running = RunningDiversity::new(rate).unwrap();
         for step in &steps {
             running.update(step).unwrap();
         }
@@ -258,9 +258,9 @@ fn settings_out_of_range_are_refused_when_read() {
     assert!(serde_json::from_str::<SidLevel>("1.0").is_err());
     assert!(serde_json::from_str::<Clip>(r#"{"low": 0.0, "high": 0.2}"#).is_err());
     assert!(serde_json::from_str::<Kl>(r#"{"coef": 0.0}"#).is_err());
-    assert!(serde_json::from_str::<Sage>(r#"{"reading": "algorithm1", "boost": -1}"#).is_err());
+    assert!(serde_json::from_str::<Sage>(r#"{"boost": -1}"#).is_err());
     assert!(serde_json::from_str::<ZScore>(r#"{"ddof": 0, "eps": -1}"#).is_err());
-    assert!(serde_json::from_str::<RunningEntropy>(r#"{"rate": 2.0, "value": null}"#).is_err());
+    assert!(serde_json::from_str::<RunningDiversity>(r#"{"rate": 2.0, "value": null}"#).is_err());
     let error = serde_json::from_str::<Sdpo>(r#"{"beta": -0.1}"#).unwrap_err();
     assert!(error.to_string().starts_with("`beta` is -0.1; expected a finite value above 0"));
     for surrogate in [Surrogate::default(), Surrogate::Gbpo(Gbpo)] {
@@ -332,7 +332,7 @@ fn diagnostics_of_micro_batches_add_up_to_the_steps() {
         Surrogate::Grpo(Grpo { kl, ..Grpo::default() }),
         Surrogate::Gspo(Gspo { kl, ..Gspo::default() }),
         Surrogate::Gbpo(Gbpo),
-        Surrogate::Sage(Sage::new(SageReading::Algorithm1)),
+        Surrogate::Sage(Sage::default()),
     ] {
         for case in drawn(logp_case(8), 100) {
             let step = StepSize::of(&case.tokens);

@@ -1,6 +1,9 @@
 //! Categories of items, from which the diversity of a list is measured.
 
+use std::num::NonZeroUsize;
+
 use sidereal_data::{Dataset, ItemId};
+use sidereal_metrics::entropy;
 
 /// Second-level category of each item, or the finest that it has. It is empty if no item has a
 /// category.
@@ -34,5 +37,13 @@ impl Categories {
     #[must_use]
     pub fn of(&self, item: ItemId) -> &str {
         self.0.get(item.index()).map_or("", String::as_str)
+    }
+
+    /// Entropy of the categories of these items, nats: `-Σ_c p_c · ln p_c` over the share `p_c` of each
+    /// category. In `[0, ln n]` for `n` items, 0 for none. Items without a category count as one category.
+    #[must_use]
+    pub fn entropy(&self, items: impl IntoIterator<Item = ItemId>) -> f64 {
+        let labels: Vec<&str> = items.into_iter().map(|item| self.of(item)).collect();
+        entropy(&labels, NonZeroUsize::new(labels.len()).unwrap_or(NonZeroUsize::MIN))
     }
 }

@@ -24,15 +24,18 @@ pub use self::tensor_board::TensorBoard;
 /// towards the reference), `rollouts`, `lr`, `grad_norm`, `rewards_p10`, `rewards_p50`, `rewards_p90` (deciles over
 /// rollouts), `reward_NAME` (mean of a part of the reward); with reasoning `chain_len` (mean tokens drawn of a chain), `forced` (share of chains that
 /// did not close by themselves); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
-/// `old_kl` (nats a token), `clip_low`, `clip_high` (shares); with SAGE
-/// `entropy_target` (nats a token); of exact gradients, and of others where they are asked for, `exact_reward`,
+/// `old_kl` (nats a token), `clip_low`, `clip_high` (shares); where items have categories `diversity` (mean
+/// over rollouts of the entropy of a slate's categories, or of those of a group of single items; nats: SAGE,
+/// figure 4b), with SAGE also `diversity_target` (its mean before the step); of exact gradients, and of others where they are asked for, `exact_reward`,
 /// `exact_entropy` and `exact_kl` (means over the step's prompts of the reward expected over all answers, of the entropy
 /// over them, and of the divergence from the reference, nats an answer). Preferences: `loss` (nats a pair),
 /// `won` (share of pairs in which the chosen answer leads), `margin` (of implicit rewards),
 /// `chosen_logp` and `rejected_logp` (mean log-probability of a chosen and of a rejected answer, nats),
 /// `lr`, `grad_norm`. Next items: `loss` (nats an item), `lr`, `grad_norm`, `epoch`, at an epoch's end
 /// `valid_ndcg_unseen` (NDCG@10 without the items that a user has seen). `valid_ndcg` (NDCG@10) where it is
-/// measured.
+/// measured. With it, of reinforcement and preferences, over the validation lists: `valid_entropy` (mean entropy of the
+/// categories of the first ten items, nats), `valid_cold` (mean share of cold items among them; SAGE, figure 4a), and
+/// `valid_cold_mass` (mean probability of all cold items together, where a policy knows it exactly).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Stage that reports.

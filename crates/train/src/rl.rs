@@ -2,6 +2,7 @@
 
 mod advantage;
 mod config;
+mod diversity;
 mod exact;
 mod hard_samples;
 mod record;
@@ -18,7 +19,7 @@ use sidereal_policy::{
 };
 use sidereal_prompts::Shuffle;
 use sidereal_rl::{
-    AdvantageEstimator, Group, PolicyObjective, RunningEntropy, Slates, VarianceGuidedSampling,
+    AdvantageEstimator, Group, PolicyObjective, RunningDiversity, Slates, VarianceGuidedSampling,
 };
 use sidereal_sid::SidSpec;
 
@@ -35,9 +36,11 @@ use crate::TrainError;
 use crate::checked::Checked;
 use crate::checkpoint::Checkpoints;
 use crate::encode::{EncodedPrompt, Mode};
+use crate::item_facts::ItemFacts;
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
+use crate::setting::of_stage;
 use crate::slate::SlateAnswers;
 use crate::trainer::Trainer;
 use crate::validation::Validation;
@@ -60,10 +63,16 @@ pub struct Rl<'a> {
     pub config: &'a Checked<RlConfig>,
     /// What a rollout is worth.
     pub reward: StepReward<'a>,
-    /// Levels and codebook sizes.
+    /// Codebook sizes.
     pub spec: &'a SidSpec,
+    /// How many codes, from the first on, say what an item is. Further ones, such as a number in a slot, only
+    /// tell items apart: they are drawn and must be right for a hit, but rewards for a share of the levels and
+    /// guides do not count them. `None`: all levels of `spec`, which has no suffix among them.
+    pub num_levels: Option<NonZeroUsize>,
     /// What may be written.
     pub constraint: &'a Constraint,
+    /// What the diversity of rollouts and the lists of validation are measured by.
+    pub facts: ItemFacts<'a>,
     /// An objective and an advantage of your own, in place of those of the settings.
     pub own: OwnMethods<'a>,
     /// Id that fills short rows.
@@ -109,6 +118,12 @@ struct Step<'p> {
 }
 
 impl Rl<'_> {
+    /// Levels that rewards and guides count.
+    fn levels(&self) -> usize {
+        let all = self.spec.num_levels();
+        self.num_levels.map_or(all, |levels| levels.get().min(all))
+    }
+
     /// The objective of the updates.
     fn objective(&self) -> &dyn PolicyObjective {
         self.own.objective.unwrap_or(&self.config.objective)
@@ -145,6 +160,7 @@ impl Rl<'_> {
         if prompts.is_empty() {
             return Err(TrainError::NoSamples { what: "reinforcement" });
         }
+        of_stage(self.stage, self.facts.check_needed(self.objective()))?;
         self.check_lengths(&model, prompts, valid)?;
         let answers = self.answers(&model)?;
         let compares = self.objective().needs_reference() || answers.is_some();
@@ -161,7 +177,7 @@ impl Rl<'_> {
             checkpoints: self.checkpoints,
         };
         let mut method =
-            Reinforcing { rl: self, prompts, valid, answers, reference, entropy: None };
+            Reinforcing { rl: self, prompts, valid, answers, reference, diversity: None };
         trainer.run(learner, &mut method, observer)
     }
 
@@ -213,7 +229,7 @@ impl Rl<'_> {
             .zip(&texts)
             .map(|(group, texts)| {
                 let judged = Group::new(&group.target, &group.sids);
-                let judged = judged.with_levels(self.spec.num_levels());
+                let judged = judged.with_levels(self.levels());
                 let judged = judged.with_hardness(group.hard).with_texts(texts);
                 let (target, items) = (group.prompt.prompt.target, group.slates.as_slice());
                 if items.is_empty() { judged } else { judged.with_slates(Slates { target, items }) }
@@ -244,27 +260,22 @@ impl Rl<'_> {
         check_lengths(self.stage, all.map(|p| (p.id, p.ids.len(), of_mode(p.mode))))
     }
 
-    /// All updates of step `number`, 0-based; `running` is SAGE's entropy so far.
+    /// All updates of step `number`, 0-based; `running` is SAGE's mean of the diversity so far.
     fn learn<P: Trainable>(
         &self,
         learner: &mut Learner<P>,
         reference: Option<&dyn Policy>,
         step: &Step<'_>,
         number: usize,
-        running: &mut Option<RunningEntropy>,
+        running: &mut Option<RunningDiversity>,
     ) -> Result<Record, TrainError> {
         let model = learner.model();
         let updates = self.config.updates_per_step();
-        let groups: Vec<&PromptGroup<'_>> = step.groups.iter().collect();
-        let entropies = if self.objective().needs_entropies() {
-            self.entropies_by_group(model, &groups)?
-        } else {
-            Vec::new()
-        };
+        let diversities = self.diversities(&step.groups);
+        let step_diversities = diversities.concat();
         // Algorithm 1 of SAGE moves the target after the step, which is held against the one before.
-        let entropy_target = running.and_then(|running| running.value());
-        let step_entropies: Vec<f64> = entropies.concat();
-        let mut taught = self.taught(reference, step, entropies)?;
+        let diversity_target = running.and_then(|running| running.value());
+        let mut taught = self.taught(reference, step, diversities)?;
         let total = self.config.steps * updates;
         let size = taught.len().div_ceil(self.config.mini_batches).max(1);
         self.remember_policy(model, &mut taught, size)?;
@@ -273,7 +284,8 @@ impl Rl<'_> {
         for _ in 0..self.config.passes {
             for part in taught.chunks_mut(size) {
                 lr = self.config.optim.lr_at(done, total);
-                let (found, grad_norm) = self.update(learner, part, entropy_target, lr, number)?;
+                let (found, grad_norm) =
+                    self.update(learner, part, diversity_target, lr, number)?;
                 if !grad_norm.is_finite() {
                     return Err(self.diverged(&*part, number, "the gradient's norm", grad_norm));
                 }
@@ -296,16 +308,20 @@ impl Rl<'_> {
         {
             return Err(self.diverged(&taught, number, "the entropy of a token", entropy));
         }
-        if self.objective().needs_entropies() {
+        if self.objective().needs_diversity() {
             let before = match running.take() {
                 Some(before) => before,
-                None => RunningEntropy::new(self.config.entropy_rate)?,
+                None => RunningDiversity::new(self.config.diversity_rate)?,
             };
-            running.insert(before).update(&step_entropies)?;
+            running.insert(before).update(&step_diversities)?;
         }
-        let record = self.record(step, number, &seen).with("lr", lr).with("grad_norm", norm);
-        Ok(match entropy_target {
-            Some(target) => record.with("entropy_target", target),
+        let mut record = self.record(step, number, &seen).with("lr", lr).with("grad_norm", norm);
+        if !step_diversities.is_empty() {
+            let sum: f64 = step_diversities.iter().sum();
+            record = record.with("diversity", sum / step_diversities.len() as f64);
+        }
+        Ok(match diversity_target {
+            Some(target) => record.with("diversity_target", target),
             None => record,
         })
     }
@@ -328,6 +344,7 @@ impl Rl<'_> {
         Ok(Validation {
             model,
             constraint: self.constraint,
+            facts: self.facts,
             scoring: self.config.scoring,
             reasoning: reasons.then(|| self.reasoning_search(model, self.seed)).transpose()?,
             slates: self.slates,

@@ -8,7 +8,7 @@ use crate::{Objective, PolicyObjective, StepSize};
 
 /// Laws for an objective: any [`PolicyObjective`], one of your own or a closure too.
 ///
-/// Every batch carries reference log-probs and entropies, whether the objective needs them or not.
+/// Every batch carries reference log-probs and diversities, whether the objective needs them or not.
 ///
 /// ```
 /// use sidereal_rl::Grpo;

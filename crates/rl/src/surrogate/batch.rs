@@ -28,14 +28,15 @@ pub struct RolloutBatch<'a> {
     ref_logp: Option<&'a [f64]>,
     advantages: &'a [f64],
     lengths: Option<&'a [usize]>,
-    entropies: Option<Entropies<'a>>,
+    diversities: Option<Diversities<'a>>,
 }
 
-/// Entropies of the rollouts and the target that they are compared with, in nats.
+/// Diversities of the rollouts and the running target that they are compared with, in one unit: nats
+/// for an entropy of categories.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub struct Entropies<'a> {
-    /// Mean entropy of each rollout under the policy that generated it, `[R]`.
+pub struct Diversities<'a> {
+    /// Diversity of each rollout, `[R]`.
     pub values: &'a [f64],
     /// Running target; −∞ before the first step.
     pub target: f64,
@@ -58,8 +59,8 @@ impl<'a> RolloutBatch<'a> {
         check_tokens("logp", logp, tokens)?;
         check_tokens("old_logp", old_logp, tokens)?;
         check_rollouts("advantages", advantages, tokens)?;
-        let (ref_logp, lengths, entropies) = (None, None, None);
-        Ok(Self { tokens, logp, old_logp, ref_logp, advantages, lengths, entropies })
+        let (ref_logp, lengths, diversities) = (None, None, None);
+        Ok(Self { tokens, logp, old_logp, ref_logp, advantages, lengths, diversities })
     }
 
     /// The same batch with the log-probs of the frozen reference policy, for a KL penalty.
@@ -86,19 +87,24 @@ impl<'a> RolloutBatch<'a> {
         Ok(self)
     }
 
-    /// The same batch with the entropy of the policy over each rollout, `[R]`, and the running
-    /// target that SAGE compares it with ([`RunningEntropy`](crate::RunningEntropy)), in nats.
-    /// Before there is a target, pass −∞: no entropy is below it.
+    /// The same batch with the diversity of each rollout, `[R]`, SAGE's `H(S)`: for a slate the
+    /// entropy of its items' categories in nats. `target` is the running mean that SAGE compares it
+    /// with ([`RunningDiversity`](crate::RunningDiversity)). Before there is a target, pass −∞: no
+    /// diversity is below it.
     ///
     /// # Errors
-    /// [`RlError::Length`] on a wrong number of entropies; [`RlError::Rollout`] and
+    /// [`RlError::Length`] on a wrong number of diversities; [`RlError::Rollout`] and
     /// [`RlError::Setting`] on NaN or infinity, except for that target.
-    pub fn with_entropies(mut self, entropies: &'a [f64], target: f64) -> Result<Self, RlError> {
-        check_rollouts("entropies", entropies, self.tokens)?;
+    pub fn with_diversities(
+        mut self,
+        diversities: &'a [f64],
+        target: f64,
+    ) -> Result<Self, RlError> {
+        check_rollouts("diversities", diversities, self.tokens)?;
         let accept = |v: f64| v.is_finite() || v == f64::NEG_INFINITY;
         let range = "a finite value, or -inf before the first step";
-        let target = RlError::setting("entropy target", target, range, accept)?;
-        self.entropies = Some(Entropies { values: entropies, target });
+        let target = RlError::setting("diversity target", target, range, accept)?;
+        self.diversities = Some(Diversities { values: diversities, target });
         Ok(self)
     }
 
@@ -137,10 +143,10 @@ impl<'a> RolloutBatch<'a> {
         self.lengths.map_or(num_tokens.max(1), |lengths| lengths[rollout]) as f64
     }
 
-    /// Entropies and their target, if the batch has them.
+    /// Diversities and their target, if the batch has them.
     #[must_use]
-    pub const fn entropies(&self) -> Option<Entropies<'a>> {
-        self.entropies
+    pub const fn diversities(&self) -> Option<Diversities<'a>> {
+        self.diversities
     }
 
     /// Number of rollouts `R`.
@@ -219,14 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn an_entropy_target_is_finite_or_missing() {
+    fn a_diversity_target_is_finite_or_missing() {
         let tokens = Segments::uniform(1, 1);
         let batch = RolloutBatch::new(&tokens, &[-1.0], &[-1.0], &[1.0]).unwrap();
-        assert!(batch.with_entropies(&[0.5], 0.0).is_ok());
-        assert!(batch.with_entropies(&[0.5], f64::NEG_INFINITY).is_ok());
+        assert!(batch.with_diversities(&[0.5], 0.0).is_ok());
+        assert!(batch.with_diversities(&[0.5], f64::NEG_INFINITY).is_ok());
         for target in [f64::INFINITY, f64::NAN] {
-            assert!(batch.with_entropies(&[0.5], target).is_err(), "{target}");
+            assert!(batch.with_diversities(&[0.5], target).is_err(), "{target}");
         }
-        assert!(batch.with_entropies(&[f64::NAN], 0.0).is_err());
+        assert!(batch.with_diversities(&[f64::NAN], 0.0).is_err());
     }
 }

@@ -4,7 +4,7 @@ use crate::RlError;
 /// What a trainer needs from an objective. For an objective of your own, implement this trait or
 /// pass a closure.
 ///
-/// A trainer needs three answers before a step (which log-probs and entropies to compute) and one
+/// A trainer needs three answers before a step (which log-probs and diversities to compute) and one
 /// call for each micro-batch. The objectives of this crate and [`Surrogate`] implement it;
 /// `laws::SurrogateLaws` (feature `proptest`) tests any implementation.
 /// [`token_objective`](crate::token_objective) and [`rollout_objective`](crate::rollout_objective)
@@ -73,8 +73,8 @@ pub trait PolicyObjective {
         true
     }
 
-    /// Whether it reads [`RolloutBatch::entropies`].
-    fn needs_entropies(&self) -> bool {
+    /// Whether it reads [`RolloutBatch::diversities`].
+    fn needs_diversity(&self) -> bool {
         false
     }
 }
@@ -112,8 +112,8 @@ macro_rules! pass_on {
                 (**self).needs_old_logp()
             }
 
-            fn needs_entropies(&self) -> bool {
-                (**self).needs_entropies()
+            fn needs_diversity(&self) -> bool {
+                (**self).needs_diversity()
             }
         }
     )*};
@@ -123,7 +123,7 @@ pass_on!(&dyn PolicyObjective, Box<dyn PolicyObjective + '_>);
 
 /// Implements the trait by the type's own method `objective`.
 macro_rules! shipped {
-    ($type:ty, $name:literal, $reference:expr, $entropies:literal) => {
+    ($type:ty, $name:literal, $reference:expr, $diversity:expr) => {
         impl PolicyObjective for $type {
             fn objective(
                 &self,
@@ -142,17 +142,18 @@ macro_rules! shipped {
                 reference(self)
             }
 
-            fn needs_entropies(&self) -> bool {
-                $entropies
+            fn needs_diversity(&self) -> bool {
+                let diversity: fn(&$type) -> bool = $diversity;
+                diversity(self)
             }
         }
     };
 }
 
-shipped!(Grpo, "GRPO", |grpo| grpo.kl.is_some(), false);
-shipped!(Gspo, "GSPO", |gspo| gspo.kl.is_some(), false);
-shipped!(Gbpo, "GBPO", |_| false, false);
-shipped!(Sage, "SAGE", |_| false, true);
+shipped!(Grpo, "GRPO", |grpo| grpo.kl.is_some(), |_| false);
+shipped!(Gspo, "GSPO", |gspo| gspo.kl.is_some(), |_| false);
+shipped!(Gbpo, "GBPO", |_| false, |_| false);
+shipped!(Sage, "SAGE", |_| false, Sage::needs_diversity);
 
 impl Surrogate {
     /// The objective chosen.
@@ -180,33 +181,35 @@ impl PolicyObjective for Surrogate {
         self.as_objective().needs_reference()
     }
 
-    fn needs_entropies(&self) -> bool {
-        self.as_objective().needs_entropies()
+    fn needs_diversity(&self) -> bool {
+        self.as_objective().needs_diversity()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Kl, KlEstimator, SageReading, Segments};
+    use crate::{Kl, KlEstimator, Segments};
 
     #[test]
     fn an_objective_says_what_it_looks_at() {
         let kl = Some(Kl::new(0.1, KlEstimator::K3).unwrap());
-        let sage = Sage::new(SageReading::Algorithm1);
-        // name, reference, entropies
-        for (surrogate, name, reference, entropies) in [
+        let sage = Sage::default();
+        let without = Sage::new(0.3, 0.0).unwrap();
+        // name, reference, diversity
+        for (surrogate, name, reference, diversity) in [
             (Surrogate::Grpo(Grpo { kl, ..Grpo::default() }), "GRPO", true, false),
             (Surrogate::Grpo(Grpo::default()), "GRPO", false, false),
             (Surrogate::Gspo(Gspo { kl, ..Gspo::default() }), "GSPO", true, false),
             (Surrogate::Gbpo(Gbpo), "GBPO", false, false),
             (Surrogate::Sage(sage), "SAGE", false, true),
+            (Surrogate::Sage(without), "SAGE", false, false),
         ] {
             let boxed: Box<dyn PolicyObjective> = Box::new(surrogate);
             for objective in [&surrogate as &dyn PolicyObjective, &boxed, &&*boxed] {
                 assert_eq!(objective.name(), name);
                 assert_eq!(objective.needs_reference(), reference, "{name}");
-                assert_eq!(objective.needs_entropies(), entropies, "{name}");
+                assert_eq!(objective.needs_diversity(), diversity, "{name}");
                 assert!(objective.needs_old_logp(), "{name}");
             }
         }

@@ -44,7 +44,8 @@ pub struct RlConfig {
     pub alignment_share: f64,
     /// Rollouts per prompt, `G`. Range `1..`.
     pub group_size: usize,
-    /// How the rollouts of direct answers are found. Rollouts are scored at the temperature of their
+    /// How the rollouts of direct answers are found; by default they are drawn from the policy, at
+    /// temperature 1. Rollouts are scored at the temperature of their
     /// draws, by the policy and by the reference. `top_k`, `top_p` and temperature 0 are errors,
     /// because such draws cannot be scored.
     pub rollout: RolloutConfig,
@@ -57,11 +58,13 @@ pub struct RlConfig {
     /// the denominators. Range `1..`.
     pub max_draws: usize,
     /// Whether the rollouts of hard prompts are drawn again after a prefix of the target. The prefix
-    /// becomes shorter during the run (SINGER eqs 3-5). Only for direct answers.
+    /// becomes shorter during the run (SINGER eqs 3-5). Only for direct answers; without it no answer is
+    /// given away, as in the other papers.
     pub prefix_curriculum: bool,
     /// How the probability of a code is normalised. Rollouts are drawn only from legal codes. With
-    /// `renormalised` they are scored under the distribution of the draws. With `full`, as in the
-    /// public code of the papers, the policy also learns to give illegal tokens no probability.
+    /// `renormalised` they are scored under the distribution of the draws, which is the default, because
+    /// otherwise the gradient is not that of the expected reward. With `full`, as in the public code of the
+    /// papers, the policy also learns to give illegal tokens no probability. Answers in words need `full`.
     pub scoring: Scoring,
     /// How rewards become advantages.
     pub advantage: AdvantageConfig,
@@ -83,9 +86,9 @@ pub struct RlConfig {
     /// Number of steps after which the reference becomes a copy of the policy. With 0 the
     /// reference is always the policy at the start. Range `0..`.
     pub sync_reference_every: usize,
-    /// How far the entropy target of SAGE moves towards the mean entropy of a step. Other objectives
-    /// do not use it. Range `(0, 1]`.
-    pub entropy_rate: f64,
+    /// How far the running mean of diversity, `H̄` of SAGE, moves towards the mean of a step. Other
+    /// objectives do not use it. The paper prints no rate. Range `(0, 1]`.
+    pub diversity_rate: f64,
     /// Divergence at which training stops, in nats per token: the estimate of `KL(π ‖ π_ref)`
     /// if there is a penalty, and the estimate of `KL(π_old ‖ π)` over a step. With `rollout = "exact"` it is
     /// the exact `KL(π ‖ π_ref)`, in nats per answer. Range `[0, ∞]`.
@@ -117,8 +120,8 @@ impl Default for RlConfig {
             rollout: RolloutConfig::default(),
             reasoning: None,
             max_draws: 1,
-            prefix_curriculum: true,
-            scoring: Scoring::Full,
+            prefix_curriculum: false,
+            scoring: Scoring::Renormalised,
             advantage: AdvantageConfig::default(),
             objective: Surrogate::default(),
             entropy_bonus: 0.0,
@@ -126,7 +129,7 @@ impl Default for RlConfig {
             mini_batches: 1,
             passes: 1,
             sync_reference_every: 0,
-            entropy_rate: 0.1,
+            diversity_rate: 0.1,
             // Far beyond what training ever shows: tokens the reference would not have written, and
             // a policy that always writes the same.
             max_kl: 10.0,
@@ -159,12 +162,12 @@ impl RlConfig {
         ]);
         let shares = check_shares(&[("rl.alignment_share", self.alignment_share, End::Included)]);
         // Its range holds 1 and not 0.
-        let rate = if self.entropy_rate > 0.0 && self.entropy_rate <= 1.0 {
+        let rate = if self.diversity_rate > 0.0 && self.diversity_rate <= 1.0 {
             Ok(())
         } else {
             Err(TrainError::Setting {
-                field: "rl.entropy_rate".to_owned(),
-                found: self.entropy_rate.to_string(),
+                field: "rl.diversity_rate".to_owned(),
+                found: self.diversity_rate.to_string(),
                 needed: "a share above 0, up to 1",
             })
         };

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use sidereal_policy::{Policy, Trainable, Weights};
 use sidereal_prompts::Shuffle;
-use sidereal_rl::RunningEntropy;
+use sidereal_rl::RunningDiversity;
 use tch::Tensor;
 
 use super::exact::{Answers, ExactStep};
@@ -15,6 +15,7 @@ use crate::encode::EncodedPrompt;
 use crate::learner::Learner;
 use crate::observe::{Observer, Record};
 use crate::trainer::Method;
+use crate::validation::Validated;
 
 /// Prefix of a synced reference's weights in a checkpoint.
 const REFERENCE: &str = "reference.";
@@ -29,7 +30,7 @@ pub(super) struct Reinforcing<'a, P> {
     /// The policy that a KL penalty holds on to, and that exact divergences are measured from.
     pub(super) reference: Option<P>,
     /// `H̄` of SAGE.
-    pub(super) entropy: Option<RunningEntropy>,
+    pub(super) diversity: Option<RunningDiversity>,
 }
 
 impl<P: Trainable> Reinforcing<'_, P> {
@@ -53,7 +54,7 @@ impl<P: Trainable> Reinforcing<'_, P> {
         let penalises = self.rl.objective().needs_reference();
         let reference = self.reference.as_ref().filter(|_| penalises);
         let reference = reference.map(|policy| policy as &dyn Policy);
-        let mut record = self.rl.learn(learner, reference, &step, done, &mut self.entropy)?;
+        let mut record = self.rl.learn(learner, reference, &step, done, &mut self.diversity)?;
         if let Some(expected) = expected {
             record = expected.added_to(record);
         }
@@ -96,14 +97,14 @@ impl<P: Trainable> Reinforcing<'_, P> {
 }
 
 impl<P: Trainable> Method<P> for Reinforcing<'_, P> {
-    type State = Option<RunningEntropy>;
+    type State = Option<RunningDiversity>;
 
     fn begin(&mut self, _: &P, _: &mut dyn Observer) -> Result<(), TrainError> {
         Ok(())
     }
 
     fn restore(&mut self, state: Self::State, tensors: &Weights) -> Result<(), TrainError> {
-        self.entropy = state;
+        self.diversity = state;
         match self.synced() {
             Some(synced) => copy_into(synced.weights(), &without_prefix(REFERENCE, tensors)),
             None => Ok(()),
@@ -130,12 +131,12 @@ impl<P: Trainable> Method<P> for Reinforcing<'_, P> {
         Ok(record)
     }
 
-    fn ndcg(&self, model: &P) -> Result<f64, TrainError> {
-        self.rl.validation(model)?.ndcg(self.valid)
+    fn validate(&self, model: &P) -> Result<Validated, TrainError> {
+        self.rl.validation(model)?.run(self.valid)
     }
 
     fn state(&self) -> Self::State {
-        self.entropy
+        self.diversity
     }
 
     fn tensors(&self) -> Vec<(String, Tensor)> {

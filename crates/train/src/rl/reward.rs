@@ -67,12 +67,6 @@ pub struct NamedReward {
     pub reward: RewardConfig,
 }
 
-impl Default for RewardConfig {
-    fn default() -> Self {
-        Self::Singer(SingerReward::default())
-    }
-}
-
 /// A reward built from its configuration.
 pub enum BuiltReward<'a> {
     /// One number a rollout.
@@ -151,6 +145,24 @@ impl RewardConfig {
         }
     }
 
+    /// Accepts a reward that looks at categories if there are any.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] names the reward.
+    pub fn check_categories(&self, categories: &Categories) -> Result<(), TrainError> {
+        match self {
+            Self::Objectives(all) => {
+                all.iter().try_for_each(|one| one.reward.check_categories(categories))
+            }
+            Self::SlateEntropy if categories.is_empty() => Err(TrainError::Setting {
+                field: "reward.slate_entropy".to_owned(),
+                found: "used, and no item has a category".to_owned(),
+                needed: "data whose items have categories, or another reward",
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// The reward, or the first of several objectives, that does not judge slates (`slates`), or
     /// that judges nothing else (not `slates`).
     #[must_use]
@@ -176,14 +188,8 @@ impl RewardConfig {
         let KnownItems { catalog, categories } = known;
         Ok(match self {
             Self::SlateNdcg => Box::new(slate::ndcg_of_target.named("slate_ndcg")),
-            Self::SlateEntropy if categories.is_empty() => {
-                return Err(TrainError::Setting {
-                    field: "reward.slate_entropy".to_owned(),
-                    found: "used without categories".to_owned(),
-                    needed: "items with categories",
-                });
-            }
             Self::SlateEntropy => {
+                self.check_categories(categories)?;
                 let entropy = |group: &Group<'_>| slate::category_entropy(group, categories);
                 Box::new(entropy.named("slate_entropy"))
             }

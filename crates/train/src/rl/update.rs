@@ -2,9 +2,7 @@
 
 use std::ops::AddAssign;
 
-use sidereal_policy::{
-    CompletionPass, CompletionToken, Completions, Policy, TokenBatch, Trainable, completion_entropy,
-};
+use sidereal_policy::{CompletionPass, CompletionToken, Completions, Policy, TokenBatch, Trainable};
 use sidereal_rl::{Diagnostics, RolloutBatch, Segments, StepSize};
 use tch::{Kind, Tensor};
 
@@ -22,8 +20,8 @@ pub(super) struct LearnedGroup<'g, 'p> {
     /// Whether the update acts on it: its rewards differ, or there is a KL penalty. Others count in the
     /// denominators and are left out of the passes.
     pub(super) live: bool,
-    /// Mean entropy of each rollout under the policy that wrote it, where the objective asks for it.
-    pub(super) entropies: Vec<f64>,
+    /// Of each rollout; empty where there are no categories to measure it by.
+    pub(super) diversities: Vec<f64>,
     /// Log-probability of each scored token under the policy that wrote it; empty while that is the one
     /// being trained, where the group is not live, and for an objective that does not look at it. The
     /// first update that reads the group fills it.
@@ -61,7 +59,7 @@ impl Rl<'_> {
         &self,
         reference: Option<&dyn Policy>,
         step: &'s Step<'p>,
-        entropies: Vec<Vec<f64>>,
+        diversities: Vec<Vec<f64>>,
     ) -> Result<Vec<LearnedGroup<'s, 'p>>, TrainError> {
         let Step { groups, judged, .. } = step;
         let flat = &judged.advantages.flat_groups;
@@ -75,17 +73,17 @@ impl Rl<'_> {
             None => Ok(Vec::new()),
         };
         let mut of_reference = values(reference)?.into_iter();
-        let mut entropies = entropies.into_iter();
+        let mut diversities = diversities.into_iter();
         let learned = groups.iter().zip(judged.segments.iter()).zip(live);
         let learned = learned.map(|((group, rollouts), live)| {
             let reference_logp = if live { of_reference.next() } else { None };
-            // No entropies where the objective needs none, and no values of a reference where there is
-            // none or the group does not learn. The objective refuses others in number than its tokens.
+            // No values of a reference where there is none or the group does not learn. The objective
+            // refuses others in number than its tokens.
             LearnedGroup {
                 group,
                 advantages: &judged.advantages.values[rollouts],
                 live,
-                entropies: entropies.next().unwrap_or_default(),
+                diversities: diversities.next().unwrap_or_default(),
                 old_logp: Vec::new(),
                 reference_logp: reference_logp.unwrap_or_default(),
             }
@@ -125,7 +123,7 @@ impl Rl<'_> {
         &self,
         learner: &mut Learner<P>,
         groups: &mut [LearnedGroup<'_, '_>],
-        entropy_target: Option<f64>,
+        diversity_target: Option<f64>,
         lr: f64,
         number: usize,
     ) -> Result<(Seen, f64), TrainError> {
@@ -137,7 +135,7 @@ impl Rl<'_> {
             return Ok((seen, 0.0));
         }
         for part in live.chunks_mut(self.config.micro_batch) {
-            seen += self.backward(learner.model(), part, whole, entropy_target, number)?;
+            seen += self.backward(learner.model(), part, whole, diversity_target, number)?;
         }
         Ok((seen, learner.step(lr)?))
     }
@@ -148,7 +146,7 @@ impl Rl<'_> {
         model: &dyn Policy,
         part: &mut [&mut LearnedGroup<'_, '_>],
         whole: StepSize,
-        entropy_target: Option<f64>,
+        diversity_target: Option<f64>,
         number: usize,
     ) -> Result<Seen, TrainError> {
         let groups: Vec<_> = part.iter().map(|learned| learned.group).collect();
@@ -188,12 +186,12 @@ impl Rl<'_> {
         if !items.is_empty() {
             batch = batch.with_lengths(&items)?;
         }
-        let entropies: Vec<f64> =
-            part.iter().flat_map(|learned| &learned.entropies).copied().collect();
-        if self.objective().needs_entropies() {
-            // Before the first step has moved it, no entropy is below the target.
-            let target = entropy_target.unwrap_or(f64::NEG_INFINITY);
-            batch = batch.with_entropies(&entropies, target)?;
+        let diversities: Vec<f64> =
+            part.iter().flat_map(|learned| &learned.diversities).copied().collect();
+        if self.objective().needs_diversity() {
+            // Before the first step has moved it, no diversity is below the target.
+            let target = diversity_target.unwrap_or(f64::NEG_INFINITY);
+            batch = batch.with_diversities(&diversities, target)?;
         }
         let objective = self.objective().objective(&batch, whole)?;
         // The objective is maximised, the optimiser minimises.
@@ -212,50 +210,22 @@ impl Rl<'_> {
         Ok(model.completion_pass(self.constraint, &completions, self.config.law()?)?)
     }
 
-    /// Mean entropy of each rollout, group by group.
-    pub(super) fn entropies_by_group(
-        &self,
-        model: &dyn Policy,
-        groups: &[&PromptGroup<'_>],
-    ) -> Result<Vec<Vec<f64>>, TrainError> {
-        let find = |part: &[&PromptGroup<'_>]| self.entropies(model, part);
-        self.by_group(groups, find, |group| group.completions.len())
-    }
-
-    /// Log-probability of every scored token, group by group, without a graph.
+    /// Log-probability of every scored token, group by group, without a graph. As many groups are
+    /// scored together as for a gradient.
     pub(super) fn values_by_group(
         &self,
         model: &dyn Policy,
         groups: &[&PromptGroup<'_>],
     ) -> Result<Vec<Vec<f64>>, TrainError> {
-        let find = |part: &[&PromptGroup<'_>]| self.values(model, part);
-        self.by_group(groups, find, |group| group.lens().sum())
-    }
-
-    /// What `find` finds for as many groups together as gradients are, `count` values for each.
-    fn by_group(
-        &self,
-        groups: &[&PromptGroup<'_>],
-        find: impl Fn(&[&PromptGroup<'_>]) -> Result<Vec<f64>, TrainError>,
-        count: impl Fn(&PromptGroup<'_>) -> usize,
-    ) -> Result<Vec<Vec<f64>>, TrainError> {
         let mut all = Vec::with_capacity(groups.len());
         for part in groups.chunks(self.config.micro_batch) {
-            let mut values = find(part)?.into_iter();
-            all.extend(part.iter().map(|g| values.by_ref().take(count(g)).collect::<Vec<_>>()));
+            let mut values = self.values(model, part)?.into_iter();
+            let of_group = |group: &&PromptGroup<'_>| {
+                values.by_ref().take(group.lens().sum()).collect::<Vec<_>>()
+            };
+            all.extend(part.iter().map(of_group));
         }
         Ok(all)
-    }
-
-    /// Mean entropy of each rollout.
-    fn entropies(
-        &self,
-        model: &dyn Policy,
-        groups: &[&PromptGroup<'_>],
-    ) -> Result<Vec<f64>, TrainError> {
-        let batch = CompletionBatch::new(groups, self.pad, model)?;
-        let completions = batch.completions();
-        Ok(completion_entropy(model, self.constraint, &completions, self.config.law()?)?)
     }
 
     /// The same as numbers, without a graph.

@@ -3,7 +3,7 @@
 use sidereal_data::ItemId;
 use sidereal_policy::Scoring;
 use sidereal_rl::{
-    Accuracy, Gbpo, Grpo, Gspo, Objectives, Sage, SageReading, SidLevel, Srpo, Surrogate, ZScore,
+    Accuracy, Gbpo, Grpo, Gspo, Objectives, Sage, SidLevel, Srpo, Surrogate, ZScore,
 };
 use sidereal_train::{
     AdvantageConfig, ChainConfig, Mode, ReasoningConfig, Record, RlConfig, RolloutConfig,
@@ -18,8 +18,7 @@ fn objectives() -> Vec<(&'static str, Surrogate)> {
         ("DAPO", Surrogate::Grpo(Grpo::dapo())),
         ("GSPO", Surrogate::Gspo(Gspo::default())),
         ("GBPO", Surrogate::Gbpo(Gbpo)),
-        ("SAGE, algorithm 1", Surrogate::Sage(Sage::new(SageReading::Algorithm1))),
-        ("SAGE, coefficient", Surrogate::Sage(Sage::new(SageReading::GradientCoefficient))),
+        ("SAGE", Surrogate::Sage(Sage::default())),
     ]
 }
 
@@ -104,6 +103,7 @@ fn chains_and_their_answers_learn_together() {
         let chain = ChainConfig { budget: 4, codes, ..ChainConfig::default() };
         let config = RlConfig {
             reasoning: Some(ReasoningConfig { share: 1.0, chain }),
+            rollout: RolloutConfig::default(),
             group_size: 16,
             ..short()
         };

@@ -3,10 +3,10 @@
 use sidereal_data::ItemId;
 use sidereal_policy::{CompletionToken, Decoder, code_targets};
 use sidereal_rl::{
-    Gbpo, Grpo, Gspo, Kl, KlEstimator, Sage, SageReading, Sdpo, SidLevel, Surrogate,
+    Gbpo, Grpo, Gspo, Kl, KlEstimator, Sage, Sdpo, SidLevel, Surrogate,
 };
 use sidereal_train::{
-    Binding, Checkpoints, Mode, Preference, PreferenceConfig, PreferenceTraining, Record, RlConfig,
+    Binding, Checkpoints, ItemFacts, Mode, Preference, PreferenceConfig, PreferenceTraining, Record, RlConfig,
     RolloutConfig, StepReward,
 };
 use tch::Kind;
@@ -32,7 +32,7 @@ fn micro_batches_change_nothing_in_reinforcement() {
         Surrogate::Grpo(Grpo { kl, ..Grpo::dapo() }),
         Surrogate::Gspo(Gspo { kl, ..Gspo::default() }),
         Surrogate::Gbpo(Gbpo),
-        Surrogate::Sage(Sage::new(SageReading::GradientCoefficient)),
+        Surrogate::Sage(Sage::default()),
     ];
     let prompts: Vec<_> =
         (0..6).map(|user| Shop::prompt(user, ItemId(user), Mode::Direct)).collect();
@@ -105,6 +105,7 @@ fn micro_batches_change_nothing_in_preference_training() {
             stage: "sdpo",
             config: &config.check("sdpo").unwrap(),
             constraint: &shop.constraint,
+            facts: ItemFacts::default(),
             pad: 0,
             seed: 1,
             batch_size: 8,
@@ -133,7 +134,7 @@ fn the_first_update_of_a_step_compares_the_policy_with_itself() {
     let prompts: Vec<_> =
         (0..6).map(|user| Shop::prompt(user, ItemId(user), Mode::Direct)).collect();
     let reward = SidLevel::default();
-    let sage = Sage::new(SageReading::Algorithm1).with_bounds(0.0, 0.0).unwrap();
+    let sage = Sage::new(0.0, 0.0).unwrap();
     for kind in [Kind::Float, Kind::BFloat16] {
         for (passes, mini_batches, micro_batch) in [(2, 1, 6), (2, 1, 2), (1, 3, 1), (2, 3, 2)] {
             let config = RlConfig {

@@ -1,22 +1,27 @@
 //! Nine items, a policy of a few thousand weights, and the probabilities that it gives them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
-use sidereal_data::{ItemId, SampleId, UserId};
+use sidereal_data::{Dataset, Item, ItemId, SampleId, User, UserId};
+use sidereal_metrics::ColdItems;
 use sidereal_policy::{
     BeamSearch, Constraint, Decoder, DecoderConfig, Policy, ReasoningMarkers, SamplingConfig,
     Scoring, SidTokenizer, TokenBatch, Trainable,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Checkpoints, EncodedPrompt, Mode, Observer, OptimConfig, OwnMethods, Record, Rl,
-    RlConfig, RlPrompt, Schedule, StepReward, TrainError,
+    Binding, Categories, Checkpoints, EncodedPrompt, ItemFacts, Mode, Observer, OptimConfig, OwnMethods, Record, Rl,
+    RlConfig, RlPrompt, RolloutConfig, Schedule, StepReward, TrainError,
 };
 use tch::Device;
 
 pub(crate) struct Shop {
     pub(crate) catalog: Catalog,
     pub(crate) constraint: Constraint,
+    pub(crate) num_levels: Option<NonZeroUsize>,
+    pub(crate) categories: Categories,
+    pub(crate) cold: ColdItems,
     pub(crate) tokenizer: SidTokenizer,
 }
 
@@ -55,7 +60,12 @@ impl Shop {
         let texts = ["next item", "red lipstick"];
         let tokenizer = SidTokenizer::train(texts.iter(), 260, catalog.spec()).unwrap();
         let constraint = Constraint::new(&catalog, &tokenizer, Device::Cpu).unwrap();
-        Self { catalog, constraint, tokenizer }
+        let kinds = ["a", "b", "b", "c", "c", "a", "d", "d", "a"];
+        let items = kinds.map(|kind| Item::new(kind, "").with_categories(vec![kind.to_owned()]));
+        let users = vec![User::new("u", vec![ItemId(0)])];
+        let categories = Categories::new(&Dataset::new(items.to_vec(), users).unwrap());
+        let cold = ColdItems::try_from((9, [2, 7].as_slice())).unwrap();
+        Self { catalog, constraint, num_levels: None, categories, cold, tokenizer }
     }
 
     /// A random policy, far enough from uniform that items differ; equal seeds, equal weights.
@@ -160,7 +170,9 @@ impl Shop {
             config: &config.check("rl")?,
             reward,
             spec: self.catalog.spec(),
+            num_levels: self.num_levels,
             constraint: &self.constraint,
+            facts: ItemFacts::default().with_categories(&self.categories).with_cold(&self.cold),
             own,
             pad: self.tokenizer.pad(),
             tokenizer: Some(&self.tokenizer),
@@ -188,8 +200,7 @@ pub(crate) fn short() -> RlConfig {
         steps: 30,
         prompts_per_step: 1,
         group_size: 8,
-        prefix_curriculum: false,
-        scoring: Scoring::Renormalised,
+        rollout: RolloutConfig::Beam,
         optim: constant(4e-3),
         validate_every: 30,
         checkpoint_every: 30,

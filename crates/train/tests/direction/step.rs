@@ -1,10 +1,12 @@
 //! What a step of reinforcement is made of.
 
+use std::num::NonZeroUsize;
+
 use sidereal_data::ItemId;
 use sidereal_policy::SamplingConfig;
-use sidereal_rl::{Accuracy, Sage, SageReading, SidLevel, Surrogate};
+use sidereal_rl::{Accuracy, ResidualSensitive, Sage, SidLevel, Surrogate};
 use sidereal_train::{
-    ChainConfig, EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward, TrainError,
+    Categories, ChainConfig, EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward, TrainError,
 };
 
 use crate::shop::{Log, Shop, at, short};
@@ -36,19 +38,110 @@ fn rejected_groups_fill_a_step_with_too_few_live_groups() {
 }
 
 #[test]
-fn the_entropy_target_of_sage_is_that_of_the_steps_before() {
+fn the_diversity_target_of_sage_is_that_of_the_steps_before() {
     let shop = Shop::new();
     let prompts = [Shop::prompt(0, ItemId(4), Mode::Direct)];
-    let objective = Surrogate::Sage(Sage::new(SageReading::Algorithm1));
+    let objective = Surrogate::Sage(Sage::default());
     let rollout = RolloutConfig::Sample(at(1.0));
-    let config = RlConfig { objective, rollout, steps: 3, entropy_rate: 1.0, ..short() };
+    let config = RlConfig { objective, rollout, steps: 3, diversity_rate: 1.0, ..short() };
     let mut log = Log::default();
     let reward = SidLevel::default();
     let reward = StepReward::One(&reward);
     let _ = shop.reinforce(shop.model(3), &prompts, &config, reward, &mut log);
-    let has = |record: &Record| record.values.contains_key("entropy_target");
+    let has = |record: &Record| record.values.contains_key("diversity_target");
     let steps: Vec<usize> = log.0.iter().filter(|r| has(r)).map(|r| r.step).collect();
     assert_eq!(steps, [2, 3], "the first step has none");
+    let diversity = log.values("diversity");
+    assert!(diversity.iter().all(|nats| (0.0..=8f64.ln()).contains(nats)), "{diversity:?}");
+    // At a rate of 1 the target is the diversity of the step before.
+    assert_eq!(log.values("diversity_target"), diversity[..2]);
+}
+
+#[test]
+fn diversity_is_that_of_the_rollouts_and_not_of_the_policy() {
+    let shop = Shop::new();
+    let prompts = [Shop::prompt(0, ItemId(4), Mode::Direct)];
+    // Beams as many as Semantic IDs name the whole catalogue, whatever the weights are.
+    let config = RlConfig {
+        objective: Surrogate::Sage(Sage::default()),
+        rollout: RolloutConfig::Beam,
+        group_size: 9,
+        steps: 1,
+        ..short()
+    };
+    let logged = |seed| {
+        let mut log = Log::default();
+        let reward = SidLevel::default();
+        let reward = StepReward::One(&reward);
+        let _ = shop.reinforce(shop.model(seed), &prompts, &config, reward, &mut log);
+        (log.values("diversity"), log.values("entropy"))
+    };
+    let ((first, first_tokens), (second, second_tokens)) = (logged(3), logged(5));
+    assert_ne!(first_tokens, second_tokens, "the policies differ");
+    assert_eq!(first, second);
+    // a three times, b, c and d twice: ln 9 - (3 ln 3 + 6 ln 2) / 9
+    let expected = 9f64.ln() - (3.0 * 3f64.ln() + 6.0 * 2f64.ln()) / 9.0;
+    assert!((first[0] - expected).abs() < 1e-12, "{first:?} {expected}");
+}
+
+#[test]
+fn sage_without_categories_ends_a_run_before_its_first_step() {
+    let shop = Shop { categories: Categories::default(), ..Shop::new() };
+    let prompts = [Shop::prompt(0, ItemId(4), Mode::Direct)];
+    for (temperature, fits) in [(0.5, false), (0.0, true)] {
+        let objective = Surrogate::Sage(Sage::new(0.3, temperature).unwrap());
+        let config = RlConfig { objective, steps: 1, ..short() };
+        let (mut log, reward) = (Log::default(), SidLevel::default());
+        let reward = StepReward::One(&reward);
+        let found = shop.try_reinforce(shop.model(3), &prompts, &config, reward, &mut log);
+        match found {
+            Ok(_) => assert!(fits && log.values("diversity").is_empty()),
+            Err(error) => {
+                assert!(!fits && log.0.is_empty(), "{error}");
+                assert!(error.to_string().contains("`stage.rl.rl.objective` is SAGE"), "{error}");
+            }
+        }
+    }
+}
+
+/// Codes after the levels tell items apart: no reward for them, no guide, but the hit needs them.
+#[test]
+fn a_code_that_is_no_level_counts_for_hits_alone() {
+    // Nine items under the first codes 0, 0, 1, 1, 1, 1, 2, 4, 4: all are beams of the first step.
+    let prompts = [Shop::prompt(0, ItemId(4), Mode::Direct)];
+    let of = |num_levels: Option<usize>| {
+        let shop = Shop { num_levels: num_levels.and_then(NonZeroUsize::new), ..Shop::new() };
+        let reward = ResidualSensitive::new(1.0).unwrap();
+        let rollout = RolloutConfig::Beam;
+        let config = RlConfig { rollout, group_size: 9, steps: 1, ..short() };
+        let mut log = Log::default();
+        let reward = StepReward::One(&reward);
+        let _ = shop.reinforce(shop.model(3), &prompts, &config, reward, &mut log);
+        (log.values("reward")[0], log.values("hit")[0])
+    };
+    let close = |found: (f64, f64), reward: f64| {
+        assert!((found.0 - reward).abs() < 1e-12 && found.1 >= 1.0, "{found:?} {reward}");
+    };
+    // Of two levels, three items (suffixes 0, 1, 3) have both of the target's, one the first alone.
+    close(of(None), (3.0 + 0.5) / 9.0);
+    close(of(Some(2)), (3.0 + 0.5) / 9.0);
+    // Of one level, all four items have it.
+    close(of(Some(1)), 4.0 / 9.0);
+
+    // With one level no code can be given away: the rest would be the whole answer.
+    let guides = |num_levels: Option<usize>| {
+        let shop = Shop { num_levels: num_levels.and_then(NonZeroUsize::new), ..Shop::new() };
+        let extreme = shop.model_of_scale(3, 64.0);
+        let least = shop.least(&extreme, &prompts[0]);
+        let hard = [Shop::prompt(0, least, Mode::Direct)];
+        let rollout = RolloutConfig::Sample(at(1.0));
+        let config = RlConfig { rollout, prefix_curriculum: true, steps: 1, ..short() };
+        let (mut log, reward) = (Log::default(), SidLevel::default());
+        let _ = shop.reinforce(extreme, &hard, &config, StepReward::One(&reward), &mut log);
+        (log.values("hard")[0], log.values("guide")[0])
+    };
+    assert_eq!(guides(None), (1.0, 1.0));
+    assert_eq!(guides(Some(1)), (1.0, 0.0));
 }
 
 #[test]
@@ -85,12 +178,12 @@ fn draws_that_cannot_be_scored_are_errors_that_name_the_setting() {
     assert_eq!(field(&RlConfig { rollout: greedy, ..short() }), "stage.rl.rl.rollout.temperature");
     let reasoning = |share, chain| {
         let reasoning = Some(sidereal_train::ReasoningConfig { share, chain });
-        RlConfig { reasoning, ..short() }
+        RlConfig { reasoning, rollout: RolloutConfig::default(), ..short() }
     };
     let chain = ChainConfig { words: cut, ..ChainConfig::default() };
     let config = reasoning(1.0, chain);
     assert_eq!(field(&config), "stage.rl.rl.reasoning.chain.words.top_p");
-    // Beams count as drawn at 1: answers after chains at another temperature have another law.
+    // Direct answers are drawn at 1: answers after chains at another temperature have another law.
     let chain = ChainConfig { codes: at(0.7), ..ChainConfig::default() };
     let config = reasoning(0.5, chain);
     assert_eq!(field(&config), "stage.rl.rl.reasoning.chain.codes.temperature");

@@ -58,7 +58,7 @@ impl RlConfig {
         };
         let Some(kl) = kl else {
             let needed = "`grpo` with nothing but the `coef` of `kl`, because `rollout = \"exact\"` has no \
-                          ratios, no tokens and no estimates";
+                          ratios, no tokens, no rollouts whose diversity counts, and no estimates";
             return Err(setting("objective", format!("{:?}", self.objective), needed));
         };
         ExactObjective::new(advantage, kl, self.entropy_bonus).map_err(|_| {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use sidereal_metrics::{Placement, entropy, ndcg};
+use sidereal_metrics::{Placement, ndcg};
 use sidereal_rl::Group;
 
 use crate::categories::Categories;
@@ -14,7 +14,7 @@ pub(super) fn ndcg_of_target(group: &Group<'_>) -> Vec<f64> {
     let of = |items: &Vec<_>| {
         let place = items.iter().position(|item| *item == slates.target);
         let placed = place.map_or(Placement::Absent, |at| Placement::tied(at, NonZeroUsize::MIN));
-        ndcg(placed, size(items.len()))
+        ndcg(placed, NonZeroUsize::new(items.len()).unwrap_or(NonZeroUsize::MIN))
     };
     slates.items.iter().map(of).collect()
 }
@@ -23,15 +23,7 @@ pub(super) fn ndcg_of_target(group: &Group<'_>) -> Vec<f64> {
 /// group without slates.
 pub(super) fn category_entropy(group: &Group<'_>, categories: &Categories) -> Vec<f64> {
     let Some(slates) = group.slates() else { return Vec::new() };
-    let of = |items: &Vec<_>| {
-        let labels: Vec<&str> = items.iter().map(|item| categories.of(*item)).collect();
-        entropy(&labels, size(labels.len()))
-    };
-    slates.items.iter().map(of).collect()
-}
-
-fn size(len: usize) -> NonZeroUsize {
-    NonZeroUsize::new(len).unwrap_or(NonZeroUsize::MIN)
+    slates.items.iter().map(|items| categories.entropy(items.iter().copied())).collect()
 }
 
 #[cfg(test)]
