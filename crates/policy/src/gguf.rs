@@ -3,6 +3,7 @@
 //! Everything is turned into what an HF folder of the same model holds, so that no other code knows the format.
 
 mod config;
+mod model;
 mod names;
 mod split;
 mod tokenizer;
@@ -11,38 +12,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use sidereal_gguf::{Gguf, GgufError};
 use tch::{Kind, Tensor};
 
+use self::model::with;
 pub(crate) use self::tokenizer::GgufTokenizer;
 use crate::PolicyError;
-use crate::mapped::Mapped;
 use crate::weights::{Weights, to_i64};
-
-/// A file that is open, with its path for messages.
-#[derive(Debug)]
-struct Model<'a> {
-    path: &'a Path,
-    file: Gguf<'a>,
-}
-
-impl Model<'_> {
-    /// What is wrong with the file.
-    fn fail(&self, source: GgufError) -> PolicyError {
-        PolicyError::Gguf { path: self.path.to_owned(), source }
-    }
-
-    /// A setting that must be there.
-    fn need<T>(&self, key: &str, found: Result<Option<T>, GgufError>) -> Result<T, PolicyError> {
-        let missing = || GgufError::MissingKey { key: key.to_owned() };
-        found.and_then(|found| found.ok_or_else(missing)).map_err(|source| self.fail(source))
-    }
-
-    /// A setting that may be missing.
-    fn may<T>(&self, found: Result<Option<T>, GgufError>) -> Result<Option<T>, PolicyError> {
-        found.map_err(|source| self.fail(source))
-    }
-}
 
 /// The GGUF file that `base` is, or the only one in the folder `base` if that has no `config.json`.
 ///
@@ -104,7 +79,7 @@ pub(crate) fn read_weights(path: &Path, kind: Option<Kind>) -> Result<Weights, P
             let shape: Vec<i64> = tensor.shape().iter().copied().map(to_i64).collect();
             let mut numbers = Tensor::f_from_slice(&tensor.to_f32())?.f_view(shape.as_slice())?;
             if let Some(heads) = heads.paired(&hf) {
-                numbers = halves(&numbers, heads, model.path, name)?;
+                numbers = halves(&numbers, heads, name)?;
             }
             if let Some(kind) = kind {
                 numbers = numbers.f_to_kind(kind)?;
@@ -117,30 +92,17 @@ pub(crate) fn read_weights(path: &Path, kind: Option<Kind>) -> Result<Weights, P
 
 /// Rows of queries or keys in the order of HF. llama.cpp turns neighbouring rows of a head as a pair, HF the rows that
 /// are half a head apart; the converter to GGUF therefore mixes the two halves of each head for Llama.
-fn halves(mixed: &Tensor, heads: usize, path: &Path, name: &str) -> Result<Tensor, PolicyError> {
+fn halves(mixed: &Tensor, heads: usize, name: &str) -> Result<Tensor, PolicyError> {
     let shape = mixed.size();
     let rows = shape.first().copied().unwrap_or(0);
-    let heads = to_i64(heads);
-    if heads == 0 || rows % (2 * heads) != 0 {
-        let (path, name) = (path.to_owned(), name.to_owned());
-        let mut expected = shape.clone();
-        if let Some(first) = expected.first_mut() {
-            *first = (rows / (2 * heads.max(1))).max(1) * 2 * heads;
-        }
-        return Err(PolicyError::TensorShape { path, name, found: shape, expected });
-    }
-    let pairs = mixed.f_reshape([heads, rows / heads / 2, 2, -1])?; // [H, head/2, 2, D]
+    let of_halves = to_i64(heads).checked_mul(2).filter(|halves| *halves > 0 && rows % halves == 0);
+    let Some(halves) = of_halves else {
+        let found = format!("{heads} for the {rows} rows of `{name}`");
+        let expected = "a number of heads of which each has an even number of rows";
+        return Err(PolicyError::Unsupported { field: "attention.head_count", found, expected });
+    };
+    let pairs = mixed.f_reshape([halves / 2, rows / halves, 2, -1])?; // [H, head / 2, 2, D]
     Ok(pairs.f_transpose(1, 2)?.f_reshape(shape.as_slice())?)
-}
-
-/// What `read` makes of a file that is mapped.
-fn with<T>(
-    path: &Path,
-    read: impl FnOnce(&Model<'_>) -> Result<T, PolicyError>,
-) -> Result<T, PolicyError> {
-    let bytes = Mapped::open(path)?;
-    let fail = |source| PolicyError::Gguf { path: path.to_owned(), source };
-    read(&Model { path, file: Gguf::parse(&bytes).map_err(fail)? })
 }
 
 #[cfg(test)]
@@ -153,20 +115,18 @@ mod tests {
         let whole = Tensor::arange(2 * 6 * 3, (Kind::Int64, tch::Device::Cpu)).view([12, 3]);
         let mixed = whole.view([2, 2, 3, 3]).transpose(1, 2).reshape([12, 3]);
         assert_ne!(mixed, whole);
-        assert_eq!(halves(&mixed, 2, Path::new("x"), "t").unwrap(), whole);
+        assert_eq!(halves(&mixed, 2, "t").unwrap(), whole);
         let bias = Tensor::arange(8, (Kind::Int64, tch::Device::Cpu));
         let mixed = bias.view([2, 2, 2]).transpose(1, 2).reshape([8]);
-        assert_eq!(halves(&mixed, 2, Path::new("x"), "t").unwrap(), bias);
+        assert_eq!(halves(&mixed, 2, "t").unwrap(), bias);
     }
 
     #[test]
     fn rows_that_are_no_heads_are_an_error() {
-        let error = halves(
-            &Tensor::zeros([10, 3], (Kind::Float, tch::Device::Cpu)),
-            3,
-            Path::new("x"),
-            "t",
-        );
-        assert!(matches!(error, Err(PolicyError::TensorShape { name, .. }) if name == "t"));
+        let rows = Tensor::zeros([10, 3], (Kind::Float, tch::Device::Cpu));
+        for heads in [0, 3, usize::MAX] {
+            let error = halves(&rows, heads, "t").unwrap_err().to_string();
+            assert!(error.contains(&format!("{heads} for the 10 rows of `t`")), "{error}");
+        }
     }
 }

@@ -2,12 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Model, names};
+use super::model::Model;
+use super::names;
 use crate::PolicyError;
 
 /// An architecture by its name in GGUF, which is also its `model_type`, and its class in transformers.
 const ARCHITECTURES: [(&str, &str); 3] =
     [("llama", "LlamaForCausalLM"), ("qwen2", "Qwen2ForCausalLM"), ("qwen3", "Qwen3ForCausalLM")];
+
+/// The most positions that are read. The table of their angles is computed when a model is made, so a number in a file
+/// must not be enough to fill the memory.
+const MOST_POSITIONS: usize = 1 << 20;
 
 /// The architecture whose rows of queries and keys are mixed.
 const MIXED: &str = "llama";
@@ -88,6 +93,10 @@ impl<'m> Of<'m> {
             let found = "a tensor `rope_freqs.weight`".to_owned();
             let expected = "no scaling in GGUF (an HF folder of Llama 3.1 and later is read)";
             return unsupported("rope_scaling", found, expected);
+        }
+        let positions = self.count("context_length")?;
+        if positions > MOST_POSITIONS {
+            return unsupported("context_length", positions.to_string(), "at most 1048576");
         }
         for (key, field) in [
             ("expert_count", "expert_count"),

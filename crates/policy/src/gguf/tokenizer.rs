@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer;
 
-use super::Model;
+use super::model::Model;
 use super::split::Split;
 use crate::PolicyError;
 

@@ -174,11 +174,10 @@ fn changed(name: &str, from: &[u8], to: &[u8]) -> tempfile::TempDir {
     dir
 }
 
-/// Why the model in a folder is refused, with the causes.
+/// Why the tokenizer or the model in a folder is refused, with the causes.
 fn refusal(dir: &tempfile::TempDir) -> String {
     let tokenizer = SidTokenizer::extend(dir.path(), &spec(), None).err();
-    let model = Decoder::load(dir.path(), Device::Cpu).err();
-    let error = tokenizer.or(model).unwrap();
+    let error = tokenizer.or_else(|| Decoder::load(dir.path(), Device::Cpu).err()).unwrap();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(error) = cause {
@@ -204,6 +203,14 @@ fn what_is_not_computed_here_is_refused_by_its_name() {
         let text = refusal(&changed(name, from, to));
         assert!(text.contains(words), "{text}");
     }
+}
+
+#[test]
+fn more_positions_than_memory_holds_are_refused() {
+    let key = b"qwen3.context_length\x04\0\0\0";
+    let (from, to) = ([key.as_slice(), &1024u32.to_le_bytes()], [key.as_slice(), &[0xff; 4]]);
+    let text = refusal(&changed("qwen3", &from.concat(), &to.concat()));
+    assert!(text.contains("`context_length` is 4294967295"), "{text}");
 }
 
 #[test]

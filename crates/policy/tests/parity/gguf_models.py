@@ -123,7 +123,7 @@ def write(name, arch, pre, layers, hidden, heads, keys, head_dim, wide, tied, un
     writer = gguf.GGUFWriter(HERE / f"{name}.gguf", arch)
     vocab = add_tokenizer(writer, pre, unused, bos)
     writer.add_block_count(len(layers))
-    writer.add_context_length(160)
+    writer.add_context_length(1024)
     writer.add_embedding_length(hidden)
     writer.add_feed_forward_length(wide)
     writer.add_head_count(heads)
