@@ -5,8 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use sidereal::data::{Dataset, Item};
-use sidereal::lab::{PretrainedConfig, Training};
-use sidereal::policy::{PAD, VocabularyExtension, extend_pretrained, read_safetensors};
+use sidereal::lab::{PretrainedConfig, TrainedPolicy, Training};
+use sidereal::policy::{
+    PAD, PolicyKind, VocabularyExtension, device, extend_pretrained, read_safetensors,
+};
 use sidereal::train::Record;
 
 use crate::worded::{Shop, base};
@@ -39,6 +41,23 @@ fn a_run_keeps_the_code_tokens_of_its_pretrained_model() {
         Vec::<f32>::try_from(all.remove("model.embed_tokens.weight").unwrap().view(-1)).unwrap()
     };
     assert_eq!(rows(&out.join("tokenizer")), rows(&knows));
+}
+
+#[test]
+fn a_run_over_a_model_in_gguf_trains_and_its_policy_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../crates/policy/tests/parity/gguf/llama.gguf");
+    let (shop, out) = (shop(dir.path(), &base), dir.path().join("run"));
+    let mut losses = Vec::new();
+    let mut keep = |record: &Record| losses.extend(record.values.get("loss").copied());
+    shop.run(&out, &mut keep).unwrap();
+    assert!(losses.last() < losses.first(), "it learns: {losses:?}");
+    // As every other policy, it is a folder in the layout of Hugging Face.
+    let stage = out.join(&shop.recipe.stages[0].name);
+    let policy = TrainedPolicy::open(&stage, device("cpu").unwrap()).unwrap();
+    assert_eq!(policy.model.kind(), PolicyKind::Decoder);
+    assert!(stage.join("chat_template.jinja").exists());
 }
 
 #[test]

@@ -10,8 +10,9 @@ use crate::workspace::cargo;
 
 /// Every crate with the crates of ours that it may depend on, lowest first. Optional, build and
 /// development dependencies count.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("sidereal-files", &[]),
+    ("sidereal-gguf", &[]),
     ("sidereal-sid", &["sidereal-files"]),
     ("sidereal-device", &[]),
     ("sidereal-page", &["sidereal-files"]),
@@ -21,7 +22,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("sidereal-prompts", &["sidereal-sid", "sidereal-data"]),
     ("sidereal-teacher", &["sidereal-files", "sidereal-sid", "sidereal-data", "sidereal-prompts"]),
     ("sidereal-rl", &["sidereal-sid"]),
-    ("sidereal-policy", &["sidereal-files", "sidereal-sid", "sidereal-device"]),
+    ("sidereal-policy", &["sidereal-files", "sidereal-gguf", "sidereal-sid", "sidereal-device"]),
     ("sidereal-baselines", &["sidereal-sid", "sidereal-data", "sidereal-metrics"]),
     (
         "sidereal-train",
@@ -56,6 +57,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
         "sidereal",
         &[
             "sidereal-files",
+            "sidereal-gguf",
             "sidereal-sid",
             "sidereal-device",
             "sidereal-page",
@@ -95,8 +97,9 @@ const ALLOWED: [(&str, &[&str]); 17] = [
 ];
 
 /// Crates that build, with default features, and test without libtorch.
-pub(crate) const PURE: [&str; 10] = [
+pub(crate) const PURE: [&str; 11] = [
     "sidereal-files",
+    "sidereal-gguf",
     "sidereal-sid",
     "sidereal-page",
     "sidereal-metrics",
@@ -274,7 +277,7 @@ mod tests {
         assert_eq!(
             lines.len(),
             7,
-            "all pure crates but files, page and metrics stand on sid: {lines:#?}"
+            "all pure crates but files, gguf, page and metrics stand on sid: {lines:#?}"
         );
     }
 

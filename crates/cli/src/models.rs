@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use sidereal_lab::{base_folder, is_named_base};
+
 use crate::failure::Usage;
 
 /// Accepts the folder of a sentence encoder.
@@ -11,9 +13,15 @@ pub(crate) fn check_encoder(path: &Path) -> anyhow::Result<()> {
     check(path, "sentence encoder", advice)
 }
 
-/// Accepts the folder of a pretrained model.
+/// Accepts the folder, the GGUF file or the name of a pretrained model.
 pub(crate) fn check_base(path: &Path) -> anyhow::Result<()> {
-    check(path, "pretrained model", "name its folder by `--base DIR`")
+    let advice = if is_named_base(path) {
+        "run `cargo xtask model smollm2` in a checkout, which downloads it to `target/smollm2`, and start from there, \
+         or name another model by `--base`"
+    } else {
+        "name its folder or GGUF file by `--base`, or `smollm2` for the model that `cargo xtask model smollm2` fetches"
+    };
+    check(&base_folder(path), "pretrained model", advice)
 }
 
 /// Accepts a file of general conversations.

@@ -76,6 +76,7 @@ pub use parts::reasoning::ReasoningResult;
 pub use pipeline::Pipeline;
 pub use policy_folder::{PolicyCard, PolicyParts, TrainedPolicy};
 pub use recipe::Recipe;
+pub use recipe::base::{base_folder, is_named_base};
 pub use recipe::blend::{BlendConfig, ChooseBy, PriorSource};
 pub use recipe::compute::Compute;
 pub use recipe::embed::{EmbedConfig, ItemField};

@@ -38,6 +38,7 @@ use crate::parts::reasoning::Reasoning;
 use crate::parts::semantic_ids::SemanticIds;
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
+use crate::recipe::base::base_folder;
 use crate::recipe::kind;
 use crate::recipe::model::{ModelConfig, PretrainedConfig, no_model};
 use crate::recipe::stage::Stage;
@@ -181,7 +182,7 @@ impl Pipeline<'_> {
         match (&recipe.model, &recipe.pretrained) {
             (Some(model), _) => Ok(model.kind()),
             (None, Some(PretrainedConfig { base, .. })) => {
-                let kind = PolicyKind::of(base)?;
+                let kind = PolicyKind::of(&base_folder(base))?;
                 kind::check(kind, &recipe.stages, recipe.compute)?;
                 recipe.evaluate.check_kind(kind)?;
                 Ok(kind)

@@ -1,12 +1,12 @@
 //! Settings of a decoder, named as in HF `config.json`.
 
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::PolicyError;
+use crate::checkpoint::read_config;
 
 /// A family of decoders. They share one computation and differ in the places of biases and norms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -142,16 +142,14 @@ impl DecoderConfig {
         }
     }
 
-    /// Reads the `config.json` of a checkpoint directory.
+    /// Reads the `config.json` of a checkpoint directory, or the settings of a GGUF file.
     ///
     /// # Errors
-    /// [`PolicyError::Io`], [`PolicyError::Json`] and [`PolicyError::Unsupported`].
+    /// [`PolicyError::Io`], [`PolicyError::Json`] and [`PolicyError::Unsupported`]; [`PolicyError::Gguf`] for a damaged
+    /// GGUF file.
     pub fn load(dir: &Path) -> Result<Self, PolicyError> {
-        let path = dir.join("config.json");
-        let text = fs::read_to_string(&path)
-            .map_err(|source| PolicyError::Io { path: path.clone(), source })?;
+        let (value, path) = read_config(dir)?;
         let json = |source| PolicyError::Json { path: path.clone(), source };
-        let value: Value = serde_json::from_str(&text).map_err(json)?;
         let architecture = architecture(&value)?;
         refuse_unsupported(&value)?;
         let (rope_theta, rope_scaling) = rope(&value).map_err(|error| match error {
@@ -276,14 +274,6 @@ impl DecoderConfig {
         }
         Ok(())
     }
-}
-
-/// The JSON in a file.
-pub(crate) fn read_json(path: &Path) -> Result<Value, PolicyError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| PolicyError::Io { path: path.to_owned(), source })?;
-    serde_json::from_str(&text)
-        .map_err(|source| PolicyError::Json { path: path.to_owned(), source })
 }
 
 pub(crate) fn unsupported(

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use sidereal_device::DeviceError;
+use sidereal_gguf::GgufError;
 use sidereal_sid::{ItemId, NodeMassError, NotationError, TrieError};
 
 /// Errors of this crate.
@@ -31,10 +32,23 @@ pub enum PolicyError {
         #[source]
         source: safetensors::SafeTensorError,
     },
+    /// A GGUF file that is damaged, or that lacks a setting.
+    #[error("`{}` cannot be read", path.display())]
+    Gguf {
+        path: PathBuf,
+        #[source]
+        source: GgufError,
+    },
+    /// A directory of several GGUF files.
+    #[error("`{}` holds several models, {found}: name the file of one", dir.display())]
+    SeveralGguf { dir: PathBuf, found: String },
+    /// A list in a GGUF file with an entry that is wrong, or of another length than it must have.
+    #[error("`{}`: setting `{key}`: {what}", path.display())]
+    GgufList { path: PathBuf, key: &'static str, what: String },
     /// A directory without weights in a supported format.
     #[error(
         "`{}` has neither `model.safetensors` nor `model.safetensors.index.json`, only `{found}`, which is not \
-         read: save the whole model with transformers' `save_pretrained`",
+         read: save the whole model with transformers' `save_pretrained`, or name a GGUF file itself",
         dir.display()
     )]
     NoSafetensors { dir: PathBuf, found: String },

@@ -34,6 +34,7 @@
 //! | `config`, `models` | [`DecoderConfig`], [`Decoder`] (Qwen2, Qwen3, Llama), [`T5`], [`AnyPolicy`] of the kind that a folder holds, [`ItemPolicy`], which reads items and no tokens, [`Head`], the BERT of [`TextEncoder`] |
 //! | `lora` | [`Lora`]: low-rank adapters, in files of HF PEFT |
 //! | `weights` | safetensors files, checked by name and shape |
+//! | `checkpoint`, `gguf`, `unpack` | pretrained models: HF folders, and files of llama.cpp; [`unpack_gguf`] makes a folder of a file |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |
 //! | `decode` | [`Constraint`] over Semantic IDs or titles, [`Excluded`] items; [`BeamSearch`], [`Sampler`] with and without replacement; [`SlateSampler`]: several answers of a pool; [`TextSampler`], [`Reasoner`]: free text and chains of thought |
 //! | `score` | [`target_logp`], [`completion_logp`], [`group_logp`], [`completion_entropy`]; [`LogpPass`]: the same for training over a large vocabulary |
@@ -45,11 +46,14 @@
 
 mod allocator;
 mod cache;
+mod checkpoint;
 mod config;
 mod decode;
 mod encoder;
 mod error;
+mod gguf;
 mod lora;
+mod mapped;
 mod models;
 mod policy;
 mod recompute;
@@ -58,6 +62,7 @@ mod sizes;
 mod tensor;
 mod tokenizer;
 mod trainable;
+mod unpack;
 mod vocabulary;
 mod weights;
 
@@ -103,5 +108,6 @@ pub use tokenizer::{
     ChatMessage, ChatOptions, ChatTemplate, END_OF_TURN, PAD, SidTokenizer, SpecialTokens,
 };
 pub use trainable::Trainable;
+pub use unpack::{is_gguf, unpack_gguf};
 pub use vocabulary::{RowInit, VocabularyExtension, extend_pretrained};
 pub use weights::{Shapes, Weights, read_safetensors, write_safetensors};

@@ -106,7 +106,7 @@ impl SidTokenizer {
         Self::new(files, spec, special)
     }
 
-    /// Reads the tokenizer of a pretrained model's directory and adds the tokens of `spec` that it
+    /// Reads the tokenizer of a pretrained model's directory or GGUF file and adds the tokens of `spec` that it
     /// lacks; those that it has keep their ids.
     ///
     /// `end_of_turn` is the token that ends a completion in words, if this is not the `eos_token`
@@ -141,7 +141,7 @@ impl SidTokenizer {
         Ok((Self::new(files, spec, special)?, codes))
     }
 
-    /// Reads the tokenizer of a checkpoint directory: `tokenizer.json`, and, if they are there,
+    /// Reads the tokenizer of a GGUF file, or of a checkpoint directory: `tokenizer.json`, and, if they are there,
     /// `tokenizer_config.json` and `special_tokens_map.json` for the special tokens,
     /// `chat_template.jinja`, and `config.json` for whether an encoder reads the prompts.
     ///

@@ -9,13 +9,12 @@ use sidereal_sid::SidSpec;
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
+use crate::checkpoint::{checkpoint_file, read_checkpoint, read_config};
 use crate::models::foreign::{HEAD, decoder_names, settle_head};
 use crate::models::t5::names;
 use crate::sizes::{axes, to_usize};
 use crate::tokenizer::{Codes, SidTokenizer};
-use crate::weights::{
-    Weights, checkpoint_file, read_checkpoint, to_i64, write_safetensors, write_text,
-};
+use crate::weights::{Weights, to_i64, write_safetensors, write_text};
 
 /// Matrices with a row for each token, by their names in HF checkpoints.
 const ROWS_OF_TOKENS: [&str; 3] = [EMBEDDING, names::SHARED, HEAD];
@@ -114,8 +113,8 @@ impl VocabularyExtension {
 /// Writes into `out` the checkpoint of `base` with one token for each code of `spec`: tokenizer,
 /// embedding and, if it is not tied, output head.
 ///
-/// Works on any decoder or T5 in HF form, whole or sharded, with `tokenizer.json`; element types
-/// stay. Codes that the base already has, because it was trained on Semantic IDs, keep their ids
+/// Works on any decoder or T5 in HF form, whole or sharded, with `tokenizer.json`, and on a decoder in a GGUF file;
+/// element types stay, those of GGUF become f32. Codes that the base already has, because it was trained on Semantic IDs, keep their ids
 /// and their rows. New tokens take the ids after the tokenizer's last. They first use the padding
 /// rows of the base, which are initialised again. The number of rows never shrinks. No setting of
 /// generation is inherited; `generation_config.json` only names special tokens. The weights are
@@ -143,10 +142,9 @@ pub fn extend_pretrained(
         let (field, found) = ("directory of the extended checkpoint", out.display().to_string());
         return Err(PolicyError::Unsupported { field, found, expected: "another than the base's" });
     }
-    let path = base.join("config.json");
-    let text = fs::read_to_string(&path).map_err(io(&path))?;
+    let (config, path) = read_config(base)?;
     let mut config: Map<String, Value> =
-        serde_json::from_str(&text).map_err(|source| PolicyError::Json { path, source })?;
+        serde_json::from_value(config).map_err(|source| PolicyError::Json { path, source })?;
     let (tokenizer, codes) = SidTokenizer::extend_counted(base, spec, how.end_of_turn.as_deref())?;
     report(&codes, spec, base);
     let mut weights = decoder_names(read_checkpoint(base, None)?);

@@ -1,19 +1,17 @@
 //! Named weights and safetensors files.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Deref;
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
-use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors, View};
-use serde::Deserialize;
 use serde_json::Value;
 use sidereal_files::{FileError, write_whole, write_whole_by};
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
+use crate::mapped::Mapped;
 use crate::sizes::to_usize;
 
 /// A model's weights by their names in HF checkpoints, in a fixed order.
@@ -31,69 +29,9 @@ pub fn read_safetensors(path: &Path) -> Result<Weights, PolicyError> {
     read_file(path, Some(Kind::Float))
 }
 
-/// Reads every tensor of a checkpoint directory: of `model.safetensors`, or of the shards that
-/// `model.safetensors.index.json` names. Floats become `kind`, or stay
-/// what they are.
-///
-/// # Errors
-/// Those of [`read_safetensors`]; [`PolicyError::NoSafetensors`] if the weights have another
-/// format; [`PolicyError::Json`] for a damaged index; [`PolicyError::MissingTensor`] if a shard
-/// lacks a tensor that the index says it has.
-pub(crate) fn read_checkpoint(dir: &Path, kind: Option<Kind>) -> Result<Weights, PolicyError> {
-    let index = checkpoint_file(dir);
-    if !index.exists()
-        && let Some(found) = other_weights(dir)
-    {
-        return Err(PolicyError::NoSafetensors { dir: dir.to_owned(), found });
-    }
-    if index.extension().is_some_and(|extension| extension == "safetensors") {
-        return read_file(&index, kind);
-    }
-    let text = fs::read_to_string(&index)
-        .map_err(|source| PolicyError::Io { path: index.clone(), source })?;
-    let index: ShardIndex = serde_json::from_str(&text)
-        .map_err(|source| PolicyError::Json { path: index.clone(), source })?;
-    let files: BTreeSet<&String> = index.weight_map.values().collect();
-    let mut weights = Weights::new();
-    for file in files {
-        let path = dir.join(Path::new(file).file_name().unwrap_or_default());
-        let mut shard = read_file(&path, kind)?;
-        for name in index.weight_map.iter().filter(|(_, of)| *of == file).map(|(name, _)| name) {
-            if !shard.contains_key(name) {
-                return Err(PolicyError::MissingTensor { path, name: name.clone() });
-            }
-        }
-        weights.append(&mut shard);
-    }
-    Ok(weights)
-}
-
-/// The file that lists a checkpoint's tensors: `model.safetensors`, or the index of its shards.
-pub(crate) fn checkpoint_file(dir: &Path) -> PathBuf {
-    let (whole, index) = (dir.join("model.safetensors"), dir.join("model.safetensors.index.json"));
-    if whole.exists() || !index.exists() { whole } else { index }
-}
-
-/// The first file of a directory that looks like weights in another format or of adapters alone.
-fn other_weights(dir: &Path) -> Option<String> {
-    let formats = ["bin", "pt", "pth", "safetensors", "gguf", "h5", "msgpack", "onnx"];
-    let files = fs::read_dir(dir).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    let looks = |path: &PathBuf| {
-        path.extension().is_some_and(|end| formats.iter().any(|format| end == *format))
-    };
-    let name = |path: PathBuf| Some(path.file_name()?.to_string_lossy().into_owned());
-    files.filter(looks).filter_map(name).min()
-}
-
-/// Which shard holds which tensor.
-#[derive(Debug, Deserialize)]
-struct ShardIndex {
-    weight_map: BTreeMap<String, String>,
-}
-
 /// Maps a file and copies its tensors once, floats as `kind` or as they are.
-fn read_file(path: &Path, kind: Option<Kind>) -> Result<Weights, PolicyError> {
-    let bytes = map(path).map_err(|source| PolicyError::Io { path: path.to_owned(), source })?;
+pub(crate) fn read_file(path: &Path, kind: Option<Kind>) -> Result<Weights, PolicyError> {
+    let bytes = Mapped::open(path)?;
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|source| PolicyError::TensorFile { path: path.to_owned(), source })?;
     let mut weights = Weights::new();
@@ -118,30 +56,6 @@ fn read_file(path: &Path, kind: Option<Kind>) -> Result<Weights, PolicyError> {
         weights.insert(name, tensor);
     }
     Ok(weights)
-}
-
-/// The bytes of a file, mapped; an empty file has none.
-#[allow(unsafe_code, reason = "mapping a file")]
-fn map(path: &Path) -> io::Result<MapOrEmpty> {
-    let file = fs::File::open(path)?;
-    if file.metadata()?.len() == 0 {
-        return Ok(MapOrEmpty(None));
-    }
-    // SAFETY: the map is read-only and lives only while its tensors are copied out. If the file is
-    // cut short at that moment, this process ends, as with every mapped checkpoint.
-    let map = unsafe { Mmap::map(&file) }?;
-    Ok(MapOrEmpty(Some(map)))
-}
-
-/// A map, or nothing, since an empty file cannot be mapped.
-struct MapOrEmpty(Option<Mmap>);
-
-impl Deref for MapOrEmpty {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.0.as_deref().unwrap_or_default()
-    }
 }
 
 /// Writes weights as a safetensors file; an existing file is replaced whole or not at all, and a failed

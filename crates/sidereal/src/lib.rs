@@ -19,6 +19,7 @@
 //! | [`prompts`] | prompts, tasks, mixtures |
 //! | [`teacher`] | texts about items and users by a teacher |
 //! | [`files`] | files that appear whole, locks on folders |
+//! | [`gguf`] | a reader of GGUF files |
 //! | [`rl`] | rewards, advantages, objectives, curricula |
 //! | [`metrics`] | ranking metrics, intervals, reports |
 //! | [`page`] | HTML reports with plots |
@@ -37,6 +38,7 @@ pub use sidereal_baselines as baselines;
 pub use sidereal_data as data;
 pub use sidereal_device as device;
 pub use sidereal_files as files;
+pub use sidereal_gguf as gguf;
 pub use sidereal_lab as lab;
 pub use sidereal_metrics as metrics;
 pub use sidereal_page as page;

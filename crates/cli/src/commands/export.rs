@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use serde::Serialize;
 use sidereal_data::Dataset;
 use sidereal_files::{write_json_line, write_whole};
-use sidereal_lab::{Recipe, TrainedPolicy};
-use sidereal_policy::{SidTokenizer, device};
+use sidereal_lab::{Recipe, TrainedPolicy, base_folder};
+use sidereal_policy::{SidTokenizer, device, is_gguf, unpack_gguf};
 use sidereal_sid::{ItemId, Trie};
 
 use crate::data::{DataArgs, Reading};
@@ -25,12 +25,17 @@ use crate::output::note;
 /// `items.jsonl` has for
 /// each item its number, its Semantic ID, the token ids of its Semantic ID, the node of the trie where it ends, its key
 /// and its title.
+///
+/// A GGUF file, or a folder with one, instead of a run is written as a folder in the layout of Hugging Face, without
+/// Semantic IDs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  sidereal export runs/demo --stage singer --out exported")]
+  sidereal export runs/demo --stage singer --out exported
+  sidereal export smollm2 --out smollm2-hf")]
 pub(crate) struct Args {
-    /// Folder of the run.
+    /// Folder of the run, or a model in GGUF.
+    #[arg(value_name = "RUN")]
     run: PathBuf,
     /// The stage that trained the policy; the default is the last stage of the run.
     #[arg(long)]
@@ -80,6 +85,12 @@ struct ExportedItem<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let base = base_folder(&args.run);
+    if is_gguf(&base)? {
+        unpack_gguf(&base, &args.out)?;
+        note(format_args!("exported: {}", args.out.display()));
+        return Ok(());
+    }
     let recipe = Recipe::load(&args.run.join("config.toml"))
         .with_context(|| format!("`{}` is not the folder of a run", args.run.display()))?;
     let stage = match &args.stage {

@@ -30,8 +30,9 @@ pub(crate) struct Args {
     /// Replaces the seed of the recipe.
     #[arg(long)]
     seed: Option<u64>,
-    /// Replaces the folder of the recipe's pretrained model, in the layout of Hugging Face.
-    #[arg(long, value_name = "DIR")]
+    /// Replaces the recipe's pretrained model: a folder in the layout of Hugging Face, a GGUF file, or `smollm2`, which
+    /// `cargo xtask model smollm2` fetches.
+    #[arg(long, value_name = "MODEL")]
     base: Option<PathBuf>,
     /// Replaces the folder of the recipe's sentence encoder.
     #[arg(long, value_name = "DIR")]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod formats;
+mod gguf;
 mod help;
 mod journey;
 mod program;

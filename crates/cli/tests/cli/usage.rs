@@ -25,7 +25,14 @@ const WRONG: [(&[&str], &str); 17] = [
     ),
     (&["sids", "--items", "i", "--method", "letter", "--out", "x"], "learns from interactions"),
     (&["sids", "--items", "i", "--out", "x"], "another folder by `--encoder DIR`"),
-    (&["train", "singer/paper", "--data", "d", "--out", "x"], "its folder by `--base DIR`"),
+    (
+        &["train", "singer/paper", "--data", "d", "--out", "x"],
+        "its folder or GGUF file by `--base`",
+    ),
+    (
+        &["train", "singer/paper", "--data", "d", "--base", "smollm2", "--out", "x"],
+        "run `cargo xtask model smollm2`",
+    ),
     (&["compare"], "<RUN>..."),
     (
         &["prepare", "--interactions", "a.inter", "--items", "a.item", "--strict", "--out", "x"],

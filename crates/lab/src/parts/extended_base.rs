@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use sidereal_files::{hash_file, hash_json};
 use sidereal_policy::{SidTokenizer, extend_pretrained};
@@ -11,6 +12,7 @@ use sidereal_train::{Binding, Observer};
 use crate::error::LabError;
 use crate::parts::vocabulary;
 use crate::recipe::Recipe;
+use crate::recipe::base::base_folder;
 use crate::recipe::model::PretrainedConfig;
 use crate::run::part::{Folder, Part, PartFiles, Remarks};
 
@@ -32,15 +34,10 @@ impl Part for ExtendedBase<'_> {
     }
 
     fn inputs(&self) -> Result<Binding, LabError> {
-        let base = &self.config.base;
-        let io = |source| LabError::Io { path: base.clone(), source };
         let mut inputs = Binding::from([("spec".to_owned(), hash_json(self.spec)?)]);
-        for entry in fs::read_dir(base).map_err(io)? {
-            let path = entry.map_err(io)?.path();
-            if path.is_file() {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                inputs.insert(format!("base/{name}"), hash_file(&path)?);
-            }
+        for path in files_of(&base_folder(&self.config.base))? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            inputs.insert(format!("base/{name}"), hash_file(&path)?);
         }
         Ok(inputs)
     }
@@ -56,11 +53,23 @@ impl Part for ExtendedBase<'_> {
         _: &mut dyn Observer,
     ) -> Result<Remarks, LabError> {
         let PretrainedConfig { base, vocabulary: rows } = self.config;
-        extend_pretrained(base, self.spec, rows, &folder.path(vocabulary::NAME))?;
+        extend_pretrained(&base_folder(base), self.spec, rows, &folder.path(vocabulary::NAME))?;
         Ok(Remarks::default())
     }
 
     fn read(&self, folder: &Folder) -> Result<SidTokenizer, LabError> {
         Ok(SidTokenizer::load(&folder.path(vocabulary::NAME), self.spec)?)
     }
+}
+
+/// The files of a folder, or the one file of a model in GGUF.
+fn files_of(base: &Path) -> Result<Vec<PathBuf>, LabError> {
+    if base.is_file() {
+        return Ok(vec![base.to_owned()]);
+    }
+    let io = |source| LabError::Io { path: base.to_owned(), source };
+    let entries = fs::read_dir(base).map_err(io)?;
+    let paths = entries.map(|entry| Ok(entry.map_err(io)?.path()));
+    let paths = paths.collect::<Result<Vec<_>, LabError>>()?;
+    Ok(paths.into_iter().filter(|path| path.is_file()).collect())
 }

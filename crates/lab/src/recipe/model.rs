@@ -30,7 +30,8 @@ pub struct TokenizerConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PretrainedConfig {
-    /// HF folder of weights, tokenizer and, for sets of messages, chat template.
+    /// HF folder of weights, tokenizer and, for sets of messages, chat template; or the GGUF file of a model, or a folder
+    /// with one; or `smollm2`, the model that `cargo xtask model smollm2` fetches.
     pub base: PathBuf,
     /// How the rows of the codes are initialised.
     #[serde(default)]

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
+use crate::checkpoint::{checkpoint_file, read_checkpoint};
 use crate::models::foreign::bert_names;
-use crate::weights::{Shapes, Weights, checkpoint_file, read_checkpoint, select, to_i64};
+use crate::weights::{Shapes, Weights, select, to_i64};
 
 /// Settings of a BERT encoder, with the names of its `config.json`.
 #[derive(Debug, Clone, Deserialize)]

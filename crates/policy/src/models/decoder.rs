@@ -16,6 +16,7 @@ use tch::{Device, Kind, Tensor};
 use self::shapes::shapes;
 use crate::PolicyError;
 use crate::cache::{KvCache, TokenBatch, check_prompts};
+use crate::checkpoint::{checkpoint_file, read_checkpoint};
 use crate::config::DecoderConfig;
 use crate::lora::Lora;
 use crate::models::foreign::{HEAD, decoder_names, settle_head};
@@ -25,10 +26,7 @@ use crate::models::rotary::rotary_table;
 use crate::policy::LanguageModel;
 use crate::tensor::cast;
 use crate::tokenizer::SidTokenizer;
-use crate::weights::{
-    Fresh, Weights, checkpoint_file, random_weights, read_checkpoint, select, share, to_i64,
-    write_checkpoint,
-};
+use crate::weights::{Fresh, Weights, random_weights, select, share, to_i64, write_checkpoint};
 
 /// Name of the embedding.
 const EMBEDDING: &str = "model.embed_tokens.weight";

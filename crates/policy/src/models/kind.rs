@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::PolicyError;
-use crate::config::{Architecture, read_json};
+use crate::checkpoint::read_config;
+use crate::config::Architecture;
 use crate::models::item::store::ITEM_POLICY_TYPE;
 
 /// A kind of policy. The `model_type` of its `config.json` names it.
@@ -27,14 +28,14 @@ impl PolicyKind {
     /// All kinds.
     pub const ALL: [Self; 3] = [Self::Decoder, Self::T5, Self::Item];
 
-    /// The kind of the policy in a folder.
+    /// The kind of the policy in a folder or a GGUF file.
     ///
     /// # Errors
-    /// [`PolicyError::Io`] and [`PolicyError::Json`] for a `config.json` that cannot be read;
+    /// [`PolicyError::Io`] and [`PolicyError::Json`] for a `config.json` that cannot be read, [`PolicyError::Gguf`] for a
+    /// damaged GGUF file;
     /// [`PolicyError::UnknownKind`] for one of another model.
     pub fn of(dir: &Path) -> Result<Self, PolicyError> {
-        let path = dir.join("config.json");
-        let config = read_json(&path)?;
+        let (config, path) = read_config(dir)?;
         let found = config.get("model_type").unwrap_or(&Value::Null);
         let is_of = |kind: &Self| kind.model_types().iter().any(|name| found == name);
         Self::ALL.into_iter().find(is_of).ok_or_else(|| {

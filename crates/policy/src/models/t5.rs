@@ -18,13 +18,11 @@ use self::shapes::{shapes, spread};
 use self::stack::Stack;
 use crate::PolicyError;
 use crate::cache::{KvCache, TokenBatch, check_prompts};
+use crate::checkpoint::{checkpoint_file, read_checkpoint};
 use crate::models::head::Head;
 use crate::policy::LanguageModel;
 use crate::tensor::cast;
-use crate::weights::{
-    Fresh, Weights, checkpoint_file, random_weights, read_checkpoint, select, share, to_i64,
-    write_checkpoint,
-};
+use crate::weights::{Fresh, Weights, random_weights, select, share, to_i64, write_checkpoint};
 
 /// A T5 encoder-decoder: the encoder reads a prompt in both directions, and the decoder writes the
 /// answer after its start token and attends to the encoder's states. TIGER's policy.

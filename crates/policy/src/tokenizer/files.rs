@@ -1,4 +1,4 @@
-//! The files of a tokenizer in an HF directory.
+//! The files of a tokenizer in an HF directory, or the one GGUF file that has all of it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,6 +9,7 @@ use tokenizers::{ModelWrapper, Tokenizer};
 
 use super::{SpecialTokens, added, chat, frame};
 use crate::PolicyError;
+use crate::gguf::{self, GgufTokenizer};
 
 /// File of the settings beside `tokenizer.json`.
 pub(super) const SETTINGS: &str = "tokenizer_config.json";
@@ -32,6 +33,11 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn read(dir: &Path) -> Result<Self, PolicyError> {
+        if let Some(path) = gguf::find(dir)? {
+            let GgufTokenizer { inner, settings, chat } = gguf::read_tokenizer(&path)?;
+            let special = SpecialTokens::of(&settings, &Map::new());
+            return Ok(Self { inner, settings, special, chat, has_encoder: false });
+        }
         let path = dir.join("tokenizer.json");
         let fail = |source| PolicyError::Tokenizer {
             action: format!("cannot read `{}`", path.display()),

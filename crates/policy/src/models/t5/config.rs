@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::PolicyError;
-use crate::config::{read_json, unsupported};
+use crate::checkpoint::read_json;
+use crate::config::unsupported;
 
 /// The function between the two feed-forward matrices of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
