@@ -35,7 +35,7 @@ use crate::parts::published_ids::Published;
 use crate::parts::rankings::Rankings;
 use crate::parts::reasoning::Reasoning;
 use crate::parts::semantic_ids::SemanticIds;
-use crate::pool_task::is_over_pool;
+use crate::pool_task::{is_in_titles, is_over_pool};
 use crate::recipe::Recipe;
 use crate::recipe::kind;
 use crate::recipe::model::{ModelConfig, PretrainedConfig, no_model};
@@ -116,7 +116,7 @@ impl Pipeline<'_> {
             tasks,
             vocabulary: vocabulary.as_ref(),
             item_texts,
-            in_titles: stages.iter().any(|stage| is_over_pool(stage.task)),
+            in_titles: stages.iter().any(|stage| is_in_titles(stage.task)),
             pool: recipe.pool,
         };
         let constraints: BTreeMap<NonZeroUsize, Constraint> = trees

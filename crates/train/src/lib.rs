@@ -28,6 +28,7 @@
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `ranking` | [`Ranking`], [`placements`] |
 //! | `evaluate` | [`rank`], [`reason`], [`draw`] |
+//! | `ground` | [`GroundedAnswers`]: rankings by freely written titles |
 //! | `categories` | [`Categories`] of items |
 //! | `checkpoint` | [`Checkpoints`] bound to what they belong to |
 //! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`TensorBoard`], [`Bars`] |
@@ -49,6 +50,7 @@ mod error;
 mod evaluate;
 mod exact;
 mod fold;
+mod ground;
 mod learner;
 mod lengths;
 mod next_item;
@@ -74,9 +76,10 @@ pub use checked::Checked;
 pub use checkpoint::{Binding, Checkpoints};
 pub use encode::{EncodedPrompt, Encoder, Mode, scored_codes};
 pub use error::TrainError;
-pub use evaluate::{ChainCounts, draw, rank, rank_without, reason};
+pub use evaluate::{ChainCounts, draw, rank, rank_led, rank_without, reason};
 pub use exact::{ExactCase, ScoredBatch, best, rank_exactly, score_exactly};
 pub use fold::{Sequence, fold};
+pub use ground::GroundedAnswers;
 pub use lengths::check_lengths;
 pub use next_item::{
     ExactNdcg, Followed, History, NextItem, NextItemConfig, NextItemData, SelectBy, exact_ndcg,

@@ -14,6 +14,7 @@ mod folders;
 mod foreign_tensors;
 mod foreign_tokenizers;
 mod generate;
+mod ground;
 mod item;
 mod lora;
 mod naive;
