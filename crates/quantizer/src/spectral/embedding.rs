@@ -149,8 +149,8 @@ mod tests {
             let found = filtered(&matrix, 5, &mut rng).unwrap();
             // The lengths of the projections of one space's directions on the other.
             let along = found.dot(&exact.t());
-            let gap = &along.dot(&along.t()) - &Array2::eye(5);
-            assert!(gap.iter().all(|value: &f64| value.abs() < 1e-8), "{gap}");
+            let gap = along.dot(&along.t()) - Array2::<f64>::eye(5);
+            assert!(gap.iter().all(|value| value.abs() < 1e-8), "{gap}");
         }
     }
 
