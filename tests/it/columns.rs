@@ -30,7 +30,10 @@ fn untrained(name: &str, from: Option<&str>, like: &Stage) -> Stage {
         name: name.to_owned(),
         label: name.to_owned(),
         from: from.map(str::to_owned),
-        training: Training::Untrained(UntrainedConfig { scoring: Scoring::Renormalised }),
+        training: Training::Untrained(UntrainedConfig {
+            scoring: Scoring::Renormalised,
+            ..UntrainedConfig::default()
+        }),
         ..like.clone()
     }
 }

@@ -6,6 +6,7 @@ mod columns;
 mod damaged;
 mod domains;
 mod folders;
+mod generative;
 mod items;
 mod kills;
 mod pipeline;

@@ -13,5 +13,6 @@ pub(crate) mod rankings;
 pub(crate) mod reasoning;
 pub(crate) mod semantic_ids;
 pub(crate) mod teacher_texts;
+pub(crate) mod title_answers;
 pub(crate) mod trained_tokenizer;
 pub(crate) mod vocabulary;

@@ -1,5 +1,6 @@
 //! The settings of a whole run, as a TOML file spells them.
 
+pub(crate) mod answering;
 pub(crate) mod base;
 pub(crate) mod blend;
 pub(crate) mod compute;
@@ -20,6 +21,7 @@ pub(crate) mod rq_kmeans;
 pub(crate) mod rq_vae;
 pub(crate) mod shape;
 pub(crate) mod sids;
+pub(crate) mod spectral;
 pub(crate) mod stage;
 pub(crate) mod texts;
 pub(crate) mod token_style;

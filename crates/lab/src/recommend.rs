@@ -20,7 +20,7 @@ use tch::Device;
 
 use crate::error::LabError;
 use crate::policy_folder::{PolicyCard, TrainedPolicy};
-use crate::pool_task::is_over_pool;
+use crate::pool_task::is_in_titles;
 use crate::recipe::Recipe;
 use crate::recipe::stage::Stage;
 use crate::resume::recipe_of;
@@ -115,7 +115,7 @@ impl TrainedStage {
     ///
     /// # Errors
     /// Missing and damaged files by name; [`LabError::UnknownStage`]; [`LabError::Setting`] for a
-    /// stage that chooses titles from a pool.
+    /// stage that answers with titles.
     pub fn open(path: &Path, stage: Option<&str>, device: Device) -> Result<Self, LabError> {
         if TrainedPolicy::is_whole(path) {
             let mut policy = TrainedPolicy::open(path, device)?;
@@ -149,7 +149,7 @@ impl TrainedStage {
         mut policy: TrainedPolicy,
         device: Device,
     ) -> Result<Self, LabError> {
-        if is_over_pool(card.task) {
+        if is_in_titles(card.task) {
             return Err(LabError::Setting {
                 field: format!("stage.{}.task", card.stage),
                 found: card.task.to_string(),

@@ -6,9 +6,10 @@ pub(crate) mod tasks;
 pub(crate) mod texts;
 pub(crate) mod titles;
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 
-use sidereal_data::{Dataset, Sample, Split};
+use sidereal_data::{Dataset, ItemId, Sample, Split};
 use sidereal_policy::{Constraint, SidTokenizer};
 use sidereal_prompts::{Rendered, Task, Tasks, Wording};
 use sidereal_sid::Catalog;
@@ -18,7 +19,7 @@ use sidereal_train::{
 use tch::Device;
 
 use crate::error::LabError;
-use crate::pool_task::is_over_pool;
+use crate::pool_task::{is_over_all_titles, is_over_pool};
 use crate::recipe::pool::CandidatePools;
 use crate::workbench::items::ItemTexts;
 use crate::workbench::titles::Titles;
@@ -101,7 +102,9 @@ impl Workbench<'_> {
             Reads::Items(_) => None,
         };
         match (titles, task) {
-            (Some(titles), Task::TitleChoice) => &titles.whole,
+            (Some(titles), task) if task == Task::TitleChoice || is_over_all_titles(task) => {
+                &titles.whole
+            }
             (Some(titles), Task::TitleSlate) => &titles.lines,
             _ => self.constraint,
         }
@@ -126,7 +129,9 @@ impl Workbench<'_> {
         samples: &[Sample<'_>],
     ) -> Result<Vec<Sequence>, LabError> {
         let (rendered, words) = (self.rendered(task, samples)?, self.words("a sequence")?);
-        let sequences = rendered.iter().map(|sample| words.encoder.sequence(sample));
+        // A target without a title has nothing to learn.
+        let learnable = rendered.iter().filter(|sample| !sample.completion.is_empty());
+        let sequences = learnable.map(|sample| words.encoder.sequence(sample));
         Ok(sequences.collect::<Result<_, TrainError>>()?)
     }
 
@@ -147,7 +152,13 @@ impl Workbench<'_> {
         }
     }
 
-    /// A task about samples, as text. If the answer comes from a pool, samples with an item without a
+    /// The items without a title.
+    pub(crate) fn untitled(&self) -> impl Iterator<Item = ItemId> + '_ {
+        let items = (0..).map(ItemId).zip(self.dataset.items());
+        items.filter(|(_, item)| item.title.trim().is_empty()).map(|(id, _)| id)
+    }
+
+    /// A task about samples, as text. Where the history is shown in titles, items without one are not shown. If the answer comes from a pool, samples with an item without a
     /// title are left out, because they cannot be asked or answered. The log says how many they are.
     pub(crate) fn rendered(
         &self,
@@ -156,8 +167,24 @@ impl Workbench<'_> {
     ) -> Result<Vec<Rendered>, LabError> {
         let tasks = self.words("a prompt as text")?.tasks;
         if !is_over_pool(task) {
-            let asked = samples.iter().map(|sample| tasks.asked(task, sample));
-            return Ok(asked.collect::<Result<_, _>>()?);
+            let untitled: Vec<ItemId> = if task == Task::TitleHistoryToTitle {
+                self.untitled().collect()
+            } else {
+                Vec::new()
+            };
+            let mut shortened = 0;
+            let asked = samples.iter().map(|sample| {
+                let history = without(sample.history, &untitled);
+                shortened += usize::from(history.len() < sample.history.len());
+                let mut shown: Sample<'_> = *sample;
+                shown.history = &history;
+                tasks.asked(task, &shown)
+            });
+            let asked = asked.collect::<Result<_, _>>()?;
+            if shortened > 0 {
+                tracing::warn!(%task, shortened, of = samples.len(), "histories shown without items that have no title");
+            }
+            return Ok(asked);
         }
         let rendered = samples
             .iter()
@@ -172,6 +199,15 @@ impl Workbench<'_> {
             tracing::warn!(%task, untitled, of = samples.len(), "samples without a title left out");
         }
         Ok(rendered)
+    }
+}
+
+/// The items that are not among `others`.
+fn without<'a>(items: &'a [ItemId], others: &[ItemId]) -> Cow<'a, [ItemId]> {
+    if items.iter().any(|item| others.contains(item)) {
+        items.iter().filter(|item| !others.contains(item)).copied().collect()
+    } else {
+        Cow::Borrowed(items)
     }
 }
 

@@ -36,7 +36,7 @@
 //! | `weights` | safetensors files, checked by name and shape |
 //! | `checkpoint`, `gguf`, `unpack` | pretrained models: HF folders, and files of llama.cpp; [`unpack_gguf`] makes a folder of a file |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |
-//! | `decode` | [`Constraint`] over Semantic IDs or titles, [`Excluded`] items; [`BeamSearch`], [`Sampler`] with and without replacement; [`SlateSampler`]: several answers of a pool; [`TextSampler`], [`Reasoner`]: free text and chains of thought |
+//! | `decode` | [`Constraint`] over Semantic IDs or titles, [`Excluded`] items; [`BeamSearch`], [`Sampler`] with and without replacement; [`SlateSampler`]: several answers of a pool; [`TextSampler`], [`Reasoner`]: free text and chains of thought; [`Grounding`] of free titles to items |
 //! | `score` | [`target_logp`], [`completion_logp`], [`group_logp`], [`completion_entropy`]; [`LogpPass`]: the same for training over a large vocabulary |
 //!
 //! # Conventions
@@ -71,9 +71,9 @@ pub use cache::{KvCache, TokenBatch};
 pub use config::{Architecture, DecoderConfig, Llama3Rope};
 pub use decode::{
     BeamSearch, Branches, Chain, ChainEnd, ChildScores, Conditions, Constraint, DistinctRollout,
-    Drawn, Excluded, Hypothesis, KeptPrefix, Onward, Prefilled, ReasonedPrompts, Reasoner,
-    ReasoningMarkers, Rollout, Sampler, SamplingConfig, Scoring, Slate, SlateSampler, Text,
-    TextEnd, TextSampler, TriePrior, WrittenToken, merge_chains,
+    Drawn, Excluded, Grounding, Hypothesis, KeptPrefix, Onward, Prefilled, ReasonedPrompts,
+    Reasoner, ReasoningMarkers, Rollout, Sampler, SamplingConfig, Scoring, Slate, SlateSampler,
+    Text, TextEnd, TextSampler, TriePrior, WrittenToken, merge_chains, popularity_weighted,
 };
 pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};
 pub use error::PolicyError;

@@ -10,7 +10,7 @@ use crate::{PromptError, PromptSet};
 pub const END_OF_TURN: &str = "<|im_end|>";
 
 /// The sets of this version of the library, as their files are named and hold them.
-const BUILTIN: [(&str, &str); 7] = [
+const BUILTIN: [(&str, &str); 9] = [
     ("prompts/terse.toml", include_str!("../prompts/terse.toml")),
     ("prompts/singer.toml", include_str!("../prompts/singer.toml")),
     ("prompts/sidreasoner.toml", include_str!("../prompts/sidreasoner.toml")),
@@ -18,6 +18,8 @@ const BUILTIN: [(&str, &str); 7] = [
     ("prompts/sage.toml", include_str!("../prompts/sage.toml")),
     ("prompts/sdpo.toml", include_str!("../prompts/sdpo.toml")),
     ("prompts/titles.toml", include_str!("../prompts/titles.toml")),
+    ("prompts/lc-rec.toml", include_str!("../prompts/lc-rec.toml")),
+    ("prompts/bigrec.toml", include_str!("../prompts/bigrec.toml")),
 ];
 
 /// Sets of prompts by name.
@@ -26,7 +28,8 @@ const BUILTIN: [(&str, &str); 7] = [
 /// use sidereal_prompts::{PromptRegistry, Task};
 /// let prompts = PromptRegistry::builtin()?;
 /// let names: Vec<&str> = prompts.sets().map(|set| set.name()).collect();
-/// assert_eq!(names, ["gream", "sage", "sdpo", "sidreasoner", "singer", "terse", "titles"]);
+/// assert_eq!(names[..5], ["bigrec", "gream", "lc-rec", "sage", "sdpo"]);
+/// assert_eq!(names[5..], ["sidreasoner", "singer", "terse", "titles"]);
 /// assert!(prompts.set("gream")?.tasks().any(|task| task == Task::Reasoning));
 /// # Ok::<(), sidereal_prompts::PromptError>(())
 /// ```

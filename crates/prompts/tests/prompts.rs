@@ -119,6 +119,16 @@ fn prompts_in_bare_titles_read_as_recorded() {
     insta::assert_snapshot!(page("titles"));
 }
 
+#[test]
+fn lc_recs_prompts_read_as_recorded() {
+    insta::assert_snapshot!(page("lc-rec"));
+}
+
+#[test]
+fn bigrecs_prompts_read_as_recorded() {
+    insta::assert_snapshot!(page("bigrec"));
+}
+
 /// The demo's results and every checkpoint made so far depend on these very bytes and this hash.
 #[test]
 fn the_terse_set_is_what_the_first_version_had() {
@@ -155,6 +165,8 @@ fn the_sets_word_the_tasks_of_their_systems() {
         ("sage", &[Task::TitleSlate, Task::SidSlate]),
         ("sdpo", &[Task::TitleChoice]),
         ("titles", &[Task::TitleChoice, Task::TitleSlate]),
+        ("lc-rec", &[Task::NextItem, Task::SidHistoryToTitle, Task::TitleHistoryToSid]),
+        ("bigrec", &[Task::NextItem, Task::TitleHistoryToTitle]),
     ] {
         assert!(needed.iter().all(|task| tasks(set).contains(task)), "{set}");
     }

@@ -94,6 +94,13 @@ pub enum QuantizerError {
          fewer codes, or use the method `rq-kmeans`"
     )]
     FewRows { level: usize, size: usize, rows: usize },
+    /// Eigenvectors of a cluster's graph that were not found.
+    #[error("level {level}: the eigenvectors of the graph of a cluster were not found")]
+    Eigenvectors {
+        level: usize,
+        #[source]
+        source: linfa_linalg::LinalgError,
+    },
     /// linfa rejected the dataset.
     #[error("linfa did not accept the data")]
     Linfa(#[from] linfa::Error),

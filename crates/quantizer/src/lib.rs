@@ -29,6 +29,7 @@
 //! | `rq_kmeans` | [`RqKMeans`]: residual k-means, [`FitObserver`] |
 //! | `residual` | [`ResidualQuantizer`]: levels of any clusterer with linfa's `Fit` and `Predict` |
 //! | `hierarchical`, `capped` | [`HierarchicalKMeans`]: clusters of bounded size within clusters, and a leaf number |
+//! | `spectral` | [`Spectral`]: clusters of items that the same users chose, within clusters (P5-CID) |
 //! | `method` | [`QuantizerConfig`]: `rq-kmeans`, `linfa-kmeans` |
 //! | `rq_vae`, `sinkhorn` | `RqVae`, `RqVaeTraining`: RQ-VAE on libtorch (feature `torch`) |
 //! | `codebooks` | [`Codebooks`]: rows ↔ codes |
@@ -51,7 +52,8 @@
 //! TIGER, [arXiv:2305.05065](https://arxiv.org/abs/2305.05065) (collisions, RQ-VAE); LC-Rec,
 //! [arXiv:2311.09049](https://arxiv.org/abs/2311.09049) (collisions, balanced assignment);
 //! SIDReasoner eqs 2-5 (RQ-VAE); LETTER, [arXiv:2405.07314](https://arxiv.org/abs/2405.07314)
-//! (alignment and diversity).
+//! (alignment and diversity); P5-CID, [arXiv:2305.06569](https://arxiv.org/abs/2305.06569)
+//! (collaborative indexing).
 
 mod assign;
 mod balance;
@@ -80,6 +82,7 @@ mod rq_kmeans;
 mod rq_vae;
 #[cfg(feature = "torch")]
 mod sinkhorn;
+mod spectral;
 mod storage;
 mod sums;
 mod thresholds;
@@ -103,4 +106,5 @@ pub use rq_vae::{
     CodebookSchedule, EarlyStop, RqVae, RqVaeEvaluation, RqVaeLosses, RqVaeObserver, RqVaeParams,
     RqVaeTraining, RqVaeValidParams, StopMetric,
 };
+pub use spectral::{Spectral, SpectralParams};
 pub use thresholds::Thresholds;

@@ -53,6 +53,13 @@ pub enum TrainError {
          earlier checkpoint, or delete them all to train the stage anew"
     )]
     OptimiserSteps { found: Vec<i64> },
+    /// An assistant of a search that could not score the items.
+    #[error("sample {id}: the assistant of the search could not score the items")]
+    Assistant {
+        id: SampleId,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A stage without anything to learn from or to evaluate.
     #[error("{what} has no samples")]
     NoSamples { what: &'static str },

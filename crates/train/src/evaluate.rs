@@ -1,6 +1,8 @@
 //! Ranking items for held-out users by constrained decoding.
 
-use sidereal_policy::{BeamSearch, Conditions, Excluded, Hypothesis, Sampler, TokenBatch};
+use sidereal_policy::{
+    BeamSearch, Conditions, Excluded, Hypothesis, Sampler, TokenBatch, TriePrior,
+};
 use sidereal_sid::NodeId;
 
 use crate::TrainError;
@@ -36,6 +38,35 @@ pub fn rank_without(
     batching: Batching<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Ranking>, TrainError> {
+    search_all(None, excluded, search, prompts, batching, observer)
+}
+
+/// What leads the search for a prompt, besides the policy.
+type PriorOf<'a> = &'a dyn Fn(&EncodedPrompt) -> Result<TriePrior, TrainError>;
+
+/// As [`rank_without`], in a search that a prior leads for each prompt. It is made when the prompt is read.
+///
+/// # Errors
+/// As [`rank`], and those of `prior`.
+pub fn rank_led(
+    prior: PriorOf<'_>,
+    excluded: &Excluded,
+    search: &BeamSearch<'_>,
+    prompts: &[EncodedPrompt],
+    batching: Batching<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Ranking>, TrainError> {
+    search_all(Some(prior), excluded, search, prompts, batching, observer)
+}
+
+fn search_all(
+    prior: Option<PriorOf<'_>>,
+    excluded: &Excluded,
+    search: &BeamSearch<'_>,
+    prompts: &[EncodedPrompt],
+    batching: Batching<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Ranking>, TrainError> {
     let Batching { pad, batch_size, job } = batching;
     let limit = search.model.longest_prompt(search.constraint.max_len());
     check_room(job, prompts, limit)?;
@@ -43,6 +74,10 @@ pub fn rank_without(
         let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
         let tokens = TokenBatch::new(&rows, pad, limit, search.model.device())?;
         let trie = search.constraint.trie();
+        let priors = match prior {
+            Some(prior) => batch.iter().map(|asked| prior(asked)).collect::<Result<Vec<_>, _>>()?,
+            None => Vec::new(),
+        };
         let excluded = batch
             .iter()
             .map(|prompt| match prompt.pool.as_slice() {
@@ -50,7 +85,8 @@ pub fn rank_without(
                 pool => Excluded::all_but(trie, pool.iter().copied()),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let conditions = Conditions { excluded: &excluded, ..Conditions::default() };
+        let conditions =
+            Conditions { excluded: &excluded, priors: &priors, ..Conditions::default() };
         let found = search.search_under(&tokens, &conditions)?;
         let ranking = |(prompt, hypotheses): (&&EncodedPrompt, Vec<Hypothesis>)| Ranking {
             id: prompt.id,

@@ -28,6 +28,7 @@
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `ranking` | [`Ranking`], [`placements`] |
 //! | `evaluate` | [`rank`], [`reason`], [`draw`] |
+//! | `ground` | [`GroundedAnswers`]: rankings by freely written titles |
 //! | `categories`, `item_facts` | [`Categories`] of items; [`ItemFacts`]: what lists are measured by |
 //! | `checkpoint` | [`Checkpoints`] bound to what they belong to |
 //! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`TensorBoard`], [`Bars`] |
@@ -49,6 +50,7 @@ mod error;
 mod evaluate;
 mod exact;
 mod fold;
+mod ground;
 mod guided;
 mod item_facts;
 mod learner;
@@ -76,9 +78,10 @@ pub use checked::Checked;
 pub use checkpoint::{Binding, Checkpoints};
 pub use encode::{EncodedPrompt, Encoder, Mode, scored_codes};
 pub use error::TrainError;
-pub use evaluate::{ChainCounts, draw, rank, rank_without, reason};
+pub use evaluate::{ChainCounts, draw, rank, rank_led, rank_without, reason};
 pub use exact::{ExactCase, ScoredBatch, best, rank_exactly, score_exactly};
 pub use fold::{Sequence, fold};
+pub use ground::GroundedAnswers;
 pub use guided::{ItemScores, score_items, search_guided};
 pub use item_facts::ItemFacts;
 pub use lengths::check_lengths;

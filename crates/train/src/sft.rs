@@ -6,7 +6,7 @@ mod mixture;
 
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{
-    Constraint, Place, Policy, Scoring, SequencePass, Target, TokenBatch, Trainable,
+    Constraint, Place, Policy, Scoring, SequencePass, Target, TokenBatch, TokenLaw, Trainable,
 };
 use tch::Kind;
 
@@ -62,6 +62,12 @@ pub struct SftConfig {
     pub augment: AugmentConfig,
     /// How the probability of a code is normalised.
     pub scoring: Scoring,
+    /// Divisor of the logits in the loss, of training and of validation. Below 1, the tokens that the
+    /// model prefers wrongly weigh more: LETTER's ranking-guided loss. Answers are written at 1. Range
+    /// `(0, ∞)`.
+    #[cfg_attr(feature = "schema", schemars(extend("default" = 1.0)))]
+    #[serde(skip_serializing_if = "is_one")]
+    pub temperature: f64,
     /// Which weights are trained. Adapters stay separate in the returned model.
     pub trainable: TrainableConfig,
     /// AdamW and its learning rate.
@@ -88,6 +94,11 @@ fn is_best(keep: &Keep) -> bool {
     *keep == Keep::Best
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_one(temperature: &f64) -> bool {
+    temperature.total_cmp(&1.0).is_eq()
+}
+
 impl Default for SftConfig {
     /// SINGER's schedule: AdamW at 3e-4 with a cosine, batch 128, at most 10 epochs, patience 1.
     fn default() -> Self {
@@ -103,6 +114,7 @@ impl Default for SftConfig {
             dropout: 0.0,
             augment: AugmentConfig::default(),
             scoring: Scoring::Full,
+            temperature: 1.0,
             trainable: TrainableConfig::default(),
             optim: OptimConfig::default(),
             checkpoint_every: 200,
@@ -129,7 +141,13 @@ impl SftConfig {
             ("sft.augment.reverse", self.augment.reverse, End::Included),
             ("sft.alignment_share", self.alignment_share, End::Included),
         ]);
-        let checked = counts.and(shares).and(in_table("sft", check_optim(&self.optim)));
+        let heat = if self.temperature > 0.0 && self.temperature.is_finite() {
+            Ok(())
+        } else {
+            let (field, found) = ("sft.temperature".to_owned(), self.temperature.to_string());
+            Err(TrainError::Setting { field, found, needed: "a finite number above 0" })
+        };
+        let checked = counts.and(shares).and(heat).and(in_table("sft", check_optim(&self.optim)));
         let mixture = self.mixture.as_ref().map_or(Ok(()), |mix| self.check_mix(mix));
         of_stage(stage, checked.and(mixture))?;
         Ok(Checked::of(self.clone()))
@@ -197,7 +215,11 @@ impl Sft<'_> {
     ///
     /// ```text
     /// loss = − mean over the learned tokens of the step of log p(token | what stands before it)
+    /// p = softmax(logits / temperature)
     /// ```
+    /// With a temperature other than 1 this is the ranking-guided loss of LETTER
+    /// ([arXiv:2405.07314](https://arxiv.org/abs/2405.07314), section 3.3, and the authors' code).
+    ///
     /// A run that finds checkpoints goes on from the newest and gives the same result: order,
     /// dropout and schedule depend only on seed, epoch and step.
     ///
@@ -306,7 +328,7 @@ impl Sft<'_> {
                     tokens: &tokens,
                     places: &places,
                     targets: &targets,
-                    scoring: self.config.scoring,
+                    law: self.law()?,
                     dropout: self.config.dropout,
                     recompute: self.config.recompute,
                 },
@@ -323,6 +345,11 @@ impl Sft<'_> {
             }
         }
         Ok((loss, grad_norm))
+    }
+
+    /// The law that the loss is taken from.
+    fn law(&self) -> Result<TokenLaw, TrainError> {
+        Ok(TokenLaw::from(self.config.scoring).at_temperature(self.config.temperature)?)
     }
 
     /// The error of a step after which training should not go on.
@@ -353,7 +380,7 @@ impl Sft<'_> {
                     tokens: &self.tokens(model, rows)?,
                     places: &places,
                     targets: &targets,
-                    scoring: self.config.scoring,
+                    law: self.law()?,
                     dropout: 0.0,
                     recompute: false,
                 },

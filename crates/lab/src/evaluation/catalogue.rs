@@ -16,6 +16,7 @@ use super::stage_answers::{BlendAnswers, StageAnswers};
 use super::tables::{Measured, Tables, score_kind};
 use crate::error::LabError;
 use crate::pool_task::is_over_pool;
+use crate::recipe::answering::Answering;
 use crate::recipe::evaluate::EvaluateConfig;
 use crate::workbench::Workbench;
 
@@ -60,14 +61,16 @@ pub(crate) fn policies(
     for answered in answers.iter().filter(|answered| !is_over_pool(answered.stage.task)) {
         let stage = answered.stage;
         let rankings = answered.rankings.value.load()?;
+        let grounded = matches!(stage.training.answering(), Answering::Grounded(_));
         let how = |seen_items, level| Measured {
             system: &stage.label,
             candidates: Candidates::All,
             seen_items,
             level,
-            beam_width: NonZeroUsize::new(config.beam_width).filter(|_| !answered.exact),
+            beam_width: NonZeroUsize::new(config.beam_width)
+                .filter(|_| !answered.exact && !grounded),
             chains: None,
-            score: score_kind(stage.training.scoring()),
+            score: if grounded { ScoreKind::PerItem } else { score_kind(stage.training.scoring()) },
         };
         let kept = placements(&rankings, SeenItems::Kept, seen)?;
         let in_buckets = tables.columns.by_kind_of_user();

@@ -7,8 +7,10 @@ use sidereal_metrics::Note;
 use super::tables::Tables;
 use crate::error::LabError;
 use crate::pool_task::is_over_pool;
+use crate::recipe::answering::Answering;
 use crate::recipe::blend::BlendConfig;
 use crate::recipe::stage::{Stage, Training};
+use crate::recipe::untrained::UntrainedConfig;
 
 /// The name of the recommender by popularity.
 pub(crate) const POPULARITY: &str = "popularity";
@@ -23,6 +25,17 @@ pub(crate) const WHY_AT_START: &str = "no step of the training was better on val
 const UNTRAINED: &str = "untrained";
 /// What the mark means.
 const WHY_UNTRAINED: &str = "the stage trains nothing; its policy is the one that it starts from.";
+
+/// The mark of a stage whose search is led by an assistant.
+const ASSISTED: &str = "assisted";
+/// What the mark means.
+const WHY_ASSISTED: &str = "the stage trains nothing; the policy that it starts from answers in a search \
+     that item transitions lead besides, where D³ has a SASRec.";
+/// The mark of a stage whose free answers are grounded.
+const GROUNDED: &str = "grounded";
+/// What the mark means.
+const WHY_GROUNDED: &str = "the stage trains nothing; the policy that it starts from writes a title freely, \
+     and items are ranked by the distance of their titles to it.";
 
 /// The name of a system that reasons first.
 pub(crate) fn with_reasoning(label: &str) -> String {
@@ -122,7 +135,11 @@ pub(crate) fn compare_blends<'b>(
 pub(crate) fn note_starts(stages: &[Stage], at_start: &BTreeSet<String>, tables: &mut Tables) {
     for stage in stages {
         let (mark, why) = match stage.training {
-            Training::Untrained(_) => (UNTRAINED, WHY_UNTRAINED),
+            Training::Untrained(UntrainedConfig { answering, .. }) => match answering {
+                Answering::Search => (UNTRAINED, WHY_UNTRAINED),
+                Answering::Assisted(_) => (ASSISTED, WHY_ASSISTED),
+                Answering::Grounded(_) => (GROUNDED, WHY_GROUNDED),
+            },
             _ if at_start.contains(&stage.name) => (AT_START, WHY_AT_START),
             _ => continue,
         };

@@ -6,6 +6,7 @@ use sidereal_train::{Batching, EncodedPrompt, Observer, Ranking, rank_without};
 
 use crate::error::LabError;
 use crate::parts::answers::{AnswersOfStage, Respondent, TestUsers};
+use crate::pool_task::is_over_all_titles;
 
 /// The rankings of a stage, of the items of each user's domain.
 pub(crate) struct DomainRankings<'a> {
@@ -41,10 +42,16 @@ impl AnswersOfStage for DomainRankings<'_> {
 
     fn answers(&self, observer: &mut dyn Observer) -> Result<Vec<Ranking>, LabError> {
         let model = self.by.open()?;
-        let search = self.by.beam_search(&model);
+        let mut search = self.by.beam_search(&model);
         let job = format!("test {} by domain", self.by.stage.name);
-        let (asked, batching) = (self.users.asked()?, self.by.batching(&job));
-        rank_in_domains(self.domains, &search, asked, batching, observer)
+        let batching = self.by.batching(&job);
+        let task = self.by.stage.task;
+        if is_over_all_titles(task) {
+            search.constraint = self.by.bench.answers(task);
+            let asked = self.by.bench.prompts(task, &self.users.samples())?;
+            return rank_in_domains(self.domains, &search, &asked, batching, observer);
+        }
+        rank_in_domains(self.domains, &search, self.users.asked()?, batching, observer)
     }
 }
 

@@ -5,6 +5,7 @@ mod linfa_kmeans;
 mod quantized;
 mod rq_kmeans;
 mod rq_vae;
+mod spectral;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -86,7 +87,7 @@ impl Part for QuantizedIds<'_> {
     fn files(&self) -> PartFiles {
         let model = match self.sids.method {
             SidMethod::RqKMeans(_) | SidMethod::LinfaKMeans(_) => &rq_kmeans::FILES[..],
-            SidMethod::Hierarchical(_) => &[],
+            SidMethod::Hierarchical(_) | SidMethod::Spectral(_) => &[],
             SidMethod::RqVae(_) | SidMethod::Letter(_) => &rq_vae::FILES,
         };
         let folder = tree_folder(self.tree);
@@ -129,7 +130,7 @@ impl QuantizedIds<'_> {
     fn reads_events(&self) -> bool {
         match &self.sids.method {
             SidMethod::Hierarchical(config) => config.transitions > 0.0,
-            SidMethod::Letter(_) => true,
+            SidMethod::Spectral(_) | SidMethod::Letter(_) => true,
             SidMethod::RqKMeans(_) | SidMethod::LinfaKMeans(_) | SidMethod::RqVae(_) => {
                 self.embed.collaborative_weight > 0.0
             }
@@ -175,6 +176,10 @@ impl QuantizedIds<'_> {
                 let text = text.view();
                 let source = hierarchical::Source { codebook_sizes, text, train, seed };
                 return hierarchical::ids(config, &source, observer);
+            }
+            SidMethod::Spectral(config) => {
+                let params = config.params(codebook_sizes, seed);
+                return spectral::ids(&params, self.num_items, train, observer);
             }
             SidMethod::RqKMeans(config) => {
                 let params = config.params(codebook_sizes, seed);

@@ -5,7 +5,8 @@ use sidereal_prompts::Task;
 use sidereal_train::{AdvantageConfig, NegativeSource, RewardConfig, RlConfig, RolloutConfig};
 
 use crate::error::LabError;
-use crate::pool_task::is_over_pool;
+use crate::pool_task::{is_in_titles, is_over_all_titles};
+use crate::recipe::answering::Answering;
 use crate::recipe::pool::CandidatePools;
 use crate::recipe::stage::{Stage, Training};
 use crate::setting::of_stage;
@@ -31,14 +32,23 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
                 None => Ok(()),
             };
         }
+        (task, Training::Untrained(config)) if config.answering != Answering::Search => {
+            config.answering.check()?;
+            if !is_over_all_titles(task) {
+                let needed =
+                    "left out, or the task `title-history-to-title` or `sid-history-to-title`";
+                return refuse("untrained.answering", format!("{:?}", config.answering), needed);
+            }
+        }
         (Task::NextItem, _) => return Ok(()),
         (task, Training::NextItem(_)) => {
             let needed = "`next-item`, because the stage learns next items and writes no titles";
             return refuse("task", format!("`{task}`"), needed);
         }
-        (task, _) if is_over_pool(task) => {}
+        (task, _) if is_in_titles(task) => {}
         (task, _) => {
-            let needed = "`next-item`, `title-choice` or `title-slate`";
+            let needed = "`next-item`, `title-choice`, `title-slate`, `title-history-to-title` or \
+                          `sid-history-to-title`";
             return refuse("task", format!("`{task}`"), needed);
         }
     }

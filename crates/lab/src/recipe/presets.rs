@@ -28,7 +28,7 @@ macro_rules! preset {
 }
 
 /// By system; of each the one for two CPU cores first.
-const PRESETS: [Preset; 23] = [
+const PRESETS: [Preset; 35] = [
     preset!(
         "demo",
         "A policy that reads items, a prior, and reinforcement on the shipped shop, in a minute."
@@ -62,10 +62,7 @@ const PRESETS: [Preset; 23] = [
         "S-DPO at the size of its paper: titles from a pool, a pretrained model on a GPU."
     ),
     preset!("sdpo/titles", "S-DPO that chooses a title from a pool, for two CPU cores."),
-    preset!(
-        "sage/small",
-        "SAGE, GBPO and GRPO over Semantic IDs, for two CPU cores."
-    ),
+    preset!("sage/small", "SAGE, GBPO and GRPO over Semantic IDs, for two CPU cores."),
     preset!("sage/paper", "SAGE at the size of its paper: a pretrained model on a GPU."),
     preset!("sage/text", "SAGE over slates of titles from a pool, for two CPU cores."),
     preset!(
@@ -88,6 +85,36 @@ const PRESETS: [Preset; 23] = [
     preset!("gream/paper", "GREAM at the size of its paper: a pretrained model on a GPU."),
     preset!("tiger/small", "TIGER: a T5 over the codes of an RQ-VAE, for two CPU cores."),
     preset!("tiger/paper", "TIGER at the size of its paper: a T5 from scratch, on a GPU."),
+    preset!(
+        "letter/small",
+        "LETTER-TIGER: codes that follow the interactions, and a ranking-guided loss, for two CPU cores."
+    ),
+    preset!("letter/paper", "LETTER-TIGER at the size of its paper: a T5 from scratch, on a GPU."),
+    preset!(
+        "p5-cid/small",
+        "P5-CID: codes of spectral clusters of the users' items, for two CPU cores."
+    ),
+    preset!("p5-cid/paper", "P5-CID at the size of its paper: a pretrained T5 on a GPU."),
+    preset!(
+        "lc-rec/small",
+        "LC-Rec: a decoder that learns its alignment tasks, for two CPU cores."
+    ),
+    preset!("lc-rec/paper", "LC-Rec at the size of its paper: a pretrained model on a GPU."),
+    preset!(
+        "onerec/small",
+        "OneRec with supervised training alone, GRPO and GBPO, for two CPU cores."
+    ),
+    preset!("onerec/paper", "OneRec as SAGE compares it: a pretrained model on a GPU."),
+    preset!(
+        "bigrec/small",
+        "BIGRec and D³: titles of the whole catalogue, grounded or with an assistant, for two CPU cores."
+    ),
+    preset!("bigrec/paper", "BIGRec and D³ as SINGER compares them: a pretrained model on a GPU."),
+    preset!(
+        "zero-shot/small",
+        "A model that learned nothing, by titles and by Semantic IDs: rows of chance."
+    ),
+    preset!("zero-shot/paper", "A pretrained model as it is, by titles and by Semantic IDs."),
 ];
 
 impl Recipe {

@@ -10,6 +10,7 @@ use crate::recipe::hierarchical::HierarchicalConfig;
 use crate::recipe::linfa_kmeans::LinfaKMeansConfig;
 use crate::recipe::rq_kmeans::RqKMeansConfig;
 use crate::recipe::rq_vae::{LetterConfig, RqVaeConfig};
+use crate::recipe::spectral::SpectralConfig;
 
 /// How Semantic IDs are made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +34,8 @@ pub enum SidMethod {
     LinfaKMeans(LinfaKMeansConfig),
     /// Clusters within clusters, then a number of its own for every item.
     Hierarchical(HierarchicalConfig),
+    /// Clusters of items that the same users chose, within clusters, then a number of its own for every item.
+    Spectral(SpectralConfig),
     /// An autoencoder whose latent vectors are quantised.
     RqVae(RqVaeConfig),
     /// The same, aligned with collaborative vectors and with codes that are used evenly.
@@ -46,14 +49,16 @@ impl SidMethod {
             Self::RqKMeans(_) => "rq-kmeans",
             Self::LinfaKMeans(_) => "linfa-kmeans",
             Self::Hierarchical(_) => "hierarchical",
+            Self::Spectral(_) => "spectral",
             Self::RqVae(_) => "rq-vae",
             Self::Letter(_) => "letter",
         }
     }
 
     /// Whether another seed makes other Semantic IDs of the same quality in little time: several trees.
+    /// Spectral clusters do not depend on the seed.
     pub(crate) const fn makes_trees(&self) -> bool {
-        !matches!(self, Self::RqVae(_) | Self::Letter(_))
+        !matches!(self, Self::Spectral(_) | Self::RqVae(_) | Self::Letter(_))
     }
 }
 
@@ -71,17 +76,26 @@ impl SidConfig {
             SidMethod::RqKMeans(config) => config.check(sizes),
             SidMethod::LinfaKMeans(config) => config.check(sizes),
             SidMethod::Hierarchical(config) => {
-                if self.collisions != Collisions::Suffix {
-                    let (field, found) =
-                        ("sids.collisions".to_owned(), format!("{:?}", self.collisions));
-                    let needed = "left out: a hierarchy gives every item a Semantic ID of its own";
-                    return Err(LabError::Setting { field, found, needed });
-                }
-                config.check(sizes)
+                self.without_collisions().and_then(|()| config.check(sizes))
+            }
+            SidMethod::Spectral(config) => {
+                self.without_collisions().and_then(|()| config.check(sizes))
             }
             SidMethod::RqVae(config) => config.check(sizes),
             SidMethod::Letter(config) => config.check(sizes),
         }
+    }
+}
+
+impl SidConfig {
+    /// Refuses a way to tell items apart that share their codes, of which the method makes none.
+    fn without_collisions(&self) -> Result<(), LabError> {
+        if self.collisions == Collisions::Suffix {
+            return Ok(());
+        }
+        let (field, found) = ("sids.collisions".to_owned(), format!("{:?}", self.collisions));
+        let needed = "left out: a hierarchy gives every item a Semantic ID of its own";
+        Err(LabError::Setting { field, found, needed })
     }
 }
 
@@ -144,6 +158,9 @@ struct RawSids {
     /// Settings of the method `hierarchical`.
     #[serde(skip_serializing_if = "Option::is_none")]
     hierarchical: Option<HierarchicalConfig>,
+    /// Settings of the method `spectral`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spectral: Option<SpectralConfig>,
     /// Settings of the method `rq-vae`.
     #[serde(rename = "rq-vae", skip_serializing_if = "Option::is_none")]
     rq_vae: Option<RqVaeConfig>,
@@ -162,6 +179,8 @@ enum MethodName {
     LinfaKmeans,
     /// Clusters within clusters, then a number of its own for every item.
     Hierarchical,
+    /// Clusters of items that the same users chose, within clusters, then a number of its own for every item.
+    Spectral,
     /// Residuals in the latent space of an autoencoder.
     RqVae,
     /// The same, aligned with collaborative vectors and with codes that are used evenly.
@@ -199,6 +218,7 @@ impl TryFrom<RawSids> for SidConfig {
         let tables = [
             (MethodName::LinfaKmeans, "linfa-kmeans", raw.linfa_kmeans.is_some()),
             (MethodName::Hierarchical, "hierarchical", raw.hierarchical.is_some()),
+            (MethodName::Spectral, "spectral", raw.spectral.is_some()),
             (MethodName::RqVae, "rq-vae", raw.rq_vae.is_some()),
             (MethodName::Letter, "letter", raw.letter.is_some()),
         ];
@@ -220,6 +240,7 @@ impl TryFrom<RawSids> for SidConfig {
             MethodName::Hierarchical => {
                 SidMethod::Hierarchical(raw.hierarchical.unwrap_or_default())
             }
+            MethodName::Spectral => SidMethod::Spectral(raw.spectral.unwrap_or_default()),
             MethodName::RqVae => SidMethod::RqVae(raw.rq_vae.unwrap_or_default()),
             MethodName::Letter => SidMethod::Letter(raw.letter.unwrap_or_default()),
         };
@@ -250,6 +271,7 @@ impl From<SidConfig> for RawSids {
             collisions,
             linfa_kmeans: None,
             hierarchical: None,
+            spectral: None,
             rq_vae: None,
             letter: None,
         };
@@ -270,6 +292,9 @@ impl From<SidConfig> for RawSids {
             }
             SidMethod::Hierarchical(own) => {
                 (raw.method, raw.hierarchical) = (MethodName::Hierarchical, Some(own));
+            }
+            SidMethod::Spectral(own) => {
+                (raw.method, raw.spectral) = (MethodName::Spectral, Some(own));
             }
             SidMethod::RqVae(own) => {
                 (raw.method, raw.rq_vae) = (MethodName::RqVae, Some(own));
@@ -342,6 +367,12 @@ mod tests {
                 "method = 'linfa-kmeans'\n[linfa-kmeans]\ntolerance = 0.0",
                 "`sids.linfa-kmeans.tolerance` is 0",
             ),
+            ("method = 'spectral'\n[spectral]\nlargest = 0", "`sids.spectral.largest` is 0"),
+            (
+                "method = 'spectral'\n[spectral]\nregulariser = -1.0",
+                "`sids.spectral.regulariser` is -1",
+            ),
+            ("method = 'spectral'\ncollisions = 'slot'", "`sids.collisions` is Slot"),
             ("iterations = 0", "`sids.iterations` is 0"),
             ("tolerance = -1.0", "`sids.tolerance` is -1"),
             ("max_rows_per_code = 0", "`sids.max_rows_per_code` is 0"),

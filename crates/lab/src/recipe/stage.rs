@@ -9,6 +9,7 @@ use sidereal_prompts::Task;
 use sidereal_train::{NextItemConfig, PreferenceConfig, RewardConfig, RlConfig, SftConfig};
 
 use crate::error::LabError;
+use crate::recipe::answering::Answering;
 use crate::recipe::untrained::UntrainedConfig;
 use crate::setting::of_stage;
 
@@ -41,8 +42,10 @@ pub struct Stage {
     pub from: Option<String>,
     /// The task of its policy in reinforcement, preference training, validation and test:
     /// [`Task::NextItem`], answered by a Semantic ID of the whole catalogue;
-    /// [`Task::TitleChoice`], answered by a title from the pool in the prompt; or
-    /// [`Task::TitleSlate`], answered by several titles from the pool. The mixture of a supervised stage
+    /// [`Task::TitleChoice`], answered by a title from the pool in the prompt;
+    /// [`Task::TitleSlate`], answered by several titles from the pool; or
+    /// [`Task::TitleHistoryToTitle`] and [`Task::SidHistoryToTitle`], answered by a title of the whole
+    /// catalogue. The mixture of a supervised stage
     /// says what it learns.
     pub task: Task,
     /// The domains whose samples and items it learns from, also in validation. Without it, all domains of
@@ -132,6 +135,14 @@ impl Training {
         }
     }
 
+    /// How its policy answers.
+    pub(crate) const fn answering(&self) -> Answering {
+        match self {
+            Self::Untrained(config) => config.answering,
+            _ => Answering::Search,
+        }
+    }
+
     /// How the probability of a code is normalised, in training and afterwards.
     #[must_use]
     pub const fn scoring(&self) -> Scoring {
@@ -158,7 +169,8 @@ struct RawStage {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     /// The task of its policy in reinforcement, preference training, validation and test: `next-item`,
-    /// `title-choice` or `title-slate`. What a supervised stage learns is said by its mixture.
+    /// `title-choice`, `title-slate`, or, without a pool, `title-history-to-title` or
+    /// `sid-history-to-title`. What a supervised stage learns is said by its mixture.
     #[schemars(extend("default" = "next-item"))]
     #[serde(default = "next_item", skip_serializing_if = "is_next_item")]
     task: Task,

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_policy::Scoring;
 
+use crate::recipe::answering::Answering;
+
 /// A stage that trains nothing: a row for the policy that it starts from, without any training or after an
 /// earlier stage. It stands for the zero-shot rows of tables, such as `Qwen-SID` of SINGER's table 2.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -11,11 +13,14 @@ use sidereal_policy::Scoring;
 pub struct UntrainedConfig {
     /// How the probability of a code is normalised.
     pub scoring: Scoring,
+    /// How it answers with titles of the whole catalogue.
+    #[serde(skip_serializing_if = "Answering::is_search")]
+    pub answering: Answering,
 }
 
 impl Default for UntrainedConfig {
     fn default() -> Self {
-        Self { scoring: Scoring::Full }
+        Self { scoring: Scoring::Full, answering: Answering::Search }
     }
 }
 
@@ -47,7 +52,9 @@ mod tests {
 
     #[test]
     fn it_has_no_training_beside_it_and_nothing_to_learn_from() {
-        for stage in ["untrained = {}\nsft = {}\n", "untrained = {}\nrl = {}\nreward = 'accuracy'\n", ""] {
+        for stage in
+            ["untrained = {}\nsft = {}\n", "untrained = {}\nrl = {}\nreward = 'accuracy'\n", ""]
+        {
             let error = read(stage).unwrap_err();
             let told = error.source().map_or_else(|| error.to_string(), ToString::to_string);
             assert!(told.contains("needs one of"), "{stage}: {told}");

@@ -39,6 +39,30 @@ impl TriePrior {
         Ok(Self { values: trie.node_log_mass(items)?.into() })
     }
 
+    /// The same prior with every value multiplied by `weight`, after the sums:
+    ///
+    /// ```text
+    /// score(node) = log p(node) + weight · (prior(node) − prior(where the answer begins))
+    /// ```
+    /// Each code then adds `weight` times the log of what the prior gives to the items below it, as a share
+    /// of what it gives to the items below its parent. With log-probabilities of an assistant that reads no
+    /// text and `weight = (1 − α) / α`, this is the order of D³'s scores
+    /// `α · log p + (1 − α) · log q` ([arXiv:2406.14900](https://arxiv.org/abs/2406.14900)).
+    ///
+    /// # Errors
+    /// [`PolicyError::Unsupported`] for a weight that is not above 0: a prior of weight 0 is none.
+    pub fn weighted(&self, weight: f32) -> Result<Self, PolicyError> {
+        if !(weight > 0.0 && weight.is_finite()) {
+            let (field, found) = ("the weight of a prior", weight.to_string());
+            return Err(PolicyError::Unsupported {
+                field,
+                found,
+                expected: "a finite number above 0",
+            });
+        }
+        Ok(Self { values: self.values.iter().map(|value| value * weight).collect() })
+    }
+
     /// Number of nodes of its trie.
     pub(crate) fn num_nodes(&self) -> usize {
         self.values.len()

@@ -53,9 +53,21 @@ impl TokenLaw {
         Ok(Self { scoring, words: scored_temperature(words)?, codes: scored_temperature(codes)? })
     }
 
+    /// The same law with logits divided by `temperature`, of words and of codes.
+    ///
+    /// # Errors
+    /// [`PolicyError::Unsupported`] for a temperature that is not a number above 0.
+    pub fn at_temperature(self, temperature: f64) -> Result<Self, PolicyError> {
+        if temperature > 0.0 && temperature.is_finite() {
+            return Ok(Self { words: temperature, codes: temperature, ..self });
+        }
+        let (field, found) = ("temperature", temperature.to_string());
+        Err(PolicyError::Unsupported { field, found, expected: "a finite number above 0" })
+    }
+
     /// States `[N, D]` whose logits are those of `states` divided by the temperature of each
     /// target.
-    pub(super) fn tempered(
+    pub(crate) fn tempered(
         &self,
         states: Tensor,
         targets: &[Target],

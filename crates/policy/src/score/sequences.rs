@@ -6,7 +6,7 @@ use super::pass::LogpPass;
 use super::target::Target;
 use crate::PolicyError;
 use crate::cache::TokenBatch;
-use crate::decode::constraint::{Constraint, Scoring};
+use crate::decode::constraint::Constraint;
 use crate::policy::Policy;
 
 /// A token of a batch.
@@ -27,8 +27,8 @@ pub struct SequencePass<'a> {
     pub places: &'a [Place],
     /// The targets, row by row and from left to right within a row.
     pub targets: &'a [Target],
-    /// How the probability of a code is normalised.
-    pub scoring: Scoring,
+    /// The law that the log-probabilities are taken from.
+    pub law: TokenLaw,
     /// Share of elements that are zeroed in training. Range `[0, 1)`.
     pub dropout: f64,
     /// Whether layers are computed again in the backward pass, to save memory.
@@ -41,7 +41,7 @@ pub(crate) fn in_completions<'a>(
     constraint: &'a Constraint,
     pass: &SequencePass<'_>,
 ) -> Result<LogpPass<'a>, PolicyError> {
-    let SequencePass { targets, scoring, dropout, recompute, .. } = *pass;
+    let SequencePass { targets, law, dropout, recompute, .. } = *pass;
     for (field, found, wrong) in [
         ("dropout", dropout.to_string(), dropout > 0.0),
         ("recompute", recompute.to_string(), recompute),
@@ -69,7 +69,7 @@ pub(crate) fn in_completions<'a>(
     let read = TokenBatch::new(&prompts, 0, usize::MAX, policy.device())?;
     let begun = vec![0; prompts.len()];
     let completions = Completions { prompts: &read, begun: &begun, rollouts: &rollouts };
-    let found = policy.completion_pass(constraint, &completions, TokenLaw::from(scoring))?;
+    let found = policy.completion_pass(constraint, &completions, law)?;
     let (read, expected) = (found.places.len(), targets.len());
     if read != expected {
         let what = "targets of sequences, row by row and from left to right";

@@ -15,6 +15,7 @@ mod foreign_tensors;
 mod foreign_tokenizers;
 mod generate;
 mod gguf;
+mod ground;
 mod item;
 mod lora;
 mod naive;

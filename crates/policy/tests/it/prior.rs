@@ -60,6 +60,78 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// D³'s scores by its own equation, token by token: α log p + (1 − α) log (mass after / mass before).
+    #[test]
+    fn a_weighted_prior_ranks_by_both_models_at_every_token(
+        (catalog, prior) in strategies::catalog(12)
+            .prop_flat_map(|catalog| {
+                let items = catalog.num_items();
+                (Just(catalog), prop::collection::vec(-8.0f32..0.0, items))
+            }),
+        seed in 0i64..1000,
+        alpha in 0.3f64..0.95,
+    ) {
+        let (constraint, tokenizer) = tiny::constraint(&catalog);
+        let trie = constraint.trie();
+        let model = tiny::model(tiny::config(tokenizer.vocab_size(), 2, true), seed);
+        let scoring = Scoring::Full;
+        let search = BeamSearch { model: &model, constraint: &constraint, beam_width: 20, scoring };
+        let prompts = tiny::batch(&[vec![5, 9, 2]]);
+        // log p of every prefix.
+        let mut prefixes = std::collections::BTreeMap::from([(Vec::new(), 0.0)]);
+        let plain = search
+            .search_observed(&prompts, &Conditions::default(), &mut |kept| {
+                prefixes.insert(kept.tokens.to_vec(), f64::from(kept.score));
+            })
+            .unwrap();
+        let begins = |item: usize, prefix: &[u32]| {
+            let item = ItemId(u32::try_from(item).unwrap());
+            constraint.flat(item).unwrap().starts_with(prefix)
+        };
+        let mass = |prefix: &[u32]| -> f64 {
+            let below = prior.iter().enumerate().filter(|(item, _)| begins(*item, prefix));
+            below.map(|(_, log)| f64::from(*log).exp()).sum()
+        };
+        let mut expected: Vec<f64> = plain[0]
+            .iter()
+            .map(|found| {
+                (1..=found.tokens.len())
+                    .map(|len| {
+                        let (before, after) = (&found.tokens[..len - 1], &found.tokens[..len]);
+                        let own = prefixes[after] - prefixes[before];
+                        let theirs = (mass(after) / mass(before)).ln();
+                        alpha * own + (1.0 - alpha) * theirs
+                    })
+                    .sum()
+            })
+            .collect();
+        expected.sort_by(|a, b| b.total_cmp(a));
+        #[allow(clippy::cast_possible_truncation, reason = "weights are f32")]
+        let weight = ((1.0 - alpha) / alpha) as f32;
+        let priors = [TriePrior::new(trie, &prior).unwrap().weighted(weight).unwrap()];
+        let conditions = Conditions { priors: &priors, ..Conditions::default() };
+        let led = &search.search_under(&prompts, &conditions).unwrap()[0];
+        prop_assert_eq!(led.len(), expected.len());
+        for (found, score) in led.iter().zip(&expected) {
+            prop_assert!((alpha * f64::from(found.score) - score).abs() < 2e-3, "{found:?} {score}");
+        }
+    }
+}
+
+#[test]
+fn a_prior_without_weight_is_refused() {
+    let catalog = tiny::catalog();
+    let (constraint, _) = tiny::constraint(&catalog);
+    let prior = TriePrior::new(constraint.trie(), &vec![0.0; catalog.num_items()]).unwrap();
+    for weight in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        let error = prior.weighted(weight).unwrap_err();
+        assert!(matches!(error, PolicyError::Unsupported { .. }), "{error}");
+    }
+}
+
 #[test]
 fn a_flat_prior_changes_nothing_that_is_found() {
     let catalog = tiny::catalog();

@@ -65,12 +65,15 @@ fn without_dropout_sequences_have_the_values_and_gradients_of_completions() {
     for (feed_forward, tied) in t5::SHAPES {
         let config = t5::config(tokenizer.vocab_size(), feed_forward, tied);
         let model = T5::random(config, 2, Device::Cpu).unwrap().require_grad(true);
-        for scoring in [Scoring::Full, Scoring::Renormalised] {
+        for (scoring, heat) in
+            [(Scoring::Full, 1.0), (Scoring::Renormalised, 1.0), (Scoring::Full, 0.7)]
+        {
+            let law = TokenLaw::from(scoring).at_temperature(heat).unwrap();
             let pass = SequencePass {
                 tokens: &tokens,
                 places: &places,
                 targets: &targets,
-                scoring,
+                law,
                 dropout: 0.0,
                 recompute: false,
             };
@@ -80,7 +83,7 @@ fn without_dropout_sequences_have_the_values_and_gradients_of_completions() {
                 rows.answers.iter().map(|answer| vec![answer.clone()]).collect();
             let begun = [0; 3];
             let completions = Completions { prompts: &prompts, begun: &begun, rollouts: &rollouts };
-            let found = model.completion_pass(&constraint, &completions, TokenLaw::from(scoring));
+            let found = model.completion_pass(&constraint, &completions, law);
             let (plain, plain_grads) = learned(&model, found.unwrap().pass);
             assert!(tiny::difference(&logp, &plain) < 1e-4, "{scoring:?}");
             for (ours, theirs) in grads.iter().zip(&plain_grads) {
@@ -110,7 +113,7 @@ fn dropout_is_drawn_by_seed_and_reaches_every_row() {
             tokens: &tokens,
             places: &places,
             targets: &targets,
-            scoring: Scoring::Full,
+            law: TokenLaw::from(Scoring::Full),
             dropout,
             recompute: false,
         };
@@ -141,7 +144,7 @@ fn what_a_t5_cannot_learn_is_refused() {
         tokens: &tokens,
         places: &places,
         targets: &targets,
-        scoring: Scoring::Full,
+        law: TokenLaw::from(Scoring::Full),
         dropout: 0.0,
         recompute: true,
     };

@@ -11,8 +11,8 @@ use sidereal_policy::{
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Categories, Checkpoints, EncodedPrompt, ItemFacts, Mode, Observer, OptimConfig, OwnMethods, Record, Rl,
-    RlConfig, RlPrompt, RolloutConfig, Schedule, StepReward, TrainError,
+    Binding, Categories, Checkpoints, EncodedPrompt, ItemFacts, Mode, Observer, OptimConfig,
+    OwnMethods, Record, Rl, RlConfig, RlPrompt, RolloutConfig, Schedule, StepReward, TrainError,
 };
 use tch::Device;
 

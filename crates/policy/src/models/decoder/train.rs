@@ -36,14 +36,15 @@ impl Trainable for Decoder {
         constraint: &'a Constraint,
         pass: &SequencePass<'_>,
     ) -> Result<LogpPass<'a>, PolicyError> {
-        let SequencePass { tokens, places, targets, scoring, dropout, recompute } = *pass;
+        let SequencePass { tokens, places, targets, law, dropout, recompute } = *pass;
         if !recompute {
             let states = self.forward_at(tokens, places, dropout)?;
-            return target_pass(self, constraint, states, targets, scoring);
+            let states = law.tempered(states, targets)?;
+            return target_pass(self, constraint, states, targets, law.scoring);
         }
         let read = self.forward_recomputed(tokens, dropout)?;
-        let states = at_places(read.states(), places)?;
-        let learned = target_pass(self, constraint, states, targets, scoring)?;
+        let states = law.tempered(at_places(read.states(), places)?, targets)?;
+        let learned = target_pass(self, constraint, states, targets, law.scoring)?;
         Ok(learned.and_then(move || read.backward()))
     }
 

@@ -42,7 +42,7 @@ impl Trainable for T5 {
         constraint: &'a Constraint,
         sequences: &SequencePass<'_>,
     ) -> Result<LogpPass<'a>, PolicyError> {
-        let SequencePass { targets, scoring, dropout, recompute, .. } = *sequences;
+        let SequencePass { targets, law, dropout, recompute, .. } = *sequences;
         if recompute {
             let expected = "false: a T5 computes no layer again";
             return Err(unsupported("recompute", recompute.to_string(), expected));
@@ -65,7 +65,7 @@ impl Trainable for T5 {
         }
         let index = Tensor::from_slice(&index).to_device(states.device());
         let states = states.flatten(0, 1).f_index_select(0, &index)?; // [N, D]
-        target_pass(self, constraint, states, targets, scoring)
+        target_pass(self, constraint, law.tempered(states, targets)?, targets, law.scoring)
     }
 
     fn embedding_names(&self) -> &'static [&'static str] {
