@@ -10,7 +10,7 @@ use crate::{PromptError, PromptSet};
 pub const END_OF_TURN: &str = "<|im_end|>";
 
 /// The sets of this version of the library, as their files are named and hold them.
-const BUILTIN: [(&str, &str); 7] = [
+const BUILTIN: [(&str, &str); 8] = [
     ("prompts/terse.toml", include_str!("../prompts/terse.toml")),
     ("prompts/singer.toml", include_str!("../prompts/singer.toml")),
     ("prompts/sidreasoner.toml", include_str!("../prompts/sidreasoner.toml")),
@@ -18,6 +18,7 @@ const BUILTIN: [(&str, &str); 7] = [
     ("prompts/sage.toml", include_str!("../prompts/sage.toml")),
     ("prompts/sdpo.toml", include_str!("../prompts/sdpo.toml")),
     ("prompts/titles.toml", include_str!("../prompts/titles.toml")),
+    ("prompts/slates.toml", include_str!("../prompts/slates.toml")),
 ];
 
 /// Sets of prompts by name.
@@ -26,7 +27,10 @@ const BUILTIN: [(&str, &str); 7] = [
 /// use sidereal_prompts::{PromptRegistry, Task};
 /// let prompts = PromptRegistry::builtin()?;
 /// let names: Vec<&str> = prompts.sets().map(|set| set.name()).collect();
-/// assert_eq!(names, ["gream", "sage", "sdpo", "sidreasoner", "singer", "terse", "titles"]);
+/// assert_eq!(
+///     names,
+///     ["gream", "sage", "sdpo", "sidreasoner", "singer", "slates", "terse", "titles"]
+/// );
 /// assert!(prompts.set("gream")?.tasks().any(|task| task == Task::Reasoning));
 /// # Ok::<(), sidereal_prompts::PromptError>(())
 /// ```
@@ -38,8 +42,8 @@ pub struct PromptRegistry {
 impl PromptRegistry {
     /// The sets of this version of the library.
     ///
-    /// `terse` asks for each task in one word, and `titles` shows candidates as titles and nothing
-    /// else. A model that is trained from scratch reads these words in every sample and would learn
+    /// `terse` asks for each task in one word, and `titles` and `slates` show candidates as titles and as
+    /// Semantic IDs and nothing else. A model that is trained from scratch reads these words in every sample and would learn
     /// nothing from more words. The others are instructions for a pretrained model, each named
     /// after the system whose tasks it has.
     ///

@@ -155,6 +155,7 @@ fn the_sets_word_the_tasks_of_their_systems() {
         ("sage", &[Task::TitleSlate, Task::SidSlate]),
         ("sdpo", &[Task::TitleChoice]),
         ("titles", &[Task::TitleChoice, Task::TitleSlate]),
+        ("slates", &[Task::NextItem, Task::SidSlate]),
     ] {
         assert!(needed.iter().all(|task| tasks(set).contains(task)), "{set}");
     }

@@ -24,7 +24,7 @@
 //! | `next_item` | [`NextItem`]: a policy that reads items learns what follows; [`exact_ndcg`] |
 //! | `rl` | [`Rl`]: rollouts, [`RewardConfig`], [`AdvantageConfig`], updates |
 //! | `reasoning` | [`ReasoningSearch`]: chains of thought, and an answer after each |
-//! | `slate` | [`SlateAnswers`]: slates of titles out of pools |
+//! | `slate` | [`SlateAnswers`]: slates of titles or Semantic IDs |
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `ranking` | [`Ranking`], [`placements`] |
 //! | `evaluate` | [`rank`], [`reason`], [`draw`] |
