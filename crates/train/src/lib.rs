@@ -88,7 +88,7 @@ pub use ranking::{Ranking, placements};
 pub use reasoning::{ChainConfig, ChainRollout, ReasonedRanking, ReasoningSearch};
 pub use rl::{
     AdvantageConfig, BuiltReward, KnownItems, NamedReward, OwnMethods, ReasoningConfig,
-    RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
+    RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward, later_choices,
 };
 pub use seed::step_seed;
 pub use sft::{
