@@ -14,6 +14,7 @@ mod reasoning;
 mod semantic_ids;
 mod settings;
 mod shop;
+mod sid_slates;
 mod tiger;
 mod titles;
 mod token_style;

@@ -33,7 +33,7 @@ pub(crate) fn dataset(dir: &Path) -> Dataset {
     Dataset::new(items, shop.users().to_vec()).unwrap()
 }
 
-fn run(
+pub(crate) fn run(
     (recipe, dataset): (&Recipe, &Dataset),
     out: &Path,
     observer: &mut dyn Observer,
@@ -42,12 +42,16 @@ fn run(
     Pipeline { recipe, dataset, published: None, baselines: &[], out, device }.run(observer)
 }
 
-fn read(path: &Path) -> Vec<u8> {
+pub(crate) fn read(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
-/// The pool of every test user who can be asked, drawn apart from the run.
-fn pools(recipe: &Recipe, dataset: &Dataset, out: &Path) -> Vec<(ItemId, BTreeSet<ItemId>)> {
+/// The pool of a task of every test user who can be asked, drawn apart from the run.
+pub(crate) fn pools(
+    task: Task,
+    (recipe, dataset): (&Recipe, &Dataset),
+    out: &Path,
+) -> Vec<(ItemId, BTreeSet<ItemId>)> {
     let window = NonZeroUsize::new(recipe.max_history).unwrap();
     let split = leave_one_out(dataset, window).unwrap();
     let catalog = Catalog::load(&out.join("catalog.json")).unwrap();
@@ -59,8 +63,8 @@ fn pools(recipe: &Recipe, dataset: &Dataset, out: &Path) -> Vec<(ItemId, BTreeSe
     let prompts = registry.set(&recipe.prompts).unwrap();
     let tasks = Tasks::new(dataset, &catalog, prompts).unwrap().with_pools(&pools);
     let asked = split.test.samples().filter_map(|sample| {
-        let rendered = tasks.event(Task::TitleChoice, &sample, Wording::First).unwrap()?;
-        (sample.target != UNTITLED)
+        let rendered = tasks.event(task, &sample, Wording::First).unwrap()?;
+        (task == Task::SidSlate || sample.target != UNTITLED)
             .then(|| (sample.target, rendered.candidates.into_iter().collect()))
     });
     asked.collect()
@@ -68,7 +72,7 @@ fn pools(recipe: &Recipe, dataset: &Dataset, out: &Path) -> Vec<(ItemId, BTreeSe
 
 /// The run once more in another folder, killed at these steps and started again each time, leaves
 /// the same files.
-fn assert_survives_kills(
+pub(crate) fn assert_survives_kills(
     data: (&Recipe, &Dataset),
     whole: &Path,
     kills: &[(&'static str, usize)],
@@ -86,7 +90,7 @@ fn assert_survives_kills(
     }
 }
 
-fn rows<'o>(outcome: &'o RunResult, system: &str) -> Vec<&'o Row> {
+pub(crate) fn rows<'o>(outcome: &'o RunResult, system: &str) -> Vec<&'o Row> {
     outcome.report.rows().iter().filter(|row| row.system == system).collect()
 }
 
@@ -99,7 +103,7 @@ fn titles_are_chosen_from_pools_and_a_killed_run_repeats_the_same_curve() {
     outcome.write_page("titles", &dir.path().join("report.html")).unwrap();
 
     // Every answer is one of the pool, which holds the target once and no title twice.
-    let pools = pools(&recipe, &dataset, &whole);
+    let pools = pools(Task::TitleChoice, (&recipe, &dataset), &whole);
     let rankings: Vec<Ranking> =
         serde_json::from_slice(&read(&whole.join("rankings/sdpo.json"))).unwrap();
     assert!((20..50).contains(&rankings.len()), "{}", rankings.len());
@@ -157,7 +161,7 @@ fn slates_hold_each_title_once_and_a_killed_run_repeats_the_same_curve() {
     let whole = dir.path().join("whole");
     let outcome = run((&recipe, &dataset), &whole, &mut |_: &Record| {}).unwrap();
 
-    let pools = pools(&recipe, &dataset, &whole);
+    let pools = pools(Task::TitleChoice, (&recipe, &dataset), &whole);
     for stage in ["sft", "sage", "grpo"] {
         let file = whole.join(format!("rankings/{stage}.json"));
         let slates: Vec<Ranking> = serde_json::from_slice(&read(&file)).unwrap();

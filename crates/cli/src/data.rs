@@ -30,6 +30,9 @@ use crate::index;
 /// The file in which `prepare` keeps a dataset within a folder.
 pub(crate) const DATASET: &str = "dataset.json";
 
+/// Training users of RecIF-Bench of whom one is kept for validation, because the benchmark has no validation set.
+const RECIF_VALID: NonZeroUsize = NonZeroUsize::new(20).unwrap();
+
 /// Smallest number of events that users and items of Amazon's reviews have in the literature.
 const AMAZON_CORE: u32 = 5;
 
@@ -80,6 +83,10 @@ pub(crate) struct DataArgs {
     /// The domain of RecIF-Bench's table, such as `video`, or with a behaviour, such as `video/like`.
     #[arg(long, value_name = "DOMAIN")]
     recif: Option<String>,
+    /// What else users did with items, as columns of truth values of the table: `like,comment`, or
+    /// `like=COLUMN` in a plain table. Objectives can reward them.
+    #[arg(long, value_name = "BEHAVIOURS")]
+    behaviours: Option<BehaviourNames>,
     /// One of several domains as files of RecBole, `NAME=x.inter,x.item`. Give it once for each domain.
     #[arg(long, value_name = "NAME=FILES")]
     domain: Vec<DomainFiles>,
@@ -227,7 +234,7 @@ impl DataArgs {
     }
 
     /// The flags that name data, and whether each is given.
-    fn given(&self) -> [(&'static str, bool); 13] {
+    fn given(&self) -> [(&'static str, bool); 14] {
         [
             ("--data", self.data.is_some()),
             ("--interactions", self.interactions.is_some()),
@@ -241,6 +248,7 @@ impl DataArgs {
             ("--columns", self.columns.is_some()),
             ("--item-columns", self.item_columns.is_some()),
             ("--recif", self.recif.is_some()),
+            ("--behaviours", self.behaviours.is_some()),
             ("--domain", !self.domain.is_empty()),
         ]
     }
@@ -291,12 +299,14 @@ impl DataArgs {
             Source::Files(Format::Lcrec) => {
                 ("LC-Rec's files", &["--interactions", "--items", "--index"])
             }
-            Source::Files(Format::Recif) => {
-                ("RecIF-Bench's table", &["--table", "--recif", "--items", "--index"])
-            }
-            Source::Files(Format::Table) => {
-                ("a table", &["--table", "--columns", "--items", "--item-columns", "--index"])
-            }
+            Source::Files(Format::Recif) => (
+                "RecIF-Bench's table",
+                &["--table", "--recif", "--behaviours", "--items", "--index"],
+            ),
+            Source::Files(Format::Table) => (
+                "a table",
+                &["--table", "--columns", "--behaviours", "--items", "--item-columns", "--index"],
+            ),
         };
         if self.strict
             && matches!(source, Source::Folder | Source::Domains | Source::Files(Format::Recbole))
@@ -409,12 +419,24 @@ impl DataArgs {
             Some((domain, behaviour)) => (domain, Some(behaviour)),
             None => (domain, None),
         };
-        let (path, columns) = (self.table_file()?, recif::Columns::recif(domain, behaviour));
+        let mut labels = Vec::new();
+        for BehaviourName { name, column } in self.behaviours.iter().flat_map(|it| &it.0) {
+            if column != name {
+                return Err(Usage::error(format!(
+                    "`--behaviours {name}={column}` does not go with RecIF-Bench's table: its columns are \
+                     named by the domain; give `--behaviours {name}`"
+                )));
+            }
+            labels.push(name);
+        }
+        let columns = recif::Columns::recif_labelled(domain, behaviour, &labels)
+            .with_valid_every(RECIF_VALID);
+        let path = self.table_file()?;
         let read = recif::read(path, &columns, how.seed, how.max_history, &self.policy())?;
         let mut data = Data::from(ReadData::from(read));
         if let Some(path) = &self.items {
             let described = items::read(path, &self.policy())?;
-            data.dataset = with_texts(&data.dataset, described.items)?;
+            data.dataset = with_texts(data.dataset, described.items)?;
             data.skips.push(described.skips);
         }
         Ok(data)
@@ -424,6 +446,9 @@ impl DataArgs {
         let flag = "--columns user=COLUMN,item=COLUMN";
         let names = needed(self.columns.as_ref(), flag, "the columns of the table")?;
         let mut columns = names.0.clone();
+        for BehaviourName { name, column } in self.behaviours.iter().flat_map(|it| &it.0) {
+            columns = columns.with_behaviour(name, column);
+        }
         let items = self.items.as_deref();
         match (items, &self.item_columns) {
             (Some(_), names) => {
@@ -483,7 +508,7 @@ fn filtered(data: Data, filters: &Filters, seed: u64) -> anyhow::Result<Data> {
 }
 
 /// A dataset whose items have the texts of a file, by key.
-fn with_texts(dataset: &Dataset, described: Vec<Item>) -> anyhow::Result<Dataset> {
+fn with_texts(dataset: Dataset, described: Vec<Item>) -> anyhow::Result<Dataset> {
     let described: BTreeMap<String, Item> =
         described.into_iter().map(|item| (item.key.clone(), item)).collect();
     let items: Vec<Item> = dataset
@@ -491,7 +516,7 @@ fn with_texts(dataset: &Dataset, described: Vec<Item>) -> anyhow::Result<Dataset
         .iter()
         .map(|item| described.get(&item.key).unwrap_or(item).clone())
         .collect();
-    Ok(Dataset::new(items, dataset.users().to_vec())?)
+    Ok(dataset.with_items(items)?)
 }
 
 /// `NAME=x.inter,x.item`.
@@ -511,6 +536,32 @@ impl FromStr for DomainFiles {
             files.split_once(',').ok_or("expected two files, x.inter,x.item")?;
         let name = name.to_owned();
         Ok(Self { name, interactions: interactions.into(), items: items.into() })
+    }
+}
+
+/// `NAME,NAME=COLUMN`.
+#[derive(Debug, Clone)]
+pub(crate) struct BehaviourNames(Vec<BehaviourName>);
+
+/// A behaviour and its column, which has the same name unless another is given.
+#[derive(Debug, Clone)]
+struct BehaviourName {
+    name: String,
+    column: String,
+}
+
+impl FromStr for BehaviourNames {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = text.split(',').map(|part| {
+            let (name, column) = part.split_once('=').unwrap_or((part, part));
+            if name.is_empty() || column.is_empty() {
+                return Err("expected `NAME` or `NAME=COLUMN`".to_owned());
+            }
+            Ok(BehaviourName { name: name.to_owned(), column: column.to_owned() })
+        });
+        named.collect::<Result<_, _>>().map(Self)
     }
 }
 

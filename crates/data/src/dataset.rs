@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::ItemId;
 
+use crate::behaviours::check_names;
 use crate::digest::Digest;
 use crate::{DataError, Domains, Item, User, UserId};
 
@@ -15,6 +16,8 @@ use crate::{DataError, Domains, Item, User, UserId};
 pub struct Dataset {
     items: Vec<Item>,
     users: Vec<User>,
+    /// Names of what labels hold.
+    behaviours: Vec<String>,
     domains: Option<Domains>,
 }
 
@@ -26,6 +29,9 @@ struct RawDataset {
     /// Names of the domains, which every key begins with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     domains: Vec<String>,
+    /// Names of what labels hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    behaviours: Vec<String>,
 }
 
 impl Dataset {
@@ -33,8 +39,41 @@ impl Dataset {
     ///
     /// # Errors
     /// [`DataError::EmptyDataset`], [`DataError::TooMany`], [`DataError::RepeatedKey`] and
-    /// [`DataError::EventItem`], [`DataError::NumTimes`] and [`DataError::TimeOrder`].
+    /// [`DataError::EventItem`], [`DataError::NumTimes`] and [`DataError::TimeOrder`];
+    /// [`DataError::UnnamedBehaviour`] for events with behaviours, which
+    /// [`with_behaviours`](Self::with_behaviours) names.
     pub fn new(items: Vec<Item>, users: Vec<User>) -> Result<Self, DataError> {
+        Self::with_behaviours(items, users, Vec::new())
+    }
+
+    /// The same, with labels at the events: what users did with items besides choosing them. Behaviour `b`
+    /// of a label is named `behaviours[b]`.
+    ///
+    /// ```
+    /// use sidereal_data::{Dataset, Item, ItemId, Labels, User};
+    ///
+    /// let items = vec![Item::new("clip", "a clip"), Item::new("film", "a film")];
+    /// let liked = Labels::default().with(1);
+    /// let user = User::new("ann", vec![ItemId(1), ItemId(0)]);
+    /// let users = vec![user.with_labels(vec![liked, Labels::default()])];
+    /// let names = ["comment", "like"].map(str::to_owned).to_vec();
+    /// let dataset = Dataset::with_behaviours(items, users, names)?;
+    ///
+    /// let like = dataset.behaviour("like").unwrap();
+    /// assert!(dataset.users()[0].labels_of(0).contains(like));
+    /// assert!(!dataset.users()[0].labels_of(1).contains(like));
+    /// # Ok::<(), sidereal_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); [`DataError::TooManyBehaviours`] and [`DataError::BehaviourName`];
+    /// [`DataError::NumLabels`] for a user with labels for some events alone.
+    pub fn with_behaviours(
+        items: Vec<Item>,
+        users: Vec<User>,
+        behaviours: Vec<String>,
+    ) -> Result<Self, DataError> {
+        check_names(&behaviours)?;
         if items.is_empty() || users.is_empty() {
             return Err(DataError::EmptyDataset { items: items.len(), users: users.len() });
         }
@@ -57,12 +96,24 @@ impl Dataset {
                 let (events, times) = (user.events.len(), user.times.len());
                 return Err(DataError::NumTimes { user: user.key.clone(), events, times });
             }
+            if !user.labels.is_empty() && user.labels.len() != user.events.len() {
+                let (events, labels) = (user.events.len(), user.labels.len());
+                return Err(DataError::NumLabels { user: user.key.clone(), events, labels });
+            }
+            let known = behaviours.len();
+            if let Some(position) = user.labels.iter().position(|label| !label.are_below(known)) {
+                return Err(DataError::UnnamedBehaviour {
+                    user: user.key.clone(),
+                    position,
+                    known,
+                });
+            }
             if let Some(before) = user.times.windows(2).position(|pair| pair[0] > pair[1]) {
                 let position = before + 1;
                 return Err(DataError::TimeOrder { user: user.key.clone(), position });
             }
         }
-        Ok(Self { items, users, domains: None })
+        Ok(Self { items, users, behaviours, domains: None })
     }
 
     /// Items without users, to answer users whose histories come from elsewhere.
@@ -75,7 +126,7 @@ impl Dataset {
         }
         numbered("items", items.len())?;
         unique("item", items.iter().map(|item| item.key.as_str()))?;
-        Ok(Self { items, users: Vec::new(), domains: None })
+        Ok(Self { items, users: Vec::new(), behaviours: Vec::new(), domains: None })
     }
 
     /// The dataset as one of several domains, by the names that its keys begin with.
@@ -84,9 +135,35 @@ impl Dataset {
         Ok(self)
     }
 
-    /// Items and users, by identity.
-    pub(crate) fn into_parts(self) -> (Vec<Item>, Vec<User>) {
-        (self.items, self.users)
+    /// Items and users, by identity, and the names of behaviours.
+    pub(crate) fn into_parts(self) -> (Vec<Item>, Vec<User>, Vec<String>) {
+        (self.items, self.users, self.behaviours)
+    }
+
+    /// The same users, behaviours and domains over items with other texts: item `i` becomes `items[i]`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and [`DataError::NoDomain`] and [`DataError::OtherDomain`] for keys of other
+    /// domains.
+    pub fn with_items(self, items: Vec<Item>) -> Result<Self, DataError> {
+        let names = self.domains.map(|domains| domains.names().to_vec());
+        let dataset = Self::with_behaviours(items, self.users, self.behaviours)?;
+        match names {
+            Some(names) => dataset.in_domains(names),
+            None => Ok(dataset),
+        }
+    }
+
+    /// Names of what the labels of events hold; none if the source has no behaviours.
+    #[must_use]
+    pub fn behaviours(&self) -> &[String] {
+        &self.behaviours
+    }
+
+    /// The place of a behaviour in labels; `None` for one that the dataset does not have.
+    #[must_use]
+    pub fn behaviour(&self, name: &str) -> Option<usize> {
+        self.behaviours.iter().position(|known| known == name)
     }
 
     /// Which domain each item and user is of; `None` for a dataset of one source.
@@ -149,7 +226,7 @@ impl Dataset {
     }
 
     /// BLAKE3 of every key, title, category, description, brand and event in identity order, and of
-    /// the domains if there are several, in hexadecimal.
+    /// the domains and the behaviours of events if there are any, in hexadecimal.
     ///
     /// Times are not part of the hash. They decide the order of events, which is part of it, and a
     /// split, which has a hash of its own.
@@ -179,6 +256,15 @@ impl Dataset {
         if let Some(domains) = &self.domains {
             digest.text(&domains.hash());
         }
+        if !self.behaviours.is_empty() {
+            digest.text("behaviours");
+            digest.size(self.behaviours.len());
+            self.behaviours.iter().for_each(|name| digest.text(name));
+            for user in &self.users {
+                digest.size(user.labels.len());
+                user.labels.iter().for_each(|labels| digest.number(labels.bits().into()));
+            }
+        }
         digest.finish()
     }
 }
@@ -187,7 +273,7 @@ impl TryFrom<RawDataset> for Dataset {
     type Error = DataError;
 
     fn try_from(raw: RawDataset) -> Result<Self, DataError> {
-        let dataset = Self::new(raw.items, raw.users)?;
+        let dataset = Self::with_behaviours(raw.items, raw.users, raw.behaviours)?;
         if raw.domains.is_empty() { Ok(dataset) } else { dataset.in_domains(raw.domains) }
     }
 }
@@ -195,7 +281,8 @@ impl TryFrom<RawDataset> for Dataset {
 impl From<Dataset> for RawDataset {
     fn from(dataset: Dataset) -> Self {
         let domains = dataset.domains.map(|domains| domains.names().to_vec());
-        Self { items: dataset.items, users: dataset.users, domains: domains.unwrap_or_default() }
+        let Dataset { items, users, behaviours, .. } = dataset;
+        Self { items, users, domains: domains.unwrap_or_default(), behaviours }
     }
 }
 
@@ -216,7 +303,7 @@ fn unique<'a>(what: &'static str, keys: impl Iterator<Item = &'a str>) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Timestamp;
+    use crate::{Labels, Timestamp};
 
     fn items() -> Vec<Item> {
         vec![Item::new("a", "an apple"), Item::new("b", "a bean")]
@@ -261,6 +348,29 @@ mod tests {
         assert!(!check(&[]).unwrap());
         assert!(matches!(check(&[1]), Err(DataError::NumTimes { events: 3, times: 1, .. })));
         assert!(matches!(check(&[1, 2, 1]), Err(DataError::TimeOrder { position: 2, .. })));
+    }
+
+    #[test]
+    fn labels_are_as_many_as_events_and_name_known_behaviours() {
+        let label = |places: &[usize]| places.iter().copied().collect::<Labels>();
+        let check = |labels: Vec<Labels>, names: &[&str]| {
+            let user = User::new("u", [0, 1].map(ItemId).to_vec()).with_labels(labels);
+            let names = names.iter().map(ToString::to_string).collect();
+            Dataset::with_behaviours(items(), vec![user], names)
+        };
+        let dataset = check(vec![label(&[1]), label(&[])], &["like", "share"]).unwrap();
+        assert_eq!((dataset.behaviour("share"), dataset.behaviour("comment")), (Some(1), None));
+        let json = serde_json::to_string(&dataset).unwrap();
+        assert_eq!(serde_json::from_str::<Dataset>(&json).unwrap(), dataset);
+        assert!(matches!(
+            check(vec![label(&[1]), label(&[])], &["like"]),
+            Err(DataError::UnnamedBehaviour { position: 0, known: 1, .. })
+        ));
+        let one = check(vec![label(&[])], &["like"]);
+        assert!(matches!(one, Err(DataError::NumLabels { events: 2, labels: 1, .. })));
+        // They are part of the hash; a dataset without any has the hash that it had.
+        let other = check(vec![label(&[0]), label(&[])], &["like", "share"]).unwrap();
+        assert_ne!(dataset.hash(), other.hash());
     }
 
     #[test]

@@ -167,6 +167,20 @@ pub enum DataError {
     /// A user with more or fewer times than events.
     #[error("user `{user}` has {events} events but {times} times: each event needs one")]
     NumTimes { user: String, events: usize, times: usize },
+    /// A user with more or fewer labels than events.
+    #[error("user `{user}` has {events} events but {labels} labels: each event needs one")]
+    NumLabels { user: String, events: usize, labels: usize },
+    /// A label with a behaviour that the dataset does not name.
+    #[error(
+        "user `{user}`, event {position}: its label has a behaviour beyond the {known} of the dataset"
+    )]
+    UnnamedBehaviour { user: String, position: usize, known: usize },
+    /// More behaviours than a label can hold.
+    #[error("a dataset has at most 32 behaviours, but there are {found}: leave some out")]
+    TooManyBehaviours { found: usize },
+    /// A name that no behaviour can have.
+    #[error("behaviour {place} is named `{name}`: each needs a name of its own that is not empty")]
+    BehaviourName { name: String, place: usize },
     /// A user's events out of order.
     #[error("user `{user}`, event {position}: the event is earlier than the one before it")]
     TimeOrder { user: String, position: usize },

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::ItemId;
 
-use crate::{DataError, Dataset, Item, Keys, Ties, Timestamp, User};
+use crate::{DataError, Dataset, Item, Keys, Labels, Ties, Timestamp, User};
 
 /// One choice; user and item are numbers of the [`Interactions`]' keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,12 +22,17 @@ pub struct Interaction {
     pub time: Timestamp,
 }
 
-/// Rows in the order of their source, 16 bytes each, and the names of users and items.
+/// Rows in the order of their source, 16 bytes each, and the names of users and items. If rows have
+/// behaviours, 4 bytes more.
 #[derive(Debug, Clone, Default)]
 pub struct Interactions {
     users: Keys,
     items: Keys,
     rows: Vec<Interaction>,
+    /// Of each row; empty without behaviours.
+    labels: Vec<Labels>,
+    /// Names of what labels hold.
+    behaviours: Vec<String>,
 }
 
 /// How items are numbered.
@@ -79,11 +84,31 @@ impl Assembly {
 }
 
 impl Interactions {
-    /// Adds a row.
+    /// No rows yet, for events with these behaviours.
+    #[must_use]
+    pub fn of_behaviours(behaviours: Vec<String>) -> Self {
+        Self { behaviours, ..Self::default() }
+    }
+
+    /// Adds a row, without a behaviour.
     ///
     /// # Errors
     /// [`DataError::TooMany`] users or items.
     pub fn push(&mut self, user: &str, item: &str, time: Timestamp) -> Result<(), DataError> {
+        self.push_labelled(user, item, time, Labels::default())
+    }
+
+    /// Adds a row with its behaviours, which are those of [`of_behaviours`](Self::of_behaviours).
+    ///
+    /// # Errors
+    /// [`DataError::TooMany`] users or items.
+    pub fn push_labelled(
+        &mut self,
+        user: &str,
+        item: &str,
+        time: Timestamp,
+        labels: Labels,
+    ) -> Result<(), DataError> {
         let number = |keys: &mut Keys, name: &str, what| {
             let found = keys.len();
             keys.insert(name).ok_or(DataError::TooMany { what, found })
@@ -91,6 +116,9 @@ impl Interactions {
         let user = number(&mut self.users, user, "users")?;
         let item = number(&mut self.items, item, "items")?;
         self.rows.push(Interaction { user, item, time });
+        if !self.behaviours.is_empty() {
+            self.labels.push(labels);
+        }
         Ok(())
     }
 
@@ -133,6 +161,7 @@ impl Interactions {
     /// Removes the last row; its names stay.
     pub(crate) fn pop(&mut self) {
         self.rows.pop();
+        self.labels.pop();
     }
 
     /// How many users and items have a row.
@@ -148,8 +177,19 @@ impl Interactions {
     }
 
     /// Keeps the rows for which `keep` holds, in their order.
-    pub fn retain(&mut self, keep: impl FnMut(&Interaction) -> bool) {
-        self.rows.retain(keep);
+    pub fn retain(&mut self, mut keep: impl FnMut(&Interaction) -> bool) {
+        let (mut row, labels) = (0, &mut self.labels);
+        let mut kept = 0;
+        self.rows.retain(|interaction| {
+            let keeps = keep(interaction);
+            if let (true, Some(label)) = (keeps, labels.get(row).copied()) {
+                labels[kept] = label;
+                kept += 1;
+            }
+            row += 1;
+            keeps
+        });
+        labels.truncate(kept);
     }
 
     /// The dataset of all users and items with a row: a user's events by time, users in the order
@@ -173,7 +213,7 @@ impl Interactions {
         assembly: &Assembly,
         unchosen: bool,
     ) -> Result<Dataset, DataError> {
-        let Self { users, mut items, rows } = self;
+        let Self { users, mut items, rows, labels, behaviours } = self;
         if unchosen {
             for key in described.keys() {
                 let found = items.len();
@@ -200,21 +240,24 @@ impl Interactions {
         drop((items, described));
 
         let user_order = first_appearances(rows.iter().map(|row| row.user), users.len());
-        let (starts, events) = by_user(&rows, users.len(), &ids);
-        drop(rows);
+        let (starts, events) = by_user(&rows, &labels, users.len(), &ids);
+        drop((rows, labels));
         let people = user_order.into_iter().map(|user| {
             let range = starts[user as usize]..starts[user as usize + 1];
             let mut events = events[range].to_vec();
             if assembly.ties == Ties::Shuffle {
                 events.shuffle(&mut rng);
             }
-            events.sort_by_key(|(time, _)| *time); // stable
-            let times = events.iter().map(|(time, _)| *time).collect();
-            let events = events.into_iter().map(|(_, item)| item).collect();
-            User::new(users.name(user).unwrap_or_default(), events).with_times(times)
+            events.sort_by_key(|event| event.time); // stable
+            let times = events.iter().map(|event| event.time).collect();
+            let labelled = events.iter().filter(|_| !behaviours.is_empty());
+            let labels = labelled.map(|event| event.labels).collect();
+            let events = events.into_iter().map(|event| event.item).collect();
+            let user = User::new(users.name(user).unwrap_or_default(), events);
+            user.with_times(times).with_labels(labels)
         });
         let people = people.collect();
-        Dataset::new(catalogue, people)
+        Dataset::with_behaviours(catalogue, people, behaviours)
     }
 }
 
@@ -224,12 +267,21 @@ fn first_appearances(values: impl Iterator<Item = u32>, len: usize) -> Vec<u32> 
     values.filter(|value| !std::mem::replace(&mut seen[*value as usize], true)).collect()
 }
 
+/// An event of a user.
+#[derive(Debug, Clone, Copy)]
+struct Event {
+    time: Timestamp,
+    item: ItemId,
+    labels: Labels,
+}
+
 /// Events of each user in row order, adjacent, and where each user's begin, `[users + 1]`.
 fn by_user(
     rows: &[Interaction],
+    labels: &[Labels],
     num_users: usize,
     ids: &[ItemId],
-) -> (Vec<usize>, Vec<(Timestamp, ItemId)>) {
+) -> (Vec<usize>, Vec<Event>) {
     let mut starts = vec![0; num_users + 1];
     for row in rows {
         starts[row.user as usize + 1] += 1;
@@ -238,10 +290,12 @@ fn by_user(
         starts[user + 1] += starts[user];
     }
     let mut next = starts.clone();
-    let mut events = vec![(Timestamp(0), ItemId(0)); rows.len()];
-    for row in rows {
+    let blank = Event { time: Timestamp(0), item: ItemId(0), labels: Labels::default() };
+    let mut events = vec![blank; rows.len()];
+    for (at, row) in rows.iter().enumerate() {
         let place = &mut next[row.user as usize];
-        events[*place] = (row.time, ids[row.item as usize]);
+        let labels = labels.get(at).copied().unwrap_or_default();
+        events[*place] = Event { time: row.time, item: ids[row.item as usize], labels };
         *place += 1;
     }
     (starts, events)
@@ -295,6 +349,31 @@ mod tests {
         assert_eq!(keys(1), keys(1));
         assert_ne!(keys(1), keys(2));
         assert!(!keys(1).is_sorted());
+    }
+
+    #[test]
+    fn behaviours_stay_with_their_events_through_filters_and_sorting() {
+        let mut rows = Interactions::of_behaviours(vec!["like".to_owned(), "share".to_owned()]);
+        let label = |places: &[usize]| places.iter().copied().collect::<Labels>();
+        for (at, (user, item, time)) in ROWS.into_iter().enumerate() {
+            let labels = label(&[at % 2]);
+            rows.push_labelled(user, item, Timestamp(time), labels).unwrap();
+        }
+        rows.push("w", "a", Timestamp(0)).unwrap();
+        rows.pop();
+        let gone = rows.users().get("u").unwrap();
+        rows.retain(|row| row.user != gone);
+        let dataset = rows.into_dataset(BTreeMap::new(), &Assembly::new(1)).unwrap();
+        let of = |key: &str| dataset.users().iter().find(|user| user.key == key).unwrap();
+        // v: `a` at 3 was row 2, `b` at 9 was row 0; w: row 4.
+        assert_eq!(of("v").labels, [label(&[0]), label(&[0])]);
+        assert_eq!((of("w").labels.as_slice(), dataset.num_users()), (&[label(&[0])][..], 2));
+        let mut odd = Interactions::of_behaviours(vec!["like".to_owned()]);
+        for (user, item, time, places) in [("u", "b", 5, &[0][..]), ("u", "a", 2, &[])] {
+            odd.push_labelled(user, item, Timestamp(time), label(places)).unwrap();
+        }
+        let dataset = odd.into_dataset(BTreeMap::new(), &Assembly::new(1)).unwrap();
+        assert_eq!(dataset.users()[0].labels, [label(&[]), label(&[0])]);
     }
 
     #[test]

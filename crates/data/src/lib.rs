@@ -27,6 +27,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `dataset`, `item`, `user` | [`Dataset`]: [`Item`]s, [`User`]s and their events, hashed |
+//! | `behaviours` | [`Labels`]: what else a user did with an item, such as a like |
 //! | `domains`, `union` | [`Dataset::union`]: several datasets as one, each of which is a domain; [`Domains`] |
 //! | `find` | [`Dataset::find`]: an item by its key or title |
 //! | [`read`] | Amazon 2014, 2018 and 2023, `MiniOneRec`, LC-Rec and LETTER, `RecBole`, `RecIF-Bench` and plain tables, each into [`ReadData`](read::ReadData); the policy on rows with problems |
@@ -56,6 +57,7 @@
 //! - `proptest`: the module `strategies`, for property tests of code that consumes datasets.
 
 mod audit;
+mod behaviours;
 mod dataset;
 mod digest;
 mod domains;
@@ -83,6 +85,7 @@ mod user;
 pub mod write;
 
 pub use audit::{Audit, CrossUserFuture, EqualTimes, EventOrder, IdentityOrder, audit};
+pub use behaviours::Labels;
 pub use dataset::Dataset;
 pub use digest::Digest;
 pub use domains::{DomainId, Domains};

@@ -58,15 +58,25 @@ impl Dataset {
         }
         let mut items = Vec::new();
         let mut users = Vec::new();
+        let mut behaviours: Vec<String> = Vec::new();
         for (name, part) in parts {
             // Before the shuffle, an item is where it stood in its part, after the parts before.
-            let (before, (of_part, people)) = (items.len(), part.into_parts());
+            let (before, (of_part, people, named)) = (items.len(), part.into_parts());
+            let mut place = |name: String| {
+                let known = behaviours.iter().position(|known| *known == name);
+                known.unwrap_or_else(|| {
+                    behaviours.push(name);
+                    behaviours.len() - 1
+                })
+            };
+            let places: Vec<usize> = named.into_iter().map(&mut place).collect();
             let qualified = |key: &str| format!("{name}/{key}");
             items
                 .extend(of_part.into_iter().map(|item| Item { key: qualified(&item.key), ..item }));
-            users.extend(
-                people.into_iter().map(|user| (before, User { key: qualified(&user.key), ..user })),
-            );
+            users.extend(people.into_iter().map(|user| {
+                let labels = user.labels.iter().map(|labels| labels.moved(&places)).collect();
+                (before, User { key: qualified(&user.key), labels, ..user })
+            }));
         }
         let found = items.len();
         let num_items =
@@ -85,7 +95,7 @@ impl Dataset {
         let mut placed: Vec<(ItemId, Item)> = ids.iter().copied().zip(items).collect();
         placed.sort_unstable_by_key(|(id, _)| *id);
         let items = placed.into_iter().map(|(_, item)| item).collect();
-        Self::new(items, users)?.in_domains(names)
+        Self::with_behaviours(items, users, behaviours)?.in_domains(names)
     }
 }
 

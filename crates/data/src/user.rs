@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::ItemId;
 
-use crate::Timestamp;
+use crate::{Labels, Timestamp};
 
 /// Dense identity of a user: its row in the dataset.
 #[derive(
@@ -39,13 +39,16 @@ pub struct User {
     /// The time of each event, never falling; empty if the source has no times.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub times: Vec<Timestamp>,
+    /// The behaviours of each event besides the choice; empty if the source has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<Labels>,
 }
 
 impl User {
-    /// A user with this key who chose `events`, earliest first, without times.
+    /// A user with this key who chose `events`, earliest first, without times and behaviours.
     #[must_use]
     pub fn new(key: impl Into<String>, events: Vec<ItemId>) -> Self {
-        Self { key: key.into(), events, times: Vec::new() }
+        Self { key: key.into(), events, times: Vec::new(), labels: Vec::new() }
     }
 
     /// The user with the times of the events, earliest first.
@@ -53,6 +56,19 @@ impl User {
     pub fn with_times(mut self, times: Vec<Timestamp>) -> Self {
         self.times = times;
         self
+    }
+
+    /// The user with the behaviours of the events, earliest first.
+    #[must_use]
+    pub fn with_labels(mut self, labels: Vec<Labels>) -> Self {
+        self.labels = labels;
+        self
+    }
+
+    /// The behaviours of an event; none if the source has none and past the last event.
+    #[must_use]
+    pub fn labels_of(&self, position: usize) -> Labels {
+        self.labels.get(position).copied().unwrap_or_default()
     }
 
     /// When an event happened; `None` if the source has no times and past the last event.

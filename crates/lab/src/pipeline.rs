@@ -11,7 +11,7 @@ use std::path::Path;
 
 use sidereal_data::Dataset;
 use sidereal_policy::{Constraint, PolicyKind, SidTokenizer};
-use sidereal_prompts::PromptRegistry;
+use sidereal_prompts::{PromptRegistry, Task};
 use sidereal_train::{JsonLog, Observer};
 use tch::Device;
 
@@ -36,7 +36,7 @@ use crate::parts::published_ids::Published;
 use crate::parts::rankings::Rankings;
 use crate::parts::reasoning::Reasoning;
 use crate::parts::semantic_ids::SemanticIds;
-use crate::pool_task::{is_in_titles, is_over_pool};
+use crate::pool_task::{answers_in_titles, is_over_pool};
 use crate::recipe::Recipe;
 use crate::recipe::base::base_folder;
 use crate::recipe::kind;
@@ -119,7 +119,8 @@ impl Pipeline<'_> {
             tasks,
             vocabulary: vocabulary.as_ref(),
             item_texts,
-            in_titles: stages.iter().any(|stage| is_in_titles(stage.task)),
+            in_titles: stages.iter().any(|stage| answers_in_titles(stage.task)),
+            in_sid_slates: stages.iter().any(|stage| stage.task == Task::SidSlate),
             pool: recipe.pool,
         };
         let constraints: BTreeMap<NonZeroUsize, Constraint> = trees

@@ -4,7 +4,12 @@ use sidereal_prompts::{Task, Variable};
 
 /// Whether the answer to a task comes from a pool.
 pub(crate) const fn is_over_pool(task: Task) -> bool {
-    matches!(task, Task::TitleChoice | Task::TitleSlate)
+    matches!(task, Task::TitleChoice | Task::TitleSlate | Task::SidSlate)
+}
+
+/// Whether the answer to a task is written as titles.
+pub(crate) const fn answers_in_titles(task: Task) -> bool {
+    matches!(task, Task::TitleChoice | Task::TitleSlate) || is_over_all_titles(task)
 }
 
 /// Whether the answer to a task is a title out of the whole catalogue.
@@ -12,9 +17,14 @@ pub(crate) const fn is_over_all_titles(task: Task) -> bool {
     matches!(task, Task::TitleHistoryToTitle | Task::SidHistoryToTitle)
 }
 
-/// Whether the answer to a task is in titles.
-pub(crate) const fn is_in_titles(task: Task) -> bool {
-    is_over_pool(task) || is_over_all_titles(task)
+/// Whether the answer to a task is one Semantic ID of the catalogue.
+pub(crate) const fn answers_with_sid(task: Task) -> bool {
+    !is_over_pool(task) && !is_over_all_titles(task)
+}
+
+/// Whether the answer to a task is a slate.
+pub(crate) fn is_slate(task: Task) -> bool {
+    task.outputs().contains(&Variable::Slate)
 }
 
 /// Whether the prompts of a task show candidates.

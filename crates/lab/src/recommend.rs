@@ -20,7 +20,7 @@ use tch::Device;
 
 use crate::error::LabError;
 use crate::policy_folder::{PolicyCard, TrainedPolicy};
-use crate::pool_task::is_in_titles;
+use crate::pool_task::answers_with_sid;
 use crate::recipe::Recipe;
 use crate::recipe::stage::Stage;
 use crate::resume::recipe_of;
@@ -149,7 +149,7 @@ impl TrainedStage {
         mut policy: TrainedPolicy,
         device: Device,
     ) -> Result<Self, LabError> {
-        if is_in_titles(card.task) {
+        if !answers_with_sid(card.task) {
             return Err(LabError::Setting {
                 field: format!("stage.{}.task", card.stage),
                 found: card.task.to_string(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod items;
 pub(crate) mod pools;
+pub(crate) mod sid_lines;
 pub(crate) mod tasks;
 pub(crate) mod texts;
 pub(crate) mod titles;
@@ -19,7 +20,7 @@ use sidereal_train::{
 use tch::Device;
 
 use crate::error::LabError;
-use crate::pool_task::{is_over_all_titles, is_over_pool};
+use crate::pool_task::{is_over_all_titles, is_over_pool, is_slate};
 use crate::recipe::pool::CandidatePools;
 use crate::workbench::items::ItemTexts;
 use crate::workbench::titles::Titles;
@@ -63,6 +64,22 @@ pub(crate) struct Words<'a> {
     pub(crate) encoder: Encoder<'a>,
     /// Titles of all items, for stages that answer in them.
     pub(crate) titles: Option<Titles>,
+    /// Semantic IDs of all items, a line each, for stages that answer in slates of them.
+    pub(crate) sid_lines: Option<Constraint>,
+}
+
+impl Words<'_> {
+    /// The legal answers to a task that does not answer with one Semantic ID.
+    fn answers(&self, task: Task) -> Option<&Constraint> {
+        match task {
+            task if task == Task::TitleChoice || is_over_all_titles(task) => {
+                self.titles.as_ref().map(|titles| &titles.whole)
+            }
+            Task::TitleSlate => self.titles.as_ref().map(|titles| &titles.lines),
+            Task::SidSlate => self.sid_lines.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 impl<'a> Workbench<'a> {
@@ -97,25 +114,18 @@ impl Workbench<'_> {
 
     /// The legal answers to a task.
     pub(crate) fn answers(&self, task: Task) -> &Constraint {
-        let titles = match &self.reads {
-            Reads::Words(words) => words.titles.as_ref(),
+        let written = match &self.reads {
+            Reads::Words(words) => words.answers(task),
             Reads::Items(_) => None,
         };
-        match (titles, task) {
-            (Some(titles), task) if task == Task::TitleChoice || is_over_all_titles(task) => {
-                &titles.whole
-            }
-            (Some(titles), Task::TitleSlate) => &titles.lines,
-            _ => self.constraint,
-        }
+        written.unwrap_or(self.constraint)
     }
 
     /// What is needed to write the slates of a task; `None` for a task without slates.
     pub(crate) fn slates(&self, task: Task) -> Option<SlateAnswers<'_>> {
         let Reads::Words(words) = &self.reads else { return None };
-        let titles = words.titles.as_ref().filter(|_| task == Task::TitleSlate)?;
         Some(SlateAnswers {
-            lines: &titles.lines,
+            lines: words.answers(task).filter(|_| is_slate(task))?,
             slate_size: self.pool.and_then(|pool| pool.slate_size)?,
             end_of_turn: words.tokenizer.end_of_turn(),
             pad: words.tokenizer.pad(),

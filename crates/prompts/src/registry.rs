@@ -10,7 +10,7 @@ use crate::{PromptError, PromptSet};
 pub const END_OF_TURN: &str = "<|im_end|>";
 
 /// The sets of this version of the library, as their files are named and hold them.
-const BUILTIN: [(&str, &str); 9] = [
+const BUILTIN: [(&str, &str); 10] = [
     ("prompts/terse.toml", include_str!("../prompts/terse.toml")),
     ("prompts/singer.toml", include_str!("../prompts/singer.toml")),
     ("prompts/sidreasoner.toml", include_str!("../prompts/sidreasoner.toml")),
@@ -20,6 +20,7 @@ const BUILTIN: [(&str, &str); 9] = [
     ("prompts/titles.toml", include_str!("../prompts/titles.toml")),
     ("prompts/lc-rec.toml", include_str!("../prompts/lc-rec.toml")),
     ("prompts/bigrec.toml", include_str!("../prompts/bigrec.toml")),
+    ("prompts/slates.toml", include_str!("../prompts/slates.toml")),
 ];
 
 /// Sets of prompts by name.
@@ -29,7 +30,7 @@ const BUILTIN: [(&str, &str); 9] = [
 /// let prompts = PromptRegistry::builtin()?;
 /// let names: Vec<&str> = prompts.sets().map(|set| set.name()).collect();
 /// assert_eq!(names[..5], ["bigrec", "gream", "lc-rec", "sage", "sdpo"]);
-/// assert_eq!(names[5..], ["sidreasoner", "singer", "terse", "titles"]);
+/// assert_eq!(names[5..], ["sidreasoner", "singer", "slates", "terse", "titles"]);
 /// assert!(prompts.set("gream")?.tasks().any(|task| task == Task::Reasoning));
 /// # Ok::<(), sidereal_prompts::PromptError>(())
 /// ```
@@ -41,8 +42,8 @@ pub struct PromptRegistry {
 impl PromptRegistry {
     /// The sets of this version of the library.
     ///
-    /// `terse` asks for each task in one word, and `titles` shows candidates as titles and nothing
-    /// else. A model that is trained from scratch reads these words in every sample and would learn
+    /// `terse` asks for each task in one word, and `titles` and `slates` show candidates as titles and as
+    /// Semantic IDs and nothing else. A model that is trained from scratch reads these words in every sample and would learn
     /// nothing from more words. The others are instructions for a pretrained model, each named
     /// after the system whose tasks it has.
     ///

@@ -167,6 +167,7 @@ fn the_sets_word_the_tasks_of_their_systems() {
         ("titles", &[Task::TitleChoice, Task::TitleSlate]),
         ("lc-rec", &[Task::NextItem, Task::SidHistoryToTitle, Task::TitleHistoryToSid]),
         ("bigrec", &[Task::NextItem, Task::TitleHistoryToTitle]),
+        ("slates", &[Task::NextItem, Task::SidSlate]),
     ] {
         assert!(needed.iter().all(|task| tasks(set).contains(task)), "{set}");
     }

@@ -156,6 +156,22 @@ fn no_pool_and_no_slate_depends_on_what_a_user_chose_after_it_was_held_out() {
 }
 
 #[test]
+fn no_two_candidates_in_semantic_ids_share_one() {
+    let mut data = data();
+    let sids = (0..60).map(|i| SemanticId::from([i / 10, i % 5])).collect();
+    data.catalog = Catalog::new(SidSpec::new(vec![6, 5], 0).unwrap(), sids).unwrap();
+    let sage = set("sage");
+    let pools = pools(&data, PoolConfig::new(3)).unwrap();
+    let tasks = Tasks::new(&data.dataset, &data.catalog, &sage).unwrap().with_pools(&pools);
+    for sample in data.split.train.samples().chain(data.split.test.samples()) {
+        let row = tasks.event(Task::SidSlate, &sample, Wording::First).unwrap().unwrap();
+        let distinct: HashSet<_> =
+            row.candidates.iter().map(|item| data.catalog.sid(*item).unwrap()).collect();
+        assert_eq!((row.candidates.len(), distinct.len()), (20, 20));
+    }
+}
+
+#[test]
 fn only_a_share_of_the_pools_holds_the_target() {
     let data = data();
     let sage = set("sage");

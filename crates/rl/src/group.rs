@@ -2,6 +2,8 @@
 
 use sidereal_sid::{ItemId, SemanticId};
 
+use crate::LaterChoice;
+
 /// One prompt's target and its rollouts, in generation order (a beam's best first).
 ///
 /// A prompt is *hard* when no rollout of its unguided group hits the target. A group drawn again
@@ -28,6 +30,7 @@ pub struct Group<'a> {
     rollouts: &'a [SemanticId],
     texts: &'a [String],
     slates: Option<Slates<'a>>,
+    later: &'a [LaterChoice],
     /// Highest number of codes that count as levels.
     levels: usize,
     /// Position of the first hit; the number of rollouts if there is none.
@@ -54,7 +57,8 @@ impl<'a> Group<'a> {
         let hit = rollouts.iter().position(|rollout| is_hit(target, rollout));
         let first_hit = hit.unwrap_or(rollouts.len());
         let levels = usize::MAX;
-        Self { target, rollouts, texts: &[], slates: None, levels, first_hit, hard: hit.is_none() }
+        let (texts, slates, later) = (&[][..], None, &[][..]);
+        Self { target, rollouts, texts, slates, later, levels, first_hit, hard: hit.is_none() }
     }
 
     /// The same group, in which only the first `levels` codes of a Semantic ID are levels of the
@@ -88,6 +92,13 @@ impl<'a> Group<'a> {
         self
     }
 
+    /// The same group with what its user chose later and did with it, for rewards on behaviours.
+    #[must_use]
+    pub const fn with_later(mut self, later: &'a [LaterChoice]) -> Self {
+        self.later = later;
+        self
+    }
+
     /// The Semantic ID of the held-out item, `y*`.
     #[must_use]
     pub const fn target(&self) -> &'a SemanticId {
@@ -110,6 +121,12 @@ impl<'a> Group<'a> {
     #[must_use]
     pub const fn slates(&self) -> Option<Slates<'a>> {
         self.slates
+    }
+
+    /// What the user chose later and did with it; empty if nothing is known of it.
+    #[must_use]
+    pub const fn later(&self) -> &'a [LaterChoice] {
+        self.later
     }
 
     /// Whether the prompt's unguided group has no hit.

@@ -29,7 +29,7 @@
 //! | step | items |
 //! |---|---|
 //! | rollouts | [`Group`], [`Slates`], [`Segments`] (ragged arrays), [`find_sid`] |
-//! | rewards | [`Reward`] and closures; [`Accuracy`], [`RankReward`], [`SidLevel`], [`Singer`], [`Stepwise`], [`Legal`], [`ResidualSensitive`]; [`Objectives`]; [`TaggedFormat`], [`OverlongPenalty`], [`TextReward`]; [`score_groups`] |
+//! | rewards | [`Reward`] and closures; [`Accuracy`], [`RankReward`], [`SidLevel`], [`Singer`], [`Stepwise`], [`Legal`], [`ResidualSensitive`]; [`Behaviour`] over [`LaterChoice`]s; [`Objectives`]; [`TaggedFormat`], [`OverlongPenalty`], [`TextReward`]; [`score_groups`] |
 //! | advantages | [`AdvantageEstimator`] and closures over a [`RewardBatch`]; [`ZScore`], [`MeanOnly`], [`LeaveOneOut`], [`Srpo`], [`Decoupled`] |
 //! | objectives | [`PolicyObjective`] and closures over a [`RolloutBatch`]; [`Grpo`] (also Dr. GRPO, DAPO), [`Gspo`], [`Gbpo`], [`Sage`], or any as [`Surrogate`]; [`Kl`], [`entropy_bonus`]; [`token_objective`], [`rollout_objective`] for a formula of your own |
 //! | exact | [`AllAnswers`]: expected reward, entropy and KL where all probabilities are known; [`ExactObjective`] |
@@ -68,6 +68,7 @@ mod curriculum;
 mod error;
 mod exact;
 mod group;
+mod later_choice;
 #[cfg(feature = "proptest")]
 pub mod laws;
 mod preference;
@@ -79,12 +80,13 @@ mod surrogate;
 
 pub use error::RlError;
 pub use group::{Group, Slates};
+pub use later_choice::LaterChoice;
 pub use segments::Segments;
 
 pub use reward::{
-    Accuracy, ByHardness, Clipped, Legal, Named, ObjectiveScores, Objectives, OverlongPenalty,
-    RankReward, ResidualSensitive, Reward, RewardPart, Scores, SidLevel, Singer, Stepwise, Sum,
-    TaggedFormat, TextReward, Weighted, find_sid, score_groups,
+    Accuracy, Behaviour, ByHardness, Clipped, Legal, Named, ObjectiveScores, Objectives,
+    OverlongPenalty, RankReward, ResidualSensitive, Reward, RewardPart, Scores, SidLevel, Singer,
+    Stepwise, Sum, TaggedFormat, TextReward, Weighted, find_sid, score_groups,
 };
 
 pub use advantage::{

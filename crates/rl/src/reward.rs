@@ -1,6 +1,7 @@
 //! Rewards: what each rollout of a group is worth.
 
 mod accuracy;
+mod behaviour;
 mod combine;
 mod legal;
 mod objectives;
@@ -12,6 +13,7 @@ mod stepwise;
 mod text;
 
 pub use accuracy::Accuracy;
+pub use behaviour::Behaviour;
 pub use combine::{ByHardness, Clipped, Named, Sum, Weighted};
 pub use legal::Legal;
 pub use objectives::{ObjectiveScores, Objectives};

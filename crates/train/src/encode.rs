@@ -8,7 +8,8 @@ use sidereal_policy::{
     CompletionToken, END_OF_TURN, PolicyError, ReasoningMarkers, SidTokenizer, Target, code_targets,
 };
 use sidereal_prompts::{
-    Prompt, PromptError, PromptSet, ReasoningFrame, Rendered, SegmentKind, Task, Tasks, Wording,
+    Prompt, PromptError, PromptSet, ReasoningFrame, Rendered, SegmentKind, Task, Tasks, Variable,
+    Wording,
 };
 use sidereal_sid::{Catalog, Trie};
 
@@ -67,6 +68,11 @@ pub struct EncodedPrompt {
 }
 
 impl EncodedPrompt {
+    /// The candidates that it shows; `None` if the answer may be any item.
+    pub(crate) fn shown(&self) -> Option<&[ItemId]> {
+        Some(self.pool.as_slice()).filter(|pool| !pool.is_empty())
+    }
+
     /// The items of `items` that may be the answer.
     pub(crate) fn offered(&self, items: &[ItemId]) -> Vec<ItemId> {
         let offered = |item: &&ItemId| self.pool.is_empty() || self.pool.contains(item);
@@ -160,7 +166,7 @@ impl<'a> Encoder<'a> {
         let mut ids = self.before(sample)?;
         let mut targets = Vec::new();
         for (place, segment) in sample.completion.iter().enumerate() {
-            let mut piece = if sample.task == Task::TitleSlate {
+            let mut piece = if sample.task.outputs().contains(&Variable::Slate) {
                 self.lines(&segment.text)?
             } else {
                 self.written(&segment.text)?
@@ -201,13 +207,13 @@ impl<'a> Encoder<'a> {
         Ok(ids)
     }
 
-    /// Tokens of a slate, title by title and line end by line end, as a trie writes it: some
+    /// Tokens of a slate, item by item and line end by line end, as a trie writes it: some
     /// tokenizers have tokens that reach across.
     fn lines(&self, text: &str) -> Result<Vec<u32>, TrainError> {
         let mut ids = Vec::new();
         for line in text.split_inclusive('\n') {
-            let (title, end) = line.strip_suffix('\n').map_or((line, ""), |title| (title, "\n"));
-            for part in [title, end].into_iter().filter(|part| !part.is_empty()) {
+            let (item, end) = line.strip_suffix('\n').map_or((line, ""), |item| (item, "\n"));
+            for part in [item, end].into_iter().filter(|part| !part.is_empty()) {
                 ids.extend(self.written(part)?);
             }
         }

@@ -24,7 +24,7 @@
 //! | `next_item` | [`NextItem`]: a policy that reads items learns what follows; [`exact_ndcg`] |
 //! | `rl` | [`Rl`]: rollouts, [`RewardConfig`], [`AdvantageConfig`], updates |
 //! | `reasoning` | [`ReasoningSearch`]: chains of thought, and an answer after each |
-//! | `slate` | [`SlateAnswers`]: slates of titles out of pools |
+//! | `slate` | [`SlateAnswers`]: slates of titles or Semantic IDs |
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `ranking` | [`Ranking`], [`placements`] |
 //! | `evaluate` | [`rank`], [`reason`], [`draw`] |
@@ -95,7 +95,7 @@ pub use ranking::{Ranking, placements};
 pub use reasoning::{ChainConfig, ChainRollout, ReasonedRanking, ReasoningSearch};
 pub use rl::{
     AdvantageConfig, BuiltReward, KnownItems, NamedReward, OwnMethods, ReasoningConfig,
-    RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
+    RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward, later_choices,
 };
 pub use seed::step_seed;
 pub use sft::{

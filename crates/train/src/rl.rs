@@ -5,6 +5,7 @@ mod config;
 mod diversity;
 mod exact;
 mod hard_samples;
+mod later;
 mod record;
 mod reinforcing;
 mod reward;
@@ -19,12 +20,14 @@ use sidereal_policy::{
 };
 use sidereal_prompts::Shuffle;
 use sidereal_rl::{
-    AdvantageEstimator, Group, PolicyObjective, RunningDiversity, Slates, VarianceGuidedSampling,
+    AdvantageEstimator, Group, LaterChoice, PolicyObjective, RunningDiversity, Slates,
+    VarianceGuidedSampling,
 };
 use sidereal_sid::SidSpec;
 
 pub use self::advantage::{AdvantageConfig, StepReward};
 pub use self::config::{ReasoningConfig, RlConfig};
+pub use self::later::later_choices;
 pub use self::reward::{BuiltReward, KnownItems, NamedReward, RewardConfig, SingerReward};
 pub use self::rollout::RolloutConfig;
 
@@ -52,6 +55,9 @@ pub struct RlPrompt {
     pub prompt: EncodedPrompt,
     /// Flat tokens of the target's Semantic ID.
     pub target: Vec<u32>,
+    /// What the user chose later in training and did with it, for rewards on behaviours; without such rewards it
+    /// may be empty.
+    pub later: Vec<LaterChoice>,
 }
 
 /// Online reinforcement of a policy by a reward over Semantic IDs or slates.
@@ -231,6 +237,7 @@ impl Rl<'_> {
                 let judged = Group::new(&group.target, &group.sids);
                 let judged = judged.with_levels(self.levels());
                 let judged = judged.with_hardness(group.hard).with_texts(texts);
+                let judged = judged.with_later(&group.prompt.later);
                 let (target, items) = (group.prompt.prompt.target, group.slates.as_slice());
                 if items.is_empty() { judged } else { judged.with_slates(Slates { target, items }) }
             })

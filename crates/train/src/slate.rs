@@ -1,4 +1,4 @@
-//! Slates of titles out of the pools that prompts show.
+//! Slates of titles or Semantic IDs, out of the pools that prompts show or of the whole catalogue.
 
 use sidereal_data::ItemId;
 use sidereal_policy::{
@@ -15,9 +15,9 @@ use crate::ranking::Ranking;
 /// What is needed to write slates.
 #[derive(Debug, Clone, Copy)]
 pub struct SlateAnswers<'a> {
-    /// Items as lines of their titles.
+    /// Items as lines of their titles or Semantic IDs.
     pub lines: &'a Constraint,
-    /// Titles of a slate.
+    /// Items of a slate.
     pub slate_size: usize,
     /// The token that ends a slate.
     pub end_of_turn: u32,
@@ -30,15 +30,15 @@ pub struct SlateAnswers<'a> {
 pub(crate) struct WrittenSlate {
     /// Best first.
     pub(crate) items: Vec<ItemId>,
-    /// Log-probability of each title, its line end included.
+    /// Log-probability of each item, its line end included.
     pub(crate) scores: Vec<f32>,
-    /// Titles scored, line ends read.
+    /// Titles or codes scored, line ends read.
     pub(crate) completion: Vec<CompletionToken>,
 }
 
 impl SlateAnswers<'_> {
-    /// `num_slates` slates for each prompt, drawn under the trie of its pool without what a slate
-    /// already holds. `keys` name the prompts for their random numbers.
+    /// `num_slates` slates for each prompt, drawn under the trie of its pool, or of all items if it shows
+    /// none, without what a slate already holds. `keys` name the prompts for their random numbers.
     pub(crate) fn draw(
         &self,
         model: &dyn LanguageModel,
@@ -54,7 +54,7 @@ impl SlateAnswers<'_> {
             SlateSampler { model, constraint: lines, slate_size, sampling, scoring, seed };
         let rows: Vec<&[u32]> = prompts.iter().map(|prompt| prompt.ids.as_slice()).collect();
         let tokens = TokenBatch::new(&rows, pad, sampler.longest_prompt(), model.device())?;
-        let pools: Vec<&[ItemId]> = prompts.iter().map(|prompt| prompt.pool.as_slice()).collect();
+        let pools: Vec<Option<&[ItemId]>> = prompts.iter().map(|prompt| prompt.shown()).collect();
         let found = sampler.sample(&tokens, &pools, keys, num_slates)?;
         let written = |prompt: &EncodedPrompt, slate: &sidereal_policy::Slate| {
             let item = |answer: &Rollout| prompt.offered(lines.trie().items(answer.node));

@@ -34,13 +34,13 @@ impl Filters {
     /// if nothing is left.
     pub fn apply(&self, dataset: &Dataset, seed: u64) -> Result<(Dataset, Vec<Step>), DataError> {
         let timed = dataset.has_times();
-        let mut rows = Interactions::default();
+        let mut rows = Interactions::of_behaviours(dataset.behaviours().to_vec());
         for user in dataset.users() {
             for (position, (item, place)) in user.events.iter().zip(0..).enumerate() {
                 let key = dataset.item(*item).map_or("", |item| &item.key);
                 // If there are no times, positions are used instead.
                 let time = user.time(position).filter(|_| timed).unwrap_or(Timestamp(place));
-                rows.push(&user.key, key, time)?;
+                rows.push_labelled(&user.key, key, time, user.labels_of(position))?;
             }
         }
         let items = dataset.items().iter().map(|item| (item.key.clone(), item.clone()));
@@ -59,11 +59,11 @@ impl Filters {
         step("k-core", k_core(&mut rows, self.k_core));
         let left = rows.into_dataset(described, &Assembly::new(seed).with_ties(Ties::FileOrder))?;
         let names = dataset.domains().map(|domains| domains.names().to_vec());
-        let (items, mut users) = left.into_parts();
+        let (items, mut users, behaviours) = left.into_parts();
         if !timed {
-            users = users.into_iter().map(|user| User::new(user.key, user.events)).collect();
+            users = users.into_iter().map(|user| User { times: Vec::new(), ..user }).collect();
         }
-        let left = Dataset::new(items, users)?;
+        let left = Dataset::with_behaviours(items, users, behaviours)?;
         Ok((names.map_or(Ok(left.clone()), |names| left.in_domains(names))?, steps))
     }
 }

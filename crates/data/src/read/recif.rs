@@ -9,7 +9,7 @@
 //! target_video_like  list of int
 //! ```
 //! Source: the card of the dataset `OpenOneRec-RecIF`. Names are settings ([`Columns`]), and so is
-//! the behaviour whose label an event needs to count. If the items are lists, a row is a sequence.
+//! the behaviour whose label an event needs to count, and the behaviours that events are labelled with. If the items are lists, a row is a sequence.
 //! If they are single items, a row is one event, and the rows of a user belong together. An item is
 //! a number, a text or a list of numbers, which are the codes of a Semantic ID and become its token
 //! notation. Columns that are not named are not read; a batch of rows is held at a time.
@@ -57,12 +57,14 @@ pub fn read(
 /// Every column with what it must hold.
 fn wanted(columns: &Columns) -> Vec<Column<'_>> {
     let mut wanted = vec![Column::new(&columns.user, Role::Name)];
-    for EventColumns { items, label, times } in
+    for EventColumns { items, label, behaviours, times } in
         [Some(&columns.history), columns.target.as_ref()].into_iter().flatten()
     {
         let beside = |name, role| Column::new(name, role).beside(items);
         wanted.push(Column::new(items, Role::Items));
         wanted.extend(label.as_deref().map(|label| beside(label, Role::Label)));
+        let labels = behaviours.iter().filter(|column| Some(*column) != label.as_ref());
+        wanted.extend(labels.map(|column| beside(column.as_str(), Role::Label)));
         wanted.extend(times.as_deref().map(|times| beside(times, Role::Time)));
     }
     wanted.extend(columns.split.as_deref().map(|split| Column::new(split, Role::Name)));

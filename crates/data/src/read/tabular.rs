@@ -17,6 +17,8 @@
 //! - A time is written as [`TimeFormat`](super::TimeFormat) says. Events of a user at one time, such as
 //!   those of one day if times are dates, are ordered as [`Assembly::ties`] says. Without a column of
 //!   times the rows of a user are taken in the order of the file, and the dataset has no times.
+//! - Behaviours ([`Columns::behaviours`]) are truth values: true, false, 1, 0 or another number, of which
+//!   those above 0 count as true. A field with nothing is false; another text is a problem of the row.
 //! - Categories are a list (a JSON array, also as the text of a field; a list of texts in parquet), or
 //!   one text with a separator ([`ItemColumns::separator`]).
 //! - A field of a CSV file that begins with `"` is quoted: separators and line ends in it belong to it,
@@ -38,7 +40,7 @@ mod events;
 mod items;
 mod rows;
 
-pub use columns::{Columns, ItemColumns};
+pub use columns::{BehaviourColumn, Columns, ItemColumns};
 
 /// The files of one dataset.
 #[derive(Debug, Clone, Copy)]
@@ -114,8 +116,9 @@ pub fn read(
 }
 
 fn without_times(dataset: Dataset) -> Result<Dataset, DataError> {
-    let (items, users) = dataset.into_parts();
-    Dataset::new(items, users.into_iter().map(|user| User { times: Vec::new(), ..user }).collect())
+    let (items, users, behaviours) = dataset.into_parts();
+    let users = users.into_iter().map(|user| User { times: Vec::new(), ..user }).collect();
+    Dataset::with_behaviours(items, users, behaviours)
 }
 
 #[cfg(test)]

@@ -79,6 +79,13 @@ impl TrainSet {
         (0..self.num_sequences()).filter_map(|index| self.sequence(index))
     }
 
+    /// The training events of a user, earliest first: the beginning of all events of the user; none for a
+    /// user without training events.
+    #[must_use]
+    pub fn events_of(&self, user: UserId) -> &[ItemId] {
+        self.sequences.events_of(user)
+    }
+
     /// The training events after a sample of its user, earliest first. There are none after the
     /// samples of validation and test, which come after all training events of their users.
     ///

@@ -15,6 +15,7 @@ use crate::parts::vocabulary::TOKENIZER;
 use crate::recipe::pool::CandidatePools;
 use crate::run::part::Made;
 use crate::workbench::items::ItemTexts;
+use crate::workbench::sid_lines::sid_lines;
 use crate::workbench::titles::Titles;
 use crate::workbench::{Reads, Words, Workbench};
 
@@ -32,6 +33,8 @@ pub(crate) struct Benches<'a> {
     pub(crate) item_texts: ItemTexts<'a>,
     /// Whether a stage answers in titles.
     pub(crate) in_titles: bool,
+    /// Whether a stage answers in slates of Semantic IDs.
+    pub(crate) in_sid_slates: bool,
     pub(crate) pool: Option<CandidatePools>,
 }
 
@@ -62,7 +65,9 @@ impl<'a> Benches<'a> {
             let encoder = if folds { encoder } else { encoder.without_folding() };
             let titles = self.in_titles.then(|| Titles::new(dataset, tokenizer, device));
             let titles = titles.transpose()?;
-            Reads::Words(Box::new(Words { tokenizer, tasks: self.tasks, encoder, titles }))
+            let sid_lines = self.in_sid_slates.then(|| sid_lines(catalog, tokenizer, device));
+            let (tasks, sid_lines) = (self.tasks, sid_lines.transpose()?);
+            Reads::Words(Box::new(Words { tokenizer, tasks, encoder, titles, sid_lines }))
         } else {
             let hash = self.item_texts.vectors.map(|vectors| vectors.hash(VectorFile::NAME));
             // Without vectors the policies are made for none.

@@ -9,7 +9,7 @@ use sidereal_metrics::Metric;
 
 use crate::blend::files::one_of_words;
 use crate::error::LabError;
-use crate::pool_task::is_over_pool;
+use crate::pool_task::answers_with_sid;
 use crate::recipe::stage::Stage;
 use crate::setting::check_counts;
 
@@ -160,10 +160,10 @@ impl BlendConfig {
             return Err(one_of_words(&self.name, self.policies.len()));
         }
         let of_blend = stages.iter().find(|stage| self.policies.contains(&stage.name));
-        match of_blend.filter(|stage| is_over_pool(stage.task)) {
+        match of_blend.filter(|stage| !answers_with_sid(stage.task)) {
             Some(stage) => Err(LabError::Setting {
                 field: format!("blend.{}.policies", self.name),
-                found: format!("`{}`, which chooses from a pool", stage.name),
+                found: format!("`{}`, whose task is `{}`", stage.name, stage.task),
                 needed: "a stage that answers with Semantic IDs",
             }),
             None => Ok(()),

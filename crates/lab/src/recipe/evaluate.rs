@@ -9,7 +9,7 @@ use sidereal_policy::PolicyKind;
 use sidereal_train::ChainConfig;
 
 use crate::error::LabError;
-use crate::pool_task::is_in_titles;
+use crate::pool_task::answers_with_sid;
 use crate::recipe::learned::reasons;
 use crate::recipe::stage::Stage;
 use crate::setting::check_counts;
@@ -149,7 +149,7 @@ impl EvaluateConfig {
 
     /// Whether the policy of a stage is also tested with reasoning.
     pub(crate) fn tests_reasoning(&self, stage: &Stage, stages: &[Stage]) -> bool {
-        self.reasoning.is_some() && !is_in_titles(stage.task) && reasons(stage, stages)
+        self.reasoning.is_some() && answers_with_sid(stage.task) && reasons(stage, stages)
     }
 
     /// The fixed values of a blank recipe.

@@ -5,7 +5,7 @@ use sidereal_prompts::Task;
 use sidereal_train::{AdvantageConfig, NegativeSource, RewardConfig, RlConfig, RolloutConfig};
 
 use crate::error::LabError;
-use crate::pool_task::{is_in_titles, is_over_all_titles};
+use crate::pool_task::{answers_with_sid, is_over_all_titles, is_slate};
 use crate::recipe::answering::Answering;
 use crate::recipe::pool::CandidatePools;
 use crate::recipe::stage::{Stage, Training};
@@ -42,19 +42,20 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
         }
         (Task::NextItem, _) => return Ok(()),
         (task, Training::NextItem(_)) => {
-            let needed = "`next-item`, because the stage learns next items and writes no titles";
+            let needed =
+                "`next-item`, because the stage learns next items and writes no titles or slates";
             return refuse("task", format!("`{task}`"), needed);
         }
-        (task, _) if is_in_titles(task) => {}
+        (task, _) if !answers_with_sid(task) => {}
         (task, _) => {
-            let needed = "`next-item`, `title-choice`, `title-slate`, `title-history-to-title` or \
-                          `sid-history-to-title`";
+            let needed = "`next-item`, `title-choice`, `title-slate`, `sid-slate`, \
+                          `title-history-to-title` or `sid-history-to-title`";
             return refuse("task", format!("`{task}`"), needed);
         }
     }
     if stage.training.scoring() != Scoring::Full {
         let table = stage.training.table();
-        let needed = "`full`, because words are scored against the whole vocabulary";
+        let needed = "`full`, because titles and slates are scored against the whole vocabulary";
         return refuse(&format!("{table}.scoring"), "`renormalised`".to_owned(), needed);
     }
     match (stage.task, &stage.training) {
@@ -80,7 +81,7 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
             }
             Ok(())
         }
-        (Task::TitleSlate, Training::Rl { config, reward }) => check_slates(config, reward),
+        (task, Training::Rl { config, reward }) if is_slate(task) => check_slates(config, reward),
         // Next items are refused above.
         (_, Training::Untrained(_) | Training::NextItem(_)) => Ok(()),
         (task, Training::Preference(_)) => refuse(
@@ -91,7 +92,7 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
         (task, Training::Rl { .. }) => refuse(
             "task",
             format!("`{task}`"),
-            "`next-item` or `title-slate`, because the stage trains by reinforcement",
+            "`next-item`, `title-slate` or `sid-slate`, because the stage trains by reinforcement",
         ),
     }
 }

@@ -6,7 +6,7 @@ use sidereal_data::NegativeKind;
 use sidereal_prompts::{Task, Variable};
 
 use crate::error::LabError;
-use crate::pool_task::shows_pool;
+use crate::pool_task::{answers_in_titles, is_over_pool, shows_pool};
 use crate::recipe::learned::tasks_of;
 use crate::recipe::stage::Stage;
 use crate::setting::check_counts;
@@ -16,13 +16,14 @@ use crate::setting::check_counts;
 /// A pool depends only on the seed of the run and the sample, so it is the same in every stage, epoch
 /// and paraphrase. It holds the target once, at a random place, and items that the user never chose
 /// before; for slates also what the user chose next in training. None of them has the Semantic ID of
-/// the target, all have a title, and no two have the same title.
+/// the target. In prompts with titles all have a title, and no two have the same title; in prompts with
+/// Semantic IDs no two have the same Semantic ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CandidatePools {
     /// Candidates of a prompt, including the target. Range `2..`.
     pub size: usize,
-    /// Titles of a slate, for tasks with slates. Range `1..=size`.
+    /// Items of a slate, for tasks with slates. Range `1..=size`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slate_size: Option<usize>,
     /// How the other candidates are drawn.
@@ -57,7 +58,7 @@ pub(crate) fn check(pool: Option<&CandidatePools>, stages: &[Stage]) -> Result<(
             return refuse("pool.size", pool.size.to_string(), "at least 2");
         }
         Some(CandidatePools { slate_size: None, .. }) if slates => {
-            let needed = "a number of titles, because a stage asks for slates";
+            let needed = "a number of items, because a stage asks for slates";
             return refuse("pool.slate_size", "missing".to_owned(), needed);
         }
         Some(CandidatePools { slate_size: Some(found), .. }) if !slates => {
@@ -78,6 +79,13 @@ pub(crate) fn check(pool: Option<&CandidatePools>, stages: &[Stage]) -> Result<(
             stage.domains.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ");
         let needed = "no value, because all stages share one pool";
         return refuse(&format!("stage.{}.domains", stage.name), found, needed);
+    }
+    let over_pools = || stages.iter().filter(|stage| is_over_pool(stage.task));
+    let in_titles = over_pools().next().is_some_and(|stage| answers_in_titles(stage.task));
+    if let Some(stage) = over_pools().find(|stage| answers_in_titles(stage.task) != in_titles) {
+        let needed = "titles in all stages that answer from pools, or Semantic IDs in all of them, because \
+                      their pools differ";
+        return refuse(&format!("stage.{}.task", stage.name), format!("`{}`", stage.task), needed);
     }
     Ok(())
 }

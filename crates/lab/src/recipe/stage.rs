@@ -43,10 +43,9 @@ pub struct Stage {
     /// The task of its policy in reinforcement, preference training, validation and test:
     /// [`Task::NextItem`], answered by a Semantic ID of the whole catalogue;
     /// [`Task::TitleChoice`], answered by a title from the pool in the prompt;
-    /// [`Task::TitleSlate`], answered by several titles from the pool; or
-    /// [`Task::TitleHistoryToTitle`] and [`Task::SidHistoryToTitle`], answered by a title of the whole
-    /// catalogue. The mixture of a supervised stage
-    /// says what it learns.
+    /// [`Task::TitleSlate`], answered by several titles from the pool; [`Task::SidSlate`], answered by several
+    /// Semantic IDs from it; or [`Task::TitleHistoryToTitle`] and [`Task::SidHistoryToTitle`], answered by a
+    /// title of the whole catalogue. The mixture of a supervised stage says what it learns.
     pub task: Task,
     /// The domains whose samples and items it learns from, also in validation. Without it, all domains of
     /// the data. Legal answers and the test always use the whole catalogue.

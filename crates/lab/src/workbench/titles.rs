@@ -29,14 +29,22 @@ impl Titles {
                 .collect::<Result<Vec<_>, LabError>>()?;
             Ok(Constraint::from_sequences(&sequences, device)?)
         };
-        let line = tokenizer.encode("\n")?;
-        if line.len() != 1 {
-            return Err(LabError::Setting {
-                field: "tokenizer".to_owned(),
-                found: format!("a line end of {} tokens", line.len()),
-                needed: "a line end of one token, because it separates the titles of a slate",
-            });
-        }
-        Ok(Self { whole: ended(&[tokenizer.end_of_turn()])?, lines: ended(&line)? })
+        let line = line_end(tokenizer)?;
+        Ok(Self { whole: ended(&[tokenizer.end_of_turn()])?, lines: ended(&[line])? })
+    }
+}
+
+/// The token that ends a line of a slate.
+///
+/// # Errors
+/// [`LabError::Setting`] for a tokenizer that has no such token.
+pub(super) fn line_end(tokenizer: &SidTokenizer) -> Result<u32, LabError> {
+    match tokenizer.encode("\n")?[..] {
+        [end] => Ok(end),
+        ref line => Err(LabError::Setting {
+            field: "tokenizer".to_owned(),
+            found: format!("a line end of {} tokens", line.len()),
+            needed: "a line end of one token, because it separates the items of a slate",
+        }),
     }
 }

@@ -1,4 +1,4 @@
-//! Drawing slates: several different answers from a pool, one after the other.
+//! Drawing slates: several different answers, from a pool or the whole constraint, one after the other.
 
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -15,12 +15,14 @@ use crate::policy::LanguageModel;
 use crate::score::completions::CompletionToken;
 use crate::score::target::Target;
 
-/// Draws slates of a pool's items from the policy: SAGE's `TextRec`.
+/// Draws slates from the policy: SAGE's slates of titles (`TextRec`) and of Semantic IDs (`OneRec-SAGE`).
 ///
 /// The answers of a slate are drawn one after the other, each token by token, under the trie of
-/// those answers of the pool that the slate does not hold yet. Every sequence of the constraint
+/// those answers that the slate does not hold yet: of those of a pool, or of all of the constraint.
+/// Every sequence of the constraint
 /// ends with one token that separates it from the next, such as a line end
-/// ([`Constraint::from_sequences`]). A prompt is read once for all its slates, and slates that
+/// ([`Constraint::from_sequences`]). Over the whole constraint, an answer costs the path to its leaf: the
+/// leaves that the slate holds are excluded, and a prefix is excluded once nothing else follows it. A prompt is read once for all its slates, and slates that
 /// agree so far are one branch. What is drawn only depends on `seed`, the key of the prompt and the
 /// number of the slate, up to the rounding of logits.
 #[derive(Debug, Clone, Copy)]
@@ -29,7 +31,7 @@ pub struct SlateSampler<'a> {
     pub model: &'a dyn LanguageModel,
     /// What an answer may be.
     pub constraint: &'a Constraint,
-    /// Number of answers of a slate; if a pool has fewer, all of them. Range `1..`.
+    /// Number of answers of a slate; if there are fewer, all of them. Range `1..`.
     pub slate_size: usize,
     /// How a token is drawn.
     pub sampling: SamplingConfig,
@@ -67,14 +69,45 @@ impl Slate {
     }
 }
 
+/// What may follow in a slate.
+#[derive(Debug, Clone)]
+enum Left {
+    /// These items of a pool.
+    Of(Vec<ItemId>),
+    /// All items but these, which the slate holds.
+    AllBut(Vec<ItemId>),
+}
+
+impl Left {
+    fn new(pool: Option<&[ItemId]>) -> Self {
+        pool.map_or_else(|| Self::AllBut(Vec::new()), |pool| Self::Of(pool.to_vec()))
+    }
+
+    /// Takes out an answer of the slate.
+    fn remove(&mut self, answer: &[ItemId]) {
+        match self {
+            Self::Of(left) => left.retain(|item| !answer.contains(item)),
+            Self::AllBut(held) => held.extend_from_slice(answer),
+        }
+    }
+
+    /// What may not be drawn.
+    fn excluded(&self, trie: &Trie) -> Result<Excluded, PolicyError> {
+        match self {
+            Self::Of(left) => Excluded::all_but(trie, left.iter().copied()),
+            Self::AllBut(held) => Excluded::new(trie, held.iter().copied()),
+        }
+    }
+}
+
 /// A slate that is not complete.
 #[derive(Debug)]
 struct Open {
     answers: Vec<Rollout>,
     /// The answer that is being drawn.
     current: Rollout,
-    /// Items that are left, and the rest of the trie.
-    left: Vec<ItemId>,
+    left: Left,
+    /// What may not be drawn: the rest of the trie.
     excluded: Excluded,
     /// Its number in the group.
     place: usize,
@@ -114,16 +147,16 @@ impl Open {
             return Ok(false);
         }
         let whole = std::mem::replace(&mut self.current, Self::blank());
-        let items = trie.items(whole.node);
-        self.left.retain(|item| !items.contains(item));
-        self.excluded = Excluded::all_but(trie, self.left.iter().copied())?;
+        self.left.remove(trie.items(whole.node));
+        self.excluded = self.left.excluded(trie)?;
         self.answers.push(whole);
-        Ok(self.answers.len() == slate_size || self.left.is_empty())
+        Ok(self.answers.len() == slate_size || self.excluded.contains(Trie::ROOT))
     }
 }
 
 impl SlateSampler<'_> {
-    /// For each prompt `num_slates` independent slates of its pool, in the order of their numbers.
+    /// For each prompt `num_slates` independent slates of its pool, or without one of all items of the
+    /// constraint, in the order of their numbers.
     ///
     /// `keys` name the prompts for their random numbers; without keys, their places are used.
     ///
@@ -134,7 +167,7 @@ impl SlateSampler<'_> {
     pub fn sample(
         &self,
         prompts: &TokenBatch,
-        pools: &[&[ItemId]],
+        pools: &[Option<&[ItemId]>],
         keys: &[u64],
         num_slates: usize,
     ) -> Result<Vec<Vec<Slate>>, PolicyError> {
@@ -149,7 +182,7 @@ impl SlateSampler<'_> {
             let (found, expected) = (pools.len(), users);
             return Err(PolicyError::Size { what: "pools", found, expected });
         }
-        if pools.iter().any(|pool| pool.is_empty()) {
+        if pools.iter().any(|pool| pool.is_some_and(<[_]>::is_empty)) {
             return Err(PolicyError::Empty { what: "a pool" });
         }
         let trie = self.constraint.trie();
@@ -158,7 +191,7 @@ impl SlateSampler<'_> {
         let mut open = begins
             .iter()
             .zip(pools)
-            .map(|(begin, pool)| self.group(begin.key, pool, num_slates))
+            .map(|(begin, pool)| self.group(begin.key, *pool, num_slates))
             .collect::<Result<Vec<_>, _>>()?;
         let mut start = self.model.read(prompts, &conditions.begun(users))?;
         let mut whole: Vec<Vec<(usize, Slate)>> = vec![Vec::new(); users];
@@ -214,14 +247,15 @@ impl SlateSampler<'_> {
     fn group(
         &self,
         key: u64,
-        pool: &[ItemId],
+        pool: Option<&[ItemId]>,
         num_slates: usize,
     ) -> Result<Vec<Open>, PolicyError> {
-        let excluded = Excluded::all_but(self.constraint.trie(), pool.iter().copied())?;
+        let left = Left::new(pool);
+        let excluded = left.excluded(self.constraint.trie())?;
         let slate = |place| Open {
             answers: Vec::new(),
             current: Open::blank(),
-            left: pool.to_vec(),
+            left: left.clone(),
             excluded: excluded.clone(),
             place,
             rng: stream(self.seed, Purpose::Slates, key, place),

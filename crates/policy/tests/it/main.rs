@@ -25,6 +25,7 @@ mod reason;
 mod recompute;
 mod sample;
 mod score;
+mod slates;
 mod t5;
 mod t5_train;
 mod tiny;

@@ -175,7 +175,8 @@ fn slates_hold_answers_of_their_pool_and_none_twice() {
     let batch = tiny::batch(&prompts);
     // Items 0 and 3 are one title; the second pool has fewer titles than a slate.
     let pools: [&[ItemId]; 2] = [&[0, 1, 3, 4, 6].map(ItemId), &[2, 5].map(ItemId)];
-    let groups = sampler.sample(&batch, &pools, &[70, 71], 16).unwrap();
+    let offered = pools.map(Some);
+    let groups = sampler.sample(&batch, &offered, &[70, 71], 16).unwrap();
     let trie = constraint.trie();
     for (group, (pool, size)) in groups.iter().zip(pools.iter().zip([3, 2])) {
         assert_eq!(group.len(), 16);
@@ -212,15 +213,15 @@ fn slates_hold_answers_of_their_pool_and_none_twice() {
     }
 
     // What is drawn for a prompt does not depend on its neighbours.
-    let alone = sampler.sample(&tiny::batch(&prompts[1..]), &pools[1..], &[71], 16).unwrap();
+    let alone = sampler.sample(&tiny::batch(&prompts[1..]), &offered[1..], &[71], 16).unwrap();
     let nodes = |group: &[Slate]| -> Vec<Vec<_>> {
         group.iter().map(|slate| slate.answers.iter().map(|a| a.node).collect()).collect()
     };
     assert_eq!(nodes(&alone[0]), nodes(&groups[1]));
 
-    let none: [&[ItemId]; 2] = [&[], &[ItemId(0)]];
+    let none: [Option<&[ItemId]>; 2] = [Some(&[]), Some(&[ItemId(0)])];
     let refused = sampler.sample(&batch, &none, &[], 1);
     assert!(matches!(refused, Err(PolicyError::Empty { what: "a pool" })));
-    let refused = sampler.sample(&batch, &pools[1..], &[], 1);
+    let refused = sampler.sample(&batch, &offered[1..], &[], 1);
     assert!(matches!(refused, Err(PolicyError::Size { what: "pools", found: 1, expected: 2 })));
 }

@@ -21,16 +21,16 @@ impl Tasks<'_> {
             return Ok(Vec::new());
         }
         let pools = self.pools.ok_or(PromptError::NoPool { task })?;
-        if !shows(task, Variable::Titles) {
-            return pools.draw(sample);
-        }
-        // Two candidates with one title could not be told apart, and every candidate must have a
-        // title.
-        let mut titles: HashSet<&str> = HashSet::from([""]);
-        titles.extend(self.dataset.item(sample.target).map(|item| item.title.as_str()));
-        pools.draw_accepted(sample, &mut |item| {
-            self.dataset.item(item).is_some_and(|item| titles.insert(&item.title))
-        })
+        // Two candidates with one title, or with one Semantic ID, could not be told apart, and every
+        // candidate must have one.
+        let in_words = shows(task, Variable::Titles);
+        let name = |item: ItemId| {
+            let title = || self.dataset.item(item).map(|item| item.title.as_str());
+            if in_words { title() } else { self.sid(item).ok() }
+        };
+        let mut names: HashSet<&str> = HashSet::from([""]);
+        names.extend(name(sample.target));
+        pools.draw_accepted(sample, &mut |item| name(item).is_some_and(|name| names.insert(name)))
     }
 
     pub(super) fn render(

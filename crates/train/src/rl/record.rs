@@ -41,8 +41,8 @@ impl Rl<'_> {
         let Some(SlateAnswers { lines, .. }) = self.slates else {
             return Ok(self.spec.text(&group.target));
         };
-        let title = lines.flat(group.prompt.prompt.target).unwrap_or_default();
-        Ok(self.read_as_text(&lines.ids(&title))?.trim_end().to_owned())
+        let line = lines.flat(group.prompt.prompt.target).unwrap_or_default();
+        Ok(self.read_as_text(&lines.ids(&line))?.trim_end().to_owned())
     }
 
     /// What a step shows.

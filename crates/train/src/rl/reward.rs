@@ -4,8 +4,8 @@ mod slate;
 
 use serde::{Deserialize, Serialize};
 use sidereal_rl::{
-    Accuracy, Group, Legal, Objectives, RankReward, ResidualSensitive, Reward, SidLevel, Singer,
-    Stepwise,
+    Accuracy, Behaviour, Group, Legal, Objectives, RankReward, ResidualSensitive, Reward, SidLevel,
+    Singer, Stepwise,
 };
 use sidereal_sid::Catalog;
 
@@ -39,6 +39,9 @@ pub enum RewardConfig {
     SlateNdcg,
     /// Entropy of a slate's second-level categories, nats (SAGE's diversity).
     SlateEntropy,
+    /// 1 for an item with which the user later showed this behaviour of the data, such as `like`, else 0; for a
+    /// slate the mean over its items. Later is from the target on, in training alone.
+    Behaviour(String),
     /// Several, weighted and kept apart until advantages are formed (SAGE eq 1).
     Objectives(Vec<NamedReward>),
 }
@@ -99,6 +102,8 @@ pub struct KnownItems<'a> {
     pub catalog: &'a Catalog,
     /// What makes a slate diverse.
     pub categories: &'a Categories,
+    /// Behaviours of the data, in the order of their numbers.
+    pub behaviours: &'a [String],
 }
 
 impl RewardConfig {
@@ -106,7 +111,7 @@ impl RewardConfig {
     ///
     /// # Errors
     /// [`TrainError::Rl`] for a weight that is not finite; [`TrainError::Setting`] for an entropy of
-    /// categories where no item has any.
+    /// categories where no item has any, and for a behaviour that the data do not have.
     pub fn build<'a>(&self, known: KnownItems<'a>) -> Result<BuiltReward<'a>, TrainError> {
         Ok(match self {
             Self::Objectives(objectives) => BuiltReward::Several(several(objectives, known)?),
@@ -169,8 +174,19 @@ impl RewardConfig {
     pub fn unfit(&self, slates: bool) -> Option<&Self> {
         match self {
             Self::Objectives(all) => all.iter().find_map(|one| one.reward.unfit(slates)),
+            Self::Behaviour(_) => None,
             Self::SlateNdcg | Self::SlateEntropy => (!slates).then_some(self),
             _ => slates.then_some(self),
+        }
+    }
+
+    /// The behaviours that it names.
+    #[must_use]
+    pub fn behaviours(&self) -> Vec<&str> {
+        match self {
+            Self::Objectives(all) => all.iter().flat_map(|one| one.reward.behaviours()).collect(),
+            Self::Behaviour(name) => vec![name],
+            _ => Vec::new(),
         }
     }
 
@@ -185,13 +201,25 @@ impl RewardConfig {
 
     /// One number a rollout: several objectives as their weighted sum.
     fn one<'a>(&self, known: KnownItems<'a>) -> Result<Box<dyn Reward + 'a>, TrainError> {
-        let KnownItems { catalog, categories } = known;
+        let KnownItems { catalog, categories, behaviours } = known;
         Ok(match self {
             Self::SlateNdcg => Box::new(slate::ndcg_of_target.named("slate_ndcg")),
             Self::SlateEntropy => {
                 self.check_categories(categories)?;
                 let entropy = |group: &Group<'_>| slate::category_entropy(group, categories);
                 Box::new(entropy.named("slate_entropy"))
+            }
+            Self::Behaviour(name) => {
+                let number = (0..).zip(behaviours).find(|(_, known)| *known == name);
+                let (number, _) = number.ok_or_else(|| TrainError::Setting {
+                    field: "reward.behaviour".to_owned(),
+                    found: match behaviours {
+                        [] => format!("`{name}`, of data without behaviours"),
+                        known => format!("`{name}`, of data with {}", known.join(", ")),
+                    },
+                    needed: "a behaviour that the data were read with",
+                })?;
+                Box::new(Behaviour { number }.named(format!("behaviour_{name}")))
             }
             Self::Singer(parts) => {
                 Box::new(Singer { rank: parts.rank, sid_level: parts.sid_level })

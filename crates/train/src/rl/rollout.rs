@@ -26,7 +26,7 @@ pub enum RolloutConfig {
     /// One beam search of width `G`; the group's order is that of the scores (SINGER). Beams are
     /// not samples of the policy: they are its most probable Semantic IDs.
     Beam,
-    /// `G` independent draws; of slates too, each title without those that its slate holds.
+    /// `G` independent draws; of slates too, each item without those that its slate holds.
     Sample(SamplingConfig),
     /// `⌈1.5·G⌉` independent draws, of which the target, then distinct ones, then repetitions are
     /// kept (the dynamic sampling that SINGER compares with).

@@ -187,7 +187,7 @@ impl Shop {
             .map(|prompt| {
                 let sid = self.catalog.sid(prompt.target).unwrap();
                 let target = self.catalog.spec().tokens(sid).unwrap();
-                RlPrompt { prompt: prompt.clone(), target }
+                RlPrompt { prompt: prompt.clone(), target, later: Vec::new() }
             })
             .collect();
         rl.run(model, &asked, prompts, observer)

@@ -5,19 +5,30 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use arrow_array::{Array, RecordBatch};
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
 use sidereal_sid::ItemId;
 
 use super::columns::{Columns, EventColumns};
 use super::loaded::Loaded;
 use crate::read::batches::cells::{is_set, name, of_row, time};
-use crate::read::indexed::Numbered;
+use crate::read::indexed;
 use crate::read::policy::{OnDoubtful, RowPolicy, Skips};
 use crate::read::problem::{Problem, ProblemKind};
 use crate::split::Cut;
-use crate::{DataError, Dataset, Item, Keys, Split, SplitProtocol, Timestamp, User};
+use crate::{DataError, Dataset, Item, Keys, Labels, Split, SplitProtocol, Timestamp, User};
 
-/// An item of [`Rows::items`] and when it was chosen; 0 if the table has no times.
-type Event = (Timestamp, u32);
+/// An item, when it was chosen (0 if the table has no times), and what else the user did with it.
+#[derive(Debug, Clone, Copy)]
+struct Event<I> {
+    time: Timestamp,
+    item: I,
+    labels: Labels,
+}
+
+/// An event with an item of [`Rows::items`].
+type Numbered = Event<u32>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Set {
@@ -29,8 +40,8 @@ enum Set {
 /// What the rows of one user say.
 #[derive(Debug)]
 struct Known {
-    history: Vec<Event>,
-    target: Vec<Event>,
+    history: Vec<Numbered>,
+    target: Vec<Numbered>,
     set: Set,
 }
 
@@ -46,7 +57,7 @@ pub(super) struct Rows<'a> {
     /// By number of the name.
     users: Vec<Known>,
     /// Every event, if events have times and must not be repeated.
-    seen: HashSet<(usize, Event)>,
+    seen: HashSet<(usize, Timestamp, u32)>,
 }
 
 impl<'a> Rows<'a> {
@@ -79,10 +90,10 @@ impl<'a> Rows<'a> {
                 None => Vec::new(),
             };
             let (last, first) = (history.last(), target.first());
-            if last.zip(first).is_some_and(|((last, _), (first, _))| last > first) {
+            if last.zip(first).is_some_and(|(last, first)| last.time > first.time) {
                 let column = self.columns.target.as_ref().and_then(|it| it.times.clone());
                 let needed = "targets after the history";
-                let found = first.map(|(time, _)| time.to_string()).unwrap_or_default();
+                let found = first.map(|event| event.time.to_string()).unwrap_or_default();
                 return Err(Problem::new(
                     ProblemKind::Time,
                     column.unwrap_or_default(),
@@ -106,11 +117,11 @@ impl<'a> Rows<'a> {
         if number == self.users.len() {
             self.users.push(Known { history: Vec::new(), target: Vec::new(), set });
         }
-        let mut numbered = |events: Vec<(Timestamp, String)>| -> Result<Vec<Event>, DataError> {
-            let number = |(time, item): (Timestamp, String)| {
+        let mut numbered = |events: Vec<Event<String>>| -> Result<Vec<Numbered>, DataError> {
+            let number = |Event { time, item, labels }: Event<String>| {
                 let found = self.items.len();
                 let item = self.items.insert(&item).ok_or_else(|| too_many("items", found))?;
-                Ok((time, item))
+                Ok(Event { time, item, labels })
             };
             events.into_iter().map(number).collect()
         };
@@ -118,7 +129,7 @@ impl<'a> Rows<'a> {
         if self.is_timed() && self.policy.duplicates != OnDoubtful::Keep {
             let (before, seen) = (history.len() + target.len(), &mut self.seen);
             for events in [&mut history, &mut target] {
-                events.retain(|event| seen.insert((number, *event)));
+                events.retain(|event| seen.insert((number, event.time, event.item)));
             }
             for _ in history.len() + target.len()..before {
                 let needed = "one event of an item by a user at a time";
@@ -167,7 +178,7 @@ impl<'a> Rows<'a> {
         batch: &RecordBatch,
         columns: &EventColumns,
         row: usize,
-    ) -> Result<Vec<(Timestamp, String)>, Problem> {
+    ) -> Result<Vec<Event<String>>, Problem> {
         let values = |column: &str| {
             let values = batch.column_by_name(column).and_then(|column| of_row(column, row));
             values.ok_or_else(|| {
@@ -175,7 +186,7 @@ impl<'a> Rows<'a> {
             })
         };
         let items = values(&columns.items)?;
-        let beside = |column: &Option<String>| -> Result<_, Problem> {
+        let beside = |column: Option<&String>| -> Result<_, Problem> {
             let Some(column) = column else { return Ok(None) };
             let values = values(column)?;
             if values.len() == items.len() {
@@ -184,10 +195,12 @@ impl<'a> Rows<'a> {
             let found = format!("{} of {}", values.len(), items.len());
             Err(Problem::new(ProblemKind::Field, column.clone(), &found, "as many as items"))
         };
-        let (labels, times) = (beside(&columns.label)?, beside(&columns.times)?);
+        let (counts, times) = (beside(columns.label.as_ref())?, beside(columns.times.as_ref())?);
+        let behaviours = columns.behaviours.iter().map(|column| beside(Some(column)));
+        let behaviours = behaviours.collect::<Result<Vec<_>, Problem>>()?;
         let mut events = Vec::new();
         for at in 0..items.len() {
-            if labels.as_ref().is_some_and(|labels| !is_set(labels, at)) {
+            if counts.as_ref().is_some_and(|counts| !is_set(counts, at)) {
                 continue;
             }
             let column = columns.items.clone();
@@ -198,9 +211,12 @@ impl<'a> Rows<'a> {
                 Some(times) => self.time(times, at, columns)?,
                 None => Timestamp::default(),
             };
-            events.push((time, item));
+            let set =
+                behaviours.iter().map(|values| values.as_ref().is_some_and(|it| is_set(it, at)));
+            let labels = set.enumerate().filter(|(_, set)| *set).map(|(place, _)| place).collect();
+            events.push(Event { time, item, labels });
         }
-        events.sort_by_key(|(time, _)| *time); // stable
+        events.sort_by_key(|event| event.time); // stable
         Ok(events)
     }
 
@@ -217,6 +233,18 @@ impl<'a> Rows<'a> {
         })
     }
 
+    /// Moves some training users to validation, if the columns say so: one at least, where one can be moved.
+    fn draw_valid(&mut self, seed: u64) {
+        let Some(every) = self.columns.valid_every else { return };
+        let can_move = |known: &&mut Known| {
+            known.set == Set::Train && !(known.history.is_empty() || known.target.is_empty())
+        };
+        let mut users: Vec<&mut Known> = self.users.iter_mut().filter(can_move).collect();
+        let count = (users.len() / every).max(1);
+        users.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        users.into_iter().take(count).for_each(|known| known.set = Set::Valid);
+    }
+
     pub(super) fn finish(
         mut self,
         seed: u64,
@@ -224,20 +252,21 @@ impl<'a> Rows<'a> {
     ) -> Result<Loaded, DataError> {
         self.skips.left_some(self.users.len())?;
         let timed = self.is_timed();
+        self.draw_valid(seed);
         // Events of several rows.
         for known in &mut self.users {
-            known.history.sort_by_key(|(time, _)| *time); // stable
-            known.target.sort_by_key(|(time, _)| *time);
+            known.history.sort_by_key(|event| event.time); // stable
+            known.target.sort_by_key(|event| event.time);
         }
         // In random order, because numbers that follow the rows reveal what comes next.
         let items = self.items.names().map(|name| Item::new(name, "")).collect();
-        let items = Numbered::shuffled(items, seed);
+        let items = indexed::Numbered::shuffled(items, seed);
         let ids: Vec<ItemId> = self.items.names().filter_map(|name| items.id(name)).collect();
         let (mut users, mut cuts, mut without_events) = (Vec::new(), Vec::new(), 0);
         for (name, known) in self.names.names().zip(&self.users) {
             let all = || known.history.iter().chain(&known.target);
             let events: Vec<ItemId> =
-                all().filter_map(|(_, item)| ids.get(*item as usize)).copied().collect();
+                all().filter_map(|event| ids.get(event.item as usize)).copied().collect();
             if events.is_empty() {
                 without_events += 1;
                 continue;
@@ -249,10 +278,13 @@ impl<'a> Rows<'a> {
                 Set::Test => Cut { train: 0, valid: start, test: start },
             });
             let user = User::new(name, events);
-            let when = || all().map(|(time, _)| *time).collect();
+            let labelled = all().filter(|_| !self.columns.behaviours.is_empty());
+            let user = user.with_labels(labelled.map(|event| event.labels).collect());
+            let when = || all().map(|event| event.time).collect();
             users.push(if timed { user.with_times(when()) } else { user });
         }
-        let dataset = Dataset::new(items.items, users)?;
+        let behaviours = self.columns.behaviours.clone();
+        let dataset = Dataset::with_behaviours(items.items, users, behaviours)?;
         let split =
             self.columns.split.is_some().then(|| {
                 Split::cut(SplitProtocol::Published, &dataset, max_history, cuts.into_iter())

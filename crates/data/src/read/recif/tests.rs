@@ -7,7 +7,7 @@ use parquet::arrow::ArrowWriter;
 
 use super::*;
 use crate::read::{ProblemKind, TimeFormat};
-use crate::{HeldOut as _, SplitProtocol};
+use crate::{HeldOut as _, Labels, SplitProtocol};
 
 fn lists(rows: &[Option<&[i64]>]) -> ArrayRef {
     let mut lists = ListBuilder::new(Int64Builder::new());
@@ -75,6 +75,51 @@ fn sequences_come_whole_or_by_the_label_of_a_behaviour() {
 }
 
 #[test]
+fn behaviours_label_the_events_whether_or_not_one_of_them_decides_what_counts() {
+    let label = |set: bool| if set { Labels::default().with(0) } else { Labels::default() };
+    let of = |loaded: &Loaded, key: &str| -> Vec<bool> {
+        let user = loaded.dataset.users().iter().find(|user| user.key == key).unwrap();
+        user.labels.iter().map(|found| *found == label(true)).collect()
+    };
+    let columns = Columns::recif_labelled("video", None, &["like"]);
+    let all = load(recif(), &columns, &RowPolicy::strict()).unwrap();
+    assert_eq!(all.dataset.behaviours(), ["like"]);
+    assert_eq!(of(&all, "7"), [true, false, true, true]);
+    assert_eq!((of(&all, "8"), of(&all, "9")), (vec![true, true, true, false], vec![false]));
+    // A behaviour may both count and label.
+    let columns = Columns::recif_labelled("video", Some("like"), &["like"]);
+    let liked = load(recif(), &columns, &RowPolicy::strict()).unwrap();
+    assert_eq!(of(&liked, "8"), [true; 3]);
+    let columns = Columns::recif_labelled("video", None, &["comment"]);
+    let missing = load(recif(), &columns, &RowPolicy::strict()).unwrap_err();
+    assert!(missing.to_string().contains("hist_video_comment"), "{missing}");
+}
+
+#[test]
+fn some_training_users_are_kept_for_validation_if_asked() {
+    let many: Vec<i64> = (0..40).collect();
+    let uids: Vec<Option<i64>> = many.iter().copied().map(Some).collect();
+    let splits: Vec<Option<i64>> = many.iter().map(|uid| Some(i64::from(*uid >= 30))).collect();
+    let table = vec![
+        ("uid", ints(&uids)),
+        ("split", ints(&splits)),
+        ("hist_video_pid", lists(&[Some(&[1, 2, 3][..]); 40])),
+        ("target_video_pid", lists(&[Some(&[4, 5][..]); 40])),
+    ];
+    let columns = Columns::recif("video", None).with_valid_every(NonZeroUsize::new(10).unwrap());
+    let split = load(table.clone(), &columns, &RowPolicy::strict()).unwrap().split.unwrap();
+    // Three of thirty; their targets are no training events, and the test is as published.
+    assert_eq!((split.valid.num_samples(), split.test.num_samples()), (6, 20));
+    assert_eq!(split.train.num_sequences(), 27);
+    for sample in split.valid.samples() {
+        assert!(split.train.events_of(sample.user).is_empty());
+    }
+    let columns = Columns::recif("video", None);
+    let split = load(table, &columns, &RowPolicy::strict()).unwrap().split.unwrap();
+    assert_eq!((split.valid.num_samples(), split.train.num_sequences()), (0, 30));
+}
+
+#[test]
 fn the_published_split_holds_the_targets_of_its_test_users_out() {
     let loaded = load(recif(), &Columns::recif("video", None), &RowPolicy::strict()).unwrap();
     let split = loaded.split.unwrap();
@@ -94,13 +139,16 @@ fn rows_of_one_event_are_put_together_by_time() {
     let events = EventColumns {
         items: "item".to_owned(),
         label: Some("click".to_owned()),
+        behaviours: Vec::new(),
         times: Some("when".to_owned()),
     };
     let columns = Columns {
         user: "who".to_owned(),
         history: events,
         target: None,
+        behaviours: Vec::new(),
         split: None,
+        valid_every: None,
         time_format: TimeFormat::Seconds,
     };
     let table = |times: &[i64]| -> Vec<(&str, ArrayRef)> {

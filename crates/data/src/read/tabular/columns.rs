@@ -30,8 +30,21 @@ pub struct Columns {
     /// How times are written.
     #[serde(default)]
     pub time_format: TimeFormat,
+    /// What else users did with items, such as `like`: each behaviour with its column.
+    #[serde(default)]
+    pub behaviours: Vec<BehaviourColumn>,
     /// The columns of the item table, if there is one.
     pub items: ItemColumns,
+}
+
+/// A behaviour and the column of its truth values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BehaviourColumn {
+    /// Name of the behaviour in the dataset.
+    pub name: String,
+    /// The column.
+    pub column: String,
 }
 
 impl Columns {
@@ -41,7 +54,8 @@ impl Columns {
     pub fn new(user: impl Into<String>, item: impl Into<String>) -> Self {
         let item = item.into();
         let items = ItemColumns::new(item.clone());
-        Self { user: user.into(), item, time: None, time_format: TimeFormat::Auto, items }
+        let (time, time_format, behaviours) = (None, TimeFormat::Auto, Vec::new());
+        Self { user: user.into(), item, time, time_format, behaviours, items }
     }
 
     /// With times in this column.
@@ -55,6 +69,13 @@ impl Columns {
     #[must_use]
     pub const fn with_time_format(mut self, format: TimeFormat) -> Self {
         self.time_format = format;
+        self
+    }
+
+    /// With a behaviour of this name in this column, besides those that were named before.
+    #[must_use]
+    pub fn with_behaviour(mut self, name: impl Into<String>, column: impl Into<String>) -> Self {
+        self.behaviours.push(BehaviourColumn { name: name.into(), column: column.into() });
         self
     }
 

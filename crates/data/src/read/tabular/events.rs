@@ -10,7 +10,7 @@ use super::columns::Columns;
 use super::rows::{self, Cell, Holds, Row, Wanted};
 use crate::read::policy::{OnDoubtful, RowPolicy, Skips};
 use crate::read::problem::{Problem, ProblemKind};
-use crate::{DataError, Interaction, Interactions, Item, Timestamp};
+use crate::{DataError, Interaction, Interactions, Item, Labels, Timestamp};
 
 /// Reads who chose what, and when. `known` are the items of the item table, if there is one.
 pub(super) fn read(
@@ -22,8 +22,15 @@ pub(super) fn read(
     let key = |name| Wanted { name, holds: Holds::Key };
     let mut wanted = vec![key(columns.user.as_str()), key(columns.item.as_str())];
     wanted.extend(columns.time.as_deref().map(|name| Wanted { name, holds: Holds::Time }));
+    wanted.extend(
+        columns
+            .behaviours
+            .iter()
+            .map(|it| Wanted { name: it.column.as_str(), holds: Holds::Label }),
+    );
     let known = known.filter(|_| policy.missing_titles != OnDoubtful::Keep);
-    let (interactions, seen) = (Interactions::default(), HashSet::new());
+    let behaviours = columns.behaviours.iter().map(|it| it.name.clone()).collect();
+    let (interactions, seen) = (Interactions::of_behaviours(behaviours), HashSet::new());
     let (skips, times) = (Skips::new(path), policy.times.0..=policy.times.1);
     let mut events = Events { columns, known, policy, times, interactions, seen, skips };
     rows::read(path, &wanted, policy, |line, row| events.add(line, row))?;
@@ -48,11 +55,11 @@ struct Events<'a> {
 
 impl Events<'_> {
     fn add(&mut self, line: u64, row: Row) -> Result<(), DataError> {
-        let (user, item, time) = match row.and_then(|cells| self.event(cells)) {
+        let (user, item, time, labels) = match row.and_then(|cells| self.event(cells)) {
             Ok(event) => event,
             Err(problem) => return self.skips.add(problem.at(line), self.policy),
         };
-        self.interactions.push(&user, &item, time)?;
+        self.interactions.push_labelled(&user, &item, time, labels)?;
         if self.columns.time.is_some() && self.policy.duplicates != OnDoubtful::Keep {
             let last = self.interactions.rows().last().copied();
             if last.is_some_and(|last| !self.seen.insert(last)) {
@@ -66,7 +73,7 @@ impl Events<'_> {
         Ok(())
     }
 
-    fn event(&self, cells: Vec<Cell>) -> Result<(String, String, Timestamp), Problem> {
+    fn event(&self, cells: Vec<Cell>) -> Result<(String, String, Timestamp, Labels), Problem> {
         let mut cells = cells.into_iter();
         let mut next = || cells.next().unwrap_or(Cell::Value(Value::Null));
         let user = next().key(&self.columns.user, self.policy)?;
@@ -75,11 +82,19 @@ impl Events<'_> {
             Some(column) => self.time(column, &next())?,
             None => Timestamp::default(),
         };
+        let mut labels = Labels::default();
+        for (place, behaviour) in self.columns.behaviours.iter().enumerate() {
+            let set = next().label().map_err(|found| {
+                let (kind, column) = (ProblemKind::Field, behaviour.column.clone());
+                Problem::new(kind, column, &found, "a truth value: true, false or a number")
+            })?;
+            labels = if set { labels.with(place) } else { labels };
+        }
         if self.known.is_some_and(|known| !known.contains_key(&item)) {
             let (kind, column) = (ProblemKind::MissingTitle, self.columns.item.clone());
             return Err(Problem::new(kind, column, &item, "an item that the item table describes"));
         }
-        Ok((user, item, time))
+        Ok((user, item, time, labels))
     }
 
     fn time(&self, column: &str, cell: &Cell) -> Result<Timestamp, Problem> {

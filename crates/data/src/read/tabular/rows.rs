@@ -35,6 +35,15 @@ pub(super) enum Holds {
     Time,
     /// A text or a list of texts, which a row may lack.
     Texts,
+    /// A truth value, which a row may lack.
+    Label,
+}
+
+impl Holds {
+    /// Whether every row needs it.
+    fn is_needed(self) -> bool {
+        matches!(self, Self::Key | Self::Time)
+    }
 }
 
 /// What one field of a row holds.
@@ -62,6 +71,24 @@ impl Cell {
             Self::Value(Value::String(text)) => text.clone(),
             Self::Value(value) => value.to_string(),
             Self::Time(time) => time.to_string(),
+        }
+    }
+
+    /// Whether a label is set; nothing is not set. The error is what was found.
+    pub(super) fn label(&self) -> Result<bool, String> {
+        match self {
+            Self::Value(Value::Null) => Ok(false),
+            Self::Value(Value::Bool(set)) => Ok(*set),
+            Self::Value(Value::Number(number)) => Ok(number.as_f64().is_some_and(|it| it > 0.0)),
+            Self::Value(Value::String(text)) => match text.trim().to_ascii_lowercase().as_str() {
+                "" | "false" => Ok(false),
+                "true" => Ok(true),
+                other => match other.parse::<f64>() {
+                    Ok(number) if number.is_finite() => Ok(number > 0.0),
+                    _ => Err(self.shown()),
+                },
+            },
+            Self::Value(_) | Self::Time(_) => Err(self.shown()),
         }
     }
 
@@ -168,7 +195,7 @@ fn json(
         let (path, column) = (path.to_owned(), column.name.to_owned());
         DataError::NoColumn { path, column, found: found.join(", ") }
     };
-    let needed = wanted.iter().filter(|column| column.holds != Holds::Texts);
+    let needed = wanted.iter().filter(|column| column.holds.is_needed());
     if let Some(column) = needed
         .filter(|_| !names.is_empty())
         .find(|column| !names.iter().any(|name| name == column.name))
@@ -233,19 +260,21 @@ fn parquet(
 ) -> Result<(), DataError> {
     use arrow_array::ArrayRef;
 
-    use crate::read::batches::cells::{Role, moment, name, texts};
+    use crate::read::batches::cells::{Role, is_set, moment, name, texts};
     use crate::read::batches::{self, Column};
 
     let role = |holds| match holds {
         Holds::Key => Role::Name,
         Holds::Time => Role::Moment,
         Holds::Texts => Role::Texts,
+        Holds::Label => Role::Label,
     };
     let columns: Vec<Column<'_>> =
         wanted.iter().map(|column| Column::new(column.name, role(column.holds))).collect();
     let cell = |column: &Wanted<'_>, values: &ArrayRef, row| match column.holds {
         Holds::Key => Cell::Value(name(values, row).map_or(Value::Null, Value::String)),
         Holds::Texts => Cell::Value(texts(values, row)),
+        Holds::Label => Cell::Value(Value::Bool(is_set(values, row))),
         Holds::Time => match moment(values, row) {
             Ok(time) => Cell::Time(time),
             Err(value) => Cell::Value(value),

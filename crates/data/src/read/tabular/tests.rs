@@ -335,3 +335,41 @@ mod in_parquet {
         assert!(error.to_string().contains(needed), "{error}");
     }
 }
+
+#[test]
+fn behaviours_are_truth_values_of_their_columns_and_move_with_their_events() {
+    let columns = Columns::new("user", "item")
+        .with_time("time")
+        .with_behaviour("like", "liked")
+        .with_behaviour("share", "share");
+    let strict = RowPolicy::strict();
+    let table = "user,item,time,share,liked\nann,a,2016-10-02,1,true\nann,b,2016-10-01,0,False\n\
+                 bob,a,2016-10-03,,0.5\n";
+    let lines = "{\"user\":\"ann\",\"item\":\"a\",\"time\":1475366400,\"share\":true,\"liked\":1}\n\
+                 {\"user\":\"ann\",\"item\":\"b\",\"time\":1475280000,\"liked\":false}\n\
+                 {\"user\":\"bob\",\"item\":\"a\",\"time\":1475452800,\"liked\":\"1\"}\n";
+    for text in [table, lines] {
+        let data = load_of(text.as_bytes(), None, &columns, &strict).unwrap();
+        let dataset = &data.dataset;
+        assert_eq!(dataset.behaviours(), ["like", "share"]);
+        let shown = |user: &User| -> Vec<[bool; 2]> {
+            let sets = user.labels.iter();
+            sets.map(|set| [0, 1].map(|place| set.contains(place))).collect()
+        };
+        let found: Vec<_> = dataset.users().iter().map(shown).collect();
+        assert_eq!(found, [vec![[false, false], [true, true]], vec![[true, false]]], "{text}");
+    }
+    let wrong = table.replace("False", "maybe");
+    let refused = load_of(wrong.as_bytes(), None, &columns, &strict).unwrap_err().to_string();
+    assert!(refused.contains("liked") && refused.contains("maybe"), "{refused}");
+    let gone = table.replace("liked", "other");
+    let refused = load_of(gone.as_bytes(), None, &columns, &strict).unwrap_err();
+    assert!(matches!(refused, DataError::NoColumn { .. }), "{refused}");
+    // Without times the labels stay with the rows.
+    let columns = Columns::new("user", "item").with_behaviour("like", "like");
+    let table = "user,item,like\nann,b,1\nann,a,0\n";
+    let data = load_of(table.as_bytes(), None, &columns, &strict).unwrap();
+    let user = &data.dataset.users()[0];
+    assert!(user.labels_of(0).contains(0) && !user.labels_of(1).contains(0));
+    assert!(user.times.is_empty());
+}

@@ -2,11 +2,11 @@
 
 use rand::seq::SliceRandom as _;
 use sidereal_data::Sample;
-use sidereal_policy::{AnyPolicy, Constraint};
+use sidereal_policy::AnyPolicy;
 use sidereal_prompts::{Rendered, Task, Wording};
 use sidereal_train::{
     Categories, EncodedPrompt, ItemFacts, KnownItems, Observer, OwnMethods, RewardConfig, Rl,
-    RlConfig, RlPrompt,
+    RlConfig, RlPrompt, later_choices,
 };
 
 use super::material::Material;
@@ -15,7 +15,7 @@ use crate::error::LabError;
 use crate::pool_task::is_over_pool;
 use crate::seed::Purpose;
 use crate::setting::of_stage;
-use crate::workbench::Reads;
+use crate::workbench::{Reads, Workbench};
 
 /// Reinforcement.
 pub(crate) fn train(
@@ -34,7 +34,8 @@ pub(crate) fn train(
     };
     let categories = Categories::new(bench.dataset);
     let cold = cold_items(bench.dataset, &bench.split.train, bench.seed)?;
-    let known = KnownItems { catalog: bench.catalog, categories: &categories };
+    let behaviours = bench.dataset.behaviours();
+    let known = KnownItems { catalog: bench.catalog, categories: &categories, behaviours };
     let reward = of_stage(material.stage, reward.build(known))?;
     let rl = Rl {
         stage: material.stage,
@@ -81,10 +82,9 @@ fn prompts(config: &RlConfig, material: &Material<'_>) -> Result<Vec<RlPrompt>, 
         order.iter().filter_map(|index| train.sample(*index)).collect()
     };
     let Reads::Words(words) = &bench.reads else {
-        return with_targets(bench.prompts(*task, &samples(&order))?, bench.constraint);
+        return with_targets(bench.prompts(*task, &samples(&order))?, material);
     };
-    let asked =
-        |rendered: &[Rendered]| with_targets(words.encoder.prompts(rendered)?, bench.constraint);
+    let asked = |rendered: &[Rendered]| with_targets(words.encoder.prompts(rendered)?, material);
     if is_over_pool(*task) {
         return asked(&bench.rendered(*task, &samples(&order))?);
     }
@@ -109,15 +109,17 @@ fn prompts(config: &RlConfig, material: &Material<'_>) -> Result<Vec<RlPrompt>, 
     asked(&rendered)
 }
 
-/// Prompts with the flat tokens of their targets.
+/// Prompts with the flat tokens of their targets, and what their users did later in training.
 fn with_targets(
     prompts: Vec<EncodedPrompt>,
-    constraint: &Constraint,
+    material: &Material<'_>,
 ) -> Result<Vec<RlPrompt>, LabError> {
+    let Workbench { dataset, catalog, constraint, .. } = *material.bench;
     let with_target = |prompt: EncodedPrompt| {
         let item = prompt.target;
         let target = constraint.flat(item).ok_or(LabError::UnknownItem { item })?;
-        Ok(RlPrompt { prompt, target })
+        let later = later_choices(dataset, material.train(), catalog, prompt.id);
+        Ok(RlPrompt { prompt, target, later })
     };
     prompts.into_iter().map(with_target).collect()
 }
