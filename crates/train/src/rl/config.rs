@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{PolicyError, SamplingConfig, Scoring, TokenLaw};
-use sidereal_rl::{PolicyObjective, Surrogate};
+use sidereal_rl::{PolicyObjective, PrefixCap, Surrogate};
 
 use super::{AdvantageConfig, RolloutConfig};
 use crate::TrainError;
@@ -59,6 +59,11 @@ pub struct RlConfig {
     /// Whether the rollouts of hard prompts are drawn again after a prefix of the target. The prefix
     /// becomes shorter during the run (SINGER eqs 3-5). Only for direct answers.
     pub prefix_curriculum: bool,
+    /// The longest prefix of the curriculum. At step 0 the printed length is the whole Semantic ID
+    /// (`whole`); a hard prompt of which so nothing is left to draw stays without a prefix in this
+    /// step, and the log counts such prompts as `unguided`. Without `prefix_curriculum` it has no
+    /// effect.
+    pub prefix_cap: PrefixCap,
     /// How the probability of a code is normalised. Rollouts are drawn only from legal codes. With
     /// `renormalised` they are scored under the distribution of the draws. With `full`, as in the
     /// public code of the papers, the policy also learns to give illegal tokens no probability.
@@ -118,6 +123,7 @@ impl Default for RlConfig {
             reasoning: None,
             max_draws: 1,
             prefix_curriculum: true,
+            prefix_cap: PrefixCap::default(),
             scoring: Scoring::Full,
             advantage: AdvantageConfig::default(),
             objective: Surrogate::default(),

@@ -66,6 +66,8 @@ pub(super) struct PromptGroup<'p> {
     pub(super) guide: Vec<u32>,
     /// Whether no rollout of the unguided group hits.
     pub(super) hard: bool,
+    /// Whether it is left without a guide, because that would be the whole target.
+    pub(super) unguided: bool,
     /// The target.
     pub(super) target: SemanticId,
     /// What each rollout names, the guide's codes included; nothing where it is a slate.
@@ -132,6 +134,7 @@ impl Rl<'_> {
                 ids: prompt.prompt.ids.clone(),
                 guide: Vec::new(),
                 hard: false,
+                unguided: false,
                 target: self.semantic_id(&prompt.target),
                 sids: Vec::new(),
                 slates: Vec::new(),
