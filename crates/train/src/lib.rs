@@ -87,7 +87,7 @@ pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTra
 pub use ranking::{Ranking, placements};
 pub use reasoning::{ChainConfig, ChainRollout, ReasonedRanking, ReasoningSearch};
 pub use rl::{
-    AdvantageConfig, BuiltReward, KnownItems, NamedReward, OwnMethods, ReasoningConfig,
+    AdvantageConfig, AlignmentShare, BuiltReward, KnownItems, NamedReward, OwnMethods, ReasoningConfig,
     RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
 };
 pub use seed::step_seed;

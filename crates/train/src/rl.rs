@@ -1,6 +1,7 @@
 //! Online reinforcement: rollouts, rewards, advantages, updates.
 
 mod advantage;
+mod alignment;
 mod config;
 mod exact;
 mod hard_samples;
@@ -23,6 +24,7 @@ use sidereal_rl::{
 use sidereal_sid::SidSpec;
 
 pub use self::advantage::{AdvantageConfig, StepReward};
+pub use self::alignment::AlignmentShare;
 pub use self::config::{ReasoningConfig, RlConfig};
 pub use self::reward::{BuiltReward, KnownItems, NamedReward, RewardConfig, SingerReward};
 pub use self::rollout::RolloutConfig;

@@ -104,9 +104,9 @@ fn check_slates(config: &RlConfig, reward: &RewardConfig) -> Result<(), LabError
             "`false`, because slates have no guides",
         ),
         (
-            "rl.alignment_share",
-            (config.alignment_share > 0.0).then(|| config.alignment_share.to_string()),
-            "0, because all prompts ask for slates",
+            "rl.alignment",
+            (!config.alignment.is_empty()).then(|| "a list".to_owned()),
+            "no value, because all prompts ask for slates",
         ),
         (
             "rl.reasoning",
@@ -203,7 +203,11 @@ mod tests {
             ),
             ("sample", "dynamic", "`stage.next.rl.rollout`"),
             (", prefix_curriculum = false", "", "`stage.next.rl.prefix_curriculum` is true"),
-            ("prefix", "alignment_share = 0.5, prefix", "`stage.next.rl.alignment_share` is 0.5"),
+            (
+                "prefix",
+                "alignment = [{ task = 'title-to-sid', share = 0.5 }], prefix",
+                "`stage.next.rl.alignment` is a list",
+            ),
             ("prefix", "advantage = { srpo = { k = 1 } }, prefix", "`stage.next.rl.advantage`"),
             ("prefix", "scoring = 'renormalised', prefix", "`stage.next.rl.scoring`"),
         ] {

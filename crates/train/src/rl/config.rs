@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use sidereal_policy::{PolicyError, SamplingConfig, Scoring, TokenLaw};
 use sidereal_rl::{PolicyObjective, PrefixCap, Surrogate};
 
-use super::{AdvantageConfig, RolloutConfig};
+use super::{AdvantageConfig, AlignmentShare, RolloutConfig};
 use crate::TrainError;
 use crate::checked::Checked;
 use crate::optim::OptimConfig;
 use crate::reasoning::ChainConfig;
-use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
+use crate::setting::{check_counts, check_optim, in_table, of_stage};
 use crate::trainable::TrainableConfig;
 
 /// Settings of reinforcement with reasoning.
@@ -39,9 +39,10 @@ pub struct RlConfig {
     pub steps: usize,
     /// Prompts per step. Range `1..`.
     pub prompts_per_step: usize,
-    /// Share of the prompts that ask for the Semantic ID of a title, instead of the next item
-    /// (alignment in the reinforcement of SINGER). Range `[0, 1]`.
-    pub alignment_share: f64,
+    /// Tasks that a share of the prompts asks for, instead of the next item (alignment in the
+    /// reinforcement of SINGER); the shares are at most 1 together.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alignment: Vec<AlignmentShare>,
     /// Rollouts per prompt, `G`. Range `1..`.
     pub group_size: usize,
     /// How the rollouts of direct answers are found. Rollouts are scored at the temperature of their
@@ -117,7 +118,7 @@ impl Default for RlConfig {
         Self {
             steps: 200,
             prompts_per_step: 64,
-            alignment_share: 0.0,
+            alignment: Vec::new(),
             group_size: 16,
             rollout: RolloutConfig::default(),
             reasoning: None,
@@ -163,7 +164,6 @@ impl RlConfig {
             ("rl.validate_every", self.validate_every),
             ("rl.checkpoint_every", self.checkpoint_every),
         ]);
-        let shares = check_shares(&[("rl.alignment_share", self.alignment_share, End::Included)]);
         // Its range holds 1 and not 0.
         let rate = if self.entropy_rate > 0.0 && self.entropy_rate <= 1.0 {
             Ok(())
@@ -183,7 +183,7 @@ impl RlConfig {
             }),
             None => Ok(()),
         };
-        let checked = counts.and(rate).and(shares).and(limits).and(self.check_reasoning());
+        let checked = counts.and(rate).and(self.check_alignment()).and(limits).and(self.check_reasoning());
         let checked = checked.and(self.check_updates()).and(self.law().map(|_| ()));
         let checked = checked.and(self.check_exact());
         let learner = check_optim(&self.optim).and(self.trainable.check_without_dropout());
@@ -215,8 +215,8 @@ impl RlConfig {
         let refuse = |field: &str, found: String, needed| {
             Err(TrainError::Setting { field: format!("rl.{field}"), found, needed })
         };
-        if !(*share > 0.0 && share + self.alignment_share <= 1.0) {
-            let needed = "a share above 0 that is at most 1 together with `alignment_share`";
+        if !(*share > 0.0 && share + self.alignment_share() <= 1.0 + 1e-9) {
+            let needed = "a share above 0 that is at most 1 together with those of `alignment`";
             return refuse("reasoning.share", share.to_string(), needed);
         }
         let needed = "no value, because with `reasoning.share = 1` no prompt is answered directly; remove it or lower the share";

@@ -1,14 +1,14 @@
 //! The prompts of a reinforcement stage.
 
-use rand::seq::SliceRandom as _;
 use sidereal_data::Sample;
-use sidereal_policy::{AnyPolicy, Constraint};
-use sidereal_prompts::{Rendered, Task, Wording};
+use sidereal_policy::{AnyPolicy, Constraint, Policy as _};
+use sidereal_prompts::{Rendered, Task};
 use sidereal_train::{
     Categories, EncodedPrompt, KnownItems, Observer, OwnMethods, RewardConfig, Rl, RlConfig,
     RlPrompt,
 };
 
+use super::alignment;
 use super::material::Material;
 use crate::error::LabError;
 use crate::pool_task::is_over_pool;
@@ -25,7 +25,7 @@ pub(crate) fn train(
     observer: &mut dyn Observer,
 ) -> Result<AnyPolicy, LabError> {
     let Material { bench, task, .. } = material;
-    let prompts = prompts(config, material)?;
+    let prompts = prompts(config, &model, material)?;
     let valid = valid(config, material)?;
     let (markers, tokenizer) = match &bench.reads {
         Reads::Words(words) => (words.encoder.markers()?, Some(words.tokenizer)),
@@ -67,42 +67,58 @@ fn valid(config: &RlConfig, material: &Material<'_>) -> Result<Vec<EncodedPrompt
 }
 
 /// At most as many prompts as the run can use: prompts of the task of the stage, for next items also prompts that are
-/// answered after reasoning, by their share, and titles, by the share of alignment.
-fn prompts(config: &RlConfig, material: &Material<'_>) -> Result<Vec<RlPrompt>, LabError> {
+/// answered after reasoning, by their share, and those of alignment tasks, by theirs. No sample is left out for them:
+/// they come on top of as many samples as there are.
+fn prompts(
+    config: &RlConfig,
+    model: &AnyPolicy,
+    material: &Material<'_>,
+) -> Result<Vec<RlPrompt>, LabError> {
     let Material { bench, task, .. } = material;
     let train = material.train();
     let most = config.steps * config.prompts_per_step * config.max_draws;
-    let (mut order, mut rng) = material.drawn(Purpose::Prompts, most);
+    let (order, _) = material.drawn(Purpose::Prompts, most);
     let samples = |order: &[usize]| -> Vec<Sample<'_>> {
         order.iter().filter_map(|index| train.sample(*index)).collect()
     };
     let Reads::Words(words) = &bench.reads else {
         return with_targets(bench.prompts(*task, &samples(&order))?, bench.constraint);
     };
-    let asked =
-        |rendered: &[Rendered]| with_targets(words.encoder.prompts(rendered)?, bench.constraint);
     if is_over_pool(*task) {
-        return asked(&bench.rendered(*task, &samples(&order))?);
+        let rendered = bench.rendered(*task, &samples(&order))?;
+        return with_targets(words.encoder.prompts(&rendered)?, bench.constraint);
     }
     let tasks = material.tasks(words);
-    let titles = part(order.len(), config.alignment_share);
+    let total = beside_alignment(order.len(), config.alignment_share()).min(most);
+    let counts: Vec<usize> =
+        config.alignment.iter().map(|aligned| part(total, aligned.share)).collect();
+    let own = total.saturating_sub(counts.iter().sum()).min(order.len());
     let share = config.reasoning.as_ref().map_or(0.0, |reasoning| reasoning.share);
-    let reasoned = part(order.len(), share);
-    order.truncate(order.len() - titles);
+    let (reasoned, direct) = order[..own].split_at(part(total, share).min(own));
     let rendered = |order: &[usize], task| {
         let samples = samples(order);
         samples.iter().map(|sample| tasks.asked(task, sample)).collect::<Result<Vec<_>, _>>()
     };
-    let (reasoned, direct) = order.split_at(reasoned.min(order.len()));
-    let mut rendered =
+    let rendered: Vec<Rendered> =
         [rendered(reasoned, Task::Reasoning)?, rendered(direct, Task::NextItem)?].concat();
-    if titles > 0 {
-        let mut items: Vec<Rendered> =
-            tasks.train(train, &[Task::TitleToSid], Wording::First).collect::<Result<_, _>>()?;
-        items.shuffle(&mut rng);
-        rendered.extend(items.into_iter().cycle().take(titles));
+    let mut prompts = words.encoder.prompts(&rendered)?;
+    let room = model.longest_prompt(bench.constraint.max_len());
+    for (aligned, count) in config.alignment.iter().zip(counts).filter(|(_, count)| *count > 0) {
+        prompts.extend(alignment::prompts(aligned.task, count, room, words, material)?);
     }
-    asked(&rendered)
+    with_targets(prompts, bench.constraint)
+}
+
+/// Number of prompts of which `samples` are left when a share of all asks for something else. Without an
+/// end if that share is everything.
+fn beside_alignment(samples: usize, share: f64) -> usize {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number of prompts; one that is too large saturates"
+    )]
+    let total = (samples as f64 / (1.0 - share).max(0.0)).round() as usize;
+    if share >= 1.0 { usize::MAX } else { total }
 }
 
 /// Prompts with the flat tokens of their targets.
