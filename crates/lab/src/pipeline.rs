@@ -36,6 +36,7 @@ use crate::parts::rankings::Rankings;
 use crate::parts::reasoning::Reasoning;
 use crate::parts::semantic_ids::SemanticIds;
 use crate::pool_task::is_over_pool;
+use crate::recipe::learned::check_alignment;
 use crate::recipe::Recipe;
 use crate::recipe::kind;
 use crate::recipe::model::{ModelConfig, PretrainedConfig, no_model};
@@ -85,6 +86,7 @@ impl Pipeline<'_> {
         let Recipe { seed, stages, evaluate, .. } = recipe;
         let registry = PromptRegistry::builtin()?;
         let prompts = registry.set(&recipe.prompts)?;
+        check_alignment(stages, prompts)?;
         let published_split = published.map(|published| published.split);
         let split = &recipe.split.choose(dataset, published_split, recipe.max_history)?;
         let data = Data { dataset, split, published, device };

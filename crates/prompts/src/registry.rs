@@ -10,9 +10,10 @@ use crate::{PromptError, PromptSet};
 pub const END_OF_TURN: &str = "<|im_end|>";
 
 /// The sets of this version of the library, as their files are named and hold them.
-const BUILTIN: [(&str, &str); 7] = [
+const BUILTIN: [(&str, &str); 8] = [
     ("prompts/terse.toml", include_str!("../prompts/terse.toml")),
     ("prompts/singer.toml", include_str!("../prompts/singer.toml")),
+    ("prompts/singer-terse.toml", include_str!("../prompts/singer-terse.toml")),
     ("prompts/sidreasoner.toml", include_str!("../prompts/sidreasoner.toml")),
     ("prompts/gream.toml", include_str!("../prompts/gream.toml")),
     ("prompts/sage.toml", include_str!("../prompts/sage.toml")),
@@ -26,7 +27,9 @@ const BUILTIN: [(&str, &str); 7] = [
 /// use sidereal_prompts::{PromptRegistry, Task};
 /// let prompts = PromptRegistry::builtin()?;
 /// let names: Vec<&str> = prompts.sets().map(|set| set.name()).collect();
-/// assert_eq!(names, ["gream", "sage", "sdpo", "sidreasoner", "singer", "terse", "titles"]);
+/// let expected =
+///     ["gream", "sage", "sdpo", "sidreasoner", "singer", "singer-terse", "terse", "titles"];
+/// assert_eq!(names, expected);
 /// assert!(prompts.set("gream")?.tasks().any(|task| task == Task::Reasoning));
 /// # Ok::<(), sidereal_prompts::PromptError>(())
 /// ```
@@ -38,7 +41,7 @@ pub struct PromptRegistry {
 impl PromptRegistry {
     /// The sets of this version of the library.
     ///
-    /// `terse` asks for each task in one word, and `titles` shows candidates as titles and nothing
+    /// `terse` asks for each task in one word, `singer-terse` for all tasks of SINGER, and `titles` shows candidates as titles and nothing
     /// else. A model that is trained from scratch reads these words in every sample and would learn
     /// nothing from more words. The others are instructions for a pretrained model, each named
     /// after the system whose tasks it has.

@@ -31,6 +31,7 @@
 //! | `categories` | [`Categories`] of items |
 //! | `checkpoint` | [`Checkpoints`] bound to what they belong to |
 //! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`TensorBoard`], [`Bars`] |
+//! | `titles` | [`TitleTrie`], titles as answers |
 //! | [`seed`] | streams of random numbers, by purpose |
 //!
 //! # Conventions
@@ -63,6 +64,7 @@ pub mod seed;
 mod setting;
 mod sft;
 mod slate;
+mod titles;
 mod trainable;
 mod trainer;
 mod validation;
@@ -87,7 +89,7 @@ pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTra
 pub use ranking::{Ranking, placements};
 pub use reasoning::{ChainConfig, ChainRollout, ReasonedRanking, ReasoningSearch};
 pub use rl::{
-    AdvantageConfig, AlignmentShare, BuiltReward, KnownItems, NamedReward, OwnMethods, ReasoningConfig,
+    AdvantageConfig, AlignmentShare, AnswerKind, BuiltReward, KnownItems, NamedReward, OwnMethods, ReasoningConfig,
     RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
 };
 pub use seed::step_seed;
@@ -96,4 +98,5 @@ pub use sft::{
     MixtureStage, Sft, SftConfig, SftData, WeightedMixture,
 };
 pub use slate::SlateAnswers;
+pub use titles::TitleTrie;
 pub use trainable::{Embeddings, Layers, TrainableConfig};

@@ -12,15 +12,36 @@ use crate::TrainError;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AlignmentShare {
-    /// The task, such as `title-to-sid`. Its answer is a Semantic ID of the catalogue.
+    /// The task. Its answer is a Semantic ID of the catalogue, as of `title-to-sid`, or a title, as of
+    /// `sid-to-title`. A title is drawn like a Semantic ID, under the trie of the titles of all items, and never
+    /// after a guide. Its tokens are scored like all words, and it is worth 1 if it is the title of the target, else
+    /// 0, whatever the reward of the stage.
     pub task: Task,
     /// Its share of all prompts. Range `(0, 1]`.
     pub share: f64,
 }
 
-/// Whether a task is answered by one Semantic ID of the whole catalogue.
-fn is_answered_by_a_sid(task: Task) -> bool {
-    task != Task::NextItem && task.outputs() == [Variable::Sid]
+/// What a prompt of reinforcement is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AnswerKind {
+    /// A Semantic ID of the catalogue, or a slate where the stage asks for slates.
+    #[default]
+    Sid,
+    /// A title of an item of the catalogue.
+    Title,
+}
+
+impl AnswerKind {
+    /// What answers a task; `None` if it is something else, or one of the candidates of the prompt.
+    #[must_use]
+    pub fn of(task: Task) -> Option<Self> {
+        match task.outputs() {
+            _ if task.inputs().contains(&Variable::Candidates) => None,
+            [Variable::Sid] => Some(Self::Sid),
+            [Variable::Title] => Some(Self::Title),
+            _ => None,
+        }
+    }
 }
 
 impl RlConfig {
@@ -37,8 +58,9 @@ impl RlConfig {
             Err(TrainError::Setting { field, found, needed })
         };
         for (place, AlignmentShare { task, share }) in self.alignment.iter().enumerate() {
-            if !is_answered_by_a_sid(*task) {
-                let needed = "tasks that a Semantic ID answers, besides `next-item`";
+            if *task == Task::NextItem || AnswerKind::of(*task).is_none() {
+                let needed =
+                    "tasks that a Semantic ID or a title of any item answers, besides `next-item`";
                 return refuse(".task", format!("`{task}`"), needed);
             }
             if self.alignment[..place].iter().any(|before| before.task == *task) {
@@ -55,5 +77,11 @@ impl RlConfig {
             return refuse("", format!("{sum} in total"), "shares of at most 1 together");
         }
         Ok(())
+    }
+
+    /// The alignment tasks that are answered with titles.
+    pub fn tasks_in_titles(&self) -> impl Iterator<Item = Task> {
+        let tasks = self.alignment.iter().map(|of_task| of_task.task);
+        tasks.filter(|task| AnswerKind::of(*task) == Some(AnswerKind::Title))
     }
 }

@@ -231,7 +231,7 @@ impl RlConfig {
 
     /// The law that rollouts are drawn from and scored under.
     ///
-    /// Slates are words, drawn by `rollout`; chains of thought are words and their answers codes,
+    /// Slates and titles are words, drawn by `rollout`; chains of thought are words and their answers codes,
     /// drawn by `reasoning.chain`; all else is codes, drawn by `rollout`, where beams count as
     /// drawn at temperature 1.
     ///
@@ -260,6 +260,14 @@ impl RlConfig {
                 field: "rl.reasoning.chain.codes.temperature".to_owned(),
                 found: law.codes.to_string(),
                 needed: "the temperature of `rl.rollout` (1 for beams), since one law scores both",
+            });
+        }
+        let titles = self.tasks_in_titles().next().is_some();
+        if titles && (law.words - direct.words).abs() > f64::EPSILON {
+            return Err(TrainError::Setting {
+                field: "rl.reasoning.chain.words.temperature".to_owned(),
+                found: law.words.to_string(),
+                needed: "the temperature of `rl.rollout` (1 for beams), since titles are words too",
             });
         }
         Ok(law)

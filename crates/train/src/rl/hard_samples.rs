@@ -24,7 +24,7 @@ impl PromptGroup<'_> {
 
 impl Rl<'_> {
     /// Says of each group, drawn without a guide, whether its sample is hard. Returns the hard ones that are
-    /// answered directly, each with the guide of this step, if the recipe has guides. A group whose guide
+    /// answered directly with a Semantic ID, each with the guide of this step, if the recipe has guides. A group whose guide
     /// would be its whole target stays as it is and says so.
     pub(super) fn guided<'g, 'p>(
         &self,
@@ -40,7 +40,7 @@ impl Rl<'_> {
             // A suffix is no level.
             let levels = target.len().min(self.spec.num_levels());
             let guide = schedule.guide_len(step as u64, levels);
-            let direct = group.prompt.prompt.mode == Mode::Direct;
+            let direct = group.prompt.prompt.mode == Mode::Direct && !group.is_title();
             if !(direct && self.config.prefix_curriculum && group.hard && guide > 0) {
                 continue;
             }

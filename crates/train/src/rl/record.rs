@@ -40,11 +40,13 @@ impl Rl<'_> {
 
     /// The target as a rollout would write it.
     fn sought(&self, group: &PromptGroup<'_>) -> Result<String, TrainError> {
-        let Some(SlateAnswers { lines, .. }) = self.slates else {
-            return Ok(self.spec.text(&group.target));
+        let titles = match (self.slates, self.titles) {
+            (Some(SlateAnswers { lines, .. }), _) => lines,
+            (None, Some(titles)) if group.is_title() => titles.constraint(),
+            _ => return Ok(self.spec.text(&group.target)),
         };
-        let title = lines.flat(group.prompt.prompt.target).unwrap_or_default();
-        Ok(self.read_as_text(&lines.ids(&title))?.trim_end().to_owned())
+        let title = titles.flat(group.prompt.prompt.target).unwrap_or_default();
+        Ok(self.read_as_text(&titles.ids(&title))?.trim_end().to_owned())
     }
 
     /// What a step shows.

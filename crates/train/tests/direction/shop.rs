@@ -9,7 +9,7 @@ use sidereal_policy::{
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Checkpoints, EncodedPrompt, Mode, Observer, OptimConfig, OwnMethods, Record, Rl,
+    AnswerKind, Binding, Checkpoints, EncodedPrompt, Mode, Observer, OptimConfig, OwnMethods, Record, Rl,
     RlConfig, RlPrompt, Schedule, StepReward, TrainError,
 };
 use tch::Device;
@@ -166,6 +166,7 @@ impl Shop {
             tokenizer: Some(&self.tokenizer),
             markers: Some(&markers),
             slates: None,
+            titles: None,
             seed: 4,
             batch_size: 8,
             checkpoints: &Checkpoints::new(dir.path(), Binding::new()),
@@ -175,7 +176,7 @@ impl Shop {
             .map(|prompt| {
                 let sid = self.catalog.sid(prompt.target).unwrap();
                 let target = self.catalog.spec().tokens(sid).unwrap();
-                RlPrompt { prompt: prompt.clone(), target }
+                RlPrompt { prompt: prompt.clone(), target, answer: AnswerKind::Sid }
             })
             .collect();
         rl.run(model, &asked, prompts, observer)

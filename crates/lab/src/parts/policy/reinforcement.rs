@@ -4,8 +4,8 @@ use sidereal_data::Sample;
 use sidereal_policy::{AnyPolicy, Constraint, Policy as _};
 use sidereal_prompts::{Rendered, Task};
 use sidereal_train::{
-    Categories, EncodedPrompt, KnownItems, Observer, OwnMethods, RewardConfig, Rl, RlConfig,
-    RlPrompt,
+    AnswerKind, Categories, EncodedPrompt, KnownItems, Observer, OwnMethods, RewardConfig, Rl, RlConfig,
+    RlPrompt, TitleTrie,
 };
 
 use super::alignment;
@@ -25,7 +25,8 @@ pub(crate) fn train(
     observer: &mut dyn Observer,
 ) -> Result<AnyPolicy, LabError> {
     let Material { bench, task, .. } = material;
-    let prompts = prompts(config, &model, material)?;
+    let titles = titles(config, material)?;
+    let prompts = prompts(config, &model, titles.as_ref(), material)?;
     let valid = valid(config, material)?;
     let (markers, tokenizer) = match &bench.reads {
         Reads::Words(words) => (words.encoder.markers()?, Some(words.tokenizer)),
@@ -45,6 +46,7 @@ pub(crate) fn train(
         tokenizer,
         markers: markers.as_ref(),
         slates: bench.slates(*task),
+        titles: titles.as_ref(),
         seed: bench.seed,
         batch_size: material.batch_size,
         checkpoints: &material.checkpoints,
@@ -72,6 +74,7 @@ fn valid(config: &RlConfig, material: &Material<'_>) -> Result<Vec<EncodedPrompt
 fn prompts(
     config: &RlConfig,
     model: &AnyPolicy,
+    titles: Option<&TitleTrie>,
     material: &Material<'_>,
 ) -> Result<Vec<RlPrompt>, LabError> {
     let Material { bench, task, .. } = material;
@@ -101,12 +104,32 @@ fn prompts(
     };
     let rendered: Vec<Rendered> =
         [rendered(reasoned, Task::Reasoning)?, rendered(direct, Task::NextItem)?].concat();
-    let mut prompts = words.encoder.prompts(&rendered)?;
-    let room = model.longest_prompt(bench.constraint.max_len());
+    let mut prompts = with_targets(words.encoder.prompts(&rendered)?, bench.constraint)?;
     for (aligned, count) in config.alignment.iter().zip(counts).filter(|(_, count)| *count > 0) {
-        prompts.extend(alignment::prompts(aligned.task, count, room, words, material)?);
+        let answer = AnswerKind::of(aligned.task).unwrap_or_default();
+        let longest = match (answer, titles) {
+            (AnswerKind::Title, Some(titles)) => titles.constraint().max_len(),
+            _ => bench.constraint.max_len(),
+        };
+        let room = model.longest_prompt(longest);
+        let asked = alignment::prompts(aligned.task, count, room, words, material)?;
+        let asked = with_targets(asked, bench.constraint)?;
+        prompts.extend(asked.into_iter().map(|prompt| RlPrompt { answer, ..prompt }));
     }
-    with_targets(prompts, bench.constraint)
+    Ok(prompts)
+}
+
+/// The titles of all items, if an alignment task is answered with one.
+fn titles(config: &RlConfig, material: &Material<'_>) -> Result<Option<TitleTrie>, LabError> {
+    let asked: Vec<Task> = config.tasks_in_titles().collect();
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    let Material { bench, .. } = material;
+    let words = bench.words("a title as an answer")?;
+    let titles: Vec<&str> = bench.dataset.items().iter().map(|item| item.title.as_str()).collect();
+    let prompts = words.tasks.prompts();
+    Ok(Some(TitleTrie::new(&titles, &asked, prompts, &words.encoder, bench.device)?))
 }
 
 /// Number of prompts of which `samples` are left when a share of all asks for something else. Without an
@@ -129,7 +152,7 @@ fn with_targets(
     let with_target = |prompt: EncodedPrompt| {
         let item = prompt.target;
         let target = constraint.flat(item).ok_or(LabError::UnknownItem { item })?;
-        Ok(RlPrompt { prompt, target })
+        Ok(RlPrompt { prompt, target, answer: AnswerKind::Sid })
     };
     prompts.into_iter().map(with_target).collect()
 }
@@ -143,4 +166,22 @@ fn part(of: usize, share: f64) -> usize {
     )]
     let part = (of as f64 * share).round() as usize;
     part.min(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alignment_comes_on_top_of_the_samples() {
+        assert_eq!(beside_alignment(36_259, 0.0), 36_259);
+        // Two epochs of 189 steps of 512 prompts: `singer/paper` on its data.
+        assert_eq!(beside_alignment(36_259, 0.25), 48_345);
+        assert_eq!(beside_alignment(100, 1.0), usize::MAX, "every prompt is one of alignment");
+        for (samples, share) in [(1000, 0.1), (999, 0.5), (40, 0.9), (7, 0.33)] {
+            let total = beside_alignment(samples, share);
+            let left = total - part(total, share);
+            assert!(left.abs_diff(samples) <= 1, "{samples}, {share}: {left} of {total}");
+        }
+    }
 }
