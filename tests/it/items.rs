@@ -238,7 +238,11 @@ fn what_does_not_fit_policies_that_read_items_is_refused_by_its_key() {
         ("[stage.next_item]", "[stage.sft]", "`stage.policy.sft`"),
         ("seed = 7", "seed = 7\ncompute = 'bf16'", "`compute`"),
         ("seed = 7", "seed = 7\ntokenizer = { pieces = 300 }", "`model`"),
-        ("group_size = 4", "group_size = 4\nalignment_share = 0.5", "alignment_share"),
+        (
+            "group_size = 4",
+            "group_size = 4\nalignment = [{ task = 'title-to-sid', share = 0.5 }]",
+            "rl.alignment",
+        ),
         ("from = \"policy\"\nevents", "from = \"second\"\nevents", "`stage.reinforced.from`"),
         ("name = \"policy\"", "name = \"policy\"\nevents = \"latest\"", "`stage.policy.events`"),
         ("policies = [\"policy\"]", "policies = [\"nobody\"]", "`blend.priors.policies`"),

@@ -1,6 +1,7 @@
 //! The whole pipeline on a tiny shop: every stage real, seconds on a CPU.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alignment;
 mod bases;
 mod columns;
 mod damaged;

@@ -152,6 +152,11 @@ fn a_chain_closes_and_a_killed_run_repeats_the_same_curve() {
         "{shown:?}"
     );
 
+    // A part of the prompts of one stage asks for titles.
+    let titles = outcome.records.iter().filter(|record| record.values.contains_key("reward_title"));
+    let stages: BTreeSet<&str> = titles.map(|record| record.stage.as_str()).collect();
+    assert_eq!(stages, BTreeSet::from(["srpo"]));
+
     // Killed in the middle of both trainings, the run ends with the same curve and weights.
     // How many checkpoints it keeps on its way changes nothing.
     let broken = dir.path().join("broken");

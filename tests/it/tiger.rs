@@ -14,7 +14,7 @@ use sidereal::metrics::SeenItems;
 use sidereal::policy::{AnyPolicy, PolicyKind, SidTokenizer, T5, VocabularyExtension};
 use sidereal::prompts::Task;
 use sidereal::sid::{ItemId, SidSpec};
-use sidereal::train::{ChainConfig, JsonLog, Ranking, Record};
+use sidereal::train::{AlignmentShare, ChainConfig, JsonLog, Ranking, Record};
 use tempfile::TempDir;
 
 use crate::pipeline::run;
@@ -175,7 +175,8 @@ fn a_t5_learns_words_beside_codes() {
     let Training::Sft(config) = &mut recipe.stages[0].training else { unreachable!() };
     config.alignment_share = 0.5;
     let Training::Rl { config, .. } = &mut recipe.stages[1].training else { unreachable!() };
-    config.alignment_share = 0.5;
+    let aligned = [Task::TitleToSid, Task::SidToTitle];
+    config.alignment = aligned.map(|task| AlignmentShare { task, share: 0.4 }).to_vec();
     let mut mixed = recipe.stages[0].clone();
     (mixed.name, mixed.label) = ("mixed".to_owned(), "mixed".to_owned());
     let like = shop::recipe().stages.into_iter().find(|stage| stage.name == "mixed").unwrap();

@@ -140,6 +140,8 @@ fn cut_down(mut stage: Stage) -> Stage {
         Training::Rl { config, .. } => {
             (config.steps, config.prompts_per_step, config.group_size) = (2, 4, 3);
             config.max_draws = config.max_draws.min(2);
+            // A prompt of each task.
+            config.alignment.iter_mut().for_each(|aligned| aligned.share = 0.15);
             if let Some(reasoning) = &mut config.reasoning {
                 reasoning.chain.budget = 12;
             }

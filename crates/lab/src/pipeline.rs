@@ -40,6 +40,7 @@ use crate::pool_task::{answers_in_titles, is_over_pool};
 use crate::recipe::Recipe;
 use crate::recipe::base::base_folder;
 use crate::recipe::kind;
+use crate::recipe::learned::check_alignment;
 use crate::recipe::model::{ModelConfig, PretrainedConfig, no_model};
 use crate::recipe::stage::Stage;
 use crate::resume;
@@ -87,6 +88,7 @@ impl Pipeline<'_> {
         let Recipe { seed, stages, evaluate, .. } = recipe;
         let registry = PromptRegistry::builtin()?;
         let prompts = registry.set(&recipe.prompts)?;
+        check_alignment(stages, prompts)?;
         let published_split = published.map(|published| published.split);
         let split = &recipe.split.choose(dataset, published_split, recipe.max_history)?;
         let data = Data { dataset, split, published, device };

@@ -10,9 +10,10 @@ use crate::{PromptError, PromptSet};
 pub const END_OF_TURN: &str = "<|im_end|>";
 
 /// The sets of this version of the library, as their files are named and hold them.
-const BUILTIN: [(&str, &str); 10] = [
+const BUILTIN: [(&str, &str); 11] = [
     ("prompts/terse.toml", include_str!("../prompts/terse.toml")),
     ("prompts/singer.toml", include_str!("../prompts/singer.toml")),
+    ("prompts/singer-terse.toml", include_str!("../prompts/singer-terse.toml")),
     ("prompts/sidreasoner.toml", include_str!("../prompts/sidreasoner.toml")),
     ("prompts/gream.toml", include_str!("../prompts/gream.toml")),
     ("prompts/sage.toml", include_str!("../prompts/sage.toml")),
@@ -30,7 +31,8 @@ const BUILTIN: [(&str, &str); 10] = [
 /// let prompts = PromptRegistry::builtin()?;
 /// let names: Vec<&str> = prompts.sets().map(|set| set.name()).collect();
 /// assert_eq!(names[..5], ["bigrec", "gream", "lc-rec", "sage", "sdpo"]);
-/// assert_eq!(names[5..], ["sidreasoner", "singer", "slates", "terse", "titles"]);
+/// assert_eq!(names[5..8], ["sidreasoner", "singer", "singer-terse"]);
+/// assert_eq!(names[8..], ["slates", "terse", "titles"]);
 /// assert!(prompts.set("gream")?.tasks().any(|task| task == Task::Reasoning));
 /// # Ok::<(), sidereal_prompts::PromptError>(())
 /// ```
@@ -42,8 +44,8 @@ pub struct PromptRegistry {
 impl PromptRegistry {
     /// The sets of this version of the library.
     ///
-    /// `terse` asks for each task in one word, and `titles` and `slates` show candidates as titles and as
-    /// Semantic IDs and nothing else. A model that is trained from scratch reads these words in every sample and would learn
+    /// `terse` asks for each task in one word, `singer-terse` for all tasks of SINGER, and `titles` and `slates` show
+    /// candidates as titles and as Semantic IDs and nothing else. A model that is trained from scratch reads these words in every sample and would learn
     /// nothing from more words. The others are instructions for a pretrained model, each named
     /// after the system whose tasks it has.
     ///

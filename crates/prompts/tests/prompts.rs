@@ -95,6 +95,11 @@ fn singers_prompts_read_as_recorded() {
 }
 
 #[test]
+fn singers_prompts_in_one_word_read_as_recorded() {
+    insta::assert_snapshot!(page("singer-terse"));
+}
+
+#[test]
 fn sidreasoners_prompts_read_as_recorded() {
     insta::assert_snapshot!(page("sidreasoner"));
 }

@@ -8,8 +8,8 @@ use sidereal_policy::{
     CompletionToken, END_OF_TURN, PolicyError, ReasoningMarkers, SidTokenizer, Target, code_targets,
 };
 use sidereal_prompts::{
-    Prompt, PromptError, PromptSet, ReasoningFrame, Rendered, SegmentKind, Task, Tasks, Variable,
-    Wording,
+    Prompt, PromptError, PromptSet, ReasoningFrame, Rendered, Segment, SegmentKind, Task, Tasks,
+    Variable, Wording,
 };
 use sidereal_sid::{Catalog, Trie};
 
@@ -194,6 +194,19 @@ impl<'a> Encoder<'a> {
             ids.push(end);
         }
         Ok(Sequence { samples: vec![sample.id], ids, targets })
+    }
+
+    /// Tokens of a completion in words, with the end of the turn if it is part of a conversation: what
+    /// [`sequence`](Self::sequence) writes after the prompt.
+    pub(crate) fn in_words(
+        &self,
+        completion: &[Segment],
+        chat: bool,
+    ) -> Result<Vec<u32>, TrainError> {
+        let pieces = completion.iter().map(|segment| self.written(&segment.text));
+        let mut ids = pieces.collect::<Result<Vec<_>, _>>()?.concat();
+        ids.extend(chat.then(|| self.tokenizer.end_of_turn()));
+        Ok(ids)
     }
 
     /// Tokens of a piece of a completion. Sets of prompts write the end of a turn as it is called in

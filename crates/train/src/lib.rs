@@ -32,6 +32,7 @@
 //! | `categories`, `item_facts` | [`Categories`] of items; [`ItemFacts`]: what lists are measured by |
 //! | `checkpoint` | [`Checkpoints`] bound to what they belong to |
 //! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`TensorBoard`], [`Bars`] |
+//! | `titles` | [`TitleTrie`], titles as answers |
 //! | [`seed`] | streams of random numbers, by purpose |
 //!
 //! # Conventions
@@ -67,6 +68,7 @@ pub mod seed;
 mod setting;
 mod sft;
 mod slate;
+mod titles;
 mod trainable;
 mod trainer;
 mod validation;
@@ -94,8 +96,9 @@ pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTra
 pub use ranking::{Ranking, placements};
 pub use reasoning::{ChainConfig, ChainRollout, ReasonedRanking, ReasoningSearch};
 pub use rl::{
-    AdvantageConfig, BuiltReward, KnownItems, NamedReward, OwnMethods, ReasoningConfig,
-    RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward, later_choices,
+    AdvantageConfig, AlignmentShare, AnswerKind, BuiltReward, KnownItems, NamedReward, OwnMethods,
+    ReasoningConfig, RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
+    later_choices,
 };
 pub use seed::step_seed;
 pub use sft::{
@@ -103,4 +106,5 @@ pub use sft::{
     MixtureStage, Sft, SftConfig, SftData, WeightedMixture,
 };
 pub use slate::SlateAnswers;
+pub use titles::TitleTrie;
 pub use trainable::{Embeddings, Layers, TrainableConfig};

@@ -1,10 +1,13 @@
 //! Online reinforcement: rollouts, rewards, advantages, updates.
 
 mod advantage;
+mod alignment;
 mod config;
+mod direct;
 mod diversity;
 mod exact;
 mod hard_samples;
+mod judging;
 mod later;
 mod record;
 mod reinforcing;
@@ -20,18 +23,18 @@ use sidereal_policy::{
 };
 use sidereal_prompts::Shuffle;
 use sidereal_rl::{
-    AdvantageEstimator, Group, LaterChoice, PolicyObjective, RunningDiversity, Slates,
-    VarianceGuidedSampling,
+    AdvantageEstimator, LaterChoice, PolicyObjective, RunningDiversity, VarianceGuidedSampling,
 };
 use sidereal_sid::SidSpec;
 
 pub use self::advantage::{AdvantageConfig, StepReward};
+pub use self::alignment::{AlignmentShare, AnswerKind};
 pub use self::config::{ReasoningConfig, RlConfig};
 pub use self::later::later_choices;
 pub use self::reward::{BuiltReward, KnownItems, NamedReward, RewardConfig, SingerReward};
 pub use self::rollout::RolloutConfig;
 
-use self::advantage::{Judged, judge};
+use self::advantage::Judged;
 use self::reinforcing::Reinforcing;
 use self::rollout::PromptGroup;
 use self::update::{LearnedGroup, Seen};
@@ -45,6 +48,7 @@ use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
 use crate::setting::of_stage;
 use crate::slate::SlateAnswers;
+use crate::titles::TitleTrie;
 use crate::trainer::Trainer;
 use crate::validation::Validation;
 
@@ -55,12 +59,14 @@ pub struct RlPrompt {
     pub prompt: EncodedPrompt,
     /// Flat tokens of the target's Semantic ID.
     pub target: Vec<u32>,
+    /// What it is answered with.
+    pub answer: AnswerKind,
     /// What the user chose later in training and did with it, for rewards on behaviours; without such rewards it
     /// may be empty.
     pub later: Vec<LaterChoice>,
 }
 
-/// Online reinforcement of a policy by a reward over Semantic IDs or slates.
+/// Online reinforcement of a policy by a reward over Semantic IDs or slates, and of titles by exact match.
 #[derive(Debug)]
 pub struct Rl<'a> {
     /// Name in logs.
@@ -89,6 +95,8 @@ pub struct Rl<'a> {
     pub markers: Option<&'a ReasoningMarkers>,
     /// What slates are made of, where all prompts ask for one.
     pub slates: Option<SlateAnswers<'a>>,
+    /// The titles of all items, where prompts are answered with one.
+    pub titles: Option<&'a TitleTrie>,
     /// Seed of the order of prompts.
     pub seed: u64,
     /// Prompts decoded together in validation.
@@ -138,7 +146,8 @@ impl Rl<'_> {
     /// Improves `model` on `prompts` and returns the weights with the best validation NDCG@10.
     ///
     /// One step: `G` rollouts under the trie for each prompt, or `G` chains of thought with a
-    /// Semantic ID drawn after each, whose words and codes learn together, or `G` slates; a direct
+    /// Semantic ID drawn after each, whose words and codes learn together, or `G` slates, or `G` titles
+    /// under the trie of all titles, which are never guided and worth 1 if right, else 0; a direct
     /// prompt without a hit is hard and, under the curriculum, rolled out again after its guide;
     /// rewards, advantages within groups; `passes` times through its mini-batches, one update of the surrogate
     /// objective each. The reference of a KL penalty is the policy that came in, or its latest
@@ -225,29 +234,6 @@ impl Rl<'_> {
         Ok(Step { groups, judged, drawn })
     }
 
-    fn judge(&self, groups: &[PromptGroup<'_>]) -> Result<Judged, TrainError> {
-        let texts: Vec<Vec<String>> = groups
-            .iter()
-            .map(|group| group.chains.iter().map(|chain| chain.text.clone()).collect())
-            .collect();
-        let groups: Vec<Group<'_>> = groups
-            .iter()
-            .zip(&texts)
-            .map(|(group, texts)| {
-                let judged = Group::new(&group.target, &group.sids);
-                let judged = judged.with_levels(self.levels());
-                let judged = judged.with_hardness(group.hard).with_texts(texts);
-                let judged = judged.with_later(&group.prompt.later);
-                let (target, items) = (group.prompt.prompt.target, group.slates.as_slice());
-                if items.is_empty() { judged } else { judged.with_slates(Slates { target, items }) }
-            })
-            .collect();
-        match self.own.advantage {
-            Some(own) => judge(own, self.reward, &groups),
-            None => judge(&*self.config.advantage.estimator(), self.reward, &groups),
-        }
-    }
-
     /// Accepts prompts that leave room for their answers, before anything is computed.
     fn check_lengths(
         &self,
@@ -263,8 +249,16 @@ impl Rl<'_> {
         let search = reasons.then(|| self.reasoning_search(model, self.seed)).transpose()?;
         let reasoned = search.map_or(direct, |search| search.longest_prompt());
         let of_mode = |mode| if mode == Mode::Direct { direct } else { reasoned };
-        let all = prompts.iter().map(|prompt| &prompt.prompt).chain(valid);
-        check_lengths(self.stage, all.map(|p| (p.id, p.ids.len(), of_mode(p.mode))))
+        let (titles, sids): (Vec<&RlPrompt>, Vec<&RlPrompt>) =
+            prompts.iter().partition(|prompt| prompt.answer == AnswerKind::Title);
+        let all = sids.into_iter().map(|prompt| &prompt.prompt).chain(valid);
+        let limits = all.map(|p| (p.id, p.ids.len(), of_mode(p.mode)));
+        if titles.is_empty() {
+            return check_lengths(self.stage, limits);
+        }
+        let limit = model.longest_prompt(self.titles()?.constraint().max_len());
+        let titles = titles.into_iter().map(|p| (p.prompt.id, p.prompt.ids.len(), limit));
+        check_lengths(self.stage, limits.chain(titles))
     }
 
     /// All updates of step `number`, 0-based; `running` is SAGE's mean of the diversity so far.

@@ -99,6 +99,7 @@ impl RunResult {
                         &["reward", "rewards_p10", "rewards_p50", "rewards_p90"],
                     ),
                     ("groups", "share of prompts", &["hit", "hard", "live", "live_hard"]),
+                    ("rollouts with a reward other than zero", "share of rollouts", &["rewarded"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),
                     VALID_ENTROPY,
                     VALID_COLD,

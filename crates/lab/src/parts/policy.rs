@@ -1,5 +1,6 @@
 //! The policy of a stage: a training that starts from the policy that the stage names.
 
+mod alignment;
 pub(crate) mod categories;
 mod material;
 mod next_item;

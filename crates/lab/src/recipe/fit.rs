@@ -115,9 +115,9 @@ fn check_slates(config: &RlConfig, reward: &RewardConfig) -> Result<(), LabError
             "`false`, because slates have no guides",
         ),
         (
-            "rl.alignment_share",
-            (config.alignment_share > 0.0).then(|| config.alignment_share.to_string()),
-            "0, because all prompts ask for slates",
+            "rl.alignment",
+            (!config.alignment.is_empty()).then(|| "a list".to_owned()),
+            "no value, because all prompts ask for slates",
         ),
         (
             "rl.reasoning",
@@ -221,7 +221,11 @@ mod tests {
                 "prefix_curriculum = true, scoring",
                 "`stage.next.rl.prefix_curriculum` is true",
             ),
-            ("scoring", "alignment_share = 0.5, scoring", "`stage.next.rl.alignment_share` is 0.5"),
+            (
+                "scoring",
+                "alignment = [{ task = 'title-to-sid', share = 0.5 }], scoring",
+                "`stage.next.rl.alignment` is a list",
+            ),
             ("scoring", "advantage = { srpo = { k = 1 } }, scoring", "`stage.next.rl.advantage`"),
             (", scoring = 'full'", "", "`stage.next.rl.scoring` is `renormalised`"),
         ] {

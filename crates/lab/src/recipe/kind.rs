@@ -76,9 +76,9 @@ fn in_rl(kind: PolicyKind, config: &RlConfig) -> Option<Unfit> {
     if config.reasoning.is_some() && !kind.reasons() {
         return Some(("reasoning", "a table".to_owned(), ANSWERS_AT_ONCE));
     }
-    if kind.reads_items() && config.alignment_share > 0.0 {
-        let needed = "0: a model of the kind `item` reads no titles";
-        return Some(("alignment_share", config.alignment_share.to_string(), needed));
+    if kind.reads_items() && !config.alignment.is_empty() {
+        let needed = "no value: a model of the kind `item` reads no texts";
+        return Some(("alignment", "a list".to_owned(), needed));
     }
     if !kind.knows_all_answers() {
         if config.rollout == RolloutConfig::Exact {

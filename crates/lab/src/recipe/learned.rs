@@ -26,6 +26,23 @@ pub(crate) fn used_kinds(
     Ok(kinds)
 }
 
+/// Accepts prompts with a template for every alignment task of reinforcement, so that none is missed after
+/// the stages before it were trained.
+///
+/// # Errors
+/// [`PromptError::NoTemplate`].
+pub(crate) fn check_alignment(stages: &[Stage], prompts: &PromptSet) -> Result<(), PromptError> {
+    for stage in stages {
+        if let Training::Rl { config, .. } = &stage.training {
+            config
+                .alignment
+                .iter()
+                .try_for_each(|aligned| prompts.template(aligned.task).map(drop))?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether a stage learns a text of a teacher, in the words of any set.
 pub(crate) fn learns_of_a_teacher(stages: &[Stage]) -> bool {
     let outputs = used_tasks(stages).into_iter().flat_map(Task::outputs);

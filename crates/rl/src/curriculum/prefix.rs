@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 
 /// How many of the target's codes may guide a hard sample at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum PrefixCap {
-    /// `L - 1`: at least one code is left to generate.
+    /// All levels but one: at least one code is left to draw.
     #[default]
     LeaveOne,
-    /// `L`, as printed: at step 0 the whole answer is given and nothing is left to learn.
+    /// All levels, as printed. This differs at step 0 alone, where the guide is the whole Semantic ID
+    /// unless a suffix is left.
     Whole,
 }
 

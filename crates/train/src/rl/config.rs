@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{PolicyError, SamplingConfig, Scoring, TokenLaw};
-use sidereal_rl::{PolicyObjective, Surrogate};
+use sidereal_rl::{PolicyObjective, PrefixCap, Surrogate};
 
-use super::{AdvantageConfig, RolloutConfig};
+use super::{AdvantageConfig, AlignmentShare, RolloutConfig};
 use crate::TrainError;
 use crate::checked::Checked;
 use crate::optim::OptimConfig;
 use crate::reasoning::ChainConfig;
-use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
+use crate::setting::{check_counts, check_optim, in_table, of_stage};
 use crate::trainable::TrainableConfig;
 
 /// Settings of reinforcement with reasoning.
@@ -39,9 +39,10 @@ pub struct RlConfig {
     pub steps: usize,
     /// Prompts per step. Range `1..`.
     pub prompts_per_step: usize,
-    /// Share of the prompts that ask for the Semantic ID of a title, instead of the next item
-    /// (alignment in the reinforcement of SINGER). Range `[0, 1]`.
-    pub alignment_share: f64,
+    /// Tasks that a share of the prompts asks for, instead of the next item (alignment in the
+    /// reinforcement of SINGER); the shares are at most 1 together.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alignment: Vec<AlignmentShare>,
     /// Rollouts per prompt, `G`. Range `1..`.
     pub group_size: usize,
     /// How the rollouts of direct answers are found; by default they are drawn from the policy, at
@@ -61,6 +62,11 @@ pub struct RlConfig {
     /// becomes shorter during the run (SINGER eqs 3-5). Only for direct answers; without it no answer is
     /// given away, as in the other papers.
     pub prefix_curriculum: bool,
+    /// The longest prefix of the curriculum. At step 0 the printed length is the whole Semantic ID
+    /// (`whole`); a hard prompt of which so nothing is left to draw stays without a prefix in this
+    /// step, and the log counts such prompts as `unguided`. Without `prefix_curriculum` it has no
+    /// effect.
+    pub prefix_cap: PrefixCap,
     /// How the probability of a code is normalised. Rollouts are drawn only from legal codes. With
     /// `renormalised` they are scored under the distribution of the draws, which is the default, because
     /// otherwise the gradient is not that of the expected reward. With `full`, as in the public code of the
@@ -115,12 +121,13 @@ impl Default for RlConfig {
         Self {
             steps: 200,
             prompts_per_step: 64,
-            alignment_share: 0.0,
+            alignment: Vec::new(),
             group_size: 16,
             rollout: RolloutConfig::default(),
             reasoning: None,
             max_draws: 1,
             prefix_curriculum: false,
+            prefix_cap: PrefixCap::default(),
             scoring: Scoring::Renormalised,
             advantage: AdvantageConfig::default(),
             objective: Surrogate::default(),
@@ -160,7 +167,6 @@ impl RlConfig {
             ("rl.validate_every", self.validate_every),
             ("rl.checkpoint_every", self.checkpoint_every),
         ]);
-        let shares = check_shares(&[("rl.alignment_share", self.alignment_share, End::Included)]);
         // Its range holds 1 and not 0.
         let rate = if self.diversity_rate > 0.0 && self.diversity_rate <= 1.0 {
             Ok(())
@@ -180,7 +186,8 @@ impl RlConfig {
             }),
             None => Ok(()),
         };
-        let checked = counts.and(rate).and(shares).and(limits).and(self.check_reasoning());
+        let checked =
+            counts.and(rate).and(self.check_alignment()).and(limits).and(self.check_reasoning());
         let checked = checked.and(self.check_updates()).and(self.law().map(|_| ()));
         let checked = checked.and(self.check_exact());
         let learner = check_optim(&self.optim).and(self.trainable.check_without_dropout());
@@ -212,8 +219,8 @@ impl RlConfig {
         let refuse = |field: &str, found: String, needed| {
             Err(TrainError::Setting { field: format!("rl.{field}"), found, needed })
         };
-        if !(*share > 0.0 && share + self.alignment_share <= 1.0) {
-            let needed = "a share above 0 that is at most 1 together with `alignment_share`";
+        if !(*share > 0.0 && share + self.alignment_share() <= 1.0 + 1e-9) {
+            let needed = "a share above 0 that is at most 1 together with those of `alignment`";
             return refuse("reasoning.share", share.to_string(), needed);
         }
         let needed = "no value, because with `reasoning.share = 1` no prompt is answered directly; remove it or lower the share";
@@ -228,7 +235,7 @@ impl RlConfig {
 
     /// The law that rollouts are drawn from and scored under.
     ///
-    /// Slates are words, drawn by `rollout`; chains of thought are words and their answers codes,
+    /// Slates and titles are words, drawn by `rollout`; chains of thought are words and their answers codes,
     /// drawn by `reasoning.chain`; all else is codes, drawn by `rollout`, where beams count as
     /// drawn at temperature 1.
     ///
@@ -257,6 +264,14 @@ impl RlConfig {
                 field: "rl.reasoning.chain.codes.temperature".to_owned(),
                 found: law.codes.to_string(),
                 needed: "the temperature of `rl.rollout` (1 for beams), since one law scores both",
+            });
+        }
+        let titles = self.tasks_in_titles().next().is_some();
+        if titles && (law.words - direct.words).abs() > f64::EPSILON {
+            return Err(TrainError::Setting {
+                field: "rl.reasoning.chain.words.temperature".to_owned(),
+                found: law.words.to_string(),
+                needed: "the temperature of `rl.rollout` (1 for beams), since titles are words too",
             });
         }
         Ok(law)

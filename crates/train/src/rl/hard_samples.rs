@@ -24,14 +24,15 @@ impl PromptGroup<'_> {
 
 impl Rl<'_> {
     /// Says of each group, drawn without a guide, whether its sample is hard. Returns the hard ones that are
-    /// answered directly, each with the guide of this step, if the recipe has guides.
+    /// answered directly with a Semantic ID, each with the guide of this step, if the recipe has guides. A group whose guide
+    /// would be its whole target stays as it is and says so.
     pub(super) fn guided<'g, 'p>(
         &self,
         groups: &'g mut [PromptGroup<'p>],
         step: usize,
     ) -> Vec<&'g mut PromptGroup<'p>> {
         let total = NonZeroU64::new(self.config.steps as u64).unwrap_or(NonZeroU64::MIN);
-        let schedule = PrefixSchedule::new(total);
+        let schedule = PrefixSchedule::new(total).with_cap(self.config.prefix_cap);
         let mut again = Vec::new();
         for group in groups {
             group.hard = group.misses();
@@ -39,8 +40,13 @@ impl Rl<'_> {
             // A suffix or a slot is no level.
             let levels = target.len().min(self.levels());
             let guide = schedule.guide_len(step as u64, levels);
-            let direct = group.prompt.prompt.mode == Mode::Direct;
-            if direct && self.config.prefix_curriculum && group.hard && guide > 0 {
+            let direct = group.prompt.prompt.mode == Mode::Direct && !group.is_title();
+            if !(direct && self.config.prefix_curriculum && group.hard && guide > 0) {
+                continue;
+            }
+            // After the whole Semantic ID nothing is left to draw.
+            group.unguided = guide == target.len();
+            if !group.unguided {
                 group.guide = target[..guide].to_vec();
                 group.ids.extend(self.constraint.ids(&group.guide));
                 again.push(group);

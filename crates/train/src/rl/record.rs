@@ -1,5 +1,7 @@
 //! What a step of reinforcement shows of itself: numbers, and rollouts with their rewards.
 
+use sidereal_rl::PrefixCap;
+
 use super::rollout::PromptGroup;
 use super::update::Seen;
 use super::{Rl, Step};
@@ -38,11 +40,13 @@ impl Rl<'_> {
 
     /// The target as a rollout would write it.
     fn sought(&self, group: &PromptGroup<'_>) -> Result<String, TrainError> {
-        let Some(SlateAnswers { lines, .. }) = self.slates else {
-            return Ok(self.spec.text(&group.target));
+        let titles = match (self.slates, self.titles) {
+            (Some(SlateAnswers { lines, .. }), _) => lines,
+            (None, Some(titles)) if group.is_title() => titles.constraint(),
+            _ => return Ok(self.spec.text(&group.target)),
         };
-        let line = lines.flat(group.prompt.prompt.target).unwrap_or_default();
-        Ok(self.read_as_text(&lines.ids(&line))?.trim_end().to_owned())
+        let title = titles.flat(group.prompt.prompt.target).unwrap_or_default();
+        Ok(self.read_as_text(&titles.ids(&title))?.trim_end().to_owned())
     }
 
     /// What a step shows.
@@ -62,7 +66,11 @@ impl Rl<'_> {
         for (name, quantile) in spread_of(&judged.rewards) {
             record = record.with(name, quantile);
         }
-        record = record.with("kl", seen.ref_kl()).with("rollouts", rollouts);
+        let rewarded = judged.rewards.iter().filter(|reward| reward.abs() > 0.0).count() as f64;
+        record = record
+            .with("rewarded", rewarded / rollouts.max(1.0))
+            .with("kl", seen.ref_kl())
+            .with("rollouts", rollouts);
         if !groups.is_empty() {
             record = record
                 .with("hit", 1.0 - hard / count)
@@ -71,6 +79,10 @@ impl Rl<'_> {
                 .with("live", live as f64 / count)
                 .with("live_hard", if hard > 0.0 { 1.0 - flat_hard / hard } else { 0.0 })
                 .with("distinct", distinct as f64 / rollouts.max(1.0));
+        }
+        if self.config.prefix_curriculum && self.config.prefix_cap == PrefixCap::Whole {
+            let unguided = groups.iter().filter(|group| group.unguided).count() as f64;
+            record = record.with("unguided", if hard > 0.0 { unguided / hard } else { 0.0 });
         }
         if let Some(entropy) = entropy {
             record = record.with("entropy", entropy);

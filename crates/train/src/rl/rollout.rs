@@ -4,15 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{
-    BeamSearch, CompletionToken, Conditions, Hypothesis, Policy, Rollout, Sampler, SamplingConfig,
-    Target, TokenBatch, as_language_model,
+    CompletionToken, Policy, Rollout, SamplingConfig, Target, TokenBatch, as_language_model,
 };
-use sidereal_rl::select_distinct;
 use sidereal_sid::{ItemId, SemanticId};
 
-use super::{Rl, RlPrompt};
+use super::{AnswerKind, Rl, RlPrompt};
 use crate::TrainError;
-use crate::encode::{EncodedPrompt, Mode, scored_codes};
+use crate::encode::{EncodedPrompt, Mode};
 use crate::reasoning::ReasoningSearch;
 use crate::seed::step_seed;
 use crate::slate::SlateAnswers;
@@ -73,9 +71,12 @@ pub(super) struct PromptGroup<'p> {
     pub(super) guide: Vec<u32>,
     /// Whether no rollout of the unguided group hits.
     pub(super) hard: bool,
-    /// The target.
+    /// Whether it is left without a guide, because that would be the whole target.
+    pub(super) unguided: bool,
+    /// The target; of a title what titles are compared by.
     pub(super) target: SemanticId,
-    /// What each rollout names, the guide's codes included; nothing where it is a slate.
+    /// What each rollout names, the guide's codes included, or the title that it is; nothing where it is a
+    /// slate.
     pub(super) sids: Vec<SemanticId>,
     /// What each rollout lists; empty where none is a slate.
     pub(super) slates: Vec<Vec<ItemId>>,
@@ -139,7 +140,8 @@ impl Rl<'_> {
                 ids: prompt.prompt.ids.clone(),
                 guide: Vec::new(),
                 hard: false,
-                target: self.semantic_id(&prompt.target),
+                unguided: false,
+                target: self.sought_by(prompt),
                 sids: Vec::new(),
                 slates: Vec::new(),
                 completions: Vec::new(),
@@ -286,70 +288,6 @@ impl Rl<'_> {
         })
     }
 
-    /// Draws all these groups anew after their guides.
-    fn draw_direct(
-        &self,
-        model: &dyn Policy,
-        groups: &mut [&mut PromptGroup<'_>],
-        seed: i64,
-    ) -> Result<(), TrainError> {
-        let limit = model.longest_prompt(0);
-        let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
-        let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
-        let guides: Vec<Vec<u32>> = groups.iter().map(|group| group.guide.clone()).collect();
-        let guides: Vec<&[u32]> = guides.iter().map(Vec::as_slice).collect();
-        let keys: Vec<u64> = groups.iter().map(|group| group.key).collect();
-        let conditions = Conditions { keys: &keys, ..Conditions::guided(&guides) };
-        let size = self.config.group_size;
-        let sampler = |sampling| Sampler {
-            model,
-            constraint: self.constraint,
-            sampling,
-            scoring: self.config.scoring,
-            seed: u64::from_le_bytes(seed.to_le_bytes()),
-        };
-        match self.config.rollout {
-            RolloutConfig::Exact => {
-                return Err(TrainError::Setting {
-                    field: format!("stage.{}.rl.rollout", self.stage),
-                    found: "`exact` for a step that draws".to_owned(),
-                    needed: "rollouts",
-                });
-            }
-            RolloutConfig::Beam => {
-                let search = self.beam(model, size);
-                let found = search.search(&prompts, &guides)?;
-                groups
-                    .iter_mut()
-                    .zip(&found)
-                    .try_for_each(|(group, found)| self.take_beams(group, found))?;
-            }
-            RolloutConfig::Sample(sampling) => {
-                let drawn = sampler(sampling).sample(&prompts, &conditions, size)?;
-                for (group, drawn) in groups.iter_mut().zip(&drawn) {
-                    self.take(group, drawn.iter());
-                }
-            }
-            RolloutConfig::Dynamic(sampling) => {
-                let drawn =
-                    sampler(sampling).sample(&prompts, &conditions, (3 * size).div_ceil(2))?;
-                for (group, drawn) in groups.iter_mut().zip(&drawn) {
-                    let sids: Vec<SemanticId> =
-                        drawn.iter().map(|rollout| self.semantic_id(&rollout.tokens)).collect();
-                    let kept = select_distinct(&group.target, &sids, size);
-                    self.take(group, kept.into_iter().map(|index| &drawn[index]));
-                }
-            }
-            RolloutConfig::GumbelTopK(sampling) => {
-                let drawn = sampler(sampling).sample_distinct(&prompts, &conditions, size)?;
-                for (group, drawn) in groups.iter_mut().zip(&drawn) {
-                    self.take(group, drawn.iter().map(|draw| &draw.rollout));
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn take<'r>(
         &self,
         group: &mut PromptGroup<'_>,
@@ -359,22 +297,12 @@ impl Rl<'_> {
         group.completions = rollouts.map(|rollout| rollout.completion(self.constraint)).collect();
     }
 
-    fn take_beams(
-        &self,
-        group: &mut PromptGroup<'_>,
-        beams: &[Hypothesis],
-    ) -> Result<(), TrainError> {
-        let trie = self.constraint.trie();
-        group.sids = beams.iter().map(|beam| self.semantic_id(&beam.tokens)).collect();
-        group.completions = beams
-            .iter()
-            .map(|beam| scored_codes(trie, &group.guide, &beam.tokens[group.guide.len()..]))
-            .collect::<Result<_, _>>()?;
-        Ok(())
-    }
-
-    fn beam<'m>(&'m self, model: &'m dyn Policy, beam_width: usize) -> BeamSearch<'m> {
-        BeamSearch { model, constraint: self.constraint, beam_width, scoring: self.config.scoring }
+    /// What a rollout of a prompt must name.
+    fn sought_by(&self, prompt: &RlPrompt) -> SemanticId {
+        match (prompt.answer, self.titles) {
+            (AnswerKind::Title, Some(titles)) => titles.of_item(prompt.prompt.target),
+            _ => self.semantic_id(&prompt.target),
+        }
     }
 
     pub(super) fn semantic_id(&self, tokens: &[u32]) -> SemanticId {

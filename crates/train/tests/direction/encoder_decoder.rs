@@ -11,7 +11,7 @@ use tch::Device;
 
 use crate::shop::{Log, Shop, at, constant, short};
 
-fn model(shop: &Shop) -> T5 {
+pub(crate) fn model(shop: &Shop) -> T5 {
     let config = T5Config {
         vocab_size: shop.tokenizer.vocab_size(),
         d_model: 16,

@@ -13,3 +13,4 @@ mod penalty;
 mod preference;
 mod shop;
 mod step;
+mod titles;

@@ -11,8 +11,9 @@ use sidereal_policy::{
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Categories, Checkpoints, EncodedPrompt, ItemFacts, Mode, Observer, OptimConfig,
-    OwnMethods, Record, Rl, RlConfig, RlPrompt, RolloutConfig, Schedule, StepReward, TrainError,
+    AnswerKind, Binding, Categories, Checkpoints, EncodedPrompt, ItemFacts, Mode, Observer,
+    OptimConfig, OwnMethods, Record, Rl, RlConfig, RlPrompt, RolloutConfig, Schedule, StepReward,
+    TrainError,
 };
 use tch::Device;
 
@@ -178,6 +179,7 @@ impl Shop {
             tokenizer: Some(&self.tokenizer),
             markers: Some(&markers),
             slates: None,
+            titles: None,
             seed: 4,
             batch_size: 8,
             checkpoints: &Checkpoints::new(dir.path(), Binding::new()),
@@ -187,7 +189,8 @@ impl Shop {
             .map(|prompt| {
                 let sid = self.catalog.sid(prompt.target).unwrap();
                 let target = self.catalog.spec().tokens(sid).unwrap();
-                RlPrompt { prompt: prompt.clone(), target, later: Vec::new() }
+                let answer = AnswerKind::Sid;
+                RlPrompt { prompt: prompt.clone(), target, answer, later: Vec::new() }
             })
             .collect();
         rl.run(model, &asked, prompts, observer)

@@ -4,13 +4,15 @@ use std::num::NonZeroUsize;
 
 use sidereal_data::ItemId;
 use sidereal_policy::SamplingConfig;
-use sidereal_rl::{Accuracy, ResidualSensitive, Sage, SidLevel, Surrogate};
+use sidereal_rl::{
+    Accuracy, Group, PrefixCap, ResidualSensitive, Reward, Sage, SidLevel, Surrogate,
+};
 use sidereal_train::{
     Categories, ChainConfig, EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward,
     TrainError,
 };
 
-use crate::shop::{Log, Shop, at, short};
+use crate::shop::{Log, Shop, at, constant, short};
 
 #[test]
 fn rejected_groups_fill_a_step_with_too_few_live_groups() {
@@ -189,4 +191,66 @@ fn draws_that_cannot_be_scored_are_errors_that_name_the_setting() {
     let config = reasoning(0.5, chain);
     assert_eq!(field(&config), "stage.rl.rl.reasoning.chain.codes.temperature");
     assert!(reasoning(1.0, chain).check("rl").is_ok());
+}
+
+#[test]
+fn the_printed_length_of_a_guide_leaves_whole_targets_without_one() {
+    let shop = Shop::new();
+    let extreme = || shop.model_of_scale(3, 64.0);
+    // An item of two levels, and one with a suffix behind them, both never drawn.
+    let hidden = |suffix: bool| {
+        let asked = Shop::prompt(0, ItemId(0), Mode::Direct);
+        let of_kind =
+            |item: &ItemId| shop.catalog.sid(*item).unwrap().len() == 2 + usize::from(suffix);
+        let mut found: Vec<_> = shop.probabilities(&extreme(), &asked).into_iter().collect();
+        found.sort_by(|a, b| a.1.total_cmp(&b.1));
+        Shop::prompt(
+            0,
+            found.into_iter().map(|(item, _)| item).find(of_kind).unwrap(),
+            Mode::Direct,
+        )
+    };
+    let prompts = [hidden(false), hidden(true)];
+    let rollout = RolloutConfig::Sample(at(1.0));
+    let logged = |prefix_cap| {
+        let config = RlConfig {
+            prefix_curriculum: true,
+            prefix_cap,
+            rollout,
+            steps: 4,
+            prompts_per_step: 2,
+            optim: constant(1e-9),
+            ..short()
+        };
+        let mut log = Log::default();
+        let _ = shop.reinforce(extreme(), &prompts, &config, StepReward::One(&Accuracy), &mut log);
+        log
+    };
+    let whole = logged(PrefixCap::Whole);
+    assert_eq!(whole.values("hard"), [1.0; 4], "nothing hits");
+    // ⌊(1 − t/4)·2⌋ codes: 2, 1, 1, 0. At first only the item with a suffix has something left to draw.
+    assert_eq!(whole.values("guide"), [1.0, 1.0, 1.0, 0.0]);
+    assert_eq!(whole.values("unguided"), [0.5, 0.0, 0.0, 0.0]);
+    let leave_one = logged(PrefixCap::LeaveOne);
+    assert_eq!(leave_one.values("guide"), [1.0, 1.0, 1.0, 0.0]);
+    assert!(leave_one.values("unguided").is_empty());
+}
+
+#[test]
+fn rewarded_rollouts_are_those_whose_reward_is_not_zero() {
+    let shop = Shop::new();
+    let prompts: Vec<EncodedPrompt> =
+        (0..4).map(|user| Shop::prompt(user, ItemId(user), Mode::Direct)).collect();
+    // Nine beams are the whole catalogue: one of nine is right, and the reward is 0 at every second place.
+    let config = RlConfig { group_size: 9, prompts_per_step: 4, steps: 1, ..short() };
+    let share = |reward: &dyn Reward| {
+        let mut log = Log::default();
+        let _ = shop.reinforce(shop.model(3), &prompts, &config, StepReward::One(reward), &mut log);
+        log.values("rewarded")[0]
+    };
+    assert!((share(&Accuracy) - 1.0 / 9.0).abs() < 1e-12);
+    let alternating = |group: &Group<'_>| {
+        (0..group.len()).map(|place| f64::from(u8::from(place % 2 == 0)) * -0.5).collect()
+    };
+    assert!((share(&alternating.named("alternating")) - 5.0 / 9.0).abs() < 1e-12);
 }
