@@ -6,7 +6,7 @@ use crate::program::fails;
 use crate::shop;
 
 /// Command lines that have to be changed, and what the message says to do.
-const WRONG: [(&[&str], &str); 17] = [
+const WRONG: [(&[&str], &str); 18] = [
     (&[], "Usage: sidereal"),
     (&["train", "demo", "--out", "x"], "such as `--interactions x.inter --items x.item`"),
     (&["train", "singer", "--data", "x", "--out", "x"], "the presets are demo, "),
