@@ -26,7 +26,7 @@ fn over_the_shop(name: &str, dir: &Path) -> (Recipe, Dataset) {
     let sids = recipe.sids.as_mut().unwrap();
     let text = match &sids.method {
         SidMethod::RqVae(_) => {
-            "codebook_sizes = [4, 4, 4]\nmethod = 'rq-vae'\n[rq-vae]\nhidden = [24]\nlatent = 8\n\
+            "codebook_sizes = [4, 4, 16]\nmethod = 'rq-vae'\n[rq-vae]\nhidden = [24]\nlatent = 8\n\
              batch_size = 16\nsteps = 40\nevaluate_every = 20\nsinkhorn_epsilons = [0.0, 0.0, 0.003]"
         }
         SidMethod::Letter(_) => {

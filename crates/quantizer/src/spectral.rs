@@ -60,7 +60,9 @@ pub struct SpectralParams {
 ///   the levels that it does not need; a level that no cluster needs is left out.
 /// - A cluster is divided at most `codebook_sizes.len()` times. What is left may have more than `largest`
 ///   items; [`num_crowded`](Spectral::num_crowded) counts them.
-/// - Items without an edge to their cluster are put into its smallest parts, one after the other.
+/// - A connected component of a cluster that has at most `largest` items stays whole, and goes to the smallest
+///   part so far, large ones first. So do all components if more of them are larger than there are parts.
+///   Eigenvectors alone put such items anywhere.
 /// - The authors' code keeps only one of the two orders in which a pair occurs; here both count, as in the
 ///   paper.
 /// - `regulariser` is ours (Amini, Chen, Bickel and Levina, Ann. Statist. 41 (2013) 2097): above 0 it
@@ -175,19 +177,28 @@ impl SpectralParams {
             return Ok(vec![cluster.to_vec()]);
         }
         let own = graph.among(cluster);
-        let places = embedding::places(&Normalised::new(&own, self.regulariser), size, rng)?;
-        let labels = cluster_qr::clusters(&places)?;
         let mut parts = vec![Vec::new(); size.min(cluster.len())];
-        let mut alone = Vec::new();
-        for (item, label) in cluster.iter().zip(labels) {
-            match label.and_then(|label| parts.get_mut(label)) {
-                Some(part) => part.push(*item),
-                None => alone.push(*item),
+        // Nodes of `own`, components largest first.
+        let components = own.components();
+        let large = components.iter().filter(|nodes| nodes.len() > self.largest).count();
+        // More large components than parts have no eigenvectors that tell them all apart.
+        let divided = if large > parts.len() { 0 } else { large };
+        let mut whole = components[divided..].to_vec();
+        if divided > 0 {
+            let mut nodes = components[..divided].concat();
+            nodes.sort_unstable();
+            let matrix = own.among(&nodes);
+            let places = embedding::places(&Normalised::new(&matrix, self.regulariser), size, rng)?;
+            for (node, label) in nodes.into_iter().zip(cluster_qr::clusters(&places)?) {
+                match label.and_then(|label| parts.get_mut(label)) {
+                    Some(part) => part.push(cluster[node]),
+                    None => whole.push(vec![node]),
+                }
             }
         }
-        for item in alone {
+        for nodes in whole {
             if let Some(smallest) = parts.iter_mut().min_by_key(|part| part.len()) {
-                smallest.push(item);
+                smallest.extend(nodes.into_iter().map(|node| cluster[node]));
             }
         }
         for part in &mut parts {

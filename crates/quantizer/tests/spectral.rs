@@ -178,6 +178,29 @@ fn items_that_no_user_chose_fill_the_smallest_clusters() {
     assert_eq!((model.sizes(), model.num_crowded()), (&[4, 3][..], 0));
 }
 
+#[test]
+fn more_components_than_clusters_stay_whole() {
+    // Five groups of eight items that no user joins, in three clusters.
+    let of_group = |group: u32| (0..8).map(move |item| ItemId(item * 5 + group));
+    let sequences: Vec<Vec<ItemId>> = (0..5).map(|group| of_group(group).collect()).collect();
+    for largest in [8, 4] {
+        let model = SpectralParams::new([3, 3], largest, 3).fit(40, &sequences).unwrap();
+        assert_eq!(model.sizes()[..2], [3, 3]);
+        let prefix = |item: u32| {
+            let codes = model.codes().row(item as usize);
+            (codes[0], codes[1])
+        };
+        for group in 0..5 {
+            let first: BTreeSet<Code> = of_group(group).map(|item| prefix(item.0).0).collect();
+            assert_eq!(first.len(), 1, "{group}");
+            let both: BTreeSet<_> = of_group(group).map(|item| prefix(item.0)).collect();
+            assert!(largest < 8 || both.len() == 1, "{group}");
+        }
+        let leaves: BTreeSet<_> = (0..40).map(prefix).collect();
+        assert!(leaves.len() >= 5, "{leaves:?}");
+    }
+}
+
 fn sequences() -> impl Strategy<Value = (usize, Vec<Vec<ItemId>>)> {
     (1u32..60).prop_flat_map(|items| {
         let sequence = vec((0..items).prop_map(ItemId), 0..6);

@@ -14,6 +14,7 @@ pub struct UntrainedConfig {
     /// How the probability of a code is normalised.
     pub scoring: Scoring,
     /// How it answers with titles of the whole catalogue.
+    #[schemars(extend("default" = "search"))]
     #[serde(skip_serializing_if = "Answering::is_search")]
     pub answering: Answering,
 }

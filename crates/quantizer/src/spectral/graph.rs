@@ -78,6 +78,32 @@ impl Graph {
         self.neighbours[range.clone()].iter().copied().zip(self.weights[range].iter().copied())
     }
 
+    /// The connected components, largest first, equal ones by their first node; nodes in order.
+    pub(super) fn components(&self) -> Vec<Vec<usize>> {
+        let mut reached = vec![false; self.num_nodes()];
+        let mut components = Vec::new();
+        for start in 0..self.num_nodes() {
+            if reached[start] {
+                continue;
+            }
+            reached[start] = true;
+            let (mut component, mut next) = (vec![start], 0);
+            while let Some(node) = component.get(next).copied() {
+                next += 1;
+                for (other, _) in self.edges(node) {
+                    if !reached[other] {
+                        reached[other] = true;
+                        component.push(other);
+                    }
+                }
+            }
+            component.sort_unstable();
+            components.push(component);
+        }
+        components.sort_by_key(|component| std::cmp::Reverse(component.len()));
+        components
+    }
+
     /// The sum of the weights of each node's edges, `[n]`.
     pub(super) fn degrees(&self) -> Array1<f64> {
         (0..self.num_nodes()).map(|node| self.edges(node).map(|(_, weight)| weight).sum()).collect()
@@ -148,6 +174,7 @@ mod tests {
         assert_eq!(edges(3), [(0, 1.0), (1, 2.0)]);
         assert!(edges(2).is_empty() && edges(4).is_empty());
         assert_eq!(graph.degrees().to_vec(), [3.0, 4.0, 0.0, 3.0, 0.0]);
+        assert_eq!(graph.components(), [vec![0, 1, 3], vec![2], vec![4]]);
         let part = graph.among(&[3, 2, 1]);
         assert_eq!(part.edges(0).collect::<Vec<_>>(), [(2, 2.0)]);
         let error = Graph::of_sequences(3, &sequences).unwrap_err();
