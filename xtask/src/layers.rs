@@ -22,7 +22,10 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("sidereal-teacher", &["sidereal-files", "sidereal-sid", "sidereal-data", "sidereal-prompts"]),
     ("sidereal-rl", &["sidereal-sid"]),
     ("sidereal-policy", &["sidereal-files", "sidereal-sid", "sidereal-device"]),
-    ("sidereal-baselines", &["sidereal-sid", "sidereal-data", "sidereal-metrics"]),
+    (
+        "sidereal-baselines",
+        &["sidereal-files", "sidereal-sid", "sidereal-device", "sidereal-metrics", "sidereal-data"],
+    ),
     (
         "sidereal-train",
         &[

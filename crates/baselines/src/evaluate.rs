@@ -7,7 +7,7 @@ use sidereal_data::{Sample, SampleId};
 use sidereal_metrics::{Placement, RankingRun, SeenItems};
 use sidereal_sid::ItemId;
 
-use crate::recommender::scores_without;
+use crate::recommender::remove;
 use crate::{BaselineError, Recommender};
 
 /// One prediction to evaluate.
@@ -49,24 +49,37 @@ where
     S: Clone + Ord + Display + Sync,
 {
     let num_items = recommender.num_items();
-    let placements: Vec<Placement> = cases
-        .par_iter()
+    let together = recommender.scored_together().max(1);
+    let placements: Vec<Vec<Placement>> = cases
+        .par_chunks(together)
         .map_init(
-            || vec![0.0; num_items],
-            |scores, case| {
-                let removed = match seen_items {
-                    SeenItems::Kept => &[],
-                    SeenItems::Removed => case.seen,
-                };
-                scores_without(recommender, case.history, removed, scores)?;
-                Placement::from_scores(scores, case.target.index())
-                    .ok_or(BaselineError::Item { item: case.target, num_items })
+            || vec![0.0; together * num_items],
+            |scores, cases| {
+                let histories: Vec<&[ItemId]> = cases.iter().map(|case| case.history).collect();
+                let scores = &mut scores[..cases.len() * num_items];
+                recommender.score_all(&histories, scores)?;
+                let rows = scores.par_chunks_exact_mut(num_items.max(1));
+                cases.par_iter().zip(rows).map(|(case, row)| place(case, row, seen_items)).collect()
             },
         )
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<_, BaselineError>>()?;
     let mut run = RankingRun::new();
-    for (case, placement) in cases.iter().zip(placements) {
+    for (case, placement) in cases.iter().zip(placements.into_iter().flatten()) {
         run.push(case.sample.clone(), placement)?;
     }
     Ok(run)
+}
+
+/// The place of a case's target by the scores of all items.
+fn place<S>(
+    case: &Case<'_, S>,
+    scores: &mut [f32],
+    seen_items: SeenItems,
+) -> Result<Placement, BaselineError> {
+    let num_items = scores.len();
+    if seen_items == SeenItems::Removed {
+        remove(case.seen, scores)?;
+    }
+    Placement::from_scores(scores, case.target.index())
+        .ok_or(BaselineError::Item { item: case.target, num_items })
 }
