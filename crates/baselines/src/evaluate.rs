@@ -7,7 +7,7 @@ use sidereal_data::{Sample, SampleId};
 use sidereal_metrics::{Placement, RankingRun, SeenItems};
 use sidereal_sid::ItemId;
 
-use crate::recommender::remove;
+use crate::recommender::{remove, scores_without};
 use crate::{BaselineError, Recommender};
 
 /// One prediction to evaluate.
@@ -49,37 +49,64 @@ where
     S: Clone + Ord + Display + Sync,
 {
     let num_items = recommender.num_items();
-    let together = recommender.scored_together().max(1);
-    let placements: Vec<Vec<Placement>> = cases
-        .par_chunks(together)
+    if recommender.scored_together() > 1 {
+        let placements = placements_together(recommender, cases, seen_items)?;
+        return run_of(cases, placements);
+    }
+    let placements: Vec<Placement> = cases
+        .par_iter()
         .map_init(
-            || vec![0.0; together * num_items],
-            |scores, cases| {
-                let histories: Vec<&[ItemId]> = cases.iter().map(|case| case.history).collect();
-                let scores = &mut scores[..cases.len() * num_items];
-                recommender.score_all(&histories, scores)?;
-                let rows = scores.par_chunks_exact_mut(num_items.max(1));
-                cases.par_iter().zip(rows).map(|(case, row)| place(case, row, seen_items)).collect()
+            || vec![0.0; num_items],
+            |scores, case| {
+                let removed = match seen_items {
+                    SeenItems::Kept => &[],
+                    SeenItems::Removed => case.seen,
+                };
+                scores_without(recommender, case.history, removed, scores)?;
+                Placement::from_scores(scores, case.target.index())
+                    .ok_or(BaselineError::Item { item: case.target, num_items })
             },
         )
-        .collect::<Result<_, BaselineError>>()?;
+        .collect::<Result<_, _>>()?;
+    run_of(cases, placements)
+}
+
+/// The run of cases with their placements.
+fn run_of<S: Clone + Ord + Display>(
+    cases: &[Case<'_, S>],
+    placements: Vec<Placement>,
+) -> Result<RankingRun<S>, BaselineError> {
     let mut run = RankingRun::new();
-    for (case, placement) in cases.iter().zip(placements.into_iter().flatten()) {
+    for (case, placement) in cases.iter().zip(placements) {
         run.push(case.sample.clone(), placement)?;
     }
     Ok(run)
 }
 
-/// The place of a case's target by the scores of all items.
-fn place<S>(
-    case: &Case<'_, S>,
-    scores: &mut [f32],
+/// The placements of cases whose users are scored in batches.
+fn placements_together<R: Recommender + ?Sized, S: Sync>(
+    recommender: &R,
+    cases: &[Case<'_, S>],
     seen_items: SeenItems,
-) -> Result<Placement, BaselineError> {
-    let num_items = scores.len();
-    if seen_items == SeenItems::Removed {
-        remove(case.seen, scores)?;
+) -> Result<Vec<Placement>, BaselineError> {
+    let num_items = recommender.num_items();
+    let mut placements = Vec::with_capacity(cases.len());
+    let mut scores = Vec::new();
+    for cases in cases.chunks(recommender.scored_together()) {
+        let histories: Vec<&[ItemId]> = cases.iter().map(|case| case.history).collect();
+        scores.resize(cases.len() * num_items, 0.0);
+        recommender.score_all(&histories, &mut scores)?;
+        let place = |(case, scores): (&Case<'_, S>, &mut [f32])| {
+            if seen_items == SeenItems::Removed {
+                remove(case.seen, scores)?;
+            }
+            Placement::from_scores(scores, case.target.index())
+                .ok_or(BaselineError::Item { item: case.target, num_items })
+        };
+        let rows = scores.par_chunks_exact_mut(num_items.max(1));
+        let found: Vec<Placement> =
+            cases.par_iter().zip(rows).map(place).collect::<Result<_, BaselineError>>()?;
+        placements.extend(found);
     }
-    Placement::from_scores(scores, case.target.index())
-        .ok_or(BaselineError::Item { item: case.target, num_items })
+    Ok(placements)
 }

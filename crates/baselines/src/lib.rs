@@ -40,7 +40,7 @@
 //! | `vector_kernel` | [`VectorKernel`]: items whose vectors are near those of the history |
 //! | `category_kernel` | [`CategoryKernel`]: items that share rare categories with the history |
 //! | `prior` | [`Prior`]: recommenders as a prior for a policy, [`PriorSearch`]: its weights |
-//! | `neural` | SASRec and other neural sequential recommenders, with the feature `torch` |
+//! | `neural` | `SASRec` and other neural sequential recommenders, with the feature `torch` |
 //! | `search` | [`TransitionSearch`]: settings chosen on validation cases |
 //!
 //! # Conventions

@@ -103,6 +103,17 @@ impl<R: Recommender + ?Sized> Recommender for &R {
     }
 }
 
+/// Scores of all items with those in `removed` taken out of the ranking.
+pub(crate) fn scores_without<R: Recommender + ?Sized>(
+    recommender: &R,
+    history: &[ItemId],
+    removed: &[ItemId],
+    scores: &mut [f32],
+) -> Result<(), BaselineError> {
+    recommender.score(history, scores)?;
+    remove(removed, scores)
+}
+
 /// Takes items out of the ranking of scores `[N]`.
 pub(crate) fn remove(items: &[ItemId], scores: &mut [f32]) -> Result<(), BaselineError> {
     let num_items = scores.len();
@@ -126,8 +137,7 @@ pub fn recommend<R: Recommender + ?Sized>(
     rng: &mut (impl RngCore + ?Sized),
 ) -> Result<Vec<ItemId>, BaselineError> {
     let mut scores = vec![0.0; recommender.num_items()];
-    recommender.score(history, &mut scores)?;
-    remove(removed, &mut scores)?;
+    scores_without(recommender, history, removed, &mut scores)?;
     Ok(top_k(&scores, k, rng))
 }
 

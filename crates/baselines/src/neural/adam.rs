@@ -23,7 +23,7 @@ impl Adam {
     ) -> Result<Self, NeuralError> {
         let mut optimizer = COptimizer::adam(lr, 0.9, 0.999, weight_decay, 1e-8, false)?;
         let weights: Vec<Tensor> =
-            parameters.iter().map(|(_, weight)| weight.shallow_clone()).collect();
+            parameters.named().map(|(_, weight)| weight.shallow_clone()).collect();
         for weight in &weights {
             optimizer.add_parameters(weight, 0)?;
         }

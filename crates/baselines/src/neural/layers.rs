@@ -1,4 +1,4 @@
-//! The layers that several models share.
+//! Linear layers, norms and tables of vectors.
 
 use tch::Tensor;
 
@@ -16,7 +16,7 @@ pub(crate) const NORM_EPS: f64 = 1e-12;
 #[derive(Debug)]
 pub(crate) struct Linear {
     weight: Tensor,
-    bias: Option<Tensor>,
+    bias: Tensor,
 }
 
 impl Linear {
@@ -33,30 +33,47 @@ impl Linear {
                 &[size(out), size(into)],
                 INITIAL_STD,
             )?,
-            bias: Some(parameters.constant(&format!("{name}.bias"), &[size(out)], 0.0)?),
+            bias: parameters.constant(&format!("{name}.bias"), &[size(out)], 0.0)?,
         })
     }
 
-    /// Weights as PyTorch draws them, between ∓1/√into, with a bias drawn likewise or none.
+    /// Weights and bias as PyTorch draws them, between ∓1/√into.
     pub(crate) fn uniform(
         parameters: &mut Parameters,
         name: &str,
         into: usize,
         out: usize,
-        biased: bool,
     ) -> Result<Self, NeuralError> {
         let bound = (into as f64).sqrt().recip();
         let weight =
             parameters.uniform(&format!("{name}.weight"), &[size(out), size(into)], bound)?;
-        let bias = biased
-            .then(|| parameters.uniform(&format!("{name}.bias"), &[size(out)], bound))
-            .transpose()?;
+        let bias = parameters.uniform(&format!("{name}.bias"), &[size(out)], bound)?;
+        Ok(Self { weight, bias })
+    }
+
+    /// Weights of Xavier's even draws, a bias of zeros.
+    pub(crate) fn xavier(
+        parameters: &mut Parameters,
+        name: &str,
+        into: usize,
+        out: usize,
+    ) -> Result<Self, NeuralError> {
+        let bound = (6.0 / (into + out) as f64).sqrt();
+        let weight =
+            parameters.uniform(&format!("{name}.weight"), &[size(out), size(into)], bound)?;
+        let bias = parameters.constant(&format!("{name}.bias"), &[size(out)], 0.0)?;
         Ok(Self { weight, bias })
     }
 
     /// `[…, into]` → `[…, out]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, NeuralError> {
-        Ok(x.f_linear(&self.weight, self.bias.as_ref())?)
+        Ok(x.f_linear(&self.weight, Some(&self.bias))?)
+    }
+
+    /// `count` of the outputs, from `start`: `[…, into]` → `[…, count]`.
+    pub(crate) fn part(&self, x: &Tensor, start: i64, count: i64) -> Result<Tensor, NeuralError> {
+        let bias = self.bias.f_narrow(0, start, count)?;
+        Ok(x.f_linear(&self.weight.f_narrow(0, start, count)?, Some(&bias))?)
     }
 }
 
@@ -87,161 +104,6 @@ impl LayerNorm {
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, NeuralError> {
         let width = self.weight.size();
         Ok(x.f_layer_norm(width, Some(&self.weight), Some(&self.bias), self.eps, false)?)
-    }
-}
-
-/// What a place may attend to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Mask<'m> {
-    /// Itself and the places before it.
-    Causal,
-    /// Numbers that are added to the scores, broadcast to `[B, H, T, T]`.
-    Added(&'m Tensor),
-}
-
-/// Sizes of a transformer layer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sizes {
-    /// Width `D`.
-    pub(crate) hidden: usize,
-    /// Attention heads `H`, a divisor of `D`.
-    pub(crate) heads: usize,
-    /// Width of the feed-forward layer.
-    pub(crate) inner: usize,
-    /// Share of activations that is dropped.
-    pub(crate) dropout: f64,
-    /// Share of attention weights that is dropped.
-    pub(crate) attention_dropout: f64,
-}
-
-/// Multi-head attention with its residual connection and norm.
-///
-/// ```text
-/// Attention(x) = LN(x + drop(concat_h(softmax(Q_h K_hᵀ / √d + mask) V_h) W_O + b_O))
-/// ```
-#[derive(Debug)]
-pub(crate) struct SelfAttention {
-    qkv: Linear,
-    out: Linear,
-    norm: LayerNorm,
-    sizes: Sizes,
-}
-
-impl SelfAttention {
-    pub(crate) fn new(
-        parameters: &mut Parameters,
-        name: &str,
-        sizes: Sizes,
-    ) -> Result<Self, NeuralError> {
-        let hidden = sizes.hidden;
-        Ok(Self {
-            qkv: Linear::new(parameters, &format!("{name}.qkv"), hidden, 3 * hidden)?,
-            out: Linear::new(parameters, &format!("{name}.out"), hidden, hidden)?,
-            norm: LayerNorm::new(parameters, &format!("{name}.norm"), hidden, NORM_EPS)?,
-            sizes,
-        })
-    }
-
-    /// `[B, T, D]` → `[B, T, D]`.
-    pub(crate) fn forward(
-        &self,
-        x: &Tensor,
-        mask: Mask<'_>,
-        dropout: bool,
-    ) -> Result<Tensor, NeuralError> {
-        let (batch, time, hidden) = x.size3()?;
-        let heads = size(self.sizes.heads);
-        let qkv = self
-            .qkv
-            .forward(x)? // [B, T, 3D]
-            .f_reshape([batch, time, 3, heads, hidden / heads])?
-            .f_permute([2, 0, 3, 1, 4])?; // [3, B, H, T, D/H]
-        let part = |at| qkv.f_select(0, at); // [B, H, T, D/H]
-        let share = if dropout { self.sizes.attention_dropout } else { 0.0 };
-        let (added, causal) = match mask {
-            Mask::Causal => (None, true),
-            Mask::Added(mask) => (Some(mask), false),
-        };
-        let (query, key, value) = (part(0)?, part(1)?, part(2)?);
-        let mixed = Tensor::f_scaled_dot_product_attention(
-            &query, &key, &value, added, share, causal, None, false,
-        )?; // [B, H, T, D/H]
-        let mixed = mixed.f_transpose(1, 2)?.f_reshape([batch, time, hidden])?; // [B, T, D]
-        let out = self.out.forward(&mixed)?.f_dropout(self.sizes.dropout, dropout)?;
-        self.norm.forward(&out.f_add(x)?)
-    }
-}
-
-/// Two linear layers with a GELU between them, a residual connection and a norm.
-///
-/// ```text
-/// FFN(x) = LN(x + drop(gelu(x W₁ + b₁) W₂ + b₂))
-/// ```
-#[derive(Debug)]
-pub(crate) struct FeedForward {
-    up: Linear,
-    down: Linear,
-    norm: LayerNorm,
-    dropout: f64,
-}
-
-impl FeedForward {
-    pub(crate) fn new(
-        parameters: &mut Parameters,
-        name: &str,
-        sizes: Sizes,
-    ) -> Result<Self, NeuralError> {
-        let (hidden, inner) = (sizes.hidden, sizes.inner);
-        Ok(Self {
-            up: Linear::new(parameters, &format!("{name}.up"), hidden, inner)?,
-            down: Linear::new(parameters, &format!("{name}.down"), inner, hidden)?,
-            norm: LayerNorm::new(parameters, &format!("{name}.norm"), hidden, NORM_EPS)?,
-            dropout: sizes.dropout,
-        })
-    }
-
-    /// `[…, D]` → `[…, D]`.
-    pub(crate) fn forward(&self, x: &Tensor, dropout: bool) -> Result<Tensor, NeuralError> {
-        let inner = self.up.forward(x)?.f_gelu("none")?; // […, F]
-        let out = self.down.forward(&inner)?.f_dropout(self.dropout, dropout)?; // […, D]
-        self.norm.forward(&out.f_add(x)?)
-    }
-}
-
-/// Transformer layers, each with its norms after the residual connections.
-#[derive(Debug)]
-pub(crate) struct Transformer {
-    layers: Vec<(SelfAttention, FeedForward)>,
-}
-
-impl Transformer {
-    pub(crate) fn new(
-        parameters: &mut Parameters,
-        name: &str,
-        layers: usize,
-        sizes: Sizes,
-    ) -> Result<Self, NeuralError> {
-        let layer = |at: usize| {
-            let attention =
-                SelfAttention::new(parameters, &format!("{name}.{at}.attention"), sizes)?;
-            let feed = FeedForward::new(parameters, &format!("{name}.{at}.feed_forward"), sizes)?;
-            Ok((attention, feed))
-        };
-        Ok(Self { layers: (0..layers).map(layer).collect::<Result<_, NeuralError>>()? })
-    }
-
-    /// `[B, T, D]` → `[B, T, D]`.
-    pub(crate) fn forward(
-        &self,
-        x: &Tensor,
-        mask: Mask<'_>,
-        dropout: bool,
-    ) -> Result<Tensor, NeuralError> {
-        let mut x = x.shallow_clone();
-        for (attention, feed) in &self.layers {
-            x = feed.forward(&attention.forward(&x, mask, dropout)?, dropout)?;
-        }
-        Ok(x)
     }
 }
 

@@ -3,11 +3,12 @@
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use tch::{Reduction, Tensor};
+use tch::Tensor;
 
 use super::NeuralError;
 use super::layers::lookup;
 use super::padded::size;
+use super::softmax::{Scored, cross_entropy};
 
 /// Which items a target is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -42,19 +43,6 @@ pub enum LossKind {
     Bpr,
 }
 
-/// States with the items that came next.
-#[derive(Debug)]
-pub(crate) struct Scored<'s> {
-    /// `[M, D]`.
-    pub(crate) states: &'s Tensor,
-    /// `[N, D]`.
-    pub(crate) items: &'s Tensor,
-    /// What is added to each item's score, `[N]`.
-    pub(crate) bias: Option<&'s Tensor>,
-    /// `[M]`.
-    pub(crate) targets: &'s Tensor,
-}
-
 impl Scored<'_> {
     /// Scores of some items, `[M, K]`, that are the same for all states: `chosen` `[K]`.
     fn of_chosen(&self, chosen: &Tensor) -> Result<Tensor, NeuralError> {
@@ -87,10 +75,7 @@ impl Scored<'_> {
         let num_items = self.items.size2()?.0;
         let device = self.states.device();
         match kind {
-            LossKind::Softmax => {
-                let scores = self.states.f_linear(self.items, self.bias)?; // [M, N]
-                cross_entropy(&scores, self.targets)
-            }
+            LossKind::Softmax => self.softmax(),
             LossKind::SampledSoftmax => {
                 let drawn: Vec<i64> = (0..negatives).map(|_| rng.gen_range(0..num_items)).collect();
                 let drawn = Tensor::f_from_slice(&drawn)?.f_to_device(device)?; // [K]
@@ -118,11 +103,6 @@ impl Scored<'_> {
             }
         }
     }
-}
-
-/// The mean of −log softmax at the targets: scores `[M, K]`, targets `[M]` → `[]`.
-pub(crate) fn cross_entropy(scores: &Tensor, targets: &Tensor) -> Result<Tensor, NeuralError> {
-    Ok(scores.f_cross_entropy_loss(targets, None::<&Tensor>, Reduction::Mean, -100, 0.0)?)
 }
 
 /// `count` items for each target, none of which its row holds: `[M · count]`.

@@ -84,6 +84,15 @@ impl Padded {
         Ok(real.f_to_device(self.items.device())?)
     }
 
+    /// What is added to the scores of attention so that no place attends to an empty one: 0 for an item,
+    /// −∞ for none, `[B, 1, 1, T]`. Every row must have an item.
+    pub(crate) fn closed(&self, kind: Kind) -> Result<Tensor, NeuralError> {
+        let empty = self.real()?.f_logical_not()?; // [B, T]
+        let zeros = Tensor::f_zeros([self.rows(), self.width()], (kind, self.items.device()))?;
+        let mask = zeros.f_masked_fill(&empty, f64::NEG_INFINITY)?;
+        Ok(mask.f_unsqueeze(1)?.f_unsqueeze(1)?)
+    }
+
     /// Flat places of all items of rows that are filled up at the right, `[M]`, row after row.
     pub(crate) fn places(&self) -> Result<Tensor, NeuralError> {
         let places: Vec<i64> = (0..)

@@ -12,6 +12,15 @@ use tch::{Device, Kind};
 
 use super::NeuralError;
 use super::model::SequenceModel;
+use super::models::bert4rec::{Bert4Rec, Bert4RecConfig};
+use super::models::bsarec::{BsaRec, BsaRecConfig};
+use super::models::caser::{Caser, CaserConfig};
+use super::models::fdsa::{Fdsa, FdsaConfig};
+use super::models::gru4rec::{Gru4Rec, Gru4RecConfig};
+use super::models::hgn::{Hgn, HgnConfig};
+use super::models::hstu::{Hstu, HstuConfig};
+use super::models::rearec::{ReaRec, ReaRecConfig};
+use super::models::s3rec::{S3Rec, S3RecConfig};
 use super::models::sasrec::{SasRec, SasRecConfig};
 use super::sequence_recommender::SequenceRecommender;
 use super::train_config::TrainConfig;
@@ -20,15 +29,34 @@ use super::view::{Attributes, TrainingView};
 use crate::{BaselineError, Case, Recommender};
 
 /// The names of all neural models, in the order of their papers.
-pub const NEURAL_MODELS: [&str; 1] = ["sasrec"];
+pub const NEURAL_MODELS: [&str; 10] =
+    ["gru4rec", "caser", "sasrec", "bert4rec", "hgn", "fdsa", "s3rec", "bsarec", "hstu", "rearec"];
 
 /// Settings of a neural model. In a table, the key `model` has its name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "model", rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum NeuralConfig {
-    /// Self-attention.
+    /// `GRU4Rec`.
+    Gru4Rec(Gru4RecConfig),
+    /// `Caser`.
+    Caser(CaserConfig),
+    /// `SASRec`.
     SasRec(SasRecConfig),
+    /// `BERT4Rec`.
+    Bert4Rec(Bert4RecConfig),
+    /// `HGN`.
+    Hgn(HgnConfig),
+    /// `FDSA`.
+    Fdsa(FdsaConfig),
+    /// `S3-Rec`.
+    S3Rec(S3RecConfig),
+    /// `BSARec`.
+    BsaRec(BsaRecConfig),
+    /// `HSTU`.
+    Hstu(HstuConfig),
+    /// `ReaRec`.
+    ReaRec(ReaRecConfig),
 }
 
 impl NeuralConfig {
@@ -38,7 +66,16 @@ impl NeuralConfig {
     /// [`NeuralError::UnknownModel`].
     pub fn named(name: &str) -> Result<Self, NeuralError> {
         Ok(match name {
+            "gru4rec" => Self::Gru4Rec(Gru4RecConfig::default()),
+            "caser" => Self::Caser(CaserConfig::default()),
             "sasrec" => Self::SasRec(SasRecConfig::default()),
+            "bert4rec" => Self::Bert4Rec(Bert4RecConfig::default()),
+            "hgn" => Self::Hgn(HgnConfig::default()),
+            "fdsa" => Self::Fdsa(FdsaConfig::default()),
+            "s3rec" => Self::S3Rec(S3RecConfig::default()),
+            "bsarec" => Self::BsaRec(BsaRecConfig::default()),
+            "hstu" => Self::Hstu(HstuConfig::default()),
+            "rearec" => Self::ReaRec(ReaRecConfig::default()),
             _ => {
                 let (name, known) = (name.to_owned(), NEURAL_MODELS.join(", "));
                 return Err(NeuralError::UnknownModel { name, known });
@@ -72,7 +109,16 @@ impl NeuralConfig {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
+            Self::Gru4Rec(_) => "gru4rec",
+            Self::Caser(_) => "caser",
             Self::SasRec(_) => "sasrec",
+            Self::Bert4Rec(_) => "bert4rec",
+            Self::Hgn(_) => "hgn",
+            Self::Fdsa(_) => "fdsa",
+            Self::S3Rec(_) => "s3rec",
+            Self::BsaRec(_) => "bsarec",
+            Self::Hstu(_) => "hstu",
+            Self::ReaRec(_) => "rearec",
         }
     }
 
@@ -80,14 +126,32 @@ impl NeuralConfig {
     #[must_use]
     pub const fn train(&self) -> &TrainConfig {
         match self {
+            Self::Gru4Rec(config) => &config.train,
+            Self::Caser(config) => &config.train,
             Self::SasRec(config) => &config.train,
+            Self::Bert4Rec(config) => &config.train,
+            Self::Hgn(config) => &config.train,
+            Self::Fdsa(config) => &config.train,
+            Self::S3Rec(config) => &config.train,
+            Self::BsaRec(config) => &config.train,
+            Self::Hstu(config) => &config.train,
+            Self::ReaRec(config) => &config.train,
         }
     }
 
     /// The settings of the training loop, to change them.
     pub const fn train_mut(&mut self) -> &mut TrainConfig {
         match self {
+            Self::Gru4Rec(config) => &mut config.train,
+            Self::Caser(config) => &mut config.train,
             Self::SasRec(config) => &mut config.train,
+            Self::Bert4Rec(config) => &mut config.train,
+            Self::Hgn(config) => &mut config.train,
+            Self::Fdsa(config) => &mut config.train,
+            Self::S3Rec(config) => &mut config.train,
+            Self::BsaRec(config) => &mut config.train,
+            Self::Hstu(config) => &mut config.train,
+            Self::ReaRec(config) => &mut config.train,
         }
     }
 
@@ -103,10 +167,38 @@ impl NeuralConfig {
         seed: u64,
         device: Device,
     ) -> Result<Box<dyn SequenceModel>, NeuralError> {
-        let _ = attributes;
-        let kind = Kind::Float;
+        self.build_as(Kind::Float, num_items, attributes, seed, device)
+    }
+
+    /// As [`build`](Self::build), with weights of f32 or f64.
+    ///
+    /// # Errors
+    /// Those of [`build`](Self::build).
+    pub fn build_as(
+        &self,
+        kind: Kind,
+        num_items: usize,
+        attributes: Option<&Attributes>,
+        seed: u64,
+        device: Device,
+    ) -> Result<Box<dyn SequenceModel>, NeuralError> {
         Ok(match self.clone() {
+            Self::Gru4Rec(config) => Box::new(Gru4Rec::new(config, num_items, seed, device, kind)?),
+            Self::Caser(config) => Box::new(Caser::new(config, num_items, seed, device, kind)?),
             Self::SasRec(config) => Box::new(SasRec::new(config, num_items, seed, device, kind)?),
+            Self::Bert4Rec(config) => {
+                Box::new(Bert4Rec::new(config, num_items, seed, device, kind)?)
+            }
+            Self::Hgn(config) => Box::new(Hgn::new(config, num_items, seed, device, kind)?),
+            Self::Fdsa(config) => {
+                Box::new(Fdsa::new(config, num_items, attributes, seed, device, kind)?)
+            }
+            Self::S3Rec(config) => {
+                Box::new(S3Rec::new(config, num_items, attributes, seed, device, kind)?)
+            }
+            Self::BsaRec(config) => Box::new(BsaRec::new(config, num_items, seed, device, kind)?),
+            Self::Hstu(config) => Box::new(Hstu::new(config, num_items, seed, device, kind)?),
+            Self::ReaRec(config) => Box::new(ReaRec::new(config, num_items, seed, device, kind)?),
         })
     }
 

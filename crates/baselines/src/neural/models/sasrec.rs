@@ -5,15 +5,16 @@ use tch::{Device, Kind, Tensor};
 
 use super::transformer_config::{TransformerConfig, check_sizes};
 use crate::neural::NeuralError;
+use crate::neural::attention::Mask;
 use crate::neural::error::need;
-use crate::neural::layers::{
-    INITIAL_STD, LayerNorm, Mask, NORM_EPS, Transformer, at_places, lookup,
-};
-use crate::neural::loss::{LossKind, Scored};
+use crate::neural::layers::{INITIAL_STD, LayerNorm, NORM_EPS, at_places, lookup};
+use crate::neural::loss::LossKind;
 use crate::neural::model::{Lesson, SequenceModel, Step};
 use crate::neural::padded::{NextItems, Padded, size};
 use crate::neural::parameters::Parameters;
+use crate::neural::softmax::Scored;
 use crate::neural::train_config::TrainConfig;
+use crate::neural::transformer::Transformer;
 
 /// Settings of [`SasRec`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,7 +45,7 @@ pub struct SasRecConfig {
 impl Default for SasRecConfig {
     /// `RecBole`'s `SASRec.yaml`: width 64, 2 layers, 2 heads, inner width 256, dropout .5 everywhere,
     /// 50 items, full softmax. The paper's own loss is `bce` with one negative; `sampled_softmax` with
-    /// 256 negatives is that of eSASRec's comparison (.0921 / .0531 on Beauty, seen items removed).
+    /// 256 negatives is that of `eSASRec`'s comparison (.0921 / .0531 on Beauty, seen items removed).
     fn default() -> Self {
         Self {
             max_history: 50,

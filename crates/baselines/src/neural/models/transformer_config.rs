@@ -1,8 +1,8 @@
 //! The sizes that all models with transformer layers check.
 
 use crate::neural::NeuralError;
+use crate::neural::attention::Sizes;
 use crate::neural::error::need;
-use crate::neural::layers::Sizes;
 
 /// Sizes of a model with transformer layers, from its own settings.
 #[derive(Debug, Clone, Copy)]
