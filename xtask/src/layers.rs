@@ -23,7 +23,10 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("sidereal-teacher", &["sidereal-files", "sidereal-sid", "sidereal-data", "sidereal-prompts"]),
     ("sidereal-rl", &["sidereal-sid"]),
     ("sidereal-policy", &["sidereal-files", "sidereal-gguf", "sidereal-sid", "sidereal-device"]),
-    ("sidereal-baselines", &["sidereal-sid", "sidereal-data", "sidereal-metrics"]),
+    (
+        "sidereal-baselines",
+        &["sidereal-files", "sidereal-sid", "sidereal-device", "sidereal-metrics", "sidereal-data"],
+    ),
     (
         "sidereal-train",
         &[

@@ -55,6 +55,9 @@ pub enum BaselineError {
     /// The true law of a synthetic shop could not be used.
     #[error("the history is impossible under the law of the synthetic shop")]
     Law(#[from] DataError),
+    /// A neural recommender failed.
+    #[error("the neural recommender cannot score")]
+    Neural(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The cases could not be made into a metric.
     #[error("the cases cannot be evaluated")]
     Metric(#[from] MetricError),

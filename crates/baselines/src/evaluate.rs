@@ -7,7 +7,7 @@ use sidereal_data::{Sample, SampleId};
 use sidereal_metrics::{Placement, RankingRun, SeenItems};
 use sidereal_sid::ItemId;
 
-use crate::recommender::scores_without;
+use crate::recommender::{remove, scores_without};
 use crate::{BaselineError, Recommender};
 
 /// One prediction to evaluate.
@@ -49,6 +49,10 @@ where
     S: Clone + Ord + Display + Sync,
 {
     let num_items = recommender.num_items();
+    if recommender.scored_together() > 1 {
+        let placements = placements_together(recommender, cases, seen_items)?;
+        return run_of(cases, placements);
+    }
     let placements: Vec<Placement> = cases
         .par_iter()
         .map_init(
@@ -64,9 +68,45 @@ where
             },
         )
         .collect::<Result<_, _>>()?;
+    run_of(cases, placements)
+}
+
+/// The run of cases with their placements.
+fn run_of<S: Clone + Ord + Display>(
+    cases: &[Case<'_, S>],
+    placements: Vec<Placement>,
+) -> Result<RankingRun<S>, BaselineError> {
     let mut run = RankingRun::new();
     for (case, placement) in cases.iter().zip(placements) {
         run.push(case.sample.clone(), placement)?;
     }
     Ok(run)
+}
+
+/// The placements of cases whose users are scored in batches.
+fn placements_together<R: Recommender + ?Sized, S: Sync>(
+    recommender: &R,
+    cases: &[Case<'_, S>],
+    seen_items: SeenItems,
+) -> Result<Vec<Placement>, BaselineError> {
+    let num_items = recommender.num_items();
+    let mut placements = Vec::with_capacity(cases.len());
+    let mut scores = Vec::new();
+    for cases in cases.chunks(recommender.scored_together()) {
+        let histories: Vec<&[ItemId]> = cases.iter().map(|case| case.history).collect();
+        scores.resize(cases.len() * num_items, 0.0);
+        recommender.score_all(&histories, &mut scores)?;
+        let place = |(case, scores): (&Case<'_, S>, &mut [f32])| {
+            if seen_items == SeenItems::Removed {
+                remove(case.seen, scores)?;
+            }
+            Placement::from_scores(scores, case.target.index())
+                .ok_or(BaselineError::Item { item: case.target, num_items })
+        };
+        let rows = scores.par_chunks_exact_mut(num_items.max(1));
+        let found: Vec<Placement> =
+            cases.par_iter().zip(rows).map(place).collect::<Result<_, BaselineError>>()?;
+        placements.extend(found);
+    }
+    Ok(placements)
 }

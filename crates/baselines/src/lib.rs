@@ -40,17 +40,23 @@
 //! | `vector_kernel` | [`VectorKernel`]: items whose vectors are near those of the history |
 //! | `category_kernel` | [`CategoryKernel`]: items that share rare categories with the history |
 //! | `prior` | [`Prior`]: recommenders as a prior for a policy, [`PriorSearch`]: its weights |
+//! | `neural` | `SASRec` and other neural sequential recommenders, with the feature `torch` |
 //! | `search` | [`TransitionSearch`]: settings chosen on validation cases |
 //!
 //! # Conventions
 //! `N` items, numbered `0..N`. Histories and sequences are ordered earliest first. Scores order
 //! items; `−∞` takes an item out of the ranking.
+//!
+//! # Features
+//! - `torch`: the module `neural`, on libtorch.
 
 mod category_kernel;
 mod concat;
 mod error;
 mod evaluate;
 mod history;
+#[cfg(feature = "torch")]
+pub mod neural;
 mod oracle;
 mod per_domain;
 mod popularity;

@@ -60,6 +60,29 @@ pub trait Recommender: Sync {
     /// [`BaselineError::NumScores`] if `scores` is not `[N]`, [`BaselineError::Item`] if the
     /// history holds an unknown item.
     fn score(&self, history: &[ItemId], scores: &mut [f32]) -> Result<(), BaselineError>;
+
+    /// How many histories [`score_all`](Self::score_all) scores fastest at once.
+    fn scored_together(&self) -> usize {
+        1
+    }
+
+    /// The scores of [`score`](Self::score) after several histories. A recommender that scores many
+    /// users at once faster than one after the other has its own.
+    ///
+    /// # Shapes
+    /// - `histories`: `[H]`
+    /// - `scores`: `[H, N]`, history after history
+    ///
+    /// # Errors
+    /// Those of [`score`](Self::score).
+    fn score_all(&self, histories: &[&[ItemId]], scores: &mut [f32]) -> Result<(), BaselineError> {
+        let (found, expected) = (scores.len(), histories.len() * self.num_items());
+        if found != expected {
+            return Err(BaselineError::NumScores { found, expected });
+        }
+        let rows = scores.chunks_exact_mut(self.num_items().max(1));
+        histories.iter().zip(rows).try_for_each(|(history, scores)| self.score(history, scores))
+    }
 }
 
 impl<R: Recommender + ?Sized> Recommender for &R {
@@ -69,6 +92,14 @@ impl<R: Recommender + ?Sized> Recommender for &R {
 
     fn score(&self, history: &[ItemId], scores: &mut [f32]) -> Result<(), BaselineError> {
         (**self).score(history, scores)
+    }
+
+    fn scored_together(&self) -> usize {
+        (**self).scored_together()
+    }
+
+    fn score_all(&self, histories: &[&[ItemId]], scores: &mut [f32]) -> Result<(), BaselineError> {
+        (**self).score_all(histories, scores)
     }
 }
 
@@ -80,8 +111,13 @@ pub(crate) fn scores_without<R: Recommender + ?Sized>(
     scores: &mut [f32],
 ) -> Result<(), BaselineError> {
     recommender.score(history, scores)?;
+    remove(removed, scores)
+}
+
+/// Takes items out of the ranking of scores `[N]`.
+pub(crate) fn remove(items: &[ItemId], scores: &mut [f32]) -> Result<(), BaselineError> {
     let num_items = scores.len();
-    for &item in removed {
+    for &item in items {
         let score = scores.get_mut(item.index()).ok_or(BaselineError::Item { item, num_items })?;
         *score = f32::NEG_INFINITY;
     }

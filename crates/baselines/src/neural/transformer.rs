@@ -1,0 +1,113 @@
+//! Transformer layers, each with its norms after the residual connections.
+
+use tch::Tensor;
+
+use super::NeuralError;
+use super::attention::{Mask, SelfAttention, Sizes};
+use super::layers::{LayerNorm, Linear, NORM_EPS};
+use super::parameters::Parameters;
+
+/// Two linear layers with a GELU between them, a residual connection and a norm.
+///
+/// ```text
+/// FFN(x) = LN(x + drop(gelu(x W₁ + b₁) W₂ + b₂))
+/// ```
+#[derive(Debug)]
+pub(crate) struct FeedForward {
+    up: Linear,
+    down: Linear,
+    norm: LayerNorm,
+    dropout: f64,
+}
+
+impl FeedForward {
+    pub(crate) fn new(
+        parameters: &mut Parameters,
+        name: &str,
+        sizes: Sizes,
+    ) -> Result<Self, NeuralError> {
+        let (hidden, inner) = (sizes.hidden, sizes.inner);
+        Ok(Self {
+            up: Linear::new(parameters, &format!("{name}.up"), hidden, inner)?,
+            down: Linear::new(parameters, &format!("{name}.down"), inner, hidden)?,
+            norm: LayerNorm::new(parameters, &format!("{name}.norm"), hidden, NORM_EPS)?,
+            dropout: sizes.dropout,
+        })
+    }
+
+    /// `[…, D]` → `[…, D]`.
+    pub(crate) fn forward(&self, x: &Tensor, dropout: bool) -> Result<Tensor, NeuralError> {
+        let inner = self.up.forward(x)?.f_gelu("none")?; // […, F]
+        let out = self.down.forward(&inner)?.f_dropout(self.dropout, dropout)?; // […, D]
+        self.norm.forward(&out.f_add(x)?)
+    }
+}
+
+/// Transformer layers, each with its norms after the residual connections.
+#[derive(Debug)]
+pub(crate) struct Transformer {
+    layers: Vec<(SelfAttention, FeedForward)>,
+}
+
+impl Transformer {
+    pub(crate) fn new(
+        parameters: &mut Parameters,
+        name: &str,
+        layers: usize,
+        sizes: Sizes,
+    ) -> Result<Self, NeuralError> {
+        let layer = |at: usize| {
+            let attention =
+                SelfAttention::new(parameters, &format!("{name}.{at}.attention"), sizes)?;
+            let feed = FeedForward::new(parameters, &format!("{name}.{at}.feed_forward"), sizes)?;
+            Ok((attention, feed))
+        };
+        Ok(Self { layers: (0..layers).map(layer).collect::<Result<_, NeuralError>>()? })
+    }
+
+    /// As [`forward`](Self::forward), with the input of each layer too, to [`extend`](Self::extend) it.
+    pub(crate) fn inputs(
+        &self,
+        x: &Tensor,
+        mask: Mask<'_>,
+        dropout: bool,
+    ) -> Result<(Vec<Tensor>, Tensor), NeuralError> {
+        let (mut x, mut inputs) = (x.shallow_clone(), Vec::with_capacity(self.layers.len()));
+        for (attention, feed) in &self.layers {
+            inputs.push(x.shallow_clone());
+            x = feed.forward(&attention.forward(&x, mask, dropout)?, dropout)?;
+        }
+        Ok((inputs, x))
+    }
+
+    /// One more place after those of `inputs` (`[B, T, D]` for each layer, which gets it too): `[B, 1, D]`
+    /// → `[B, 1, D]`.
+    pub(crate) fn extend(
+        &self,
+        inputs: &mut [Tensor],
+        x: &Tensor,
+        mask: Mask<'_>,
+        dropout: bool,
+    ) -> Result<Tensor, NeuralError> {
+        let mut x = x.shallow_clone();
+        for ((attention, feed), all) in self.layers.iter().zip(inputs) {
+            *all = Tensor::f_cat(&[&*all, &x], 1)?;
+            x = feed.forward(&attention.attend(&x, all, mask, dropout)?, dropout)?;
+        }
+        Ok(x)
+    }
+
+    /// `[B, T, D]` → `[B, T, D]`.
+    pub(crate) fn forward(
+        &self,
+        x: &Tensor,
+        mask: Mask<'_>,
+        dropout: bool,
+    ) -> Result<Tensor, NeuralError> {
+        let mut x = x.shallow_clone();
+        for (attention, feed) in &self.layers {
+            x = feed.forward(&attention.forward(&x, mask, dropout)?, dropout)?;
+        }
+        Ok(x)
+    }
+}
