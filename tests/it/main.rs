@@ -8,6 +8,7 @@ mod domains;
 mod folders;
 mod items;
 mod kills;
+mod leaderboard;
 mod pipeline;
 mod reasoning;
 mod semantic_ids;

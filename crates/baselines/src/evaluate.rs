@@ -7,7 +7,6 @@ use sidereal_data::{Sample, SampleId};
 use sidereal_metrics::{Placement, RankingRun, SeenItems};
 use sidereal_sid::ItemId;
 
-use crate::recommender::scores_without;
 use crate::{BaselineError, Recommender};
 
 /// One prediction to evaluate.
@@ -58,9 +57,7 @@ where
                     SeenItems::Kept => &[],
                     SeenItems::Removed => case.seen,
                 };
-                scores_without(recommender, case.history, removed, scores)?;
-                Placement::from_scores(scores, case.target.index())
-                    .ok_or(BaselineError::Item { item: case.target, num_items })
+                recommender.place(case.history, removed, case.target, scores)
             },
         )
         .collect::<Result<_, _>>()?;

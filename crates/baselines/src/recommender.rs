@@ -2,6 +2,7 @@
 
 use rand::seq::SliceRandom as _;
 use rand_core::RngCore;
+use sidereal_metrics::Placement;
 use sidereal_sid::ItemId;
 
 use crate::BaselineError;
@@ -60,6 +61,29 @@ pub trait Recommender: Sync {
     /// [`BaselineError::NumScores`] if `scores` is not `[N]`, [`BaselineError::Item`] if the
     /// history holds an unknown item.
     fn score(&self, history: &[ItemId], scores: &mut [f32]) -> Result<(), BaselineError>;
+
+    /// The place of `target` among all items without those in `removed`: what
+    /// [`Placement::from_scores`] makes of the scores. A recommender that gives most items the same
+    /// score may find it without looking at all of them.
+    ///
+    /// # Shapes
+    /// - `history`: earliest first, may be empty
+    /// - `scratch`: `[N]`, overwritten
+    ///
+    /// # Errors
+    /// Those of [`score`](Self::score); [`BaselineError::Item`] if `removed` or `target` is unknown.
+    fn place(
+        &self,
+        history: &[ItemId],
+        removed: &[ItemId],
+        target: ItemId,
+        scratch: &mut [f32],
+    ) -> Result<Placement, BaselineError> {
+        scores_without(self, history, removed, scratch)?;
+        let num_items = scratch.len();
+        Placement::from_scores(scratch, target.index())
+            .ok_or(BaselineError::Item { item: target, num_items })
+    }
 }
 
 impl<R: Recommender + ?Sized> Recommender for &R {
@@ -69,6 +93,16 @@ impl<R: Recommender + ?Sized> Recommender for &R {
 
     fn score(&self, history: &[ItemId], scores: &mut [f32]) -> Result<(), BaselineError> {
         (**self).score(history, scores)
+    }
+
+    fn place(
+        &self,
+        history: &[ItemId],
+        removed: &[ItemId],
+        target: ItemId,
+        scratch: &mut [f32],
+    ) -> Result<Placement, BaselineError> {
+        (**self).place(history, removed, target, scratch)
     }
 }
 

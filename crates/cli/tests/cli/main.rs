@@ -4,6 +4,7 @@
 mod formats;
 mod help;
 mod journey;
+mod leaderboard;
 mod program;
 mod readme;
 mod samples;
