@@ -10,6 +10,7 @@ mod folders;
 mod generative;
 mod items;
 mod kills;
+mod leaderboard;
 mod pipeline;
 mod reasoning;
 mod semantic_ids;

@@ -27,6 +27,9 @@ struct Args {
     /// Choose the settings on the validation items instead of taking the defaults.
     #[arg(long)]
     search: bool,
+    /// Search the wider grid.
+    #[arg(long, requires = "search")]
+    wide: bool,
     /// Seed of the reading and of the intervals.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -45,7 +48,8 @@ fn main() -> anyhow::Result<()> {
         .collect::<Result<_, _>>()?;
 
     let settings = if args.search {
-        let search = TransitionSearch::new("NDCG@10".parse()?, SeenItems::Kept);
+        let grid = if args.wide { TransitionSearch::wide } else { TransitionSearch::new };
+        let search = grid("NDCG@10".parse()?, SeenItems::Kept);
         search.run(data.num_items(), &train, &valid)?.best.settings
     } else {
         Transition::try_from(TransitionConfig::default())?

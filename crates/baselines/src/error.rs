@@ -24,6 +24,16 @@ pub enum BaselineError {
     /// A NaN or an infinity in the vectors of items.
     #[error("row {row}, column {column} of the item vectors is {value}, needed a finite number")]
     NotFinite { row: usize, column: usize, value: f32 },
+    /// A catalogue that is too large for a dense matrix over its items.
+    #[error(
+        "{what} holds a matrix of {num_items} by {num_items} items; it is limited to at most {max_items} items: \
+         raise `max_items` if the memory allows it, {} GB here",
+        4.0e-9 * (*num_items as f64).powi(2)
+    )]
+    TooManyItems { what: &'static str, num_items: usize, max_items: usize },
+    /// A matrix that is not positive definite in the numbers that it is computed with.
+    #[error("the matrix has no inverse with {shift} added to its diagonal: add more")]
+    NotInvertible { shift: f64 },
     /// A search over no settings.
     #[error("{field} is empty: give the search at least one value")]
     EmptyGrid { field: &'static str },

@@ -7,7 +7,7 @@ use sidereal_data::{Sample, SampleId};
 use sidereal_metrics::{Placement, RankingRun, SeenItems};
 use sidereal_sid::ItemId;
 
-use crate::recommender::{remove, scores_without};
+use crate::recommender::remove;
 use crate::{BaselineError, Recommender};
 
 /// One prediction to evaluate.
@@ -62,9 +62,7 @@ where
                     SeenItems::Kept => &[],
                     SeenItems::Removed => case.seen,
                 };
-                scores_without(recommender, case.history, removed, scores)?;
-                Placement::from_scores(scores, case.target.index())
-                    .ok_or(BaselineError::Item { item: case.target, num_items })
+                recommender.place(case.history, removed, case.target, scores)
             },
         )
         .collect::<Result<_, _>>()?;

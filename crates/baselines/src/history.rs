@@ -1,5 +1,7 @@
 //! How much each item of a history counts.
 
+use std::collections::BTreeSet;
+
 use sidereal_sid::ItemId;
 
 use crate::BaselineError;
@@ -36,6 +38,31 @@ impl Decay {
         let weights = || std::iter::successors(Some(1.0), move |weight| Some(weight * self.0));
         let total: f64 = weights().take(history.len()).sum();
         Ok(history.iter().rev().copied().zip(weights().map(move |weight| (weight / total) as f32)))
+    }
+
+    /// Each different item of the history with `decay^age` of its latest place, latest first.
+    ///
+    /// # Errors
+    /// [`BaselineError::Item`] if the history holds an item of `num_items` or above.
+    #[allow(clippy::cast_possible_truncation, reason = "scores are f32")]
+    pub(crate) fn latest(
+        self,
+        history: &[ItemId],
+        num_items: usize,
+    ) -> Result<Vec<(ItemId, f32)>, BaselineError> {
+        let mut latest: Vec<(ItemId, f32)> = Vec::with_capacity(history.len());
+        let mut weight = 1.0_f64;
+        let mut known = BTreeSet::new();
+        for &item in history.iter().rev() {
+            if item.index() >= num_items {
+                return Err(BaselineError::Item { item, num_items });
+            }
+            if known.insert(item) {
+                latest.push((item, weight as f32));
+            }
+            weight *= self.0;
+        }
+        Ok(latest)
     }
 }
 

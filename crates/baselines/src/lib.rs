@@ -28,6 +28,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `recommender` | [`Recommender`], [`fingerprint`], [`recommend`], [`top_k`] |
+//! | `item_neighbours` | [`ItemNeighbours`]: items that the same users chose |
+//! | `ease` | [`Ease`]: a linear model in closed form |
 //! | `evaluate` | [`Case`], [`evaluate`] into a [`RankingRun`](sidereal_metrics::RankingRun) |
 //! | `oracle` | [`Recommender`] for the law of a [synthetic shop](sidereal_data::synthetic) |
 //! | `per_domain` | [`PerDomain`]: a recommender for each domain of a union of datasets |
@@ -39,8 +41,10 @@
 //! | `transition` | [`ItemTransition`], its settings [`Transition`], and [`TransitionArrays`] for files |
 //! | `vector_kernel` | [`VectorKernel`]: items whose vectors are near those of the history |
 //! | `category_kernel` | [`CategoryKernel`]: items that share rare categories with the history |
+//! | `word_kernel` | [`WordKernel`]: items whose texts share rare words with those of the history |
 //! | `prior` | [`Prior`]: recommenders as a prior for a policy, [`PriorSearch`]: its weights |
 //! | `neural` | `SASRec` and other neural sequential recommenders, with the feature `torch` |
+//! | `walk` | [`walk()`]: looks for the best point of a grid |
 //! | `search` | [`TransitionSearch`]: settings chosen on validation cases |
 //!
 //! # Conventions
@@ -52,9 +56,13 @@
 
 mod category_kernel;
 mod concat;
+mod ease;
 mod error;
 mod evaluate;
 mod history;
+mod idf_vectors;
+mod inverse;
+mod item_neighbours;
 #[cfg(feature = "torch")]
 pub mod neural;
 mod oracle;
@@ -68,15 +76,20 @@ mod repeats;
 mod search;
 mod sparse;
 mod spectral;
+mod touched;
 mod transition;
 mod transition_vectors;
 mod vector_error;
 mod vector_kernel;
+mod walk;
+mod word_kernel;
 
 pub use category_kernel::CategoryKernel;
 pub use concat::concat_embeddings;
+pub use ease::{Ease, EaseConfig};
 pub use error::BaselineError;
 pub use evaluate::{Case, evaluate};
+pub use item_neighbours::{ItemNeighbours, Neighbours, NeighboursConfig};
 pub use per_domain::PerDomain;
 pub use popularity::Popularity;
 pub use ppmi::{Ppmi, PpmiConfig, PpmiMatrix, PpmiVectors};
@@ -92,3 +105,5 @@ pub use transition::{ItemTransition, Transition, TransitionArrays, TransitionCon
 pub use transition_vectors::{TransitionSvd, TransitionSvdConfig, TransitionVectors};
 pub use vector_error::VectorError;
 pub use vector_kernel::VectorKernel;
+pub use walk::walk;
+pub use word_kernel::WordKernel;

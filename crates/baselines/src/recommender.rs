@@ -2,6 +2,7 @@
 
 use rand::seq::SliceRandom as _;
 use rand_core::RngCore;
+use sidereal_metrics::Placement;
 use sidereal_sid::ItemId;
 
 use crate::BaselineError;
@@ -83,6 +84,29 @@ pub trait Recommender: Sync {
         let rows = scores.chunks_exact_mut(self.num_items().max(1));
         histories.iter().zip(rows).try_for_each(|(history, scores)| self.score(history, scores))
     }
+
+    /// The place of `target` among all items without those in `removed`: what
+    /// [`Placement::from_scores`] makes of the scores. A recommender that gives most items the same
+    /// score may find it without looking at all of them.
+    ///
+    /// # Shapes
+    /// - `history`: earliest first, may be empty
+    /// - `scratch`: `[N]`, overwritten
+    ///
+    /// # Errors
+    /// Those of [`score`](Self::score); [`BaselineError::Item`] if `removed` or `target` is unknown.
+    fn place(
+        &self,
+        history: &[ItemId],
+        removed: &[ItemId],
+        target: ItemId,
+        scratch: &mut [f32],
+    ) -> Result<Placement, BaselineError> {
+        scores_without(self, history, removed, scratch)?;
+        let num_items = scratch.len();
+        Placement::from_scores(scratch, target.index())
+            .ok_or(BaselineError::Item { item: target, num_items })
+    }
 }
 
 impl<R: Recommender + ?Sized> Recommender for &R {
@@ -100,6 +124,16 @@ impl<R: Recommender + ?Sized> Recommender for &R {
 
     fn score_all(&self, histories: &[&[ItemId]], scores: &mut [f32]) -> Result<(), BaselineError> {
         (**self).score_all(histories, scores)
+    }
+
+    fn place(
+        &self,
+        history: &[ItemId],
+        removed: &[ItemId],
+        target: ItemId,
+        scratch: &mut [f32],
+    ) -> Result<Placement, BaselineError> {
+        (**self).place(history, removed, target, scratch)
     }
 }
 

@@ -7,16 +7,12 @@ use sidereal_metrics::{Mean, Metric, SeenItems};
 use sidereal_sid::ItemId;
 
 use crate::transition::PairWeights;
-use crate::{BaselineError, Case, Transition, TransitionConfig, evaluate};
+use crate::{BaselineError, Case, Transition, TransitionConfig, evaluate, walk};
 
-/// A grid of [`TransitionConfig`]s, the metric to compare them, and the walk that looks for the
-/// best.
+/// A grid of [`TransitionConfig`]s, and the metric to compare them.
 ///
-/// The walk begins at the point of the grid nearest to the default settings. It tries all values of
-/// one setting with the others as they are, and keeps the best; then the next setting, in the order
-/// damping, decay, backward, window, again and again until no setting alone improves. So no change
-/// of one setting improves the result, but another corner of the grid may still be better. The walk
-/// tries a few dozen of the hundreds of points.
+/// The [walk](crate::walk()) begins at the point of the grid nearest to the default settings; its axes are
+/// damping, decay, backward and window, in this order. It tries a few dozen of the hundreds of points.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -69,6 +65,20 @@ impl TransitionSearch {
         }
     }
 
+    /// A wider grid of 1,960 points, which a leaderboard searches: from no pairs against their order
+    /// at all, and from pairs of neighbours alone to windows of 20.
+    #[must_use]
+    pub fn wide(metric: Metric, seen_items: SeenItems) -> Self {
+        Self {
+            metric,
+            seen_items,
+            window: vec![1, 2, 4, 6, 8, 12, 20],
+            backward: vec![0.0, 0.1, 0.25, 0.5, 1.0],
+            decay: vec![0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+            damping: vec![0.0, 0.1, 0.2, 0.3, 0.35, 0.4, 0.5],
+        }
+    }
+
     /// Fits the points of the walk on `sequences` and evaluates them on the validation `cases`.
     ///
     /// # Errors
@@ -84,51 +94,40 @@ impl TransitionSearch {
         Q: AsRef<[ItemId]>,
         S: Clone + Ord + Display + Sync,
     {
-        let mut walk = Walk {
-            search: self,
-            num_items,
-            sequences,
-            cases,
-            pairs: None,
-            places: Vec::new(),
-            trials: Vec::new(),
-        };
         let lengths = self.check()?;
+        let mut counted = Counted { search: self, num_items, sequences, cases, pairs: None };
         let start = TransitionConfig::default();
-        let mut at = [
+        let windows: Vec<f64> = self.window.iter().map(|window| *window as f64).collect();
+        let at = vec![
             nearest(&self.damping, start.damping),
             nearest(&self.decay, start.decay),
             nearest(&self.backward, start.backward),
-            nearest(
-                &self.window.iter().map(|w| *w as f64).collect::<Vec<_>>(),
-                start.window as f64,
-            ),
+            nearest(&windows, start.window as f64),
         ];
-        let mut value = walk.value(at)?;
-        // A setting is not tried again until another one has changed.
-        let mut unmoved = 0;
-        for setting in (0..lengths.len()).cycle() {
-            if unmoved == lengths.len() {
-                break;
-            }
-            unmoved += 1;
-            let from = at;
-            for place in 0..lengths[setting] {
-                let mut next = from;
-                next[setting] = place;
-                let found = walk.value(next)?;
-                if found > value {
-                    (at, value, unmoved) = (next, found, 1);
-                }
-            }
-        }
-        let trials = walk.trials;
+        let tried = walk(&lengths, at, |at| counted.value(&self.settings(at)?).map(Some))?;
+        let trial = |(at, value): (Vec<usize>, f64)| {
+            self.settings(&at).map(|settings| Trial { settings, value })
+        };
+        let trials = tried.into_iter().map(trial).collect::<Result<Vec<_>, _>>()?;
         let best =
             trials.iter().reduce(|best, next| if next.value > best.value { next } else { best });
         match best.cloned() {
             Some(best) => Ok(Selection { best, trials }),
             None => Err(BaselineError::EmptyGrid { field: "window" }),
         }
+    }
+
+    /// The settings at places of damping, decay, backward and window.
+    fn settings(&self, at: &[usize]) -> Result<Transition, BaselineError> {
+        let [damping, decay, backward, window] = *at else {
+            return Err(BaselineError::EmptyGrid { field: "window" });
+        };
+        let config = TransitionConfig::default()
+            .with_damping(self.damping[damping])
+            .with_decay(self.decay[decay])
+            .with_backward(self.backward[backward])
+            .with_window(self.window[window]);
+        Transition::try_from(config)
     }
 
     /// Numbers of values: damping, decay, backward, window.
@@ -152,50 +151,33 @@ fn nearest(values: &[f64], wanted: f64) -> usize {
     (0..values.len()).min_by(|a, b| gap(a).total_cmp(&gap(b))).unwrap_or(0)
 }
 
-/// What a walk has counted and tried so far.
-struct Walk<'a, 'c, Q, S> {
+/// What a search has counted so far.
+struct Counted<'a, 'c, Q, S> {
     search: &'a TransitionSearch,
     num_items: usize,
     sequences: &'a [Q],
     cases: &'a [Case<'c, S>],
     /// The pairs of one window and backward weight: damping and decay need no new ones.
-    pairs: Option<([usize; 2], PairWeights)>,
-    /// The place of each trial on the grid.
-    places: Vec<[usize; 4]>,
-    trials: Vec<Trial>,
+    pairs: Option<((usize, f64), PairWeights)>,
 }
 
-impl<Q, S> Walk<'_, '_, Q, S>
+impl<Q, S> Counted<'_, '_, Q, S>
 where
     Q: AsRef<[ItemId]>,
     S: Clone + Ord + Display + Sync,
 {
-    /// The metric at places of damping, decay, backward and window.
-    fn value(&mut self, at: [usize; 4]) -> Result<f64, BaselineError> {
-        if let Some(tried) = self.places.iter().position(|place| *place == at) {
-            return Ok(self.trials[tried].value);
-        }
-        let (search, [damping, decay, backward, window]) = (self.search, at);
-        let config = TransitionConfig::default()
-            .with_damping(search.damping[damping])
-            .with_decay(search.decay[decay])
-            .with_backward(search.backward[backward])
-            .with_window(search.window[window]);
-        let settings = Transition::try_from(config.clone())?;
+    /// The metric with these settings.
+    #[allow(clippy::float_cmp, reason = "the same value of the grid")]
+    fn value(&mut self, settings: &Transition) -> Result<f64, BaselineError> {
+        let TransitionConfig { window, backward, decay, damping } = *settings.config();
         let counted = match self.pairs.take() {
-            Some((of, pairs)) if of == [backward, window] => pairs,
-            _ => {
-                let TransitionConfig { window, backward, .. } = config;
-                PairWeights::count(self.num_items, self.sequences, window, backward)?
-            }
+            Some((of, pairs)) if of == (window, backward) => pairs,
+            _ => PairWeights::count(self.num_items, self.sequences, window, backward)?,
         };
-        let model = counted.damped(config.decay, config.damping);
-        self.pairs = Some(([backward, window], counted));
-        let run = evaluate(&model, self.cases, search.seen_items)?;
-        let mean: Mean = run.values(search.metric)?.into_iter().collect();
-        let value = mean.value().ok_or(sidereal_metrics::MetricError::NoUsers)?;
-        self.places.push(at);
-        self.trials.push(Trial { settings, value });
-        Ok(value)
+        let model = counted.damped(decay, damping);
+        self.pairs = Some(((window, backward), counted));
+        let run = evaluate(&model, self.cases, self.search.seen_items)?;
+        let mean: Mean = run.values(self.search.metric)?.into_iter().collect();
+        Ok(mean.value().ok_or(sidereal_metrics::MetricError::NoUsers)?)
     }
 }

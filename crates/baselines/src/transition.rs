@@ -4,9 +4,12 @@ mod arrays;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use sidereal_metrics::Placement;
 use sidereal_sid::ItemId;
 
 pub use self::arrays::TransitionArrays;
+use crate::history::check_scores;
+use crate::touched::Touched;
 use crate::{BaselineError, Recommender};
 
 /// Unchecked settings of an [`ItemTransition`].
@@ -143,30 +146,52 @@ impl ItemTransition {
     }
 }
 
+impl ItemTransition {
+    /// Adds the scores after a history to `add`, one item of a row after the other, the latest row first.
+    fn for_each(
+        &self,
+        history: &[ItemId],
+        mut add: impl FnMut(usize, f32),
+    ) -> Result<(), BaselineError> {
+        let num_items = self.num_items();
+        let mut share = 1.0;
+        for &item in history.iter().rev() {
+            let (Some(&start), Some(&end)) =
+                (self.starts.get(item.index()), self.starts.get(item.index() + 1))
+            else {
+                return Err(BaselineError::Item { item, num_items });
+            };
+            for (column, weight) in self.columns[start..end].iter().zip(&self.weights[start..end]) {
+                add(*column as usize, share * weight);
+            }
+            share *= self.decay;
+        }
+        Ok(())
+    }
+}
+
 impl Recommender for ItemTransition {
     fn num_items(&self) -> usize {
         self.starts.len() - 1
     }
 
     fn score(&self, history: &[ItemId], scores: &mut [f32]) -> Result<(), BaselineError> {
-        let (found, expected) = (scores.len(), self.num_items());
-        if found != expected {
-            return Err(BaselineError::NumScores { found, expected });
-        }
+        check_scores(scores, self.num_items())?;
         scores.fill(0.0);
-        let mut share = 1.0;
-        for &item in history.iter().rev() {
-            let (Some(&start), Some(&end)) =
-                (self.starts.get(item.index()), self.starts.get(item.index() + 1))
-            else {
-                return Err(BaselineError::Item { item, num_items: expected });
-            };
-            for (column, weight) in self.columns[start..end].iter().zip(&self.weights[start..end]) {
-                scores[*column as usize] += share * weight;
-            }
-            share *= self.decay;
-        }
-        Ok(())
+        self.for_each(history, |item, score| scores[item] += score)
+    }
+
+    fn place(
+        &self,
+        history: &[ItemId],
+        removed: &[ItemId],
+        target: ItemId,
+        scratch: &mut [f32],
+    ) -> Result<Placement, BaselineError> {
+        check_scores(scratch, self.num_items())?;
+        let mut touched = Touched::new(scratch);
+        self.for_each(history, |item, score| touched.add(item, score))?;
+        touched.place(removed, target)
     }
 }
 

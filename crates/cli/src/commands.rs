@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod enrich;
 pub(crate) mod export;
 pub(crate) mod keys;
+pub(crate) mod leaderboard;
 pub(crate) mod prepare;
 pub(crate) mod recommend;
 pub(crate) mod report;

@@ -19,7 +19,8 @@ use clap::{Parser, Subcommand};
 use sidereal_policy::{share_cores, tune_allocator};
 
 use crate::commands::{
-    compare, completions, enrich, export, keys, prepare, recommend, report, sids, train,
+    compare, completions, enrich, export, keys, leaderboard, prepare, recommend, report, sids,
+    train,
 };
 
 /// Generative recommendation over Semantic IDs: a language model writes the item that a user chooses next.
@@ -49,6 +50,7 @@ enum Command {
     Keys(keys::Args),
     Recommend(recommend::Args),
     Compare(compare::Args),
+    Leaderboard(leaderboard::Args),
     Report(report::Args),
     Export(export::Args),
     Enrich(enrich::Args),
@@ -69,6 +71,7 @@ fn main() -> ExitCode {
         Command::Keys(args) => keys::run(args),
         Command::Recommend(args) => recommend::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Leaderboard(args) => leaderboard::run(args),
         Command::Report(args) => report::run(args),
         Command::Export(args) => export::run(args),
         Command::Enrich(args) => enrich::run(args),

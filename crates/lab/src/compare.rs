@@ -163,6 +163,16 @@ impl FinishedRun {
         self.systems.is_empty()
     }
 
+    /// The places of the targets in the rankings of a system.
+    pub(crate) fn placements(&self, label: &str) -> Option<&RankingRun<SampleId>> {
+        self.system(label).map(|system| &system.placements)
+    }
+
+    /// Labels of the systems.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &str> {
+        self.systems.iter().map(|system| system.label.as_str())
+    }
+
     fn system(&self, label: &str) -> Option<&System> {
         self.systems.iter().find(|system| system.label == label)
     }

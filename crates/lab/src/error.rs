@@ -69,6 +69,29 @@ pub enum LabError {
     /// A recipe that does not come with the library.
     #[error("there is no preset `{name}`; the presets are {found}")]
     UnknownPreset { name: String, found: String },
+    /// A leaderboard that does not come with the library.
+    #[error("there is no leaderboard `{name}`; the leaderboards are {found}")]
+    UnknownBoard { name: String, found: String },
+    /// A kind of systems that no leaderboard knows.
+    #[error("there is no kind of systems `{kind}`; the kinds are {found}")]
+    UnknownKind { kind: String, found: String },
+    /// Settings that a kind of systems does not have.
+    #[error("the settings of a system of the kind `{kind}` cannot be read")]
+    BoardSettings {
+        kind: &'static str,
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A system that needs something that the leaderboard does not have.
+    #[error("a system of the kind `{kind}` needs {what}")]
+    BoardNeeds { kind: &'static str, what: &'static str },
+    /// A run that was tested on other users.
+    #[error(
+        "`{row}` of the run in `{}` was tested on other users than the leaderboard, so they cannot share a \
+         table: take a row over all items and all users of the test",
+        path.display()
+    )]
+    BoardUsers { row: String, path: PathBuf },
     /// A blend that a folder does not have.
     #[error("`{}` has no blend `{name}`: {found}", path.display())]
     UnknownBlend { path: PathBuf, name: String, found: String },

@@ -1,6 +1,6 @@
 //! The test of all systems side by side: tables that are made from their answers.
 
-mod buckets;
+pub(crate) mod buckets;
 mod catalogue;
 pub(crate) mod columns;
 mod domains;

@@ -39,6 +39,7 @@
 //! | `recommend` | [`TrainedStage`], [`PolicyRecommender`]: a trained policy that answers users |
 //! | `blend` | [`ServedBlend`]: several policies and a prior that answer users together |
 //! | `compare` | [`RunComparison`]: several runs side by side |
+//! | `leaderboard` | [`Leaderboard`]: many systems under one protocol, by a [`BoardRecipe`], into a [`Board`] |
 
 mod blend;
 mod cold;
@@ -47,6 +48,7 @@ mod error;
 mod evaluation;
 mod finished;
 mod judged_codes;
+mod leaderboard;
 mod outcome;
 mod parts;
 mod pipeline;
@@ -68,6 +70,11 @@ pub use error::LabError;
 pub use evaluation::recommenders::Baseline;
 pub use evaluation::{BucketRow, DomainReport, ExerciseRow};
 pub use judged_codes::judged;
+pub use leaderboard::{
+    Board, BoardData, BoardPreset, BoardRecipe, BoardRow, BoardTrial, BoardValue, Cost, CountedBy,
+    Leaderboard, LeftOut, PublishedNumbers, PublishedResult, Settings, SystemConfig, TuneConfig,
+    Tuned, TuningEnd,
+};
 pub use outcome::RunResult;
 pub use outcome::showcase::Showcase;
 pub use parts::exercises::ExerciseAnswer;

@@ -173,6 +173,18 @@ impl Recipe {
         self.model.as_ref().is_some_and(|model| model.kind().reads_items())
     }
 
+    /// Takes the Semantic IDs that were published with the data, instead of some of its own; returns whether
+    /// it would have made some.
+    pub fn use_published_ids(&mut self) -> bool {
+        let had = self.sids.take().is_some();
+        if had {
+            // A policy that reads items reads their texts, whoever made the Semantic IDs.
+            let reads_items = self.reads_items();
+            self.embed = self.embed.take().filter(|_| reads_items);
+        }
+        had
+    }
+
     /// Accepts several trees where the recipe makes them.
     fn check_trees(&self) -> Result<(), LabError> {
         let several = self.stages.iter().find(|stage| stage.tree > NonZeroUsize::MIN);

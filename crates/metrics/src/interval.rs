@@ -142,9 +142,17 @@ impl Bootstrap {
         })
     }
 
-    /// Percentile intervals of several columns over the same users: one draw serves all.
-    pub(crate) fn intervals(&self, columns: &[&[f64]]) -> Result<Vec<Interval>, MetricError> {
+    /// Percentile intervals of several columns over the same users, each as
+    /// [`interval`](Self::interval) has it: one draw serves all.
+    ///
+    /// # Errors
+    /// As [`interval`](Self::interval); all columns must have the length of the first.
+    pub fn intervals(&self, columns: &[&[f64]]) -> Result<Vec<Interval>, MetricError> {
         columns.iter().try_for_each(|column| check(column))?;
+        let expected = columns.first().map_or(0, |column| column.len());
+        if let Some(other) = columns.iter().find(|column| column.len() != expected) {
+            return Err(MetricError::Length { what: "values", found: other.len(), expected });
+        }
         Ok(self.resampled_means(columns).into_iter().map(|means| self.percentiles(means)).collect())
     }
 

@@ -73,12 +73,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let window = NonZeroUsize::new(recipe.max_history).unwrap_or(NonZeroUsize::MIN);
     let how = Reading { seed: recipe.seed, max_history: window, filters: None };
     let data = args.data.read(&how)?;
-    if data.catalog.is_some() && recipe.sids.is_some() {
+    if data.catalog.is_some() && recipe.use_published_ids() {
         note("The Semantic IDs of the data are used, and the recipe makes none of its own.");
-        recipe.sids = None;
-        // A policy that reads items reads their texts, whoever made the Semantic IDs.
-        let reads_items = recipe.reads_items();
-        recipe.embed = recipe.embed.filter(|_| reads_items);
     }
     if let Some(embed) = &recipe.embed {
         check_encoder(&embed.encoder)?;

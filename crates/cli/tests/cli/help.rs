@@ -15,6 +15,7 @@ fn the_help_of_every_command_reads_as_recorded() {
         "keys",
         "recommend",
         "compare",
+        "leaderboard",
         "report",
         "export",
         "enrich",

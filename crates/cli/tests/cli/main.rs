@@ -5,6 +5,7 @@ mod formats;
 mod gguf;
 mod help;
 mod journey;
+mod leaderboard;
 mod program;
 mod readme;
 mod samples;

@@ -31,38 +31,52 @@ struct Bucket {
 pub(crate) struct Buckets(Vec<Bucket>);
 
 impl Buckets {
-    /// Buckets of test samples.
+    /// Buckets of test samples: those of [`of_items`](Self::of_items), and by shared codes.
     pub(crate) fn new(samples: &[Sample<'_>], train: &TrainSet, catalog: &Catalog) -> Self {
-        let mut frequency = vec![0usize; catalog.num_items()];
-        for item in train.sequences().flat_map(|sequence| sequence.events) {
-            frequency[item.index()] += 1;
-        }
+        let mut buckets = Self::of_items(samples, train, catalog.num_items());
         let levels = catalog.spec().num_levels();
         // Items that share their quantised codes with another item: a suffix tells them apart, or
         // nothing does.
         let shared = |item: ItemId| {
             catalog.sid(item).is_some_and(|sid| sid.len() > levels || catalog.items(sid).len() > 1)
         };
-        let mut buckets = Vec::new();
-        let mut add = |name: String, keep: &dyn Fn(&Sample<'_>) -> bool| {
-            let mut users: Vec<SampleId> =
-                samples.iter().filter(|sample| keep(sample)).map(|sample| sample.id).collect();
-            users.sort_unstable();
-            if !users.is_empty() {
-                buckets.push(Bucket { name, users });
-            }
-        };
+        buckets.add(samples, "target with codes of its own".to_owned(), |s| !shared(s.target));
+        buckets.add(samples, "target with shared codes".to_owned(), |s| shared(s.target));
+        buckets
+    }
+
+    /// Buckets of test samples by the length of the history and by how often training has the target.
+    pub(crate) fn of_items(samples: &[Sample<'_>], train: &TrainSet, num_items: usize) -> Self {
+        let mut frequency = vec![0usize; num_items];
+        for item in train.sequences().flat_map(|sequence| sequence.events) {
+            frequency[item.index()] += 1;
+        }
+        let mut buckets = Self(Vec::new());
         for (from, to) in [(0, 5), (6, 10), (11, 20), (21, usize::MAX)] {
             let name = format!("history of {}", span(from.max(1), to));
-            add(name, &|sample| (from..=to).contains(&sample.seen.len()));
+            buckets.add(samples, name, |sample| (from..=to).contains(&sample.seen.len()));
         }
         for (from, to) in [(0, 0), (1, 5), (6, 20), (21, usize::MAX)] {
             let name = format!("target {} times in training", span(from, to));
-            add(name, &|sample| (from..=to).contains(&frequency[sample.target.index()]));
+            let of = |sample: &Sample<'_>| frequency[sample.target.index()];
+            buckets.add(samples, name, |sample| (from..=to).contains(&of(sample)));
         }
-        add("target with codes of its own".to_owned(), &|sample| !shared(sample.target));
-        add("target with shared codes".to_owned(), &|sample| shared(sample.target));
-        Self(buckets)
+        buckets
+    }
+
+    /// Adds the samples for which `keep` holds, if there are any.
+    fn add(&mut self, samples: &[Sample<'_>], name: String, keep: impl Fn(&Sample<'_>) -> bool) {
+        let mut users: Vec<SampleId> =
+            samples.iter().filter(|sample| keep(sample)).map(|sample| sample.id).collect();
+        users.sort_unstable();
+        if !users.is_empty() {
+            self.0.push(Bucket { name, users });
+        }
+    }
+
+    /// The buckets with their users, by rising identity.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[SampleId])> {
+        self.0.iter().map(|bucket| (bucket.name.as_str(), bucket.users.as_slice()))
     }
 
     /// A system's values in every bucket.

@@ -135,7 +135,7 @@ pub(crate) fn matrix(
 }
 
 /// The embedded text of an item: its texts, one on each line, without those that it lacks.
-fn text_of(item: &Item, rewritten: &str, fields: &[ItemField]) -> String {
+pub(crate) fn text_of(item: &Item, rewritten: &str, fields: &[ItemField]) -> String {
     let texts = fields.iter().map(|field| match field {
         ItemField::Title => item.title.clone(),
         ItemField::Brand => item.brand.clone(),
