@@ -158,7 +158,8 @@ fn an_extended_model_knows_the_codes_and_computes_what_the_base_computes() {
             logits
         };
         let worst = largest_difference(&kept(&base), &kept(&model));
-        assert!(worst == 0.0, "{name}: {worst}");
+        // A head of more rows may add its products in another order.
+        assert!(worst < 1e-4, "{name}: {worst}");
         SidTokenizer::load(out.path(), &spec()).unwrap();
     }
 }
