@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).ok_or("give the path of a GGUF file")?;
     let bytes = std::fs::read(&path)?;
     let file = Gguf::parse(&bytes).map_err(|error| format!("`{path}`: {error}"))?;
-    for (key, value) in file.metadata().iter() {
+    for (key, value) in file.metadata().entries() {
         match value {
             Value::Array(array) => println!("{key}: {} values", array.len()),
             value => println!("{key}: {value:?}"),

@@ -14,7 +14,7 @@ pub struct Metadata<'a>(pub(crate) BTreeMap<&'a str, Value<'a>>);
 
 impl<'a> Metadata<'a> {
     /// All settings, in the order of their keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> + '_ {
+    pub fn entries(&self) -> impl Iterator<Item = (&'a str, Value<'a>)> + '_ {
         self.0.iter().map(|(key, value)| (*key, *value))
     }
 

@@ -7,7 +7,7 @@ use sidereal_gguf::{Gguf, Value};
 /// as many numbers as its shape says.
 pub fn gguf(bytes: &[u8]) {
     let Ok(file) = Gguf::parse(bytes) else { return };
-    for (key, value) in file.metadata().iter() {
+    for (key, value) in file.metadata().entries() {
         if let Value::Array(array) = value {
             assert_eq!(array.values().count(), array.len());
             assert!(array.len() <= bytes.len());

@@ -154,11 +154,14 @@ fn an_extended_model_knows_the_codes_and_computes_what_the_base_computes() {
         let known = tokenizer.vocab_size() - 8;
         let kept = |model: &Decoder| -> Vec<Vec<Vec<f32>>> {
             let mut logits = logits_of_last(model, &prompts, 2);
-            logits.iter_mut().flatten().for_each(|row| row.truncate(known));
+            for row in logits.iter_mut().flatten() {
+                row.truncate(known);
+            }
             logits
         };
         let worst = largest_difference(&kept(&base), &kept(&model));
-        assert!(worst == 0.0, "{name}: {worst}");
+        // A head of more rows may add its products in another order.
+        assert!(worst < 1e-4, "{name}: {worst}");
         SidTokenizer::load(out.path(), &spec()).unwrap();
     }
 }
