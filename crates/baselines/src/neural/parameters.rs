@@ -222,7 +222,7 @@ mod tests {
         let path = dir.path().join("model.safetensors");
         let make = |seed, width| {
             let mut parameters = Parameters::new(seed, Device::Cpu, Kind::Float);
-            parameters.normal("w", &[3, width], 1.0).unwrap();
+            let _ = parameters.normal("w", &[3, width], 1.0).unwrap();
             parameters
         };
         let (one, two) = (make(1, 4), make(2, 4));

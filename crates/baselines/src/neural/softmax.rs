@@ -132,7 +132,7 @@ mod tests {
             let mut found = vec![loss.detach()];
             for leaf in [&states, &items, &bias] {
                 found.push(leaf.grad().copy());
-                leaf.grad().zero_();
+                let _ = leaf.grad().zero_();
             }
             results.push(found);
         }
