@@ -69,12 +69,12 @@ impl Default for Bert4RecConfig {
 ///
 /// ```text
 /// H⁰  = drop(LN(M[x] + P))               hidden items have a vector of their own
-/// H^l = Trm(H^l-1)                       every place attends to all                   (eq. 1 to 6)
-/// s_j = LN(gelu(H^L_t W + b)) · M_j + b_j                                             (eq. 7)
-/// loss = mean over the hidden places of −log softmax(s)                               (eq. 8)
+/// H^l = Trm(H^l-1)                       every place attends to all
+/// s_j = LN(gelu(H^L_t W + b)) · M_j + b_j
+/// loss = mean over the hidden places of −log softmax(s)
 /// ```
-/// To recommend, the history is followed by a hidden item. Deviation from eq. 7, as in `RecBole`: a norm
-/// stands before the product with the item vectors. Deviation from the paper: the first place is that of
+/// To recommend, the history is followed by a hidden item. Deviation from the paper, as in `RecBole`: a norm
+/// stands before the product with the item vectors. And the first place is that of
 /// the earliest item that is read (the paper fills up at the left).
 ///
 /// In training a place sees the items after it; that is the method. In a test nothing comes after the

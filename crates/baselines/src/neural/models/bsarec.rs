@@ -46,8 +46,7 @@ pub struct BsaRecConfig {
 impl Default for BsaRecConfig {
     /// The authors' for Beauty, from their log: width 64, 2 layers, 1 head, dropout .5 everywhere, 50
     /// places, α = .7, c = 5, Adam at 5e-4, 256 prefixes a step, patience 10, seen items removed in the
-    /// validation. That log has .1008 / .0611 (HR@10 / NDCG@10, seen items removed). For Sports the
-    /// authors use α = .3 and lr 1e-3.
+    /// validation. That log has .1008 / .0611 (HR@10 / NDCG@10, seen items removed).
     fn default() -> Self {
         Self {
             max_history: 50,
@@ -86,10 +85,10 @@ struct Layer {
 /// ```text
 /// X⁰     = drop(LN(M[x] + P))                    T places, filled up at the left
 /// low(X) = the first c frequencies of X's Fourier transform over the places
-/// A_IB X = LN(X + drop(low(X) + β ⊙ (X − low(X))))       β = sqrt_beta², for each of D   (eq. 6)
-/// S      = α A_IB X + (1 − α) Attention(X)                                               (eq. 7)
-/// X^l+1  = LN(S + drop(FFN(S)))                                                          (eq. 8)
-/// s_j    = X^L_T · M_j                           full softmax over all items             (eq. 10)
+/// A_IB X = LN(X + drop(low(X) + β ⊙ (X − low(X))))       β = sqrt_beta², for each of D
+/// S      = α A_IB X + (1 − α) Attention(X)
+/// X^l+1  = LN(S + drop(FFN(S)))
+/// s_j    = X^L_T · M_j                           full softmax over all items
 /// ```
 /// As in the authors' code, `c` of the settings stands for `c/2 + 1` frequencies; a masked place has
 /// −10,000 added to its score, so a place before the history, which may attend to nothing, attends to

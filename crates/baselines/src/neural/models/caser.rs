@@ -56,12 +56,12 @@ impl Default for CaserConfig {
 /// `Caser` (Tang and Wang, WSDM 2018, [arXiv:1809.07426](https://arxiv.org/abs/1809.07426)).
 ///
 /// ```text
-/// E     = M[x]                                   [L, D], zeros before the history        (eq. 3)
-/// c^h_k = relu(E[t..t+h] · F^k + b)              for each height h = 1..L and filter k   (eq. 4)
-/// o     = max_t c^h_k                                                                    (eq. 5)
-/// õ_k   = Σ_l F̃^k_l E_l + b                      vertical filters                        (eq. 6, 7)
-/// z     = relu(W drop([õ; o]) + b)                                                       (eq. 9)
-/// s_j   = relu(W' z + b') · M_j                                                          (eq. 10)
+/// E     = M[x]                                   [L, D], zeros before the history
+/// c^h_k = relu(E[t..t+h] · F^k + b)              for each height h = 1..L and filter k
+/// o     = max_t c^h_k
+/// õ_k   = Σ_l F̃^k_l E_l + b                      vertical filters
+/// z     = relu(W drop([õ; o]) + b)
+/// s_j   = relu(W' z + b') · M_j
 /// ```
 /// Deviations from the paper: there is no vector of the user, because a recommender here scores from a
 /// history alone (so new users are served too); as in `RecBole`, the items have one table for inputs and

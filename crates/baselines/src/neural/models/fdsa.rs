@@ -68,10 +68,10 @@ impl Default for FdsaConfig {
 ///
 /// ```text
 /// f_t  = mean of the vectors of x_t's attributes
-/// O_s  = Trm(drop(LN(M[x] + P)))                 items                          (§3.4)
-/// O_f  = Trm'(drop(LN(f + P)))                   attributes                     (§3.3)
-/// O    = drop(LN([O_s; O_f] W + b))                                             (§3.5)
-/// s_j  = O_t · M_j                                                              (§3.6)
+/// O_s  = Trm(drop(LN(M[x] + P)))                 items
+/// O_f  = Trm'(drop(LN(f + P)))                   attributes
+/// O    = drop(LN([O_s; O_f] W + b))
+/// s_j  = O_t · M_j
 /// ```
 /// As in `RecBole`: both transformers add the same position vectors; categories and brand are one field,
 /// so the vanilla attention over fields has nothing to choose; a norm stands after the last layer; the

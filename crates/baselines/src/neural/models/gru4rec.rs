@@ -59,7 +59,7 @@ impl Default for Gru4RecConfig {
 /// e_t = drop(M[x_t])
 /// r_t = σ(W_r e_t + U_r h_t-1)        z_t = σ(W_z e_t + U_z h_t-1)
 /// n_t = tanh(W_n e_t + r_t ⊙ U_n h_t-1)
-/// h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_t-1                    (eq. 1 to 4 of the first paper)
+/// h_t = (1 − z_t) ⊙ n_t + z_t ⊙ h_t-1
 /// s_j = (W h_t + b) · M_j
 /// ```
 /// The gates have no biases, as in `RecBole`. Deviations from the paper, as in `RecBole`: item vectors in

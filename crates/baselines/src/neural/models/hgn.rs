@@ -48,10 +48,10 @@ impl Default for HgnConfig {
 /// ```text
 /// S   = M[x]                                     [L, D]
 /// u   = mean of S over the items                 (in the paper: the vector of the user)
-/// S_F = S ⊙ σ(S W₁ + u W₂ + b)                   which features                           (eq. 2)
-/// g   = σ(S_F w₃ + u W₄)                         which items, [L]                         (eq. 4)
-/// p   = Σ_l g_l S_F,l / Σ_l g_l                  mean pooling                             (eq. 5)
-/// s_j = (u + p + Σ_l S_l) · Q_j                                                           (eq. 6)
+/// S_F = S ⊙ σ(S W₁ + u W₂ + b)                   which features
+/// g   = σ(S_F w₃ + u W₄)                         which items, [L]
+/// p   = Σ_l g_l S_F,l / Σ_l g_l                  mean pooling
+/// s_j = (u + p + Σ_l S_l) · Q_j
 /// ```
 /// Deviations from the paper: the mean of the items read stands for the user, because a recommender here
 /// scores from a history alone; as in `RecBole`, the mean is over the sum of the gates and the loss is a

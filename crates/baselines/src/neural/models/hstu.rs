@@ -77,9 +77,9 @@ struct Layer {
 ///
 /// ```text
 /// X⁰          = drop(√D M[x] + P)
-/// U, V, Q, K  = split(silu(norm(X) W₁))                                              (eq. 1)
-/// A V         = silu(Q Kᵀ + rab) / T · V        only places at and before           (eq. 2)
-/// X^l+1       = X + drop(U ⊙ norm(A V)) W₂ + b₂                                      (eq. 3)
+/// U, V, Q, K  = split(silu(norm(X) W₁))
+/// A V         = silu(Q Kᵀ + rab) / T · V        only places at and before
+/// X^l+1       = X + drop(U ⊙ norm(A V)) W₂ + b₂
 /// s_j         = cos(X^L_t, M_j) / temperature
 /// ```
 /// `norm` is layer normalisation without weights, `T` is `max_history`, as in the authors' code.

@@ -98,11 +98,11 @@ impl Default for ReaRecConfig {
 ///
 /// ```text
 /// r_0 = state of the last item, as in SASRec
-/// r_k = Trm([items, x_1 .. x_k])_last       x_k = drop(LN(r_k-1 + R_k)), R: positions of reasoning (§3.2)
+/// r_k = Trm([items, x_1 .. x_k])_last       x_k = drop(LN(r_k-1 + R_k)), R: positions of reasoning
 ///
-/// ERL: s_j = mean_k(r_k) · M_j / τ          loss = CE(s) − λ mean_{i≠k} KL(p_k ‖ p_i)              (§3.3)
+/// ERL: s_j = mean_k(r_k) · M_j / τ          loss = CE(s) − λ mean_{i≠k} KL(p_k ‖ p_i)
 /// PRL: s_j = r_K · M_j / τ                  loss = CE(s) + a mean_{k<K} CE(r_k · M / (τ α^(K−k)))
-///                                                + c mean_k CE(r̃_k · r_k' / τ over the rows)       (§3.4)
+///                                                + c mean_k CE(r̃_k · r_k' / τ over the rows)
 /// ```
 /// `p_k` is the softmax of step `k`, and `p_i` is held fixed; r̃ are the steps with noise on their inputs,
 /// and the right answer among the rows of the step is the row itself. These are the losses of the

@@ -89,14 +89,14 @@ impl Default for S3RecConfig {
 /// `S3-Rec` (Zhou et al., CIKM 2020, [arXiv:2008.07873](https://arxiv.org/abs/2008.07873)).
 ///
 /// ```text
-/// AAP = −Σ_a [y log σ(F_tᵀ W₁ e_a) + (1 − y) log(1 − σ(…))]   shown places, y: item has a  (eq. 5)
-/// MIP = −log σ( F_tᵀ W₂ (M_right − M_drawn) )                 hidden places                (eq. 6)
-/// MAP = as AAP with W₃                                        hidden places                (eq. 7)
-/// SP  = −log σ( s_cᵀ W₄ (s_right − s_drawn) )                 hidden segments              (eq. 8)
+/// AAP = −Σ_a [y log σ(F_tᵀ W₁ e_a) + (1 − y) log(1 − σ(…))]   shown places, y: item has a
+/// MIP = −log σ( F_tᵀ W₂ (M_right − M_drawn) )                 hidden places
+/// MAP = as AAP with W₃                                        hidden places
+/// SP  = −log σ( s_cᵀ W₄ (s_right − s_drawn) )                 hidden segments
 /// ```
 /// `F` are the states of a row with some items hidden, where every place attends to all; `s` the states
 /// of the last places of the row without a segment, of the segment alone, and of another row's segment.
-/// After this pretraining the model is [`SasRec`](crate::neural::SasRec) with these weights (§4.4).
+/// After this pretraining the model is [`SasRec`](crate::neural::SasRec) with these weights.
 ///
 /// As in `RecBole`'s code: the products `W` are linear layers with biases, and MIP and SP have a σ within
 /// their σ, that is σ(σ(right) − σ(drawn)). Deviations from it: losses are summed over the places and

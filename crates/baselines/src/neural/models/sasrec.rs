@@ -80,17 +80,17 @@ impl SasRecConfig {
 /// `SASRec` (Kang and `McAuley`, [arXiv:1808.09781](https://arxiv.org/abs/1808.09781)).
 ///
 /// ```text
-/// E_t  = M[x_t] + P_t                     t = 0 at the first item that is read     (eq. 1)
+/// E_t  = M[x_t] + P_t                     t = 0 at the first item that is read
 /// F⁰   = drop(LN(E))
-/// S^l  = LN(F^l + drop(SA(F^l)))          a place attends to itself and those before (eq. 2, 3)
-/// F^l+1 = LN(S^l + drop(FFN(S^l)))                                                 (eq. 4, 5)
-/// s_j  = F_t · M_j                                                                 (eq. 6)
+/// S^l  = LN(F^l + drop(SA(F^l)))          a place attends to itself and those before
+/// F^l+1 = LN(S^l + drop(FFN(S^l)))
+/// s_j  = F_t · M_j
 /// ```
 /// Every place is trained to score the next item highest, in one pass over the sequence. The paper's
-/// loss is [`LossKind::Bce`] with one negative (eq. 7).
+/// loss is [`LossKind::Bce`] with one negative.
 ///
 /// Deviations from the paper, all as in `RecBole`: norms stand after the residual connections instead
-/// of before the layers; GELU in the place of ReLU, with an inner width of its own; embeddings are not
+/// of before the layers; GELU in the place of `ReLU`, with an inner width of its own; embeddings are not
 /// scaled by √D. A place is counted from the first item that is read (the paper and its code fill up
 /// at the left, so the last item has the last place). Deviation from `RecBole`: a sequence of more than
 /// `max_history` items is cut into pieces that share one item, while `RecBole` gives each prefix its own
