@@ -210,7 +210,10 @@ fn the_rows_of_a_recipe_are_those_of_its_own_test() {
             runs.iter().map(|run| FinishedRun::read(run, rule).unwrap()).collect();
         let compared = RunComparison::new(&finished, metric, None, &bootstrap).unwrap();
         for (row, label) in found.rows[1..].iter().zip(rows) {
-            assert_eq!((row.label.as_str(), &row.seeds[..]), (&*format!("items: {label}"), &[7, 8][..]));
+            assert_eq!(
+                (row.label.as_str(), &row.seeds[..]),
+                (&*format!("items: {label}"), &[7, 8][..])
+            );
             let system = compared.systems.iter().find(|system| system.label == label).unwrap();
             let value = row.value(rule, metric).unwrap();
             assert!((value.value - system.mean).abs() < 1e-12);

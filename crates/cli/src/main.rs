@@ -19,7 +19,8 @@ use clap::{Parser, Subcommand};
 use sidereal_policy::{share_cores, tune_allocator};
 
 use crate::commands::{
-    compare, completions, enrich, export, keys, leaderboard, prepare, recommend, report, sids, train,
+    compare, completions, enrich, export, keys, leaderboard, prepare, recommend, report, sids,
+    train,
 };
 
 /// Generative recommendation over Semantic IDs: a language model writes the item that a user chooses next.

@@ -71,8 +71,8 @@ pub use evaluation::{BucketRow, DomainReport, ExerciseRow};
 pub use judged_codes::judged;
 pub use leaderboard::{
     Board, BoardData, BoardPreset, BoardRecipe, BoardRow, BoardTrial, BoardValue, Cost, CountedBy,
-    LeftOut, Leaderboard, PublishedNumbers, PublishedResult, Settings, SystemConfig, TuneConfig, Tuned,
-    TuningEnd,
+    Leaderboard, LeftOut, PublishedNumbers, PublishedResult, Settings, SystemConfig, TuneConfig,
+    Tuned, TuningEnd,
 };
 pub use outcome::RunResult;
 pub use outcome::showcase::Showcase;

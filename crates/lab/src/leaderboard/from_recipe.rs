@@ -182,8 +182,7 @@ impl Part for RecipeRun<'_> {
         fs::create_dir_all(&dir).map_err(|source| LabError::Io { path: dir.clone(), source })?;
         let mut ledger = Ledger::open(dir.join("cost.json"), observer)?;
         let Self { recipe, dataset, published, device, .. } = *self;
-        let pipeline =
-            Pipeline { recipe, dataset, published, baselines: &[], out: &dir, device };
+        let pipeline = Pipeline { recipe, dataset, published, baselines: &[], out: &dir, device };
         let run = pipeline.run(&mut ledger);
         let cost = ledger.write()?;
         run?;

@@ -168,7 +168,8 @@ impl<'a> Measure<'a> {
     ) -> Result<Vec<Vec<BoardValue>>, LabError> {
         let chosen = rows.iter().map(|row| Ok(mean(&row.values(seen_items, self.tune.metric)?.0)));
         let chosen = chosen.collect::<Result<Vec<f64>, LabError>>()?;
-        let best = (0..rows.len()).reduce(|b, next| if chosen[next] > chosen[b] { next } else { b });
+        let best =
+            (0..rows.len()).reduce(|b, next| if chosen[next] > chosen[b] { next } else { b });
         let of_best = match best {
             Some(best) => METRICS
                 .iter()
@@ -279,7 +280,7 @@ mod tests {
         let a = measured("a", &[&[1, 9, 9, 9], &[2, 3, 5, 0]]);
         let found = board(vec![a, measured("b", &[&[1, 2, 3, 4]])]);
         let hit5 = found.rows[0].value(SeenItems::Kept, "HR@5".parse().unwrap()).unwrap();
-        assert_eq!(hit5.by_seed, [0.25, 0.75]);
+        assert_eq!(hit5.by_seed, vec![0.25, 0.75]);
         assert!((hit5.value - 0.5).abs() < 1e-12);
         let test = hit5.against_best.unwrap();
         assert!((test.difference + 0.5).abs() < 1e-12 && test.num_users == 4);

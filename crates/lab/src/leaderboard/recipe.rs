@@ -8,14 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sidereal_metrics::{Metric, MetricSource, SeenItems};
 
+use super::settings::Settings;
 use super::systems;
 use crate::error::LabError;
 use crate::recipe::embed::ItemField;
 use crate::setting::check_counts;
 use crate::split::SplitConfig;
-
-/// Settings of a system by name, as its own type of settings spells them.
-pub type Settings = BTreeMap<String, Value>;
 
 /// Which systems are trained and tested on a dataset, and under which rules: the same for all of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -158,7 +156,11 @@ impl BoardRecipe {
             return refuse("tune.minutes", self.tune.minutes, "a finite number above 0");
         }
         if self.fields.contains(&ItemField::Rewritten) {
-            return refuse("fields", "rewritten", "texts of the data: a leaderboard has no teacher");
+            return refuse(
+                "fields",
+                "rewritten",
+                "texts of the data: a leaderboard has no teacher",
+            );
         }
         let (mut names, mut labels) = (BTreeSet::new(), BTreeSet::new());
         for system in &self.systems {
@@ -198,9 +200,8 @@ impl SystemConfig {
 
     fn check(&self) -> Result<(), LabError> {
         let field = |key: &str| format!("system.{}{key}", self.name);
-        let plain = |letter: char| {
-            letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-'
-        };
+        let plain =
+            |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
         if self.name.is_empty() || !self.name.chars().all(plain) {
             let needed = "small letters, digits and hyphens: it names a folder";
             return refuse("system.name", format!("`{}`", self.name), needed);
@@ -222,7 +223,8 @@ impl SystemConfig {
                     return refuse(&field(".rows"), "empty", needed);
                 }
                 if !(self.settings.is_empty() && self.grid.is_empty()) {
-                    let needed = "a recipe, which has its own settings, without `settings` and `grid`";
+                    let needed =
+                        "a recipe, which has its own settings, without `settings` and `grid`";
                     return refuse(&field(""), "a recipe with settings", needed);
                 }
             }
