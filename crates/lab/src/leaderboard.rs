@@ -8,12 +8,14 @@ mod page;
 mod presets;
 mod published;
 mod recipe;
+mod settings;
 mod system;
 mod systems;
+mod tables;
 mod tested;
 mod tuned;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::error::Error;
 use std::path::Path;
 
@@ -29,12 +31,13 @@ pub use self::board::{Board, BoardData, BoardRow, BoardValue, LeftOut};
 pub use self::cost::Cost;
 pub use self::presets::BoardPreset;
 pub use self::published::{CountedBy, PublishedNumbers, PublishedResult};
-pub use self::recipe::{BoardRecipe, Settings, SystemConfig, TuneConfig};
+pub use self::recipe::{BoardRecipe, SystemConfig, TuneConfig};
+pub use self::settings::Settings;
 pub use self::tuned::{BoardTrial, Tuned, TuningEnd};
 
 use self::from_recipe::{RecipeRun, recipe_named};
 use self::measure::{Measure, Measured};
-use self::system::{BoardSystem, BoardTask};
+use self::system::BoardTask;
 use self::systems::system_of;
 use self::tested::{Test, Tested};
 use self::tuned::Tuning;
@@ -81,7 +84,8 @@ struct Shared<'a> {
     valid: &'a [Case<'a, SampleId>],
     test: &'a [Case<'a, SampleId>],
     texts: &'a [String],
-    vectors: Option<&'a Array2<f32>>,
+    /// The vectors of the texts and their hash, once a system has used them.
+    vectors: OnceCell<(Array2<f32>, String)>,
     made_of: Binding,
 }
 
@@ -113,20 +117,19 @@ impl Leaderboard<'_> {
         }
         let texts: Vec<String> =
             dataset.items().iter().map(|item| text_of(item, "", &recipe.fields)).collect();
-        let mut made_of = Binding::from([
+        let made_of = Binding::from([
             ("dataset".to_owned(), dataset.hash()),
             ("split".to_owned(), split.hash()),
             ("valid".to_owned(), hash_json(&valid.iter().map(|c| c.sample).collect::<Vec<_>>())?),
             ("fields".to_owned(), hash_json(&recipe.fields)?),
         ]);
-        let vectors = self.vectors(&mut run, &mut made_of, observer)?;
         let shared = Shared {
             split,
             sequences: &sequences,
             valid: &valid,
             test: &test,
             texts: &texts,
-            vectors: vectors.as_ref(),
+            vectors: OnceCell::new(),
             made_of,
         };
         let (mut measured, mut left_out) = (Vec::new(), Vec::new());
@@ -174,16 +177,17 @@ impl Leaderboard<'_> {
         Ok(samples.into_iter().map(Case::from).collect())
     }
 
-    /// The vectors of the items' texts, if a system uses them and the recipe names an encoder.
-    fn vectors(
+    /// The vectors of the items' texts and their hash, if the recipe names an encoder.
+    fn vectors<'s>(
         &self,
+        shared: &'s Shared<'_>,
         run: &mut RunFolder,
-        made_of: &mut Binding,
         observer: &mut dyn Observer,
-    ) -> Result<Option<Array2<f32>>, LabError> {
-        let kinds = self.recipe.systems.iter().filter_map(|system| system.kind.as_deref());
-        let used = kinds.filter_map(system_of).any(|system| system.uses_vectors());
-        let Some(encoder) = self.recipe.encoder.as_ref().filter(|_| used) else { return Ok(None) };
+    ) -> Result<Option<&'s (Array2<f32>, String)>, LabError> {
+        let Some(encoder) = &self.recipe.encoder else { return Ok(None) };
+        if let Some(known) = shared.vectors.get() {
+            return Ok(Some(known));
+        }
         let config = EmbedConfig {
             encoder: encoder.clone(),
             fields: self.recipe.fields.clone(),
@@ -194,8 +198,9 @@ impl Leaderboard<'_> {
         let (dataset, device) = (self.dataset, self.device);
         let part = ItemVectors { config: &config, dataset, rewritten: None, device };
         let made = run.carry_out(&part, observer)?;
-        made_of.insert("vectors".to_owned(), made.hash(VectorFile::NAME)?);
-        Ok(Some(made.value.load()?))
+        let hash = made.hash(VectorFile::NAME)?;
+        let vectors = made.value.load()?;
+        Ok(Some(shared.vectors.get_or_init(|| (vectors, hash))))
     }
 
     /// The rows of a system.
@@ -208,11 +213,7 @@ impl Leaderboard<'_> {
     ) -> Result<Vec<Measured>, LabError> {
         let (tuned, tests) = match (&config.kind, &config.recipe) {
             (Some(kind), _) => {
-                let mut system = system_of(kind).ok_or_else(|| LabError::UnknownKind {
-                    kind: kind.clone(),
-                    found: systems::kinds().collect::<Vec<_>>().join(", "),
-                })?;
-                let (tuned, tests) = self.trained(config, &mut *system, shared, run, observer)?;
+                let (tuned, tests) = self.trained(config, kind, shared, run, observer)?;
                 (Some(tuned), tests)
             }
             (None, Some(recipe)) => (None, self.runs(config, recipe, shared, run, observer)?),
@@ -225,21 +226,32 @@ impl Leaderboard<'_> {
     fn trained(
         &self,
         config: &SystemConfig,
-        system: &mut dyn BoardSystem,
+        kind: &str,
         shared: &Shared<'_>,
         run: &mut RunFolder,
         observer: &mut dyn Observer,
     ) -> Result<(Tuned, Vec<Tested>), LabError> {
+        let fresh = || {
+            system_of(kind).ok_or_else(|| LabError::UnknownKind {
+                kind: kind.to_owned(),
+                found: systems::kinds().collect::<Vec<_>>().join(", "),
+            })
+        };
+        let mut system = fresh()?;
         let mut made_of = shared.made_of.clone();
-        if !system.uses_vectors() {
-            made_of.remove("vectors");
+        let mut vectors = None;
+        if system.uses_vectors()
+            && let Some((found, hash)) = self.vectors(shared, run, observer)?
+        {
+            made_of.insert("vectors".to_owned(), hash.clone());
+            vectors = Some(found);
         }
         let task = |seed| BoardTask {
             dataset: self.dataset,
             sequences: shared.sequences,
             valid: shared.valid,
             texts: shared.texts,
-            vectors: shared.vectors,
+            vectors,
             seed,
             minutes: self.recipe.tune.minutes,
         };
@@ -254,8 +266,11 @@ impl Leaderboard<'_> {
             system: RefCell::new(&mut *system),
         };
         let tuned = run.carry_out(&tuning, observer)?.value;
+        // The tests get systems that have kept nothing, so that the cost of a training is that of all of it.
+        drop(system);
         let mut tests = Vec::new();
         for &seed in seeds {
+            let mut system = fresh()?;
             let test = Test {
                 config,
                 settings: &tuned.settings,

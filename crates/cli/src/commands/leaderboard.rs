@@ -13,7 +13,6 @@ use sidereal_train::Bars;
 
 use crate::data::{Data, DataArgs, Reading};
 use crate::failure::{Incomplete, Usage};
-use crate::models::check_encoder;
 use crate::output::{line, note};
 
 /// Train and test many systems on one dataset under one protocol, and write one table of them.
@@ -71,12 +70,6 @@ Leaderboards:"
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let recipe = args.recipe()?;
-    if let Some(encoder) = &recipe.encoder {
-        let uses = |kind: &Option<String>| kind.as_deref() == Some("text-vectors");
-        if recipe.systems.iter().any(|system| uses(&system.kind)) {
-            check_encoder(encoder)?;
-        }
-    }
     let numbers = match &args.published {
         Some(path) => PublishedNumbers::load(path)?,
         None => PublishedNumbers::shipped()?,

@@ -280,7 +280,7 @@ mod tests {
         let a = measured("a", &[&[1, 9, 9, 9], &[2, 3, 5, 0]]);
         let found = board(vec![a, measured("b", &[&[1, 2, 3, 4]])]);
         let hit5 = found.rows[0].value(SeenItems::Kept, "HR@5".parse().unwrap()).unwrap();
-        assert_eq!(hit5.by_seed, [0.25, 0.75]);
+        assert_eq!(hit5.by_seed, vec![0.25, 0.75]);
         assert!((hit5.value - 0.5).abs() < 1e-12);
         let test = hit5.against_best.unwrap();
         assert!((test.difference + 0.5).abs() < 1e-12 && test.num_users == 4);

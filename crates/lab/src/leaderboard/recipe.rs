@@ -8,14 +8,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sidereal_metrics::{Metric, MetricSource, SeenItems};
 
+use super::settings::Settings;
 use super::systems;
 use crate::error::LabError;
 use crate::recipe::embed::ItemField;
 use crate::setting::check_counts;
 use crate::split::SplitConfig;
-
-/// Settings of a system by name, as its own type of settings spells them.
-pub type Settings = BTreeMap<String, Value>;
 
 /// Which systems are trained and tested on a dataset, and under which rules: the same for all of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

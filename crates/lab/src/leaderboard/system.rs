@@ -6,7 +6,7 @@ use sidereal_data::{Dataset, ItemId, SampleId};
 use sidereal_metrics::{RankingRun, SeenItems};
 use sidereal_train::Observer;
 
-use super::recipe::Settings;
+use super::settings::Settings;
 use crate::error::LabError;
 
 /// A kind of systems. Each line of a leaderboard has one of its own, so it may keep what the next point

@@ -2,14 +2,13 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use sidereal_baselines::{
     CategoryKernel, Ease, EaseConfig, ItemNeighbours, ItemTransition, Neighbours, NeighboursConfig,
     Popularity, Transition, TransitionConfig, VectorKernel, WordKernel,
 };
 use sidereal_train::Observer;
 
-use super::recipe::Settings;
+use super::settings::{Settings, table_of};
 use super::system::{BoardSystem, BoardTask, Fitted};
 use crate::error::LabError;
 
@@ -38,22 +37,6 @@ pub(crate) fn system_of(kind: &str) -> Option<Box<dyn BoardSystem>> {
 fn read<T: DeserializeOwned>(kind: &'static str, settings: &Settings) -> Result<T, LabError> {
     serde_json::from_value(table_of(settings))
         .map_err(|source| LabError::BoardSettings { kind, source })
-}
-
-/// Settings as a table: `train.lr` is the key `lr` of the table `train`.
-fn table_of(settings: &Settings) -> Value {
-    let mut table = Value::Object(Map::new());
-    for (name, value) in settings {
-        let mut place = &mut table;
-        for key in name.split('.') {
-            if !place.is_object() {
-                *place = Value::Object(Map::new());
-            }
-            place = &mut place[key];
-        }
-        *place = value.clone();
-    }
-    table
 }
 
 /// No settings at all.
@@ -210,10 +193,6 @@ mod tests {
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(error.to_string().contains("transitions") && source.contains("decey"), "{source}");
         assert!(read::<NoSettings>("popularity", &settings).is_err());
-        let settings = [("train.lr", 0.1), ("layers", 2.0), ("train.epochs", 3.0)];
-        let settings = settings.map(|(name, value)| (name.to_owned(), value.into())).into();
-        let table = serde_json::json!({"layers": 2.0, "train": {"lr": 0.1, "epochs": 3.0}});
-        assert_eq!(table_of(&settings), table);
         assert!(kinds().all(|kind| system_of(kind).is_some()) && system_of("other").is_none());
     }
 }

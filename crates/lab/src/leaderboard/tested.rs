@@ -12,7 +12,8 @@ use sidereal_metrics::{RankingRun, SeenItems};
 use sidereal_train::{Binding, Observer, Record};
 
 use super::cost::{Clock, Cost};
-use super::recipe::{Settings, SystemConfig};
+use super::recipe::SystemConfig;
+use super::settings::Settings;
 use super::system::{BoardSystem, BoardTask};
 use crate::error::LabError;
 use crate::run::part::{Folder, Part, PartFiles, Remarks};

@@ -11,7 +11,8 @@ use sidereal_metrics::{Mean, MetricError};
 use sidereal_train::{Binding, Observer, Record};
 
 use super::cost::{Clock, Cost};
-use super::recipe::{Settings, SystemConfig, TuneConfig};
+use super::recipe::{SystemConfig, TuneConfig};
+use super::settings::Settings;
 use super::system::{BoardSystem, BoardTask};
 use crate::error::LabError;
 use crate::run::part::{Folder, Part, PartFiles, Remarks};
