@@ -41,6 +41,7 @@
 //! | `compare` | [`RunComparison`]: several runs side by side |
 
 mod blend;
+mod cold;
 mod compare;
 mod error;
 mod evaluation;

@@ -4,9 +4,6 @@ use std::num::NonZeroUsize;
 
 use sidereal_data::{Dataset, ItemId};
 use sidereal_metrics::entropy;
-use sidereal_rl::PolicyObjective;
-
-use crate::TrainError;
 
 /// Second-level category of each item, or the finest that it has. It is empty if no item has a
 /// category.
@@ -48,24 +45,5 @@ impl Categories {
     pub fn entropy(&self, items: impl IntoIterator<Item = ItemId>) -> f64 {
         let labels: Vec<&str> = items.into_iter().map(|item| self.of(item)).collect();
         entropy(&labels, NonZeroUsize::new(labels.len()).unwrap_or(NonZeroUsize::MIN))
-    }
-
-    /// Accepts an objective that looks at the diversity of rollouts if there are categories to measure it by.
-    ///
-    /// # Errors
-    /// [`TrainError::Setting`] says what to do.
-    pub fn check_needed(&self, objective: &dyn PolicyObjective) -> Result<(), TrainError> {
-        if self.is_empty() && objective.needs_diversity() {
-            return Err(TrainError::Setting {
-                field: "rl.objective".to_owned(),
-                found: format!(
-                    "{}, which looks at the diversity of categories, and no item has a category",
-                    objective.name()
-                ),
-                needed: "data whose items have categories, or an objective without diversity, as SAGE is \
-                         with `diversity_temperature = 0`",
-            });
-        }
-        Ok(())
     }
 }

@@ -28,7 +28,7 @@
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `ranking` | [`Ranking`], [`placements`] |
 //! | `evaluate` | [`rank`], [`reason`], [`draw`] |
-//! | `categories` | [`Categories`] of items |
+//! | `categories`, `item_facts` | [`Categories`] of items; [`ItemFacts`]: what lists are measured by |
 //! | `checkpoint` | [`Checkpoints`] bound to what they belong to |
 //! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`TensorBoard`], [`Bars`] |
 //! | [`seed`] | streams of random numbers, by purpose |
@@ -49,6 +49,7 @@ mod error;
 mod evaluate;
 mod exact;
 mod fold;
+mod item_facts;
 mod learner;
 mod lengths;
 mod next_item;
@@ -77,6 +78,7 @@ pub use error::TrainError;
 pub use evaluate::{ChainCounts, draw, rank, rank_without, reason};
 pub use exact::{ExactCase, ScoredBatch, best, rank_exactly, score_exactly};
 pub use fold::{Sequence, fold};
+pub use item_facts::ItemFacts;
 pub use lengths::check_lengths;
 pub use next_item::{
     ExactNdcg, Followed, History, NextItem, NextItemConfig, NextItemData, SelectBy, exact_ndcg,

@@ -33,7 +33,9 @@ pub use self::tensor_board::TensorBoard;
 /// `chosen_logp` and `rejected_logp` (mean log-probability of a chosen and of a rejected answer, nats),
 /// `lr`, `grad_norm`. Next items: `loss` (nats an item), `lr`, `grad_norm`, `epoch`, at an epoch's end
 /// `valid_ndcg_unseen` (NDCG@10 without the items that a user has seen). `valid_ndcg` (NDCG@10) where it is
-/// measured.
+/// measured. With it, of reinforcement and preferences, over the validation lists: `valid_entropy` (mean entropy of the
+/// categories of the first ten items, nats), `valid_cold` (mean share of cold items among them; SAGE, figure 4a), and
+/// `valid_cold_mass` (mean probability of all cold items together, where a policy knows it exactly).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Stage that reports.

@@ -18,11 +18,12 @@ use crate::TrainError;
 use crate::checked::Checked;
 use crate::checkpoint::Checkpoints;
 use crate::encode::EncodedPrompt;
+use crate::item_facts::ItemFacts;
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
 use crate::trainer::{Method, Trainer};
-use crate::validation::Validation;
+use crate::validation::{Validated, Validation};
 
 /// A prompt with a chosen answer and rejected answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct PreferenceTraining<'a> {
     pub config: &'a Checked<PreferenceConfig>,
     /// The legal answers.
     pub constraint: &'a Constraint,
+    /// What the lists of validation are measured by.
+    pub facts: ItemFacts<'a>,
     /// Id that fills short rows.
     pub pad: u32,
     /// Seed of the order of pairs.
@@ -195,6 +198,7 @@ impl PreferenceTraining<'_> {
         Validation {
             model,
             constraint: self.constraint,
+            facts: self.facts,
             scoring: self.config.scoring,
             reasoning: None,
             slates: None,
@@ -246,8 +250,8 @@ impl<P: Trainable> Method<P> for Preferring<'_> {
         self.training.step(learner, &picked, reference.as_ref(), (done, steps))
     }
 
-    fn ndcg(&self, model: &P) -> Result<f64, TrainError> {
-        self.training.validation(model).ndcg(self.valid)
+    fn validate(&self, model: &P) -> Result<Validated, TrainError> {
+        self.training.validation(model).run(self.valid)
     }
 
     fn state(&self) {}

@@ -29,15 +29,14 @@ pub use self::reward::{BuiltReward, KnownItems, NamedReward, RewardConfig, Singe
 pub use self::rollout::RolloutConfig;
 
 use self::advantage::{Judged, judge};
-use self::diversity::Diversity;
 use self::reinforcing::Reinforcing;
 use self::rollout::PromptGroup;
 use self::update::{LearnedGroup, Seen};
 use crate::TrainError;
-use crate::categories::Categories;
 use crate::checked::Checked;
 use crate::checkpoint::Checkpoints;
 use crate::encode::{EncodedPrompt, Mode};
+use crate::item_facts::ItemFacts;
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
 use crate::observe::{Observer, Record};
@@ -68,8 +67,8 @@ pub struct Rl<'a> {
     pub spec: &'a SidSpec,
     /// What may be written.
     pub constraint: &'a Constraint,
-    /// What the diversity of rollouts is measured by; empty where no item has a category.
-    pub categories: &'a Categories,
+    /// What the diversity of rollouts and the lists of validation are measured by.
+    pub facts: ItemFacts<'a>,
     /// An objective and an advantage of your own, in place of those of the settings.
     pub own: OwnMethods<'a>,
     /// Id that fills short rows.
@@ -151,7 +150,7 @@ impl Rl<'_> {
         if prompts.is_empty() {
             return Err(TrainError::NoSamples { what: "reinforcement" });
         }
-        of_stage(self.stage, self.categories.check_needed(self.objective()))?;
+        of_stage(self.stage, self.facts.check_needed(self.objective()))?;
         self.check_lengths(&model, prompts, valid)?;
         let answers = self.answers(&model)?;
         let compares = self.objective().needs_reference() || answers.is_some();
@@ -317,13 +316,6 @@ impl Rl<'_> {
         })
     }
 
-    /// Diversity of each rollout of each group.
-    fn diversities(&self, groups: &[PromptGroup<'_>]) -> Vec<Vec<f64>> {
-        let Self { spec, constraint, categories, .. } = *self;
-        let diversity = Diversity { spec, trie: constraint.trie(), categories };
-        groups.iter().map(|group| diversity.of_group(&group.sids, &group.slates)).collect()
-    }
-
     /// The error of a step from which training should not go on.
     fn diverged<'g>(
         &self,
@@ -342,6 +334,7 @@ impl Rl<'_> {
         Ok(Validation {
             model,
             constraint: self.constraint,
+            facts: self.facts,
             scoring: self.config.scoring,
             reasoning: reasons.then(|| self.reasoning_search(model, self.seed)).transpose()?,
             slates: self.slates,

@@ -9,6 +9,7 @@ use crate::TrainError;
 use crate::checkpoint::Checkpoints;
 use crate::learner::Learner;
 use crate::observe::{Observer, Record};
+use crate::validation::Validated;
 
 /// What a method of training does in a step, and what it must remember between steps.
 pub(crate) trait Method<P: Trainable> {
@@ -31,8 +32,8 @@ pub(crate) trait Method<P: Trainable> {
         shows: bool,
     ) -> Result<Record, TrainError>;
 
-    /// NDCG@10 of a policy over the validation prompts.
-    fn ndcg(&self, model: &P) -> Result<f64, TrainError>;
+    /// What a policy finds for the validation prompts.
+    fn validate(&self, model: &P) -> Result<Validated, TrainError>;
 
     /// The state, for a checkpoint.
     fn state(&self) -> Self::State;
@@ -52,6 +53,9 @@ struct Progress<S> {
     /// it.
     #[serde(default)]
     best_step: Option<usize>,
+    /// The validation of the policy before training. Older checkpoints do not have it.
+    #[serde(default)]
+    start: Option<Validated>,
     method: S,
 }
 
@@ -80,22 +84,22 @@ impl Trainer<'_> {
         observer: &mut dyn Observer,
     ) -> Result<P, TrainError> {
         let resumed = learner.resume::<Progress<M::State>>(self.checkpoints)?;
-        let (mut step, cursor, mut best) = if let Some((found, tensors)) = resumed {
+        let (mut step, cursor, mut best, start) = if let Some((found, tensors)) = resumed {
             method.restore(found.method, &tensors)?;
             tracing::info!(stage = self.stage, step = found.step, "resumed");
-            (found.step, found.cursor, (found.best, found.best_step))
+            (found.step, found.cursor, (found.best, found.best_step), found.start)
         } else {
-            let ndcg = method.ndcg(learner.model())?;
-            tracing::info!(stage = self.stage, step = 0, ndcg, "validated");
+            let found = method.validate(learner.model())?;
+            tracing::info!(stage = self.stage, step = 0, ndcg = found.ndcg, "validated");
             method.begin(learner.model(), observer)?;
-            let best = (ndcg, Some(0));
-            self.save(&learner, method, 0, Cursor::default(), best)?;
-            (0, Cursor::default(), best)
+            let (best, start) = ((found.ndcg, Some(0)), Some(found));
+            self.save(&learner, method, (0, Cursor::default()), best, start)?;
+            (0, Cursor::default(), best, start)
         };
         observer.on_resume(self.stage, step);
         if step == 0 {
-            let start = Record::new(self.stage, 0, self.steps);
-            observer.on_record(&start.with("valid_ndcg", best.0));
+            let found = start.unwrap_or(Validated::of_ndcg(best.0));
+            observer.on_record(&found.added_to(Record::new(self.stage, 0, self.steps)));
         }
         self.check_weights(&learner, step)?;
         let mut order = Shuffle::resume(self.num_prompts, self.seed, cursor);
@@ -108,17 +112,17 @@ impl Trainer<'_> {
             step += 1;
             self.check_weights(&learner, step)?;
             if validates {
-                let ndcg = method.ndcg(learner.model())?;
-                record = record.with("valid_ndcg", ndcg);
-                tracing::info!(stage = self.stage, step, ndcg, "validated");
-                if ndcg > best.0 {
-                    best = (ndcg, Some(step));
+                let found = method.validate(learner.model())?;
+                record = found.added_to(record);
+                tracing::info!(stage = self.stage, step, ndcg = found.ndcg, "validated");
+                if found.ndcg > best.0 {
+                    best = (found.ndcg, Some(step));
                     learner.keep();
                 }
             }
             observer.on_record(&record);
             if saves {
-                self.save(&learner, method, step, order.cursor(), best)?;
+                self.save(&learner, method, (step, order.cursor()), best, start)?;
             }
         }
         learner.finish()
@@ -140,11 +144,11 @@ impl Trainer<'_> {
         &self,
         learner: &Learner<P>,
         method: &M,
-        step: usize,
-        cursor: Cursor,
+        (step, cursor): (usize, Cursor),
         (best, best_step): (f64, Option<usize>),
+        start: Option<Validated>,
     ) -> Result<(), TrainError> {
-        let state = Progress { step, cursor, best, best_step, method: method.state() };
+        let state = Progress { step, cursor, best, best_step, start, method: method.state() };
         learner.save(self.checkpoints, step, &state, method.tensors())
     }
 }
@@ -199,8 +203,8 @@ mod tests {
         }
 
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts")]
-        fn ndcg(&self, model: &Decoder) -> Result<f64, TrainError> {
-            Ok(self.ndcg[(weight(model) - 1.0).round() as usize])
+        fn validate(&self, model: &Decoder) -> Result<Validated, TrainError> {
+            Ok(Validated::of_ndcg(self.ndcg[(weight(model) - 1.0).round() as usize]))
         }
 
         fn state(&self) {}

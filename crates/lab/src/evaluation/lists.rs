@@ -9,11 +9,8 @@ use sidereal_metrics::{
 };
 use sidereal_train::{Categories, Ranking};
 
+use crate::cold::cold_items;
 use crate::error::LabError;
-use crate::seed::{Purpose, stream};
-
-/// Share of items that count as cold (SAGE).
-const COLD_SHARE: f64 = 0.05;
 
 /// What is known of the items.
 pub(crate) struct Lists {
@@ -24,16 +21,13 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// Cold items are drawn once, ties by seed, for all systems.
+    /// What is known of the items of the data.
     pub(crate) fn new(dataset: &Dataset, train: &TrainSet, seed: u64) -> Result<Self, LabError> {
-        let categories = Categories::new(dataset);
-        let mut frequency = vec![0; dataset.num_items()];
-        for item in train.sequences().flat_map(|sequence| sequence.events) {
-            frequency[item.index()] += 1;
-        }
-        let mut rng = stream(seed, Purpose::ColdItems, 0);
-        let cold = ColdItems::least_frequent(&frequency, COLD_SHARE, &mut rng)?;
-        Ok(Self { categories, cold, num_items: dataset.num_items() })
+        Ok(Self {
+            categories: Categories::new(dataset),
+            cold: cold_items(dataset, train, seed)?,
+            num_items: dataset.num_items(),
+        })
     }
 
     /// These of `Entropy@k`, `Cold-Recall@k`, `Coverage@k` and `Gini@k` of top-k lists with seen items

@@ -15,6 +15,26 @@ use crate::evaluation::systems::after_best_chain;
 use crate::evaluation::{BucketRow, exercises};
 use crate::recipe::stage::{Stage, Training};
 
+/// The diversity of the lists of validation: plot, y axis, values.
+const VALID_ENTROPY: (&str, &str, &[&str]) =
+    ("diversity of validation lists", "entropy of ten items' categories, nats", &["valid_entropy"]);
+
+/// Whether items are recommended that training has hardly seen: plot, y axis, values.
+const VALID_COLD: (&str, &str, &[&str]) = (
+    "cold items in validation",
+    "share of ten items; probability over all items",
+    &["valid_cold", "valid_cold_mass"],
+);
+
+/// What is compared between all stages of reinforcement: plot, y axis, value (SAGE, figure 4).
+const REINFORCED: [(&str, &str, &str); 5] = [
+    ("validation", "NDCG@10", "valid_ndcg"),
+    (VALID_ENTROPY.0, VALID_ENTROPY.1, "valid_entropy"),
+    ("cold items in validation lists", "share of ten items", "valid_cold"),
+    ("probability of cold items", "over all items, exact", "valid_cold_mass"),
+    ("diversity of rollouts", "entropy of categories, nats", "diversity"),
+];
+
 impl RunResult {
     /// Writes the report as one HTML file that needs no network.
     ///
@@ -49,9 +69,11 @@ impl RunResult {
         if !self.buckets.is_empty() {
             page.push(self.by_bucket());
         }
-        let reinforced = self.reinforced();
-        if reinforced.series.len() > 1 {
-            page.push(reinforced);
+        for (what, y_axis, name) in REINFORCED {
+            let reinforced = self.reinforced(what, y_axis, name);
+            if reinforced.series.len() > 1 {
+                page.push(reinforced);
+            }
         }
         for stage in &self.stages {
             let curves: &[(&str, &str, &[&str])] = match stage.training {
@@ -66,6 +88,8 @@ impl RunResult {
                     ("margin", "implicit reward", &["margin"]),
                     ("log-probability of answers", "nats", &["chosen_logp", "rejected_logp"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),
+                    VALID_ENTROPY,
+                    VALID_COLD,
                 ],
                 Training::Untrained(_) => &[],
                 Training::Rl { .. } => &[
@@ -76,6 +100,8 @@ impl RunResult {
                     ),
                     ("groups", "share of prompts", &["hit", "hard", "live", "live_hard"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),
+                    VALID_ENTROPY,
+                    VALID_COLD,
                     ("entropy", "nats per token", &["entropy"]),
                     (
                         "diversity of rollouts",
@@ -128,18 +154,18 @@ impl RunResult {
         }
     }
 
-    /// Validation of all stages of reinforcement that were validated, in one plot.
-    fn reinforced(&self) -> LinePlot {
+    /// A value of all stages of reinforcement that logged it, in one plot.
+    fn reinforced(&self, what: &str, y_axis: &str, name: &str) -> LinePlot {
         let mut all = Vec::new();
         for stage in self.stages.iter().filter(|s| matches!(s.training, Training::Rl { .. })) {
-            let of_stage = self.curves("", "", &stage.name, &["valid_ndcg"]).series;
+            let of_stage = self.curves("", "", &stage.name, &[name]).series;
             let drawn = of_stage.into_iter().filter(|series| !series.points.is_empty());
             all.extend(drawn.map(|series| Series { name: stage.label.clone(), ..series }));
         }
         LinePlot {
-            caption: "Reinforcement: validation".to_owned(),
+            caption: format!("Reinforcement: {what}"),
             x_axis: "step".to_owned(),
-            y_axis: "NDCG@10".to_owned(),
+            y_axis: y_axis.to_owned(),
             series: all,
         }
     }

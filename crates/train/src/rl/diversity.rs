@@ -4,19 +4,31 @@ use std::collections::BTreeSet;
 
 use sidereal_sid::{ItemId, SemanticId, SidSpec, Trie};
 
+use super::Rl;
+use super::rollout::PromptGroup;
 use crate::categories::Categories;
 
 /// What the diversity of rollouts is measured by.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Diversity<'a> {
-    pub(super) spec: &'a SidSpec,
+struct Diversity<'a> {
+    spec: &'a SidSpec,
     /// Whose leaves hold the items of a Semantic ID.
-    pub(super) trie: &'a Trie,
-    pub(super) categories: &'a Categories,
+    trie: &'a Trie,
+    categories: &'a Categories,
+}
+
+impl Rl<'_> {
+    /// Diversity of each rollout of each group; no groups where there are no categories to measure it by.
+    pub(super) fn diversities(&self, groups: &[PromptGroup<'_>]) -> Vec<Vec<f64>> {
+        let Self { spec, constraint, facts, .. } = *self;
+        let Some(categories) = facts.categories() else { return Vec::new() };
+        let diversity = Diversity { spec, trie: constraint.trie(), categories };
+        groups.iter().map(|group| diversity.of_group(&group.sids, &group.slates)).collect()
+    }
 }
 
 impl Diversity<'_> {
-    /// Diversity of each rollout of a group, in nats; no values where no item has a category.
+    /// Diversity of each rollout of a group, in nats.
     ///
     /// Of a slate it is the entropy of its items' categories: the paper's `H(S)`, "e.g., category
     /// entropy" (SAGE 3.4.2), over second-level categories as in its metric (4.1.3). In `[0, ln n]` for
@@ -27,10 +39,7 @@ impl Diversity<'_> {
     /// the group: here all rollouts of the group have the entropy of the categories of all items that
     /// they name, each Semantic ID counted once. A Semantic ID of several items counts all of them, as
     /// in a ranking. Rollouts that name no item of the catalogue count none.
-    pub(super) fn of_group(&self, sids: &[SemanticId], slates: &[Vec<ItemId>]) -> Vec<f64> {
-        if self.categories.is_empty() {
-            return Vec::new();
-        }
+    fn of_group(&self, sids: &[SemanticId], slates: &[Vec<ItemId>]) -> Vec<f64> {
         if !slates.is_empty() {
             return slates
                 .iter()
@@ -123,13 +132,5 @@ mod tests {
         assert_close(&of(&[&[0, 0], &[2, 0], &[], &[1, 1]]), &[counted(&["a", "c"]); 4]);
         assert_close(&of(&[&[2, 0], &[]]), &[0.0; 2]);
         assert_close(&of(&[&[0, 0], &[0, 0]]), &[0.0; 2]);
-    }
-
-    #[test]
-    fn without_categories_there_is_no_diversity() {
-        let (catalog, _) = shop();
-        let (trie, categories) = (Trie::from_catalog(&catalog), Categories::default());
-        let diversity = Diversity { spec: catalog.spec(), trie: &trie, categories: &categories };
-        assert!(diversity.of_group(catalog.sids(), &[]).is_empty());
     }
 }

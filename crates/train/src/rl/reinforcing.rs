@@ -15,6 +15,7 @@ use crate::encode::EncodedPrompt;
 use crate::learner::Learner;
 use crate::observe::{Observer, Record};
 use crate::trainer::Method;
+use crate::validation::Validated;
 
 /// Prefix of a synced reference's weights in a checkpoint.
 const REFERENCE: &str = "reference.";
@@ -130,8 +131,8 @@ impl<P: Trainable> Method<P> for Reinforcing<'_, P> {
         Ok(record)
     }
 
-    fn ndcg(&self, model: &P) -> Result<f64, TrainError> {
-        self.rl.validation(model)?.ndcg(self.valid)
+    fn validate(&self, model: &P) -> Result<Validated, TrainError> {
+        self.rl.validation(model)?.run(self.valid)
     }
 
     fn state(&self) -> Self::State {

@@ -6,7 +6,7 @@ use sidereal_rl::{
     Gbpo, Grpo, Gspo, Kl, KlEstimator, Sage, Sdpo, SidLevel, Surrogate,
 };
 use sidereal_train::{
-    Binding, Checkpoints, Mode, Preference, PreferenceConfig, PreferenceTraining, Record, RlConfig,
+    Binding, Checkpoints, ItemFacts, Mode, Preference, PreferenceConfig, PreferenceTraining, Record, RlConfig,
     RolloutConfig, StepReward,
 };
 use tch::Kind;
@@ -105,6 +105,7 @@ fn micro_batches_change_nothing_in_preference_training() {
             stage: "sdpo",
             config: &config.check("sdpo").unwrap(),
             constraint: &shop.constraint,
+            facts: ItemFacts::default(),
             pad: 0,
             seed: 1,
             batch_size: 8,

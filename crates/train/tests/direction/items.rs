@@ -6,7 +6,7 @@ use sidereal_rl::{Gbpo, Grpo, Gspo, Sage, SidLevel, Surrogate};
 use sidereal_train::{EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward};
 use tch::Device;
 
-use crate::shop::{Shop, at, short};
+use crate::shop::{Log, Shop, at, short};
 
 /// The shop for a policy that reads no tokens, and the policy.
 pub(crate) fn shop() -> (Shop, ItemPolicy) {
@@ -59,6 +59,31 @@ fn every_objective_makes_the_target_more_probable() {
             assert!(after > 2.0 * before, "{name}, {rollout:?}: {before} to {after}");
         }
     }
+}
+
+#[test]
+fn validation_shows_how_diverse_lists_are_and_how_probable_cold_items() {
+    let (shop, policy) = shop();
+    let asked = [
+        prompt(ItemId(7)),
+        EncodedPrompt { ids: vec![1, 3], ..Shop::prompt(1, ItemId(7), Mode::Direct) },
+    ];
+    let of_cold = |prompt: &EncodedPrompt| -> f64 {
+        let all = shop.probabilities(&policy, prompt);
+        all.iter().filter(|(item, _)| shop.cold.contains(item.index())).map(|(_, p)| p).sum()
+    };
+    let expected = asked.iter().map(of_cold).sum::<f64>() / 2.0;
+    let (mut log, reward) = (Log::default(), SidLevel::default());
+    let config = RlConfig { rollout: RolloutConfig::Sample(at(1.0)), ..short() };
+    let _ = shop.reinforce(policy, &asked, &config, StepReward::One(&reward), &mut log);
+    let mass = log.values("valid_cold_mass");
+    assert!((mass[0] - expected).abs() < 1e-5, "{mass:?} {expected}");
+    // Reinforcement towards a cold item.
+    assert!(mass.len() == 2 && mass[1] > 1.5 * mass[0], "{mass:?}");
+    // Lists of ten hold all nine items, two of which are cold; a three times, b, c and d twice.
+    assert_eq!(log.values("valid_cold"), [2.0 / 9.0; 2]);
+    let entropy = 9f64.ln() - (3.0 * 3f64.ln() + 6.0 * 2f64.ln()) / 9.0;
+    assert!(log.values("valid_entropy").iter().all(|found| (found - entropy).abs() < 1e-12));
 }
 
 #[test]

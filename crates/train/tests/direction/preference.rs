@@ -4,7 +4,7 @@ use sidereal_data::ItemId;
 use sidereal_policy::{CompletionToken, Scoring, code_targets};
 use sidereal_rl::Sdpo;
 use sidereal_train::{
-    Binding, Checkpoints, Mode, Preference, PreferenceConfig, PreferenceTraining,
+    Binding, Checkpoints, ItemFacts, Mode, Preference, PreferenceConfig, PreferenceTraining,
 };
 
 use crate::shop::{Log, Shop, constant};
@@ -41,6 +41,7 @@ fn margins_rise_and_the_likelihoods_of_both_sides_are_logged() {
                 stage: "sdpo",
                 config: &config.check("sdpo").unwrap(),
                 constraint: &shop.constraint,
+                facts: ItemFacts::default(),
                 pad: 0,
                 seed: 1,
                 batch_size: 8,
@@ -96,6 +97,7 @@ fn epochs_are_as_many_updates_as_read_every_pair_so_often() {
             stage: "sdpo",
             config: &config.check("sdpo").unwrap(),
             constraint: &shop.constraint,
+            facts: ItemFacts::default(),
             pad: 0,
             seed: 1,
             batch_size: 8,

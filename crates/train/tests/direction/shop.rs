@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use sidereal_data::{Dataset, Item, ItemId, SampleId, User, UserId};
+use sidereal_metrics::ColdItems;
 use sidereal_policy::{
     BeamSearch, Constraint, Decoder, DecoderConfig, Policy, ReasoningMarkers, SamplingConfig,
     Scoring, SidTokenizer, TokenBatch, Trainable,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Categories, Checkpoints, EncodedPrompt, Mode, Observer, OptimConfig, OwnMethods, Record, Rl,
+    Binding, Categories, Checkpoints, EncodedPrompt, ItemFacts, Mode, Observer, OptimConfig, OwnMethods, Record, Rl,
     RlConfig, RlPrompt, Schedule, StepReward, TrainError,
 };
 use tch::Device;
@@ -18,6 +19,7 @@ pub(crate) struct Shop {
     pub(crate) catalog: Catalog,
     pub(crate) constraint: Constraint,
     pub(crate) categories: Categories,
+    pub(crate) cold: ColdItems,
     pub(crate) tokenizer: SidTokenizer,
 }
 
@@ -60,7 +62,8 @@ impl Shop {
         let items = kinds.map(|kind| Item::new(kind, "").with_categories(vec![kind.to_owned()]));
         let users = vec![User::new("u", vec![ItemId(0)])];
         let categories = Categories::new(&Dataset::new(items.to_vec(), users).unwrap());
-        Self { catalog, constraint, categories, tokenizer }
+        let cold = ColdItems::try_from((9, [2, 7].as_slice())).unwrap();
+        Self { catalog, constraint, categories, cold, tokenizer }
     }
 
     /// A random policy, far enough from uniform that items differ; equal seeds, equal weights.
@@ -166,7 +169,7 @@ impl Shop {
             reward,
             spec: self.catalog.spec(),
             constraint: &self.constraint,
-            categories: &self.categories,
+            facts: ItemFacts::default().with_categories(&self.categories).with_cold(&self.cold),
             own,
             pad: self.tokenizer.pad(),
             tokenizer: Some(&self.tokenizer),

@@ -1,7 +1,7 @@
 //! Whether the data have the categories that a reinforcement looks at.
 
 use sidereal_data::Dataset;
-use sidereal_train::Categories;
+use sidereal_train::{Categories, ItemFacts};
 
 use crate::error::LabError;
 use crate::recipe::stage::{Stage, Training};
@@ -11,9 +11,10 @@ use crate::setting::of_stage;
 /// have some.
 pub(crate) fn check_categories(stages: &[Stage], dataset: &Dataset) -> Result<(), LabError> {
     let categories = Categories::new(dataset);
+    let facts = ItemFacts::default().with_categories(&categories);
     stages.iter().try_for_each(|stage| match &stage.training {
         Training::Rl { config, reward } => {
-            of_stage(&stage.name, categories.check_needed(&config.objective))?;
+            of_stage(&stage.name, facts.check_needed(&config.objective))?;
             of_stage(&stage.name, reward.check_categories(&categories))
         }
         _ => Ok(()),

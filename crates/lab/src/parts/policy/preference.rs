@@ -5,11 +5,12 @@ use rand::seq::SliceRandom as _;
 use sidereal_data::{ItemId, Sample};
 use sidereal_policy::{AnyPolicy, BeamSearch, CompletionToken};
 use sidereal_train::{
-    EncodedPrompt, Observer, Preference, PreferenceConfig, PreferenceTraining, rank_without,
+    Categories, EncodedPrompt, ItemFacts, Observer, Preference, PreferenceConfig, PreferenceTraining, rank_without,
     scored_codes,
 };
 
 use super::material::Material;
+use crate::cold::cold_items;
 use crate::error::LabError;
 use crate::pool_task::is_over_pool;
 use crate::seed::Purpose;
@@ -24,10 +25,13 @@ pub(crate) fn train(
     let Material { bench, task, .. } = material;
     let pairs = pairs(config, &model, material, observer)?;
     let valid = bench.prompts(*task, &material.valid_samples())?;
+    let categories = Categories::new(bench.dataset);
+    let cold = cold_items(bench.dataset, &bench.split.train, bench.seed)?;
     let training = PreferenceTraining {
         stage: material.stage,
         config: &config.check(material.stage)?,
         constraint: bench.answers(*task),
+        facts: ItemFacts::default().with_categories(&categories).with_cold(&cold),
         pad: bench.pad(),
         seed: bench.seed,
         batch_size: material.batch_size,

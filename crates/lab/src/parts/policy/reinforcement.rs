@@ -5,11 +5,12 @@ use sidereal_data::Sample;
 use sidereal_policy::{AnyPolicy, Constraint};
 use sidereal_prompts::{Rendered, Task, Wording};
 use sidereal_train::{
-    Categories, EncodedPrompt, KnownItems, Observer, OwnMethods, RewardConfig, Rl, RlConfig,
+    Categories, EncodedPrompt, ItemFacts, KnownItems, Observer, OwnMethods, RewardConfig, Rl, RlConfig,
     RlPrompt,
 };
 
 use super::material::Material;
+use crate::cold::cold_items;
 use crate::error::LabError;
 use crate::pool_task::is_over_pool;
 use crate::seed::Purpose;
@@ -32,6 +33,7 @@ pub(crate) fn train(
         Reads::Items(_) => (None, None),
     };
     let categories = Categories::new(bench.dataset);
+    let cold = cold_items(bench.dataset, &bench.split.train, bench.seed)?;
     let known = KnownItems { catalog: bench.catalog, categories: &categories };
     let reward = of_stage(material.stage, reward.build(known))?;
     let rl = Rl {
@@ -40,7 +42,7 @@ pub(crate) fn train(
         reward: reward.borrow(),
         spec: bench.catalog.spec(),
         constraint: bench.constraint,
-        categories: &categories,
+        facts: ItemFacts::default().with_categories(&categories).with_cold(&cold),
         own: OwnMethods::default(),
         pad: bench.pad(),
         tokenizer,
