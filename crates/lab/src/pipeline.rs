@@ -111,6 +111,7 @@ impl Pipeline<'_> {
         let item_texts = ItemTexts { dataset, vectors: vectors.as_ref() };
         let shared = Benches {
             seed: *seed,
+            num_levels: recipe.sids.as_ref().and_then(|sids| NonZeroUsize::new(sids.num_levels())),
             data,
             kind,
             prompts,

@@ -6,6 +6,8 @@ pub(crate) mod tasks;
 pub(crate) mod texts;
 pub(crate) mod titles;
 
+use std::num::NonZeroUsize;
+
 use sidereal_data::{Dataset, Sample, Split};
 use sidereal_policy::{Constraint, SidTokenizer};
 use sidereal_prompts::{Rendered, Task, Tasks, Wording};
@@ -30,6 +32,9 @@ pub(crate) struct Workbench<'a> {
     pub(crate) dataset: &'a Dataset,
     pub(crate) split: &'a Split,
     pub(crate) catalog: &'a Catalog,
+    /// Codes of a Semantic ID that say what an item is, from the first on; `None`: all levels of the
+    /// catalogue.
+    pub(crate) num_levels: Option<NonZeroUsize>,
     /// Semantic IDs of the catalogue.
     pub(crate) constraint: &'a Constraint,
     /// What policies read.

@@ -58,7 +58,7 @@ impl<'a> Group<'a> {
     }
 
     /// The same group, in which only the first `levels` codes of a Semantic ID are levels of the
-    /// quantizer. A suffix tells items with the same codes apart. It says nothing about their
+    /// quantizer. A suffix or a slot tells items with the same codes apart. It says nothing about their
     /// content, so rewards for a share of the levels do not count it.
     #[must_use]
     pub const fn with_levels(mut self, levels: usize) -> Self {
@@ -172,6 +172,7 @@ fn is_hit(target: &SemanticId, rollout: &SemanticId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{ResidualSensitive, Reward as _};
 
     #[test]
     fn a_suffix_is_not_a_level_but_part_of_the_item() {
@@ -185,6 +186,17 @@ mod tests {
         // Without a suffix the target has its own length.
         let short = SemanticId::from([1, 2]);
         assert_eq!(Group::new(&short, &rollouts).with_levels(3).levels(), 2);
+    }
+
+    #[test]
+    fn a_slot_is_not_a_level_but_part_of_the_item() {
+        // GREAM: four levels and a slot, H = 4 in its equation 14.
+        let target = SemanticId::from([1, 2, 3, 4, 0]);
+        let rollouts = [[1, 2, 3, 4, 1], [1, 2, 3, 4, 0], [1, 2, 9, 9, 0]].map(SemanticId::from);
+        let group = Group::new(&target, &rollouts).with_levels(4);
+        let scores = ResidualSensitive::new(1.0).unwrap().score(&group);
+        assert_eq!(scores, [1.0, 1.0, 0.5]);
+        assert_eq!(group.hits().collect::<Vec<_>>(), [false, true, false]);
     }
 
     #[test]

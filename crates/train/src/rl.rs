@@ -63,8 +63,12 @@ pub struct Rl<'a> {
     pub config: &'a Checked<RlConfig>,
     /// What a rollout is worth.
     pub reward: StepReward<'a>,
-    /// Levels and codebook sizes.
+    /// Codebook sizes.
     pub spec: &'a SidSpec,
+    /// How many codes, from the first on, say what an item is. Further ones, such as a number in a slot, only
+    /// tell items apart: they are drawn and must be right for a hit, but rewards for a share of the levels and
+    /// guides do not count them. `None`: all levels of `spec`, which has no suffix among them.
+    pub num_levels: Option<NonZeroUsize>,
     /// What may be written.
     pub constraint: &'a Constraint,
     /// What the diversity of rollouts and the lists of validation are measured by.
@@ -114,6 +118,12 @@ struct Step<'p> {
 }
 
 impl Rl<'_> {
+    /// Levels that rewards and guides count.
+    fn levels(&self) -> usize {
+        let all = self.spec.num_levels();
+        self.num_levels.map_or(all, |levels| levels.get().min(all))
+    }
+
     /// The objective of the updates.
     fn objective(&self) -> &dyn PolicyObjective {
         self.own.objective.unwrap_or(&self.config.objective)
@@ -219,7 +229,7 @@ impl Rl<'_> {
             .zip(&texts)
             .map(|(group, texts)| {
                 let judged = Group::new(&group.target, &group.sids);
-                let judged = judged.with_levels(self.spec.num_levels());
+                let judged = judged.with_levels(self.levels());
                 let judged = judged.with_hardness(group.hard).with_texts(texts);
                 let (target, items) = (group.prompt.prompt.target, group.slates.as_slice());
                 if items.is_empty() { judged } else { judged.with_slates(Slates { target, items }) }

@@ -1,5 +1,7 @@
 //! The workbenches of a run, one for each tree of Semantic IDs.
 
+use std::num::NonZeroUsize;
+
 use sidereal_data::{Dataset, Split};
 use sidereal_policy::{Constraint, PolicyKind, SidTokenizer};
 use sidereal_prompts::{PromptSet, Tasks};
@@ -19,6 +21,8 @@ use crate::workbench::{Reads, Words, Workbench};
 /// What the workbenches of all trees share.
 pub(crate) struct Benches<'a> {
     pub(crate) seed: u64,
+    /// Codes of a Semantic ID that say what an item is; `None`: all levels of the catalogue.
+    pub(crate) num_levels: Option<NonZeroUsize>,
     pub(crate) data: Data<'a>,
     pub(crate) kind: PolicyKind,
     pub(crate) prompts: &'a PromptSet,
@@ -65,8 +69,19 @@ impl<'a> Benches<'a> {
             made_for.insert("embeddings".to_owned(), hash.transpose()?.unwrap_or_default());
             Reads::Items(self.item_texts)
         };
-        let (seed, pool) = (self.seed, self.pool);
-        Ok(Workbench { seed, device, dataset, split, catalog, constraint, reads, pool, made_for })
+        let Self { seed, num_levels, pool, .. } = *self;
+        Ok(Workbench {
+            seed,
+            device,
+            dataset,
+            split,
+            catalog,
+            num_levels,
+            constraint,
+            reads,
+            pool,
+            made_for,
+        })
     }
 }
 

@@ -58,6 +58,12 @@ impl SidMethod {
 }
 
 impl SidConfig {
+    /// How many codes of a Semantic ID say what an item is. A slot, a suffix and the leaf number of a hierarchy
+    /// only tell items apart.
+    pub(crate) const fn num_levels(&self) -> usize {
+        self.codebook_sizes.len()
+    }
+
     /// Accepts settings with which codes can be made.
     fn check(&self) -> Result<(), LabError> {
         let sizes = &self.codebook_sizes;
@@ -307,6 +313,8 @@ mod tests {
             [rq-vae]\nlatent = 8\n";
         let config = parsed(text).unwrap();
         assert_eq!((config.method.name(), config.collisions), ("rq-vae", Collisions::Slot));
+        // The slot is no level.
+        assert_eq!(config.num_levels(), 2);
         let usual = parsed("codebook_sizes = [4, 4]\nmethod = 'letter'").unwrap();
         assert_eq!(usual.method, SidMethod::Letter(LetterConfig::default()));
         let linfa = parsed(

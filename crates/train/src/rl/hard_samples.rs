@@ -36,8 +36,8 @@ impl Rl<'_> {
         for group in groups {
             group.hard = group.misses();
             let target = &group.prompt.target;
-            // A suffix is no level.
-            let levels = target.len().min(self.spec.num_levels());
+            // A suffix or a slot is no level.
+            let levels = target.len().min(self.levels());
             let guide = schedule.guide_len(step as u64, levels);
             let direct = group.prompt.prompt.mode == Mode::Direct;
             if direct && self.config.prefix_curriculum && group.hard && guide > 0 {

@@ -1,6 +1,7 @@
 //! Nine items, a policy of a few thousand weights, and the probabilities that it gives them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use sidereal_data::{Dataset, Item, ItemId, SampleId, User, UserId};
 use sidereal_metrics::ColdItems;
@@ -18,6 +19,7 @@ use tch::Device;
 pub(crate) struct Shop {
     pub(crate) catalog: Catalog,
     pub(crate) constraint: Constraint,
+    pub(crate) num_levels: Option<NonZeroUsize>,
     pub(crate) categories: Categories,
     pub(crate) cold: ColdItems,
     pub(crate) tokenizer: SidTokenizer,
@@ -63,7 +65,7 @@ impl Shop {
         let users = vec![User::new("u", vec![ItemId(0)])];
         let categories = Categories::new(&Dataset::new(items.to_vec(), users).unwrap());
         let cold = ColdItems::try_from((9, [2, 7].as_slice())).unwrap();
-        Self { catalog, constraint, categories, cold, tokenizer }
+        Self { catalog, constraint, num_levels: None, categories, cold, tokenizer }
     }
 
     /// A random policy, far enough from uniform that items differ; equal seeds, equal weights.
@@ -168,6 +170,7 @@ impl Shop {
             config: &config.check("rl")?,
             reward,
             spec: self.catalog.spec(),
+            num_levels: self.num_levels,
             constraint: &self.constraint,
             facts: ItemFacts::default().with_categories(&self.categories).with_cold(&self.cold),
             own,

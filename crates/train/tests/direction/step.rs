@@ -1,8 +1,10 @@
 //! What a step of reinforcement is made of.
 
+use std::num::NonZeroUsize;
+
 use sidereal_data::ItemId;
 use sidereal_policy::SamplingConfig;
-use sidereal_rl::{Accuracy, Sage, SidLevel, Surrogate};
+use sidereal_rl::{Accuracy, ResidualSensitive, Sage, SidLevel, Surrogate};
 use sidereal_train::{
     Categories, ChainConfig, EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward, TrainError,
 };
@@ -100,6 +102,46 @@ fn sage_without_categories_ends_a_run_before_its_first_step() {
             }
         }
     }
+}
+
+/// Codes after the levels tell items apart: no reward for them, no guide, but the hit needs them.
+#[test]
+fn a_code_that_is_no_level_counts_for_hits_alone() {
+    // Nine items under the first codes 0, 0, 1, 1, 1, 1, 2, 4, 4: all are beams of the first step.
+    let prompts = [Shop::prompt(0, ItemId(4), Mode::Direct)];
+    let of = |num_levels: Option<usize>| {
+        let shop = Shop { num_levels: num_levels.and_then(NonZeroUsize::new), ..Shop::new() };
+        let reward = ResidualSensitive::new(1.0).unwrap();
+        let rollout = RolloutConfig::Beam;
+        let config = RlConfig { rollout, group_size: 9, steps: 1, ..short() };
+        let mut log = Log::default();
+        let reward = StepReward::One(&reward);
+        let _ = shop.reinforce(shop.model(3), &prompts, &config, reward, &mut log);
+        (log.values("reward")[0], log.values("hit")[0])
+    };
+    let close = |found: (f64, f64), reward: f64| {
+        assert!((found.0 - reward).abs() < 1e-12 && found.1 >= 1.0, "{found:?} {reward}");
+    };
+    // Of two levels, three items (suffixes 0, 1, 3) have both of the target's, one the first alone.
+    close(of(None), (3.0 + 0.5) / 9.0);
+    close(of(Some(2)), (3.0 + 0.5) / 9.0);
+    // Of one level, all four items have it.
+    close(of(Some(1)), 4.0 / 9.0);
+
+    // With one level no code can be given away: the rest would be the whole answer.
+    let guides = |num_levels: Option<usize>| {
+        let shop = Shop { num_levels: num_levels.and_then(NonZeroUsize::new), ..Shop::new() };
+        let extreme = shop.model_of_scale(3, 64.0);
+        let least = shop.least(&extreme, &prompts[0]);
+        let hard = [Shop::prompt(0, least, Mode::Direct)];
+        let rollout = RolloutConfig::Sample(at(1.0));
+        let config = RlConfig { rollout, prefix_curriculum: true, steps: 1, ..short() };
+        let (mut log, reward) = (Log::default(), SidLevel::default());
+        let _ = shop.reinforce(extreme, &hard, &config, StepReward::One(&reward), &mut log);
+        (log.values("hard")[0], log.values("guide")[0])
+    };
+    assert_eq!(guides(None), (1.0, 1.0));
+    assert_eq!(guides(Some(1)), (1.0, 0.0));
 }
 
 #[test]

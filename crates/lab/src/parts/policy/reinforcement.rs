@@ -41,6 +41,7 @@ pub(crate) fn train(
         config: &config.check(material.stage)?,
         reward: reward.borrow(),
         spec: bench.catalog.spec(),
+        num_levels: bench.num_levels,
         constraint: bench.constraint,
         facts: ItemFacts::default().with_categories(&categories).with_cold(&cold),
         own: OwnMethods::default(),
