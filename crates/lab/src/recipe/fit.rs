@@ -161,7 +161,10 @@ mod tests {
             ),
             ("preference = { scoring = 'renormalised' }", "`stage.next.preference.scoring`"),
             ("sft = {}", "`stage.next.sft.mixture.tasks` is without `title-choice`"),
-            ("rl = {}", "`stage.next.task` is `title-choice`"),
+            (
+                "reward = 'accuracy'\nrl = { scoring = 'full' }",
+                "`stage.next.task` is `title-choice`",
+            ),
         ] {
             let found = refusal(&stage(rest), POOL);
             assert!(found.contains(named), "{rest}: {found}");
@@ -191,7 +194,7 @@ mod tests {
             )
         };
         let fits = "reward = 'slate_ndcg'\n\
-            rl = { rollout = { sample = { temperature = 1.0 } }, prefix_curriculum = false }";
+            rl = { rollout = { sample = { temperature = 1.0 } }, scoring = 'full' }";
         assert_eq!(refusal(&stage(fits), &pool), "");
         for (from, to, named) in [
             ("'slate_ndcg'", "'accuracy'", "`stage.next.reward` is Accuracy"),
@@ -202,10 +205,14 @@ mod tests {
                 "`stage.next.reward` is Stepwise",
             ),
             ("sample", "dynamic", "`stage.next.rl.rollout`"),
-            (", prefix_curriculum = false", "", "`stage.next.rl.prefix_curriculum` is true"),
-            ("prefix", "alignment_share = 0.5, prefix", "`stage.next.rl.alignment_share` is 0.5"),
-            ("prefix", "advantage = { srpo = { k = 1 } }, prefix", "`stage.next.rl.advantage`"),
-            ("prefix", "scoring = 'renormalised', prefix", "`stage.next.rl.scoring`"),
+            (
+                "scoring",
+                "prefix_curriculum = true, scoring",
+                "`stage.next.rl.prefix_curriculum` is true",
+            ),
+            ("scoring", "alignment_share = 0.5, scoring", "`stage.next.rl.alignment_share` is 0.5"),
+            ("scoring", "advantage = { srpo = { k = 1 } }, scoring", "`stage.next.rl.advantage`"),
+            (", scoring = 'full'", "", "`stage.next.rl.scoring` is `renormalised`"),
         ] {
             let found = refusal(&stage(&fits.replace(from, to)), &pool);
             assert!(found.contains(named), "{to}: {found}");

@@ -63,7 +63,7 @@ mod tests {
         [evaluate]\nbeam_width = 4\nbatch_size = 2\nvalid_users = 3\nresamples = 5\n\
         [[stage]]\nname = 'first'\n[stage.sft]\n\
         [[stage]]\nname = 'sft'\n[stage.sft.optim]\nlr = 1e-3\n\
-        [[stage]]\nname = 'rl'\nfrom = 'sft'\n[stage.rl]\nobjective.grpo = {}\n";
+        [[stage]]\nname = 'rl'\nfrom = 'sft'\nreward = 'accuracy'\n[stage.rl]\nobjective.grpo = {}\n";
 
     #[test]
     fn an_error_names_the_file_the_key_and_what_is_wrong() {
@@ -75,6 +75,7 @@ mod tests {
             ("grpo = {}", "grpo.clip = true", "`stage.rl.rl.objective.grpo.clip`", "boolean"),
             ("grpo = {}", "gppo = {}", "`stage.rl.rl.objective", "unknown variant `gppo`"),
             ("name = 'rl'\n", "name = 'rl'\nsft = {}\n", "`stage.rl`", "needs one of"),
+            ("reward = 'accuracy'\n", "", "`stage.rl`", "`rl` and no `reward`"),
             ("resamples = 5", "resamples = -5", "`evaluate.resamples`", "-5"),
             ("base = 'base'", "bas = 'base'", "`pretrained", "unknown field `bas`"),
             ("seed = 1", "seed = 'one'", "`seed`", "invalid type: string"),

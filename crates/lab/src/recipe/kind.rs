@@ -197,18 +197,19 @@ mod tests {
         let sft = |settings: &str| SFT.replace("dropout = 0.1", settings);
         let stage =
             |settings: &str| format!("{SFT}[[stage]]\nname = 'next'\nfrom = 'sft'\n{settings}");
+        let rl = |settings: &str| stage(&format!("reward = 'accuracy'\nrl = {{ {settings} }}\n"));
         let lora = "trainable.layers.lora = { rank = 2, alpha = 4.0 }";
         for (stages, named) in [
             (sft("recompute = true"), "`stage.sft.sft.recompute` is true"),
             (sft("augment = { drop = 0.1 }"), "`stage.sft.sft.augment`"),
             (sft(lora), "`stage.sft.sft.trainable.layers` is `lora`"),
-            (stage(&format!("rl = {{ {lora} }}\n")), "`stage.next.rl.trainable.layers` is `lora`"),
+            (rl(lora), "`stage.next.rl.trainable.layers` is `lora`"),
             (
                 stage(&format!("preference = {{ {lora} }}\n")),
                 "`stage.next.preference.trainable.layers` is `lora`",
             ),
             (
-                stage("rl = { reasoning = { share = 0.5 } }\n"),
+                rl("reasoning = { share = 0.5 }"),
                 "`stage.next.rl.reasoning` is a table",
             ),
             (
@@ -220,7 +221,7 @@ mod tests {
             assert!(error.contains(named), "{stages}: {error}");
             read(DECODER, &stages).unwrap_or_else(|error| panic!("{stages}: {error}"));
         }
-        for stages in [sft("dropout = 0.3"), stage("rl = {}\n"), stage("preference = {}\n")] {
+        for stages in [sft("dropout = 0.3"), rl(""), stage("preference = {}\n")] {
             read(T5, &stages).unwrap_or_else(|error| panic!("{stages}: {error}"));
         }
     }
@@ -230,7 +231,7 @@ mod tests {
         let stage = |settings: &str| {
             format!(
                 "{SFT}[[stage]]\nname = 'next'\nfrom = 'sft'\nreward = 'accuracy'\n\
-                 rl = {{ prefix_curriculum = false, scoring = 'renormalised', {settings} }}\n"
+                 rl = {{ {settings} }}\n"
             )
         };
         for model in [T5, DECODER] {

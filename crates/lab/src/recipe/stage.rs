@@ -187,7 +187,7 @@ struct RawStage {
     /// Online reinforcement, with its `reward`.
     #[serde(skip_serializing_if = "Option::is_none")]
     rl: Option<RlConfig>,
-    /// What a rollout of reinforcement is worth; without it, SINGER's reward.
+    /// What a rollout of reinforcement is worth. A stage with `rl` needs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     reward: Option<RewardConfig>,
     /// Preference training, S-DPO or DPO.
@@ -230,8 +230,12 @@ impl TryFrom<RawStage> for Stage {
         let mut kinds = kinds.into_iter().flatten();
         let training = match (kinds.next(), kinds.next(), raw.rl, raw.reward) {
             (Some(training), None, None, None) => training,
-            (None, None, Some(config), reward) => {
-                Training::Rl { config, reward: reward.unwrap_or_default() }
+            (None, None, Some(config), Some(reward)) => Training::Rl { config, reward },
+            (None, None, Some(_), None) => {
+                return Err(format!(
+                    "stage `{name}` has `rl` and no `reward`; say what a rollout is worth, for example \
+                     `reward = \"accuracy\"`"
+                ));
             }
             _ => {
                 return Err(format!(

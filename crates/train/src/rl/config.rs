@@ -44,7 +44,8 @@ pub struct RlConfig {
     pub alignment_share: f64,
     /// Rollouts per prompt, `G`. Range `1..`.
     pub group_size: usize,
-    /// How the rollouts of direct answers are found. Rollouts are scored at the temperature of their
+    /// How the rollouts of direct answers are found; by default they are drawn from the policy, at
+    /// temperature 1. Rollouts are scored at the temperature of their
     /// draws, by the policy and by the reference. `top_k`, `top_p` and temperature 0 are errors,
     /// because such draws cannot be scored.
     pub rollout: RolloutConfig,
@@ -57,11 +58,13 @@ pub struct RlConfig {
     /// the denominators. Range `1..`.
     pub max_draws: usize,
     /// Whether the rollouts of hard prompts are drawn again after a prefix of the target. The prefix
-    /// becomes shorter during the run (SINGER eqs 3-5). Only for direct answers.
+    /// becomes shorter during the run (SINGER eqs 3-5). Only for direct answers; without it no answer is
+    /// given away, as in the other papers.
     pub prefix_curriculum: bool,
     /// How the probability of a code is normalised. Rollouts are drawn only from legal codes. With
-    /// `renormalised` they are scored under the distribution of the draws. With `full`, as in the
-    /// public code of the papers, the policy also learns to give illegal tokens no probability.
+    /// `renormalised` they are scored under the distribution of the draws, which is the default, because
+    /// otherwise the gradient is not that of the expected reward. With `full`, as in the public code of the
+    /// papers, the policy also learns to give illegal tokens no probability. Answers in words need `full`.
     pub scoring: Scoring,
     /// How rewards become advantages.
     pub advantage: AdvantageConfig,
@@ -117,8 +120,8 @@ impl Default for RlConfig {
             rollout: RolloutConfig::default(),
             reasoning: None,
             max_draws: 1,
-            prefix_curriculum: true,
-            scoring: Scoring::Full,
+            prefix_curriculum: false,
+            scoring: Scoring::Renormalised,
             advantage: AdvantageConfig::default(),
             objective: Surrogate::default(),
             entropy_bonus: 0.0,

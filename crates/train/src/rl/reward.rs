@@ -67,12 +67,6 @@ pub struct NamedReward {
     pub reward: RewardConfig,
 }
 
-impl Default for RewardConfig {
-    fn default() -> Self {
-        Self::Singer(SingerReward::default())
-    }
-}
-
 /// A reward built from its configuration.
 pub enum BuiltReward<'a> {
     /// One number a rollout.

@@ -18,14 +18,13 @@ use crate::seed::step_seed;
 use crate::slate::SlateAnswers;
 
 /// How the rollouts of a group are found, under the trie.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RolloutConfig {
     /// One beam search of width `G`; the group's order is that of the scores (SINGER). Beams are
     /// not samples of the policy: they are its most probable Semantic IDs.
-    #[default]
     Beam,
     /// `G` independent draws; of slates too, each title without those that its slate holds.
     Sample(SamplingConfig),
@@ -38,6 +37,14 @@ pub enum RolloutConfig {
     /// the expected reward itself. Only for policies that know all probabilities, as those that read items.
     /// `group_size` has no effect.
     Exact,
+}
+
+impl Default for RolloutConfig {
+    /// Independent draws at temperature 1: samples of the policy itself, which the estimators of all
+    /// objectives assume.
+    fn default() -> Self {
+        Self::Sample(SamplingConfig::default())
+    }
 }
 
 impl RolloutConfig {

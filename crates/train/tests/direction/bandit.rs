@@ -103,6 +103,7 @@ fn chains_and_their_answers_learn_together() {
         let chain = ChainConfig { budget: 4, codes, ..ChainConfig::default() };
         let config = RlConfig {
             reasoning: Some(ReasoningConfig { share: 1.0, chain }),
+            rollout: RolloutConfig::default(),
             group_size: 16,
             ..short()
         };

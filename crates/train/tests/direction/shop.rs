@@ -12,7 +12,7 @@ use sidereal_policy::{
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
     Binding, Categories, Checkpoints, EncodedPrompt, ItemFacts, Mode, Observer, OptimConfig, OwnMethods, Record, Rl,
-    RlConfig, RlPrompt, Schedule, StepReward, TrainError,
+    RlConfig, RlPrompt, RolloutConfig, Schedule, StepReward, TrainError,
 };
 use tch::Device;
 
@@ -200,8 +200,7 @@ pub(crate) fn short() -> RlConfig {
         steps: 30,
         prompts_per_step: 1,
         group_size: 8,
-        prefix_curriculum: false,
-        scoring: Scoring::Renormalised,
+        rollout: RolloutConfig::Beam,
         optim: constant(4e-3),
         validate_every: 30,
         checkpoint_every: 30,

@@ -178,12 +178,12 @@ fn draws_that_cannot_be_scored_are_errors_that_name_the_setting() {
     assert_eq!(field(&RlConfig { rollout: greedy, ..short() }), "stage.rl.rl.rollout.temperature");
     let reasoning = |share, chain| {
         let reasoning = Some(sidereal_train::ReasoningConfig { share, chain });
-        RlConfig { reasoning, ..short() }
+        RlConfig { reasoning, rollout: RolloutConfig::default(), ..short() }
     };
     let chain = ChainConfig { words: cut, ..ChainConfig::default() };
     let config = reasoning(1.0, chain);
     assert_eq!(field(&config), "stage.rl.rl.reasoning.chain.words.top_p");
-    // Beams count as drawn at 1: answers after chains at another temperature have another law.
+    // Direct answers are drawn at 1: answers after chains at another temperature have another law.
     let chain = ChainConfig { codes: at(0.7), ..ChainConfig::default() };
     let config = reasoning(0.5, chain);
     assert_eq!(field(&config), "stage.rl.rl.reasoning.chain.codes.temperature");

@@ -32,7 +32,7 @@ mod tests {
 
     const HEAD: &str = "seed = 1\nmax_history = 5\n[pretrained]\nbase = 'base'\n\
         [evaluate]\nbeam_width = 4\nbatch_size = 2\nvalid_users = 3\nresamples = 5\n\
-        [[stage]]\nname = 'sft'\nsft = {}\n[[stage]]\nname = 'rl'\nfrom = 'sft'\n";
+        [[stage]]\nname = 'sft'\nsft = {}\n[[stage]]\nname = 'rl'\nfrom = 'sft'\nreward = 'accuracy'\n";
 
     fn dataset(categories: &[&str]) -> Dataset {
         let mut item = Item::new("a", "");
