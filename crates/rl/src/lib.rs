@@ -94,8 +94,8 @@ pub use advantage::{
 
 pub use surrogate::{
     Bound, Clip, Diagnostics, Diversities, EntropyBonus, Gbpo, Grpo, Gspo, Kl, KlEstimator,
-    Normalise, Objective, PolicyObjective, RolloutBatch, RolloutView, Sage, StepSize,
-    Surrogate, Term, Token, entropy_bonus, rollout_objective, token_objective,
+    Normalise, Objective, PolicyObjective, RolloutBatch, RolloutView, Sage, StepSize, Surrogate,
+    Term, Token, entropy_bonus, rollout_objective, token_objective,
 };
 
 pub use exact::{AllAnswers, ExactAdvantage, ExactObjective, ExactTerms, Expected};

@@ -12,8 +12,8 @@ use serde_json::Value;
 use sidereal_rl::{
     Accuracy, Clip, Gbpo, Group, Grpo, Gspo, Kl, KlEstimator, Normalise, Objective,
     ObjectiveScores, PreferenceBatch, PrefixCap, PrefixSchedule, RankReward, ResidualSensitive,
-    Reward, RlError, RolloutBatch, Sage, Sdpo, Segments, SidLevel, Singer, Srpo,
-    StepSize, ZScore, decoupled_advantages, mean_only_advantages,
+    Reward, RlError, RolloutBatch, Sage, Sdpo, Segments, SidLevel, Singer, Srpo, StepSize, ZScore,
+    decoupled_advantages, mean_only_advantages,
 };
 use sidereal_sid::SemanticId;
 

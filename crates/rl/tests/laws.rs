@@ -7,8 +7,8 @@ use sidereal_rl::laws::{AdvantageLaws, RewardLaws, SurrogateLaws, Violation};
 use sidereal_rl::{
     Accuracy, AdvantageEstimator, Advantages, Decoupled, Gbpo, Group, Grpo, Gspo, Kl, KlEstimator,
     LeaveOneOut, Legal, MeanOnly, Normalise, Objective, Objectives, RankReward, ResidualSensitive,
-    Reward, RewardBatch, RlError, RolloutBatch, Sage, Segments, SidLevel, Singer,
-    Srpo, StepSize, Stepwise, Surrogate, ZScore,
+    Reward, RewardBatch, RlError, RolloutBatch, Sage, Segments, SidLevel, Singer, Srpo, StepSize,
+    Stepwise, Surrogate, ZScore,
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 

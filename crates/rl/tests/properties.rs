@@ -14,9 +14,9 @@ use sidereal_rl::strategies::{
 };
 use sidereal_rl::{
     Diagnostics, Gbpo, Group, Grpo, Gspo, Kl, KlEstimator, Legal, Normalise, PreferenceBatch,
-    PrefixCap, PrefixSchedule, Reward, RunningDiversity, Sage, Scores, Sdpo, Segments,
-    SidLevel, Singer, StepSize, Stepwise, Surrogate, VarianceGuidedSampling, entropy_bonus,
-    is_flat, score_groups, select_distinct,
+    PrefixCap, PrefixSchedule, Reward, RunningDiversity, Sage, Scores, Sdpo, Segments, SidLevel,
+    Singer, StepSize, Stepwise, Surrogate, VarianceGuidedSampling, entropy_bonus, is_flat,
+    score_groups, select_distinct,
 };
 use sidereal_sid::SemanticId;
 

@@ -8,8 +8,8 @@
 use std::ops::Range;
 
 use sidereal_rl::{
-    Clip, Gbpo, Grpo, Gspo, Kl, KlEstimator, PreferenceBatch, RolloutBatch, Sage,
-    Sdpo, Segments, Srpo, StepSize,
+    Clip, Gbpo, Grpo, Gspo, Kl, KlEstimator, PreferenceBatch, RolloutBatch, Sage, Sdpo, Segments,
+    Srpo, StepSize,
 };
 use tch::{Device, Kind, Tensor};
 

@@ -208,10 +208,7 @@ mod tests {
                 stage(&format!("preference = {{ {lora} }}\n")),
                 "`stage.next.preference.trainable.layers` is `lora`",
             ),
-            (
-                rl("reasoning = { share = 0.5 }"),
-                "`stage.next.rl.reasoning` is a table",
-            ),
+            (rl("reasoning = { share = 0.5 }"), "`stage.next.rl.reasoning` is a table"),
             (
                 sft("mixture = { tasks = ['next-item', 'reasoning'] }"),
                 "`stage.sft.sft.mixture.tasks` is with `reasoning`",

@@ -62,10 +62,7 @@ const PRESETS: [Preset; 23] = [
         "S-DPO at the size of its paper: titles from a pool, a pretrained model on a GPU."
     ),
     preset!("sdpo/titles", "S-DPO that chooses a title from a pool, for two CPU cores."),
-    preset!(
-        "sage/small",
-        "SAGE, GBPO and GRPO over Semantic IDs, for two CPU cores."
-    ),
+    preset!("sage/small", "SAGE, GBPO and GRPO over Semantic IDs, for two CPU cores."),
     preset!("sage/paper", "SAGE at the size of its paper: a pretrained model on a GPU."),
     preset!("sage/text", "SAGE over slates of titles from a pool, for two CPU cores."),
     preset!(

@@ -47,7 +47,9 @@ mod tests {
 
     #[test]
     fn it_has_no_training_beside_it_and_nothing_to_learn_from() {
-        for stage in ["untrained = {}\nsft = {}\n", "untrained = {}\nrl = {}\nreward = 'accuracy'\n", ""] {
+        for stage in
+            ["untrained = {}\nsft = {}\n", "untrained = {}\nrl = {}\nreward = 'accuracy'\n", ""]
+        {
             let error = read(stage).unwrap_err();
             let told = error.source().map_or_else(|| error.to_string(), ToString::to_string);
             assert!(told.contains("needs one of"), "{stage}: {told}");

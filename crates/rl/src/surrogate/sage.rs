@@ -189,7 +189,10 @@ mod tests {
         ] {
             let found = seen(sage, (ratio, advantage), (1.0, 1.0));
             let close = |a: f64, b: f64| (a - b).abs() < 1e-12;
-            assert!(close(found.0, value) && close(found.1, slope), "{ratio} {advantage}: {found:?}");
+            assert!(
+                close(found.0, value) && close(found.1, slope),
+                "{ratio} {advantage}: {found:?}"
+            );
             assert_eq!((found.2, found.3), (low, high), "{ratio} {advantage}");
         }
     }

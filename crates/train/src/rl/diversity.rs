@@ -71,13 +71,14 @@ mod tests {
     fn shop() -> (Catalog, Categories) {
         let sids = [[0, 0], [0, 1], [1, 0], [1, 1], [2, 2], [0, 1]].map(SemanticId::from).to_vec();
         let catalog = Catalog::new(SidSpec::new(vec![3, 3], 0).unwrap(), sids).unwrap();
-        let items = ["a", "b", "a", "c", "", "b"].map(|kind| {
-            let mut item = Item::new(kind, "");
-            item.categories = ["root", kind].map(str::to_owned).to_vec();
-            item
-        });
+        let kinds = ["a", "b", "a", "c", "", "b"].iter().enumerate();
+        let item = |(number, kind): (usize, &&str)| {
+            let categories = ["root", kind].map(str::to_owned).to_vec();
+            Item::new(number.to_string(), "").with_categories(categories)
+        };
+        let items: Vec<Item> = kinds.map(item).collect();
         let users = vec![User::new("u", vec![ItemId(0)])];
-        let dataset = Dataset::new(items.to_vec(), users).unwrap();
+        let dataset = Dataset::new(items, users).unwrap();
         (catalog, Categories::new(&dataset))
     }
 

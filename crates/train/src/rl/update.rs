@@ -2,7 +2,9 @@
 
 use std::ops::AddAssign;
 
-use sidereal_policy::{CompletionPass, CompletionToken, Completions, Policy, TokenBatch, Trainable};
+use sidereal_policy::{
+    CompletionPass, CompletionToken, Completions, Policy, TokenBatch, Trainable,
+};
 use sidereal_rl::{Diagnostics, RolloutBatch, Segments, StepSize};
 use tch::{Kind, Tensor};
 

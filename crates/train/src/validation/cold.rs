@@ -17,7 +17,8 @@ impl Validation<'_> {
     /// to one over the answers, and without prompts or known cold items.
     pub(super) fn cold_mass(&self, prompts: &[EncodedPrompt]) -> Result<Option<f64>, TrainError> {
         let Self { model, constraint, facts, scoring, pad, batch_size, .. } = *self;
-        let exact = model.exact().filter(|_| scoring == Scoring::Renormalised && !prompts.is_empty());
+        let exact =
+            model.exact().filter(|_| scoring == Scoring::Renormalised && !prompts.is_empty());
         let (Some(exact), Some(cold)) = (exact, facts.cold()) else { return Ok(None) };
         let trie = constraint.trie();
         let shares: Vec<f64> = trie

@@ -2,12 +2,10 @@
 
 use sidereal_data::ItemId;
 use sidereal_policy::{CompletionToken, Decoder, code_targets};
-use sidereal_rl::{
-    Gbpo, Grpo, Gspo, Kl, KlEstimator, Sage, Sdpo, SidLevel, Surrogate,
-};
+use sidereal_rl::{Gbpo, Grpo, Gspo, Kl, KlEstimator, Sage, Sdpo, SidLevel, Surrogate};
 use sidereal_train::{
-    Binding, Checkpoints, ItemFacts, Mode, Preference, PreferenceConfig, PreferenceTraining, Record, RlConfig,
-    RolloutConfig, StepReward,
+    Binding, Checkpoints, ItemFacts, Mode, Preference, PreferenceConfig, PreferenceTraining,
+    Record, RlConfig, RolloutConfig, StepReward,
 };
 use tch::Kind;
 

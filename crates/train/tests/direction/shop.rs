@@ -11,8 +11,8 @@ use sidereal_policy::{
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Categories, Checkpoints, EncodedPrompt, ItemFacts, Mode, Observer, OptimConfig, OwnMethods, Record, Rl,
-    RlConfig, RlPrompt, RolloutConfig, Schedule, StepReward, TrainError,
+    Binding, Categories, Checkpoints, EncodedPrompt, ItemFacts, Mode, Observer, OptimConfig,
+    OwnMethods, Record, Rl, RlConfig, RlPrompt, RolloutConfig, Schedule, StepReward, TrainError,
 };
 use tch::Device;
 
@@ -61,9 +61,12 @@ impl Shop {
         let tokenizer = SidTokenizer::train(texts.iter(), 260, catalog.spec()).unwrap();
         let constraint = Constraint::new(&catalog, &tokenizer, Device::Cpu).unwrap();
         let kinds = ["a", "b", "b", "c", "c", "a", "d", "d", "a"];
-        let items = kinds.map(|kind| Item::new(kind, "").with_categories(vec![kind.to_owned()]));
+        let item = |(number, kind): (usize, &&str)| {
+            Item::new(number.to_string(), "").with_categories(vec![(*kind).to_owned()])
+        };
+        let items: Vec<Item> = kinds.iter().enumerate().map(item).collect();
         let users = vec![User::new("u", vec![ItemId(0)])];
-        let categories = Categories::new(&Dataset::new(items.to_vec(), users).unwrap());
+        let categories = Categories::new(&Dataset::new(items, users).unwrap());
         let cold = ColdItems::try_from((9, [2, 7].as_slice())).unwrap();
         Self { catalog, constraint, num_levels: None, categories, cold, tokenizer }
     }

@@ -6,7 +6,8 @@ use sidereal_data::ItemId;
 use sidereal_policy::SamplingConfig;
 use sidereal_rl::{Accuracy, ResidualSensitive, Sage, SidLevel, Surrogate};
 use sidereal_train::{
-    Categories, ChainConfig, EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward, TrainError,
+    Categories, ChainConfig, EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward,
+    TrainError,
 };
 
 use crate::shop::{Log, Shop, at, short};

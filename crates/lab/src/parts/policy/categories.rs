@@ -52,7 +52,11 @@ mod tests {
             assert_eq!(found.is_ok(), fits, "{stage}");
             if let Err(error) = found {
                 let text = error.to_string();
-                for part in ["`stage.rl.rl.objective` is SAGE", "no item has a category", "diversity_temperature = 0"] {
+                for part in [
+                    "`stage.rl.rl.objective` is SAGE",
+                    "no item has a category",
+                    "diversity_temperature = 0",
+                ] {
                     assert!(text.contains(part), "{part}: {text}");
                 }
             }

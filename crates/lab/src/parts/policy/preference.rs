@@ -5,8 +5,8 @@ use rand::seq::SliceRandom as _;
 use sidereal_data::{ItemId, Sample};
 use sidereal_policy::{AnyPolicy, BeamSearch, CompletionToken};
 use sidereal_train::{
-    Categories, EncodedPrompt, ItemFacts, Observer, Preference, PreferenceConfig, PreferenceTraining, rank_without,
-    scored_codes,
+    Categories, EncodedPrompt, ItemFacts, Observer, Preference, PreferenceConfig,
+    PreferenceTraining, rank_without, scored_codes,
 };
 
 use super::material::Material;

@@ -5,8 +5,8 @@ use sidereal_data::Sample;
 use sidereal_policy::{AnyPolicy, Constraint};
 use sidereal_prompts::{Rendered, Task, Wording};
 use sidereal_train::{
-    Categories, EncodedPrompt, ItemFacts, KnownItems, Observer, OwnMethods, RewardConfig, Rl, RlConfig,
-    RlPrompt,
+    Categories, EncodedPrompt, ItemFacts, KnownItems, Observer, OwnMethods, RewardConfig, Rl,
+    RlConfig, RlPrompt,
 };
 
 use super::material::Material;
