@@ -7,5 +7,5 @@ mod variance_guided;
 
 pub use entropy_target::RunningEntropy;
 pub use prefix::{PrefixCap, PrefixSchedule};
-pub use selection::select_distinct;
+pub use selection::{distinct_first, select_distinct};
 pub use variance_guided::VarianceGuidedSampling;

@@ -75,11 +75,7 @@ impl RunResult {
                         &["reward", "rewards_p10", "rewards_p50", "rewards_p90"],
                     ),
                     ("groups", "share of prompts", &["hit", "hard", "live", "live_hard"]),
-                    (
-                        "rollouts with a reward other than zero",
-                        "share of rollouts",
-                        &["rewarded"],
-                    ),
+                    ("rollouts with a reward other than zero", "share of rollouts", &["rewarded"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),
                     ("entropy", "nats per token", &["entropy", "entropy_target"]),
                     ("clipped", "share of ratios", &["clip_low", "clip_high"]),

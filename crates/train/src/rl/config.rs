@@ -183,7 +183,8 @@ impl RlConfig {
             }),
             None => Ok(()),
         };
-        let checked = counts.and(rate).and(self.check_alignment()).and(limits).and(self.check_reasoning());
+        let checked =
+            counts.and(rate).and(self.check_alignment()).and(limits).and(self.check_reasoning());
         let checked = checked.and(self.check_updates()).and(self.law().map(|_| ()));
         let checked = checked.and(self.check_exact());
         let learner = check_optim(&self.optim).and(self.trainable.check_without_dropout());

@@ -39,8 +39,10 @@ impl Rl<'_> {
         groups: &[PromptGroup<'_>],
         kind: Option<AnswerKind>,
     ) -> Result<Judged, TrainError> {
-        let groups: Vec<&PromptGroup<'_>> =
-            groups.iter().filter(|group| kind.is_none_or(|kind| kind == group.prompt.answer)).collect();
+        let groups: Vec<&PromptGroup<'_>> = groups
+            .iter()
+            .filter(|group| kind.is_none_or(|kind| kind == group.prompt.answer))
+            .collect();
         if groups.is_empty() {
             let advantages = Advantages::new(Vec::new(), Vec::new());
             let segments = Segments::from_lens([]);
@@ -71,11 +73,8 @@ fn interleaved(groups: &[PromptGroup<'_>], of_sids: &Judged, of_titles: &Judged)
     let mut sids = of_sids.segments.iter().enumerate();
     let mut titles = of_titles.segments.iter().enumerate();
     for (index, group) in groups.iter().enumerate() {
-        let (judged, next) = if group.is_title() {
-            (of_titles, titles.next())
-        } else {
-            (of_sids, sids.next())
-        };
+        let (judged, next) =
+            if group.is_title() { (of_titles, titles.next()) } else { (of_sids, sids.next()) };
         let Some((place, range)) = next else { continue };
         rewards.extend_from_slice(&judged.rewards[range.clone()]);
         values.extend_from_slice(&judged.advantages.values[range]);

@@ -9,8 +9,8 @@ use sidereal_policy::{
 };
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    AnswerKind, Binding, Checkpoints, EncodedPrompt, Mode, Observer, OptimConfig, OwnMethods, Record, Rl,
-    RlConfig, RlPrompt, Schedule, StepReward, TrainError,
+    AnswerKind, Binding, Checkpoints, EncodedPrompt, Mode, Observer, OptimConfig, OwnMethods,
+    Record, Rl, RlConfig, RlPrompt, Schedule, StepReward, TrainError,
 };
 use tch::Device;
 

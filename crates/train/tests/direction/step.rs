@@ -104,10 +104,15 @@ fn the_printed_length_of_a_guide_leaves_whole_targets_without_one() {
     // An item of two levels, and one with a suffix behind them, both never drawn.
     let hidden = |suffix: bool| {
         let asked = Shop::prompt(0, ItemId(0), Mode::Direct);
-        let of_kind = |item: &ItemId| shop.catalog.sid(*item).unwrap().len() == 2 + usize::from(suffix);
+        let of_kind =
+            |item: &ItemId| shop.catalog.sid(*item).unwrap().len() == 2 + usize::from(suffix);
         let mut found: Vec<_> = shop.probabilities(&extreme(), &asked).into_iter().collect();
         found.sort_by(|a, b| a.1.total_cmp(&b.1));
-        Shop::prompt(0, found.into_iter().map(|(item, _)| item).find(of_kind).unwrap(), Mode::Direct)
+        Shop::prompt(
+            0,
+            found.into_iter().map(|(item, _)| item).find(of_kind).unwrap(),
+            Mode::Direct,
+        )
     };
     let prompts = [hidden(false), hidden(true)];
     let rollout = RolloutConfig::Sample(at(1.0));

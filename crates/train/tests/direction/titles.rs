@@ -23,17 +23,8 @@ use crate::encoder_decoder;
 use crate::shop::{Log, Shop, at, constant, short};
 
 /// Titles of the shop: some begin like others, items 1 and 2 have one title, item 7 has none.
-const TITLES: [&str; 9] = [
-    "red",
-    "red lip",
-    "red lip",
-    "red lipstick",
-    "next",
-    "item",
-    "next item",
-    "",
-    "stick",
-];
+const TITLES: [&str; 9] =
+    ["red", "red lip", "red lip", "red lipstick", "next", "item", "next item", "", "stick"];
 
 /// The titles that can be written, once each.
 fn distinct() -> Vec<&'static str> {
@@ -65,7 +56,9 @@ fn log_probabilities(
     let word = |id| CompletionToken::Scored(Target::Word(id));
     let rollouts: Vec<Vec<CompletionToken>> = items
         .values()
-        .map(|item| constraint.ids(&constraint.flat(*item).unwrap()).into_iter().map(word).collect())
+        .map(|item| {
+            constraint.ids(&constraint.flat(*item).unwrap()).into_iter().map(word).collect()
+        })
         .collect();
     let prompts = TokenBatch::new(&[&prompt.ids], shop.tokenizer.pad(), 64, Device::Cpu).unwrap();
     let completions = Completions { prompts: &prompts, begun: &[0], rollouts: &[rollouts] };
@@ -137,7 +130,8 @@ fn asked(user: u32, target: u32, answer: AnswerKind) -> (EncodedPrompt, AnswerKi
 #[test]
 fn the_trie_spells_titles_as_supervised_training_does() {
     let shop = Shop::new();
-    let items: Vec<Item> = (0..).zip(TITLES).map(|(i, t): (u32, _)| Item::new(i.to_string(), t)).collect();
+    let items: Vec<Item> =
+        (0..).zip(TITLES).map(|(i, t): (u32, _)| Item::new(i.to_string(), t)).collect();
     let events = [2, 0, 1].map(ItemId).to_vec();
     let dataset = Dataset::new(items, vec![User::new("u", events)]).unwrap();
     let registry = PromptRegistry::builtin().unwrap();
@@ -272,8 +266,7 @@ fn the_title_of_the_target_becomes_more_probable_and_has_no_guide() {
 /// What the first step adds to every weight: with such constants AdamW follows the gradient.
 fn first_step(asked: &Asked<'_>) -> Vec<Tensor> {
     let start = asked.shop.model(3);
-    let moved =
-        last_weights(asked, asked.shop.model(3), &SidLevel::default(), &mut Log::default());
+    let moved = last_weights(asked, asked.shop.model(3), &SidLevel::default(), &mut Log::default());
     start.weights().values().zip(moved).map(|(before, after)| after - before).collect()
 }
 
@@ -310,7 +303,10 @@ fn titles_change_no_gradient_of_semantic_ids() {
                 worst = worst.max(f64::try_from((both - expected).abs().max()).unwrap());
                 most = most.max(f64::try_from(alone.abs().max()).unwrap());
             }
-            assert!(most > 1e-4 && worst < 2e-3 * most, "{advantage:?}, {rollout:?}: {worst} of {most}");
+            assert!(
+                most > 1e-4 && worst < 2e-3 * most,
+                "{advantage:?}, {rollout:?}: {worst} of {most}"
+            );
         }
     }
 }
@@ -359,8 +355,10 @@ fn a_killed_run_with_titles_resumes_on_the_very_same_curve() {
 #[test]
 fn alignment_tasks_have_one_answer_and_shares_that_fit_together() {
     let refused = |alignment: &[(Task, f64)]| {
-        let alignment =
-            alignment.iter().map(|(task, share)| AlignmentShare { task: *task, share: *share }).collect();
+        let alignment = alignment
+            .iter()
+            .map(|(task, share)| AlignmentShare { task: *task, share: *share })
+            .collect();
         match (RlConfig { alignment, ..short() }).check("rl") {
             Err(TrainError::Setting { field, found, .. }) => format!("{field} {found}"),
             Err(other) => other.to_string(),

@@ -77,7 +77,9 @@ pub(super) fn prompts(
     if found.is_empty() {
         return Err(LabError::Setting {
             field: format!("stage.{}.rl.alignment", material.stage),
-            found: format!("`{task}`, of which nothing can be asked: {without_text} lack a text, {too_long} are too long"),
+            found: format!(
+                "`{task}`, of which nothing can be asked: {without_text} lack a text, {too_long} are too long"
+            ),
             needed: "tasks whose texts the data have and the model has room for",
         });
     }

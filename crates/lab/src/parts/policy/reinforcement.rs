@@ -4,8 +4,8 @@ use sidereal_data::Sample;
 use sidereal_policy::{AnyPolicy, Constraint, Policy as _};
 use sidereal_prompts::{Rendered, Task};
 use sidereal_train::{
-    AnswerKind, Categories, EncodedPrompt, KnownItems, Observer, OwnMethods, RewardConfig, Rl, RlConfig,
-    RlPrompt, TitleTrie,
+    AnswerKind, Categories, EncodedPrompt, KnownItems, Observer, OwnMethods, RewardConfig, Rl,
+    RlConfig, RlPrompt, TitleTrie,
 };
 
 use super::alignment;
