@@ -89,8 +89,8 @@ pub use preference::{NegativeSource, Preference, PreferenceConfig, PreferenceTra
 pub use ranking::{Ranking, placements};
 pub use reasoning::{ChainConfig, ChainRollout, ReasonedRanking, ReasoningSearch};
 pub use rl::{
-    AdvantageConfig, AlignmentShare, AnswerKind, BuiltReward, KnownItems, NamedReward, OwnMethods, ReasoningConfig,
-    RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
+    AdvantageConfig, AlignmentShare, AnswerKind, BuiltReward, KnownItems, NamedReward, OwnMethods,
+    ReasoningConfig, RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
 };
 pub use seed::step_seed;
 pub use sft::{
