@@ -7,5 +7,5 @@ mod variance_guided;
 
 pub use prefix::{PrefixCap, PrefixSchedule};
 pub use running_diversity::RunningDiversity;
-pub use selection::select_distinct;
+pub use selection::{distinct_first, select_distinct};
 pub use variance_guided::VarianceGuidedSampling;

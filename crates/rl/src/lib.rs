@@ -34,7 +34,7 @@
 //! | objectives | [`PolicyObjective`] and closures over a [`RolloutBatch`]; [`Grpo`] (also Dr. GRPO, DAPO), [`Gspo`], [`Gbpo`], [`Sage`], or any as [`Surrogate`]; [`Kl`], [`entropy_bonus`]; [`token_objective`], [`rollout_objective`] for a formula of your own |
 //! | exact | [`AllAnswers`]: expected reward, entropy and KL where all probabilities are known; [`ExactObjective`] |
 //! | preferences | [`Sdpo`] (also DPO and reference-free) |
-//! | curricula | [`PrefixSchedule`], [`VarianceGuidedSampling`], [`select_distinct`], [`RunningDiversity`] |
+//! | curricula | [`PrefixSchedule`], [`VarianceGuidedSampling`], [`distinct_first`], [`select_distinct`], [`RunningDiversity`] |
 //! | tests | `strategies` and `laws` (feature `proptest`) |
 //!
 //! # Conventions
@@ -105,5 +105,6 @@ pub use exact::{AllAnswers, ExactAdvantage, ExactObjective, ExactTerms, Expected
 pub use preference::{PreferenceBatch, PreferenceLoss, Sdpo};
 
 pub use curriculum::{
-    PrefixCap, PrefixSchedule, RunningDiversity, VarianceGuidedSampling, select_distinct,
+    PrefixCap, PrefixSchedule, RunningDiversity, VarianceGuidedSampling, distinct_first,
+    select_distinct,
 };

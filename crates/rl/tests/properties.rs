@@ -15,8 +15,8 @@ use sidereal_rl::strategies::{
 use sidereal_rl::{
     Diagnostics, Gbpo, Group, Grpo, Gspo, Kl, KlEstimator, Legal, Normalise, PreferenceBatch,
     PrefixCap, PrefixSchedule, Reward, RunningDiversity, Sage, Scores, Sdpo, Segments, SidLevel,
-    Singer, StepSize, Stepwise, Surrogate, VarianceGuidedSampling, entropy_bonus, is_flat,
-    score_groups, select_distinct,
+    Singer, StepSize, Stepwise, Surrogate, VarianceGuidedSampling, distinct_first, entropy_bonus,
+    is_flat, score_groups, select_distinct,
 };
 use sidereal_sid::SemanticId;
 
@@ -215,6 +215,11 @@ proptest! {
         };
         let available = distinct(&mut (0..case.rollouts.len()));
         prop_assert_eq!(distinct(&mut kept.iter().copied()), available.min(keep));
+        // Without the target: as many distinct ones, in the order of the draws, and the rest is the same.
+        let blind = distinct_first(&case.rollouts, keep);
+        prop_assert_eq!(blind.len(), kept.len());
+        prop_assert_eq!(distinct(&mut blind.iter().copied()), available.min(keep));
+        prop_assert!(blind[..available.min(keep)].is_sorted());
     }
 
     #[test]

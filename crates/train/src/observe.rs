@@ -19,8 +19,8 @@ pub use self::tensor_board::TensorBoard;
 /// `grad_norm` (before clipping), `epoch`, at an epoch's end `valid_loss`. RL, over the groups that
 /// dynamic sampling kept: `reward` (mean over rollouts), `hit` (share of unguided groups with the target),
 /// `hard` (share without), `guide` (codes given to hard samples), `live` (share of groups whose rewards
-/// differ), `live_hard` (the same of hard ones), `rewarded` (share of rollouts whose reward is not zero: figure 1b of
-/// SINGER), `unguided` (with `prefix_cap = "whole"`, share of the hard groups that have no guide because it would be
+/// differ), `live_hard` (the same of hard ones), `rewarded` (share of rollouts whose reward is not zero, those after
+/// guides in place of those before: figure 1b of SINGER), `unguided` (with `prefix_cap = "whole"`, share of the hard groups that have no guide because it would be
 /// the whole target), `entropy` (nats a scored token), `distinct`
 /// (share of rollouts that are the first of their Semantic ID in the group), `kl` (nats a token,
 /// towards the reference), `rollouts`, `lr`, `grad_norm`, `rewards_p10`, `rewards_p50`, `rewards_p90` (deciles over

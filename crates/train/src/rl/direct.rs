@@ -4,7 +4,7 @@ use sidereal_policy::{
     BeamSearch, CompletionToken, Conditions, Constraint, Excluded, Hypothesis, Policy, Rollout,
     Sampler, Scoring, Target, TokenBatch,
 };
-use sidereal_rl::select_distinct;
+use sidereal_rl::{distinct_first, select_distinct};
 use sidereal_sid::{NodeId, SemanticId};
 
 use super::rollout::PromptGroup;
@@ -167,12 +167,17 @@ impl Rl<'_> {
             RolloutConfig::Sample(sampling) => {
                 all(sampler(sampling).sample(&prompts, &conditions, size)?)
             }
-            RolloutConfig::Dynamic(sampling) => {
+            RolloutConfig::Dynamic(sampling) | RolloutConfig::DynamicHitFirst(sampling) => {
+                let knows = matches!(self.config.rollout, RolloutConfig::DynamicHitFirst(_));
                 let more = (3 * size).div_ceil(2);
                 let drawn = all(sampler(sampling).sample(&prompts, &conditions, more)?);
                 let distinct = |(group, drawn): (&&mut PromptGroup<'_>, Vec<Answer>)| {
                     let names: Vec<SemanticId> = drawn.iter().map(space.identity).collect();
-                    let kept = select_distinct(&group.target, &names, size);
+                    let kept = if knows {
+                        select_distinct(&group.target, &names, size)
+                    } else {
+                        distinct_first(&names, size)
+                    };
                     let mut drawn: Vec<Option<Answer>> = drawn.into_iter().map(Some).collect();
                     kept.into_iter().filter_map(|index| drawn[index].take()).collect()
                 };

@@ -26,9 +26,12 @@ pub enum RolloutConfig {
     Beam,
     /// `G` independent draws; of slates too, each item without those that its slate holds.
     Sample(SamplingConfig),
-    /// `⌈1.5·G⌉` independent draws, of which the target, then distinct ones, then repetitions are
-    /// kept (the dynamic sampling that SINGER compares with).
+    /// `⌈1.5·G⌉` independent draws, of which distinct ones, then repetitions are kept, each in the order
+    /// of the draws (the dynamic sampling that SINGER compares with).
     Dynamic(SamplingConfig),
+    /// The same, but a draw that is the target is kept before all others, as in public code. The paper does
+    /// not say that the choice knows the target.
+    DynamicHitFirst(SamplingConfig),
     /// `G` draws without replacement (Gumbel top-k).
     GumbelTopK(SamplingConfig),
     /// No rollouts: every Semantic ID of the catalogue with its probability, so that the gradient is that of
@@ -51,9 +54,10 @@ impl RolloutConfig {
     pub(super) fn sampling(&self) -> SamplingConfig {
         match self {
             Self::Beam | Self::Exact => SamplingConfig::default(),
-            Self::Sample(sampling) | Self::Dynamic(sampling) | Self::GumbelTopK(sampling) => {
-                *sampling
-            }
+            Self::Sample(sampling)
+            | Self::Dynamic(sampling)
+            | Self::DynamicHitFirst(sampling)
+            | Self::GumbelTopK(sampling) => *sampling,
         }
     }
 }

@@ -22,13 +22,14 @@ fn objectives() -> Vec<(&'static str, Surrogate)> {
     ]
 }
 
-fn rollouts() -> [(&'static str, RolloutConfig); 6] {
+fn rollouts() -> [(&'static str, RolloutConfig); 7] {
     [
         ("beams", RolloutConfig::Beam),
         ("draws", RolloutConfig::Sample(at(1.0))),
         ("cold draws", RolloutConfig::Sample(at(0.7))),
         ("hot draws", RolloutConfig::Sample(at(2.0))),
         ("distinct draws", RolloutConfig::Dynamic(at(1.0))),
+        ("distinct draws, a hit first", RolloutConfig::DynamicHitFirst(at(1.0))),
         ("draws without replacement", RolloutConfig::GumbelTopK(at(1.0))),
     ]
 }
