@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bases;
+mod behaviours;
 mod columns;
 mod damaged;
 mod domains;
@@ -10,6 +11,7 @@ mod items;
 mod kills;
 mod pipeline;
 mod reasoning;
+mod recif;
 mod semantic_ids;
 mod settings;
 mod shop;

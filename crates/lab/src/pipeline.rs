@@ -29,6 +29,7 @@ use crate::parts::blended_rankings::{BlendedPolicy, BlendedRankings};
 use crate::parts::domain_rankings::DomainRankings;
 use crate::parts::exercises::{Exercises, held_out};
 use crate::parts::item_vectors::VectorFile;
+use crate::parts::labels::Labels;
 use crate::parts::policy::scope::check_domains;
 use crate::parts::policy::{self, Policy, PolicyFolder, Start};
 use crate::parts::published_ids::Published;
@@ -37,9 +38,9 @@ use crate::parts::reasoning::Reasoning;
 use crate::parts::semantic_ids::SemanticIds;
 use crate::pool_task::{answers_in_titles, is_over_pool};
 use crate::recipe::Recipe;
-use crate::recipe::kind;
 use crate::recipe::model::{ModelConfig, PretrainedConfig, no_model};
 use crate::recipe::stage::Stage;
+use crate::recipe::{behaviours, kind};
 use crate::resume;
 use crate::run::RunFolder;
 use crate::run::log::{LOG, Logged};
@@ -146,7 +147,7 @@ impl Pipeline<'_> {
         let (split, config) = (recipe.split, evaluate);
         let tables =
             Evaluation { bench, config, split, stages, answers, blends, baselines, at_start };
-        let Evaluated { report, buckets, domains, exercises } =
+        let Evaluated { report, buckets, domains, exercises, targets, labels } =
             run.carry_out(&tables, observer)?.value;
         let showcases = match answers.last() {
             Some(last) => showcases(bench, &last.rankings.value.load()?),
@@ -158,6 +159,8 @@ impl Pipeline<'_> {
             buckets,
             domains,
             exercises,
+            targets,
+            labels,
             quality: quality.clone(),
             collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
             records: JsonLog::read(&log)?,
@@ -174,6 +177,7 @@ impl Pipeline<'_> {
         let Self { recipe, dataset, baselines, .. } = self;
         recipe.check()?;
         check_domains(&recipe.stages, dataset)?;
+        behaviours::check(&recipe.evaluate, &recipe.stages, dataset)?;
         let names: Vec<&str> = baselines.iter().map(|baseline| baseline.name).collect();
         check_compared(&recipe.evaluate.compare_with, &recipe.stages, &names)?;
         match (&recipe.model, &recipe.pretrained) {
@@ -223,7 +227,7 @@ fn start<'a>(
 }
 
 /// The answers of the stages to the users of the test: first the rankings of all users, then those by
-/// domain, then those with reasoning, then the answers to exercises.
+/// domain, then those with reasoning, then label predictions and the answers to exercises.
 fn answers<'a>(
     run: &mut RunFolder,
     recipe: &'a Recipe,
@@ -254,6 +258,7 @@ fn answers<'a>(
             in_domain: None,
             reasoning: None,
             exercises: None,
+            labels: None,
         });
     }
     for (answered, by) in answers.iter_mut().zip(&respondents) {
@@ -268,6 +273,14 @@ fn answers<'a>(
         let Some(config) = config else { continue };
         let reasoning = Reasoning { by: *by, users, config, prompts };
         answered.reasoning = Some(run.carry_out(&Answered(reasoning), observer)?);
+    }
+    if let Some(config) = &evaluate.labels {
+        for (answered, by) in answers.iter_mut().zip(&respondents) {
+            if evaluate.tests_labels(by.stage, stages) {
+                let labels = Labels { by: *by, config };
+                answered.labels = Some(run.carry_out(&labels, observer)?);
+            }
+        }
     }
     if let Some(config) = &evaluate.exercises {
         let asked = &held_out(config.count, recipe.seed, &texts.chats)?;

@@ -1,5 +1,6 @@
 //! The settings of a whole run, as a TOML file spells them.
 
+pub(crate) mod behaviours;
 pub(crate) mod blend;
 pub(crate) mod compute;
 pub(crate) mod embed;

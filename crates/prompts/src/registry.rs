@@ -10,7 +10,7 @@ use crate::{PromptError, PromptSet};
 pub const END_OF_TURN: &str = "<|im_end|>";
 
 /// The sets of this version of the library, as their files are named and hold them.
-const BUILTIN: [(&str, &str); 8] = [
+const BUILTIN: [(&str, &str); 9] = [
     ("prompts/terse.toml", include_str!("../prompts/terse.toml")),
     ("prompts/singer.toml", include_str!("../prompts/singer.toml")),
     ("prompts/sidreasoner.toml", include_str!("../prompts/sidreasoner.toml")),
@@ -19,6 +19,7 @@ const BUILTIN: [(&str, &str); 8] = [
     ("prompts/sdpo.toml", include_str!("../prompts/sdpo.toml")),
     ("prompts/titles.toml", include_str!("../prompts/titles.toml")),
     ("prompts/slates.toml", include_str!("../prompts/slates.toml")),
+    ("prompts/recif.toml", include_str!("../prompts/recif.toml")),
 ];
 
 /// Sets of prompts by name.
@@ -29,7 +30,7 @@ const BUILTIN: [(&str, &str); 8] = [
 /// let names: Vec<&str> = prompts.sets().map(|set| set.name()).collect();
 /// assert_eq!(
 ///     names,
-///     ["gream", "sage", "sdpo", "sidreasoner", "singer", "slates", "terse", "titles"]
+///     ["gream", "recif", "sage", "sdpo", "sidreasoner", "singer", "slates", "terse", "titles"]
 /// );
 /// assert!(prompts.set("gream")?.tasks().any(|task| task == Task::Reasoning));
 /// # Ok::<(), sidereal_prompts::PromptError>(())

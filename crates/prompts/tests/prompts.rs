@@ -156,6 +156,7 @@ fn the_sets_word_the_tasks_of_their_systems() {
         ("sdpo", &[Task::TitleChoice]),
         ("titles", &[Task::TitleChoice, Task::TitleSlate]),
         ("slates", &[Task::NextItem, Task::SidSlate]),
+        ("recif", &[Task::NextItem, Task::LabelConditional, Task::LabelPrediction]),
     ] {
         assert!(needed.iter().all(|task| tasks(set).contains(task)), "{set}");
     }

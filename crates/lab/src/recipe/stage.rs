@@ -13,12 +13,13 @@ use crate::recipe::untrained::UntrainedConfig;
 use crate::setting::of_stage;
 
 /// Names that the folder of a run uses itself.
-const TAKEN: [&str; 11] = [
+const TAKEN: [&str; 12] = [
     "blends",
     "codebooks",
     "embed",
     "enrich",
     "exercises",
+    "labels",
     "quantize",
     "rankings",
     "reasoning",
@@ -158,7 +159,7 @@ struct RawStage {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     /// The task of its policy in reinforcement, preference training, validation and test: `next-item`,
-    /// `title-choice` or `title-slate`. What a supervised stage learns is said by its mixture.
+    /// `title-choice`, `title-slate` or `sid-slate`. What a supervised stage learns is said by its mixture.
     #[schemars(extend("default" = "next-item"))]
     #[serde(default = "next_item", skip_serializing_if = "is_next_item")]
     task: Task,
