@@ -46,7 +46,7 @@ fn main() -> anyhow::Result<()> {
     let pipeline = Pipeline {
         recipe: &recipe,
         dataset: &data.dataset,
-        published: Some(Published { catalog: &data.catalog, split: &data.split }),
+        published: Some(Published { catalog: Some(&data.catalog), split: &data.split }),
         baselines: &[],
         out: &out,
         device: device("auto")?,

@@ -3,6 +3,7 @@
 
 mod alignment;
 mod bases;
+mod behaviours;
 mod columns;
 mod damaged;
 mod domains;
@@ -13,6 +14,7 @@ mod kills;
 mod leaderboard;
 mod pipeline;
 mod reasoning;
+mod recif;
 mod semantic_ids;
 mod settings;
 mod shop;

@@ -114,7 +114,7 @@ impl Shop {
         observer: &mut dyn Observer,
     ) -> Result<RunResult, LabError> {
         let Self { dataset, catalog, split, recipe } = self;
-        let published = Some(Published { catalog, split });
+        let published = Some(Published { catalog: Some(catalog), split });
         let device = sidereal::policy::device("cpu").unwrap();
         Pipeline { recipe, dataset, published, baselines: &[], out, device }.run(observer)
     }

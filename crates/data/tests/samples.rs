@@ -144,8 +144,23 @@ fn the_committed_samples_are_what_the_example_makes() {
             (files, bytes) = (files + 1, bytes + found.len());
         }
     }
-    assert_eq!(files, 23);
+    assert_eq!(files, 25);
     assert!(bytes < 400_000, "{bytes} bytes");
+    let bench = |folder: &Path| {
+        let columns =
+            recif::Columns::recif_labelled("video", None, &["long_view", "like", "comment"]);
+        let (path, policy) = (folder.join("recif/bench.parquet"), RowPolicy::strict());
+        recif::read(&path, &columns, 7, NonZeroUsize::MAX, &policy).unwrap()
+    };
+    let (ours, theirs) = (bench(&samples()), bench(made.path()));
+    assert_eq!((&ours.dataset, &ours.split), (&theirs.dataset, &theirs.split));
+    // Every fifth user is tested, on three targets or more.
+    let tested: BTreeMap<_, usize> =
+        ours.split.unwrap().test.samples().fold(BTreeMap::new(), |mut counts, sample| {
+            *counts.entry(sample.user).or_default() += 1;
+            counts
+        });
+    assert_eq!((tested.len(), tested.values().min()), (16, Some(&3)));
     let (ours, theirs) = (every(&samples()), every(made.path()));
     for name in ["recif", "parquet"] {
         assert_eq!(ours[name].dataset, theirs[name].dataset, "{name}");

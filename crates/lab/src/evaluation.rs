@@ -5,6 +5,7 @@ mod catalogue;
 pub(crate) mod columns;
 mod domains;
 pub(crate) mod exercises;
+pub(crate) mod labels;
 mod lists;
 mod pool;
 mod reasoning;
@@ -13,6 +14,7 @@ pub(crate) mod seen;
 pub(crate) mod stage_answers;
 pub(crate) mod systems;
 mod tables;
+pub(crate) mod targets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +25,8 @@ use sidereal_train::{Binding, Observer};
 pub use self::buckets::BucketRow;
 pub use self::domains::DomainReport;
 pub use self::exercises::ExerciseRow;
+pub use self::labels::LabelRow;
+pub use self::targets::{TargetsRow, TargetsValue};
 
 use self::columns::Columns;
 use self::domains::AmongDomains;
@@ -34,8 +38,8 @@ use self::tables::Tables;
 use crate::blend::files as blend_files;
 use crate::error::LabError;
 use crate::parts::{
-    blended_rankings as blended, domain_rankings, exercises as asked_exercises, rankings,
-    reasoning as found,
+    blended_rankings as blended, domain_rankings, exercises as asked_exercises,
+    labels as asked_labels, rankings, reasoning as found,
 };
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
@@ -53,6 +57,10 @@ pub(crate) const REPORT: &str = "evaluation.json";
 const BUCKETS: &str = "buckets.json";
 pub(crate) const DOMAINS: &str = "domains.json";
 pub(crate) const EXERCISES: &str = "exercises.json";
+/// The file of the test of users with several targets.
+pub(crate) const TARGETS: &str = "targets.json";
+/// The file of the test of label prediction.
+pub(crate) const LABELS: &str = "labels.json";
 
 /// The tables of a run.
 pub(crate) struct Evaluation<'a> {
@@ -82,6 +90,10 @@ pub(crate) struct Evaluated {
     pub(crate) domains: Vec<DomainReport>,
     /// General ability of the stages; empty if the recipe does not test it.
     pub(crate) exercises: Vec<ExerciseRow>,
+    /// All targets of each user in one list; empty if the recipe does not test it.
+    pub(crate) targets: Vec<TargetsRow>,
+    /// Label prediction; empty if the recipe does not test it.
+    pub(crate) labels: Vec<LabelRow>,
 }
 
 /// The settings that the tables depend on, besides the answers.
@@ -112,8 +124,13 @@ impl Part for Evaluation<'_> {
 
     fn inputs(&self) -> Result<Binding, LabError> {
         let mut inputs = self.bench.inputs()?;
-        for StageAnswers { stage, rankings, in_domain, reasoning, exercises, .. } in self.answers {
+        for answers in self.answers {
+            let StageAnswers { stage, rankings, in_domain, reasoning, exercises, .. } = answers;
             let name = &stage.name;
+            if let Some(labels) = &answers.labels {
+                let hash = labels.hash(&asked_labels::file(name))?;
+                inputs.insert(asked_labels::name(name), hash);
+            }
             inputs.insert(name.clone(), rankings.hash(&rankings::file(name))?);
             if let Some(in_domain) = in_domain {
                 let hash = in_domain.hash(&domain_rankings::file(name))?;
@@ -145,7 +162,10 @@ impl Part for Evaluation<'_> {
     fn files(&self) -> PartFiles {
         let domains = self.bench.dataset.domains().map(|_| DOMAINS);
         let exercises = self.config.exercises.map(|_| EXERCISES);
-        PartFiles::always([REPORT, BUCKETS, seen::FILE].into_iter().chain(domains).chain(exercises))
+        let targets = self.config.targets.as_ref().map(|_| TARGETS);
+        let labels = self.config.labels.as_ref().map(|_| LABELS);
+        let optional = domains.into_iter().chain(exercises).chain(targets).chain(labels);
+        PartFiles::always([REPORT, BUCKETS, seen::FILE].into_iter().chain(optional))
     }
 
     fn make(
@@ -186,6 +206,14 @@ impl Part for Evaluation<'_> {
             let rows = exercises::rows(stages, answers, &tables.bootstrap)?;
             write_json(&folder.path(EXERCISES), &rows)?;
         }
+        if let Some(labels) = &config.labels {
+            let rows = labels::rows(bench, labels, answers)?;
+            write_json(&folder.path(LABELS), &rows)?;
+        }
+        if let Some(targets) = &config.targets {
+            let rows = targets::rows(bench, targets, answers, &recommenders, &tables.bootstrap)?;
+            write_json(&folder.path(TARGETS), &rows)?;
+        }
         write_json(&folder.path(BUCKETS), &buckets)?;
         write_json(&folder.path(REPORT), &tables.report)?;
         Ok(Remarks::default())
@@ -201,6 +229,14 @@ impl Part for Evaluation<'_> {
             },
             exercises: match self.config.exercises {
                 Some(_) => read_json(&folder.path(EXERCISES))?,
+                None => Vec::new(),
+            },
+            targets: match self.config.targets {
+                Some(_) => read_json(&folder.path(TARGETS))?,
+                None => Vec::new(),
+            },
+            labels: match self.config.labels {
+                Some(_) => read_json(&folder.path(LABELS))?,
                 None => Vec::new(),
             },
         })

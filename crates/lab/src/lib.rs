@@ -68,7 +68,7 @@ pub use blend::weights::BlendWeights;
 pub use compare::{ComparedSystem, FinishedRun, RunComparison};
 pub use error::LabError;
 pub use evaluation::recommenders::Baseline;
-pub use evaluation::{BucketRow, DomainReport, ExerciseRow};
+pub use evaluation::{BucketRow, DomainReport, ExerciseRow, LabelRow, TargetsRow, TargetsValue};
 pub use judged_codes::judged;
 pub use leaderboard::{
     Board, BoardData, BoardPreset, BoardRecipe, BoardRow, BoardTrial, BoardValue, Cost, CountedBy,
@@ -78,6 +78,7 @@ pub use leaderboard::{
 pub use outcome::RunResult;
 pub use outcome::showcase::Showcase;
 pub use parts::exercises::ExerciseAnswer;
+pub use parts::labels::LabelAnswer;
 pub use parts::published_ids::Published;
 pub use parts::reasoning::ReasoningResult;
 pub use pipeline::Pipeline;
@@ -88,7 +89,9 @@ pub use recipe::base::{base_folder, is_named_base};
 pub use recipe::blend::{BlendConfig, ChooseBy, PriorSource};
 pub use recipe::compute::Compute;
 pub use recipe::embed::{EmbedConfig, ItemField};
-pub use recipe::evaluate::{EvaluateConfig, EvaluateExercises, EvaluateReasoning};
+pub use recipe::evaluate::{
+    EvaluateConfig, EvaluateExercises, EvaluateLabels, EvaluateReasoning, EvaluateTargets,
+};
 pub use recipe::hierarchical::HierarchicalConfig;
 pub use recipe::linfa_kmeans::LinfaKMeansConfig;
 pub use recipe::model::{ModelConfig, PretrainedConfig, TokenizerConfig};

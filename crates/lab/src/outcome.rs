@@ -8,7 +8,7 @@ use sidereal_quantizer::{Collisions, QualityReport};
 use sidereal_sid::Catalog;
 use sidereal_train::Record;
 
-use crate::evaluation::{BucketRow, DomainReport, ExerciseRow};
+use crate::evaluation::{BucketRow, DomainReport, ExerciseRow, LabelRow, TargetsRow};
 use crate::outcome::showcase::Showcase;
 use crate::recipe::stage::Stage;
 
@@ -26,6 +26,10 @@ pub struct RunResult {
     pub domains: Vec<DomainReport>,
     /// General ability of the stages; empty if the recipe does not test it.
     pub exercises: Vec<ExerciseRow>,
+    /// The test of users with several targets; empty if the recipe has none.
+    pub targets: Vec<TargetsRow>,
+    /// Label prediction; empty if the recipe does not test it.
+    pub labels: Vec<LabelRow>,
     /// Quality of the codes before collisions were resolved.
     pub quality: QualityReport,
     /// How items that shared all their codes were resolved; `None` for published Semantic IDs.

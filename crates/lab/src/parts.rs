@@ -6,6 +6,7 @@ pub(crate) mod domain_rankings;
 pub(crate) mod exercises;
 pub(crate) mod extended_base;
 pub(crate) mod item_vectors;
+pub(crate) mod labels;
 pub(crate) mod policy;
 pub(crate) mod published_ids;
 pub(crate) mod quantized_ids;

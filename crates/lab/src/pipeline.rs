@@ -29,6 +29,7 @@ use crate::parts::blended_rankings::BlendedRankings;
 use crate::parts::domain_rankings::DomainRankings;
 use crate::parts::exercises::{Exercises, held_out};
 use crate::parts::item_vectors::VectorFile;
+use crate::parts::labels::Labels;
 use crate::parts::policy::categories::check_categories;
 use crate::parts::policy::scope::check_domains;
 use crate::parts::policy::{self, Policy, PolicyFolder, Start};
@@ -39,10 +40,10 @@ use crate::parts::semantic_ids::SemanticIds;
 use crate::pool_task::{answers_in_titles, is_over_pool};
 use crate::recipe::Recipe;
 use crate::recipe::base::base_folder;
-use crate::recipe::kind;
 use crate::recipe::learned::check_alignment;
 use crate::recipe::model::{ModelConfig, PretrainedConfig, no_model};
 use crate::recipe::stage::Stage;
+use crate::recipe::{behaviours, kind};
 use crate::resume;
 use crate::run::RunFolder;
 use crate::run::log::{LOG, Logged};
@@ -151,7 +152,7 @@ impl Pipeline<'_> {
         let (split, config) = (recipe.split, evaluate);
         let tables =
             Evaluation { bench, config, split, stages, answers, blends, baselines, at_start };
-        let Evaluated { report, buckets, domains, exercises } =
+        let Evaluated { report, buckets, domains, exercises, targets, labels } =
             run.carry_out(&tables, observer)?.value;
         let showcases = match answers.last() {
             Some(last) => showcases(bench, &last.rankings.value.load()?),
@@ -163,6 +164,8 @@ impl Pipeline<'_> {
             buckets,
             domains,
             exercises,
+            targets,
+            labels,
             quality: quality.clone(),
             collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
             records: JsonLog::read(&log)?,
@@ -180,6 +183,7 @@ impl Pipeline<'_> {
         recipe.check()?;
         check_domains(&recipe.stages, dataset)?;
         check_categories(&recipe.stages, dataset)?;
+        behaviours::check(&recipe.evaluate, &recipe.stages, dataset)?;
         let names: Vec<&str> = baselines.iter().map(|baseline| baseline.name).collect();
         check_compared(&recipe.evaluate.compare_with, &recipe.stages, &names)?;
         match (&recipe.model, &recipe.pretrained) {
@@ -229,7 +233,7 @@ fn start<'a>(
 }
 
 /// The answers of the stages to the users of the test: first the rankings of all users, then those by
-/// domain, then those with reasoning, then the answers to exercises.
+/// domain, then those with reasoning, then label predictions and the answers to exercises.
 fn answers<'a>(
     run: &mut RunFolder,
     recipe: &'a Recipe,
@@ -260,6 +264,7 @@ fn answers<'a>(
             in_domain: None,
             reasoning: None,
             exercises: None,
+            labels: None,
         });
     }
     for (answered, by) in answers.iter_mut().zip(&respondents) {
@@ -274,6 +279,14 @@ fn answers<'a>(
         let Some(config) = config else { continue };
         let reasoning = Reasoning { by: *by, users, config, prompts };
         answered.reasoning = Some(run.carry_out(&Answered(reasoning), observer)?);
+    }
+    if let Some(config) = &evaluate.labels {
+        for (answered, by) in answers.iter_mut().zip(&respondents) {
+            if evaluate.tests_labels(by.stage, stages) {
+                let labels = Labels { by: *by, config };
+                answered.labels = Some(run.carry_out(&labels, observer)?);
+            }
+        }
     }
     if let Some(config) = &evaluate.exercises {
         let asked = &held_out(config.count, recipe.seed, &texts.chats)?;

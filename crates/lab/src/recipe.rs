@@ -2,6 +2,7 @@
 
 pub(crate) mod answering;
 pub(crate) mod base;
+pub(crate) mod behaviours;
 pub(crate) mod blend;
 pub(crate) mod compute;
 pub(crate) mod embed;

@@ -26,6 +26,10 @@ pub(crate) enum Purpose {
     Showcase = 11,
     /// Which exercises test general ability.
     Exercises = 12,
+    /// The order of a baseline's items of one score.
+    Ties = 13,
+    /// Which events of the test are asked for their labels.
+    Labels = 14,
 }
 
 /// The random numbers of a purpose; `round` separates repeated draws, such as those of epochs.

@@ -115,6 +115,9 @@ pub enum PromptError {
     /// A task about an item that was used for an event, or the reverse.
     #[error("task `{task}` is not about {what}")]
     WrongTask { task: Task, what: &'static str },
+    /// A behaviour that the data do not have.
+    #[error("the data have no behaviour `{name}`; they have: {known}")]
+    NoBehaviour { name: String, known: String },
     /// A task over candidates, without a pool of them.
     #[error("task `{task}` needs a pool of candidates, but none was set up")]
     NoPool { task: Task },

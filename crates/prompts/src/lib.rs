@@ -60,6 +60,7 @@ mod set;
 mod task;
 mod tasks;
 mod template;
+mod verdict;
 mod wording;
 
 pub use chat::Chat;
@@ -81,4 +82,5 @@ pub use set::PromptSet;
 pub use task::{Facts, Task, TaskError, Variable};
 pub use tasks::{PoolConfig, Pools, Rendered, Tasks};
 pub use template::{Piece, PromptSpec, Template};
+pub use verdict::{NO, YES};
 pub use wording::Wording;

@@ -10,7 +10,7 @@ use crate::{PromptError, PromptSet};
 pub const END_OF_TURN: &str = "<|im_end|>";
 
 /// The sets of this version of the library, as their files are named and hold them.
-const BUILTIN: [(&str, &str); 11] = [
+const BUILTIN: [(&str, &str); 12] = [
     ("prompts/terse.toml", include_str!("../prompts/terse.toml")),
     ("prompts/singer.toml", include_str!("../prompts/singer.toml")),
     ("prompts/singer-terse.toml", include_str!("../prompts/singer-terse.toml")),
@@ -22,6 +22,7 @@ const BUILTIN: [(&str, &str); 11] = [
     ("prompts/lc-rec.toml", include_str!("../prompts/lc-rec.toml")),
     ("prompts/bigrec.toml", include_str!("../prompts/bigrec.toml")),
     ("prompts/slates.toml", include_str!("../prompts/slates.toml")),
+    ("prompts/recif.toml", include_str!("../prompts/recif.toml")),
 ];
 
 /// Sets of prompts by name.
@@ -30,9 +31,9 @@ const BUILTIN: [(&str, &str); 11] = [
 /// use sidereal_prompts::{PromptRegistry, Task};
 /// let prompts = PromptRegistry::builtin()?;
 /// let names: Vec<&str> = prompts.sets().map(|set| set.name()).collect();
-/// assert_eq!(names[..5], ["bigrec", "gream", "lc-rec", "sage", "sdpo"]);
-/// assert_eq!(names[5..8], ["sidreasoner", "singer", "singer-terse"]);
-/// assert_eq!(names[8..], ["slates", "terse", "titles"]);
+/// assert_eq!(names[..6], ["bigrec", "gream", "lc-rec", "recif", "sage", "sdpo"]);
+/// assert_eq!(names[6..9], ["sidreasoner", "singer", "singer-terse"]);
+/// assert_eq!(names[9..], ["slates", "terse", "titles"]);
 /// assert!(prompts.set("gream")?.tasks().any(|task| task == Task::Reasoning));
 /// # Ok::<(), sidereal_prompts::PromptError>(())
 /// ```

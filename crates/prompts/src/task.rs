@@ -45,6 +45,12 @@ pub enum Task {
     SidSlate,
     /// Titles of a history and of candidates → the title chosen next (S-DPO).
     TitleChoice,
+    /// Semantic IDs of a history and a behaviour → Semantic ID of an item with which the user shows it next
+    /// (`RecIF-Bench`'s label-conditional recommendation).
+    LabelConditional,
+    /// Semantic IDs of a history, that of an item and a behaviour → `yes` or `no`: whether the user shows it with
+    /// the item (`RecIF-Bench`'s label prediction).
+    LabelPrediction,
     /// A conversation as data hold it: general reasoning. It has no template.
     Chat,
 }
@@ -80,6 +86,10 @@ pub enum Variable {
     Rewriting,
     /// [`EnrichmentKind::Monologue`](crate::EnrichmentKind::Monologue).
     Monologue,
+    /// The name of a behaviour, such as `like`.
+    Behaviour,
+    /// `yes` or `no`.
+    Verdict,
     /// How many items a slate has.
     SlateSize,
     /// List: the items of a slate, best first, Semantic IDs or titles by the task.
@@ -88,7 +98,7 @@ pub enum Variable {
 
 impl Task {
     /// Every task, in the order of a set.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::NextItem,
         Self::TitleToSid,
         Self::SidToTitle,
@@ -104,13 +114,17 @@ impl Task {
         Self::TitleSlate,
         Self::SidSlate,
         Self::TitleChoice,
+        Self::LabelConditional,
+        Self::LabelPrediction,
         Self::Chat,
     ];
 
     /// The variables that a prompt gets and must show. None of them is part of the answer.
     #[must_use]
     pub const fn inputs(self) -> &'static [Variable] {
-        use Variable::{Candidates, Description, History, Sid, SlateSize, Title, Titles};
+        use Variable::{
+            Behaviour, Candidates, Description, History, Sid, SlateSize, Title, Titles,
+        };
         match self {
             Self::NextItem
             | Self::SidHistoryToTitle
@@ -124,6 +138,8 @@ impl Task {
             Self::TitleChoice => &[Titles, Candidates],
             Self::TitleSlate => &[Titles, Candidates, SlateSize],
             Self::SidSlate => &[History, Candidates, SlateSize],
+            Self::LabelConditional => &[History, Behaviour],
+            Self::LabelPrediction => &[History, Sid, Behaviour],
             Self::Chat => &[],
         }
     }
@@ -135,13 +151,15 @@ impl Task {
     pub const fn outputs(self) -> &'static [Variable] {
         use Variable::{
             Description, Monologue, Narrative, Paragraph, Preference, Reasoning, Rewriting, Sid,
-            Slate, Title,
+            Slate, Title, Verdict,
         };
         match self {
             Self::NextItem
             | Self::TitleToSid
             | Self::TitleHistoryToSid
-            | Self::DescriptionToSid => &[Sid],
+            | Self::DescriptionToSid
+            | Self::LabelConditional => &[Sid],
+            Self::LabelPrediction => &[Verdict],
             Self::SidToTitle
             | Self::SidHistoryToTitle
             | Self::TitleHistoryToTitle
@@ -187,6 +205,8 @@ impl Task {
             Self::TitleSlate => "title-slate",
             Self::SidSlate => "sid-slate",
             Self::TitleChoice => "title-choice",
+            Self::LabelConditional => "label-conditional",
+            Self::LabelPrediction => "label-prediction",
             Self::Chat => "chat",
         }
     }
@@ -232,6 +252,8 @@ impl Variable {
             Self::Reasoning => "reasoning",
             Self::Rewriting => "rewriting",
             Self::Monologue => "monologue",
+            Self::Behaviour => "behaviour",
+            Self::Verdict => "verdict",
             Self::SlateSize => "slate_size",
             Self::Slate => "slate",
         }
@@ -274,6 +296,8 @@ pub struct Facts<'a> {
     pub reasoning: Option<&'a str>,
     pub rewriting: Option<&'a str>,
     pub monologue: Option<&'a str>,
+    pub behaviour: Option<&'a str>,
+    pub verdict: Option<&'a str>,
     pub slate_size: Option<usize>,
     pub slate: Option<Vec<&'a str>>,
 }
@@ -294,6 +318,8 @@ impl Facts<'_> {
                 Variable::Candidates => list(&self.candidates),
                 Variable::Slate => list(&self.slate),
                 Variable::SlateSize => self.slate_size.map(Value::from),
+                Variable::Behaviour => self.behaviour.map(Value::from),
+                Variable::Verdict => self.verdict.map(Value::from),
                 Variable::Sid => self.sid.map(Value::from),
                 Variable::Title => self.title.map(Value::from),
                 Variable::Description => self.description.map(Value::from),
@@ -317,6 +343,8 @@ impl Facts<'_> {
             history: Some(sids.clone()),
             titles: Some(titles.clone()),
             candidates: Some(titles.clone()),
+            behaviour: Some("like"),
+            verdict: Some("yes"),
             slate_size: Some(2),
             slate: Some(titles),
             sid: Some("<a_0>"),

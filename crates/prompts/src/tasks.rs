@@ -2,6 +2,7 @@
 
 use sidereal_sid::{Catalog, ItemId, TokenStyle};
 
+mod behaviours;
 mod pools;
 mod render;
 mod rendered;
@@ -60,6 +61,8 @@ pub struct Tasks<'a> {
     description_words: usize,
     /// Items to learn about; `None` for all.
     items: Option<Vec<ItemId>>,
+    /// The place of the behaviour that is asked for; `None` for one drawn by the sample.
+    behaviour: Option<usize>,
 }
 
 impl<'a> Tasks<'a> {
@@ -92,6 +95,7 @@ impl<'a> Tasks<'a> {
             style: spec.style().clone(),
             description_words,
             items: None,
+            behaviour: None,
         }
         .checked()
     }

@@ -173,6 +173,7 @@ fn the_sets_word_the_tasks_of_their_systems() {
         ("lc-rec", &[Task::NextItem, Task::SidHistoryToTitle, Task::TitleHistoryToSid]),
         ("bigrec", &[Task::NextItem, Task::TitleHistoryToTitle]),
         ("slates", &[Task::NextItem, Task::SidSlate]),
+        ("recif", &[Task::NextItem, Task::LabelConditional, Task::LabelPrediction]),
     ] {
         assert!(needed.iter().all(|task| tasks(set).contains(task)), "{set}");
     }

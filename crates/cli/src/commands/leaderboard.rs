@@ -83,8 +83,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             .split(&data.dataset, recipe.max_history)
             .with_context(|| format!("the leaderboard `{}` cannot split this data", args.recipe))?,
     };
-    let Data { dataset, catalog, .. } = &data;
-    let published = catalog.as_ref().map(|catalog| Published { catalog, split: &split });
+    let Data { dataset, catalog, split: came, .. } = &data;
+    let published = (catalog.is_some() || came.is_some())
+        .then_some(Published { catalog: catalog.as_ref(), split: &split });
     let board = Leaderboard {
         recipe: &recipe,
         dataset,

@@ -36,6 +36,12 @@ pub(crate) fn show(
     for domain in &outcome.domains {
         line(domain)?;
     }
+    for labels in &outcome.labels {
+        line(labels)?;
+    }
+    for targets in &outcome.targets {
+        line(targets)?;
+    }
     for exercises in &outcome.exercises {
         line(exercises)?;
     }

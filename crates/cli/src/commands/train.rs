@@ -80,7 +80,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         check_encoder(&embed.encoder)?;
     }
     let split = args.split(&recipe, &data)?;
-    let published = data.catalog.as_ref().map(|catalog| Published { catalog, split: &split });
+    let (catalog, came) = (data.catalog.as_ref(), data.catalog.is_some() || data.split.is_some());
+    let published = came.then_some(Published { catalog, split: &split });
     let pipeline = Pipeline {
         recipe: &recipe,
         dataset: &data.dataset,

@@ -1,5 +1,8 @@
 //! One dataset in every format. The tests of the samples include this file: both write the same.
 
+#[path = "bench.rs"]
+mod bench;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -87,6 +90,8 @@ pub(crate) fn write_all(out: &Path) -> anyhow::Result<()> {
     file("lcrec/shop.index.json", index_json(&data)?)?;
     file("lcrec/shop.item.json", item_json(&data, |list| list.join(""))?)?;
     file("recif/shop.parquet", recif(&data)?)?;
+    file("recif/bench.parquet", bench::table()?)?;
+    file("recif/bench.item", bench::items()?)?;
     file("tables/table.csv", table_csv(&data)?)?;
     file("tables/items.csv", items_csv(&data)?)?;
     file("tables/table.jsonl", table_jsonl(&data)?)?;

@@ -5,6 +5,7 @@ use sidereal_train::Ranking;
 use crate::parts::answers::AnswerFile;
 use crate::parts::blended_rankings::BlendFiles;
 use crate::parts::exercises::ExerciseAnswer;
+use crate::parts::labels::LabelAnswer;
 use crate::parts::reasoning::ReasoningResult;
 use crate::recipe::blend::BlendConfig;
 use crate::recipe::stage::Stage;
@@ -24,6 +25,8 @@ pub(crate) struct StageAnswers<'a> {
     pub(crate) reasoning: Option<Made<AnswerFile<ReasoningResult>>>,
     /// Answers to exercises, if the recipe tests general ability.
     pub(crate) exercises: Option<Made<Vec<ExerciseAnswer>>>,
+    /// Label predictions, if the recipe tests them and the stage learned them.
+    pub(crate) labels: Option<Made<Vec<LabelAnswer>>>,
 }
 
 /// The answers of a blend.

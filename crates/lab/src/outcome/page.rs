@@ -12,7 +12,7 @@ use super::RunResult;
 use crate::error::LabError;
 use crate::evaluation::columns::TEN;
 use crate::evaluation::systems::after_best_chain;
-use crate::evaluation::{BucketRow, exercises};
+use crate::evaluation::{BucketRow, exercises, labels, targets};
 use crate::recipe::stage::{Stage, Training};
 
 /// The diversity of the lists of validation: plot, y axis, values.
@@ -62,6 +62,12 @@ impl RunResult {
             if !plot.series.is_empty() {
                 page.push(plot);
             }
+        }
+        if !self.targets.is_empty() {
+            page.push(targets::table(&self.targets));
+        }
+        if !self.labels.is_empty() {
+            page.push(labels::table(&self.labels));
         }
         if !self.exercises.is_empty() {
             page.push(exercises::table(&self.exercises));

@@ -13,8 +13,8 @@ use crate::run::part::{Folder, Part, PartFiles, Remarks};
 /// What is published with some data.
 #[derive(Debug, Clone, Copy)]
 pub struct Published<'a> {
-    /// Semantic IDs of the items.
-    pub catalog: &'a Catalog,
+    /// Semantic IDs of the items; `None` for data that came with a split alone.
+    pub catalog: Option<&'a Catalog>,
     /// The published split.
     pub split: &'a Split,
 }
@@ -37,7 +37,7 @@ impl<'a> PublishedIds<'a> {
         train: &'a TrainSet,
         style: Option<TokenStyle>,
     ) -> Result<Self, LabError> {
-        let Some(Published { catalog, .. }) = published else {
+        let Some(catalog) = published.and_then(|published| published.catalog) else {
             let (field, found) = ("sids".to_owned(), "missing".to_owned());
             let needed = "a table `[sids]`, or data that was published with Semantic IDs";
             return Err(LabError::Setting { field, found, needed });

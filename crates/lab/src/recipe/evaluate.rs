@@ -6,11 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_metrics::{Metric, MetricSource};
 use sidereal_policy::PolicyKind;
+use sidereal_prompts::Task;
 use sidereal_train::ChainConfig;
 
 use crate::error::LabError;
 use crate::pool_task::answers_with_sid;
-use crate::recipe::learned::reasons;
+use crate::recipe::learned::{learns, reasons};
 use crate::recipe::stage::Stage;
 use crate::setting::check_counts;
 
@@ -50,6 +51,34 @@ pub struct EvaluateConfig {
     /// them, and its row has the difference to the stage that it starts from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exercises: Option<EvaluateExercises>,
+    /// Test of users with several targets: one list of answers for all that a user chose after the history, as
+    /// `RecIF-Bench` counts. Without it every target is a sample of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<EvaluateTargets>,
+    /// Test of label prediction: the AUC of the probability of `yes` against `no`, for stages that learned
+    /// [`Task::LabelPrediction`](sidereal_prompts::Task::LabelPrediction).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<EvaluateLabels>,
+}
+
+/// The test of label prediction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluateLabels {
+    /// The behaviour of the data that is asked for.
+    pub behaviour: String,
+    /// Events of the test, drawn by seed; all if there are fewer. Range `1..`.
+    pub samples: usize,
+}
+
+/// The test of users with several targets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluateTargets {
+    /// The `k` of `Pass@k` (a target is among the first `k` answers) and `Recall@k` (the share of a user's targets
+    /// among them). An answer is a Semantic ID. Range `1..=beam_width`.
+    #[schemars(with = "Vec<usize>")]
+    pub cut_offs: Vec<NonZeroUsize>,
 }
 
 /// The test of general ability.
@@ -77,6 +106,19 @@ impl EvaluateConfig {
                 ("evaluate.exercises.count", count),
                 ("evaluate.exercises.budget", budget),
             ])?;
+        }
+        if let Some(labels) = &self.labels {
+            check_counts(&[("evaluate.labels.samples", labels.samples)])?;
+        }
+        if let Some(EvaluateTargets { cut_offs }) = &self.targets {
+            let most = cut_offs.iter().map(|k| k.get()).max();
+            if most.is_none_or(|most| most > self.beam_width) {
+                return Err(LabError::Setting {
+                    field: "evaluate.targets.cut_offs".to_owned(),
+                    found: most.map_or_else(|| "empty".to_owned(), |most| most.to_string()),
+                    needed: "numbers of answers of at most `evaluate.beam_width`",
+                });
+            }
         }
         self.metrics.as_ref().map_or(Ok(()), |metrics| self.check_metrics(metrics))
     }
@@ -133,8 +175,25 @@ impl EvaluateConfig {
         })
     }
 
-    /// Rejects a test with reasoning if no stage reasons.
+    /// Rejects a test with reasoning if no stage reasons, and one of several targets of Semantic IDs that are
+    /// not those of the run's catalogue.
     pub(crate) fn check_stages(&self, stages: &[Stage]) -> Result<(), LabError> {
+        let labels = self.labels.as_ref();
+        if labels.is_some() && !stages.iter().any(|stage| self.tests_labels(stage, stages)) {
+            return Err(LabError::Setting {
+                field: "evaluate.labels".to_owned(),
+                found: "set but not used".to_owned(),
+                needed: "a stage that learns `label-prediction`; without one, remove `[evaluate.labels]`",
+            });
+        }
+        let other_tree = stages.iter().find(|stage| stage.tree != NonZeroUsize::MIN);
+        if let (Some(_), Some(stage)) = (&self.targets, other_tree) {
+            return Err(LabError::Setting {
+                field: format!("stage.{}.tree", stage.name),
+                found: stage.tree.to_string(),
+                needed: "1 with `evaluate.targets`, whose answers are Semantic IDs of the first tree",
+            });
+        }
         if self.reasoning.is_none()
             || stages.iter().any(|stage| self.tests_reasoning(stage, stages))
         {
@@ -145,6 +204,11 @@ impl EvaluateConfig {
             found: "set but not used".to_owned(),
             needed: "a stage that learns to reason; without one, remove `[evaluate.reasoning]`",
         })
+    }
+
+    /// Whether the policy of a stage is also tested on label prediction.
+    pub(crate) fn tests_labels(&self, stage: &Stage, stages: &[Stage]) -> bool {
+        self.labels.is_some() && learns(Task::LabelPrediction, stage, stages)
     }
 
     /// Whether the policy of a stage is also tested with reasoning.
@@ -163,6 +227,8 @@ impl EvaluateConfig {
             metrics: None,
             reasoning: None,
             exercises: None,
+            targets: None,
+            labels: None,
         }
     }
 }

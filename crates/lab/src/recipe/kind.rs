@@ -61,7 +61,7 @@ fn in_kind(kind: PolicyKind, stage: &Stage) -> Option<Unfit> {
             Some(("next_item", "a table".to_owned(), "`sft`: this kind of model reads words"))
         }
         (true, _) if stage.task != Task::NextItem => {
-            let needed = "`next-item`: a model of the kind `item` writes no titles";
+            let needed = "`next-item`: a model of the kind `item` writes no titles and no slates";
             Some(("task", format!("`{}`", stage.task), needed))
         }
         (false, _) if !first => {

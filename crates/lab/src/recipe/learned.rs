@@ -65,6 +65,13 @@ pub(crate) fn reasons(stage: &Stage, stages: &[Stage]) -> bool {
     own || parent.is_some_and(|parent| reasons(parent, stages))
 }
 
+/// Whether a stage, or a stage that it starts from, has a task in its mixture.
+pub(crate) fn learns(task: Task, stage: &Stage, stages: &[Stage]) -> bool {
+    let parent = stages.iter().find(|other| Some(&other.name) == stage.from.as_ref());
+    tasks_in_mixture(stage).any(|learned| learned == task)
+        || parent.is_some_and(|parent| learns(task, parent, stages))
+}
+
 fn tasks_in_mixture(stage: &Stage) -> impl Iterator<Item = Task> {
     let mixture = match &stage.training {
         Training::Sft(config) => config.mixture.as_ref(),

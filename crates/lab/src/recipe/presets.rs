@@ -28,7 +28,7 @@ macro_rules! preset {
 }
 
 /// By system; of each the one for two CPU cores first.
-const PRESETS: [Preset; 36] = [
+const PRESETS: [Preset; 37] = [
     preset!(
         "demo",
         "A policy that reads items, a prior, and reinforcement on the shipped shop, in a minute."
@@ -64,6 +64,10 @@ const PRESETS: [Preset; 36] = [
     preset!("sdpo/titles", "S-DPO that chooses a title from a pool, for two CPU cores."),
     preset!("sage/small", "SAGE, GBPO and GRPO over Semantic IDs, for two CPU cores."),
     preset!("sage/paper", "SAGE at the size of its paper: a pretrained model on a GPU."),
+    preset!(
+        "sage/recif",
+        "SAGE, GBPO and GRPO on a domain of RecIF-Bench with behaviours, for two CPU cores."
+    ),
     preset!(
         "sage/slates",
         "SAGE, GBPO, GRPO and ablations over slates of Semantic IDs, for two CPU cores."

@@ -14,12 +14,13 @@ use crate::recipe::untrained::UntrainedConfig;
 use crate::setting::of_stage;
 
 /// Names that the folder of a run uses itself.
-const TAKEN: [&str; 11] = [
+const TAKEN: [&str; 12] = [
     "blends",
     "codebooks",
     "embed",
     "enrich",
     "exercises",
+    "labels",
     "quantize",
     "rankings",
     "reasoning",
@@ -168,7 +169,7 @@ struct RawStage {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     /// The task of its policy in reinforcement, preference training, validation and test: `next-item`,
-    /// `title-choice`, `title-slate`, or, without a pool, `title-history-to-title` or
+    /// `title-choice`, `title-slate`, `sid-slate`, or, without a pool, `title-history-to-title` or
     /// `sid-history-to-title`. What a supervised stage learns is said by its mixture.
     #[schemars(extend("default" = "next-item"))]
     #[serde(default = "next_item", skip_serializing_if = "is_next_item")]

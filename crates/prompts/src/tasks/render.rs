@@ -8,6 +8,7 @@ use sidereal_sid::ItemId;
 use super::subject::{Subject, present, shows};
 use super::{Rendered, Tasks};
 use crate::rewriting::split_rewriting;
+use crate::verdict::{NO, YES};
 use crate::{EnrichmentKind, Facts, PromptError, Task, Variable, Wording};
 
 impl Tasks<'_> {
@@ -93,6 +94,20 @@ impl Tasks<'_> {
                 Variable::Sid => {
                     facts.sid = Some(self.sid(*target)?);
                     true
+                }
+                Variable::Behaviour => {
+                    let sample = sample.as_ref();
+                    let place = sample.and_then(|sample| self.asked_behaviour(task, sample));
+                    let name = place.and_then(|place| self.dataset.behaviours().get(place));
+                    facts.behaviour = name.map(String::as_str);
+                    facts.behaviour.is_some()
+                }
+                Variable::Verdict => {
+                    facts.verdict = sample.as_ref().and_then(|sample| {
+                        let place = self.asked_behaviour(task, sample)?;
+                        Some(if self.labels(sample).contains(place) { YES } else { NO })
+                    });
+                    facts.verdict.is_some()
                 }
                 Variable::Title => {
                     facts.title = present(&self.data(*target)?.title);

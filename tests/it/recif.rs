@@ -1,0 +1,134 @@
+//! `RecIF-Bench` from its layout to its metrics: several targets a user, behaviours as objectives, label prediction.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use sidereal::data::read::{RowPolicy, items, recif};
+use sidereal::data::{Dataset, HeldOut as _, Split};
+use sidereal::lab::{LabelAnswer, Pipeline, Published, RunResult};
+use sidereal::sid::{Catalog, SemanticId};
+use sidereal::train::{Ranking, Record};
+
+use crate::shop;
+use crate::titles::read;
+
+/// The shipped sample, its videos with their captions.
+fn bench() -> (Dataset, Split) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/samples/recif");
+    let columns = recif::Columns::recif_labelled("video", None, &["long_view", "like", "comment"])
+        .with_valid_every(NonZeroUsize::new(20).unwrap());
+    let (table, policy) = (folder.join("bench.parquet"), RowPolicy::strict());
+    let read = recif::read(&table, &columns, 7, NonZeroUsize::new(12).unwrap(), &policy).unwrap();
+    let described = items::read(&folder.join("bench.item"), &policy).unwrap().items;
+    let described: BTreeMap<_, _> = described.into_iter().map(|it| (it.key.clone(), it)).collect();
+    let texts = read.dataset.items().iter().map(|item| described[&item.key].clone()).collect();
+    (read.dataset.with_items(texts).unwrap(), read.split.unwrap())
+}
+
+fn run(dataset: &Dataset, split: &Split, out: &Path) -> RunResult {
+    let recipe = shop::recipe_in("recif.toml");
+    let device = sidereal::policy::device("cpu").unwrap();
+    let published = Some(Published { catalog: None, split });
+    let pipeline = Pipeline { recipe: &recipe, dataset, published, baselines: &[], out, device };
+    pipeline.run(&mut |_: &Record| {}).unwrap()
+}
+
+/// `Pass@k` and `Recall@k` of a stage by hand: the list for the first target of each test user, against the
+/// different Semantic IDs of all that the user chose from then on.
+fn by_hand(out: &Path, split: &Split, k: usize) -> [f64; 2] {
+    let catalog = Catalog::load(&out.join("catalog.json")).unwrap();
+    let rankings: Vec<Ranking> =
+        serde_json::from_slice(&read(&out.join("rankings/sft.json"))).unwrap();
+    let mut users: BTreeMap<u32, (Vec<SemanticId>, BTreeSet<SemanticId>)> = BTreeMap::new();
+    for sample in split.test.samples() {
+        let sid = |item| catalog.sid(item).unwrap().clone();
+        let list = || {
+            let ranking = rankings.iter().find(|ranking| ranking.id == sample.id).unwrap();
+            ranking.found.iter().map(|items| sid(items[0])).collect()
+        };
+        let user = users.entry(sample.user.0).or_insert_with(|| (list(), BTreeSet::new()));
+        user.1.insert(sid(sample.target));
+    }
+    let mut sums = [0.0; 2];
+    for (list, targets) in users.values() {
+        let found = list.iter().take(k).filter(|sid| targets.contains(*sid)).count();
+        sums[0] += f64::from(u8::from(found > 0));
+        sums[1] += found as f64 / targets.len() as f64;
+    }
+    sums.map(|sum| sum / users.len() as f64)
+}
+
+#[test]
+fn a_recipe_runs_from_the_table_to_pass_recall_and_auc() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dataset, split) = bench();
+    assert!(split.valid.num_samples() >= 3 && split.train.num_sequences() < 64);
+    let out = dir.path().join("run");
+    let outcome = run(&dataset, &split, &out);
+    outcome.write_page("recif", &dir.path().join("report.html")).unwrap();
+
+    // Every system is asked once a user, and its row is what the lists say.
+    let systems: Vec<&str> = outcome.targets.iter().map(|row| row.system.as_str()).collect();
+    assert_eq!(systems, ["popularity", "item transitions", "SFT", "SAGE"]);
+    for row in &outcome.targets {
+        assert!(row.users == 16 && (1.0..=5.0).contains(&row.targets), "{row}");
+        let value = |name: &str| row.values.iter().find(|it| it.metric == name).unwrap().value;
+        for (few, many) in [(1, 4), (4, 16)] {
+            for name in ["Pass", "Recall"] {
+                assert!(
+                    value(&format!("{name}@{few}")) <= value(&format!("{name}@{many}")),
+                    "{row}"
+                );
+            }
+        }
+    }
+    let sft = outcome.targets.iter().find(|row| row.system == "SFT").unwrap();
+    for k in [1, 4, 16] {
+        let [pass, recall] = by_hand(&out, &split, k);
+        for (name, expected) in [("Pass", pass), ("Recall", recall)] {
+            let name = format!("{name}@{k}");
+            let found = sft.values.iter().find(|value| value.metric == name).unwrap();
+            assert!((found.value - expected).abs() < 1e-12, "{name}: {} {expected}", found.value);
+        }
+    }
+
+    // The AUC is the share of pairs that the probabilities order rightly.
+    let labels: Vec<LabelAnswer> =
+        serde_json::from_slice(&read(&out.join("labels/sft.json"))).unwrap();
+    assert_eq!(labels.len(), split.test.num_samples());
+    let like = dataset.behaviour("like").unwrap();
+    for answer in &labels {
+        let sample = split.test.samples().find(|sample| sample.id == answer.id).unwrap();
+        let user = dataset.user(sample.user).unwrap();
+        assert_eq!(answer.label, user.labels_of(sample.seen.len()).contains(like));
+        assert!((0.0..=1.0).contains(&answer.probability));
+    }
+    let (mut right, mut pairs) = (0.0, 0.0);
+    for liked in labels.iter().filter(|answer| answer.label) {
+        for other in labels.iter().filter(|answer| !answer.label) {
+            let apart = liked.probability - other.probability;
+            right += if apart > 0.0 {
+                1.0
+            } else if apart < 0.0 {
+                0.0
+            } else {
+                0.5
+            };
+            pairs += 1.0;
+        }
+    }
+    let row = outcome.labels.iter().find(|row| row.system == "SFT").unwrap();
+    assert!((row.auc - right / pairs).abs() < 1e-12, "{row}");
+    // Who likes what is by rule, so it can be learned: a policy that knows nothing has 0.5.
+    assert!(row.auc > 0.6, "{row}");
+
+    let rewards = |name: &str| {
+        let values = outcome.records.iter().filter_map(|record| record.values.get(name).copied());
+        values.collect::<Vec<f64>>()
+    };
+    for name in ["reward_like", "reward_long_view"] {
+        let found = rewards(name);
+        assert!(found.len() == 3 && found.iter().all(|it| (0.0..=1.0).contains(it)), "{found:?}");
+    }
+}
