@@ -49,6 +49,7 @@ mod config;
 mod decode;
 mod encoder;
 mod error;
+mod generator;
 mod lora;
 mod models;
 mod policy;
@@ -72,6 +73,7 @@ pub use decode::{
 };
 pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};
 pub use error::PolicyError;
+pub use generator::SeededGenerator;
 pub use lora::{Lora, LoraConfig};
 pub use models::any::AnyPolicy;
 pub use models::decoder::Decoder;

@@ -6,7 +6,8 @@ mod mixture;
 
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{
-    Constraint, Place, Policy, Scoring, SequencePass, Target, TokenBatch, Trainable,
+    Constraint, Place, Policy, Scoring, SeededGenerator, SequencePass, Target, TokenBatch,
+    Trainable,
 };
 use tch::Kind;
 
@@ -21,7 +22,7 @@ use crate::observe::{Observer, Record};
 use crate::optim::OptimConfig;
 use crate::seed::step_seed;
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
-use crate::trainable::TrainableConfig;
+use crate::trainable::{Layers, TrainableConfig};
 
 pub use self::lessons::{Epoch, Histories, Lessons};
 pub use self::mixed::{MixedData, MixedTasks};
@@ -287,7 +288,7 @@ impl Sft<'_> {
         step: usize,
     ) -> Result<(f64, f64), TrainError> {
         // Dropout draws from libtorch's generator: a seed of its own makes every step repeatable.
-        tch::manual_seed(step_seed(self.seed, step));
+        let _generator = self.draws().then(|| SeededGenerator::new(step_seed(self.seed, step)));
         let mut rows = rows.to_vec();
         rows.sort_by_key(|row| row.ids.len());
         let num_targets: usize = rows.iter().map(|row| row.targets.len()).sum();
@@ -323,6 +324,13 @@ impl Sft<'_> {
             }
         }
         Ok((loss, grad_norm))
+    }
+
+    /// Whether a step may draw from libtorch's generator: for dropout, and for the seeds of layers that are
+    /// computed again.
+    fn draws(&self) -> bool {
+        let SftConfig { dropout, recompute, trainable, .. } = &**self.config;
+        *dropout > 0.0 || *recompute || matches!(trainable.layers, Layers::Lora(_))
     }
 
     /// The error of a step after which training should not go on.
