@@ -49,6 +49,7 @@ mod config;
 mod decode;
 mod encoder;
 mod error;
+mod flops;
 mod generator;
 mod lora;
 mod models;

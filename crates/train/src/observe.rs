@@ -16,7 +16,9 @@ pub use self::tensor_board::TensorBoard;
 /// What a stage did up to a step: one line of the log.
 ///
 /// Values by name. SFT: `loss` (mean −log p of the learned tokens of the step, nats), `lr`,
-/// `grad_norm` (before clipping), `epoch`, at an epoch's end `valid_loss`. RL, over the groups that
+/// `grad_norm` (before clipping), `epoch`, at an epoch's end `valid_loss`; of decoders `flops` (floating-point
+/// operations of the step) and `flops_total` (of all steps up to this one), see
+/// [`DecoderConfig::training_flops`](sidereal_policy::DecoderConfig::training_flops). RL, over the groups that
 /// dynamic sampling kept: `reward` (mean over rollouts), `hit` (share of unguided groups with the target),
 /// `hard` (share without), `guide` (codes given to hard samples), `live` (share of groups whose rewards
 /// differ), `live_hard` (the same of hard ones), `entropy` (nats a scored token), `distinct`

@@ -174,6 +174,9 @@ struct SftState {
     step: usize,
     best_loss: Option<f64>,
     stale_epochs: usize,
+    /// Floating-point operations so far. Checkpoints of earlier versions do not have them.
+    #[serde(default)]
+    flops: f64,
 }
 
 /// Supervised fine-tuning of a model on sequences with targets.
@@ -244,6 +247,10 @@ impl Sft<'_> {
                     .with("lr", lr)
                     .with("grad_norm", grad_norm)
                     .with("epoch", state.epoch as f64);
+                if let Some(flops) = flops_of(learner.model(), &rows) {
+                    state.flops += flops;
+                    record = record.with("flops", flops).with("flops_total", state.flops);
+                }
                 let epoch_ends = state.batch == len;
                 if epoch_ends {
                     let loss = self.valid_loss(learner.model(), &data.valid)?;
@@ -372,6 +379,12 @@ impl Sft<'_> {
         }
         Ok(-sum / count as f64)
     }
+}
+
+/// Floating-point operations of a step with these rows, where the policy has a formula.
+fn flops_of<P: Trainable>(model: &P, rows: &[&Sequence]) -> Option<f64> {
+    let lens: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
+    model.training_flops(&lens, rows.iter().map(|row| row.targets.len()).sum())
 }
 
 /// The places whose states predict the targets of `rows`, and the targets.
