@@ -24,6 +24,7 @@
 //! | `next_item` | [`NextItem`]: a policy that reads items learns what follows; [`exact_ndcg`] |
 //! | `rl` | [`Rl`]: rollouts, [`RewardConfig`], [`AdvantageConfig`], updates |
 //! | `reasoning` | [`ReasoningSearch`]: chains of thought, and an answer after each |
+//! | `free_answer` | [`FreeWriter`]: chain and answer as one free text |
 //! | `slate` | [`SlateAnswers`]: slates of titles out of pools |
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `ranking` | [`Ranking`], [`placements`] |
@@ -49,6 +50,7 @@ mod error;
 mod evaluate;
 mod exact;
 mod fold;
+mod free_answer;
 mod learner;
 mod lengths;
 mod next_item;
@@ -77,6 +79,7 @@ pub use error::TrainError;
 pub use evaluate::{ChainCounts, draw, rank, rank_without, reason};
 pub use exact::{ExactCase, ScoredBatch, best, rank_exactly, score_exactly};
 pub use fold::{Sequence, fold};
+pub use free_answer::{AnswerForm, FreeRollout, FreeWriter};
 pub use lengths::check_lengths;
 pub use next_item::{
     ExactNdcg, Followed, History, NextItem, NextItemConfig, NextItemData, SelectBy, exact_ndcg,
@@ -88,7 +91,7 @@ pub use ranking::{Ranking, placements};
 pub use reasoning::{ChainConfig, ChainRollout, ReasonedRanking, ReasoningSearch};
 pub use rl::{
     AdvantageConfig, BuiltReward, KnownItems, NamedReward, OwnMethods, ReasoningConfig,
-    RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
+    RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward, Unclosed,
 };
 pub use seed::step_seed;
 pub use sft::{

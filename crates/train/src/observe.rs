@@ -24,8 +24,8 @@ pub use self::tensor_board::TensorBoard;
 /// differ), `live_hard` (the same of hard ones), `entropy` (nats a scored token), `distinct`
 /// (share of rollouts that are the first of their Semantic ID in the group), `kl` (nats a token,
 /// towards the reference), `rollouts`, `lr`, `grad_norm`, `rewards_p10`, `rewards_p50`, `rewards_p90` (deciles over
-/// rollouts), `reward_NAME` (mean of a part of the reward); with reasoning `chain_len` (mean tokens drawn of a chain), `forced` (share of chains that
-/// did not close by themselves); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
+/// rollouts), `reward_NAME` (mean of a part of the reward); with reasoning `chain_len` (mean tokens drawn of a chain), `unclosed` (share of chains that
+/// did not close by themselves), `legal` (share of the answers after chains that are an item of the catalogue); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
 /// `old_kl` (nats a token), `clip_low`, `clip_high` (shares); with SAGE
 /// `entropy_target` (nats a token); of exact gradients, and of others where they are asked for, `exact_reward`,
 /// `exact_entropy` and `exact_kl` (means over the step's prompts of the reward expected over all answers, of the entropy

@@ -4,6 +4,8 @@ mod advantage;
 mod config;
 mod exact;
 mod hard_samples;
+mod reasoned;
+mod reasoning_config;
 mod record;
 mod reinforcing;
 mod reward;
@@ -23,7 +25,8 @@ use sidereal_rl::{
 use sidereal_sid::SidSpec;
 
 pub use self::advantage::{AdvantageConfig, StepReward};
-pub use self::config::{ReasoningConfig, RlConfig};
+pub use self::config::RlConfig;
+pub use self::reasoning_config::{ReasoningConfig, Unclosed};
 pub use self::reward::{BuiltReward, KnownItems, NamedReward, RewardConfig, SingerReward};
 pub use self::rollout::RolloutConfig;
 
@@ -109,6 +112,12 @@ struct Step<'p> {
 }
 
 impl Rl<'_> {
+    /// Codes that count as levels in rewards and guides.
+    fn num_levels(&self) -> usize {
+        let all = self.spec.num_levels();
+        self.config.levels.map_or(all, |levels| levels.get().min(all))
+    }
+
     /// The objective of the updates.
     fn objective(&self) -> &dyn PolicyObjective {
         self.own.objective.unwrap_or(&self.config.objective)
@@ -213,7 +222,7 @@ impl Rl<'_> {
             .zip(&texts)
             .map(|(group, texts)| {
                 let judged = Group::new(&group.target, &group.sids);
-                let judged = judged.with_levels(self.spec.num_levels());
+                let judged = judged.with_levels(self.num_levels());
                 let judged = judged.with_hardness(group.hard).with_texts(texts);
                 let (target, items) = (group.prompt.prompt.target, group.slates.as_slice());
                 if items.is_empty() { judged } else { judged.with_slates(Slates { target, items }) }

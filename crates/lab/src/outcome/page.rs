@@ -83,7 +83,9 @@ impl RunResult {
                     ("entropy over all items", "nats, exact", &["exact_entropy"]),
                     ("KL to the reference over all items", "nats, exact", &["exact_kl"]),
                     ("length of chains", "tokens drawn", &["chain_len"]),
-                    ("chains that did not close", "share", &["forced"]),
+                    // Logs of earlier versions say `forced`.
+                    ("chains that did not close", "share", &["unclosed", "forced"]),
+                    ("answers after chains that are items", "share", &["legal"]),
                 ],
             };
             for (what, y_axis, names) in curves {

@@ -231,7 +231,7 @@ impl ExactStep<'_, '_> {
     /// Judges every answer of a prompt.
     fn judged(&self, prompt: &RlPrompt, logp: &[f64]) -> JudgedAnswers {
         let target = self.rl.semantic_id(&prompt.target);
-        let all = Group::new(&target, &self.answers.sids).with_levels(self.rl.spec.num_levels());
+        let all = Group::new(&target, &self.answers.sids).with_levels(self.rl.num_levels());
         let mut parts = BTreeMap::new();
         let mut visit = |name: &str, scores: &[f64]| {
             let expected = scores.iter().zip(logp).map(|(score, logp)| logp.exp() * score).sum();

@@ -37,7 +37,7 @@ impl Rl<'_> {
             group.hard = group.misses();
             let target = &group.prompt.target;
             // A suffix is no level.
-            let levels = target.len().min(self.spec.num_levels());
+            let levels = target.len().min(self.num_levels());
             let guide = schedule.guide_len(step as u64, levels);
             let direct = group.prompt.prompt.mode == Mode::Direct;
             if direct && self.config.prefix_curriculum && group.hard && guide > 0 {

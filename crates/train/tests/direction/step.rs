@@ -4,7 +4,8 @@ use sidereal_data::ItemId;
 use sidereal_policy::SamplingConfig;
 use sidereal_rl::{Accuracy, Sage, SageReading, SidLevel, Surrogate};
 use sidereal_train::{
-    ChainConfig, EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward, TrainError,
+    ChainConfig, EncodedPrompt, Mode, ReasoningConfig, Record, RlConfig, RolloutConfig, StepReward,
+    TrainError,
 };
 
 use crate::shop::{Log, Shop, at, short};
@@ -84,7 +85,8 @@ fn draws_that_cannot_be_scored_are_errors_that_name_the_setting() {
     let greedy = RolloutConfig::Dynamic(SamplingConfig::greedy());
     assert_eq!(field(&RlConfig { rollout: greedy, ..short() }), "stage.rl.rl.rollout.temperature");
     let reasoning = |share, chain| {
-        let reasoning = Some(sidereal_train::ReasoningConfig { share, chain });
+        let all = ReasoningConfig::default();
+        let reasoning = Some(ReasoningConfig { share, chain, ..all });
         RlConfig { reasoning, ..short() }
     };
     let chain = ChainConfig { words: cut, ..ChainConfig::default() };
