@@ -4,6 +4,7 @@ pub(crate) mod blend;
 pub(crate) mod compute;
 pub(crate) mod embed;
 pub(crate) mod evaluate;
+pub(crate) mod evaluate_reasoning;
 pub(crate) mod fit;
 pub(crate) mod hierarchical;
 mod key_path;

@@ -28,7 +28,7 @@
 //! | `slate` | [`SlateAnswers`]: slates of titles out of pools |
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `ranking` | [`Ranking`], [`placements`] |
-//! | `evaluate` | [`rank`], [`reason`], [`draw`] |
+//! | `evaluate` | [`rank`], [`reason`], [`draw`], [`write_freely`] |
 //! | `categories` | [`Categories`] of items |
 //! | `checkpoint` | [`Checkpoints`] bound to what they belong to |
 //! | `observe` | [`Observer`], [`Record`], [`JsonLog`], [`TensorBoard`], [`Bars`] |
@@ -76,7 +76,9 @@ pub use checked::Checked;
 pub use checkpoint::{Binding, Checkpoints};
 pub use encode::{EncodedPrompt, Encoder, Mode, scored_codes};
 pub use error::TrainError;
-pub use evaluate::{ChainCounts, draw, rank, rank_without, reason};
+pub use evaluate::{
+    ChainCounts, draw, rank, rank_after_chains, rank_without, reason, write_freely,
+};
 pub use exact::{ExactCase, ScoredBatch, best, rank_exactly, score_exactly};
 pub use fold::{Sequence, fold};
 pub use free_answer::{AnswerForm, FreeRollout, FreeWriter};

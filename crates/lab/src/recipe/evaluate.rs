@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_metrics::{Metric, MetricSource};
 use sidereal_policy::PolicyKind;
-use sidereal_train::ChainConfig;
 
 use crate::error::LabError;
 use crate::pool_task::is_over_pool;
+use crate::recipe::evaluate_reasoning::EvaluateReasoning;
 use crate::recipe::learned::reasons;
 use crate::recipe::stage::Stage;
 use crate::setting::check_counts;
@@ -167,48 +167,25 @@ impl EvaluateConfig {
     }
 }
 
-/// The test of policies that reason before they answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EvaluateReasoning {
-    /// The number of test users, drawn by seed; all users if there are fewer. Range `1..`.
-    pub users: usize,
-    /// Chains per user, and the same number of draws without reasoning. It is the largest `k` of `Pass@k`.
-    /// Range `1..`.
-    pub chains: usize,
-    /// Beams after each chain. Range `1..`.
-    pub beam_width: usize,
-    /// How chains and answers are drawn.
-    #[serde(default)]
-    pub chain: ChainConfig,
-}
-
-impl EvaluateReasoning {
-    /// Accepts settings with which a test is possible.
-    fn check(&self) -> Result<(), LabError> {
-        check_counts(&[
-            ("evaluate.reasoning.users", self.users),
-            ("evaluate.reasoning.chains", self.chains),
-            ("evaluate.reasoning.beam_width", self.beam_width),
-        ])?;
-        Ok(self.chain.check("evaluate.reasoning.chain")?)
-    }
-
-    /// Chains of a user.
-    pub(crate) fn count(&self) -> NonZeroUsize {
-        NonZeroUsize::new(self.chains).unwrap_or(NonZeroUsize::MIN)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use sidereal_train::{AnswerForm, ChainConfig};
+
     use super::*;
+    use crate::recipe::evaluate_reasoning::RankedAfter;
 
     fn check(names: &[&str], reasoning: bool) -> Result<(), String> {
         let metrics = names.iter().map(|name| name.parse().unwrap()).collect();
-        let chain = ChainConfig::default();
-        let reasoning =
-            reasoning.then_some(EvaluateReasoning { users: 9, chains: 8, beam_width: 10, chain });
+        let (chain, answer) = (ChainConfig::default(), AnswerForm::Constrained);
+        let ranking = RankedAfter::Merged;
+        let reasoning = reasoning.then_some(EvaluateReasoning {
+            users: 9,
+            chains: 8,
+            beam_width: 10,
+            chain,
+            answer,
+            ranking,
+        });
         let blank = EvaluateConfig { beam_width: 20, ..EvaluateConfig::blank() };
         let config = EvaluateConfig { metrics: Some(metrics), reasoning, ..blank };
         config.check().map_err(|error| error.to_string())
