@@ -34,6 +34,7 @@ impl RunResult {
             buckets: read_json(&dir.join("buckets.json"))?,
             domains,
             exercises,
+            scaling_of: recipe.evaluate.scaling.clone(),
             collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
             quality: read_json(&dir.join("quality.json"))?,
             records: JsonLog::read(&dir.join(LOG))?,

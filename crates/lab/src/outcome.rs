@@ -1,6 +1,7 @@
 //! The result of a finished run.
 
 mod page;
+pub(crate) mod scaling;
 pub(crate) mod showcase;
 
 use sidereal_metrics::Report;
@@ -10,6 +11,7 @@ use sidereal_train::Record;
 
 use crate::evaluation::{BucketRow, DomainReport, ExerciseRow};
 use crate::outcome::showcase::Showcase;
+use crate::recipe::scaling::ScalingConfig;
 use crate::recipe::stage::Stage;
 
 /// The result of a run.
@@ -26,6 +28,8 @@ pub struct RunResult {
     pub domains: Vec<DomainReport>,
     /// General ability of the stages; empty if the recipe does not test it.
     pub exercises: Vec<ExerciseRow>,
+    /// The figure over the compute of training that the recipe asks for; see [`scaling`](Self::scaling).
+    pub scaling_of: Option<ScalingConfig>,
     /// Quality of the codes before collisions were resolved.
     pub quality: QualityReport,
     /// How items that shared all their codes were resolved; `None` for published Semantic IDs.

@@ -157,6 +157,7 @@ impl Pipeline<'_> {
             buckets,
             domains,
             exercises,
+            scaling_of: evaluate.scaling.clone(),
             quality: quality.clone(),
             collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
             records: JsonLog::read(&log)?,

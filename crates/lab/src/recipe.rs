@@ -18,6 +18,7 @@ pub(crate) mod presets;
 mod reference;
 pub(crate) mod rq_kmeans;
 pub(crate) mod rq_vae;
+pub(crate) mod scaling;
 pub(crate) mod shape;
 pub(crate) mod sids;
 pub(crate) mod stage;

@@ -43,6 +43,9 @@ impl RunResult {
                 page.push(plot);
             }
         }
+        if let Some(scaling) = self.scaling() {
+            scaling.push_to(&mut page);
+        }
         if !self.exercises.is_empty() {
             page.push(exercises::table(&self.exercises));
         }

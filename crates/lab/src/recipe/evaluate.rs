@@ -11,6 +11,7 @@ use crate::error::LabError;
 use crate::pool_task::is_over_pool;
 use crate::recipe::evaluate_reasoning::EvaluateReasoning;
 use crate::recipe::learned::reasons;
+use crate::recipe::scaling::ScalingConfig;
 use crate::recipe::stage::Stage;
 use crate::setting::check_counts;
 
@@ -50,6 +51,9 @@ pub struct EvaluateConfig {
     /// them, and its row has the difference to the stage that it starts from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exercises: Option<EvaluateExercises>,
+    /// A figure of drawn answers after chains over the compute of training, with fits in its logarithm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingConfig>,
 }
 
 /// The test of general ability.
@@ -135,6 +139,10 @@ impl EvaluateConfig {
 
     /// Rejects a test with reasoning if no stage reasons.
     pub(crate) fn check_stages(&self, stages: &[Stage]) -> Result<(), LabError> {
+        if let Some(scaling) = &self.scaling {
+            let columns = self.metrics.as_deref().unwrap_or_default();
+            scaling.check(columns, stages, |stage| self.tests_reasoning(stage, stages))?;
+        }
         if self.reasoning.is_none()
             || stages.iter().any(|stage| self.tests_reasoning(stage, stages))
         {
@@ -163,6 +171,7 @@ impl EvaluateConfig {
             metrics: None,
             reasoning: None,
             exercises: None,
+            scaling: None,
         }
     }
 }
