@@ -126,7 +126,8 @@ impl Rl<'_> {
     /// Improves `model` on `prompts` and returns the weights with the best validation NDCG@10.
     ///
     /// One step: `G` rollouts under the trie for each prompt, or `G` chains of thought with a
-    /// Semantic ID drawn after each, whose words and codes learn together, or `G` slates; a direct
+    /// Semantic ID drawn after each, whose words and codes learn together, or as many free texts of chain and
+    /// answer, or `G` slates; a direct
     /// prompt without a hit is hard and, under the curriculum, rolled out again after its guide;
     /// rewards, advantages within groups; `passes` times through its mini-batches, one update of the surrogate
     /// objective each. The reference of a KL penalty is the policy that came in, or its latest
