@@ -5,12 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use sidereal::lab::{
-    HowToReason, PretrainedConfig, ReasoningResult, TrainedStage, Training, Wanted,
+    HowToReason, PretrainedConfig, ReasoningResult, Recipe, RunResult, ScalingConfig, TrainedStage,
+    Training, Wanted,
 };
-use sidereal::metrics::SeenItems;
+use sidereal::metrics::{Metric, SeenItems};
 use sidereal::policy::VocabularyExtension;
 use sidereal::sid::ItemId;
-use sidereal::train::{ChainConfig, Record};
+use sidereal::train::{ChainConfig, MixtureOrder, Record, SftConfig};
 
 use crate::shop::Kill;
 use crate::worded::{Shop, base, every_stage_is_tested};
@@ -36,6 +37,67 @@ fn recipes_at_the_papers_size_run_from_a_pretrained_model() {
         ("gream/paper", 11),
     ] {
         every_stage_is_tested(name, reasoned);
+    }
+}
+
+#[test]
+fn a_scaling_figure_shows_activations_of_growing_size_over_their_compute() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut shop = Shop::new(dir.path()).under("gream/scaling", dir.path());
+    let sizes = [("reason-100", 16), ("reason-200", 32), ("reason-400", 64)];
+    let recipe = &mut shop.recipe;
+    recipe
+        .stages
+        .retain(|stage| stage.from.is_none() || sizes.iter().any(|(name, _)| stage.name == *name));
+    for (name, size) in sizes {
+        let stage = recipe.stages.iter_mut().find(|stage| stage.name == name).unwrap();
+        let Training::Sft(SftConfig { mixture: Some(mixture), .. }) = &mut stage.training else {
+            unreachable!()
+        };
+        let MixtureOrder::Weighted(weighted) = &mut mixture.order else { unreachable!() };
+        weighted.rows = size;
+    }
+    let metric: Metric = "Pass@1".parse().unwrap();
+    recipe.evaluate.metrics = Some(vec!["HR@5".parse().unwrap(), metric]);
+    let stages = sizes.map(|(name, _)| name.to_owned()).to_vec();
+    recipe.evaluate.scaling = Some(ScalingConfig { stages, metric });
+    let out = dir.path().join("run");
+    let outcome = shop.run(&out, &mut |_: &Record| {}).unwrap();
+    let scaling = outcome.scaling().unwrap();
+    assert_eq!(scaling.points.len(), 3);
+    for ((name, size), (_, flops, value)) in sizes.iter().zip(&scaling.points) {
+        let steps = outcome.records.iter().filter(|record| record.stage == *name);
+        let sum: f64 = steps.filter_map(|record| record.values.get("flops")).sum();
+        assert!((flops - sum).abs() <= 1e-9 * sum && sum > 0.0, "{name}: {flops} {sum}");
+        // As many samples, of about the same length.
+        let each = flops / *size as f64;
+        let first = scaling.points[0].1 / sizes[0].1 as f64;
+        assert!((each / first - 1.0).abs() < 0.3, "{name}: {each} {first}");
+        assert!((0.0..=1.0).contains(value));
+    }
+    assert!(scaling.line.is_some() && scaling.curve.is_none(), "three points");
+    assert_eq!(RunResult::read(&out).unwrap().scaling(), Some(scaling));
+}
+
+#[test]
+fn a_figure_of_stages_that_do_not_fit_it_is_refused() {
+    let whole = Recipe::preset("gream/scaling").unwrap();
+    whole.check().unwrap();
+    let refused = |change: &dyn Fn(&mut ScalingConfig)| {
+        let mut recipe = whole.clone();
+        change(recipe.evaluate.scaling.as_mut().unwrap());
+        recipe.check().unwrap_err().to_string()
+    };
+    let metric = |name: &'static str| refused(&|scaling| scaling.metric = name.parse().unwrap());
+    for (error, field) in [
+        (refused(&|scaling| scaling.stages.truncate(2)), "stages"),
+        (refused(&|scaling| scaling.stages[0] = "alignment".to_owned()), "stages"),
+        (refused(&|scaling| scaling.stages[0] = "nobody".to_owned()), "stages"),
+        (refused(&|scaling| scaling.stages[0] = scaling.stages[1].clone()), "stages"),
+        (metric("HR@10"), "metric"),
+        (metric("Pass@2"), "metric"),
+    ] {
+        assert!(error.contains(&format!("evaluate.scaling.{field}")), "{error}");
     }
 }
 
@@ -87,7 +149,9 @@ fn killed_runs_with_reasoning_repeat_the_same_curve() {
         assert!(lens.peek().is_some() && lens.all(|len| (1.0..=budget).contains(len)));
         let shown = of(stage).next_back().and_then(|record| record.rollouts.clone()).unwrap();
         assert_eq!(shown.rollouts.len(), 4);
-        assert!(shown.rollouts.iter().all(|rollout| rollout.text.contains("<a_")));
+        // Answers that `srpo` draws after a forced close are answers, and those of `grpo` are free.
+        let answers = shown.rollouts.iter().all(|rollout| rollout.text.contains("<a_"));
+        assert!(answers || stage == "grpo");
     }
 
     // Stages that reason are tested with it too, and drawn from in both modes.

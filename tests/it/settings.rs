@@ -1,10 +1,10 @@
 //! Settings that cannot work, or would do nothing, are refused by name before a run writes anything.
 
-use sidereal::lab::{EvaluateReasoning, Recipe, TeacherConfig, Training};
+use sidereal::lab::{EvaluateReasoning, RankedAfter, Recipe, TeacherConfig, Training};
 use sidereal::rl::{Grpo, Surrogate, ZScore};
 use sidereal::train::{
-    AdvantageConfig, ChainConfig, NamedReward, OptimConfig, Record, RewardConfig, RlConfig,
-    SftConfig,
+    AdvantageConfig, AnswerForm, ChainConfig, NamedReward, OptimConfig, Record, RewardConfig,
+    RlConfig, SftConfig,
 };
 
 use crate::pipeline::run;
@@ -79,8 +79,14 @@ fn reinforcement_settings_without_effect_are_errors() {
 fn an_unused_teacher_and_a_reasoning_test_without_a_reasoning_stage_are_refused() {
     let error = refused(|recipe| recipe.texts.teacher = Some(TeacherConfig::Metadata));
     assert!(error.contains("texts.teacher"), "{error}");
-    let reasoning =
-        EvaluateReasoning { users: 2, chains: 2, beam_width: 2, chain: ChainConfig::default() };
+    let reasoning = EvaluateReasoning {
+        users: 2,
+        chains: 2,
+        beam_width: 2,
+        chain: ChainConfig::default(),
+        answer: AnswerForm::Constrained,
+        ranking: RankedAfter::Merged,
+    };
     let error = refused(|recipe| recipe.evaluate.reasoning = Some(reasoning));
     assert!(error.contains("evaluate.reasoning"), "{error}");
 }

@@ -31,8 +31,8 @@ pub(crate) fn check_chat(path: &Path) -> anyhow::Result<()> {
 
 /// Accepts a file of a teacher's texts.
 pub(crate) fn check_texts(path: &Path) -> anyhow::Result<()> {
-    let advice =
-        "name one by `--enriched FILE`; `sidereal enrich` writes it, with a model or with rules";
+    let advice = "name one by `--enriched FILE`. `sidereal enrich` writes it: with a large model, as in the \
+                  papers, by `--base-url URL --model NAME`, or with rules without them";
     check(path, "file of a teacher's texts", advice)
 }
 

@@ -104,7 +104,9 @@ pub(crate) fn depends_on(
     evaluate: &EvaluateConfig,
     stages: &[Stage],
 ) -> Recipe {
-    let (evaluate, stages) = (evaluate.clone(), stages.to_vec());
+    // A figure shows the tables and changes none.
+    let evaluate = EvaluateConfig { scaling: None, ..evaluate.clone() };
+    let stages = stages.to_vec();
     Recipe { seed, split, pool, evaluate, stages, ..Recipe::blank() }
 }
 

@@ -38,6 +38,7 @@ impl RunResult {
             exercises,
             targets,
             labels,
+            scaling_of: recipe.evaluate.scaling.clone(),
             collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
             quality: read_json(&dir.join("quality.json"))?,
             records: JsonLog::read(&dir.join(LOG))?,

@@ -76,6 +76,7 @@ pub use leaderboard::{
     Tuned, TuningEnd,
 };
 pub use outcome::RunResult;
+pub use outcome::scaling::Scaling;
 pub use outcome::showcase::Showcase;
 pub use parts::exercises::ExerciseAnswer;
 pub use parts::labels::LabelAnswer;
@@ -89,9 +90,8 @@ pub use recipe::base::{base_folder, is_named_base};
 pub use recipe::blend::{BlendConfig, ChooseBy, PriorSource};
 pub use recipe::compute::Compute;
 pub use recipe::embed::{EmbedConfig, ItemField};
-pub use recipe::evaluate::{
-    EvaluateConfig, EvaluateExercises, EvaluateLabels, EvaluateReasoning, EvaluateTargets,
-};
+pub use recipe::evaluate::{EvaluateConfig, EvaluateExercises, EvaluateLabels, EvaluateTargets};
+pub use recipe::evaluate_reasoning::{EvaluateReasoning, RankedAfter};
 pub use recipe::hierarchical::HierarchicalConfig;
 pub use recipe::linfa_kmeans::LinfaKMeansConfig;
 pub use recipe::model::{ModelConfig, PretrainedConfig, TokenizerConfig};
@@ -99,6 +99,7 @@ pub use recipe::pool::CandidatePools;
 pub use recipe::presets::Preset;
 pub use recipe::rq_kmeans::RqKMeansConfig;
 pub use recipe::rq_vae::{LetterConfig, RqVaeConfig};
+pub use recipe::scaling::ScalingConfig;
 pub use recipe::shape::{DecoderShape, ItemShape, T5Shape};
 pub use recipe::sids::{SidConfig, SidMethod};
 pub use recipe::spectral::SpectralConfig;

@@ -1,6 +1,7 @@
 //! The result of a finished run.
 
 mod page;
+pub(crate) mod scaling;
 pub(crate) mod showcase;
 
 use sidereal_metrics::Report;
@@ -10,6 +11,7 @@ use sidereal_train::Record;
 
 use crate::evaluation::{BucketRow, DomainReport, ExerciseRow, LabelRow, TargetsRow};
 use crate::outcome::showcase::Showcase;
+use crate::recipe::scaling::ScalingConfig;
 use crate::recipe::stage::Stage;
 
 /// The result of a run.
@@ -30,6 +32,8 @@ pub struct RunResult {
     pub targets: Vec<TargetsRow>,
     /// Label prediction; empty if the recipe does not test it.
     pub labels: Vec<LabelRow>,
+    /// The figure over the compute of training that the recipe asks for; see [`scaling`](Self::scaling).
+    pub scaling_of: Option<ScalingConfig>,
     /// Quality of the codes before collisions were resolved.
     pub quality: QualityReport,
     /// How items that shared all their codes were resolved; `None` for published Semantic IDs.

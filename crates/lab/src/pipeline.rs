@@ -166,6 +166,7 @@ impl Pipeline<'_> {
             exercises,
             targets,
             labels,
+            scaling_of: evaluate.scaling.clone(),
             quality: quality.clone(),
             collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
             records: JsonLog::read(&log)?,

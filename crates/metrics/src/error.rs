@@ -88,6 +88,11 @@ pub enum MetricError {
         low: f64,
         high: f64,
     },
+    /// Points that do not determine a polynomial.
+    #[error(
+        "{points} points do not determine a polynomial of degree {degree}; expected finite numbers, and more different places than the degree"
+    )]
+    Fit { points: usize, degree: usize },
     /// A value that falls as k grows.
     #[error("{metric} = {value} is below the {before} at k = {from}")]
     Falling { metric: Metric, value: f64, from: usize, before: f64 },

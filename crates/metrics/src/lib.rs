@@ -34,6 +34,7 @@
 //! | `auc` | [`auc`] |
 //! | `mean` | [`Mean`]: sum and count |
 //! | `interval` | [`Bootstrap`], [`Interval`], [`PairedTest`] |
+//! | `fit` | [`PolynomialFit`]: a line or a curve of least squares, with R² |
 //! | `metric`, `average` | [`Metric`]: the name of a value, `NDCG@10`; [`Average`]: the mean of several |
 //! | `run` | [`RankingRun`], [`SamplingRun`]: placements, or drawn answers, of one system by sample |
 //! | `consistency` | [`check_consistency`]: rejects values that no ranking can have |
@@ -59,6 +60,7 @@ mod cold_start;
 mod consistency;
 mod diversity;
 mod error;
+mod fit;
 mod interval;
 mod mean;
 mod metric;
@@ -78,6 +80,7 @@ pub use cold_start::ColdItems;
 pub use consistency::check_consistency;
 pub use diversity::{ExposureCounts, entropy};
 pub use error::MetricError;
+pub use fit::PolynomialFit;
 pub use interval::{Bootstrap, BootstrapConfig, Interval, PairedTest};
 pub use mean::Mean;
 pub use metric::{Metric, MetricSource};

@@ -58,6 +58,25 @@ pub struct Chains {
     pub count: NonZeroUsize,
     /// Largest number of tokens of a chain.
     pub budget: usize,
+    /// Whether the chain is that of the most probable tokens, and not drawn.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub greedy: bool,
+    /// Whether the answers are part of the same free text, and not under the trie. The budget is then for both.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub free: bool,
+}
+
+impl Chains {
+    /// `count` drawn chains of at most `budget` tokens each, with answers under the trie.
+    #[must_use]
+    pub const fn new(count: NonZeroUsize, budget: usize) -> Self {
+        Self { count, budget, greedy: false, free: false }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Which interactions were held out and evaluated.
@@ -154,9 +173,11 @@ impl Protocol {
             ScoreKind::Drawn(count) => format!("draws: {count}"),
             ScoreKind::Slate => "greedy slate".to_owned(),
         };
-        let chains = self.chains.map(|Chains { count, budget }| {
+        let chains = self.chains.map(|Chains { count, budget, greedy, free }| {
+            let greedy = if greedy { "greedy " } else { "" };
             let noun = if count.get() == 1 { "chain" } else { "chains" };
-            format!("{count} {noun} of at most {budget} tokens")
+            let free = if free { " with free answers" } else { "" };
+            format!("{count} {greedy}{noun} of at most {budget} tokens{free}")
         });
         let beam = self.beam_width.map(|width| format!("beam {width}"));
         chains.into_iter().chain(beam).chain([score]).collect::<Vec<_>>().join(", ")
@@ -205,13 +226,22 @@ mod tests {
             level: Level::Sid,
             score: ScoreKind::Drawn(count),
             beam_width: None,
-            chains: Some(Chains { count, budget: 64 }),
+            chains: Some(Chains::new(count, 64)),
             num_users: 3,
         };
         assert_eq!(drawn.decoding(), "4 chains of at most 64 tokens, draws: 4");
         let merged = Protocol { score: ScoreKind::Full, beam_width: Some(count), ..drawn.clone() };
         assert_eq!(merged.decoding(), "4 chains of at most 64 tokens, beam 4, full");
         assert!(merged.is_comparable(&drawn));
+        let chains = Some(Chains { greedy: true, ..Chains::new(NonZeroUsize::MIN, 64) });
+        let greedy = Protocol { chains, ..merged.clone() };
+        assert_eq!(greedy.decoding(), "1 greedy chain of at most 64 tokens, beam 4, full");
+        let chains = Some(Chains { free: true, ..Chains::new(count, 64) });
+        let free = Protocol { chains, ..drawn.clone() };
+        assert_eq!(free.decoding(), "4 chains of at most 64 tokens with free answers, draws: 4");
+        // As earlier versions wrote it.
+        let text = serde_json::to_string(&drawn.chains).unwrap();
+        assert_eq!(text, "{\"count\":4,\"budget\":64}");
         let json = serde_json::to_string(&drawn).unwrap();
         assert_eq!(serde_json::from_str::<Protocol>(&json).unwrap(), drawn);
     }
@@ -242,7 +272,7 @@ mod tests {
             assert!(!ours.is_comparable(&other) && !other.is_comparable(&ours), "{other}");
         }
         let (score, width) = (ScoreKind::Full, Some(NonZeroUsize::MIN));
-        let chains = Some(Chains { count: NonZeroUsize::MIN, budget: 8 });
+        let chains = Some(Chains::new(NonZeroUsize::MIN, 8));
         let system = Protocol { score, beam_width: width, chains, ..ours.clone() };
         assert!(ours.is_comparable(&system));
         assert_eq!(system.decoding(), "1 chain of at most 8 tokens, beam 1, full");

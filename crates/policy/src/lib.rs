@@ -51,6 +51,8 @@ mod config;
 mod decode;
 mod encoder;
 mod error;
+mod flops;
+mod generator;
 mod gguf;
 mod lora;
 mod mapped;
@@ -77,6 +79,7 @@ pub use decode::{
 };
 pub use encoder::{EncoderOptions, Pooling, Prefix, TextEncoder};
 pub use error::PolicyError;
+pub use generator::SeededGenerator;
 pub use lora::{Lora, LoraConfig};
 pub use models::any::AnyPolicy;
 pub use models::decoder::Decoder;

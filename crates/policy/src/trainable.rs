@@ -50,6 +50,14 @@ pub trait Trainable: Policy + Sized {
         in_completions(self, constraint, sequences)
     }
 
+    /// Floating-point operations that learning from sequences of these lengths takes, of which `num_targets`
+    /// tokens are learned; see [`DecoderConfig::training_flops`](crate::DecoderConfig::training_flops). `None` by
+    /// default: for kinds of policies without a formula.
+    fn training_flops(&self, lens: &[usize], num_targets: usize) -> Option<f64> {
+        let _ = (lens, num_targets);
+        None
+    }
+
     /// Weights as they are written: with adapters merged.
     ///
     /// # Errors

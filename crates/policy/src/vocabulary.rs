@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
 use crate::checkpoint::{checkpoint_file, read_checkpoint, read_config};
+use crate::generator::SeededGenerator;
 use crate::models::foreign::{HEAD, decoder_names, settle_head};
 use crate::models::t5::names;
 use crate::sizes::{axes, to_usize};
@@ -158,7 +159,7 @@ pub fn extend_pretrained(
         sigma,
     };
     settle(&mut config, &mut weights, &checkpoint_file(base))?;
-    tch::manual_seed(how.seed);
+    let generator = SeededGenerator::new(how.seed);
     let mut vocab_size = None;
     for name in ROWS_OF_TOKENS {
         if let Some(matrix) = weights.get_mut(name) {
@@ -171,6 +172,7 @@ pub fn extend_pretrained(
             vocab_size = Some(matrix.size()[0]);
         }
     }
+    drop(generator);
     let vocab_size = vocab_size.ok_or_else(|| PolicyError::MissingTensor {
         path: checkpoint_file(base),
         name: ROWS_OF_TOKENS[0].to_owned(),

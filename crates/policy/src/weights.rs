@@ -11,6 +11,7 @@ use sidereal_files::{FileError, write_whole, write_whole_by};
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
+use crate::generator::SeededGenerator;
 use crate::mapped::Mapped;
 use crate::sizes::to_usize;
 
@@ -116,7 +117,7 @@ pub(crate) fn random_weights(
     fill: impl Fn(&str) -> Fresh,
 ) -> Result<Weights, PolicyError> {
     const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
-    tch::manual_seed(seed);
+    let _generator = SeededGenerator::new(seed);
     shapes
         .iter()
         .map(|(name, shape)| {

@@ -1,7 +1,7 @@
 //! Laws of mixtures: what an epoch holds, that resuming changes nothing, that shards partition.
 #![allow(clippy::unwrap_used, reason = "a test's panic is its report")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use proptest::collection::vec;
@@ -240,6 +240,19 @@ fn orders_of_epochs_seeds_and_sources_differ() {
     let rows = batches.next_batch();
     let of = |source| rows.iter().filter(move |row| row.source == source).map(|row| row.index);
     assert!(!of(0).eq(of(1)));
+}
+
+#[test]
+fn a_larger_amount_holds_the_rows_of_a_smaller_one() {
+    let rows = |count| -> BTreeSet<usize> {
+        let mixture = Mixture::weighted(vec![100], &[1.0], count).unwrap();
+        let mut batches = mixture.batches(NonZeroUsize::MAX, 3, Shard::WHOLE).unwrap();
+        batches.next_batch().iter().map(|row| row.index).collect()
+    };
+    for (small, large) in [(5, 10), (10, 40), (40, 100)] {
+        assert_eq!((rows(small).len(), rows(large).len()), (small, large));
+        assert!(rows(small).is_subset(&rows(large)), "{small} of {large}");
+    }
 }
 
 #[test]

@@ -24,6 +24,7 @@
 //! | `notation` | [`SidSpec`]: levels, codebook sizes, token text ↔ codes, flat token indices |
 //! | `style` | [`TokenStyle`]: `<a_12>`, `<s_a_12>` between marks, or a template of your own |
 //! | `tokens` | [`sid_of_tokens`]: the lists of index files, in the notations of several projects |
+//! | `answer` | [`SidSpec::answered`]: the Semantic ID that a free text answers with, right or wrong |
 //! | `catalog` | [`Catalog`]: items ↔ Semantic IDs, collisions explicit, JSON file, hash |
 //! | `trie`, `trie_arrays` | [`Trie`]: compressed sparse rows over flat token indices; [`TrieArrays`]: the same for decoders elsewhere |
 //! | `node_mass` | sums of item values under every node of a [`Trie`], plain and of logarithms |
@@ -36,6 +37,7 @@
 //! # Features
 //! - `proptest`: the module `strategies`, for property tests of code that consumes Semantic IDs.
 
+mod answer;
 mod catalog;
 mod node_mass;
 mod notation;

@@ -8,6 +8,7 @@ use sidereal_sid::NodeId;
 use crate::TrainError;
 use crate::batching::{Batching, check_room, in_batches};
 use crate::encode::EncodedPrompt;
+use crate::free_answer::{FreeRollout, FreeWriter};
 use crate::observe::Observer;
 use crate::ranking::Ranking;
 use crate::reasoning::{ReasonedRanking, ReasoningSearch};
@@ -125,6 +126,50 @@ pub fn reason(
         let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
         let tokens = TokenBatch::new(&rows, pad, limit, search.model.device())?;
         search.reason(batch, &tokens, counts.num_chains, counts.beam_width)
+    })
+}
+
+/// The rankings that [`reason`] finds, without chains and answers; the order of `prompts` is kept.
+///
+/// # Errors
+/// As [`reason`].
+pub fn rank_after_chains(
+    search: &ReasoningSearch<'_>,
+    prompts: &[EncodedPrompt],
+    counts: ChainCounts,
+    batching: Batching<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Ranking>, TrainError> {
+    let Batching { pad, batch_size, job } = batching;
+    let limit = search.longest_prompt();
+    check_room(job, prompts, limit)?;
+    in_batches(prompts, batch_size, job, observer, |batch| {
+        let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
+        let tokens = TokenBatch::new(&rows, pad, limit, search.model.device())?;
+        search.rank(batch, &tokens, counts.num_chains, counts.beam_width)
+    })
+}
+
+/// `num_texts` free texts for every prompt, each a chain of thought and an answer; the order of `prompts` is kept.
+///
+/// # Errors
+/// Those of [`FreeWriter::write`]; [`TrainError::NoSamples`] without prompts; [`TrainError::TooLong`], before the
+/// first is read, if a prompt leaves no room for the budget.
+pub fn write_freely(
+    writer: &FreeWriter<'_>,
+    prompts: &[EncodedPrompt],
+    num_texts: usize,
+    batching: Batching<'_>,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Vec<FreeRollout>>, TrainError> {
+    let Batching { pad, batch_size, job } = batching;
+    let limit = writer.model.longest_prompt(writer.budget);
+    check_room(job, prompts, limit)?;
+    in_batches(prompts, batch_size, job, observer, |batch| {
+        let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
+        let keys: Vec<u64> = batch.iter().map(|prompt| prompt.key()).collect();
+        let tokens = TokenBatch::new(&rows, pad, limit, writer.model.device())?;
+        writer.write(&tokens, &keys, num_texts)
     })
 }
 

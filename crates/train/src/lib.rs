@@ -24,10 +24,11 @@
 //! | `next_item` | [`NextItem`]: a policy that reads items learns what follows; [`exact_ndcg`] |
 //! | `rl` | [`Rl`]: rollouts, [`RewardConfig`], [`AdvantageConfig`], updates |
 //! | `reasoning` | [`ReasoningSearch`]: chains of thought, and an answer after each |
+//! | `free_answer` | [`FreeWriter`]: chain and answer as one free text |
 //! | `slate` | [`SlateAnswers`]: slates of titles or Semantic IDs |
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `ranking` | [`Ranking`], [`placements`] |
-//! | `evaluate` | [`rank`], [`reason`], [`draw`] |
+//! | `evaluate` | [`rank`], [`reason`], [`draw`], [`write_freely`] |
 //! | `ground` | [`GroundedAnswers`]: rankings by freely written titles |
 //! | `categories`, `item_facts` | [`Categories`] of items; [`ItemFacts`]: what lists are measured by |
 //! | `checkpoint` | [`Checkpoints`] bound to what they belong to |
@@ -51,6 +52,7 @@ mod error;
 mod evaluate;
 mod exact;
 mod fold;
+mod free_answer;
 mod ground;
 mod guided;
 mod item_facts;
@@ -80,9 +82,12 @@ pub use checked::Checked;
 pub use checkpoint::{Binding, Checkpoints};
 pub use encode::{EncodedPrompt, Encoder, Mode, scored_codes};
 pub use error::TrainError;
-pub use evaluate::{ChainCounts, draw, rank, rank_led, rank_without, reason};
+pub use evaluate::{
+    ChainCounts, draw, rank, rank_after_chains, rank_led, rank_without, reason, write_freely,
+};
 pub use exact::{ExactCase, ScoredBatch, best, rank_exactly, score_exactly};
 pub use fold::{Sequence, fold};
+pub use free_answer::{AnswerForm, FreeRollout, FreeWriter};
 pub use ground::GroundedAnswers;
 pub use guided::{ItemScores, score_items, search_guided};
 pub use item_facts::ItemFacts;
@@ -98,7 +103,7 @@ pub use reasoning::{ChainConfig, ChainRollout, ReasonedRanking, ReasoningSearch}
 pub use rl::{
     AdvantageConfig, AlignmentShare, AnswerKind, BuiltReward, KnownItems, NamedReward, OwnMethods,
     ReasoningConfig, RewardConfig, Rl, RlConfig, RlPrompt, RolloutConfig, SingerReward, StepReward,
-    later_choices,
+    Unclosed, later_choices,
 };
 pub use seed::step_seed;
 pub use sft::{

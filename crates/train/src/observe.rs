@@ -16,7 +16,9 @@ pub use self::tensor_board::TensorBoard;
 /// What a stage did up to a step: one line of the log.
 ///
 /// Values by name. SFT: `loss` (mean −log p of the learned tokens of the step, nats), `lr`,
-/// `grad_norm` (before clipping), `epoch`, at an epoch's end `valid_loss`. RL, over the groups that
+/// `grad_norm` (before clipping), `epoch`, at an epoch's end `valid_loss`; of decoders `flops` (floating-point
+/// operations of the step) and `flops_total` (of all steps up to this one), see
+/// [`DecoderConfig::training_flops`](sidereal_policy::DecoderConfig::training_flops). RL, over the groups that
 /// dynamic sampling kept: `reward` (mean over rollouts), `hit` (share of unguided groups with the target),
 /// `hard` (share without), `guide` (codes given to hard samples), `live` (share of groups whose rewards
 /// differ), `live_hard` (the same of hard ones), `rewarded` (share of rollouts whose reward is not zero, those after
@@ -24,8 +26,8 @@ pub use self::tensor_board::TensorBoard;
 /// the whole target), `entropy` (nats a scored token), `distinct`
 /// (share of rollouts that are the first of their Semantic ID in the group), `kl` (nats a token,
 /// towards the reference), `rollouts`, `lr`, `grad_norm`, `rewards_p10`, `rewards_p50`, `rewards_p90` (deciles over
-/// rollouts), `reward_NAME` (mean of a part of the reward); with reasoning `chain_len` (mean tokens drawn of a chain), `forced` (share of chains that
-/// did not close by themselves); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
+/// rollouts), `reward_NAME` (mean of a part of the reward); with reasoning `chain_len` (mean tokens drawn of a chain), `unclosed` (share of chains that
+/// did not close by themselves), `legal` (share of the answers after chains that are an item of the catalogue); `drawn` (groups, with dynamic sampling); with several updates a step `ratio` (mean),
 /// `old_kl` (nats a token), `clip_low`, `clip_high` (shares); where items have categories `diversity` (mean
 /// over rollouts of the entropy of a slate's categories, or of those of a group of single items; nats: SAGE,
 /// figure 4b), with SAGE also `diversity_target` (its mean before the step); of exact gradients, and of others where they are asked for, `exact_reward`,

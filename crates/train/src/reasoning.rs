@@ -19,7 +19,7 @@ use crate::setting::check_counts;
 #[serde(default, deny_unknown_fields)]
 pub struct ChainConfig {
     /// The most tokens that are drawn for a chain, including the tokens that close it. A longer chain is
-    /// closed there. Range `1..`.
+    /// closed there. With free answers, the most tokens of chain and answer together. Range `1..`.
     pub budget: usize,
     /// How a token of a chain is drawn.
     pub words: SamplingConfig,
@@ -81,6 +81,13 @@ impl ChainRollout {
     pub fn completion(&self, constraint: &Constraint) -> Vec<CompletionToken> {
         let words = self.chain.tokens.iter().map(WrittenToken::completion);
         words.chain(self.answer.completion(constraint)).collect()
+    }
+
+    /// What was drawn of a chain that did not close, as a completion that answers nothing: without the forced
+    /// close and the answer, with the end of the turn where the chain ended it.
+    #[must_use]
+    pub fn unanswered(&self) -> Vec<CompletionToken> {
+        self.chain.drawn().map(WrittenToken::completion).collect()
     }
 
     /// Tokens of the chain that were drawn.

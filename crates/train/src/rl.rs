@@ -9,6 +9,8 @@ mod exact;
 mod hard_samples;
 mod judging;
 mod later;
+mod reasoned;
+mod reasoning_config;
 mod record;
 mod reinforcing;
 mod reward;
@@ -29,8 +31,9 @@ use sidereal_sid::SidSpec;
 
 pub use self::advantage::{AdvantageConfig, StepReward};
 pub use self::alignment::{AlignmentShare, AnswerKind};
-pub use self::config::{ReasoningConfig, RlConfig};
+pub use self::config::RlConfig;
 pub use self::later::later_choices;
+pub use self::reasoning_config::{ReasoningConfig, Unclosed};
 pub use self::reward::{BuiltReward, KnownItems, NamedReward, RewardConfig, SingerReward};
 pub use self::rollout::RolloutConfig;
 
@@ -132,10 +135,10 @@ struct Step<'p> {
 }
 
 impl Rl<'_> {
-    /// Levels that rewards and guides count.
+    /// Levels that rewards and guides count: those of the recipe, or of the lab.
     fn levels(&self) -> usize {
         let all = self.spec.num_levels();
-        self.num_levels.map_or(all, |levels| levels.get().min(all))
+        self.config.levels.or(self.num_levels).map_or(all, |levels| levels.get().min(all))
     }
 
     /// The objective of the updates.
@@ -146,7 +149,8 @@ impl Rl<'_> {
     /// Improves `model` on `prompts` and returns the weights with the best validation NDCG@10.
     ///
     /// One step: `G` rollouts under the trie for each prompt, or `G` chains of thought with a
-    /// Semantic ID drawn after each, whose words and codes learn together, or `G` slates, or `G` titles
+    /// Semantic ID drawn after each, whose words and codes learn together, or as many free texts of chain and
+    /// answer, or `G` slates, or `G` titles
     /// under the trie of all titles, which are never guided and worth 1 if right, else 0; a direct
     /// prompt without a hit is hard and, under the curriculum, rolled out again after its guide;
     /// rewards, advantages within groups; `passes` times through its mini-batches, one update of the surrogate

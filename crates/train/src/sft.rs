@@ -6,7 +6,8 @@ mod mixture;
 
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{
-    Constraint, Place, Policy, Scoring, SequencePass, Target, TokenBatch, TokenLaw, Trainable,
+    Constraint, Place, Policy, Scoring, SeededGenerator, SequencePass, Target, TokenBatch,
+    TokenLaw, Trainable,
 };
 use tch::Kind;
 
@@ -21,7 +22,7 @@ use crate::observe::{Observer, Record};
 use crate::optim::OptimConfig;
 use crate::seed::step_seed;
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
-use crate::trainable::TrainableConfig;
+use crate::trainable::{Layers, TrainableConfig};
 
 pub use self::lessons::{Epoch, Histories, Lessons};
 pub use self::mixed::{MixedData, MixedTasks};
@@ -191,6 +192,9 @@ struct SftState {
     step: usize,
     best_loss: Option<f64>,
     stale_epochs: usize,
+    /// Floating-point operations so far. Checkpoints of earlier versions do not have them.
+    #[serde(default)]
+    flops: f64,
 }
 
 /// Supervised fine-tuning of a model on sequences with targets.
@@ -265,6 +269,10 @@ impl Sft<'_> {
                     .with("lr", lr)
                     .with("grad_norm", grad_norm)
                     .with("epoch", state.epoch as f64);
+                if let Some(flops) = flops_of(learner.model(), &rows) {
+                    state.flops += flops;
+                    record = record.with("flops", flops).with("flops_total", state.flops);
+                }
                 let epoch_ends = state.batch == len;
                 if epoch_ends {
                     let loss = self.valid_loss(learner.model(), &data.valid)?;
@@ -309,7 +317,7 @@ impl Sft<'_> {
         step: usize,
     ) -> Result<(f64, f64), TrainError> {
         // Dropout draws from libtorch's generator: a seed of its own makes every step repeatable.
-        tch::manual_seed(step_seed(self.seed, step));
+        let _generator = self.draws().then(|| SeededGenerator::new(step_seed(self.seed, step)));
         let mut rows = rows.to_vec();
         rows.sort_by_key(|row| row.ids.len());
         let num_targets: usize = rows.iter().map(|row| row.targets.len()).sum();
@@ -352,6 +360,13 @@ impl Sft<'_> {
         Ok(TokenLaw::from(self.config.scoring).at_temperature(self.config.temperature)?)
     }
 
+    /// Whether a step may draw from libtorch's generator: for dropout, and for the seeds of layers that are
+    /// computed again.
+    fn draws(&self) -> bool {
+        let SftConfig { dropout, recompute, trainable, .. } = &**self.config;
+        *dropout > 0.0 || *recompute || matches!(trainable.layers, Layers::Lora(_))
+    }
+
     /// The error of a step after which training should not go on.
     fn diverged(&self, step: usize, found: (&'static str, f64), rows: &[&Sequence]) -> TrainError {
         let samples = rows.iter().flat_map(|row| &row.samples);
@@ -391,6 +406,12 @@ impl Sft<'_> {
         }
         Ok(-sum / count as f64)
     }
+}
+
+/// Floating-point operations of a step with these rows, where the policy has a formula.
+fn flops_of<P: Trainable>(model: &P, rows: &[&Sequence]) -> Option<f64> {
+    let lens: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
+    model.training_flops(&lens, rows.iter().map(|row| row.targets.len()).sum())
 }
 
 /// The places whose states predict the targets of `rows`, and the targets.

@@ -45,6 +45,9 @@ pub(crate) fn show(
     for exercises in &outcome.exercises {
         line(exercises)?;
     }
+    if let Some(scaling) = outcome.scaling() {
+        line(&scaling)?;
+    }
     let page = dir.join("report.html");
     let name = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy();
     outcome.write_page(title.unwrap_or(&name), &page).context("cannot write the report")?;

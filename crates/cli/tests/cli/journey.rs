@@ -209,10 +209,14 @@ fn the_papers_presets_do_not_start_with_a_teacher_of_rules() {
     let dir = dir.path();
     shop::write(dir);
     let files = ["--interactions", "shop.inter", "--items", "shop.item"];
-    let train = ["train", "gream/paper", "--base", ".", "--out", "run"];
-    let error = fails(dir, &[&train[..], &files[..]].concat(), 2);
-    assert!(error.contains("--enriched FILE"), "{error}");
-    assert!(!dir.join("run").exists());
+    for preset in ["gream/paper", "sidreasoner/paper"] {
+        let chat = if preset == "gream/paper" { &[][..] } else { &["--chat", "shop.inter"] };
+        let train = ["train", preset, "--base", ".", "--out", "run"];
+        let error = fails(dir, &[&train[..], chat, &files[..]].concat(), 2);
+        assert!(error.contains("no file of a teacher's texts"), "{error}");
+        assert!(error.contains("--enriched FILE") && error.contains("--model NAME"), "{error}");
+        assert!(!dir.join("run").exists());
+    }
 }
 
 fn read(path: &Path) -> Value {

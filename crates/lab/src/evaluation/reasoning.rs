@@ -5,12 +5,13 @@ use std::num::NonZeroUsize;
 
 use sidereal_data::SampleId;
 use sidereal_metrics::{Chains, Level, Note, RankingRun, SamplingRun, ScoreKind};
+use sidereal_train::AnswerForm;
 
 use super::systems::{after_best_chain, with_reasoning};
 use super::tables::{Measured, Tables};
 use crate::error::LabError;
 use crate::parts::reasoning::{LISTED, ReasoningResult};
-use crate::recipe::evaluate::EvaluateReasoning;
+use crate::recipe::evaluate_reasoning::{EvaluateReasoning, RankedAfter};
 
 /// Rows of the answers of a stage after reasoning. `direct` is the protocol of its direct
 /// answers, and `kept` are the placements of those for all test users.
@@ -22,10 +23,14 @@ pub(crate) fn rows(
     tables: &mut Tables,
 ) -> Result<(), LabError> {
     let (count, budget) = (config.count(), config.chain.budget);
-    let chains = Some(Chains { count, budget });
+    let chains = Chains::new(count, budget);
+    let after = match config.ranking {
+        RankedAfter::Greedy => Chains { greedy: true, ..Chains::new(NonZeroUsize::MIN, budget) },
+        RankedAfter::Merged => chains,
+    };
     let (label, system) = (direct.system, with_reasoning(direct.system));
     let beam_width = NonZeroUsize::new(config.beam_width);
-    let ranked = Measured { system: &system, beam_width, chains, ..direct };
+    let ranked = Measured { system: &system, beam_width, chains: Some(after), ..direct };
     let none = BTreeSet::new();
     let merged = results
         .iter()
@@ -41,8 +46,9 @@ pub(crate) fn rows(
     for metric in tables.columns.tested() {
         tables.compare_runs((&system, label), &directly, metric)?;
     }
-    let drawn =
-        Measured { level: Level::Sid, beam_width: None, score: ScoreKind::Drawn(count), ..ranked };
+    let score = ScoreKind::Drawn(count);
+    let chains = Some(Chains { free: config.answer == AnswerForm::Free, ..chains });
+    let drawn = Measured { level: Level::Sid, beam_width: None, score, chains, ..ranked };
     let passes = tables.columns.of_draws(config.count());
     let runs: [(Measured<'_>, SamplingRun<SampleId>); 2] = [
         (drawn, results.iter().map(|r| (r.ranking.id, r.drawn)).collect()),
@@ -56,7 +62,8 @@ pub(crate) fn rows(
         .map(|result| Some((result.ranking.id, result.after_each_chain(LISTED)?)))
         .collect();
     let after_best = after_best_chain(label);
-    let best = best.map(|run| (Measured { system: &after_best, beam_width, ..drawn }, run));
+    let chains = Some(Chains::new(count, budget));
+    let best = best.map(|run| (Measured { system: &after_best, beam_width, chains, ..drawn }, run));
     if best.is_some() {
         let listed = LISTED.min(config.beam_width);
         let mark = format!("HR@{listed}");
@@ -70,5 +77,29 @@ pub(crate) fn rows(
         let values = run.evaluate(&passes, &tables.bootstrap)?;
         tables.push_values(how, run.num_samples(), values)?;
     }
+    note_unclosed(system, config, results, tables);
     Ok(())
+}
+
+/// Says how many chains of a system did not close, if any.
+fn note_unclosed(
+    system: String,
+    config: &EvaluateReasoning,
+    results: &[ReasoningResult],
+    tables: &mut Tables,
+) {
+    let unclosed: usize = results.iter().map(|result| result.num_forced).sum();
+    let all: usize = results.iter().map(|result| result.chain_lens.len()).sum();
+    if unclosed == 0 {
+        return;
+    }
+    let counts = match config.answer {
+        AnswerForm::Free => {
+            "The search after them closes them; what is drawn after them is no answer"
+        }
+        _ => "They were closed, and their answers count like others",
+    };
+    let mark = format!("{unclosed} chains unclosed");
+    let text = format!("{unclosed} of the {all} chains did not close by themselves. {counts}.");
+    tables.report.push_note(Note { system, mark, text });
 }

@@ -69,6 +69,9 @@ impl RunResult {
         if !self.labels.is_empty() {
             page.push(labels::table(&self.labels));
         }
+        if let Some(scaling) = self.scaling() {
+            scaling.push_to(&mut page);
+        }
         if !self.exercises.is_empty() {
             page.push(exercises::table(&self.exercises));
         }
@@ -121,7 +124,9 @@ impl RunResult {
                     ("entropy over all items", "nats, exact", &["exact_entropy"]),
                     ("KL to the reference over all items", "nats, exact", &["exact_kl"]),
                     ("length of chains", "tokens drawn", &["chain_len"]),
-                    ("chains that did not close", "share", &["forced"]),
+                    // Logs of earlier versions say `forced`.
+                    ("chains that did not close", "share", &["unclosed", "forced"]),
+                    ("answers after chains that are items", "share", &["legal"]),
                 ],
             };
             for (what, y_axis, names) in curves {

@@ -5,16 +5,18 @@ use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 use sidereal_data::Sample;
 use sidereal_metrics::Draws;
-use sidereal_policy::{AnyPolicy, ReasoningMarkers, Sampler, as_language_model};
+use sidereal_policy::{AnyPolicy, ReasoningMarkers, Sampler, SamplingConfig, as_language_model};
 use sidereal_prompts::Task;
 use sidereal_train::{
-    ChainCounts, ChainRollout, Observer, Ranking, ReasonedRanking, ReasoningSearch, draw, reason,
+    AnswerForm, ChainConfig, ChainCounts, ChainRollout, Observer, Ranking, ReasonedRanking,
+    ReasoningSearch, draw, rank_after_chains, reason, write_freely,
 };
 
 use crate::error::LabError;
 use crate::parts::answers::{Answer, AnswersOfStage, Respondent, SearchSettings, TestUsers};
 use crate::recipe::Recipe;
-use crate::recipe::evaluate::{EvaluateConfig, EvaluateReasoning};
+use crate::recipe::evaluate::EvaluateConfig;
+use crate::recipe::evaluate_reasoning::{EvaluateReasoning, RankedAfter};
 use crate::recipe::stage::Stage;
 use crate::seed::{Purpose, stream};
 
@@ -24,13 +26,15 @@ pub(crate) const LISTED: usize = 10;
 /// The result of a policy after reasoning, for one test user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReasoningResult {
-    /// The ranking with probabilities averaged over the chains, and the sample.
+    /// The ranking with probabilities averaged over the chains, or that after one greedy chain, and the sample.
     pub ranking: Ranking,
     /// Tokens of each chain that were drawn.
     pub chain_lens: Vec<usize>,
-    /// Chains that did not close by themselves.
+    /// Chains that did not close by themselves. The search after such a chain closes it (`SIDReasoner`'s public
+    /// test does so, too), and so do draws under the trie.
     pub num_forced: usize,
-    /// Answers drawn after the chains.
+    /// Answers drawn after the chains: under the trie, or in free texts, in which one after a chain that did not
+    /// close is wrong.
     pub drawn: Draws,
     /// As many answers drawn without reasoning.
     pub drawn_directly: Draws,
@@ -146,18 +150,39 @@ impl Reasoning<'_> {
         let sampling = chain.codes;
         let sampler = Sampler { model, constraint, sampling, scoring, seed };
         let directly = draw(&sampler, &direct, num_chains, batching, observer)?;
+        let mut greedy = match config.ranking {
+            RankedAfter::Greedy => {
+                let words = SamplingConfig::greedy();
+                let search = ReasoningSearch { chain: ChainConfig { words, ..chain }, ..search };
+                let one = ChainCounts { num_chains: 1, ..counts };
+                rank_after_chains(&search, &reasoned, one, batching, observer)?
+            }
+            RankedAfter::Merged => Vec::new(),
+        }
+        .into_iter();
+        let free = match config.answer {
+            AnswerForm::Free => {
+                let text = search.freely(bench.words("reasoning")?.tokenizer);
+                write_freely(&text, &reasoned, num_chains, batching, observer)?
+            }
+            _ => Vec::new(),
+        };
         let trie = constraint.trie();
+        let mut free = free.into_iter();
         let of_user = |(found, directly): (ReasonedRanking, Vec<_>)| {
             let target = found.ranking.target;
             let right = |node| trie.items(node).contains(&target);
-            let drawn: Vec<bool> =
-                found.rollouts.iter().map(|rollout| right(rollout.answer.node)).collect();
+            let sought = bench.catalog.sid(target);
+            let drawn: Vec<bool> = match free.next() {
+                Some(texts) => texts.iter().map(|text| Some(&text.sid) == sought).collect(),
+                None => found.rollouts.iter().map(|it| right(it.answer.node)).collect(),
+            };
             let directly: Vec<bool> = directly.into_iter().map(right).collect();
             let chains = found.rollouts.iter();
             Ok(ReasoningResult {
                 chain_lens: chains.clone().map(ChainRollout::drawn).collect(),
                 num_forced: chains.filter(|rollout| rollout.chain.is_forced()).count(),
-                ranking: found.ranking,
+                ranking: greedy.next().unwrap_or(found.ranking),
                 places: found.places,
                 drawn: Draws::new(&drawn)?,
                 drawn_directly: Draws::new(&directly)?,

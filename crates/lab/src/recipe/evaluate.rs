@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use sidereal_metrics::{Metric, MetricSource};
 use sidereal_policy::PolicyKind;
 use sidereal_prompts::Task;
-use sidereal_train::ChainConfig;
 
 use crate::error::LabError;
 use crate::pool_task::answers_with_sid;
+use crate::recipe::evaluate_reasoning::EvaluateReasoning;
 use crate::recipe::learned::{learns, reasons};
+use crate::recipe::scaling::ScalingConfig;
 use crate::recipe::stage::Stage;
 use crate::setting::check_counts;
 
@@ -59,6 +60,9 @@ pub struct EvaluateConfig {
     /// [`Task::LabelPrediction`](sidereal_prompts::Task::LabelPrediction).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<EvaluateLabels>,
+    /// A figure of drawn answers after chains over the compute of training, with fits in its logarithm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingConfig>,
 }
 
 /// The test of label prediction.
@@ -194,6 +198,10 @@ impl EvaluateConfig {
                 needed: "1 with `evaluate.targets`, whose answers are Semantic IDs of the first tree",
             });
         }
+        if let Some(scaling) = &self.scaling {
+            let columns = self.metrics.as_deref().unwrap_or_default();
+            scaling.check(columns, stages, |stage| self.tests_reasoning(stage, stages))?;
+        }
         if self.reasoning.is_none()
             || stages.iter().any(|stage| self.tests_reasoning(stage, stages))
         {
@@ -229,52 +237,30 @@ impl EvaluateConfig {
             exercises: None,
             targets: None,
             labels: None,
+            scaling: None,
         }
-    }
-}
-
-/// The test of policies that reason before they answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct EvaluateReasoning {
-    /// The number of test users, drawn by seed; all users if there are fewer. Range `1..`.
-    pub users: usize,
-    /// Chains per user, and the same number of draws without reasoning. It is the largest `k` of `Pass@k`.
-    /// Range `1..`.
-    pub chains: usize,
-    /// Beams after each chain. Range `1..`.
-    pub beam_width: usize,
-    /// How chains and answers are drawn.
-    #[serde(default)]
-    pub chain: ChainConfig,
-}
-
-impl EvaluateReasoning {
-    /// Accepts settings with which a test is possible.
-    fn check(&self) -> Result<(), LabError> {
-        check_counts(&[
-            ("evaluate.reasoning.users", self.users),
-            ("evaluate.reasoning.chains", self.chains),
-            ("evaluate.reasoning.beam_width", self.beam_width),
-        ])?;
-        Ok(self.chain.check("evaluate.reasoning.chain")?)
-    }
-
-    /// Chains of a user.
-    pub(crate) fn count(&self) -> NonZeroUsize {
-        NonZeroUsize::new(self.chains).unwrap_or(NonZeroUsize::MIN)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sidereal_train::{AnswerForm, ChainConfig};
+
     use super::*;
+    use crate::recipe::evaluate_reasoning::RankedAfter;
 
     fn check(names: &[&str], reasoning: bool) -> Result<(), String> {
         let metrics = names.iter().map(|name| name.parse().unwrap()).collect();
-        let chain = ChainConfig::default();
-        let reasoning =
-            reasoning.then_some(EvaluateReasoning { users: 9, chains: 8, beam_width: 10, chain });
+        let (chain, answer) = (ChainConfig::default(), AnswerForm::Constrained);
+        let ranking = RankedAfter::Merged;
+        let reasoning = reasoning.then_some(EvaluateReasoning {
+            users: 9,
+            chains: 8,
+            beam_width: 10,
+            chain,
+            answer,
+            ranking,
+        });
         let blank = EvaluateConfig { beam_width: 20, ..EvaluateConfig::blank() };
         let config = EvaluateConfig { metrics: Some(metrics), reasoning, ..blank };
         config.check().map_err(|error| error.to_string())

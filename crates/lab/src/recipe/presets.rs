@@ -28,7 +28,7 @@ macro_rules! preset {
 }
 
 /// By system; of each the one for two CPU cores first.
-const PRESETS: [Preset; 37] = [
+const PRESETS: [Preset; 38] = [
     preset!(
         "demo",
         "A policy that reads items, a prior, and reinforcement on the shipped shop, in a minute."
@@ -91,6 +91,10 @@ const PRESETS: [Preset; 37] = [
         "GREAM with direct answers, with reasoning and with both, for two CPU cores."
     ),
     preset!("gream/paper", "GREAM at the size of its paper: a pretrained model on a GPU."),
+    preset!(
+        "gream/scaling",
+        "GREAM's Pass@k over the FLOPs of its activation of reasoning, for two CPU cores."
+    ),
     preset!("tiger/small", "TIGER: a T5 over the codes of an RQ-VAE, for two CPU cores."),
     preset!("tiger/paper", "TIGER at the size of its paper: a T5 from scratch, on a GPU."),
     preset!(

@@ -104,6 +104,7 @@ pub struct UserShare {
 
 /// What a stage does.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a recipe has a few stages")]
 #[non_exhaustive]
 pub enum Training {
     /// Next-item training of a policy that reads items.

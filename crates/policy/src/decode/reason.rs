@@ -52,6 +52,14 @@ impl ReasoningMarkers {
         self.close().len() + self.bridge.len()
     }
 
+    /// Number of tokens of `ids`, a text that begins with a chain, up to the end of the first close marker;
+    /// `None` if no marker closes the chain.
+    #[must_use]
+    pub fn closed(&self, ids: &[u32]) -> Option<usize> {
+        let close = self.close();
+        ids.windows(close.len()).position(|part| part == close).map(|at| at + close.len())
+    }
+
     fn close(&self) -> &[u32] {
         &self.stops[0]
     }
@@ -113,7 +121,8 @@ pub enum ChainEnd {
     Closed,
     /// The budget was spent; the close marker is forced.
     Budget,
-    /// It ended its turn instead of closing. That token is dropped, and the close marker is forced.
+    /// It ended its turn instead of closing. That token is [`Chain::turn_end`] and none of the chain's, and
+    /// the close marker is forced.
     EndOfTurn,
 }
 
@@ -125,12 +134,20 @@ pub struct Chain {
     pub tokens: Vec<WrittenToken>,
     /// Why it ended.
     pub end: ChainEnd,
+    /// The end of the turn, where it was drawn instead of the close marker.
+    pub turn_end: Option<WrittenToken>,
 }
 
 impl Chain {
     /// Vocabulary ids of its tokens.
     pub fn ids(&self) -> impl Iterator<Item = u32> {
         self.tokens.iter().map(|token| token.id)
+    }
+
+    /// All that was drawn and nothing that was forced, the end of the turn included.
+    pub fn drawn(&self) -> impl Iterator<Item = &WrittenToken> {
+        let drawn = self.tokens.iter().filter(|token| token.drawn.is_some());
+        drawn.chain(&self.turn_end)
     }
 
     /// Whether its close was forced.
@@ -245,13 +262,10 @@ impl Reasoner<'_> {
         let mut tokens = text.tokens;
         let close = self.markers.close();
         // All tokens except the last were read; the end of a turn is removed.
-        let (end, mut unread) = match text.end {
-            TextEnd::Stop(0) => (ChainEnd::Closed, 1),
-            TextEnd::Stop(_) => {
-                tokens.pop();
-                (ChainEnd::EndOfTurn, 0)
-            }
-            TextEnd::Budget => (ChainEnd::Budget, 1),
+        let (end, mut unread, turn_end) = match text.end {
+            TextEnd::Stop(0) => (ChainEnd::Closed, 1, None),
+            TextEnd::Stop(_) => (ChainEnd::EndOfTurn, 0, tokens.pop()),
+            TextEnd::Budget => (ChainEnd::Budget, 1, None),
         };
         let missing = match end {
             ChainEnd::Closed => &[],
@@ -262,7 +276,7 @@ impl Reasoner<'_> {
         let added = missing.iter().chain(&self.markers.bridge);
         tokens.extend(added.copied().map(WrittenToken::forced));
         let unread = tokens[tokens.len() - unread..].iter().map(|token| token.id).collect();
-        Closed { prompt, place, at, chain: Chain { tokens, end }, unread }
+        Closed { prompt, place, at, chain: Chain { tokens, end, turn_end }, unread }
     }
 
     /// Reads the rest of chains with the same number of unread tokens, each as a prompt of its own.

@@ -199,6 +199,10 @@ impl Trainable for AnyPolicy {
         within!(self, policy => policy.sequence_pass(constraint, sequences))
     }
 
+    fn training_flops(&self, lens: &[usize], num_targets: usize) -> Option<f64> {
+        within!(self, policy => Trainable::training_flops(policy, lens, num_targets))
+    }
+
     fn merged_weights(&self) -> Result<Weights, PolicyError> {
         within!(self, policy => Trainable::merged_weights(policy))
     }

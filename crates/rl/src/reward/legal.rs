@@ -7,7 +7,7 @@ use crate::{Group, Reward};
 /// 1 for a rollout whose Semantic ID belongs to an item of the catalogue, else 0.
 ///
 /// This is the format term of SIDReasoner eq 8, which has a weight of 0.1. Under trie-constrained
-/// decoding it is always 1; it matters if decoding is not constrained. `C` is anything that holds a
+/// decoding it is 0 only for a chain that did not close; it matters if answers are free text. `C` is anything that holds a
 /// catalogue: a reference, an `Arc`, or the catalogue itself. [`Stepwise`](crate::Stepwise) has an
 /// example.
 #[derive(Debug, Clone, Copy)]

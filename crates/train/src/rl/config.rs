@@ -1,34 +1,18 @@
 //! Settings of online reinforcement.
 
+use std::num::NonZeroUsize;
+
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{PolicyError, SamplingConfig, Scoring, TokenLaw};
 use sidereal_rl::{PolicyObjective, PrefixCap, Surrogate};
 
-use super::{AdvantageConfig, AlignmentShare, RolloutConfig};
+use super::{AdvantageConfig, AlignmentShare, ReasoningConfig, RolloutConfig};
 use crate::TrainError;
 use crate::checked::Checked;
+use crate::free_answer::AnswerForm;
 use crate::optim::OptimConfig;
-use crate::reasoning::ChainConfig;
 use crate::setting::{check_counts, check_optim, in_table, of_stage};
 use crate::trainable::TrainableConfig;
-
-/// Settings of reinforcement with reasoning.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
-pub struct ReasoningConfig {
-    /// Share of the prompts that are answered after reasoning. Range `(0, 1]`.
-    pub share: f64,
-    /// How chains and their answers are drawn.
-    pub chain: ChainConfig,
-}
-
-impl Default for ReasoningConfig {
-    /// All prompts.
-    fn default() -> Self {
-        Self { share: 1.0, chain: ChainConfig::default() }
-    }
-}
 
 /// Settings of online reinforcement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +27,12 @@ pub struct RlConfig {
     /// reinforcement of SINGER); the shares are at most 1 together.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alignment: Vec<AlignmentShare>,
+    /// The most codes that count as levels, `L` or `H`, in rewards for a share of the levels and in guides. By
+    /// default these are all codes without the suffix, the code of a slot (`collisions = "slot"`) and the leaf
+    /// number of hierarchical codes, which say nothing about an item. Published codes need it where their last
+    /// code only keeps items apart. Range `1..`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub levels: Option<NonZeroUsize>,
     /// Rollouts per prompt, `G`. Range `1..`.
     pub group_size: usize,
     /// How the rollouts of direct answers are found; by default they are drawn from the policy, at
@@ -122,6 +112,7 @@ impl Default for RlConfig {
             steps: 200,
             prompts_per_step: 64,
             alignment: Vec::new(),
+            levels: None,
             group_size: 16,
             rollout: RolloutConfig::default(),
             reasoning: None,
@@ -214,8 +205,10 @@ impl RlConfig {
     /// Accepts shares of prompts that fit together, and no setting of direct answers where there are
     /// none.
     fn check_reasoning(&self) -> Result<(), TrainError> {
-        let Some(ReasoningConfig { share, chain }) = &self.reasoning else { return Ok(()) };
+        let Some(reasoning) = &self.reasoning else { return Ok(()) };
+        let ReasoningConfig { share, chain, .. } = reasoning;
         chain.check("rl.reasoning.chain")?;
+        reasoning.check_answer()?;
         let refuse = |field: &str, found: String, needed| {
             Err(TrainError::Setting { field: format!("rl.{field}"), found, needed })
         };
@@ -236,7 +229,7 @@ impl RlConfig {
     /// The law that rollouts are drawn from and scored under.
     ///
     /// Slates and titles are words, drawn by `rollout`; chains of thought are words and their answers codes,
-    /// drawn by `reasoning.chain`; all else is codes, drawn by `rollout`, where beams count as
+    /// drawn by `reasoning.chain` (free answers are words, too); all else is codes, drawn by `rollout`, where beams count as
     /// drawn at temperature 1.
     ///
     /// # Errors
@@ -256,9 +249,15 @@ impl RlConfig {
         };
         let rollout = self.rollout.sampling();
         let direct = law("rollout", rollout, rollout)?;
-        let Some(ReasoningConfig { share, chain }) = &self.reasoning else { return Ok(direct) };
+        let Some(ReasoningConfig { share, chain, answer, .. }) = &self.reasoning else {
+            return Ok(direct);
+        };
         law("reasoning.chain.words", chain.words, plain)?;
-        let law = law("reasoning.chain.codes", chain.words, chain.codes)?;
+        // After free chains there are no codes, so all codes are those of direct answers.
+        let law = match answer {
+            AnswerForm::Free => law("rollout", chain.words, rollout)?,
+            AnswerForm::Constrained => law("reasoning.chain.codes", chain.words, chain.codes)?,
+        };
         if *share < 1.0 && (law.codes - direct.codes).abs() > f64::EPSILON {
             return Err(TrainError::Setting {
                 field: "rl.reasoning.chain.codes.temperature".to_owned(),

@@ -101,10 +101,18 @@ impl Rl<'_> {
         if !chains.is_empty() {
             let count = chains.len() as f64;
             let drawn: usize = chains.iter().map(|chain| chain.drawn).sum();
-            let forced = chains.iter().filter(|chain| chain.forced).count();
+            let unclosed = chains.iter().filter(|chain| !chain.closed).count();
+            let trie = self.constraint.trie();
+            let reasoned = groups.iter().filter(|group| !group.chains.is_empty());
+            let legal = reasoned.flat_map(|group| &group.sids).filter(|sid| {
+                let tokens = self.spec.tokens(sid).ok();
+                let node = tokens.and_then(|tokens| trie.walk(&tokens));
+                node.is_some_and(|node| !trie.items(node).is_empty())
+            });
             record = record
                 .with("chain_len", drawn as f64 / count)
-                .with("forced", forced as f64 / count);
+                .with("unclosed", unclosed as f64 / count)
+                .with("legal", legal.count() as f64 / count);
         }
         for (name, mean) in &judged.parts {
             record = record.with(&format!("reward_{name}"), *mean);

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{
-    CompletionToken, Policy, Rollout, SamplingConfig, Target, TokenBatch, as_language_model,
+    CompletionToken, Policy, Rollout, SamplingConfig, Target, as_language_model,
 };
 use sidereal_sid::{ItemId, SemanticId};
 
 use super::{AnswerKind, Rl, RlPrompt};
 use crate::TrainError;
 use crate::encode::{EncodedPrompt, Mode};
-use crate::reasoning::ReasoningSearch;
 use crate::seed::step_seed;
 use crate::slate::SlateAnswers;
 
@@ -95,8 +94,8 @@ pub(super) struct PromptGroup<'p> {
 pub(super) struct WrittenChain {
     /// Tokens that were drawn.
     pub(super) drawn: usize,
-    /// Whether it had to be closed at the budget.
-    pub(super) forced: bool,
+    /// Whether it closed by itself.
+    pub(super) closed: bool,
     /// Chain and answer, as rewards on texts read them.
     pub(super) text: String,
 }
@@ -183,32 +182,6 @@ impl Rl<'_> {
         Ok(())
     }
 
-    /// Draws chains of thought with an answer each.
-    fn draw_reasoned(
-        &self,
-        model: &dyn Policy,
-        groups: &mut [&mut PromptGroup<'_>],
-        seed: i64,
-    ) -> Result<(), TrainError> {
-        let search = self.reasoning_search(model, u64::from_le_bytes(seed.to_le_bytes()))?;
-        let ids: Vec<&[u32]> = groups.iter().map(|group| group.ids.as_slice()).collect();
-        let limit = search.longest_prompt();
-        let prompts = TokenBatch::new(&ids, self.pad, limit, model.device())?;
-        let keys: Vec<u64> = groups.iter().map(|group| group.key).collect();
-        let found = search.rollouts(&prompts, &keys, self.config.group_size)?;
-        for (group, rollouts) in groups.iter_mut().zip(found) {
-            self.take(group, rollouts.iter().map(|rollout| &rollout.answer));
-            group.completions =
-                rollouts.iter().map(|rollout| rollout.completion(self.constraint)).collect();
-            let chains = rollouts.iter().zip(&group.completions).map(|(rollout, completion)| {
-                let (drawn, forced) = (rollout.drawn(), rollout.chain.is_forced());
-                Ok(WrittenChain { drawn, forced, text: self.text(completion)? })
-            });
-            group.chains = chains.collect::<Result<_, TrainError>>()?;
-        }
-        Ok(())
-    }
-
     /// Draws slates.
     fn draw_slates(
         &self,
@@ -236,29 +209,6 @@ impl Rl<'_> {
                 written.into_iter().map(|slate| (slate.items, slate.completion)).unzip();
         }
         Ok(())
-    }
-
-    /// The search of the policy with reasoning.
-    pub(super) fn reasoning_search<'m>(
-        &'m self,
-        model: &'m dyn Policy,
-        seed: u64,
-    ) -> Result<ReasoningSearch<'m>, TrainError> {
-        let (Some(markers), Some(reasoning)) = (self.markers, &self.config.reasoning) else {
-            return Err(TrainError::Setting {
-                field: format!("stage.{}.rl.reasoning", self.stage),
-                found: "missing".to_owned(),
-                needed: "settings, and a prompt set with the task `reasoning`",
-            });
-        };
-        Ok(ReasoningSearch {
-            model: as_language_model(model, "reasoning")?,
-            constraint: self.constraint,
-            markers,
-            chain: reasoning.chain,
-            scoring: self.config.scoring,
-            seed,
-        })
     }
 
     /// A completion as text; of a policy without a tokenizer, its codes.
@@ -292,7 +242,7 @@ impl Rl<'_> {
         })
     }
 
-    fn take<'r>(
+    pub(super) fn take<'r>(
         &self,
         group: &mut PromptGroup<'_>,
         rollouts: impl Iterator<Item = &'r Rollout> + Clone,

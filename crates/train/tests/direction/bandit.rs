@@ -7,7 +7,7 @@ use sidereal_rl::{
 };
 use sidereal_train::{
     AdvantageConfig, ChainConfig, Mode, ReasoningConfig, Record, RlConfig, RolloutConfig,
-    StepReward,
+    StepReward, Unclosed,
 };
 
 use crate::shop::{Log, Shop, at, short};
@@ -103,7 +103,13 @@ fn chains_and_their_answers_learn_together() {
     for codes in [at(1.0), at(0.7)] {
         let chain = ChainConfig { budget: 4, codes, ..ChainConfig::default() };
         let config = RlConfig {
-            reasoning: Some(ReasoningConfig { share: 1.0, chain }),
+            // Chains of four tokens seldom close by themselves.
+            reasoning: Some(ReasoningConfig {
+                share: 1.0,
+                chain,
+                unclosed: Unclosed::Answered,
+                ..ReasoningConfig::default()
+            }),
             rollout: RolloutConfig::default(),
             group_size: 16,
             ..short()

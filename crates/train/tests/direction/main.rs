@@ -6,6 +6,7 @@
 mod bandit;
 mod encoder_decoder;
 mod exact;
+mod free_answers;
 mod invariance;
 mod items;
 mod old_logp;

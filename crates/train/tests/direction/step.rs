@@ -8,8 +8,8 @@ use sidereal_rl::{
     Accuracy, Group, PrefixCap, ResidualSensitive, Reward, Sage, SidLevel, Surrogate,
 };
 use sidereal_train::{
-    Categories, ChainConfig, EncodedPrompt, Mode, Record, RlConfig, RolloutConfig, StepReward,
-    TrainError,
+    Categories, ChainConfig, EncodedPrompt, Mode, ReasoningConfig, Record, RlConfig, RolloutConfig,
+    StepReward, TrainError,
 };
 
 use crate::shop::{Log, Shop, at, constant, short};
@@ -180,7 +180,8 @@ fn draws_that_cannot_be_scored_are_errors_that_name_the_setting() {
     let greedy = RolloutConfig::Dynamic(SamplingConfig::greedy());
     assert_eq!(field(&RlConfig { rollout: greedy, ..short() }), "stage.rl.rl.rollout.temperature");
     let reasoning = |share, chain| {
-        let reasoning = Some(sidereal_train::ReasoningConfig { share, chain });
+        let all = ReasoningConfig::default();
+        let reasoning = Some(ReasoningConfig { share, chain, ..all });
         RlConfig { reasoning, rollout: RolloutConfig::default(), ..short() }
     };
     let chain = ChainConfig { words: cut, ..ChainConfig::default() };

@@ -6,6 +6,7 @@ use tch::Tensor;
 
 use super::{Decoder, Layer};
 use crate::PolicyError;
+use crate::generator::SeededGenerator;
 use crate::lora::{Adapter, Lora, MODULES};
 use crate::models::linear::Linear;
 use crate::weights::{Shapes, Weights, select};
@@ -73,7 +74,7 @@ impl Decoder {
     /// # Errors
     /// [`PolicyError::Unsupported`] if there are adapters already; [`PolicyError::Torch`].
     pub fn with_lora(self, lora: &Lora, seed: i64) -> Result<Self, PolicyError> {
-        tch::manual_seed(seed);
+        let _generator = SeededGenerator::new(seed);
         self.adapted(lora, |_, weight| lora.adapter(weight))
     }
 

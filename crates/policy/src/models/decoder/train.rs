@@ -31,6 +31,10 @@ impl Trainable for Decoder {
         Self::save(self, dir)
     }
 
+    fn training_flops(&self, lens: &[usize], num_targets: usize) -> Option<f64> {
+        Some(self.config.training_flops(lens, num_targets))
+    }
+
     fn sequence_pass<'a>(
         &'a self,
         constraint: &'a Constraint,

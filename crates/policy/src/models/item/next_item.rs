@@ -8,6 +8,7 @@ use super::branches::host;
 use super::kernel::{Chosen, LevelGradients, TableGradients, gradients, loss, tables_back};
 use super::lesson::Lesson;
 use crate::PolicyError;
+use crate::generator::SeededGenerator;
 
 /// The result of a pass over histories.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,9 +98,8 @@ impl ItemPolicy {
         dropout: ItemDropout,
         slope: f64,
     ) -> Result<Vec<f64>, PolicyError> {
-        if dropout.hidden > 0.0 || dropout.attention > 0.0 {
-            tch::manual_seed(dropout.seed.cast_signed());
-        }
+        let draws = dropout.hidden > 0.0 || dropout.attention > 0.0;
+        let _generator = draws.then(|| SeededGenerator::new(dropout.seed.cast_signed()));
         let tables = self.tables()?;
         let vectors = tch::no_grad(|| self.read_items(&lesson.inputs.items, &tables.base))?;
         let vectors = vectors.set_requires_grad(true); // [n, D]
