@@ -15,7 +15,7 @@ fn dataset(dir: &Path, held_out: bool) -> Dataset {
     let shop = titles::dataset(dir);
     let users = shop.users().iter().map(|user| {
         let trained = user.events.len() - 2;
-        let liked = |at: usize| if at < trained { at % 2 == 0 } else { held_out };
+        let liked = |at: usize| if at < trained { at.is_multiple_of(2) } else { held_out };
         let labels = (0..user.events.len())
             .map(|at| if liked(at) { Labels::default().with(1) } else { Labels::default() });
         User::new(&user.key, user.events.clone())

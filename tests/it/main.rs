@@ -1,5 +1,5 @@
 //! The whole pipeline on a tiny shop: every stage real, seconds on a CPU.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod alignment;
 mod bases;

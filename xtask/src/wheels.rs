@@ -148,12 +148,16 @@ mod tests {
         );
     }
 
+    fn is_gguf(file: &str) -> bool {
+        std::path::Path::new(file).extension().is_some_and(|end| end == "gguf")
+    }
+
     #[test]
     fn a_model_is_the_one_gguf_file_of_its_folder() {
         for (name, model) in MODELS {
             assert_eq!(model.dir, name, "`sidereal train --base` looks there");
             let files = model.wheels.iter().flat_map(|wheel| wheel.take).map(|(_, to)| *to);
-            assert_eq!(files.filter(|file| file.ends_with(".gguf")).count(), 1, "{name}");
+            assert_eq!(files.filter(|file| is_gguf(file)).count(), 1, "{name}");
         }
     }
 

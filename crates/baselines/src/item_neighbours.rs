@@ -135,7 +135,9 @@ impl ItemNeighbours {
         let sets: Vec<Vec<u32>> = sequences.iter().map(|items| distinct(items.as_ref())).collect();
         let mut holders: Vec<Vec<usize>> = vec![Vec::new(); num_items];
         for (sequence, items) in sets.iter().enumerate() {
-            items.iter().for_each(|item| holders[*item as usize].push(sequence));
+            for item in items {
+                holders[*item as usize].push(sequence);
+            }
         }
         let near: Vec<Vec<(u32, f32)>> = holders
             .par_iter()
@@ -216,7 +218,9 @@ fn counted(own: &[usize], sets: &[Vec<u32>], item: usize, counts: &mut [u32]) ->
     let counted: Vec<(u32, u32)> =
         found.iter().map(|other| (*other, counts[*other as usize])).collect();
     counts[item] = 0;
-    found.iter().for_each(|other| counts[*other as usize] = 0);
+    for other in &*found {
+        counts[*other as usize] = 0;
+    }
     counted
 }
 
@@ -227,8 +231,8 @@ fn nearest(mut similar: Vec<(u32, f64)>, neighbours: usize) -> Vec<(u32, f32)> {
         let mut sorted: Vec<f64> = similar.iter().map(|entry| entry.1).collect();
         let (_, last, _) =
             sorted.select_nth_unstable_by(neighbours - 1, |one, two| two.total_cmp(one));
-        let least = *last;
-        similar.retain(|entry| entry.1 >= least);
+        let lowest = *last;
+        similar.retain(|entry| entry.1 >= lowest);
     }
     similar.into_iter().map(|(item, similarity)| (item, similarity as f32)).collect()
 }

@@ -61,7 +61,7 @@ impl Dataset {
         let mut behaviours: Vec<String> = Vec::new();
         for (name, part) in parts {
             // Before the shuffle, an item is where it stood in its part, after the parts before.
-            let (before, (of_part, people, named)) = (items.len(), part.into_parts());
+            let (before, (of_part, people, own)) = (items.len(), part.into_parts());
             let mut place = |name: String| {
                 let known = behaviours.iter().position(|known| *known == name);
                 known.unwrap_or_else(|| {
@@ -69,7 +69,7 @@ impl Dataset {
                     behaviours.len() - 1
                 })
             };
-            let places: Vec<usize> = named.into_iter().map(&mut place).collect();
+            let places: Vec<usize> = own.into_iter().map(&mut place).collect();
             let qualified = |key: &str| format!("{name}/{key}");
             items
                 .extend(of_part.into_iter().map(|item| Item { key: qualified(&item.key), ..item }));

@@ -42,6 +42,8 @@ pub(crate) fn scores<'l>(
 /// The log-probabilities of all items, `[N]`: −∞ for those that were not scored.
 pub(crate) fn of_all_items(scores: &ItemScores, num_items: usize) -> Vec<f32> {
     let mut all = vec![f32::NEG_INFINITY; num_items];
-    scores.iter().for_each(|(item, score)| all[item.index()] = *score);
+    for (item, score) in scores {
+        all[item.index()] = *score;
+    }
     all
 }

@@ -111,8 +111,8 @@ impl Leaderboard<'_> {
 
         let sequences: Vec<&[ItemId]> = split.train.sequences().map(|s| s.events).collect();
         let valid = self.valid(split)?;
-        let test: Vec<Case<'_, SampleId>> = split.test.samples().map(Case::from).collect();
-        if test.is_empty() {
+        let cases: Vec<Case<'_, SampleId>> = split.test.samples().map(Case::from).collect();
+        if cases.is_empty() {
             return Err(LabError::NoSamples { what: "the test" });
         }
         let texts: Vec<String> =
@@ -127,7 +127,7 @@ impl Leaderboard<'_> {
             split,
             sequences: &sequences,
             valid: &valid,
-            test: &test,
+            test: &cases,
             texts: &texts,
             vectors: OnceCell::new(),
             made_of,

@@ -12,7 +12,7 @@ const NAMES: [&str; 3] = ["comment", "like", "share"];
 
 /// Event `e` of user `u` has behaviour `b` by a rule; some have none.
 fn has(user: u32, event: usize, behaviour: usize) -> bool {
-    (user as usize * 7 + event * 5 + behaviour * 3) % 4 == 0
+    (user as usize * 7 + event * 5 + behaviour * 3).is_multiple_of(4)
 }
 
 fn data() -> (Dataset, Catalog) {
@@ -65,16 +65,13 @@ fn a_condition_is_a_behaviour_of_the_target_and_targets_without_any_are_left_out
     let mut left_out = 0;
     for sample in split.train.samples() {
         let held = |b: usize| has(sample.user.0, sample.seen.len(), b);
-        match row(&tasks, &sample) {
-            Some(found) => {
-                assert!(held(asked(found.prompt.plain().unwrap())));
-                let sid = catalog.sid(sample.target).unwrap().to_string();
-                assert_eq!(found.completion_text(), sid);
-            }
-            None => {
-                assert!((0..3).all(|b| !held(b)));
-                left_out += 1;
-            }
+        if let Some(found) = row(&tasks, &sample) {
+            assert!(held(asked(found.prompt.plain().unwrap())));
+            let sid = catalog.sid(sample.target).unwrap().to_string();
+            assert_eq!(found.completion_text(), sid);
+        } else {
+            assert!((0..3).all(|b| !held(b)));
+            left_out += 1;
         }
         let liked = row(&like, &sample);
         assert_eq!(liked.is_some(), held(1));

@@ -156,7 +156,9 @@ impl SpectralParams {
             }
             let mut codes: Vec<Code> = vec![0; num_items];
             for (code, part) in parts.iter().flat_map(|parts| (0..).zip(parts)) {
-                part.iter().for_each(|item| codes[*item] = code);
+                for item in part {
+                    codes[*item] = code;
+                }
             }
             levels.push((size, codes));
             clusters = parts.into_iter().flatten().collect();

@@ -101,7 +101,7 @@ mod tests {
                 let recipe = recipe_named(recipe).unwrap();
                 let stages = recipe.stages.iter().map(|stage| stage.label.as_str());
                 let labels: Vec<&str> =
-                    stages.chain(recipe.blends.iter().map(|blend| blend.label())).collect();
+                    stages.chain(recipe.blends.iter().map(BlendConfig::label)).collect();
                 assert!(system.rows.iter().all(|r| labels.contains(&r.as_str())), "{labels:?}");
             }
         }

@@ -150,10 +150,14 @@ impl BoardRecipe {
         ])?;
         if self.tune.metric.source() != MetricSource::Ranks {
             let needed = "a metric of ranks, such as NDCG@10";
-            return refuse("tune.metric", self.tune.metric, needed);
+            return refuse("tune.metric", self.tune.metric.to_string(), needed);
         }
         if !(self.tune.minutes > 0.0 && self.tune.minutes.is_finite()) {
-            return refuse("tune.minutes", self.tune.minutes, "a finite number above 0");
+            return refuse(
+                "tune.minutes",
+                self.tune.minutes.to_string(),
+                "a finite number above 0",
+            );
         }
         if self.fields.contains(&ItemField::Rewritten) {
             return refuse(
@@ -246,8 +250,8 @@ impl SystemConfig {
     }
 }
 
-fn refuse(field: &str, found: impl ToString, needed: &'static str) -> Result<(), LabError> {
-    Err(LabError::Setting { field: field.to_owned(), found: found.to_string(), needed })
+fn refuse(field: &str, found: impl Into<String>, needed: &'static str) -> Result<(), LabError> {
+    Err(LabError::Setting { field: field.to_owned(), found: found.into(), needed })
 }
 
 #[cfg(test)]

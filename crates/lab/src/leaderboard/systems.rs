@@ -12,8 +12,11 @@ use super::settings::{Settings, table_of};
 use super::system::{BoardSystem, BoardTask, Fitted};
 use crate::error::LabError;
 
+/// Makes a system that has not learned anything yet.
+type New = fn() -> Box<dyn BoardSystem>;
+
 /// The kinds, in the order of their names in the documentation.
-const KINDS: [(&str, fn() -> Box<dyn BoardSystem>); 7] = [
+const KINDS: [(&str, New); 7] = [
     ("popularity", || Box::new(MostPopular)),
     ("transitions", || Box::new(Transitions)),
     ("item-neighbours", || Box::new(NearItems)),

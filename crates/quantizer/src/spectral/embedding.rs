@@ -39,7 +39,7 @@ pub(super) fn places(
 /// Eigenvectors `[wanted, n]` as rows, by the decomposition of the whole matrix.
 fn directly(matrix: &Normalised<'_>, wanted: usize) -> Result<Array2<f64>, LinalgError> {
     let dense = matrix.times(&Array2::eye(matrix.num_nodes()));
-    let (_, vectors) = eigen(dense)?;
+    let (_, vectors) = eigen(&dense)?;
     Ok(vectors.slice(s![..wanted, ..]).to_owned())
 }
 
@@ -57,7 +57,7 @@ fn filtered(
     orthonormalise(&mut basis, rng);
     for _ in 0..FILTERS {
         let image = matrix.times(&basis); // [W, n]
-        let (values, rotation) = eigen(basis.dot(&image.t()))?;
+        let (values, rotation) = eigen(&basis.dot(&image.t()))?;
         let image = rotation.dot(&image);
         basis = rotation.dot(&basis);
         let wrong = (0..wanted).map(|k| {
@@ -83,8 +83,8 @@ fn filtered(
 }
 
 /// Eigenvalues of a symmetric matrix, largest first, and eigenvectors as rows.
-fn eigen(matrix: Array2<f64>) -> Result<(Vec<f64>, Array2<f64>), LinalgError> {
-    let even = (&matrix + &matrix.t()) / 2.0;
+fn eigen(matrix: &Array2<f64>) -> Result<(Vec<f64>, Array2<f64>), LinalgError> {
+    let even = (matrix + &matrix.t()) / 2.0;
     let (_, vectors) = even.clone().eigh_into()?;
     // The values that linfa-linalg returns may be exchanged, but not the vectors: hence vᵀMv.
     let values = (&vectors * &even.dot(&vectors)).sum_axis(Axis(0));

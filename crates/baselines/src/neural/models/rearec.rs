@@ -188,7 +188,7 @@ impl ReaRec {
         let (mut inputs, states) = self.transformer.inputs(&x, Mask::Causal, dropout)?; // [B, T, D]
         let mut last = at_places(&states, &rows.last()?)?.f_unsqueeze(1)?; // [B, 1, D]
         let mut noisy_inputs: Vec<Tensor> = inputs.iter().map(Tensor::shallow_clone).collect();
-        let (mut steps, mut noisy) = (vec![last.shallow_clone()], Vec::new());
+        let (mut steps, mut perturbed) = (vec![last.shallow_clone()], Vec::new());
         let mut mask = rows.closed(kind)?; // [B, 1, 1, T]
         let open = Tensor::f_zeros([rows.rows(), 1, 1, 1], (kind, device))?;
         for step in 0..size(self.config.steps) {
@@ -198,14 +198,14 @@ impl ReaRec {
             if let Some(noise) = noise {
                 let x = x.f_add(&x.f_randn_like()?.f_mul_scalar(noise)?)?;
                 let x = self.input(&x, dropout)?;
-                noisy.push(self.transformer.extend(&mut noisy_inputs, &x, added, dropout)?);
+                perturbed.push(self.transformer.extend(&mut noisy_inputs, &x, added, dropout)?);
             }
             let x = self.input(&x, dropout)?;
             last = self.transformer.extend(&mut inputs, &x, added, dropout)?;
             steps.push(last.shallow_clone());
         }
-        let noisy = noise.map(|_| Tensor::f_cat(&noisy, 1)).transpose()?;
-        Ok((Tensor::f_cat(&steps, 1)?, noisy))
+        let perturbed = noise.map(|_| Tensor::f_cat(&perturbed, 1)).transpose()?;
+        Ok((Tensor::f_cat(&steps, 1)?, perturbed))
     }
 
     /// The steps' answer: `[B, K + 1, D]` → `[B, D]`.
@@ -291,7 +291,7 @@ impl SequenceModel for ReaRec {
         let progressive = config.method == ReasoningMethod::Prl;
         let contrasts = progressive && config.contrast > 0.0 && step.epoch >= config.warmup;
         let noise = contrasts.then_some(config.noise);
-        let (steps, noisy) = self.reason(&histories, noise, step.dropout)?;
+        let (steps, perturbed) = self.reason(&histories, noise, step.dropout)?;
         let loss = self.loss_of(&self.answer(&steps)?, 1.0, &targets)?;
         if !progressive {
             let apart = self.divergence(&steps)?.f_mul_scalar(config.divergence)?;
@@ -299,10 +299,10 @@ impl SequenceModel for ReaRec {
         }
         let earlier = self.earlier(&steps, &targets)?.f_mul_scalar(config.earlier)?;
         let loss = loss.f_add(&earlier)?;
-        Ok(match noisy {
+        Ok(match perturbed {
             None => loss,
-            Some(noisy) => {
-                loss.f_add(&self.contrast(&steps, &noisy)?.f_mul_scalar(config.contrast)?)?
+            Some(perturbed) => {
+                loss.f_add(&self.contrast(&steps, &perturbed)?.f_mul_scalar(config.contrast)?)?
             }
         })
     }
