@@ -75,6 +75,7 @@ mod tests {
     use super::super::from_recipe::recipe_named;
     use super::super::published::PublishedNumbers;
     use super::*;
+    use crate::recipe::blend::BlendConfig;
 
     #[test]
     fn every_file_of_the_folder_is_a_preset_and_no_other_is() {
