@@ -199,8 +199,9 @@ fn answers_in_another_way_need_titles_and_settings_in_their_range() {
     }
     let error = read("", "{ assisted = {} }").unwrap_err();
     assert!(error.contains("`stage.raw.untrained.answering` is Assisted"), "{error}");
-    let trained =
-        format!("{base}[[stage]]\nname = 'rl'\n{titles}\nreward = 'accuracy'\nrl = {{}}\n");
+    let trained = format!(
+        "{base}[[stage]]\nname = 'rl'\n{titles}\nreward = 'accuracy'\nrl = {{ scoring = 'full' }}\n"
+    );
     let error = Recipe::parse(&trained, Path::new("text")).unwrap_err().to_string();
     assert!(error.contains("`stage.rl.task` is `title-history-to-title`"), "{error}");
 }

@@ -58,7 +58,7 @@ fn a_scaling_figure_shows_activations_of_growing_size_over_their_compute() {
         weighted.rows = size;
     }
     let metric: Metric = "Pass@1".parse().unwrap();
-    recipe.evaluate.metrics = Some(vec!["HR@5".parse().unwrap(), metric]);
+    recipe.evaluate.metrics = Some(vec!["HR@1".parse().unwrap(), metric]);
     let stages = sizes.map(|(name, _)| name.to_owned()).to_vec();
     recipe.evaluate.scaling = Some(ScalingConfig { stages, metric });
     let out = dir.path().join("run");

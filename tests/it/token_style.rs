@@ -8,7 +8,7 @@ use sidereal::lab::{
 };
 use sidereal::metrics::SeenItems;
 use sidereal::sid::{Catalog, ItemId, TokenStyle};
-use sidereal::train::{ChainConfig, Ranking, Record};
+use sidereal::train::{ChainConfig, Ranking, Record, Unclosed};
 
 use crate::pipeline::run;
 use crate::shop;
@@ -103,7 +103,11 @@ fn published_semantic_ids_are_reasoned_about_in_their_own_style_or_that_of_the_r
     for stage in &mut shop.recipe.stages {
         match &mut stage.training {
             Training::Sft(config) => config.epochs = 1,
-            Training::Rl { config, .. } => config.steps = 1,
+            Training::Rl { config, .. } => {
+                config.steps = 1;
+                // Chains of a policy that has learned one epoch seldom close by themselves.
+                config.reasoning.as_mut().unwrap().unclosed = Unclosed::Answered;
+            }
             other => unreachable!("{other:?}"),
         }
     }

@@ -173,7 +173,7 @@ fn texts_are_not_escaped_or_evaluated() {
 #[test]
 fn what_is_missing_is_named() {
     let registry = PromptRegistry::builtin().unwrap();
-    assert!(registry.set("wordy").unwrap_err().to_string().contains("gream, sage"));
+    assert!(registry.set("wordy").unwrap_err().to_string().contains("gream, lc-rec"));
     let prompts = registry.set("terse").unwrap();
     assert!(matches!(
         prompts.prompt(Task::NextItem, 0, &Facts::default()),

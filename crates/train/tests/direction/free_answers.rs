@@ -67,7 +67,8 @@ fn text(shop: &Shop, words: &str, codes: &[u16]) -> Vec<u32> {
 fn settings(answer: AnswerForm, unclosed: Unclosed) -> RlConfig {
     let chain = ChainConfig { budget: BUDGET, ..ChainConfig::default() };
     let reasoning = ReasoningConfig { chain, unclosed, answer, ..ReasoningConfig::default() };
-    RlConfig { reasoning: Some(reasoning), group_size: 32, steps: 1, ..short() }
+    let rollout = RolloutConfig::default();
+    RlConfig { reasoning: Some(reasoning), rollout, group_size: 32, steps: 1, ..short() }
 }
 
 /// The stepwise reward with its format term, which keeps what it saw.

@@ -198,18 +198,16 @@ fn draws_that_cannot_be_scored_are_errors_that_name_the_setting() {
 fn the_printed_length_of_a_guide_leaves_whole_targets_without_one() {
     let shop = Shop::new();
     let extreme = || shop.model_of_scale(3, 64.0);
-    // An item of two levels, and one with a suffix behind them, both never drawn.
+    // An item of two levels, and one with a suffix after them, both never drawn.
     let hidden = |suffix: bool| {
-        let asked = Shop::prompt(0, ItemId(0), Mode::Direct);
+        let user = u32::from(suffix);
+        let asked = Shop::prompt(user, ItemId(0), Mode::Direct);
         let of_kind =
             |item: &ItemId| shop.catalog.sid(*item).unwrap().len() == 2 + usize::from(suffix);
         let mut found: Vec<_> = shop.probabilities(&extreme(), &asked).into_iter().collect();
         found.sort_by(|a, b| a.1.total_cmp(&b.1));
-        Shop::prompt(
-            0,
-            found.into_iter().map(|(item, _)| item).find(of_kind).unwrap(),
-            Mode::Direct,
-        )
+        let target = found.into_iter().map(|(item, _)| item).find(of_kind).unwrap();
+        Shop::prompt(user, target, Mode::Direct)
     };
     let prompts = [hidden(false), hidden(true)];
     let rollout = RolloutConfig::Sample(at(1.0));

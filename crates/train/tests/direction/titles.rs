@@ -289,7 +289,7 @@ fn titles_change_no_gradient_of_semantic_ids() {
                     optim,
                     steps: 1,
                     prompts_per_step: prompts.len(),
-                    group_size: 4,
+                    group_size: 8,
                     validate_every: 1,
                     max_kl: f64::INFINITY,
                     ..short()
