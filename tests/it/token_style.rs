@@ -8,7 +8,7 @@ use sidereal::lab::{
 };
 use sidereal::metrics::SeenItems;
 use sidereal::sid::{Catalog, ItemId, TokenStyle};
-use sidereal::train::{ChainConfig, Ranking, Record, Unclosed};
+use sidereal::train::{AnswerForm, ChainConfig, Ranking, Record, Unclosed};
 
 use crate::pipeline::run;
 use crate::shop;
@@ -106,7 +106,9 @@ fn published_semantic_ids_are_reasoned_about_in_their_own_style_or_that_of_the_r
             Training::Rl { config, .. } => {
                 config.steps = 1;
                 // Chains of a policy that has learned one epoch seldom close by themselves.
-                config.reasoning.as_mut().unwrap().unclosed = Unclosed::Answered;
+                let reasoning = config.reasoning.as_mut().unwrap();
+                reasoning.answer = AnswerForm::Constrained;
+                reasoning.unclosed = Unclosed::Answered;
             }
             other => unreachable!("{other:?}"),
         }

@@ -9,7 +9,7 @@ use sidereal_rl::{Group, Legal, Reward, Stepwise};
 use sidereal_sid::SemanticId;
 use sidereal_train::{
     AnswerForm, Binding, ChainConfig, Checkpoints, Histories, Mode, ReasoningConfig, Record,
-    RlConfig, Sequence, Sft, SftConfig, SftData, StepReward, TrainError, Unclosed,
+    RlConfig, RolloutConfig, Sequence, Sft, SftConfig, SftData, StepReward, TrainError, Unclosed,
 };
 
 use crate::shop::{Log, Shop, constant, short};
@@ -104,10 +104,10 @@ fn mean(values: &[f64]) -> f64 {
 #[test]
 fn an_answer_after_a_chain_that_did_not_close_is_none() {
     let shop = Shop::new();
-    // Chains of four tokens of a random policy: some close, most do not.
+    // Chains of forty tokens of a random policy: some close, most do not.
     let step = |unclosed| {
         let mut config = settings(AnswerForm::Constrained, unclosed);
-        config.reasoning.as_mut().unwrap().chain.budget = 4;
+        config.reasoning.as_mut().unwrap().chain.budget = 40;
         drawn(&shop, shop.model(3), &config)
     };
     let (answered, log) = step(Unclosed::Answered);

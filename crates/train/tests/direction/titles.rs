@@ -279,17 +279,19 @@ fn titles_change_no_gradient_of_semantic_ids() {
     let sids = vec![asked(0, 3, AnswerKind::Sid), asked(1, 4, AnswerKind::Sid)];
     let words = vec![asked(2, 3, AnswerKind::Title), asked(3, 0, AnswerKind::Title)];
     for advantage in [AdvantageConfig::default(), AdvantageConfig::MeanOnly] {
-        for rollout in [RolloutConfig::Beam, RolloutConfig::Sample(at(1.0))] {
+        for (rollout, group_size) in
+            [(RolloutConfig::Beam, 6), (RolloutConfig::Sample(at(1.0)), 32)]
+        {
             let of = |prompts: Vec<(EncodedPrompt, AnswerKind)>| {
-                let mut optim = constant(1e4);
-                (optim.eps, optim.clip_norm) = (1e4, 1e9);
+                let mut optim = constant(1e7);
+                (optim.eps, optim.clip_norm) = (1e7, 1e9);
                 let config = RlConfig {
                     advantage,
                     rollout,
                     optim,
                     steps: 1,
                     prompts_per_step: prompts.len(),
-                    group_size: 8,
+                    group_size,
                     validate_every: 1,
                     max_kl: f64::INFINITY,
                     ..short()
@@ -298,7 +300,7 @@ fn titles_change_no_gradient_of_semantic_ids() {
             };
             let (alone, of_titles) = (of(sids.clone()), of(words.clone()));
             let both = of([sids.clone(), words.clone()].concat());
-            // Every group counts the same: half of the sum of two means.
+            // Every rollout counts the same, and both kinds have as many: half of the sum of two means.
             let (mut worst, mut most) = (0f64, 0f64);
             for ((both, alone), of_titles) in both.iter().zip(&alone).zip(&of_titles) {
                 let expected = (alone + of_titles) / 2.0;
