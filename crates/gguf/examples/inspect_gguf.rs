@@ -1,5 +1,5 @@
 //! Prints the settings and tensors of a GGUF file. Instant.
-//! Run: `cargo run -p sidereal-gguf --example inspect -- MODEL.gguf`
+//! Run: `cargo run -p sidereal-gguf --example inspect_gguf -- MODEL.gguf`
 #![allow(clippy::print_stdout, reason = "a program's stdout is its result")]
 
 use std::error::Error;
