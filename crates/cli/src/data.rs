@@ -1,9 +1,10 @@
 //! The data of a command line: which files are read, and by which reader. All calls of readers are here.
 
+mod names;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -12,10 +13,8 @@ use sidereal_data::read::amazon::Release;
 use sidereal_data::read::recbole;
 use sidereal_data::read::recbole::ReadOptions;
 use sidereal_data::read::recif;
-use sidereal_data::read::tabular::{self, ItemColumns};
-use sidereal_data::read::{
-    OnDoubtful, ReadData, RowPolicy, Skips, TimeFormat, items, lcrec, minionerec,
-};
+use sidereal_data::read::tabular;
+use sidereal_data::read::{OnDoubtful, ReadData, RowPolicy, Skips, items, lcrec, minionerec};
 use sidereal_data::{
     Assembly, DataError, Dataset, Item, Numbering, Split, SplitProtocol, Ties, TrainSet,
     leave_one_out,
@@ -23,6 +22,7 @@ use sidereal_data::{
 use sidereal_files::read_json;
 use sidereal_sid::{Catalog, SemanticId};
 
+use self::names::{BehaviourName, BehaviourNames, ColumnNames, DomainFiles, ItemColumnNames};
 use crate::failure::Usage;
 use crate::filters;
 use crate::index;
@@ -517,113 +517,4 @@ fn with_texts(dataset: Dataset, described: Vec<Item>) -> anyhow::Result<Dataset>
         .map(|item| described.get(&item.key).unwrap_or(item).clone())
         .collect();
     Ok(dataset.with_items(items)?)
-}
-
-/// `NAME=x.inter,x.item`.
-#[derive(Debug, Clone)]
-pub(crate) struct DomainFiles {
-    name: String,
-    interactions: PathBuf,
-    items: PathBuf,
-}
-
-impl FromStr for DomainFiles {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, files) = text.split_once('=').ok_or("expected NAME=x.inter,x.item")?;
-        let (interactions, items) =
-            files.split_once(',').ok_or("expected two files, x.inter,x.item")?;
-        let name = name.to_owned();
-        Ok(Self { name, interactions: interactions.into(), items: items.into() })
-    }
-}
-
-/// `NAME,NAME=COLUMN`.
-#[derive(Debug, Clone)]
-pub(crate) struct BehaviourNames(Vec<BehaviourName>);
-
-/// A behaviour and its column, which has the same name unless another is given.
-#[derive(Debug, Clone)]
-struct BehaviourName {
-    name: String,
-    column: String,
-}
-
-impl FromStr for BehaviourNames {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let named = text.split(',').map(|part| {
-            let (name, column) = part.split_once('=').unwrap_or((part, part));
-            if name.is_empty() || column.is_empty() {
-                return Err("expected `NAME` or `NAME=COLUMN`".to_owned());
-            }
-            Ok(BehaviourName { name: name.to_owned(), column: column.to_owned() })
-        });
-        named.collect::<Result<_, _>>().map(Self)
-    }
-}
-
-/// `user=COLUMN,item=COLUMN,time=COLUMN,time_format=FORMAT`.
-#[derive(Debug, Clone)]
-pub(crate) struct ColumnNames(tabular::Columns);
-
-impl FromStr for ColumnNames {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut found = roles(text, &["user", "item", "time", "time_format"])?;
-        let user =
-            found.remove("user").ok_or("the column of users is missing: add `user=COLUMN`")?;
-        let item =
-            found.remove("item").ok_or("the column of items is missing: add `item=COLUMN`")?;
-        let mut columns = tabular::Columns::new(user, item);
-        if let Some(time) = found.remove("time") {
-            columns = columns.with_time(time);
-        }
-        if let Some(format) = found.remove("time_format") {
-            let format: TimeFormat = format.parse().map_err(|error| format!("{error}"))?;
-            columns = columns.with_time_format(format);
-        }
-        Ok(Self(columns))
-    }
-}
-
-/// `key=COLUMN,title=COLUMN,brand=COLUMN,categories=COLUMN,description=COLUMN`.
-#[derive(Debug, Clone)]
-pub(crate) struct ItemColumnNames(ItemColumns);
-
-impl FromStr for ItemColumnNames {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut found = roles(text, &["key", "title", "brand", "categories", "description"])?;
-        let key = found.remove("key").ok_or("the column of keys is missing: add `key=COLUMN`")?;
-        let mut columns = ItemColumns::new(key);
-        for (role, column) in found {
-            columns = match role {
-                "title" => columns.with_title(column),
-                "brand" => columns.with_brand(column),
-                "categories" => columns.with_categories(column),
-                _ => columns.with_description(column),
-            };
-        }
-        Ok(Self(columns))
-    }
-}
-
-/// `ROLE=COLUMN,ROLE=COLUMN`, each of the known roles at most once.
-fn roles<'r>(text: &str, known: &[&'r str]) -> Result<BTreeMap<&'r str, String>, String> {
-    let mut found = BTreeMap::new();
-    for part in text.split(',') {
-        let (role, column) = part.split_once('=').ok_or("expected `ROLE=COLUMN`")?;
-        let Some(role) = known.iter().find(|name| **name == role) else {
-            return Err(format!("`{role}` is not a role; there are {}", known.join(", ")));
-        };
-        if found.insert(*role, column.to_owned()).is_some() {
-            return Err(format!("the column of `{role}` is given twice"));
-        }
-    }
-    Ok(found)
 }

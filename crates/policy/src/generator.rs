@@ -18,7 +18,7 @@ pub struct SeededGenerator {
 impl SeededGenerator {
     /// Waits for the generator and seeds it.
     pub fn new(seed: i64) -> Self {
-        // What another thread left behind when it panicked is seeded away.
+        // A thread that panicked leaves a state, which this seed replaces.
         let held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
         tch::manual_seed(seed);
         Self { _held: held }

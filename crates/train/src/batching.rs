@@ -1,5 +1,8 @@
 //! Decodes prompts together with prompts of the same length.
 
+use sidereal_policy::TokenBatch;
+use tch::Device;
+
 use crate::TrainError;
 use crate::encode::EncodedPrompt;
 use crate::lengths::check_lengths;
@@ -23,6 +26,23 @@ pub(crate) fn check_room(
     limit: usize,
 ) -> Result<(), TrainError> {
     check_lengths(job, prompts.iter().map(|prompt| (prompt.id, prompt.ids.len(), limit)))
+}
+
+/// As [`in_batches`], with each batch as tokens. A prompt may have `limit` of them at most.
+pub(crate) fn in_token_batches<T, E: From<TrainError>>(
+    prompts: &[EncodedPrompt],
+    batching: Batching<'_>,
+    (limit, device): (usize, Device),
+    observer: &mut dyn Observer,
+    mut decode: impl FnMut(&[&EncodedPrompt], &TokenBatch) -> Result<Vec<T>, E>,
+) -> Result<Vec<T>, E> {
+    let Batching { pad, batch_size, job } = batching;
+    check_room(job, prompts, limit)?;
+    in_batches(prompts, batch_size, job, observer, |batch| {
+        let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
+        let tokens = TokenBatch::new(&rows, pad, limit, device).map_err(TrainError::from)?;
+        decode(batch, &tokens)
+    })
 }
 
 /// The result of `decode` for every prompt. Prompts of equal length are decoded together; the order

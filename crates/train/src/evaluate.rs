@@ -1,12 +1,10 @@
 //! Ranking items for held-out users by constrained decoding.
 
-use sidereal_policy::{
-    BeamSearch, Conditions, Excluded, Hypothesis, Sampler, TokenBatch, TriePrior,
-};
+use sidereal_policy::{BeamSearch, Conditions, Excluded, Hypothesis, Sampler, TriePrior};
 use sidereal_sid::NodeId;
 
 use crate::TrainError;
-use crate::batching::{Batching, check_room, in_batches};
+use crate::batching::{Batching, in_token_batches};
 use crate::encode::EncodedPrompt;
 use crate::free_answer::{FreeRollout, FreeWriter};
 use crate::observe::Observer;
@@ -68,35 +66,39 @@ fn search_all(
     batching: Batching<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Ranking>, TrainError> {
-    let Batching { pad, batch_size, job } = batching;
     let limit = search.model.longest_prompt(search.constraint.max_len());
-    check_room(job, prompts, limit)?;
-    in_batches(prompts, batch_size, job, observer, |batch| {
-        let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
-        let tokens = TokenBatch::new(&rows, pad, limit, search.model.device())?;
-        let trie = search.constraint.trie();
-        let priors = match prior {
-            Some(prior) => batch.iter().map(|asked| prior(asked)).collect::<Result<Vec<_>, _>>()?,
-            None => Vec::new(),
-        };
-        let excluded = batch
-            .iter()
-            .map(|prompt| match prompt.pool.as_slice() {
-                [] => Ok(excluded.clone()),
-                pool => Excluded::all_but(trie, pool.iter().copied()),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let conditions =
-            Conditions { excluded: &excluded, priors: &priors, ..Conditions::default() };
-        let found = search.search_under(&tokens, &conditions)?;
-        let ranking = |(prompt, hypotheses): (&&EncodedPrompt, Vec<Hypothesis>)| Ranking {
-            id: prompt.id,
-            target: prompt.target,
-            found: hypotheses.iter().map(|h| prompt.offered(trie.items(h.node))).collect(),
-            scores: hypotheses.iter().map(|h| h.score).collect(),
-        };
-        Ok(batch.iter().zip(found).map(ranking).collect())
-    })
+    in_token_batches(
+        prompts,
+        batching,
+        (limit, search.model.device()),
+        observer,
+        |batch, tokens| {
+            let trie = search.constraint.trie();
+            let priors = match prior {
+                Some(prior) => {
+                    batch.iter().map(|asked| prior(asked)).collect::<Result<Vec<_>, _>>()?
+                }
+                None => Vec::new(),
+            };
+            let excluded = batch
+                .iter()
+                .map(|prompt| match prompt.pool.as_slice() {
+                    [] => Ok(excluded.clone()),
+                    pool => Excluded::all_but(trie, pool.iter().copied()),
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            let conditions =
+                Conditions { excluded: &excluded, priors: &priors, ..Conditions::default() };
+            let found = search.search_under(tokens, &conditions)?;
+            let ranking = |(prompt, hypotheses): (&&EncodedPrompt, Vec<Hypothesis>)| Ranking {
+                id: prompt.id,
+                target: prompt.target,
+                found: hypotheses.iter().map(|h| prompt.offered(trie.items(h.node))).collect(),
+                scores: hypotheses.iter().map(|h| h.score).collect(),
+            };
+            Ok(batch.iter().zip(found).map(ranking).collect())
+        },
+    )
 }
 
 /// How many chains and beams a test with reasoning takes.
@@ -119,14 +121,14 @@ pub fn reason(
     batching: Batching<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<ReasonedRanking>, TrainError> {
-    let Batching { pad, batch_size, job } = batching;
     let limit = search.longest_prompt();
-    check_room(job, prompts, limit)?;
-    in_batches(prompts, batch_size, job, observer, |batch| {
-        let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
-        let tokens = TokenBatch::new(&rows, pad, limit, search.model.device())?;
-        search.reason(batch, &tokens, counts.num_chains, counts.beam_width)
-    })
+    in_token_batches(
+        prompts,
+        batching,
+        (limit, search.model.device()),
+        observer,
+        |batch, tokens| search.reason(batch, tokens, counts.num_chains, counts.beam_width),
+    )
 }
 
 /// The rankings that [`reason`] finds, without chains and answers; the order of `prompts` is kept.
@@ -140,14 +142,14 @@ pub fn rank_after_chains(
     batching: Batching<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Ranking>, TrainError> {
-    let Batching { pad, batch_size, job } = batching;
     let limit = search.longest_prompt();
-    check_room(job, prompts, limit)?;
-    in_batches(prompts, batch_size, job, observer, |batch| {
-        let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
-        let tokens = TokenBatch::new(&rows, pad, limit, search.model.device())?;
-        search.rank(batch, &tokens, counts.num_chains, counts.beam_width)
-    })
+    in_token_batches(
+        prompts,
+        batching,
+        (limit, search.model.device()),
+        observer,
+        |batch, tokens| search.rank(batch, tokens, counts.num_chains, counts.beam_width),
+    )
 }
 
 /// `num_texts` free texts for every prompt, each a chain of thought and an answer; the order of `prompts` is kept.
@@ -162,15 +164,17 @@ pub fn write_freely(
     batching: Batching<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Vec<FreeRollout>>, TrainError> {
-    let Batching { pad, batch_size, job } = batching;
     let limit = writer.model.longest_prompt(writer.budget);
-    check_room(job, prompts, limit)?;
-    in_batches(prompts, batch_size, job, observer, |batch| {
-        let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
-        let keys: Vec<u64> = batch.iter().map(|prompt| prompt.key()).collect();
-        let tokens = TokenBatch::new(&rows, pad, limit, writer.model.device())?;
-        writer.write(&tokens, &keys, num_texts)
-    })
+    in_token_batches(
+        prompts,
+        batching,
+        (limit, writer.model.device()),
+        observer,
+        |batch, tokens| {
+            let keys: Vec<u64> = batch.iter().map(|prompt| prompt.key()).collect();
+            writer.write(tokens, &keys, num_texts)
+        },
+    )
 }
 
 /// `num_draws` Semantic IDs for every prompt, drawn independently, as nodes of the trie; the order of
@@ -185,17 +189,22 @@ pub fn draw(
     batching: Batching<'_>,
     observer: &mut dyn Observer,
 ) -> Result<Vec<Vec<NodeId>>, TrainError> {
-    let Batching { pad, batch_size, job } = batching;
     let limit = sampler.model.longest_prompt(sampler.constraint.max_len());
-    check_room(job, prompts, limit)?;
-    in_batches(prompts, batch_size, job, observer, |batch| {
-        let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
-        let keys: Vec<u64> = batch.iter().map(|prompt| prompt.key()).collect();
-        let conditions = Conditions { keys: &keys, ..Conditions::default() };
-        let tokens = TokenBatch::new(&rows, pad, limit, sampler.model.device())?;
-        let drawn = sampler.sample(&tokens, &conditions, num_draws)?;
-        Ok(drawn.into_iter().map(|of| of.iter().map(|rollout| rollout.node).collect()).collect())
-    })
+    in_token_batches(
+        prompts,
+        batching,
+        (limit, sampler.model.device()),
+        observer,
+        |batch, tokens| {
+            let keys: Vec<u64> = batch.iter().map(|prompt| prompt.key()).collect();
+            let conditions = Conditions { keys: &keys, ..Conditions::default() };
+            let drawn = sampler.sample(tokens, &conditions, num_draws)?;
+            Ok(drawn
+                .into_iter()
+                .map(|of| of.iter().map(|rollout| rollout.node).collect())
+                .collect())
+        },
+    )
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Beams that a prior over the items guides, and what the policy alone says of the items that they find.
 
 use sidereal_data::ItemId;
-use sidereal_policy::{BeamSearch, Conditions, Excluded, Hypothesis, TokenBatch, TriePrior};
+use sidereal_policy::{BeamSearch, Conditions, Excluded, Hypothesis, TriePrior};
 use sidereal_sid::Trie;
+use tch::Device;
 
 use crate::TrainError;
-use crate::batching::{Batching, check_room, in_batches};
+use crate::batching::{Batching, in_token_batches};
 use crate::encode::EncodedPrompt;
 use crate::observe::Observer;
 
@@ -31,14 +32,13 @@ pub fn search_guided<E: From<TrainError>>(
     mut prior: impl FnMut(&EncodedPrompt) -> Result<Vec<f32>, E>,
 ) -> Result<Vec<ItemScores>, E> {
     let trie = search.constraint.trie();
-    let limit = room(search, prompts, batching)?;
-    in_batches(prompts, batching.batch_size, batching.job, observer, |batch| {
+    in_token_batches(prompts, batching, room(search), observer, |batch, tokens| {
         let priors = batch
             .iter()
             .map(|prompt| Ok(TriePrior::new(trie, &prior(prompt)?).map_err(TrainError::from)?))
             .collect::<Result<Vec<_>, E>>()?;
         let conditions = Conditions { priors: &priors, ..Conditions::default() };
-        let found = ask(search, batch, batching.pad, limit, &conditions)?;
+        let found = search.search_under(tokens, &conditions).map_err(TrainError::from)?;
         let of_prompt = |(prior, hypotheses): (&TriePrior, Vec<Hypothesis>)| {
             let root = prior.at(Trie::ROOT);
             let alone = |found: &Hypothesis| found.score - (prior.at(found.node) - root);
@@ -62,8 +62,7 @@ pub fn score_items(
     mut wanted: impl FnMut(&EncodedPrompt) -> Vec<ItemId>,
 ) -> Result<Vec<ItemScores>, TrainError> {
     let trie = search.constraint.trie();
-    let limit = room(search, prompts, batching)?;
-    in_batches(prompts, batching.batch_size, batching.job, observer, |batch| {
+    in_token_batches(prompts, batching, room(search), observer, |batch, tokens| {
         let wanted: Vec<Vec<ItemId>> = batch.iter().map(|prompt| wanted(prompt)).collect();
         let excluded = wanted
             .iter()
@@ -73,32 +72,14 @@ pub fn score_items(
         let beam_width = wanted.iter().map(Vec::len).fold(1, usize::max);
         let search = BeamSearch { beam_width, ..*search };
         let conditions = Conditions { excluded: &excluded, ..Conditions::default() };
-        let found = ask(&search, batch, batching.pad, limit, &conditions)?;
+        let found = search.search_under(tokens, &conditions)?;
         Ok(found.iter().map(|hypotheses| items(trie, hypotheses, |found| found.score)).collect())
     })
 }
 
-/// Tokens that a prompt may have.
-fn room(
-    search: &BeamSearch<'_>,
-    prompts: &[EncodedPrompt],
-    batching: Batching<'_>,
-) -> Result<usize, TrainError> {
-    let limit = search.model.longest_prompt(search.constraint.max_len());
-    check_room(batching.job, prompts, limit)?;
-    Ok(limit)
-}
-
-fn ask(
-    search: &BeamSearch<'_>,
-    batch: &[&EncodedPrompt],
-    pad: u32,
-    limit: usize,
-    conditions: &Conditions<'_>,
-) -> Result<Vec<Vec<Hypothesis>>, TrainError> {
-    let rows: Vec<&[u32]> = batch.iter().map(|prompt| prompt.ids.as_slice()).collect();
-    let tokens = TokenBatch::new(&rows, pad, limit, search.model.device())?;
-    Ok(search.search_under(&tokens, conditions)?)
+/// Tokens that a prompt may have, and where they are computed.
+fn room(search: &BeamSearch<'_>) -> (usize, Device) {
+    (search.model.longest_prompt(search.constraint.max_len()), search.model.device())
 }
 
 /// The items of what was found, each with the score of its Semantic ID.
@@ -112,13 +93,11 @@ fn items(trie: &Trie, found: &[Hypothesis], score: impl Fn(&Hypothesis) -> f32) 
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::{Mode, Record};
     use sidereal_data::{SampleId, UserId};
     use sidereal_policy::{Constraint, Decoder, DecoderConfig, Scoring};
     use sidereal_sid::{Catalog, SemanticId, SidSpec};
-    use tch::Device;
-
-    use super::*;
-    use crate::{Mode, Record};
 
     /// Eight items, of which the last two share a Semantic ID, and two users.
     fn with_search(check: impl FnOnce(&BeamSearch<'_>, &[EncodedPrompt])) {

@@ -24,7 +24,7 @@ pub(crate) struct HiddenLessons {
 }
 
 impl HiddenLessons {
-    /// Hides a share of the items of each row behind `mask`, which is the number of items too.
+    /// Replaces a share of the items of each row by `mask`, which is also the number of items.
     pub(crate) fn of(rows: &[&[u32]], share: f64, mask: u32, step: &mut Step) -> Self {
         let mut found = Self::default();
         let mut line = 0;
