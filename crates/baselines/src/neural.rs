@@ -52,5 +52,5 @@ pub use parameters::Parameters;
 pub use registry::{NEURAL_MODELS, NeuralConfig, NeuralRecommender};
 pub use sequence_recommender::SequenceRecommender;
 pub use train_config::TrainConfig;
-pub use trainer::{EpochReport, Trainer, TrainingReport};
+pub use trainer::{EpochReport, Trainer, TrainingEnd, TrainingReport};
 pub use view::{Attributes, TrainingView};

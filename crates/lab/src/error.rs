@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sidereal_baselines::neural::NeuralError;
 use sidereal_baselines::{BaselineError, VectorError};
 use sidereal_data::{DataError, SampleId};
 use sidereal_files::FileError;
@@ -215,6 +216,9 @@ pub enum LabError {
     /// A baseline.
     #[error(transparent)]
     Baseline(#[from] BaselineError),
+    /// A neural recommender.
+    #[error(transparent)]
+    Neural(#[from] NeuralError),
     /// Collaborative item vectors.
     #[error(transparent)]
     Vectors(#[from] VectorError),

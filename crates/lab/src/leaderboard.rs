@@ -4,6 +4,7 @@ mod board;
 mod cost;
 mod from_recipe;
 mod measure;
+mod neural;
 mod page;
 mod presets;
 mod published;
@@ -253,6 +254,7 @@ impl Leaderboard<'_> {
             texts: shared.texts,
             vectors,
             seed,
+            device: self.device,
             minutes: self.recipe.tune.minutes,
         };
         let seeds = self.recipe.seeds_of(config);

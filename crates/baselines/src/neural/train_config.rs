@@ -29,6 +29,10 @@ pub struct TrainConfig {
     pub valid_users: usize,
     /// Whether items that the user has seen compete in the validation.
     pub seen_items: SeenItems,
+    /// Most minutes on the clock: training ends with the epoch in which they pass, and that epoch is
+    /// validated. No limit by default. Range `(0, ∞)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<f64>,
 }
 
 impl Default for TrainConfig {
@@ -46,6 +50,7 @@ impl Default for TrainConfig {
             patience: 10,
             valid_users: usize::MAX,
             seen_items: SeenItems::Kept,
+            minutes: None,
         }
     }
 }
@@ -61,6 +66,10 @@ impl TrainConfig {
             ("train.valid_users", self.valid_users),
         ] {
             need(count > 0, field, 0.0, "1 or more")?;
+        }
+        if let Some(minutes) = self.minutes {
+            let usable = minutes > 0.0 && minutes.is_finite();
+            need(usable, "train.minutes", minutes, "a positive number")?;
         }
         need(self.lr > 0.0 && self.lr.is_finite(), "train.lr", self.lr, "a positive number")?;
         for (field, value) in

@@ -43,12 +43,27 @@ pub struct EpochReport {
     pub best: bool,
 }
 
+/// Why a training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TrainingEnd {
+    /// The validation did not improve any more.
+    Patience,
+    /// All epochs were done.
+    Epochs,
+    /// The time was used up.
+    Minutes,
+}
+
 /// What a training was like.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TrainingReport {
     /// Epochs in all, pretraining not counted.
     pub epochs: usize,
+    /// Why there were no more epochs.
+    pub end: TrainingEnd,
     /// The epoch whose weights were kept, from 0.
     pub best_epoch: usize,
     /// NDCG@10 of these weights on the validation users.
@@ -107,7 +122,10 @@ impl Trainer {
         let mut adam = Adam::new(model.parameters(), lr, weight_decay, clip_norm)?;
         let parameters = model.parameters().count();
         let mut best: Option<(usize, f64, Vec<Tensor>)> = None;
-        let (mut stale, mut epochs) = (0, 0);
+        let (mut stale, mut epochs, mut end) = (0, 0, TrainingEnd::Epochs);
+        let late = |begun: Instant| {
+            self.config.minutes.is_some_and(|most| begun.elapsed().as_secs_f64() >= 60.0 * most)
+        };
         let mut step = 0;
         for epoch in 0..self.config.epochs {
             let phase = Phase {
@@ -118,7 +136,9 @@ impl Trainer {
             };
             let mut report = phase.run(recommender, &rows, &mut adam, &mut step)?;
             epochs = epoch + 1;
-            if epochs % self.config.validate_every == 0 || epochs == self.config.epochs {
+            let late = late(begun);
+            let is_last = late || epochs == self.config.epochs;
+            if epochs % self.config.validate_every == 0 || is_last {
                 let since = Instant::now();
                 let found = self.validate(recommender, &valid)?;
                 report.validation = since.elapsed();
@@ -135,13 +155,18 @@ impl Trainer {
                 None => {}
             }
             if stale >= self.config.patience {
+                end = TrainingEnd::Patience;
+                break;
+            }
+            if late {
+                end = TrainingEnd::Minutes;
                 break;
             }
         }
         let (best_epoch, best_ndcg, weights) = best.ok_or(NeuralError::NoValidation)?;
         recommender.model().parameters().restore(&weights)?;
         let seconds = begun.elapsed().as_secs_f64();
-        Ok(TrainingReport { epochs, best_epoch, best_ndcg, parameters, seconds })
+        Ok(TrainingReport { epochs, end, best_epoch, best_ndcg, parameters, seconds })
     }
 
     /// The lessons before the training proper, where the model has some.

@@ -25,7 +25,7 @@ fn the_demo_leads_from_files_to_a_table_and_a_page() {
     }
     let out = dir.join("boards/shop");
     let board = read(&out.join("leaderboard.json"));
-    assert_eq!(board["rows"].as_array().unwrap().len(), 3);
+    assert_eq!(board["rows"].as_array().unwrap().len(), 4);
     assert_eq!(board["data"]["num_test"], 3000);
     let page = fs::read_to_string(out.join("leaderboard.html")).unwrap();
     assert!(page.contains("<title>shop</title>") && page.contains("<svg"));

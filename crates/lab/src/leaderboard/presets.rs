@@ -29,7 +29,7 @@ macro_rules! preset {
 }
 
 const PRESETS: [BoardPreset; 3] = [
-    preset!("demo", "Three systems without training, on the shipped shop, in seconds."),
+    preset!("demo", "Three systems without training and SASRec, on the shipped shop, in seconds."),
     preset!(
         "amazon-simple",
         "Systems without training and linear ones, for Amazon's reviews of 2014, in minutes."

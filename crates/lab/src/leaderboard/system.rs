@@ -5,6 +5,7 @@ use sidereal_baselines::{Case, Recommender, evaluate};
 use sidereal_data::{Dataset, ItemId, SampleId};
 use sidereal_metrics::{RankingRun, SeenItems};
 use sidereal_train::Observer;
+use tch::Device;
 
 use super::settings::Settings;
 use crate::error::LabError;
@@ -48,6 +49,7 @@ pub(crate) struct BoardTask<'a> {
     /// Their vectors, `[N, D]`, if the leaderboard has an encoder.
     pub(crate) vectors: Option<&'a Array2<f32>>,
     pub(crate) seed: u64,
+    pub(crate) device: Device,
     /// Wall-clock minutes of one training.
     pub(crate) minutes: f64,
 }

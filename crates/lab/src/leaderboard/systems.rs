@@ -1,13 +1,15 @@
-//! The kinds of systems that a leaderboard trains by itself: those without training, and linear ones.
+//! The kinds of systems that a leaderboard trains by itself.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use sidereal_baselines::neural::NEURAL_MODELS;
 use sidereal_baselines::{
     CategoryKernel, Ease, EaseConfig, ItemNeighbours, ItemTransition, Neighbours, NeighboursConfig,
     Popularity, Transition, TransitionConfig, VectorKernel, WordKernel,
 };
 use sidereal_train::Observer;
 
+use super::neural::Neural;
 use super::settings::{Settings, table_of};
 use super::system::{BoardSystem, BoardTask, Fitted};
 use crate::error::LabError;
@@ -15,7 +17,7 @@ use crate::error::LabError;
 /// Makes a system that has not learned anything yet.
 type New = fn() -> Box<dyn BoardSystem>;
 
-/// The kinds, in the order of their names in the documentation.
+/// The kinds that are not neural, in the order of their names in the documentation.
 const KINDS: [(&str, New); 7] = [
     ("popularity", || Box::new(MostPopular)),
     ("transitions", || Box::new(Transitions)),
@@ -28,12 +30,13 @@ const KINDS: [(&str, New); 7] = [
 
 /// Names of the kinds.
 pub(crate) fn kinds() -> impl Iterator<Item = &'static str> {
-    KINDS.iter().map(|(name, _)| *name)
+    KINDS.iter().map(|(name, _)| *name).chain(NEURAL_MODELS)
 }
 
 /// A system of a kind.
 pub(crate) fn system_of(kind: &str) -> Option<Box<dyn BoardSystem>> {
-    KINDS.iter().find(|(name, _)| *name == kind).map(|(_, make)| make())
+    let simple = KINDS.iter().find(|(name, _)| *name == kind).map(|(_, make)| make());
+    simple.or_else(|| Some(Box::new(Neural::of(kind)?)))
 }
 
 /// The settings of a kind as its type spells them.

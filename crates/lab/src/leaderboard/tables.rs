@@ -84,7 +84,8 @@ impl Board {
             );
         }
         if self.rows.iter().any(|row| row.over_time) {
-            let text = "training took longer than the stated minutes, which it does not heed.";
+            let text =
+                "training reached the stated minutes. A neural model ended there; others went on.";
             notes.push(format!("*: {text}"));
         }
         let left_out = self.left_out.iter();
