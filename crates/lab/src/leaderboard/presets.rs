@@ -28,15 +28,19 @@ macro_rules! preset {
     };
 }
 
-const PRESETS: [BoardPreset; 3] = [
+const PRESETS: [BoardPreset; 4] = [
     preset!("demo", "Three systems without training and SASRec, on the shipped shop, in seconds."),
     preset!(
         "amazon-simple",
         "Systems without training and linear ones, for Amazon's reviews of 2014, in minutes."
     ),
     preset!(
+        "amazon-neural",
+        "Neural recommenders with the settings of their authors, for Amazon's reviews of 2014, in hours."
+    ),
+    preset!(
         "amazon",
-        "The systems of `amazon-simple`, the recipe `strong` and TIGER, for Amazon's reviews of 2014."
+        "All of these with a grid, the recipe `strong` and TIGER, for Amazon's reviews of 2014, in days."
     ),
 ];
 
