@@ -115,32 +115,6 @@ impl Padded {
     }
 }
 
-/// Rows `x[0..n]` as inputs `x[0..n-1]`, side by side, and all targets `x[1..n]`.
-#[derive(Debug)]
-pub(crate) struct NextItems {
-    /// What is read, `[B, T]`, filled up at the right.
-    pub(crate) inputs: Padded,
-    /// The item after each place of [`Padded::places`], `[M]`.
-    pub(crate) targets: Tensor,
-    /// The row of each target, for negatives, `[M]`.
-    pub(crate) row_of: Vec<usize>,
-}
-
-impl NextItems {
-    /// Every item after the first of its row is a target.
-    pub(crate) fn of(rows: &[&[u32]], device: Device) -> Result<Self, NeuralError> {
-        let inputs: Vec<&[u32]> =
-            rows.iter().map(|row| &row[..row.len().saturating_sub(1)]).collect();
-        let inputs = Padded::right(&inputs, device)?;
-        let targets = rows.iter().flat_map(|row| row.iter().skip(1));
-        let targets: Vec<i64> = targets.map(|item| i64::from(*item)).collect();
-        let row_of =
-            rows.iter().enumerate().flat_map(|(at, row)| vec![at; row.len().saturating_sub(1)]);
-        let row_of = row_of.collect();
-        Ok(Self { inputs, targets: Tensor::f_from_slice(&targets)?.f_to_device(device)?, row_of })
-    }
-}
-
 /// Rows without their last items, and their last items.
 ///
 /// # Shapes
@@ -185,8 +159,5 @@ mod tests {
         assert_eq!(numbers(&left.items), [6, 7, 0, 8]);
         assert_eq!(numbers(&left.real().unwrap()), [1, 1, 0, 1]);
         assert_eq!(numbers(&left.last().unwrap()), [1, 3]);
-        let next = NextItems::of(&rows, Device::Cpu).unwrap();
-        assert_eq!(numbers(&next.targets), [6, 7]);
-        assert_eq!(next.row_of, [0, 0]);
     }
 }

@@ -10,9 +10,9 @@ use crate::neural::error::need;
 use crate::neural::layers::{INITIAL_STD, LayerNorm, NORM_EPS, at_places, lookup};
 use crate::neural::loss::LossKind;
 use crate::neural::model::{Lesson, SequenceModel, Step};
-use crate::neural::padded::{NextItems, Padded, size};
+use crate::neural::objective::Objective;
+use crate::neural::padded::{Padded, size};
 use crate::neural::parameters::Parameters;
-use crate::neural::softmax::Scored;
 use crate::neural::train_config::TrainConfig;
 use crate::neural::transformer::Transformer;
 
@@ -133,10 +133,14 @@ impl SasRec {
 
     /// The states of all places, `[B, T, D]`.
     pub(crate) fn encode(&self, rows: &Padded, dropout: bool) -> Result<Tensor, NeuralError> {
+        self.transformer.forward(&self.inputs(rows, dropout)?, Mask::Causal, dropout) // [B, T, D]
+    }
+
+    /// What the layers read, `[B, T, D]`.
+    fn inputs(&self, rows: &Padded, dropout: bool) -> Result<Tensor, NeuralError> {
         let positions = self.positions.f_narrow(0, 0, rows.width())?; // [T, D]
         let x = lookup(&self.items, &rows.items)?.f_add(&positions)?; // [B, T, D]
-        let x = self.norm.forward(&x)?.f_dropout(self.config.dropout, dropout)?;
-        self.transformer.forward(&x, Mask::Causal, dropout) // [B, T, D]
+        Ok(self.norm.forward(&x)?.f_dropout(self.config.dropout, dropout)?)
     }
 }
 
@@ -158,18 +162,17 @@ impl SequenceModel for SasRec {
     }
 
     fn loss(&self, rows: &[&[u32]], step: &mut Step) -> Result<Tensor, NeuralError> {
-        let next = NextItems::of(rows, self.parameters.device())?;
-        let states = self.encode(&next.inputs, step.dropout)?; // [B, T, D]
-        let states = at_places(&states, &next.inputs.places()?)?; // [M, D]
-        let (items, targets) = (&self.items, &next.targets);
-        let scored = Scored { states: &states, items, bias: None, targets };
-        let SasRecConfig { loss, negatives, .. } = self.config;
-        scored.loss(loss, negatives, rows, &next.row_of, &mut step.rng)
+        let SasRecConfig { loss: kind, negatives, .. } = self.config;
+        let dropout = step.dropout;
+        let encode = |inputs: &Padded, places: &Tensor| {
+            at_places(&self.encode(inputs, dropout)?, places) // [M, D]
+        };
+        Objective { kind, negatives }.of_places(rows, &self.items, &mut step.rng, encode)
     }
 
     fn states(&self, histories: &[&[u32]]) -> Result<Tensor, NeuralError> {
         let rows = Padded::right(histories, self.parameters.device())?;
-        at_places(&self.encode(&rows, false)?, &rows.last()?) // [B, D]
+        self.transformer.at_last(&self.inputs(&rows, false)?, Mask::Causal, &rows) // [B, D]
     }
 
     fn scores(&self, states: &Tensor) -> Result<Tensor, NeuralError> {
