@@ -50,7 +50,7 @@ pub use models::hgn::{Hgn, HgnConfig};
 pub use models::hstu::{Hstu, HstuConfig};
 pub use models::rearec::{ReaRec, ReaRecConfig, ReasoningMethod};
 pub use models::s3rec::{S3Rec, S3RecConfig};
-pub use models::sasrec::{SasRec, SasRecConfig};
+pub use models::sasrec::{PlacesFrom, SasRec, SasRecConfig};
 pub use parameters::Parameters;
 pub use registry::{NEURAL_MODELS, NeuralConfig, NeuralRecommender};
 pub use sequence_recommender::SequenceRecommender;

@@ -108,8 +108,8 @@ impl Transformer {
         through(&self.layers, x, mask, dropout)
     }
 
-    /// What [`forward`](Self::forward) gives at the last item of each row, `[B, T, D]` → `[B, D]`,
-    /// without dropout. The last layer computes these places alone.
+    /// What [`forward`](Self::forward) gives at the last item of each row, `[B, T, D]` → `[B, D]`. The
+    /// last layer computes these places alone.
     ///
     /// `mask` must let the last item attend to all items of its row.
     pub(crate) fn at_last(
@@ -117,16 +117,17 @@ impl Transformer {
         x: &Tensor,
         mask: Mask<'_>,
         rows: &Padded,
+        dropout: bool,
     ) -> Result<Tensor, NeuralError> {
         let last = rows.last()?;
         let Some(((attention, feed), before)) = self.layers.split_last() else {
             return at_places(x, &last);
         };
-        let x = through(before, x, mask, false)?; // [B, T, D]
+        let x = through(before, x, mask, dropout)?; // [B, T, D]
         let own = at_places(&x, &last)?.f_unsqueeze(1)?; // [B, 1, D]
         let closed = rows.closed(x.kind())?; // [B, 1, 1, T]
-        let own = attention.attend(&own, &x, Mask::Added(&closed), false)?;
-        Ok(feed.forward(&own, false)?.f_squeeze_dim(1)?)
+        let own = attention.attend(&own, &x, Mask::Added(&closed), dropout)?;
+        Ok(feed.forward(&own, dropout)?.f_squeeze_dim(1)?)
     }
 }
 

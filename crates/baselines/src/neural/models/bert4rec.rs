@@ -241,7 +241,7 @@ impl SequenceModel for Bert4Rec {
         let asked: Vec<&[u32]> = asked.iter().map(Vec::as_slice).collect();
         let rows = Padded::right(&asked, self.parameters.device())?;
         let (x, mask) = self.inputs(&rows, false)?;
-        self.finish(&self.transformer.at_last(&x, Mask::Added(&mask), &rows)?) // [B, D]
+        self.finish(&self.transformer.at_last(&x, Mask::Added(&mask), &rows, false)?) // [B, D]
     }
 
     fn scores(&self, states: &Tensor) -> Result<Tensor, NeuralError> {

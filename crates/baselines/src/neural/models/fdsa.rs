@@ -194,8 +194,8 @@ impl SequenceModel for Fdsa {
     fn states(&self, histories: &[&[u32]]) -> Result<Tensor, NeuralError> {
         let rows = Padded::right(histories, self.parameters.device())?;
         let (items, known) = self.inputs(&rows, false)?;
-        let items = self.item_layers.at_last(&items, Mask::Causal, &rows)?; // [B, D]
-        let known = self.attribute_layers.at_last(&known, Mask::Causal, &rows)?;
+        let items = self.item_layers.at_last(&items, Mask::Causal, &rows, false)?; // [B, D]
+        let known = self.attribute_layers.at_last(&known, Mask::Causal, &rows, false)?;
         self.joined([items, known], false) // [B, D]
     }
 

@@ -272,7 +272,7 @@ impl SequenceModel for S3Rec {
 
     fn states(&self, histories: &[&[u32]]) -> Result<Tensor, NeuralError> {
         let rows = Padded::right(histories, self.parameters.device())?;
-        self.transformer.at_last(&self.inputs(&rows, false)?, Mask::Causal, &rows) // [B, D]
+        self.transformer.at_last(&self.inputs(&rows, false)?, Mask::Causal, &rows, false) // [B, D]
     }
 
     fn scores(&self, states: &Tensor) -> Result<Tensor, NeuralError> {
