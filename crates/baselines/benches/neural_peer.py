@@ -1,7 +1,7 @@
 """Neural recommenders beside RecBole: the same data and sizes, one side after the other, one thread each.
 
     cargo build --release -p sidereal-baselines --all-features --example neural_speed
-    pip install -r crates/baselines/benches/neural_peer.txt
+    pip install --no-deps recbole==1.2.1 && pip install -r crates/baselines/benches/neural_peer.txt
     python crates/baselines/benches/neural_peer.py --inter shop.inter --item shop.item \
         [--models sasrec gru4rec bert4rec] [--rounds 2] [--loss softmax]
 

@@ -97,9 +97,12 @@ fn main() -> anyhow::Result<()> {
 fn lists<S>(model: &impl Recommender, test: &[Case<'_, S>], seed: u64) -> anyhow::Result<usize> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (num_items, mut count) = (model.num_items(), 0);
-    for cases in test.chunks(model.scored_together()) {
+    let mut order: Vec<&Case<'_, S>> = test.iter().collect();
+    order.sort_by_key(|case| case.history.len());
+    let mut scores = Vec::new();
+    for cases in order.chunks(model.scored_together()) {
         let histories: Vec<&[ItemId]> = cases.iter().map(|case| case.history).collect();
-        let mut scores = vec![0.0; cases.len() * num_items];
+        scores.resize(cases.len() * num_items, 0.0);
         model.score_all(&histories, &mut scores)?;
         for scores in scores.chunks_exact(num_items) {
             count += top_k(scores, 10, &mut rng).len();
