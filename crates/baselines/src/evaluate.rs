@@ -88,13 +88,17 @@ fn placements_together<R: Recommender + ?Sized, S: Sync>(
     seen_items: SeenItems,
 ) -> Result<Vec<Placement>, BaselineError> {
     let num_items = recommender.num_items();
-    let mut placements = Vec::with_capacity(cases.len());
+    // Histories of similar length are scored together, so that little is filled up.
+    let mut order: Vec<usize> = (0..cases.len()).collect();
+    order.sort_by_key(|at| cases[*at].history.len());
+    let mut placements = vec![Placement::Absent; cases.len()];
     let mut scores = Vec::new();
-    for cases in cases.chunks(recommender.scored_together()) {
-        let histories: Vec<&[ItemId]> = cases.iter().map(|case| case.history).collect();
-        scores.resize(cases.len() * num_items, 0.0);
+    for batch in order.chunks(recommender.scored_together()) {
+        let histories: Vec<&[ItemId]> = batch.iter().map(|at| cases[*at].history).collect();
+        scores.resize(batch.len() * num_items, 0.0);
         recommender.score_all(&histories, &mut scores)?;
-        let place = |(case, scores): (&Case<'_, S>, &mut [f32])| {
+        let place = |(at, scores): (&usize, &mut [f32])| {
+            let case = &cases[*at];
             if seen_items == SeenItems::Removed {
                 remove(case.seen, scores)?;
             }
@@ -103,8 +107,10 @@ fn placements_together<R: Recommender + ?Sized, S: Sync>(
         };
         let rows = scores.par_chunks_exact_mut(num_items.max(1));
         let found: Vec<Placement> =
-            cases.par_iter().zip(rows).map(place).collect::<Result<_, BaselineError>>()?;
-        placements.extend(found);
+            batch.par_iter().zip(rows).map(place).collect::<Result<_, BaselineError>>()?;
+        for (at, found) in batch.iter().zip(found) {
+            placements[*at] = found;
+        }
     }
     Ok(placements)
 }

@@ -10,7 +10,8 @@
 //! | `view` | [`TrainingView`]: the training part of a dataset, [`Attributes`] of its items |
 //! | `model` | [`SequenceModel`]: histories → states → scores of all items |
 //! | `models` | a file for each model |
-//! | `loss`, `softmax` | [`LossKind`]: full and sampled softmax, BCE, BPR |
+//! | `objective`, `loss`, `softmax` | [`LossKind`]: full and sampled softmax, BCE, BPR |
+//! | `grouped` | rows of a batch in groups of similar length |
 //! | `trainer` | [`Trainer`] with [`TrainConfig`]; an [`EpochReport`] after each epoch |
 //! | `sequence_recommender` | [`SequenceRecommender`]: a model, trained or not, as a recommender |
 //!
@@ -20,10 +21,12 @@ mod adam;
 mod attention;
 mod batches;
 mod error;
+mod grouped;
 mod layers;
 mod loss;
 mod model;
 mod models;
+mod objective;
 mod padded;
 mod parameters;
 mod random;
@@ -47,7 +50,7 @@ pub use models::hgn::{Hgn, HgnConfig};
 pub use models::hstu::{Hstu, HstuConfig};
 pub use models::rearec::{ReaRec, ReaRecConfig, ReasoningMethod};
 pub use models::s3rec::{S3Rec, S3RecConfig};
-pub use models::sasrec::{SasRec, SasRecConfig};
+pub use models::sasrec::{PlacesFrom, SasRec, SasRecConfig};
 pub use parameters::Parameters;
 pub use registry::{NEURAL_MODELS, NeuralConfig, NeuralRecommender};
 pub use sequence_recommender::SequenceRecommender;

@@ -201,18 +201,48 @@ pub fn fingerprint<'h, R: Recommender + ?Sized>(
 /// public files follow first appearance and leak the answer.
 #[must_use]
 pub fn top_k(scores: &[f32], k: usize, rng: &mut (impl RngCore + ?Sized)) -> Vec<ItemId> {
-    let mut ranked: Vec<(ItemId, f32)> = (0..).map(ItemId).zip(scores.iter().copied()).collect();
-    ranked.retain(|(_, score)| *score > f32::NEG_INFINITY);
-    if k < ranked.len() && k > 0 {
-        // Only items that tie with the k-th best or beat it need a random place.
-        let (_, kth, _) = ranked.select_nth_unstable_by(k - 1, |a, b| b.1.total_cmp(&a.1));
-        let least = kth.1;
-        ranked.retain(|(_, score)| *score >= least);
-        ranked.sort_unstable_by_key(|(item, _)| *item); // the shuffle starts from one known order
+    if k == 0 {
+        return Vec::new();
+    }
+    // Only items that tie with the k-th best or beat it need a random place, from one known order.
+    let least = kth_best(scores, k);
+    let mut ranked: Vec<(ItemId, f32)> = Vec::new();
+    for (part, first) in scores.chunks(PART).zip((0..).step_by(PART)) {
+        if part.iter().fold(false, |any, score| any | (*score >= least)) {
+            let part = (first..).map(ItemId).zip(part.iter().copied());
+            ranked.extend(part.filter(|(_, score)| *score > f32::NEG_INFINITY && *score >= least));
+        }
     }
     ranked.shuffle(rng);
     ranked.sort_by(|a, b| (b.1 + 0.0).total_cmp(&(a.1 + 0.0))); // stable; −0 ties with 0
     ranked.into_iter().take(k).map(|(item, _)| item).collect()
+}
+
+/// Scores that are compared with a bound at once.
+const PART: usize = 64;
+
+/// The `k`-th highest score, equal ones counted each; `−∞` where there are fewer above `−∞`. `k` is 1 or more.
+fn kth_best(scores: &[f32], k: usize) -> f32 {
+    let mut best: Vec<f32> = Vec::with_capacity(k.min(scores.len())); // ascending, at most k
+    let mut least = f32::NEG_INFINITY;
+    for part in scores.chunks(PART) {
+        if !part.iter().fold(false, |any, score| any | (*score > least)) {
+            continue; // most parts, and a processor compares several scores at once
+        }
+        for &score in part {
+            if score > least {
+                if best.len() == k {
+                    best.remove(0);
+                }
+                let at = best.partition_point(|other| *other < score);
+                best.insert(at, score);
+                if best.len() == k {
+                    least = best[0];
+                }
+            }
+        }
+    }
+    if best.len() < k { f32::NEG_INFINITY } else { least }
 }
 
 #[cfg(test)]
@@ -233,6 +263,28 @@ mod tests {
         assert_eq!(top_k(&scores, 2, &mut rng), ids(&[2, 4]));
         assert_eq!(top_k(&scores, 9, &mut rng), ids(&[2, 4, 0]));
         assert!(top_k(&scores, 0, &mut rng).is_empty());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_best_are_those_of_a_full_sort(
+            scores in proptest::collection::vec(-3_i8..4, 0..40),
+            k in 0_usize..45,
+        ) {
+            // −3 stands for an item that is never shown; there are many ties.
+            let score = |score: &i8| if *score == -3 { f32::NEG_INFINITY } else { f32::from(*score) };
+            let scores: Vec<f32> = scores.iter().map(score).collect();
+            let found = top_k(&scores, k, &mut ChaCha8Rng::seed_from_u64(1));
+            let mut distinct = found.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            proptest::prop_assert_eq!(distinct.len(), found.len());
+            let mut sorted: Vec<f32> = scores.iter().copied().filter(|s| s.is_finite()).collect();
+            sorted.sort_by(|a, b| b.total_cmp(a));
+            sorted.truncate(k);
+            let found: Vec<f32> = found.iter().map(|item| scores[item.index()]).collect();
+            proptest::prop_assert_eq!(found, sorted);
+        }
     }
 
     /// The same scores for everybody.

@@ -1,4 +1,4 @@
-//! Batches of rows of similar length.
+//! Batches of rows.
 
 use rand::seq::SliceRandom as _;
 use sidereal_sid::ItemId;
@@ -6,7 +6,7 @@ use sidereal_sid::ItemId;
 use super::model::Lesson;
 use super::random::{Purpose, stream};
 
-/// Batches of an epoch are sorted by length within pools of this many batches.
+/// Batches by length are sorted within pools of this many batches.
 const POOL: usize = 16;
 
 /// A piece of a sequence.
@@ -24,6 +24,7 @@ struct Row {
 pub(crate) struct Rows {
     sequences: Vec<Vec<u32>>,
     rows: Vec<Row>,
+    by_length: bool,
 }
 
 impl Rows {
@@ -31,9 +32,17 @@ impl Rows {
     ///
     /// - [`Lesson::Positions`]: consecutive pieces that share one item, from the end; so every item but a
     ///   user's first is a target once.
-    /// - [`Lesson::Prefixes`]: one piece for each item but a user's first.
+    /// - [`Lesson::Prefixes`]: one piece for each item but a user's first; with
+    ///   [`Lesson::AllPrefixes`], for that too.
     /// - [`Lesson::Hidden`]: consecutive pieces of at most `max_history` items, from the end.
-    pub(crate) fn new(sequences: &[&[ItemId]], lesson: Lesson, max_history: usize) -> Self {
+    ///
+    /// `by_length`: whether the rows of a batch should be of similar length.
+    pub(crate) fn new(
+        sequences: &[&[ItemId]],
+        lesson: Lesson,
+        max_history: usize,
+        by_length: bool,
+    ) -> Self {
         let sequences: Vec<Vec<u32>> =
             sequences.iter().map(|items| items.iter().map(|item| item.0).collect()).collect();
         let mut rows = Vec::new();
@@ -50,8 +59,9 @@ impl Rows {
                         end = start + 1;
                     }
                 }
-                Lesson::Prefixes => {
-                    for end in 2..=end {
+                Lesson::Prefixes | Lesson::AllPrefixes => {
+                    let first = if lesson == Lesson::AllPrefixes { 1 } else { 2 };
+                    for end in first..=end {
                         push(end.saturating_sub(max_history + 1), end, 1);
                     }
                 }
@@ -66,7 +76,7 @@ impl Rows {
                 }
             }
         }
-        Self { sequences, rows }
+        Self { sequences, rows, by_length }
     }
 
     /// The items of a row.
@@ -75,8 +85,8 @@ impl Rows {
         &self.sequences[sequence][start..end]
     }
 
-    /// Rows of each batch of an epoch: a new random order, sorted by length within pools of batches,
-    /// which are cut where the batch is full, and the batches in random order.
+    /// Rows of each batch of an epoch: a new random order, if asked for sorted by length within pools
+    /// of batches, which are cut where the batch is full, and the batches in random order.
     pub(crate) fn plan(
         &self,
         batch_size: usize,
@@ -87,6 +97,9 @@ impl Rows {
         let mut rng = stream(seed, purpose, epoch);
         let mut order: Vec<usize> = (0..self.rows.len()).collect();
         order.shuffle(&mut rng);
+        if !self.by_length {
+            return self.cut(&order, batch_size).into_iter().map(<[usize]>::to_vec).collect();
+        }
         let len = |row: &usize| self.rows[*row].end - self.rows[*row].start;
         let mut batches = Vec::new();
         for pool in self.cut(&order, batch_size.saturating_mul(POOL)) {
@@ -124,34 +137,37 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_item_but_the_first_is_a_target_once(
+        fn every_item_is_a_target_once_and_the_first_where_the_lesson_says_so(
             lens in prop::collection::vec(0_usize..30, 1..40),
             max_history in 1_usize..12,
             batch_size in 1_usize..40,
-            prefixes: bool,
+            kind in 0_usize..3,
+            by_length: bool,
         ) {
-            let lesson = if prefixes { Lesson::Prefixes } else { Lesson::Positions };
+            let lesson = [Lesson::Positions, Lesson::Prefixes, Lesson::AllPrefixes][kind];
+            let least = if lesson == Lesson::AllPrefixes { 1 } else { 2 };
             let all: Vec<Vec<ItemId>> = (0_u32..)
                 .zip(&lens)
                 .map(|(user, len)| (0_u32..).take(*len).map(|at| ItemId(100 * user + at)).collect())
                 .collect();
             let sequences: Vec<&[ItemId]> = all.iter().map(Vec::as_slice).collect();
-            let rows = Rows::new(&sequences, lesson, max_history);
+            let rows = Rows::new(&sequences, lesson, max_history, by_length);
             let plan = rows.plan(batch_size, 1, Purpose::Order, 0);
             let mut targets: Vec<u32> = Vec::new();
             for batch in &plan {
                 let mut cost = 0;
                 for row in batch {
                     let items = rows.items(*row);
-                    prop_assert!((2..=max_history + 1).contains(&items.len()));
-                    let first = if prefixes { items.len() - 1 } else { 1 };
+                    prop_assert!((least..=max_history + 1).contains(&items.len()));
+                    let first = if lesson == Lesson::Positions { 1 } else { items.len() - 1 };
                     cost += items.len() - first;
                     targets.extend(&items[first..]);
                 }
                 prop_assert!(cost <= batch_size || batch.len() == 1);
             }
             targets.sort_unstable();
-            let wanted: Vec<u32> = all.iter().flat_map(|s| s.iter().skip(1).map(|item| item.0)).collect();
+            let wanted = all.iter().flat_map(|s| s.iter().skip(least - 1).map(|item| item.0));
+            let wanted: Vec<u32> = wanted.collect();
             prop_assert_eq!(targets, wanted);
         }
     }
@@ -159,7 +175,7 @@ mod tests {
     #[test]
     fn whole_sequences_are_shown_as_often_as_asked_for() {
         let items: Vec<ItemId> = (0..5).map(ItemId).collect();
-        let rows = Rows::new(&[&items, &items[..1]], Lesson::Hidden { copies: 3 }, 3);
+        let rows = Rows::new(&[&items, &items[..1]], Lesson::Hidden { copies: 3 }, 3, true);
         let mut found: Vec<&[u32]> = (0..6).map(|row| rows.items(row)).collect();
         found.sort_unstable();
         assert_eq!(found[..3], [&[0, 1][..]; 3]);

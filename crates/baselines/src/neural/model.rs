@@ -17,6 +17,8 @@ pub enum Lesson {
     Positions,
     /// Every item after a user's first is the last item of a row of its own, and is the row's target.
     Prefixes,
+    /// As `Prefixes`, with a row for the first item too, whose history is empty.
+    AllPrefixes,
     /// Whole sequences, `copies` times an epoch; the model hides items of its own choice.
     Hidden {
         /// How often an epoch shows a sequence.
@@ -55,8 +57,8 @@ pub trait SequenceModel: Debug + Send {
     /// The mean loss over the targets of some rows, `[]`.
     ///
     /// # Shapes
-    /// - `rows`: `[B]` lists of two items and more, cut as [`lesson`](Self::lesson) says: at most
-    ///   `max_history + 1` items, the target included
+    /// - `rows`: `[B]` lists of two items and more (of one with [`Lesson::AllPrefixes`]), cut as
+    ///   [`lesson`](Self::lesson) says: at most `max_history + 1` items, the target included
     ///
     /// # Errors
     /// [`NeuralError::Torch`].

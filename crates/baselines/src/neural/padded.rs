@@ -53,6 +53,19 @@ impl Padded {
         Ok(Self { items, lens: rows.iter().map(|row| row.len()).collect(), width, side })
     }
 
+    /// The place of each item if the last item of its row has place `most − 1`, `[B, T]`; where there is no
+    /// item, that one too. Rows are filled up at the right and have at most `most` items.
+    pub(crate) fn from_last(&self, most: usize) -> Result<Tensor, NeuralError> {
+        let place = |len: usize, at: usize| size((most + at).saturating_sub(len).min(most - 1));
+        let places: Vec<i64> = self
+            .lens
+            .iter()
+            .flat_map(|len| (0..self.width).map(move |at| place(*len, at)))
+            .collect();
+        let places = Tensor::f_from_slice(&places)?.f_reshape([self.rows(), self.width()])?;
+        Ok(places.f_to_device(self.items.device())?)
+    }
+
     /// Number of rows `B`.
     pub(crate) fn rows(&self) -> i64 {
         size(self.lens.len())
@@ -115,32 +128,6 @@ impl Padded {
     }
 }
 
-/// Rows `x[0..n]` as inputs `x[0..n-1]`, side by side, and all targets `x[1..n]`.
-#[derive(Debug)]
-pub(crate) struct NextItems {
-    /// What is read, `[B, T]`, filled up at the right.
-    pub(crate) inputs: Padded,
-    /// The item after each place of [`Padded::places`], `[M]`.
-    pub(crate) targets: Tensor,
-    /// The row of each target, for negatives, `[M]`.
-    pub(crate) row_of: Vec<usize>,
-}
-
-impl NextItems {
-    /// Every item after the first of its row is a target.
-    pub(crate) fn of(rows: &[&[u32]], device: Device) -> Result<Self, NeuralError> {
-        let inputs: Vec<&[u32]> =
-            rows.iter().map(|row| &row[..row.len().saturating_sub(1)]).collect();
-        let inputs = Padded::right(&inputs, device)?;
-        let targets = rows.iter().flat_map(|row| row.iter().skip(1));
-        let targets: Vec<i64> = targets.map(|item| i64::from(*item)).collect();
-        let row_of =
-            rows.iter().enumerate().flat_map(|(at, row)| vec![at; row.len().saturating_sub(1)]);
-        let row_of = row_of.collect();
-        Ok(Self { inputs, targets: Tensor::f_from_slice(&targets)?.f_to_device(device)?, row_of })
-    }
-}
-
 /// Rows without their last items, and their last items.
 ///
 /// # Shapes
@@ -181,12 +168,10 @@ mod tests {
         assert_eq!(numbers(&right.real().unwrap()), [1, 1, 1, 1, 0, 0]);
         assert_eq!(numbers(&right.places().unwrap()), [0, 1, 2, 3]);
         assert_eq!(numbers(&right.last().unwrap()), [2, 3]);
+        assert_eq!(numbers(&right.from_last(5).unwrap()), [2, 3, 4, 4, 4, 4]);
         let left = Padded::left(&rows, 2, Device::Cpu).unwrap();
         assert_eq!(numbers(&left.items), [6, 7, 0, 8]);
         assert_eq!(numbers(&left.real().unwrap()), [1, 1, 0, 1]);
         assert_eq!(numbers(&left.last().unwrap()), [1, 3]);
-        let next = NextItems::of(&rows, Device::Cpu).unwrap();
-        assert_eq!(numbers(&next.targets), [6, 7]);
-        assert_eq!(next.row_of, [0, 0]);
     }
 }

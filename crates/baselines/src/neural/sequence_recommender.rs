@@ -6,14 +6,13 @@ use sidereal_sid::ItemId;
 use tch::{Device, Kind};
 
 use super::NeuralError;
+use super::grouped::by_length;
 use super::model::SequenceModel;
 use crate::{BaselineError, Recommender};
 
-/// Histories that are read together.
-const READ_TOGETHER: usize = 128;
-
-/// Histories that are scored together.
-const SCORED_TOGETHER: usize = 512;
+/// Histories that are scored together: what stays in a processor's cache, and what keeps a GPU busy.
+const SCORED_TOGETHER_CPU: usize = 64;
+const SCORED_TOGETHER_GPU: usize = 512;
 
 /// A neural model as a [`Recommender`]: the histories of a batch are read in groups of similar length,
 /// and one product of matrices scores all items.
@@ -25,6 +24,7 @@ pub struct SequenceRecommender {
     model: Mutex<Box<dyn SequenceModel>>,
     num_items: usize,
     max_history: usize,
+    scored_together: usize,
 }
 
 impl SequenceRecommender {
@@ -32,7 +32,11 @@ impl SequenceRecommender {
     #[must_use]
     pub fn new(model: Box<dyn SequenceModel>) -> Self {
         let (num_items, max_history) = (model.num_items(), model.max_history());
-        Self { model: Mutex::new(model), num_items, max_history }
+        let scored_together = match model.parameters().device() {
+            Device::Cpu => SCORED_TOGETHER_CPU,
+            _ => SCORED_TOGETHER_GPU,
+        };
+        Self { model: Mutex::new(model), num_items, max_history, scored_together }
     }
 
     /// The model.
@@ -40,15 +44,14 @@ impl SequenceRecommender {
         &**self.model.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Scores after histories that are not empty, as `[H, N]` in the memory of the host.
-    fn scores_of(&self, histories: &[&[u32]], scores: &mut [f32]) -> Result<(), NeuralError> {
+    /// Scores after histories that are not empty, `[H, N]`, in the memory of the host.
+    fn scores_of(&self, histories: &[Vec<u32>], scores: &mut [f32]) -> Result<(), NeuralError> {
         let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
         let _guard = tch::no_grad_guard();
-        let states = histories
-            .chunks(READ_TOGETHER)
-            .map(|histories| model.states(histories))
-            .collect::<Result<Vec<_>, _>>()?;
-        let found = model.scores(&tch::Tensor::f_cat(&states, 0)?)?; // [H, N]
+        let histories: Vec<&[u32]> = histories.iter().map(Vec::as_slice).collect();
+        let device = model.parameters().device();
+        let states = by_length(&histories, device, |histories| model.states(histories))?; // [H, D]
+        let found = model.scores(&states)?; // [H, N]
         let found = found.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?;
         found.f_copy_data(scores, histories.len() * self.num_items)?;
         Ok(())
@@ -65,7 +68,7 @@ impl Recommender for SequenceRecommender {
     }
 
     fn scored_together(&self) -> usize {
-        SCORED_TOGETHER
+        self.scored_together
     }
 
     fn score_all(&self, histories: &[&[ItemId]], scores: &mut [f32]) -> Result<(), BaselineError> {
@@ -78,29 +81,24 @@ impl Recommender for SequenceRecommender {
         if let Some(item) = items.find(|item| item.index() >= num_items) {
             return Err(BaselineError::Item { item: *item, num_items });
         }
-        let mut rows: Vec<(usize, Vec<u32>)> = histories
+        let (at, read): (Vec<usize>, Vec<Vec<u32>>) = histories
             .iter()
             .map(|history| &history[history.len().saturating_sub(self.max_history)..])
             .enumerate()
             .filter(|(_, history)| !history.is_empty())
             .map(|(at, history)| (at, history.iter().map(|item| item.0).collect()))
-            .collect();
-        if rows.len() < histories.len() {
-            scores.fill(0.0);
+            .unzip();
+        let fail = |error: NeuralError| BaselineError::Neural(Box::new(error));
+        if read.len() == histories.len() && !read.is_empty() {
+            return self.scores_of(&read, scores).map_err(fail);
         }
-        if rows.is_empty() {
+        scores.fill(0.0);
+        if read.is_empty() {
             return Ok(());
         }
-        rows.sort_by_key(|(_, history)| history.len());
-        let sorted: Vec<&[u32]> = rows.iter().map(|(_, history)| history.as_slice()).collect();
-        let fail = |error: NeuralError| BaselineError::Neural(Box::new(error));
-        if let [history] = sorted[..] {
-            let at = rows[0].0 * num_items;
-            return self.scores_of(&[history], &mut scores[at..at + num_items]).map_err(fail);
-        }
-        let mut found = vec![0.0; rows.len() * num_items];
-        self.scores_of(&sorted, &mut found).map_err(fail)?;
-        for ((at, _), found) in rows.iter().zip(found.chunks_exact(num_items)) {
+        let mut found = vec![0.0; read.len() * num_items];
+        self.scores_of(&read, &mut found).map_err(fail)?;
+        for (at, found) in at.iter().zip(found.chunks_exact(num_items)) {
             scores[at * num_items..][..num_items].copy_from_slice(found);
         }
         Ok(())

@@ -74,7 +74,7 @@ pub struct TrainingReport {
     pub seconds: f64,
 }
 
-/// Trains any [`SequenceModel`](super::SequenceModel): Adam, batches of rows of similar length,
+/// Trains any [`SequenceModel`](super::SequenceModel): Adam, batches in random order,
 /// validation, the best weights kept, early stopping.
 ///
 /// Equal seeds give equal batches, negatives and hidden items. Dropout is drawn by libtorch's
@@ -117,7 +117,7 @@ impl Trainer {
         let valid = self.sampled(valid)?;
         self.pretrain(recommender, view, observe)?;
         let model = recommender.model();
-        let rows = Rows::new(view.sequences, model.lesson(), model.max_history());
+        let rows = Rows::new(view.sequences, model.lesson(), model.max_history(), false);
         let TrainConfig { lr, weight_decay, clip_norm, .. } = self.config;
         let mut adam = Adam::new(model.parameters(), lr, weight_decay, clip_norm)?;
         let parameters = model.parameters().count();
@@ -178,7 +178,8 @@ impl Trainer {
     ) -> Result<(), NeuralError> {
         let model = recommender.model();
         let Some(lessons) = model.pretraining() else { return Ok(()) };
-        let rows = Rows::new(view.sequences, Lesson::Hidden { copies: 1 }, model.max_history());
+        let lesson = Lesson::Hidden { copies: 1 };
+        let rows = Rows::new(view.sequences, lesson, model.max_history(), true);
         let mut adam = Adam::new(model.parameters(), lessons.lr, 0.0, 0.0)?;
         let mut step = 0;
         for epoch in 0..lessons.epochs {

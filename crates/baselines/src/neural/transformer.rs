@@ -4,7 +4,8 @@ use tch::Tensor;
 
 use super::NeuralError;
 use super::attention::{Mask, SelfAttention, Sizes};
-use super::layers::{LayerNorm, Linear, NORM_EPS};
+use super::layers::{LayerNorm, Linear, NORM_EPS, at_places};
+use super::padded::Padded;
 use super::parameters::Parameters;
 
 /// Two linear layers with a GELU between them, a residual connection and a norm.
@@ -104,10 +105,42 @@ impl Transformer {
         mask: Mask<'_>,
         dropout: bool,
     ) -> Result<Tensor, NeuralError> {
-        let mut x = x.shallow_clone();
-        for (attention, feed) in &self.layers {
-            x = feed.forward(&attention.forward(&x, mask, dropout)?, dropout)?;
-        }
-        Ok(x)
+        through(&self.layers, x, mask, dropout)
     }
+
+    /// What [`forward`](Self::forward) gives at the last item of each row, `[B, T, D]` → `[B, D]`. The
+    /// last layer computes these places alone.
+    ///
+    /// `mask` must let the last item attend to all items of its row.
+    pub(crate) fn at_last(
+        &self,
+        x: &Tensor,
+        mask: Mask<'_>,
+        rows: &Padded,
+        dropout: bool,
+    ) -> Result<Tensor, NeuralError> {
+        let last = rows.last()?;
+        let Some(((attention, feed), before)) = self.layers.split_last() else {
+            return at_places(x, &last);
+        };
+        let x = through(before, x, mask, dropout)?; // [B, T, D]
+        let own = at_places(&x, &last)?.f_unsqueeze(1)?; // [B, 1, D]
+        let closed = rows.closed(x.kind())?; // [B, 1, 1, T]
+        let own = attention.attend(&own, &x, Mask::Added(&closed), dropout)?;
+        Ok(feed.forward(&own, dropout)?.f_squeeze_dim(1)?)
+    }
+}
+
+/// Layers one after the other, `[B, T, D]` → `[B, T, D]`.
+fn through(
+    layers: &[(SelfAttention, FeedForward)],
+    x: &Tensor,
+    mask: Mask<'_>,
+    dropout: bool,
+) -> Result<Tensor, NeuralError> {
+    let mut x = x.shallow_clone();
+    for (attention, feed) in layers {
+        x = feed.forward(&attention.forward(&x, mask, dropout)?, dropout)?;
+    }
+    Ok(x)
 }

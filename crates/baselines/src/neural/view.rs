@@ -14,7 +14,8 @@ use super::NeuralError;
 pub struct TrainingView<'a> {
     /// Number of items `N` of the catalogue.
     pub num_items: usize,
-    /// The items of each user, earliest first. A sequence of fewer than two items teaches nothing.
+    /// The items of each user, earliest first. A sequence of one item teaches `bsarec` alone, what comes
+    /// first.
     pub sequences: &'a [&'a [ItemId]],
     /// What is known of the items; only `fdsa` and `s3rec` read it.
     pub attributes: Option<&'a Attributes>,

@@ -3,10 +3,11 @@
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use sidereal_baselines::Recommender as _;
 use sidereal_baselines::neural::{
     Lesson, NEURAL_MODELS, NeuralConfig, SequenceModel, SequenceRecommender, Step,
 };
+use sidereal_baselines::{Case, Recommender as _, evaluate};
+use sidereal_metrics::SeenItems;
 use sidereal_sid::ItemId;
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -77,5 +78,46 @@ fn users_scored_together_have_the_scores_that_they_have_alone() {
         }
         assert!(model.score(&[ItemId(NUM_ITEMS)], &mut [0.0; NUM_ITEMS as usize]).is_err());
         assert!(model.score(&[], &mut [0.0; 3]).is_err());
+    }
+}
+
+#[test]
+fn the_item_after_nothing_is_a_target_where_the_lesson_says_so() {
+    for name in NEURAL_MODELS {
+        let model = plain(name);
+        if model.lesson() == Lesson::AllPrefixes {
+            let mut step = Step { rng: ChaCha8Rng::seed_from_u64(1), dropout: false, epoch: 0 };
+            let found = model.loss(&[&[3], &[1, 4]], &mut step).unwrap().double_value(&[]);
+            let model = model.as_ref();
+            let expected = f64::midpoint(surprise(model, &[], 3), surprise(model, &[1], 4));
+            assert!((found - expected).abs() < 1e-9, "{name}: {found}, one by one {expected}");
+        }
+    }
+}
+
+#[test]
+fn users_ranked_together_have_the_ranks_that_they_have_alone() {
+    let model = SequenceRecommender::new(build("sasrec", json!({}), Kind::Float));
+    // 300 users are two batches; lengths from 0 to 9 stand in no order.
+    let histories: Vec<Vec<ItemId>> = (0_u32..300)
+        .map(|user| (0..user * 7 % 10).map(|at| ItemId((user + 5 * at) % NUM_ITEMS)).collect())
+        .collect();
+    let cases: Vec<Case<'_, u32>> = (0..)
+        .zip(&histories)
+        .map(|(sample, history)| Case {
+            sample,
+            history,
+            seen: history,
+            target: ItemId((sample * 5 + 1) % NUM_ITEMS),
+        })
+        .collect();
+    for seen_items in [SeenItems::Kept, SeenItems::Removed] {
+        let run = evaluate(&model, &cases, seen_items).unwrap();
+        for (case, (sample, place)) in cases.iter().zip(run.placements()) {
+            let removed = if seen_items == SeenItems::Kept { &[] } else { case.seen };
+            let mut scratch = [0.0; NUM_ITEMS as usize];
+            let alone = model.place(case.history, removed, case.target, &mut scratch).unwrap();
+            assert_eq!((case.sample, alone), (*sample, place));
+        }
     }
 }

@@ -75,8 +75,8 @@ def both(t):
     return torch.zeros(t, t)
 
 
-def embed(w, items, rows=N):
-    return w("items", rows, D)[items] + w("positions", PLACES, D)[: len(items)]
+def embed(w, items, rows=N, first=0):
+    return w("items", rows, D)[items] + w("positions", PLACES, D)[first : first + len(items)]
 
 
 def next_items(w, state, answers, rows):
@@ -91,13 +91,21 @@ def last_items(w, state, answers, rows):
     return F.cross_entropy(states @ answers.T, torch.tensor([row[-1] for row in rows]))
 
 
-def sasrec_states(w, row):
-    x = w.norm("norm", embed(w, row))
+def sasrec_states(w, row, first=0):
+    x = w.norm("norm", embed(w, row, first=first))
     return transformer(w, "layers", x, causal(len(row)))
 
 
 def sasrec(w, rows):
     return next_items(w, lambda row: sasrec_states(w, row), w("items", N, D), rows)
+
+
+def sasrec_from_last(w, rows):
+    return next_items(w, lambda row: sasrec_states(w, row, PLACES - len(row)), w("items", N, D), rows)
+
+
+def sasrec_prefixes(w, rows):
+    return last_items(w, lambda row: sasrec_states(w, row)[-1], w("items", N, D), rows)
 
 
 def sasrec_pairs(kind):
@@ -297,6 +305,8 @@ SMALL = {"hidden_size": D, "layers": 2, "heads": 2, "inner_size": INNER}
 LONG = [[0, 2, 1, 3, 5, 4], [6, 1, 0, 2, 4, 3]]  # one item is missing in each
 CASES = [
     ("sasrec", sasrec, {**SMALL, "max_history": PLACES}, ROWS, N),
+    ("sasrec", sasrec_from_last, {**SMALL, "max_history": PLACES, "places": "last"}, ROWS, N),
+    ("sasrec", sasrec_prefixes, {**SMALL, "max_history": PLACES, "prefixes": True}, ROWS, N),
     ("sasrec", sasrec_pairs("bce"), {**SMALL, "max_history": PLACES, "loss": "bce"}, LONG, N),
     ("sasrec", sasrec_pairs("bpr"), {**SMALL, "max_history": PLACES, "loss": "bpr"}, LONG, N),
     ("gru4rec", gru4rec, {"max_history": PLACES, "embedding_size": D, "hidden_size": 5, "layers": 2}, ROWS, N),

@@ -99,7 +99,8 @@ struct Layer {
 /// function. In the last layer only the last place is computed, for only its state is used.
 ///
 /// The filter reads all places, so a state in the middle depends on later items. The model is therefore
-/// trained on prefixes, each with the item that follows it: the state that scores never sees its target.
+/// trained on prefixes, each with the item that follows it: the state that scores never sees its target. As
+/// in the authors' code, the prefix before a user's first item, which holds nothing, is one of them.
 #[derive(Debug)]
 pub struct BsaRec {
     config: BsaRecConfig,
@@ -235,7 +236,7 @@ impl SequenceModel for BsaRec {
     }
 
     fn lesson(&self) -> Lesson {
-        Lesson::Prefixes
+        Lesson::AllPrefixes
     }
 
     fn parameters(&self) -> &Parameters {

@@ -11,9 +11,9 @@ use crate::neural::error::need;
 use crate::neural::layers::{INITIAL_STD, LayerNorm, Linear, NORM_EPS, at_places, lookup};
 use crate::neural::loss::LossKind;
 use crate::neural::model::{Lesson, SequenceModel, Step};
-use crate::neural::padded::{NextItems, Padded, size};
+use crate::neural::objective::Objective;
+use crate::neural::padded::{Padded, size};
 use crate::neural::parameters::Parameters;
-use crate::neural::softmax::Scored;
 use crate::neural::train_config::TrainConfig;
 use crate::neural::transformer::Transformer;
 use crate::neural::view::Attributes;
@@ -144,19 +144,21 @@ impl Fdsa {
         })
     }
 
-    /// The states of some flat places, `[M, D]`.
-    fn encode(&self, rows: &Padded, places: &Tensor, dropout: bool) -> Result<Tensor, NeuralError> {
+    /// What the layers of items and of attributes read, both `[B, T, D]`.
+    fn inputs(&self, rows: &Padded, dropout: bool) -> Result<(Tensor, Tensor), NeuralError> {
         let share = self.config.dropout;
         let positions = self.positions.f_narrow(0, 0, rows.width())?; // [T, D]
         let items = lookup(&self.items, &rows.items)?.f_add(&positions)?; // [B, T, D]
         let items = self.item_norm.forward(&items)?.f_dropout(share, dropout)?;
-        let items = self.item_layers.forward(&items, Mask::Causal, dropout)?; // [B, T, D]
         let known = lookup(&self.attributes.means()?, &rows.items)?.f_add(&positions)?; // [B, T, D]
         let known = self.attribute_norm.forward(&known)?.f_dropout(share, dropout)?;
-        let known = self.attribute_layers.forward(&known, Mask::Causal, dropout)?; // [B, T, D]
-        let both = [at_places(&items, places)?, at_places(&known, places)?];
-        let joined = self.join.forward(&Tensor::f_cat(&both, 1)?)?; // [M, D]
-        Ok(self.join_norm.forward(&joined)?.f_dropout(share, dropout)?)
+        Ok((items, known))
+    }
+
+    /// From the last layers of both to states, `[M, D]` each → `[M, D]`.
+    fn joined(&self, both: [Tensor; 2], dropout: bool) -> Result<Tensor, NeuralError> {
+        let joined = self.join.forward(&Tensor::f_cat(&both, 1)?)?;
+        Ok(self.join_norm.forward(&joined)?.f_dropout(self.config.dropout, dropout)?)
     }
 }
 
@@ -178,17 +180,23 @@ impl SequenceModel for Fdsa {
     }
 
     fn loss(&self, rows: &[&[u32]], step: &mut Step) -> Result<Tensor, NeuralError> {
-        let next = NextItems::of(rows, self.parameters.device())?;
-        let states = self.encode(&next.inputs, &next.inputs.places()?, step.dropout)?; // [M, D]
-        let (items, targets) = (&self.items, &next.targets);
-        let scored = Scored { states: &states, items, bias: None, targets };
-        let FdsaConfig { loss, negatives, .. } = self.config;
-        scored.loss(loss, negatives, rows, &next.row_of, &mut step.rng)
+        let FdsaConfig { loss: kind, negatives, .. } = self.config;
+        let dropout = step.dropout;
+        let encode = |inputs: &Padded, places: &Tensor| {
+            let (items, known) = self.inputs(inputs, dropout)?;
+            let items = self.item_layers.forward(&items, Mask::Causal, dropout)?; // [B, T, D]
+            let known = self.attribute_layers.forward(&known, Mask::Causal, dropout)?;
+            self.joined([at_places(&items, places)?, at_places(&known, places)?], dropout) // [M, D]
+        };
+        Objective { kind, negatives }.of_places(rows, &self.items, &mut step.rng, encode)
     }
 
     fn states(&self, histories: &[&[u32]]) -> Result<Tensor, NeuralError> {
         let rows = Padded::right(histories, self.parameters.device())?;
-        self.encode(&rows, &rows.last()?, false) // [B, D]
+        let (items, known) = self.inputs(&rows, false)?;
+        let items = self.item_layers.at_last(&items, Mask::Causal, &rows, false)?; // [B, D]
+        let known = self.attribute_layers.at_last(&known, Mask::Causal, &rows, false)?;
+        self.joined([items, known], false) // [B, D]
     }
 
     fn scores(&self, states: &Tensor) -> Result<Tensor, NeuralError> {

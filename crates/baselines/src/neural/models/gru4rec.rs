@@ -9,9 +9,9 @@ use crate::neural::error::need;
 use crate::neural::layers::{Linear, at_places, lookup};
 use crate::neural::loss::LossKind;
 use crate::neural::model::{Lesson, SequenceModel, Step};
-use crate::neural::padded::{NextItems, Padded, size};
+use crate::neural::objective::Objective;
+use crate::neural::padded::{Padded, size};
 use crate::neural::parameters::Parameters;
-use crate::neural::softmax::Scored;
 use crate::neural::train_config::TrainConfig;
 
 /// Settings of [`Gru4Rec`].
@@ -146,13 +146,12 @@ impl SequenceModel for Gru4Rec {
     }
 
     fn loss(&self, rows: &[&[u32]], step: &mut Step) -> Result<Tensor, NeuralError> {
-        let next = NextItems::of(rows, self.parameters.device())?;
-        let states = self.encode(&next.inputs, step.dropout)?; // [B, T, G]
-        let states = self.dense.forward(&at_places(&states, &next.inputs.places()?)?)?; // [M, D]
-        let (items, targets) = (&self.items, &next.targets);
-        let scored = Scored { states: &states, items, bias: None, targets };
-        let Gru4RecConfig { loss, negatives, .. } = self.config;
-        scored.loss(loss, negatives, rows, &next.row_of, &mut step.rng)
+        let Gru4RecConfig { loss: kind, negatives, .. } = self.config;
+        let dropout = step.dropout;
+        let encode = |inputs: &Padded, places: &Tensor| {
+            self.dense.forward(&at_places(&self.encode(inputs, dropout)?, places)?) // [M, D]
+        };
+        Objective { kind, negatives }.of_places(rows, &self.items, &mut step.rng, encode)
     }
 
     fn states(&self, histories: &[&[u32]]) -> Result<Tensor, NeuralError> {

@@ -8,9 +8,9 @@ use crate::neural::error::need;
 use crate::neural::layers::{Linear, lookup};
 use crate::neural::loss::LossKind;
 use crate::neural::model::{Lesson, SequenceModel, Step};
-use crate::neural::padded::{Padded, size, without_last};
+use crate::neural::objective::Objective;
+use crate::neural::padded::{Padded, size};
 use crate::neural::parameters::Parameters;
-use crate::neural::softmax::Scored;
 use crate::neural::train_config::TrainConfig;
 
 /// Settings of [`Hgn`].
@@ -153,13 +153,9 @@ impl SequenceModel for Hgn {
     }
 
     fn loss(&self, rows: &[&[u32]], step: &mut Step) -> Result<Tensor, NeuralError> {
-        let (histories, targets) = without_last(rows, self.parameters.device())?;
-        let states = self.encode(&histories)?; // [B, D]
-        let scored =
-            Scored { states: &states, items: &self.answers, bias: None, targets: &targets };
-        let row_of: Vec<usize> = (0..rows.len()).collect();
-        let HgnConfig { loss, negatives, .. } = self.config;
-        scored.loss(loss, negatives, rows, &row_of, &mut step.rng)
+        let HgnConfig { loss: kind, negatives, .. } = self.config;
+        let encode = |histories: &[&[u32]]| self.encode(histories);
+        Objective { kind, negatives }.of_last(rows, &self.answers, &mut step.rng, encode)
     }
 
     fn states(&self, histories: &[&[u32]]) -> Result<Tensor, NeuralError> {

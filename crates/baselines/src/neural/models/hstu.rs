@@ -9,9 +9,9 @@ use crate::neural::error::need;
 use crate::neural::layers::{INITIAL_STD, Linear, at_places, lookup};
 use crate::neural::loss::LossKind;
 use crate::neural::model::{Lesson, SequenceModel, Step};
-use crate::neural::padded::{NextItems, Padded, size};
+use crate::neural::objective::Objective;
+use crate::neural::padded::{Padded, size};
 use crate::neural::parameters::Parameters;
-use crate::neural::softmax::Scored;
 use crate::neural::train_config::TrainConfig;
 
 /// What the norms of the authors' code add to the variance, and the least length of a vector.
@@ -221,13 +221,12 @@ impl SequenceModel for Hstu {
     }
 
     fn loss(&self, rows: &[&[u32]], step: &mut Step) -> Result<Tensor, NeuralError> {
-        let next = NextItems::of(rows, self.parameters.device())?;
-        let states = self.encode(&next.inputs, step.dropout)?; // [B, T, D]
-        let states = unit(&at_places(&states, &next.inputs.places()?)?)?; // [M, D]
-        let (items, targets) = (&self.answers()?, &next.targets);
-        let scored = Scored { states: &states, items, bias: None, targets };
-        let HstuConfig { loss, negatives, .. } = self.config;
-        scored.loss(loss, negatives, rows, &next.row_of, &mut step.rng)
+        let HstuConfig { loss: kind, negatives, .. } = self.config;
+        let dropout = step.dropout;
+        let encode = |inputs: &Padded, places: &Tensor| {
+            unit(&at_places(&self.encode(inputs, dropout)?, places)?) // [M, D]
+        };
+        Objective { kind, negatives }.of_places(rows, &self.answers()?, &mut step.rng, encode)
     }
 
     fn states(&self, histories: &[&[u32]]) -> Result<Tensor, NeuralError> {

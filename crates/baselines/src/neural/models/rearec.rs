@@ -7,6 +7,7 @@ use super::transformer_config::{TransformerConfig, check_share, check_sizes};
 use crate::neural::NeuralError;
 use crate::neural::attention::Mask;
 use crate::neural::error::need;
+use crate::neural::grouped::by_length;
 use crate::neural::layers::{INITIAL_STD, LayerNorm, NORM_EPS, at_places, lookup};
 use crate::neural::model::{Lesson, SequenceModel, Step};
 use crate::neural::padded::{Padded, size, without_last};
@@ -291,7 +292,14 @@ impl SequenceModel for ReaRec {
         let progressive = config.method == ReasoningMethod::Prl;
         let contrasts = progressive && config.contrast > 0.0 && step.epoch >= config.warmup;
         let noise = contrasts.then_some(config.noise);
-        let (steps, perturbed) = self.reason(&histories, noise, step.dropout)?;
+        let all = by_length(&histories, self.parameters.device(), |histories| {
+            let (steps, perturbed) = self.reason(histories, noise, step.dropout)?;
+            let all: Vec<Tensor> = [steps].into_iter().chain(perturbed).collect();
+            Ok(Tensor::f_cat(&all, 1)?)
+        })?; // [B, K + 1, D], with noise [B, 2 K + 1, D]
+        let count = size(config.steps);
+        let steps = all.f_narrow(1, 0, count + 1)?;
+        let perturbed = noise.map(|_| all.f_narrow(1, count + 1, count)).transpose()?;
         let loss = self.loss_of(&self.answer(&steps)?, 1.0, &targets)?;
         if !progressive {
             let apart = self.divergence(&steps)?.f_mul_scalar(config.divergence)?;

@@ -12,9 +12,9 @@ use crate::neural::error::need;
 use crate::neural::layers::{INITIAL_STD, LayerNorm, Linear, NORM_EPS, at_places, lookup};
 use crate::neural::loss::LossKind;
 use crate::neural::model::{Lesson, Pretraining, SequenceModel, Step};
-use crate::neural::padded::{NextItems, Padded, size};
+use crate::neural::objective::Objective;
+use crate::neural::padded::{Padded, size};
 use crate::neural::parameters::Parameters;
-use crate::neural::softmax::Scored;
 use crate::neural::train_config::TrainConfig;
 use crate::neural::transformer::Transformer;
 use crate::neural::view::Attributes;
@@ -60,9 +60,9 @@ pub struct S3RecConfig {
 }
 
 impl Default for S3RecConfig {
-    /// `RecBole`'s `S3Rec.yaml` (weights 1, .2, 1 and .5, a fifth hidden, full softmax) with the sizes of
-    /// its `SASRec`. Authors choose the length of the pretraining on the validation users; 100 epochs are
-    /// a compromise of this library.
+    /// `RecBole`'s `S3Rec.yaml`, which has the authors' weights (AAP .2, MIP 1, MAP 1, SP .5), a fifth hidden,
+    /// and the sizes of its `SASRec`; full softmax. `RecBole` pretrains for 500 epochs; the authors choose the
+    /// length on the validation users; 100 are a compromise of this library.
     fn default() -> Self {
         Self {
             max_history: 50,
@@ -73,8 +73,8 @@ impl Default for S3RecConfig {
             dropout: 0.5,
             attention_dropout: 0.5,
             hidden_share: 0.2,
-            shown_attributes: 1.0,
-            hidden_items: 0.2,
+            shown_attributes: 0.2,
+            hidden_items: 1.0,
             hidden_attributes: 1.0,
             segments: 0.5,
             pretraining_epochs: 100,
@@ -187,10 +187,14 @@ impl S3Rec {
 
     /// The states of all places, `[B, T, D]`.
     fn encode(&self, rows: &Padded, mask: Mask<'_>, dropout: bool) -> Result<Tensor, NeuralError> {
+        self.transformer.forward(&self.inputs(rows, dropout)?, mask, dropout) // [B, T, D]
+    }
+
+    /// What the layers read, `[B, T, D]`.
+    fn inputs(&self, rows: &Padded, dropout: bool) -> Result<Tensor, NeuralError> {
         let positions = self.positions.f_narrow(0, 0, rows.width())?; // [T, D]
         let x = lookup(&self.items, &rows.items)?.f_add(&positions)?; // [B, T, D]
-        let x = self.norm.forward(&x)?.f_dropout(self.config.dropout, dropout)?;
-        self.transformer.forward(&x, mask, dropout) // [B, T, D]
+        Ok(self.norm.forward(&x)?.f_dropout(self.config.dropout, dropout)?)
     }
 
     /// The states of all places of rows that are read from both sides, `[M, D]`, row after row, and those
@@ -258,18 +262,17 @@ impl SequenceModel for S3Rec {
     }
 
     fn loss(&self, rows: &[&[u32]], step: &mut Step) -> Result<Tensor, NeuralError> {
-        let next = NextItems::of(rows, self.parameters.device())?;
-        let states = self.encode(&next.inputs, Mask::Causal, step.dropout)?; // [B, T, D]
-        let states = at_places(&states, &next.inputs.places()?)?; // [M, D]
-        let (items, targets) = (&self.answers()?, &next.targets);
-        let scored = Scored { states: &states, items, bias: None, targets };
-        let S3RecConfig { loss, negatives, .. } = self.config;
-        scored.loss(loss, negatives, rows, &next.row_of, &mut step.rng)
+        let S3RecConfig { loss: kind, negatives, .. } = self.config;
+        let dropout = step.dropout;
+        let encode = |inputs: &Padded, places: &Tensor| {
+            at_places(&self.encode(inputs, Mask::Causal, dropout)?, places) // [M, D]
+        };
+        Objective { kind, negatives }.of_places(rows, &self.answers()?, &mut step.rng, encode)
     }
 
     fn states(&self, histories: &[&[u32]]) -> Result<Tensor, NeuralError> {
         let rows = Padded::right(histories, self.parameters.device())?;
-        at_places(&self.encode(&rows, Mask::Causal, false)?, &rows.last()?) // [B, D]
+        self.transformer.at_last(&self.inputs(&rows, false)?, Mask::Causal, &rows, false) // [B, D]
     }
 
     fn scores(&self, states: &Tensor) -> Result<Tensor, NeuralError> {

@@ -7,14 +7,27 @@ use super::transformer_config::{TransformerConfig, check_sizes};
 use crate::neural::NeuralError;
 use crate::neural::attention::Mask;
 use crate::neural::error::need;
+use crate::neural::grouped::by_length;
 use crate::neural::layers::{INITIAL_STD, LayerNorm, NORM_EPS, at_places, lookup};
 use crate::neural::loss::LossKind;
 use crate::neural::model::{Lesson, SequenceModel, Step};
-use crate::neural::padded::{NextItems, Padded, size};
+use crate::neural::objective::Objective;
+use crate::neural::padded::{Padded, size};
 use crate::neural::parameters::Parameters;
-use crate::neural::softmax::Scored;
 use crate::neural::train_config::TrainConfig;
 use crate::neural::transformer::Transformer;
+
+/// Where the places of a history are counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PlacesFrom {
+    /// The first item that is read has place 0, as in `RecBole`.
+    #[default]
+    First,
+    /// The last item has the last place, as in the paper, whose rows are filled up at the left.
+    Last,
+}
 
 /// Settings of [`SasRec`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +47,11 @@ pub struct SasRecConfig {
     pub dropout: f64,
     /// Share of attention weights that is dropped in training. Range `[0, 1)`.
     pub attention_dropout: f64,
+    /// Where places are counted from.
+    pub places: PlacesFrom,
+    /// Whether each prefix of a sequence is a row of its own, whose one target is the item that follows, as
+    /// in `RecBole` and in the code of `BSARec`. Otherwise a row has a target at every place, as in the paper.
+    pub prefixes: bool,
     /// What a target is compared with.
     pub loss: LossKind,
     /// Items that are drawn for the losses other than `softmax`. Range `1..`.
@@ -44,7 +62,7 @@ pub struct SasRecConfig {
 
 impl Default for SasRecConfig {
     /// `RecBole`'s `SASRec.yaml`: width 64, 2 layers, 2 heads, inner width 256, dropout .5 everywhere,
-    /// 50 items, full softmax. The paper's own loss is `bce` with one negative; `sampled_softmax` with
+    /// 50 items, places from the first item, full softmax. `RecBole` has `prefixes`. The paper's own loss is `bce` with one negative; `sampled_softmax` with
     /// 256 negatives is that of `eSASRec`'s comparison (.0921 / .0531 on Beauty, seen items removed).
     fn default() -> Self {
         Self {
@@ -55,6 +73,8 @@ impl Default for SasRecConfig {
             inner_size: 256,
             dropout: 0.5,
             attention_dropout: 0.5,
+            places: PlacesFrom::First,
+            prefixes: false,
             loss: LossKind::Softmax,
             negatives: 1,
             train: TrainConfig::default(),
@@ -80,19 +100,20 @@ impl SasRecConfig {
 /// `SASRec` (Kang and `McAuley`, [arXiv:1808.09781](https://arxiv.org/abs/1808.09781)).
 ///
 /// ```text
-/// E_t  = M[x_t] + P_t                     t = 0 at the first item that is read
+/// E_t  = M[x_t] + P_t                     t = 0 at the first item that is read, by default
 /// F⁰   = drop(LN(E))
 /// S^l  = LN(F^l + drop(SA(F^l)))          a place attends to itself and those before
 /// F^l+1 = LN(S^l + drop(FFN(S^l)))
 /// s_j  = F_t · M_j
 /// ```
-/// Every place is trained to score the next item highest, in one pass over the sequence. The paper's
-/// loss is [`LossKind::Bce`] with one negative.
+/// Every place is trained to score the next item highest, in one pass over the sequence, or with
+/// [`prefixes`](SasRecConfig::prefixes) the last place of every prefix. The paper's loss is
+/// [`LossKind::Bce`] with one negative.
 ///
 /// Deviations from the paper, all as in `RecBole`: norms stand after the residual connections instead
 /// of before the layers; GELU in the place of `ReLU`, with an inner width of its own; embeddings are not
-/// scaled by √D. A place is counted from the first item that is read (the paper and its code fill up
-/// at the left, so the last item has the last place). Deviation from `RecBole`: a sequence of more than
+/// scaled by √D. By default a place is counted from the first item that is read; the paper and its code
+/// fill up at the left ([`PlacesFrom::Last`]). Deviation from `RecBole`: a sequence of more than
 /// `max_history` items is cut into pieces that share one item, while `RecBole` gives each prefix its own
 /// window.
 ///
@@ -133,10 +154,25 @@ impl SasRec {
 
     /// The states of all places, `[B, T, D]`.
     pub(crate) fn encode(&self, rows: &Padded, dropout: bool) -> Result<Tensor, NeuralError> {
-        let positions = self.positions.f_narrow(0, 0, rows.width())?; // [T, D]
+        self.transformer.forward(&self.inputs(rows, dropout)?, Mask::Causal, dropout) // [B, T, D]
+    }
+
+    /// The states after the last items, `[B, D]`.
+    fn last(&self, histories: &[&[u32]], dropout: bool) -> Result<Tensor, NeuralError> {
+        let rows = Padded::right(histories, self.parameters.device())?;
+        self.transformer.at_last(&self.inputs(&rows, dropout)?, Mask::Causal, &rows, dropout)
+    }
+
+    /// What the layers read, `[B, T, D]`.
+    fn inputs(&self, rows: &Padded, dropout: bool) -> Result<Tensor, NeuralError> {
+        let positions = match self.config.places {
+            PlacesFrom::First => self.positions.f_narrow(0, 0, rows.width())?, // [T, D]
+            PlacesFrom::Last => {
+                lookup(&self.positions, &rows.from_last(self.config.max_history)?)? // [B, T, D]
+            }
+        };
         let x = lookup(&self.items, &rows.items)?.f_add(&positions)?; // [B, T, D]
-        let x = self.norm.forward(&x)?.f_dropout(self.config.dropout, dropout)?;
-        self.transformer.forward(&x, Mask::Causal, dropout) // [B, T, D]
+        Ok(self.norm.forward(&x)?.f_dropout(self.config.dropout, dropout)?)
     }
 }
 
@@ -150,7 +186,7 @@ impl SequenceModel for SasRec {
     }
 
     fn lesson(&self) -> Lesson {
-        Lesson::Positions
+        if self.config.prefixes { Lesson::Prefixes } else { Lesson::Positions }
     }
 
     fn parameters(&self) -> &Parameters {
@@ -158,18 +194,23 @@ impl SequenceModel for SasRec {
     }
 
     fn loss(&self, rows: &[&[u32]], step: &mut Step) -> Result<Tensor, NeuralError> {
-        let next = NextItems::of(rows, self.parameters.device())?;
-        let states = self.encode(&next.inputs, step.dropout)?; // [B, T, D]
-        let states = at_places(&states, &next.inputs.places()?)?; // [M, D]
-        let (items, targets) = (&self.items, &next.targets);
-        let scored = Scored { states: &states, items, bias: None, targets };
-        let SasRecConfig { loss, negatives, .. } = self.config;
-        scored.loss(loss, negatives, rows, &next.row_of, &mut step.rng)
+        let SasRecConfig { loss: kind, negatives, .. } = self.config;
+        let (dropout, device) = (step.dropout, self.parameters.device());
+        let objective = Objective { kind, negatives };
+        if self.config.prefixes {
+            let encode = |histories: &[&[u32]]| {
+                by_length(histories, device, |histories| self.last(histories, dropout))
+            };
+            return objective.of_last(rows, &self.items, &mut step.rng, encode);
+        }
+        let encode = |inputs: &Padded, places: &Tensor| {
+            at_places(&self.encode(inputs, dropout)?, places) // [M, D]
+        };
+        objective.of_places(rows, &self.items, &mut step.rng, encode)
     }
 
     fn states(&self, histories: &[&[u32]]) -> Result<Tensor, NeuralError> {
-        let rows = Padded::right(histories, self.parameters.device())?;
-        at_places(&self.encode(&rows, false)?, &rows.last()?) // [B, D]
+        self.last(histories, false) // [B, D]
     }
 
     fn scores(&self, states: &Tensor) -> Result<Tensor, NeuralError> {
