@@ -32,7 +32,8 @@ use crate::output::{line, note};
 #[command(after_help = "\
 Examples:
   sidereal enrich --data data --index sids/index.json --kind item-paragraph --out enriched.jsonl
-  sidereal enrich --data data --index sids/index.json --kind item-paragraph --out small.jsonl --teacher smollm2
+  sidereal enrich --data data --index sids/index.json --kind item-paragraph --out enriched.jsonl \\
+      --teacher smollm2
   sidereal enrich --data data --index sids/index.json --kind reasoning --out enriched.jsonl \\
       --base-url https://api.openai.com/v1 --model gpt-4o-mini --key-variable OPENAI_API_KEY")]
 pub(crate) struct Args {
