@@ -24,6 +24,13 @@ pub(crate) fn check_base(path: &Path) -> anyhow::Result<()> {
     check(&base_folder(path), "pretrained model", advice)
 }
 
+/// Accepts the folder, the GGUF file or the name of a model that writes texts.
+pub(crate) fn check_teacher(path: &Path) -> anyhow::Result<()> {
+    let advice = "name its folder or GGUF file by `--teacher`, or `smollm2` after `cargo xtask model smollm2` in a \
+                  checkout, which downloads it to `target/smollm2`";
+    check(&base_folder(path), "model for a teacher", advice)
+}
+
 /// Accepts a file of general conversations.
 pub(crate) fn check_chat(path: &Path) -> anyhow::Result<()> {
     check(path, "file of conversations", "name one by `--chat FILE`")
@@ -32,7 +39,8 @@ pub(crate) fn check_chat(path: &Path) -> anyhow::Result<()> {
 /// Accepts a file of a teacher's texts.
 pub(crate) fn check_texts(path: &Path) -> anyhow::Result<()> {
     let advice = "name one by `--enriched FILE`. `sidereal enrich` writes it: with a large model, as in the \
-                  papers, by `--base-url URL --model NAME`, or with rules without them";
+                  papers, by `--base-url URL --model NAME`, with a model on this machine by `--teacher MODEL`, or with \
+                  rules without them";
     check(path, "file of a teacher's texts", advice)
 }
 

@@ -12,7 +12,7 @@ use sidereal_policy::PolicyError;
 use sidereal_prompts::PromptError;
 use sidereal_quantizer::QuantizerError;
 use sidereal_sid::{CatalogError, ItemId, NotationError};
-use sidereal_teacher::TeacherError;
+use sidereal_teacher::{Stopped, TeacherError};
 use sidereal_train::TrainError;
 
 /// Errors of this crate.
@@ -198,6 +198,9 @@ pub enum LabError {
     /// The texts of a teacher.
     #[error(transparent)]
     Teacher(Box<TeacherError>),
+    /// A teacher that stopped before its last text.
+    #[error("the teacher stopped before its last text: start the run again to go on")]
+    TeacherStopped(#[source] Stopped),
     /// The quantiser.
     #[error(transparent)]
     Quantizer(#[from] QuantizerError),

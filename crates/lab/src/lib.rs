@@ -39,6 +39,7 @@
 //! | `recommend` | [`TrainedStage`], [`PolicyRecommender`]: a trained policy that answers users |
 //! | `blend` | [`ServedBlend`]: several policies and a prior that answer users together |
 //! | `compare` | [`RunComparison`]: several runs side by side |
+//! | `local_teacher` | [`LocalTeacher`]: a language model on this machine that writes texts about items and users |
 //! | `leaderboard` | [`Leaderboard`]: many systems under one protocol, by a [`BoardRecipe`], into a [`Board`] |
 
 mod blend;
@@ -49,6 +50,7 @@ mod evaluation;
 mod finished;
 mod judged_codes;
 mod leaderboard;
+mod local_teacher;
 mod outcome;
 mod parts;
 mod pipeline;
@@ -75,6 +77,7 @@ pub use leaderboard::{
     Leaderboard, LeftOut, PublishedNumbers, PublishedResult, Settings, SystemConfig, TuneConfig,
     Tuned, TuningEnd,
 };
+pub use local_teacher::LocalTeacher;
 pub use outcome::RunResult;
 pub use outcome::scaling::Scaling;
 pub use outcome::showcase::Showcase;
@@ -104,7 +107,7 @@ pub use recipe::shape::{DecoderShape, ItemShape, T5Shape};
 pub use recipe::sids::{SidConfig, SidMethod};
 pub use recipe::spectral::SpectralConfig;
 pub use recipe::stage::{EventPart, Stage, Training, UserShare};
-pub use recipe::texts::{TeacherConfig, TextsConfig};
+pub use recipe::texts::{LocalTeacherConfig, TeacherConfig, TextsConfig};
 pub use recipe::token_style::{StyleTemplate, TokenStyleConfig};
 pub use recipe::untrained::UntrainedConfig;
 pub use recommend::{

@@ -97,10 +97,11 @@ fn check_settings(run: &RunFolder, recipe: &Recipe, old: Option<&Recipe>) -> Res
 }
 
 /// What is collected from all stages: the tasks on which a tokenizer is trained, and the kinds of texts
-/// that the rules write.
+/// that a teacher writes within the run.
 fn gathered(recipe: &Recipe) -> Result<(BTreeSet<EnrichmentKind>, BTreeSet<Task>), LabError> {
     let stages = &recipe.stages;
-    let kinds = if recipe.texts.teacher == Some(TeacherConfig::Metadata) {
+    let teacher = &recipe.texts.teacher;
+    let kinds = if matches!(teacher, Some(TeacherConfig::Metadata | TeacherConfig::Model(_))) {
         used_kinds(stages, PromptRegistry::builtin()?.set(&recipe.prompts)?)?
     } else {
         BTreeSet::new()
@@ -141,6 +142,7 @@ fn adopt_settings(run: &mut RunFolder, old: &Recipe) -> Result<(), LabError> {
 fn parts_with_settings(recipe: &Recipe) -> Vec<(String, Recipe)> {
     let Recipe { seed, split, embed, sids, pool, evaluate, stages, .. } = recipe;
     let search = SearchSettings::of(recipe);
+    let model = recipe.texts.model();
     let vocabulary = vocabulary::depends_on(
         *seed,
         recipe.tokenizer.as_ref(),
@@ -149,8 +151,8 @@ fn parts_with_settings(recipe: &Recipe) -> Vec<(String, Recipe)> {
     );
     let mut parts = vec![
         (vocabulary::NAME.to_owned(), vocabulary),
-        (teacher_texts::NAME.to_owned(), teacher_texts::depends_on(*seed)),
-        (teacher_texts::BEFORE_IDS.to_owned(), teacher_texts::depends_on(*seed)),
+        (teacher_texts::NAME.to_owned(), teacher_texts::depends_on(*seed, model)),
+        (teacher_texts::BEFORE_IDS.to_owned(), teacher_texts::depends_on(*seed, model)),
         (
             evaluation::NAME.to_owned(),
             evaluation::depends_on(*seed, *split, *pool, evaluate, stages),

@@ -27,7 +27,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `allocator` | [`tune_allocator`]: keeps the memory of freed tensors |
-//! | `tokenizer` | [`SidTokenizer`]: text and codes ↔ token ids; [`ChatTemplate`]: conversations |
+//! | `tokenizer` | [`SidTokenizer`]: text and codes ↔ token ids; [`WordTokenizer`]: text alone; [`ChatTemplate`]: conversations |
 //! | `vocabulary` | [`extend_pretrained`]: a pretrained checkpoint with a token for each code |
 //! | `policy` | [`Policy`]: what decoding, scoring and training need from a policy; [`LanguageModel`] |
 //! | `trainable` | [`Trainable`]: a policy whose weights can be trained |
@@ -109,6 +109,7 @@ pub use score::way_back::target_pass;
 pub use sidereal_device::{DeviceError, device, share_cores};
 pub use tokenizer::{
     ChatMessage, ChatOptions, ChatTemplate, END_OF_TURN, PAD, SidTokenizer, SpecialTokens,
+    WordTokenizer,
 };
 pub use trainable::Trainable;
 pub use unpack::{is_gguf, unpack_gguf};

@@ -6,8 +6,10 @@ mod codes;
 mod control;
 mod files;
 mod frame;
+mod ids;
 mod special;
 mod text;
+mod words;
 
 use std::path::Path;
 
@@ -27,6 +29,7 @@ use self::codes::{num_ids, other_notation};
 use self::files::{CHAT_TEMPLATE, Files, SETTINGS, read_object, remove_if_there};
 use self::frame::Frame;
 pub use self::special::SpecialTokens;
+pub use self::words::WordTokenizer;
 use crate::PolicyError;
 use crate::weights::write_text;
 

@@ -19,7 +19,8 @@
 //!
 //! [`MetadataTeacher`] composes texts by rule from titles, categories, makers and descriptions: it
 //! needs no network and costs nothing, but in the tables of the papers it is the weakest teacher. `OpenAiTeacher`
-//! (feature `http`) asks any endpoint that speaks `OpenAI`'s chat completions.
+//! (feature `http`) asks any endpoint that speaks `OpenAI`'s chat completions. A language model on this machine needs
+//! libtorch, so its adapter is `LocalTeacher` of `sidereal-lab`.
 //!
 //! ```
 //! use std::num::NonZeroUsize;

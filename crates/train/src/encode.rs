@@ -13,7 +13,7 @@ use sidereal_prompts::{
 };
 use sidereal_sid::{Catalog, Trie};
 
-use self::framing::Framing;
+pub use self::framing::Framing;
 use crate::TrainError;
 use crate::fold::{Sequence, fold};
 
@@ -124,7 +124,7 @@ impl<'a> Encoder<'a> {
             Err(PromptError::NoTemplate { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        let framing = Framing::of(tokenizer)?;
+        let framing = Framing::new(tokenizer.chat_template())?;
         Ok(Self { tokenizer, catalog, framing, frame, trie, folds: !tokenizer.ends_prompts() })
     }
 

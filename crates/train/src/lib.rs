@@ -80,7 +80,7 @@ pub use batching::Batching;
 pub use categories::Categories;
 pub use checked::Checked;
 pub use checkpoint::{Binding, Checkpoints};
-pub use encode::{EncodedPrompt, Encoder, Mode, scored_codes};
+pub use encode::{EncodedPrompt, Encoder, Framing, Mode, scored_codes};
 pub use error::TrainError;
 pub use evaluate::{
     ChainCounts, draw, rank, rank_after_chains, rank_led, rank_without, reason, write_freely,

@@ -1,25 +1,27 @@
 //! `sidereal enrich`: a teacher's texts about items or users.
 
+mod teacher;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Instant;
 
 use clap::ValueEnum;
 use sidereal_data::read::RowPolicy;
 use sidereal_data::read::amazon::{Release, ReleaseError, read_review_texts};
 use sidereal_data::{Dataset, TrainSet, leave_one_out};
 use sidereal_prompts::EnrichmentKind;
-use sidereal_teacher::{
-    AnswerCache, Durability, EndpointConfig, EnrichConfig, Enricher, Job, MetadataTeacher,
-    OpenAiTeacher, Progress, Teacher,
-};
+use sidereal_teacher::{Enricher, Job, Progress};
 use sidereal_train::{Bars, Observer as _};
 
+use self::teacher::TeacherArgs;
 use crate::data::{DataArgs, Reading};
 use crate::failure::{Incomplete, Usage};
 use crate::output::{line, note};
 
-/// Get texts about items or users from a teacher: a model behind an endpoint, or rules over the metadata.
+/// Get texts about items or users from a teacher: a model on this machine or behind an endpoint, or rules over the
+/// metadata.
 ///
 /// A text that the teacher does not give, or that breaks the rules of its kind, is left out and listed. The exit
 /// code is then 3, and the file holds all other texts; `--partial` accepts that.
@@ -30,6 +32,8 @@ use crate::output::{line, note};
 #[command(after_help = "\
 Examples:
   sidereal enrich --data data --index sids/index.json --kind item-paragraph --out enriched.jsonl
+  sidereal enrich --data data --index sids/index.json --kind item-paragraph --out enriched.jsonl \\
+      --teacher smollm2
   sidereal enrich --data data --index sids/index.json --kind reasoning --out enriched.jsonl \\
       --base-url https://api.openai.com/v1 --model gpt-4o-mini --key-variable OPENAI_API_KEY")]
 pub(crate) struct Args {
@@ -61,46 +65,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
-    endpoint: EndpointArgs,
-}
-
-/// A model that is asked over HTTP.
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Endpoint")]
-struct EndpointArgs {
-    /// Ask a model behind this address, such as `https://api.openai.com/v1`, instead of rules.
-    #[arg(long, value_name = "URL", requires = "model")]
-    base_url: Option<String>,
-    /// The name of the model.
-    #[arg(long, requires = "base_url")]
-    model: Option<String>,
-    /// The environment variable that holds the key.
-    #[arg(long, value_name = "NAME", requires = "base_url")]
-    key_variable: Option<String>,
-    /// The file of answers. With it an interrupted run can go on.
-    #[arg(long, value_name = "FILE", default_value = "answers.jsonl")]
-    cache: PathBuf,
-    /// Receive each answer in pieces.
-    #[arg(long, requires = "base_url")]
-    stream: bool,
-    /// The number of requests at the same time.
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    concurrency: usize,
-    /// The most requests in a minute.
-    #[arg(long, value_name = "N")]
-    requests_per_minute: Option<f64>,
-    /// The most tokens in a minute.
-    #[arg(long, value_name = "N")]
-    tokens_per_minute: Option<f64>,
-    /// The cost of a million tokens that the model reads.
-    #[arg(long, value_name = "COST")]
-    prompt_price: Option<f64>,
-    /// The cost of a million tokens that the model writes.
-    #[arg(long, value_name = "COST")]
-    completion_price: Option<f64>,
-    /// The most that this run and earlier runs with the same file of answers may cost together.
-    #[arg(long, value_name = "COST", requires = "prompt_price", requires = "completion_price")]
-    max_cost: Option<f64>,
+    teacher: TeacherArgs,
 }
 
 /// A kind of text.
@@ -149,7 +114,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         None => leave_one_out(&data.dataset, args.max_history)?,
     };
     let reviews = args.reviews(kind, &data.dataset, &split.train)?;
-    let limits = args.endpoint.limits(args.seed);
+    let limits = args.teacher.limits(args.seed);
     let mut enricher = match &catalog {
         Some(catalog) => Enricher::new(&data.dataset, catalog, limits)?,
         None => Enricher::without_catalog(&data.dataset, limits)?,
@@ -157,21 +122,31 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(reviews) = &reviews {
         enricher = enricher.with_reviews(reviews)?;
     }
-    let (teacher, cache) = args.endpoint.teacher()?;
+    let (teacher, cache) = args.teacher.open(args.seed)?;
     let jobs = Job::items(kind, &data.dataset).chain(Job::events(kind, &split.train));
     let jobs: Vec<Job<'_>> = jobs.take(args.limit.unwrap_or(usize::MAX)).collect();
     let mut bars = Bars::default();
     let mut talk = |now: &Progress| {
         bars.on_progress("enrich", "texts", now.written + now.failed, now.jobs);
     };
+    let start = Instant::now();
     let made = enricher.run(&*teacher, cache.as_ref(), &jobs, &mut talk)?;
     made.enrichments.write(&args.out)?;
     for failed in &made.failed {
         note(format_args!("{} {}: {}", failed.id, failed.kind, failed.reason));
     }
-    let Progress { jobs, written, failed, requests, cost, .. } = made.progress;
+    let Progress { jobs, written, failed, requests, rejected, cached, cost, usage, .. } =
+        made.progress;
     line(format_args!("wanted {jobs}, written {written}, failed {failed}"))?;
-    line(format_args!("requests {requests}, cost {cost:.4}"))?;
+    line(format_args!("requests {requests}, rejected answers {rejected}, cost {cost:.4}"))?;
+    if cache.is_some() {
+        let seconds = start.elapsed().as_secs_f64();
+        let (read, wrote) = (usage.prompt_tokens, usage.completion_tokens);
+        let rate = wrote as f64 / seconds.max(1e-9);
+        note(format_args!(
+            "tokens: {read} read, {wrote} written in {seconds:.1} s, {rate:.1} a second; answers from the file: {cached}"
+        ));
+    }
     note(format_args!("texts: {}", args.out.display()));
     match made.stopped {
         None if failed == 0 || args.partial => Ok(()),
@@ -220,31 +195,5 @@ impl FromStr for ReviewFile {
             text.split_once('=').ok_or("expected `RELEASE=FILE`, like `2014=x.json.gz`")?;
         let release = release.parse().map_err(|error: ReleaseError| error.to_string())?;
         Ok(Self { release, path: path.into() })
-    }
-}
-
-impl EndpointArgs {
-    /// Limits of rate and spending.
-    fn limits(&self, seed: u64) -> EnrichConfig {
-        let mut config = EnrichConfig::new(seed);
-        config.concurrency = self.concurrency;
-        config.requests_per_minute = self.requests_per_minute;
-        config.tokens_per_minute = self.tokens_per_minute;
-        config.prices.prompt = self.prompt_price.unwrap_or(0.0);
-        config.prices.completion = self.completion_price.unwrap_or(0.0);
-        config.max_cost = self.max_cost;
-        config
-    }
-
-    /// The model with its file of answers, or rules.
-    fn teacher(&self) -> anyhow::Result<(Box<dyn Teacher>, Option<AnswerCache>)> {
-        let Some((base_url, model)) = self.base_url.clone().zip(self.model.clone()) else {
-            return Ok((Box::new(MetadataTeacher), None));
-        };
-        let mut endpoint = EndpointConfig::new(base_url, model);
-        endpoint.key_variable.clone_from(&self.key_variable);
-        endpoint.stream = self.stream;
-        let cache = AnswerCache::open(&self.cache, Durability::EachAnswer)?;
-        Ok((Box::new(OpenAiTeacher::new(endpoint)?), Some(cache)))
     }
 }

@@ -6,14 +6,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use sidereal_data::Split;
-use sidereal_lab::{LabError, Pipeline, Published, Recipe, SplitConfig, TeacherConfig};
+use sidereal_lab::{
+    LabError, LocalTeacherConfig, Pipeline, Published, Recipe, SplitConfig, TeacherConfig,
+};
 use sidereal_policy::device;
 use sidereal_train::{Bars, TensorBoard};
 
 use crate::commands::report::show;
 use crate::data::{DataArgs, Reading};
 use crate::failure::Usage;
-use crate::models::{check_base, check_chat, check_encoder, check_texts};
+use crate::models::{check_base, check_chat, check_encoder, check_teacher, check_texts};
 use crate::output::note;
 
 /// Carry out a recipe: make Semantic IDs, train every stage, test all of them, and write a report.
@@ -43,6 +45,13 @@ pub(crate) struct Args {
     /// Takes a teacher's texts from a file of `sidereal enrich`, instead of the teacher of the recipe.
     #[arg(long, value_name = "FILE")]
     enriched: Option<PathBuf>,
+    /// Replaces the teacher of the recipe by rules over the metadata (`metadata`), or by a model on this machine: a
+    /// folder in the layout of Hugging Face, a GGUF file, or `smollm2`. It writes its texts within the run.
+    #[arg(long, value_name = "TEACHER", conflicts_with = "enriched")]
+    teacher: Option<PathBuf>,
+    /// The most texts of each kind that a model on this machine is asked for, the first ones.
+    #[arg(long, value_name = "N", requires = "teacher")]
+    teacher_texts: Option<NonZeroUsize>,
     /// Title of the report; the default is the name of the folder.
     #[arg(long)]
     title: Option<String>,
@@ -132,10 +141,33 @@ impl Args {
         if let Some(path) = &self.enriched {
             recipe.texts.teacher = Some(TeacherConfig::File(path.clone()));
         }
-        if let Some(TeacherConfig::File(path)) = &recipe.texts.teacher {
-            check_texts(path)?;
+        if let Some(name) = &self.teacher {
+            recipe.texts.teacher = Some(self.teacher(name, recipe.texts.teacher.take())?);
+        }
+        match &recipe.texts.teacher {
+            Some(TeacherConfig::File(path)) => check_texts(path)?,
+            Some(TeacherConfig::Model(model)) => check_teacher(&model.base)?,
+            _ => {}
         }
         Ok(recipe)
+    }
+
+    /// The teacher of this name; a model keeps the other settings that the recipe's teacher has.
+    fn teacher(&self, name: &Path, own: Option<TeacherConfig>) -> anyhow::Result<TeacherConfig> {
+        if name == Path::new("metadata") {
+            return match self.teacher_texts {
+                None => Ok(TeacherConfig::Metadata),
+                Some(_) => Err(Usage::error(
+                    "`--teacher-texts` goes with a model alone: leave it out, because rules write all texts at once",
+                )),
+            };
+        }
+        let mut model = match own {
+            Some(TeacherConfig::Model(own)) => LocalTeacherConfig { base: name.to_owned(), ..own },
+            _ => LocalTeacherConfig::new(name),
+        };
+        model.texts = self.teacher_texts.map(NonZeroUsize::get).or(model.texts);
+        Ok(TeacherConfig::Model(model))
     }
 
     /// The split that came with the data, if the recipe uses it; else the recipe's own.

@@ -10,5 +10,6 @@ mod program;
 mod readme;
 mod samples;
 mod shop;
+mod teacher;
 mod token_style;
 mod usage;

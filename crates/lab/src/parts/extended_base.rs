@@ -1,8 +1,6 @@
 //! The vocabulary of a pretrained model, which gets a token for each code.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
 
 use sidereal_files::{hash_file, hash_json};
 use sidereal_policy::{SidTokenizer, extend_pretrained};
@@ -12,7 +10,7 @@ use sidereal_train::{Binding, Observer};
 use crate::error::LabError;
 use crate::parts::vocabulary;
 use crate::recipe::Recipe;
-use crate::recipe::base::base_folder;
+use crate::recipe::base::{base_folder, files_of_base};
 use crate::recipe::model::PretrainedConfig;
 use crate::run::part::{Folder, Part, PartFiles, Remarks};
 
@@ -35,7 +33,7 @@ impl Part for ExtendedBase<'_> {
 
     fn inputs(&self) -> Result<Binding, LabError> {
         let mut inputs = Binding::from([("spec".to_owned(), hash_json(self.spec)?)]);
-        for path in files_of(&base_folder(&self.config.base))? {
+        for path in files_of_base(&base_folder(&self.config.base))? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             inputs.insert(format!("base/{name}"), hash_file(&path)?);
         }
@@ -60,16 +58,4 @@ impl Part for ExtendedBase<'_> {
     fn read(&self, folder: &Folder) -> Result<SidTokenizer, LabError> {
         Ok(SidTokenizer::load(&folder.path(vocabulary::NAME), self.spec)?)
     }
-}
-
-/// The files of a folder, or the one file of a model in GGUF.
-fn files_of(base: &Path) -> Result<Vec<PathBuf>, LabError> {
-    if base.is_file() {
-        return Ok(vec![base.to_owned()]);
-    }
-    let io = |source| LabError::Io { path: base.to_owned(), source };
-    let entries = fs::read_dir(base).map_err(io)?;
-    let paths = entries.map(|entry| Ok(entry.map_err(io)?.path()));
-    let paths = paths.collect::<Result<Vec<_>, LabError>>()?;
-    Ok(paths.into_iter().filter(|path| path.is_file()).collect())
 }

@@ -77,8 +77,10 @@ pub(crate) fn depends_on(recipe: &Recipe, stage: &Stage) -> Recipe {
     if let Some(pretrained) = &mut own.pretrained {
         pretrained.base = PathBuf::new();
     }
-    if let Some(TeacherConfig::File(path)) = &mut own.texts.teacher {
-        *path = PathBuf::new();
+    match &mut own.texts.teacher {
+        Some(TeacherConfig::File(path)) => *path = PathBuf::new(),
+        Some(TeacherConfig::Model(model)) => model.base = PathBuf::new(),
+        Some(TeacherConfig::Metadata) | None => {}
     }
     own.texts.chat = own.texts.chat.map(|_| PathBuf::new());
     own

@@ -60,12 +60,13 @@ fn rewritten(
     observer: &mut dyn Observer,
 ) -> Result<Enrichments, LabError> {
     let kind = EnrichmentKind::ItemDescription;
-    let Data { dataset, split, .. } = data;
+    let Data { dataset, split, device, .. } = data;
     let all = if let Some(TeacherConfig::File(path)) = &recipe.texts.teacher {
         Enrichments::read(path, &RowPolicy::strict())?.enrichments
     } else {
         let (seed, train, kinds) = (recipe.seed, &split.train, BTreeSet::from([kind]));
-        let texts = TeacherTexts { seed, dataset, train, catalog: None, kinds };
+        let (model, catalog) = (recipe.texts.model(), None);
+        let texts = TeacherTexts { seed, dataset, train, catalog, kinds, model, device };
         run.carry_out(&texts, observer)?.value
     };
     let texts = all.of_kind(kind);
@@ -125,17 +126,17 @@ pub(crate) fn texts(
     (catalog, prompts): (&Catalog, &PromptSet),
     observer: &mut dyn Observer,
 ) -> Result<Texts, LabError> {
-    let Data { dataset, split, .. } = data;
+    let Data { dataset, split, device, .. } = data;
     let enrichments = match &recipe.texts.teacher {
         None => Enrichments::default(),
         Some(TeacherConfig::File(path)) => {
             Enrichments::read(path, &RowPolicy::strict())?.enrichments
         }
-        Some(TeacherConfig::Metadata) => {
+        Some(TeacherConfig::Metadata | TeacherConfig::Model(_)) => {
             let (seed, train) = (recipe.seed, &split.train);
             let kinds = used_kinds(&recipe.stages, prompts)?;
-            let catalog = Some(catalog);
-            let texts = TeacherTexts { seed, dataset, train, catalog, kinds };
+            let (catalog, model) = (Some(catalog), recipe.texts.model());
+            let texts = TeacherTexts { seed, dataset, train, catalog, kinds, model, device };
             run.carry_out(&texts, observer)?.value
         }
     };

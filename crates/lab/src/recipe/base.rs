@@ -1,6 +1,9 @@
 //! Where a pretrained model is.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::error::LabError;
 
 /// Models that have a name, and their folders in a checkout, where `cargo xtask model NAME` puts them.
 const NAMED: [(&str, &str); 1] = [("smollm2", "target/smollm2")];
@@ -29,4 +32,19 @@ pub fn base_folder(base: &Path) -> PathBuf {
 #[must_use]
 pub fn is_named_base(base: &Path) -> bool {
     NAMED.into_iter().any(|(name, _)| base == Path::new(name))
+}
+
+/// The files of a model's folder, or the one file of a model in GGUF.
+///
+/// # Errors
+/// [`LabError::Io`].
+pub(crate) fn files_of_base(base: &Path) -> Result<Vec<PathBuf>, LabError> {
+    if base.is_file() {
+        return Ok(vec![base.to_owned()]);
+    }
+    let io = |source| LabError::Io { path: base.to_owned(), source };
+    let entries = fs::read_dir(base).map_err(io)?;
+    let paths = entries.map(|entry| Ok(entry.map_err(io)?.path()));
+    let paths = paths.collect::<Result<Vec<_>, LabError>>()?;
+    Ok(paths.into_iter().filter(|path| path.is_file()).collect())
 }

@@ -110,9 +110,17 @@ impl AnyPolicy {
     /// # Errors
     /// [`PolicyError::Vocabulary`].
     pub fn check_vocabulary(&self, tokenizer: &SidTokenizer) -> Result<(), PolicyError> {
+        self.check_num_ids(tokenizer.vocab_size())
+    }
+
+    /// As [`check_vocabulary`](Self::check_vocabulary), for a tokenizer with this number of ids.
+    ///
+    /// # Errors
+    /// [`PolicyError::Vocabulary`].
+    pub fn check_num_ids(&self, tokenizer: usize) -> Result<(), PolicyError> {
         let Some(model) = self.language_model() else { return Ok(()) };
         let [rows, _] = axes("axes of an output head", model.head().weight())?;
-        let (tokenizer, model) = (tokenizer.vocab_size(), to_usize(rows)?);
+        let model = to_usize(rows)?;
         if tokenizer > model { Err(PolicyError::Vocabulary { tokenizer, model }) } else { Ok(()) }
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
+use super::ids::encode;
 use crate::PolicyError;
 
 /// The tokens that a tokenizer's `post_processor` puts around every text: a beginning token before
@@ -24,16 +25,25 @@ impl Frame {
         (probe, id): (&str, u32),
         has_encoder: bool,
     ) -> Result<Self, PolicyError> {
-        let framed = inner.encode_fast(probe, true).map_err(|source| PolicyError::Tokenizer {
-            action: "cannot encode a text".into(),
-            source,
-        })?;
-        let framed = framed.get_ids();
+        let framed = encode(inner, probe, true)?;
         let Some(at) = framed.iter().position(|other| *other == id) else {
-            return Err(PolicyError::SplitToken { token: probe.into(), found: framed.to_vec() });
+            return Err(PolicyError::SplitToken { token: probe.into(), found: framed });
         };
         let after = if has_encoder { &framed[at + 1..] } else { &[] };
         Ok(Self { before: framed[..at].to_vec(), after: after.to_vec() })
+    }
+
+    /// The frame of a tokenizer, seen around a letter.
+    pub(super) fn around_a_text(inner: &Tokenizer, has_encoder: bool) -> Result<Self, PolicyError> {
+        const LETTER: &str = "a";
+        let (alone, framed) = (encode(inner, LETTER, false)?, encode(inner, LETTER, true)?);
+        // A tokenizer may drop a letter that it does not know.
+        let len = alone.len().max(1);
+        let Some(at) = framed.windows(len).position(|part| part == alone) else {
+            return Err(PolicyError::SplitToken { token: LETTER.into(), found: framed });
+        };
+        let after = if has_encoder { framed[at + len..].to_vec() } else { Vec::new() };
+        Ok(Self { before: framed[..at].to_vec(), after })
     }
 
     /// The tokens of a text as a prompt. A text that already begins or ends with these tokens does

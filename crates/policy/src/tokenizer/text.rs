@@ -1,6 +1,7 @@
 //! Texts to token ids and back.
 
 use super::SidTokenizer;
+use super::ids::{decode, encode};
 use crate::PolicyError;
 
 impl SidTokenizer {
@@ -56,10 +57,7 @@ impl SidTokenizer {
     }
 
     fn encode_as(&self, text: &str, framed: bool) -> Result<Vec<u32>, PolicyError> {
-        let encoding = self.inner.encode_fast(text, framed).map_err(|source| {
-            PolicyError::Tokenizer { action: "cannot encode a text".into(), source }
-        })?;
-        Ok(encoding.get_ids().to_vec())
+        encode(&self.inner, text, framed)
     }
 
     /// Text of token ids, special tokens left out; codes and the marks of their style stay, also where a
@@ -68,15 +66,6 @@ impl SidTokenizer {
     /// # Errors
     /// [`PolicyError::Tokenizer`].
     pub fn decode(&self, ids: &[u32]) -> Result<String, PolicyError> {
-        let added = self.inner.get_added_vocabulary();
-        let special = |id: &u32| {
-            added.simple_id_to_token(*id).is_some_and(|text| added.is_special_token(&text))
-        };
-        let read = |id: &u32| !special(id) || self.is_of_sids(*id);
-        let ids: Vec<u32> = ids.iter().copied().filter(read).collect();
-        self.inner.decode(&ids, false).map_err(|source| PolicyError::Tokenizer {
-            action: "cannot decode tokens".into(),
-            source,
-        })
+        decode(&self.inner, ids, |id| self.is_of_sids(id))
     }
 }

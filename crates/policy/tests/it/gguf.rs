@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use sidereal_policy::{
     AnyPolicy, ChatMessage, ChatOptions, Decoder, PolicyError, PolicyKind, SidTokenizer,
-    VocabularyExtension, extend_pretrained, is_gguf, unpack_gguf,
+    VocabularyExtension, WordTokenizer, extend_pretrained, is_gguf, unpack_gguf,
 };
 use sidereal_sid::SidSpec;
 use tch::Device;
@@ -57,9 +57,16 @@ impl Reference {
 
     fn check_tokenizer(&self, base: &Path) {
         let tokenizer = SidTokenizer::extend(base, &spec(), None).unwrap();
+        let words = WordTokenizer::load(base).unwrap();
+        assert_eq!(words.vocab_size() + 8, tokenizer.vocab_size(), "no codes");
+        assert_eq!(words.end_of_turn(), tokenizer.end_of_turn());
         assert!(!self.texts.is_empty() && self.texts.len() == self.ids.len());
         for (text, ids) in self.texts.iter().zip(&self.ids) {
             assert_eq!(&tokenizer.encode(text).unwrap(), ids, "{text:?}");
+            assert_eq!(&words.encode(text).unwrap(), ids, "{text:?}");
+            let prompt = tokenizer.encode_prompt(text).unwrap();
+            assert_eq!(words.encode_prompt(text).unwrap(), prompt, "{text:?}");
+            assert_eq!(words.decode(ids).unwrap(), tokenizer.decode(ids).unwrap(), "{text:?}");
         }
         let options = ChatOptions { add_generation_prompt: true, ..ChatOptions::default() };
         let template = tokenizer.chat_template().unwrap();

@@ -2,6 +2,7 @@
 
     python crates/policy/tests/parity/gguf_models.py                      # the fixtures in `gguf/`
     python crates/policy/tests/parity/gguf_models.py --model DIR --items FILE OUT  # the same of a real model, see below
+    python crates/policy/tests/parity/gguf_models.py --exported DIR --known OUT EXPORTED  # of its export, see below
 
 Needs torch, transformers, accelerate and gguf. The files in `gguf/`:
 
@@ -16,6 +17,9 @@ with the package xllamacpp).
 
 The second form reads the model in DIR, and titles from a file of RecBole items, and writes logits and the ids of
 1,000 texts to OUT, for the ignored test `smollm2`.
+
+The third form reads the folder that `sidereal export` made of that model, as any HF folder: no GGUF, nothing put right.
+It prints how far ids, conversation and logits are from those in OUT, and writes its own to EXPORTED, in the same form.
 """
 
 import argparse
@@ -197,8 +201,9 @@ def ids_of(path, texts):
 
 @torch.no_grad()
 def logits_of(path, prompts, count, round_to):
-    """Logits of the last `count` tokens of each prompt."""
-    model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).eval()
+    """Logits of the last `count` tokens of each prompt, of a GGUF file or an HF folder."""
+    where, how = (path.parent, {"gguf_file": path.name}) if path.is_file() else (path, {})
+    model = AutoModelForCausalLM.from_pretrained(where, dtype=torch.float32, **how).eval()
     out = []
     for prompt in prompts:
         logits = model(input_ids=torch.tensor([prompt])).logits[0, -count:]
@@ -305,14 +310,31 @@ def real(folder, items, out, llama_cpp):
     out.write_text(json.dumps(expected | {"prompts": prompts, "logits_of_last": logits}))
 
 
+def exported(folder, known, out):
+    folder, known = pathlib.Path(folder), json.loads(pathlib.Path(known).read_text())
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = [tokenizer(text, add_special_tokens=False).input_ids for text in known["texts"]]
+    differ = sum(one != other for one, other in zip(ids, known["ids"]))
+    talk = conversation(tokenizer)
+    same = "the same" if talk == known["conversation"] else "ANOTHER"
+    logits = logits_of(folder, known["prompts"], len(known["logits_of_last"][0]), 5)
+    worst = np.abs(np.array(logits) - np.array(known["logits_of_last"])).max()
+    print(f"{folder.name}: other ids for {differ} of {len(ids)} texts, {same} conversation, largest difference of a logit {worst:.1e}")
+    pathlib.Path(out).write_text(json.dumps(known | {"ids": ids, "conversation": talk, "logits_of_last": logits}))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model")
     parser.add_argument("--items")
+    parser.add_argument("--exported")
+    parser.add_argument("--known")
     parser.add_argument("--llama-cpp", action="store_true")
     parser.add_argument("out", nargs="?")
     args = parser.parse_args()
-    if args.model:
+    if args.exported:
+        exported(args.exported, args.known, args.out)
+    elif args.model:
         real(args.model, args.items, args.out, args.llama_cpp)
     else:
         fixtures(args.llama_cpp)

@@ -7,7 +7,7 @@ use crate::TrainError;
 
 /// How messages become text.
 #[derive(Debug)]
-pub(super) enum Framing {
+pub enum Framing {
     /// By the chat template of the model.
     Template(Box<ChatTemplate>),
     /// One line for each message, after the name of the speaker, for models without a template.
@@ -15,9 +15,12 @@ pub(super) enum Framing {
 }
 
 impl Framing {
-    /// The framing of a tokenizer's folder.
-    pub(super) fn of(tokenizer: &SidTokenizer) -> Result<Self, TrainError> {
-        match tokenizer.chat_template() {
+    /// The framing by what a tokenizer says of its chat template: the template or, if it has none, lines.
+    ///
+    /// # Errors
+    /// [`TrainError::Policy`] for a template that cannot be read.
+    pub fn new(template: Result<ChatTemplate, PolicyError>) -> Result<Self, TrainError> {
+        match template {
             Ok(template) => Ok(Self::Template(Box::new(template))),
             Err(PolicyError::NoChatTemplate) => Ok(Self::Plain),
             Err(error) => Err(error.into()),
@@ -40,7 +43,10 @@ impl Framing {
     }
 
     /// The messages, and the opening of the assistant's turn.
-    fn text(&self, messages: &[Message]) -> Result<String, TrainError> {
+    ///
+    /// # Errors
+    /// [`TrainError::Policy`] if the template raises an error for them.
+    pub fn text(&self, messages: &[Message]) -> Result<String, TrainError> {
         match self {
             Self::Template(template) => {
                 let messages: Vec<_> = messages
