@@ -87,9 +87,12 @@ impl Dataset {
         for (id, old) in (0..).map(ItemId).zip(&order) {
             ids[*old as usize] = id;
         }
-        let renamed = users.into_iter().map(|(before, user): (usize, User)| {
-            let events = user.events.iter().map(|item| ids[before + item.index()]);
-            User { events: events.collect(), ..user }
+        let renamed = users.into_iter().map(|(before, mut user): (usize, User)| {
+            let queried = user.queries.iter_mut().flat_map(|query| &mut query.items);
+            for item in user.events.iter_mut().chain(queried) {
+                *item = ids[before + item.index()];
+            }
+            user
         });
         let users = renamed.collect();
         let mut placed: Vec<(ItemId, Item)> = ids.iter().copied().zip(items).collect();

@@ -12,7 +12,7 @@ use super::RunResult;
 use crate::error::LabError;
 use crate::evaluation::columns::TEN;
 use crate::evaluation::systems::after_best_chain;
-use crate::evaluation::{BucketRow, exercises, labels, targets};
+use crate::evaluation::{BucketRow, descriptions, exercises, labels, targets};
 use crate::recipe::stage::{Stage, Training};
 
 /// The diversity of the lists of validation: plot, y axis, values.
@@ -63,8 +63,8 @@ impl RunResult {
                 page.push(plot);
             }
         }
-        if !self.targets.is_empty() {
-            page.push(targets::table(&self.targets));
+        for table in targets::tables(&self.targets) {
+            page.push(table);
         }
         if !self.labels.is_empty() {
             page.push(labels::table(&self.labels));
@@ -74,6 +74,9 @@ impl RunResult {
         }
         if !self.exercises.is_empty() {
             page.push(exercises::table(&self.exercises));
+        }
+        if !self.descriptions.is_empty() {
+            page.push(descriptions::table(&self.descriptions));
         }
         if !self.buckets.is_empty() {
             page.push(self.by_bucket());

@@ -45,7 +45,8 @@ pub struct Stage {
     /// [`Task::NextItem`], answered by a Semantic ID of the whole catalogue;
     /// [`Task::TitleChoice`], answered by a title from the pool in the prompt;
     /// [`Task::TitleSlate`], answered by several titles from the pool; [`Task::SidSlate`], answered by several
-    /// Semantic IDs from it; or [`Task::TitleHistoryToTitle`] and [`Task::SidHistoryToTitle`], answered by a
+    /// Semantic IDs from it; [`Task::CatalogueSlate`], answered by several Semantic IDs of the whole catalogue; or
+    /// [`Task::TitleHistoryToTitle`] and [`Task::SidHistoryToTitle`], answered by a
     /// title of the whole catalogue. The mixture of a supervised stage says what it learns.
     pub task: Task,
     /// The domains whose samples and items it learns from, also in validation. Without it, all domains of

@@ -54,13 +54,13 @@ impl Tasks<'_> {
     }
 
     /// Values of these variables; `None` if the data lack one.
-    fn facts(
-        &self,
+    fn facts<'f>(
+        &'f self,
         task: Task,
         variables: &[Variable],
-        subject: &Subject<'_>,
-    ) -> Result<Option<Facts<'_>>, PromptError> {
-        let Subject { id, sample, target, history, candidates } = subject;
+        subject: &'f Subject<'_>,
+    ) -> Result<Option<Facts<'f>>, PromptError> {
+        let Subject { id, sample, target, history, candidates, query } = subject;
         let in_words = shows(task, Variable::Titles);
         let names = |items: &[ItemId]| {
             if in_words { self.titles_of(items) } else { self.sids_of(items).map(Some) }
@@ -87,7 +87,14 @@ impl Tasks<'_> {
                 }
                 Variable::Slate => {
                     let asked = self.pools.zip(sample.as_ref());
-                    let slate = asked.and_then(|(pools, sample)| pools.slate(sample, candidates));
+                    let slate = asked.and_then(|(pools, sample)| {
+                        if task == Task::CatalogueSlate {
+                            return Some(
+                                pools.slate_of_all(sample, &mut |item| self.sid(item).ok()),
+                            );
+                        }
+                        pools.slate(sample, candidates)
+                    });
                     facts.slate = slate.map(|slate| names(&slate)).transpose()?.flatten();
                     facts.slate.is_some()
                 }
@@ -108,6 +115,16 @@ impl Tasks<'_> {
                         Some(if self.labels(sample).contains(place) { YES } else { NO })
                     });
                     facts.verdict.is_some()
+                }
+                Variable::Portrait => {
+                    let portrait = query.map(|(user, _)| user.portrait.as_str());
+                    let shown = portrait.map(|text| first_words(text, self.description_words));
+                    facts.portrait = shown.and_then(present);
+                    facts.portrait.is_some()
+                }
+                Variable::Query => {
+                    facts.query = query.and_then(|(_, query)| present(&query.words));
+                    facts.query.is_some()
                 }
                 Variable::Title => {
                     facts.title = present(&self.data(*target)?.title);
