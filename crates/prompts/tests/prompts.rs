@@ -167,7 +167,7 @@ fn the_sets_word_the_tasks_of_their_systems() {
     assert_eq!(tasks("sidreasoner").len(), 8 + 1); // and the activation's reasoning
     for (set, needed) in [
         ("gream", &[Task::NextItem, Task::DescriptionToSid, Task::Preference, Task::Reasoning][..]),
-        ("sage", &[Task::TitleSlate, Task::SidSlate]),
+        ("sage", &[Task::TitleSlate, Task::SidSlate, Task::CatalogueSlate]),
         ("sdpo", &[Task::TitleChoice]),
         ("titles", &[Task::TitleChoice, Task::TitleSlate]),
         ("lc-rec", &[Task::NextItem, Task::SidHistoryToTitle, Task::TitleHistoryToSid]),

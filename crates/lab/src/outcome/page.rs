@@ -44,6 +44,16 @@ impl RunResult {
         Ok(self.page(title).write(path)?)
     }
 
+    /// Tables of the tests beside the ranking of items.
+    fn further_tests(&self) -> Vec<Table> {
+        let mut tables = targets::tables(&self.targets);
+        tables.extend((!self.labels.is_empty()).then(|| labels::table(&self.labels)));
+        tables.extend((!self.exercises.is_empty()).then(|| exercises::table(&self.exercises)));
+        let described = (!self.descriptions.is_empty()).then_some(&self.descriptions);
+        tables.extend(described.map(|rows| descriptions::table(rows)));
+        tables
+    }
+
     /// The report: metrics, curves, Semantic IDs, users.
     #[must_use]
     pub fn page(&self, title: &str) -> Page {
@@ -63,20 +73,11 @@ impl RunResult {
                 page.push(plot);
             }
         }
-        for table in targets::tables(&self.targets) {
+        for table in self.further_tests() {
             page.push(table);
-        }
-        if !self.labels.is_empty() {
-            page.push(labels::table(&self.labels));
         }
         if let Some(scaling) = self.scaling() {
             scaling.push_to(&mut page);
-        }
-        if !self.exercises.is_empty() {
-            page.push(exercises::table(&self.exercises));
-        }
-        if !self.descriptions.is_empty() {
-            page.push(descriptions::table(&self.descriptions));
         }
         if !self.buckets.is_empty() {
             page.push(self.by_bucket());

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sidereal_data::Sample;
+use sidereal_data::{Sample, SampleId};
 use sidereal_sid::ItemId;
 
 use super::subject::{Subject, present, shows};
@@ -65,7 +65,6 @@ impl Tasks<'_> {
         let names = |items: &[ItemId]| {
             if in_words { self.titles_of(items) } else { self.sids_of(items).map(Some) }
         };
-        let text = |kind| self.enrichments.and_then(|texts| texts.text(kind, *id));
         let mut facts = Facts::default();
         for variable in variables {
             let found = match variable {
@@ -136,34 +135,23 @@ impl Tasks<'_> {
                     facts.description = present(first_words(description, self.description_words));
                     facts.description.is_some()
                 }
-                Variable::Paragraph => {
-                    facts.paragraph = text(EnrichmentKind::ItemParagraph);
-                    facts.paragraph.is_some()
-                }
-                Variable::Narrative => {
-                    facts.narrative = text(EnrichmentKind::UserNarrative);
-                    facts.narrative.is_some()
-                }
-                Variable::Preference => {
-                    facts.preference = text(EnrichmentKind::Preference);
-                    facts.preference.is_some()
-                }
-                Variable::Reasoning => {
-                    let whole = text(EnrichmentKind::Reasoning);
-                    let parts = whole.filter(|_| variables.contains(&Variable::Rewriting));
-                    let steps = parts.and_then(split_rewriting).map(|(steps, _)| steps);
-                    facts.reasoning = steps.or(whole);
-                    facts.reasoning.is_some()
-                }
-                Variable::Rewriting => {
-                    let whole = text(EnrichmentKind::Reasoning);
-                    facts.rewriting =
-                        whole.and_then(split_rewriting).map(|(_, rewriting)| rewriting);
-                    facts.rewriting.is_some()
-                }
-                Variable::Monologue => {
-                    facts.monologue = text(EnrichmentKind::Monologue);
-                    facts.monologue.is_some()
+                Variable::Paragraph
+                | Variable::Narrative
+                | Variable::Preference
+                | Variable::Reasoning
+                | Variable::Rewriting
+                | Variable::Monologue => {
+                    let text = self.of_a_teacher(*variable, variables, *id);
+                    let fact = match variable {
+                        Variable::Paragraph => &mut facts.paragraph,
+                        Variable::Narrative => &mut facts.narrative,
+                        Variable::Preference => &mut facts.preference,
+                        Variable::Reasoning => &mut facts.reasoning,
+                        Variable::Rewriting => &mut facts.rewriting,
+                        _ => &mut facts.monologue,
+                    };
+                    *fact = text;
+                    text.is_some()
                 }
             };
             if !found {
@@ -171,6 +159,33 @@ impl Tasks<'_> {
             }
         }
         Ok(Some(facts))
+    }
+
+    /// A teacher's text, or a part of it, beside the other variables that a template shows.
+    fn of_a_teacher(
+        &self,
+        variable: Variable,
+        variables: &[Variable],
+        id: SampleId,
+    ) -> Option<&str> {
+        let text = |kind| self.enrichments.and_then(|texts| texts.text(kind, id));
+        match variable {
+            Variable::Paragraph => text(EnrichmentKind::ItemParagraph),
+            Variable::Narrative => text(EnrichmentKind::UserNarrative),
+            Variable::Preference => text(EnrichmentKind::Preference),
+            Variable::Monologue => text(EnrichmentKind::Monologue),
+            Variable::Reasoning => {
+                let whole = text(EnrichmentKind::Reasoning);
+                let parts = whole.filter(|_| variables.contains(&Variable::Rewriting));
+                let steps = parts.and_then(split_rewriting).map(|(steps, _)| steps);
+                steps.or(whole)
+            }
+            Variable::Rewriting => {
+                let whole = text(EnrichmentKind::Reasoning);
+                whole.and_then(split_rewriting).map(|(_, rewriting)| rewriting)
+            }
+            _ => None,
+        }
     }
 }
 
