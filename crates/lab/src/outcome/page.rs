@@ -99,6 +99,7 @@ impl RunResult {
                     ("loss", "nats per pair", &["loss"]),
                     ("pairs", "share", &["won"]),
                     ("margin", "implicit reward", &["margin"]),
+                    ("hardest negative", "share of the rejected answers' gradient", &["hardest"]),
                     ("log-probability of answers", "nats", &["chosen_logp", "rejected_logp"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),
                     VALID_ENTROPY,
