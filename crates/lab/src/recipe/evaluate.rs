@@ -90,6 +90,7 @@ pub struct EvaluateTargets {
     /// What users are asked: `next-item`; `label-conditional`, for a behaviour that the user shows with a target,
     /// one of those drawn by seed; `interactive`, one question for each query of a user of the test. The last two are
     /// for stages that learned them.
+    #[schemars(extend("default" = ["next-item"]))]
     #[serde(default = "next_items", skip_serializing_if = "are_next_items")]
     pub tasks: Vec<Task>,
 }

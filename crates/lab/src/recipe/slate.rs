@@ -10,6 +10,7 @@ use crate::recipe::evaluate::EvaluateConfig;
 use crate::recipe::learned::tasks_of;
 use crate::recipe::pool::CandidatePools;
 use crate::recipe::stage::Stage;
+use crate::setting::check_counts;
 
 /// The largest cut-off of the columns that a recipe has if it names none.
 const DEFAULT_CUT_OFF: usize = 10;
@@ -18,7 +19,7 @@ const DEFAULT_CUT_OFF: usize = 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SlateConfig {
-    /// Items of a slate. Range: from the largest cut-off of `evaluate.metrics` on.
+    /// Items of a slate, at least as many as the largest cut-off of `evaluate.metrics`. Range `1..`.
     pub size: usize,
 }
 
@@ -52,6 +53,7 @@ pub(crate) fn check(
             let needed = "a stage with the task `catalogue-slate`; without one, remove `[slate]`";
             return refuse("slate", "set but not used".to_owned(), needed);
         }
+        (Some(SlateConfig { size }), None) => check_counts(&[("slate.size", size)])?,
         _ => {}
     }
     let answers = stages.iter().any(|stage| stage.task == Task::CatalogueSlate);

@@ -171,8 +171,8 @@ struct RawStage {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     /// The task of its policy in reinforcement, preference training, validation and test: `next-item`,
-    /// `title-choice`, `title-slate`, `sid-slate`, or, without a pool, `title-history-to-title` or
-    /// `sid-history-to-title`. What a supervised stage learns is said by its mixture.
+    /// `title-choice`, `title-slate`, `sid-slate`, or, without a pool, `catalogue-slate`, `title-history-to-title`
+    /// or `sid-history-to-title`. What a supervised stage learns is said by its mixture.
     #[schemars(extend("default" = "next-item"))]
     #[serde(default = "next_item", skip_serializing_if = "is_next_item")]
     task: Task,
