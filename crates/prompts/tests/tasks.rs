@@ -392,7 +392,9 @@ fn each_task_gets_the_facts_that_it_needs() {
         };
         let about_an_item = task.is_about_an_item();
         assert_eq!(wrong(tasks.item(task, ItemId(1), Wording::First)), !about_an_item);
-        let not_an_event = about_an_item || task == Task::Chat;
+        let about_a_query = task.is_about_a_query();
+        assert_eq!(wrong(tasks.query(task, sample.user, 0, Wording::First)), !about_a_query);
+        let not_an_event = about_an_item || about_a_query || task == Task::Chat;
         assert_eq!(wrong(tasks.event(task, &sample, Wording::First)), not_an_event, "{task}");
     }
     let unknown = tasks.item(Task::TitleToSid, ItemId(60), Wording::First);
