@@ -18,7 +18,7 @@ use crate::titles::read;
 /// The shipped sample, its videos with their captions.
 fn bench() -> (Dataset, Split) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/samples/recif");
-    let columns = recif::Columns::recif_labelled("video", None, &["long_view", "like", "comment"])
+    let columns = recif::Columns::recif_labelled("video", None, &["longview", "like", "comment"])
         .with_valid_every(NonZeroUsize::new(20).unwrap())
         .with_queries();
     let (table, policy) = (folder.join("bench.parquet"), RowPolicy::strict());
@@ -203,7 +203,7 @@ fn a_recipe_runs_from_the_table_to_pass_recall_and_auc() {
         let values = outcome.records.iter().filter_map(|record| record.values.get(name).copied());
         values.collect::<Vec<f64>>()
     };
-    for name in ["reward_like", "reward_long_view"] {
+    for name in ["reward_like", "reward_longview"] {
         let found = rewards(name);
         assert!(found.len() == 3 && found.iter().all(|it| (0.0..=1.0).contains(it)), "{found:?}");
     }

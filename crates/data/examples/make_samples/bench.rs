@@ -2,7 +2,7 @@
 //!
 //! Everything is by rule. Item `i` of a domain is of kind `i % 4`, and user `u` has the taste `u % 4`. Three events
 //! of four are of the user's taste; within a kind the user goes from item to item. A video of the user's taste is
-//! viewed to its end (`long_view`), and liked unless its number is divisible by 3 (`like`); every fourth event is
+//! viewed to its end (`longview`), and liked unless its number is divisible by 3 (`like`); every fourth event is
 //! commented if it is liked (`comment`). A portrait names the user's taste, and the queries of a user ask for the
 //! taste and for another kind, each with videos of that kind. So a model can learn what comes next, what is liked,
 //! and what a query asks for.
@@ -57,7 +57,7 @@ pub(crate) fn table() -> anyhow::Result<Vec<u8>> {
             columns.push((format!("{part}_{domain}_pid"), Arc::new(pids.finish())));
             // Ads and goods are clicks without further behaviours.
             if domain == "video" {
-                for (name, mut list) in ["long_view", "like", "comment"].into_iter().zip(labels) {
+                for (name, mut list) in ["longview", "like", "comment"].into_iter().zip(labels) {
                     columns.push((format!("{part}_{domain}_{name}"), Arc::new(list.finish())));
                 }
             }
