@@ -1,12 +1,14 @@
-//! `RecIF-Bench` from its layout to its metrics: several targets a user, behaviours as objectives, label prediction.
+//! `RecIF-Bench` from its layout to its metrics: several targets a user, behaviours as objectives, label prediction,
+//! items with a named behaviour, and items for queries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
 use sidereal::data::read::{RowPolicy, items, recif};
-use sidereal::data::{Dataset, HeldOut as _, Split};
-use sidereal::lab::{LabelAnswer, Pipeline, Published, RunResult};
+use sidereal::data::{Dataset, HeldOut as _, SampleId, Split};
+use sidereal::lab::{LabelAnswer, Pipeline, Published, RunResult, TargetsRow};
+use sidereal::prompts::Task;
 use sidereal::sid::{Catalog, SemanticId};
 use sidereal::train::{Ranking, Record};
 
@@ -16,8 +18,9 @@ use crate::titles::read;
 /// The shipped sample, its videos with their captions.
 fn bench() -> (Dataset, Split) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/samples/recif");
-    let columns = recif::Columns::recif_labelled("video", None, &["long_view", "like", "comment"])
-        .with_valid_every(NonZeroUsize::new(20).unwrap());
+    let columns = recif::Columns::recif_labelled("video", None, &["longview", "like", "comment"])
+        .with_valid_every(NonZeroUsize::new(20).unwrap())
+        .with_queries();
     let (table, policy) = (folder.join("bench.parquet"), RowPolicy::strict());
     let read = recif::read(&table, &columns, 7, NonZeroUsize::new(12).unwrap(), &policy).unwrap();
     let described = items::read(&folder.join("bench.item"), &policy).unwrap().items;
@@ -59,6 +62,66 @@ fn by_hand(out: &Path, split: &Split, k: usize) -> [f64; 2] {
     sums.map(|sum| sum / users.len() as f64)
 }
 
+/// A row's `Recall@k`.
+fn recall(row: &TargetsRow, k: usize) -> f64 {
+    let name = format!("Recall@{k}");
+    row.values.iter().find(|value| value.metric == name).unwrap().value
+}
+
+/// Share of `targets` among the first four answers, by Semantic ID.
+fn found(ranking: &Ranking, targets: &BTreeSet<SemanticId>, catalog: &Catalog) -> f64 {
+    let answers = ranking.found.iter().take(4).map(|items| catalog.sid(items[0]).unwrap());
+    answers.filter(|sid| targets.contains(*sid)).count() as f64 / targets.len() as f64
+}
+
+/// Each query of a user of the test is asked once, and the row is what the lists say.
+fn check_queries(row: &TargetsRow, out: &Path, dataset: &Dataset) {
+    let catalog = Catalog::load(&out.join("catalog.json")).unwrap();
+    let rankings: Vec<Ranking> =
+        serde_json::from_slice(&read(&out.join("rankings/sft.interactive.json"))).unwrap();
+    let mut asked = BTreeSet::new();
+    let recalls = rankings.iter().map(|ranking| {
+        let SampleId::Query { user, place } = ranking.id else { panic!("{}", ranking.id) };
+        let user = dataset.user(user).unwrap();
+        let (query, item) = user.queried().nth(place as usize).unwrap();
+        assert!(item == query.items[0] && asked.insert((user.key.clone(), query.words.clone())));
+        let targets = query.items.iter().map(|item| catalog.sid(*item).unwrap().clone());
+        found(ranking, &targets.collect(), &catalog)
+    });
+    let mean = recalls.sum::<f64>() / rankings.len() as f64;
+    assert!((recall(row, 4) - mean).abs() < 1e-12, "{row}: {mean}");
+}
+
+/// Each user of the test is asked once, for a behaviour that a target has; which one is drawn, so the row lies between
+/// what the lists say of the worst and of the best that fits.
+fn check_conditions(row: &TargetsRow, out: &Path, (dataset, split): (&Dataset, &Split)) {
+    let catalog = Catalog::load(&out.join("catalog.json")).unwrap();
+    let rankings: Vec<Ranking> =
+        serde_json::from_slice(&read(&out.join("rankings/sft.label-conditional.json"))).unwrap();
+    let (mut least, mut most) = (0.0, 0.0);
+    for ranking in &rankings {
+        let SampleId::Event { user, position } = ranking.id else { panic!("{}", ranking.id) };
+        let labels = |at: usize| dataset.user(user).unwrap().labels_of(at);
+        let samples: Vec<_> = split.test.samples().filter(|it| it.user == user).collect();
+        let fits = |behaviour: &usize| {
+            let first = samples.iter().find(|it| labels(it.seen.len()).contains(*behaviour));
+            first.is_some_and(|first| first.seen.len() == position as usize)
+        };
+        let recalls = (0..3).filter(fits).map(|behaviour| {
+            let held = samples.iter().filter(|it| labels(it.seen.len()).contains(behaviour));
+            let targets = held.map(|it| catalog.sid(it.target).unwrap().clone());
+            found(ranking, &targets.collect(), &catalog)
+        });
+        let recalls: Vec<f64> = recalls.collect();
+        assert!(!recalls.is_empty(), "{}", ranking.id);
+        least += recalls.iter().copied().fold(f64::INFINITY, f64::min);
+        most += recalls.iter().copied().fold(0.0, f64::max);
+    }
+    let users = rankings.len() as f64;
+    let value = recall(row, 4);
+    assert!(least / users - 1e-12 <= value && value <= most / users + 1e-12, "{row}");
+}
+
 #[test]
 fn a_recipe_runs_from_the_table_to_pass_recall_and_auc() {
     let dir = tempfile::tempdir().unwrap();
@@ -69,10 +132,14 @@ fn a_recipe_runs_from_the_table_to_pass_recall_and_auc() {
     outcome.write_page("recif", &dir.path().join("report.html")).unwrap();
 
     // Every system is asked once a user, and its row is what the lists say.
-    let systems: Vec<&str> = outcome.targets.iter().map(|row| row.system.as_str()).collect();
-    assert_eq!(systems, ["popularity", "item transitions", "SFT", "SAGE"]);
+    for task in [Task::NextItem, Task::LabelConditional, Task::Interactive] {
+        let rows = outcome.targets.iter().filter(|row| row.task == task);
+        let systems: Vec<&str> = rows.map(|row| row.system.as_str()).collect();
+        assert_eq!(systems, ["popularity", "item transitions", "SFT", "SAGE"]);
+    }
     for row in &outcome.targets {
-        assert!(row.users == 16 && (1.0..=5.0).contains(&row.targets), "{row}");
+        let asked = if row.task == Task::Interactive { 32 } else { 16 };
+        assert!(row.users == asked && (1.0..=5.0).contains(&row.targets), "{row}");
         let value = |name: &str| row.values.iter().find(|it| it.metric == name).unwrap().value;
         for (few, many) in [(1, 4), (4, 16)] {
             for name in ["Pass", "Recall"] {
@@ -83,7 +150,14 @@ fn a_recipe_runs_from_the_table_to_pass_recall_and_auc() {
             }
         }
     }
-    let sft = outcome.targets.iter().find(|row| row.system == "SFT").unwrap();
+    let of_sft =
+        |task| outcome.targets.iter().find(|row| row.system == "SFT" && row.task == task).unwrap();
+    check_queries(of_sft(Task::Interactive), &out, &dataset);
+    check_conditions(of_sft(Task::LabelConditional), &out, (&dataset, &split));
+    let popular = outcome.targets.iter().find(|row| row.task == Task::Interactive).unwrap();
+    // The words of a query say of which kind its videos are, and popularity does not.
+    assert!(recall(of_sft(Task::Interactive), 4) > recall(popular, 4) + 0.1, "{popular}");
+    let sft = of_sft(Task::NextItem);
     for k in [1, 4, 16] {
         let [pass, recall] = by_hand(&out, &split, k);
         for (name, expected) in [("Pass", pass), ("Recall", recall)] {
@@ -129,7 +203,7 @@ fn a_recipe_runs_from_the_table_to_pass_recall_and_auc() {
         let values = outcome.records.iter().filter_map(|record| record.values.get(name).copied());
         values.collect::<Vec<f64>>()
     };
-    for name in ["reward_like", "reward_long_view"] {
+    for name in ["reward_like", "reward_longview"] {
         let found = rewards(name);
         assert!(found.len() == 3 && found.iter().all(|it| (0.0..=1.0).contains(it)), "{found:?}");
     }

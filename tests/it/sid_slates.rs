@@ -1,6 +1,7 @@
-//! Slates of Semantic IDs out of a pool; and once more after kills.
+//! Slates of Semantic IDs out of a pool, and once more after kills; and out of the whole catalogue.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use sidereal::data::ItemId;
 use sidereal::lab::{Recipe, TrainedStage};
@@ -85,4 +86,76 @@ fn titles_and_semantic_ids_are_not_compared_over_pools() {
     let text = format!("{}{other}{}", &text[..at], &text[at..]);
     let refused = Recipe::parse(&text, "mixed.toml".as_ref()).unwrap_err().to_string();
     assert!(refused.contains("`stage.sft.task` is `sid-slate`"), "{refused}");
+}
+
+/// The recipe with slates of four items of the whole catalogue, in its first stages.
+fn of_the_catalogue() -> toml::Table {
+    let text = toml::to_string(&shop::recipe_in("sid-slates.toml")).unwrap();
+    let mut table: toml::Table = text.replace("sid-slate", "catalogue-slate").parse().unwrap();
+    table.remove("pool").unwrap();
+    let added: toml::Table =
+        "slate.size = 4\nmetrics = ['HR@1', 'HR@4', 'NDCG@4', 'Entropy@4']".parse().unwrap();
+    table.insert("slate".to_owned(), added["slate"].clone());
+    let evaluate = table.get_mut("evaluate").unwrap().as_table_mut().unwrap();
+    evaluate.insert("metrics".to_owned(), added["metrics"].clone());
+    table.get_mut("stage").unwrap().as_array_mut().unwrap().truncate(3);
+    table
+}
+
+fn parsed(table: &toml::Table) -> Result<Recipe, String> {
+    let text = toml::to_string(table).unwrap();
+    Recipe::parse(&text, Path::new("catalogue.toml")).map_err(|error| error.to_string())
+}
+
+#[test]
+fn slates_of_the_whole_catalogue_have_every_test_user_and_no_semantic_id_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recipe, dataset) = (parsed(&of_the_catalogue()).unwrap(), titles::dataset(dir.path()));
+    let whole = dir.path().join("whole");
+    let outcome = titles::run((&recipe, &dataset), &whole, &mut |_: &Record| {}).unwrap();
+    let catalog = Catalog::load(&whole.join("catalog.json")).unwrap();
+    for stage in ["sft", "sage"] {
+        let file = whole.join(format!("rankings/{stage}.json"));
+        let slates: Vec<Ranking> = serde_json::from_slice(&read(&file)).unwrap();
+        assert_eq!(slates.len(), dataset.num_users());
+        for slate in &slates {
+            let sids: BTreeSet<_> =
+                slate.found.iter().map(|items| catalog.sid(items[0]).unwrap()).collect();
+            assert_eq!((slate.found.len(), sids.len()), (4, 4));
+        }
+    }
+    // Beside the policy that answers with one item, and popularity, over the same items.
+    for system in ["popularity", "SFT", "SAGE", "next item"] {
+        let rows = rows(&outcome, system);
+        assert!(rows.iter().all(|row| row.protocol.candidates == Candidates::All), "{system}");
+        let greedy = rows.iter().any(|row| row.protocol.decoding() == "greedy slate");
+        assert_eq!(greedy, ["SFT", "SAGE"].contains(&system), "{system}");
+    }
+    // Rollouts are Semantic IDs, one a line, each once, and the prompt shows no candidates.
+    let of_sage = outcome.records.iter().filter(|record| record.stage == "sage");
+    let shown = of_sage.filter_map(|record| record.rollouts.clone()).next_back().unwrap();
+    let known: BTreeSet<String> =
+        catalog.sids().iter().map(|sid| catalog.spec().text(sid)).collect();
+    for rollout in &shown.rollouts {
+        let lines: Vec<&str> = rollout.text.trim_end_matches("<|im_end|>").lines().collect();
+        let distinct: BTreeSet<&str> = lines.iter().copied().collect();
+        assert_eq!((lines.len(), distinct.len()), (4, 4), "{}", rollout.text);
+        assert!(lines.iter().all(|line| known.contains(*line)), "{}", rollout.text);
+    }
+    assert!(shown.prompt.lines().count() <= 2, "{}", shown.prompt);
+}
+
+#[test]
+fn a_slate_is_as_long_as_the_columns_and_has_one_size() {
+    let mut short = of_the_catalogue();
+    short["evaluate"]["metrics"] = toml::Value::from(vec!["HR@5"]);
+    short["evaluate"]["beam_width"] = toml::Value::from(5);
+    assert!(parsed(&short).unwrap_err().contains("`slate.size` is 4"));
+    let mut none = of_the_catalogue();
+    none.remove("slate").unwrap();
+    assert!(parsed(&none).unwrap_err().contains("`slate` is missing"));
+    let mut both = of_the_catalogue();
+    let pool: toml::Table = "size = 6\nslate_size = 4\nusers = 3".parse().unwrap();
+    both.insert("pool".to_owned(), toml::Value::Table(pool));
+    assert!(parsed(&both).is_err());
 }

@@ -87,6 +87,9 @@ pub(crate) struct DataArgs {
     /// `like=COLUMN` in a plain table. Objectives can reward them.
     #[arg(long, value_name = "BEHAVIOURS")]
     behaviours: Option<BehaviourNames>,
+    /// Also read the users' portraits and queries of RecIF-Bench's table, for interactive recommendation.
+    #[arg(long)]
+    queries: bool,
     /// One of several domains as files of RecBole, `NAME=x.inter,x.item`. Give it once for each domain.
     #[arg(long, value_name = "NAME=FILES")]
     domain: Vec<DomainFiles>,
@@ -234,7 +237,7 @@ impl DataArgs {
     }
 
     /// The flags that name data, and whether each is given.
-    fn given(&self) -> [(&'static str, bool); 14] {
+    fn given(&self) -> [(&'static str, bool); 15] {
         [
             ("--data", self.data.is_some()),
             ("--interactions", self.interactions.is_some()),
@@ -249,6 +252,7 @@ impl DataArgs {
             ("--item-columns", self.item_columns.is_some()),
             ("--recif", self.recif.is_some()),
             ("--behaviours", self.behaviours.is_some()),
+            ("--queries", self.queries),
             ("--domain", !self.domain.is_empty()),
         ]
     }
@@ -301,7 +305,7 @@ impl DataArgs {
             }
             Source::Files(Format::Recif) => (
                 "RecIF-Bench's table",
-                &["--table", "--recif", "--behaviours", "--items", "--index"],
+                &["--table", "--recif", "--behaviours", "--queries", "--items", "--index"],
             ),
             Source::Files(Format::Table) => (
                 "a table",
@@ -431,6 +435,7 @@ impl DataArgs {
         }
         let columns = recif::Columns::recif_labelled(domain, behaviour, &labels)
             .with_valid_every(RECIF_VALID);
+        let columns = if self.queries { columns.with_queries() } else { columns };
         let path = self.table_file()?;
         let read = recif::read(path, &columns, how.seed, how.max_history, &self.policy())?;
         let mut data = Data::from(ReadData::from(read));

@@ -39,7 +39,8 @@ impl Dataset {
     ///
     /// # Errors
     /// [`DataError::EmptyDataset`], [`DataError::TooMany`], [`DataError::RepeatedKey`] and
-    /// [`DataError::EventItem`], [`DataError::NumTimes`] and [`DataError::TimeOrder`];
+    /// [`DataError::EventItem`], [`DataError::QueryItem`], [`DataError::NumTimes`] and
+    /// [`DataError::TimeOrder`];
     /// [`DataError::UnnamedBehaviour`] for events with behaviours, which
     /// [`with_behaviours`](Self::with_behaviours) names.
     pub fn new(items: Vec<Item>, users: Vec<User>) -> Result<Self, DataError> {
@@ -90,6 +91,16 @@ impl Dataset {
                     position,
                     item: user.events[position],
                     num_items: items.len(),
+                });
+            }
+            let unknown = user.queried().find(|(_, item)| item.index() >= items.len());
+            if let Some((query, item)) = unknown {
+                let (words, num_items) = (query.words.clone(), items.len());
+                return Err(DataError::QueryItem {
+                    user: user.key.clone(),
+                    words,
+                    item,
+                    num_items,
                 });
             }
             if !user.times.is_empty() && user.times.len() != user.events.len() {
@@ -220,13 +231,20 @@ impl Dataset {
         self.users.iter().all(|user| user.times.len() == user.events.len())
     }
 
+    /// Whether a user has a portrait or a query.
+    #[must_use]
+    pub fn has_queries(&self) -> bool {
+        self.users.iter().any(|user| !(user.portrait.is_empty() && user.queries.is_empty()))
+    }
+
     /// Users by identity.
     pub fn users_by_id(&self) -> impl Iterator<Item = (UserId, &User)> {
         (0..).map(UserId).zip(&self.users)
     }
 
     /// BLAKE3 of every key, title, category, description, brand and event in identity order, and of
-    /// the domains and the behaviours of events if there are any, in hexadecimal.
+    /// the domains, the behaviours of events, and the portraits and queries of users if there are any, in
+    /// hexadecimal.
     ///
     /// Times are not part of the hash. They decide the order of events, which is part of it, and a
     /// split, which has a hash of its own.
@@ -263,6 +281,17 @@ impl Dataset {
             for user in &self.users {
                 digest.size(user.labels.len());
                 user.labels.iter().for_each(|labels| digest.number(labels.bits().into()));
+            }
+        }
+        if self.has_queries() {
+            digest.text("portraits and queries");
+            for user in &self.users {
+                digest.text(&user.portrait);
+                digest.size(user.queries.len());
+                for query in &user.queries {
+                    digest.text(&query.words);
+                    digest.items(&query.items);
+                }
             }
         }
         digest.finish()
@@ -303,7 +332,7 @@ fn unique<'a>(what: &'static str, keys: impl Iterator<Item = &'a str>) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Labels, Timestamp};
+    use crate::{Labels, Query, Timestamp};
 
     fn items() -> Vec<Item> {
         vec![Item::new("a", "an apple"), Item::new("b", "a bean")]
@@ -371,6 +400,25 @@ mod tests {
         // They are part of the hash; a dataset without any has the hash that it had.
         let other = check(vec![label(&[0]), label(&[])], &["like", "share"]).unwrap();
         assert_ne!(dataset.hash(), other.hash());
+    }
+
+    #[test]
+    fn queries_name_known_items_and_are_part_of_the_hash() {
+        let dataset = |items_of_query: &[u32]| {
+            let chosen = items_of_query.iter().copied().map(ItemId).collect();
+            let user = User::new("u", vec![ItemId(0)]);
+            let queries = vec![Query::new("fruit", vec![ItemId(0)]), Query::new("veg", chosen)];
+            Dataset::new(items(), vec![user.with_queries("a cook", queries)])
+        };
+        let both = dataset(&[1, 0]).unwrap();
+        let asked: Vec<_> =
+            both.users()[0].queried().map(|(query, item)| (query.words.as_str(), item.0)).collect();
+        assert_eq!(asked, [("fruit", 0), ("veg", 1), ("veg", 0)]);
+        let json = serde_json::to_string(&both).unwrap();
+        assert_eq!(serde_json::from_str::<Dataset>(&json).unwrap(), both);
+        assert_ne!(both.hash(), dataset(&[1]).unwrap().hash());
+        let outside = dataset(&[2]).unwrap_err();
+        assert!(outside.to_string().contains("query `veg`: item 2 is outside the 2"), "{outside}");
     }
 
     #[test]

@@ -39,6 +39,7 @@ impl Digest {
             SampleId::Event { user, position } => (0, user.0, position),
             SampleId::Item(item) => (1, item.0, 0),
             SampleId::Chat(row) => (2, row, 0),
+            SampleId::Query { user, place } => (3, user.0, place),
         };
         for number in [kind, whose, place] {
             self.number(number.into());

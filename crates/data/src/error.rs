@@ -164,6 +164,9 @@ pub enum DataError {
     /// An event with an item that the dataset does not hold.
     #[error("user `{user}`, event {position}: item {item} is outside the {num_items} items")]
     EventItem { user: String, position: usize, item: ItemId, num_items: usize },
+    /// A query with an item that the dataset does not hold.
+    #[error("user `{user}`, query `{words}`: item {item} is outside the {num_items} items")]
+    QueryItem { user: String, words: String, item: ItemId, num_items: usize },
     /// A user with more or fewer times than events.
     #[error("user `{user}` has {events} events but {times} times: each event needs one")]
     NumTimes { user: String, events: usize, times: usize },

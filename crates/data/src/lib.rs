@@ -71,6 +71,7 @@ mod negatives;
 #[cfg(feature = "page")]
 mod page;
 pub mod prepare;
+mod query;
 pub mod read;
 mod sample;
 mod split;
@@ -94,6 +95,7 @@ pub use interactions::{Assembly, Interaction, Interactions, Numbering};
 pub use item::Item;
 pub use keys::Keys;
 pub use negatives::{NegativeKind, Negatives};
+pub use query::Query;
 pub use sample::{Sample, SampleId, SampleIdError};
 #[doc(no_inline)]
 pub use sidereal_sid::ItemId;

@@ -10,8 +10,8 @@ use crate::{Timestamp, UserId};
 
 /// Stable identity of a sample: where in the dataset it comes from, never what its text says.
 ///
-/// Written `u17.4` for the event at position 4 (from 0) of user 17, `i33` for item 33 and `c8` for
-/// row 8 (from 0) of conversations.
+/// Written `u17.4` for the event at position 4 (from 0) of user 17, `q17.4` for item 4 (from 0) of the
+/// queries of user 17, `i33` for item 33 and `c8` for row 8 (from 0) of conversations.
 ///
 /// ```
 /// use sidereal_data::{SampleId, UserId};
@@ -30,6 +30,13 @@ pub enum SampleId {
         /// Position of the target in the user's whole sequence, from 0.
         position: u32,
     },
+    /// The prediction of an item that a user chose for a query.
+    Query {
+        /// Whose query.
+        user: UserId,
+        /// Place of the item among those of all queries of the user, from 0.
+        place: u32,
+    },
     /// A task about one item, for no particular user.
     Item(ItemId),
     /// A conversation that has nothing to do with the dataset.
@@ -38,7 +45,7 @@ pub enum SampleId {
 
 /// A text that is not a [`SampleId`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected a sample identity like `u17.4`, `i33` or `c8`, found `{text}`")]
+#[error("expected a sample identity like `u17.4`, `q17.4`, `i33` or `c8`, found `{text}`")]
 #[allow(missing_docs, reason = "the message names its field")]
 pub struct SampleIdError {
     pub text: String,
@@ -48,6 +55,7 @@ impl fmt::Display for SampleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Event { user, position } => write!(f, "u{user}.{position}"),
+            Self::Query { user, place } => write!(f, "q{user}.{place}"),
             Self::Item(item) => write!(f, "i{item}"),
             Self::Chat(row) => write!(f, "c{row}"),
         }
@@ -66,6 +74,10 @@ impl FromStr for SampleId {
             ("u", rest) => {
                 let (user, position) = rest.split_once('.')?;
                 Some(Self::Event { user: UserId(number(user)?), position: number(position)? })
+            }
+            ("q", rest) => {
+                let (user, place) = rest.split_once('.')?;
+                Some(Self::Query { user: UserId(number(user)?), place: number(place)? })
             }
             ("i", rest) => Some(Self::Item(ItemId(number(rest)?))),
             ("c", rest) => Some(Self::Chat(number(rest)?)),
@@ -114,15 +126,31 @@ mod tests {
 
     #[test]
     fn malformed_identities_are_refused() {
-        for text in
-            ["", "u", "u1", "u1.", "u.1", "u+1.2", "i", "i-1", "x3", "i4294967296", "c", "ü1"]
-        {
+        for text in [
+            "",
+            "u",
+            "u1",
+            "u1.",
+            "q1",
+            "q1.",
+            "u.1",
+            "u+1.2",
+            "i",
+            "i-1",
+            "x3",
+            "i4294967296",
+            "c",
+            "ü1",
+        ] {
             assert_eq!(text.parse::<SampleId>(), Err(SampleIdError { text: text.to_owned() }));
         }
     }
 
     #[test]
     fn an_identity_is_a_string_in_json() {
+        let asked = SampleId::Query { user: UserId(3), place: 14 };
+        assert_eq!(serde_json::to_string(&asked).unwrap(), "\"q3.14\"");
+        assert_eq!("q3.14".parse(), Ok(asked));
         let json = serde_json::to_string(&SampleId::Item(ItemId(33))).unwrap();
         assert_eq!(json, "\"i33\"");
         assert_eq!(serde_json::from_str::<SampleId>(&json).unwrap(), SampleId::Item(ItemId(33)));

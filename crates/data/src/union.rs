@@ -87,9 +87,12 @@ impl Dataset {
         for (id, old) in (0..).map(ItemId).zip(&order) {
             ids[*old as usize] = id;
         }
-        let renamed = users.into_iter().map(|(before, user): (usize, User)| {
-            let events = user.events.iter().map(|item| ids[before + item.index()]);
-            User { events: events.collect(), ..user }
+        let renamed = users.into_iter().map(|(before, mut user): (usize, User)| {
+            let queried = user.queries.iter_mut().flat_map(|query| &mut query.items);
+            for item in user.events.iter_mut().chain(queried) {
+                *item = ids[before + item.index()];
+            }
+            user
         });
         let users = renamed.collect();
         let mut placed: Vec<(ItemId, Item)> = ids.iter().copied().zip(items).collect();
@@ -102,6 +105,7 @@ impl Dataset {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Query;
 
     fn shop() -> Dataset {
         let items = ["a", "b"].map(|key| Item::new(key, "")).to_vec();
@@ -118,6 +122,26 @@ mod tests {
         assert!(matches!(twice, Err(DataError::RepeatedDomain { name }) if name == "x"));
         let none = Dataset::union(Vec::<(String, Dataset)>::new(), 1);
         assert!(matches!(none, Err(DataError::EmptyDataset { .. })));
+    }
+
+    #[test]
+    fn queries_name_the_items_that_they_named() {
+        let asking = |words: &str| {
+            let shop = shop();
+            let queries = vec![Query::new(words, vec![ItemId(1), ItemId(0)])];
+            let user = shop.users()[0].clone().with_queries("a person", queries);
+            Dataset::new(shop.items().to_vec(), vec![user]).unwrap()
+        };
+        for seed in 0..5 {
+            let both = Dataset::union([("x", asking("tea")), ("y", asking("pots"))], seed).unwrap();
+            let found = both.users().iter().flat_map(|user| {
+                user.queried().map(|(query, item)| {
+                    (query.words.as_str(), both.item(item).unwrap().key.as_str())
+                })
+            });
+            let expected = [("tea", "x/b"), ("tea", "x/a"), ("pots", "y/b"), ("pots", "y/a")];
+            assert_eq!(found.collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sidereal_sid::ItemId;
 
-use crate::{Labels, Timestamp};
+use crate::{Labels, Query, Timestamp};
 
 /// Dense identity of a user: its row in the dataset.
 #[derive(
@@ -42,13 +42,19 @@ pub struct User {
     /// The behaviours of each event besides the choice; empty if the source has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Labels>,
+    /// Who the user is, in words; empty if the source does not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub portrait: String,
+    /// What the user asked for in words; empty if the source has no queries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub queries: Vec<Query>,
 }
 
 impl User {
     /// A user with this key who chose `events`, earliest first, without times and behaviours.
     #[must_use]
     pub fn new(key: impl Into<String>, events: Vec<ItemId>) -> Self {
-        Self { key: key.into(), events, times: Vec::new(), labels: Vec::new() }
+        Self { key: key.into(), events, ..Self::default() }
     }
 
     /// The user with the times of the events, earliest first.
@@ -63,6 +69,19 @@ impl User {
     pub fn with_labels(mut self, labels: Vec<Labels>) -> Self {
         self.labels = labels;
         self
+    }
+
+    /// The user with a description in words, and with queries.
+    #[must_use]
+    pub fn with_queries(mut self, portrait: impl Into<String>, queries: Vec<Query>) -> Self {
+        (self.portrait, self.queries) = (portrait.into(), queries);
+        self
+    }
+
+    /// Every item of every query, with the query: the `place`-th of them is what
+    /// [`SampleId::Query`](crate::SampleId::Query) names.
+    pub fn queried(&self) -> impl Iterator<Item = (&Query, ItemId)> {
+        self.queries.iter().flat_map(|query| query.items.iter().map(move |item| (query, *item)))
     }
 
     /// The behaviours of an event; none if the source has none and past the last event.

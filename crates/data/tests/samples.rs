@@ -148,7 +148,8 @@ fn the_committed_samples_are_what_the_example_makes() {
     assert!(bytes < 400_000, "{bytes} bytes");
     let bench = |folder: &Path| {
         let columns =
-            recif::Columns::recif_labelled("video", None, &["long_view", "like", "comment"]);
+            recif::Columns::recif_labelled("video", None, &["longview", "like", "comment"])
+                .with_queries();
         let (path, policy) = (folder.join("recif/bench.parquet"), RowPolicy::strict());
         recif::read(&path, &columns, 7, NonZeroUsize::MAX, &policy).unwrap()
     };

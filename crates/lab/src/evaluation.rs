@@ -3,6 +3,7 @@
 pub(crate) mod buckets;
 mod catalogue;
 pub(crate) mod columns;
+pub(crate) mod descriptions;
 mod domains;
 pub(crate) mod exercises;
 pub(crate) mod labels;
@@ -23,6 +24,7 @@ use sidereal_metrics::{Bootstrap, BootstrapConfig, EvaluationSplit, Report};
 use sidereal_train::{Binding, Observer};
 
 pub use self::buckets::BucketRow;
+pub use self::descriptions::DescriptionRow;
 pub use self::domains::DomainReport;
 pub use self::exercises::ExerciseRow;
 pub use self::labels::LabelRow;
@@ -38,8 +40,9 @@ use self::tables::Tables;
 use crate::blend::files as blend_files;
 use crate::error::LabError;
 use crate::parts::{
-    blended_rankings as blended, domain_rankings, exercises as asked_exercises,
-    labels as asked_labels, rankings, reasoning as found,
+    blended_rankings as blended, descriptions as asked_descriptions, domain_rankings,
+    exercises as asked_exercises, labels as asked_labels, question_rankings, rankings,
+    reasoning as found,
 };
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
@@ -57,6 +60,8 @@ pub(crate) const REPORT: &str = "evaluation.json";
 const BUCKETS: &str = "buckets.json";
 pub(crate) const DOMAINS: &str = "domains.json";
 pub(crate) const EXERCISES: &str = "exercises.json";
+/// The file of descriptions of next items.
+pub(crate) const DESCRIPTIONS: &str = "descriptions.json";
 /// The file of the test of users with several targets.
 pub(crate) const TARGETS: &str = "targets.json";
 /// The file of the test of label prediction.
@@ -90,6 +95,8 @@ pub(crate) struct Evaluated {
     pub(crate) domains: Vec<DomainReport>,
     /// General ability of the stages; empty if the recipe does not test it.
     pub(crate) exercises: Vec<ExerciseRow>,
+    /// Next items in free words; empty if the recipe does not ask for them.
+    pub(crate) descriptions: Vec<DescriptionRow>,
     /// All targets of each user in one list; empty if the recipe does not test it.
     pub(crate) targets: Vec<TargetsRow>,
     /// Label prediction; empty if the recipe does not test it.
@@ -141,6 +148,14 @@ impl Part for Evaluation<'_> {
             if let Some(reasoning) = reasoning {
                 inputs.insert(found::name(name), reasoning.hash(&found::file(name))?);
             }
+            if let Some(descriptions) = &answers.descriptions {
+                let hash = descriptions.hash(&asked_descriptions::file(name))?;
+                inputs.insert(asked_descriptions::name(name), hash);
+            }
+            for (task, found) in &answers.questions {
+                let hash = found.hash(&question_rankings::file(name, *task))?;
+                inputs.insert(question_rankings::name(name, *task), hash);
+            }
             if let Some(exercises) = exercises {
                 let hash = exercises.hash(&asked_exercises::file(name))?;
                 inputs.insert(asked_exercises::name(name), hash);
@@ -166,7 +181,9 @@ impl Part for Evaluation<'_> {
         let exercises = self.config.exercises.map(|_| EXERCISES);
         let targets = self.config.targets.as_ref().map(|_| TARGETS);
         let labels = self.config.labels.as_ref().map(|_| LABELS);
+        let descriptions = self.config.descriptions.map(|_| DESCRIPTIONS);
         let optional = domains.into_iter().chain(exercises).chain(targets).chain(labels);
+        let optional = optional.chain(descriptions);
         PartFiles::always([REPORT, BUCKETS, seen::FILE].into_iter().chain(optional))
     }
 
@@ -208,6 +225,9 @@ impl Part for Evaluation<'_> {
             let rows = exercises::rows(stages, answers, &tables.bootstrap)?;
             write_json(&folder.path(EXERCISES), &rows)?;
         }
+        if config.descriptions.is_some() {
+            write_json(&folder.path(DESCRIPTIONS), &descriptions::rows(answers))?;
+        }
         if let Some(labels) = &config.labels {
             let rows = labels::rows(bench, labels, answers)?;
             write_json(&folder.path(LABELS), &rows)?;
@@ -231,6 +251,10 @@ impl Part for Evaluation<'_> {
             },
             exercises: match self.config.exercises {
                 Some(_) => read_json(&folder.path(EXERCISES))?,
+                None => Vec::new(),
+            },
+            descriptions: match self.config.descriptions {
+                Some(_) => read_json(&folder.path(DESCRIPTIONS))?,
                 None => Vec::new(),
             },
             targets: match self.config.targets {

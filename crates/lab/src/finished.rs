@@ -6,7 +6,7 @@ use sidereal_files::{read_json, write_json};
 use sidereal_sid::Catalog;
 use sidereal_train::JsonLog;
 
-use crate::evaluation::{DOMAINS, EXERCISES, LABELS, TARGETS};
+use crate::evaluation::{DESCRIPTIONS, DOMAINS, EXERCISES, LABELS, TARGETS};
 use crate::resume::recipe_of;
 use crate::run::log::LOG;
 use crate::{LabError, RunResult, Showcase};
@@ -27,6 +27,8 @@ impl RunResult {
         let optional = |name: &str| Some(dir.join(name)).filter(|path| path.exists());
         let domains = optional(DOMAINS).map_or(Ok(Vec::new()), |path| read_json(&path))?;
         let exercises = optional(EXERCISES).map_or(Ok(Vec::new()), |path| read_json(&path))?;
+        let descriptions =
+            optional(DESCRIPTIONS).map_or(Ok(Vec::new()), |path| read_json(&path))?;
         let targets = optional(TARGETS).map_or(Ok(Vec::new()), |path| read_json(&path))?;
         let labels = optional(LABELS).map_or(Ok(Vec::new()), |path| read_json(&path))?;
         let showcases = optional(SHOWCASES).map_or(Ok(Vec::new()), |path| read_json(&path))?;
@@ -36,6 +38,7 @@ impl RunResult {
             buckets: read_json(&dir.join("buckets.json"))?,
             domains,
             exercises,
+            descriptions,
             targets,
             labels,
             scaling_of: recipe.evaluate.scaling.clone(),

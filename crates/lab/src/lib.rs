@@ -70,7 +70,9 @@ pub use blend::weights::BlendWeights;
 pub use compare::{ComparedSystem, FinishedRun, RunComparison};
 pub use error::LabError;
 pub use evaluation::recommenders::Baseline;
-pub use evaluation::{BucketRow, DomainReport, ExerciseRow, LabelRow, TargetsRow, TargetsValue};
+pub use evaluation::{
+    BucketRow, DescriptionRow, DomainReport, ExerciseRow, LabelRow, TargetsRow, TargetsValue,
+};
 pub use judged_codes::judged;
 pub use leaderboard::{
     Board, BoardData, BoardPreset, BoardRecipe, BoardRow, BoardTrial, BoardValue, Cost, CountedBy,
@@ -81,6 +83,7 @@ pub use local_teacher::LocalTeacher;
 pub use outcome::RunResult;
 pub use outcome::scaling::Scaling;
 pub use outcome::showcase::Showcase;
+pub use parts::descriptions::Description;
 pub use parts::exercises::ExerciseAnswer;
 pub use parts::labels::LabelAnswer;
 pub use parts::published_ids::Published;
@@ -93,7 +96,9 @@ pub use recipe::base::{base_folder, is_named_base};
 pub use recipe::blend::{BlendConfig, ChooseBy, PriorSource};
 pub use recipe::compute::Compute;
 pub use recipe::embed::{EmbedConfig, ItemField};
-pub use recipe::evaluate::{EvaluateConfig, EvaluateExercises, EvaluateLabels, EvaluateTargets};
+pub use recipe::evaluate::{
+    EvaluateConfig, EvaluateDescriptions, EvaluateExercises, EvaluateLabels, EvaluateTargets,
+};
 pub use recipe::evaluate_reasoning::{EvaluateReasoning, RankedAfter};
 pub use recipe::hierarchical::HierarchicalConfig;
 pub use recipe::linfa_kmeans::LinfaKMeansConfig;
@@ -105,6 +110,7 @@ pub use recipe::rq_vae::{LetterConfig, RqVaeConfig};
 pub use recipe::scaling::ScalingConfig;
 pub use recipe::shape::{DecoderShape, ItemShape, T5Shape};
 pub use recipe::sids::{SidConfig, SidMethod};
+pub use recipe::slate::SlateConfig;
 pub use recipe::spectral::SpectralConfig;
 pub use recipe::stage::{EventPart, Stage, Training, UserShare};
 pub use recipe::texts::{LocalTeacherConfig, TeacherConfig, TextsConfig};

@@ -9,7 +9,9 @@ use sidereal_quantizer::{Collisions, QualityReport};
 use sidereal_sid::Catalog;
 use sidereal_train::Record;
 
-use crate::evaluation::{BucketRow, DomainReport, ExerciseRow, LabelRow, TargetsRow};
+use crate::evaluation::{
+    BucketRow, DescriptionRow, DomainReport, ExerciseRow, LabelRow, TargetsRow,
+};
 use crate::outcome::showcase::Showcase;
 use crate::recipe::scaling::ScalingConfig;
 use crate::recipe::stage::Stage;
@@ -28,6 +30,8 @@ pub struct RunResult {
     pub domains: Vec<DomainReport>,
     /// General ability of the stages; empty if the recipe does not test it.
     pub exercises: Vec<ExerciseRow>,
+    /// Next items in free words; empty if the recipe does not ask for them.
+    pub descriptions: Vec<DescriptionRow>,
     /// The test of users with several targets; empty if the recipe has none.
     pub targets: Vec<TargetsRow>,
     /// Label prediction; empty if the recipe does not test it.

@@ -2,14 +2,17 @@
 
 pub(crate) mod answers;
 pub(crate) mod blended_rankings;
+pub(crate) mod descriptions;
 pub(crate) mod domain_rankings;
 pub(crate) mod exercises;
 pub(crate) mod extended_base;
+pub(crate) mod greedy_texts;
 pub(crate) mod item_vectors;
 pub(crate) mod labels;
 pub(crate) mod policy;
 pub(crate) mod published_ids;
 pub(crate) mod quantized_ids;
+pub(crate) mod question_rankings;
 pub(crate) mod rankings;
 pub(crate) mod reasoning;
 pub(crate) mod semantic_ids;

@@ -26,6 +26,7 @@ use crate::outcome::RunResult;
 use crate::outcome::showcase::showcases;
 use crate::parts::answers::{Answered, Respondent, SearchSettings, TestUsers};
 use crate::parts::blended_rankings::BlendedRankings;
+use crate::parts::descriptions::Descriptions;
 use crate::parts::domain_rankings::DomainRankings;
 use crate::parts::exercises::{Exercises, held_out};
 use crate::parts::item_vectors::VectorFile;
@@ -34,10 +35,11 @@ use crate::parts::policy::categories::check_categories;
 use crate::parts::policy::scope::check_domains;
 use crate::parts::policy::{self, Policy, PolicyFolder, Start};
 use crate::parts::published_ids::Published;
+use crate::parts::question_rankings::QuestionRankings;
 use crate::parts::rankings::Rankings;
 use crate::parts::reasoning::Reasoning;
 use crate::parts::semantic_ids::SemanticIds;
-use crate::pool_task::{answers_in_titles, is_over_pool};
+use crate::pool_task::{answers_in_titles, is_over_pool, is_slate};
 use crate::recipe::Recipe;
 use crate::recipe::base::base_folder;
 use crate::recipe::learned::check_alignment;
@@ -52,6 +54,7 @@ use crate::run::starts::returned_their_start;
 use crate::workbench::Workbench;
 use crate::workbench::items::ItemTexts;
 use crate::workbench::pools::pools;
+use crate::workbench::questions::{Question, questions};
 use crate::workbench::tasks::{check_control_tokens, tasks};
 use crate::workbench::texts::Texts;
 
@@ -90,6 +93,9 @@ impl Pipeline<'_> {
         let registry = PromptRegistry::builtin()?;
         let prompts = registry.set(&recipe.prompts)?;
         check_alignment(stages, prompts)?;
+        if evaluate.descriptions.is_some() {
+            prompts.template(Task::DescribeNext)?;
+        }
         let published_split = published.map(|published| published.split);
         let split = &recipe.split.choose(dataset, published_split, recipe.max_history)?;
         let data = Data { dataset, split, published, device };
@@ -102,7 +108,8 @@ impl Pipeline<'_> {
         let trees = trees(&mut run, recipe, data, vectors.as_ref(), observer)?;
         let SemanticIds { catalog, quality } = &trees[&NonZeroUsize::MIN];
         let texts = &texts(&mut run, recipe, data, (catalog, prompts), observer)?;
-        let pools = pools(recipe.pool.as_ref(), *seed, &split.train, catalog)?;
+        let asked = (recipe.pool.as_ref(), recipe.slate);
+        let pools = pools(asked, *seed, &split.train, catalog)?;
         let tasks = &tasks(dataset, catalog, prompts, texts, pools.as_ref())?;
         let vocabulary = if kind.reads_items() {
             None
@@ -123,8 +130,11 @@ impl Pipeline<'_> {
             vocabulary: vocabulary.as_ref(),
             item_texts,
             in_titles: stages.iter().any(|stage| answers_in_titles(stage.task)),
-            in_sid_slates: stages.iter().any(|stage| stage.task == Task::SidSlate),
+            in_sid_slates: stages
+                .iter()
+                .any(|stage| is_slate(stage.task) && !answers_in_titles(stage.task)),
             pool: recipe.pool,
+            slate: recipe.slate,
         };
         let constraints: BTreeMap<NonZeroUsize, Constraint> = trees
             .iter()
@@ -152,7 +162,7 @@ impl Pipeline<'_> {
         let (split, config) = (recipe.split, evaluate);
         let tables =
             Evaluation { bench, config, split, stages, answers, blends, baselines, at_start };
-        let Evaluated { report, buckets, domains, exercises, targets, labels } =
+        let Evaluated { report, buckets, domains, exercises, descriptions, targets, labels } =
             run.carry_out(&tables, observer)?.value;
         let showcases = match answers.last() {
             Some(last) => showcases(bench, &last.rankings.value.load()?),
@@ -164,6 +174,7 @@ impl Pipeline<'_> {
             buckets,
             domains,
             exercises,
+            descriptions,
             targets,
             labels,
             scaling_of: evaluate.scaling.clone(),
@@ -234,7 +245,8 @@ fn start<'a>(
 }
 
 /// The answers of the stages to the users of the test: first the rankings of all users, then those by
-/// domain, then those with reasoning, then label predictions and the answers to exercises.
+/// domain, then those with reasoning, then label predictions, the answers to questions with several targets, and
+/// those to exercises, and descriptions of next items.
 fn answers<'a>(
     run: &mut RunFolder,
     recipe: &'a Recipe,
@@ -265,11 +277,14 @@ fn answers<'a>(
             in_domain: None,
             reasoning: None,
             exercises: None,
+            descriptions: None,
             labels: None,
+            questions: BTreeMap::new(),
         });
     }
     for (answered, by) in answers.iter_mut().zip(&respondents) {
-        let domains = bench.dataset.domains().filter(|_| !is_over_pool(by.stage.task));
+        let over_all = !is_over_pool(by.stage.task) && !is_slate(by.stage.task);
+        let domains = bench.dataset.domains().filter(|_| over_all);
         let Some(domains) = domains else { continue };
         let rankings = DomainRankings { by: *by, users, domains };
         answered.in_domain = Some(run.carry_out(&Answered(rankings), observer)?);
@@ -289,11 +304,30 @@ fn answers<'a>(
             }
         }
     }
+    for task in evaluate.targets.iter().flat_map(|targets| &targets.tasks).copied() {
+        let asking = |by: &Respondent<'_>| evaluate.asks(task, by.stage, stages);
+        if !respondents.iter().any(asking) {
+            continue;
+        }
+        let questions: &[Question<'_>] = &questions(task, bench);
+        for (answered, by) in answers.iter_mut().zip(&respondents) {
+            if asking(by) {
+                let rankings = QuestionRankings { by: *by, task, questions };
+                answered.questions.insert(task, run.carry_out(&rankings, observer)?);
+            }
+        }
+    }
     if let Some(config) = &evaluate.exercises {
         let asked = &held_out(config.count, recipe.seed, &texts.chats)?;
         for (answered, by) in answers.iter_mut().zip(&respondents) {
             let exercises = Exercises { by: *by, config, asked };
             answered.exercises = Some(run.carry_out(&exercises, observer)?);
+        }
+    }
+    if let Some(config) = &evaluate.descriptions {
+        for (answered, by) in answers.iter_mut().zip(&respondents) {
+            let descriptions = Descriptions { by: *by, config };
+            answered.descriptions = Some(run.carry_out(&descriptions, observer)?);
         }
     }
     Ok(answers)

@@ -19,7 +19,7 @@ pub(crate) const fn is_over_all_titles(task: Task) -> bool {
 
 /// Whether the answer to a task is one Semantic ID of the catalogue.
 pub(crate) const fn answers_with_sid(task: Task) -> bool {
-    !is_over_pool(task) && !is_over_all_titles(task)
+    !is_over_pool(task) && !is_over_all_titles(task) && !matches!(task, Task::CatalogueSlate)
 }
 
 /// Whether the answer to a task is a slate.

@@ -24,6 +24,7 @@ pub(crate) mod rq_vae;
 pub(crate) mod scaling;
 pub(crate) mod shape;
 pub(crate) mod sids;
+pub(crate) mod slate;
 pub(crate) mod spectral;
 pub(crate) mod stage;
 pub(crate) mod texts;
@@ -36,6 +37,7 @@ use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sidereal_prompts::Task;
 use sidereal_sid::TokenStyle;
 
 use crate::error::LabError;
@@ -46,6 +48,7 @@ use crate::recipe::evaluate::EvaluateConfig;
 use crate::recipe::model::{ModelConfig, PretrainedConfig, TokenizerConfig};
 use crate::recipe::pool::CandidatePools;
 use crate::recipe::sids::SidConfig;
+use crate::recipe::slate::SlateConfig;
 use crate::recipe::stage::Stage;
 use crate::recipe::texts::TextsConfig;
 use crate::recipe::token_style::TokenStyleConfig;
@@ -83,6 +86,9 @@ pub struct Recipe {
     /// Candidates in the prompts of some tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<CandidatePools>,
+    /// Slates out of the whole catalogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slate: Option<SlateConfig>,
     /// Tokenizer of a model that is trained from scratch; with a `model` that reads words, or not
     /// at all. A `model` of the kind `item` reads none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,8 +164,10 @@ impl Recipe {
         stage::check(&self.stages)?;
         self.evaluate.check_stages(&self.stages)?;
         pool::check(self.pool.as_ref(), &self.stages)?;
+        slate::check(self.slate, self.pool.as_ref(), &self.evaluate, &self.stages)?;
         fit::check(self.pool.as_ref(), &self.stages)?;
         blend::check(&self.blends, &self.stages, self.reads_items())?;
+        self.check_queries()?;
         self.check_trees()?;
         match &self.model {
             Some(model) => {
@@ -186,6 +194,19 @@ impl Recipe {
             self.embed = self.embed.take().filter(|_| reads_items);
         }
         had
+    }
+
+    /// Accepts tasks about queries with a published split, which can be one by users: queries have no times.
+    fn check_queries(&self) -> Result<(), LabError> {
+        let queried = |stage: &&Stage| learned::tasks_of(stage).any(Task::is_about_a_query);
+        match self.stages.iter().find(queried) {
+            Some(stage) if self.split != SplitConfig::Published => Err(LabError::Setting {
+                field: format!("stage.{}.sft.mixture.tasks", stage.name),
+                found: "with `interactive`".to_owned(),
+                needed: "`split = \"published\"`: queries have no times, so users must be in training or in the test",
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Accepts several trees where the recipe makes them.
@@ -234,6 +255,7 @@ impl Recipe {
             prompts: String::new(),
             texts: TextsConfig::default(),
             pool: None,
+            slate: None,
             tokenizer: None,
             model: None,
             pretrained: None,

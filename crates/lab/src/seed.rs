@@ -30,6 +30,8 @@ pub(crate) enum Purpose {
     Ties = 13,
     /// Which events of the test are asked for their labels.
     Labels = 14,
+    /// Which behaviour a user of the test is asked about.
+    Behaviours = 15,
 }
 
 /// The random numbers of a purpose; `round` separates repeated draws, such as those of epochs.

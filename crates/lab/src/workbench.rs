@@ -2,6 +2,7 @@
 
 pub(crate) mod items;
 pub(crate) mod pools;
+pub(crate) mod questions;
 pub(crate) mod sid_lines;
 pub(crate) mod tasks;
 pub(crate) mod texts;
@@ -22,6 +23,7 @@ use tch::Device;
 use crate::error::LabError;
 use crate::pool_task::{is_over_all_titles, is_over_pool, is_slate};
 use crate::recipe::pool::CandidatePools;
+use crate::recipe::slate::{self, SlateConfig};
 use crate::workbench::items::ItemTexts;
 use crate::workbench::titles::Titles;
 
@@ -43,6 +45,8 @@ pub(crate) struct Workbench<'a> {
     pub(crate) reads: Reads<'a>,
     /// Candidates that prompts show.
     pub(crate) pool: Option<CandidatePools>,
+    /// Slates out of the whole catalogue.
+    pub(crate) slate: Option<SlateConfig>,
     /// Hashes of what policies are made for. A policy that was made for something else is an error.
     pub(crate) made_for: Binding,
 }
@@ -76,7 +80,7 @@ impl Words<'_> {
                 self.titles.as_ref().map(|titles| &titles.whole)
             }
             Task::TitleSlate => self.titles.as_ref().map(|titles| &titles.lines),
-            Task::SidSlate => self.sid_lines.as_ref(),
+            Task::SidSlate | Task::CatalogueSlate => self.sid_lines.as_ref(),
             _ => None,
         }
     }
@@ -104,11 +108,11 @@ impl<'a> Workbench<'a> {
 }
 
 impl Workbench<'_> {
-    /// The inputs of every part that uses the workbench: what policies are made for, and the
-    /// candidates.
+    /// The inputs of every part that uses the workbench: what policies are made for, the candidates, and
+    /// the slates.
     pub(crate) fn inputs(&self) -> Result<Binding, LabError> {
         let mut inputs = self.made_for.clone();
-        pools::bind(self.pool.as_ref(), self.seed, &mut inputs)?;
+        pools::bind(self.pool.as_ref(), self.slate, self.seed, &mut inputs)?;
         Ok(inputs)
     }
 
@@ -126,7 +130,7 @@ impl Workbench<'_> {
         let Reads::Words(words) = &self.reads else { return None };
         Some(SlateAnswers {
             lines: words.answers(task).filter(|_| is_slate(task))?,
-            slate_size: self.pool.and_then(|pool| pool.slate_size)?,
+            slate_size: slate::size(self.slate, self.pool.as_ref())?,
             end_of_turn: words.tokenizer.end_of_turn(),
             pad: words.tokenizer.pad(),
         })

@@ -82,6 +82,8 @@ fn main() -> anyhow::Result<()> {
                 let wording = Wording::Nth(paraphrase);
                 let rendered = if task.is_about_an_item() {
                     tasks.item(task, sample.target, wording)?
+                } else if task.is_about_a_query() {
+                    tasks.query(task, sample.user, 0, wording)?
                 } else {
                     tasks.event(task, &sample, wording)?
                 };

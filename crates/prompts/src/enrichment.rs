@@ -157,7 +157,7 @@ impl Enrichments {
                 SampleId::Event { user, position } => {
                     dataset.user(user).is_some_and(|user| (position as usize) < user.events.len())
                 }
-                SampleId::Chat(_) => false,
+                SampleId::Chat(_) | SampleId::Query { .. } => false,
             };
             let same = text.dataset.as_ref().is_none_or(|made_for| *made_for == hash);
             if !(there && same) {

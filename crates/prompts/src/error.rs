@@ -126,6 +126,11 @@ pub enum PromptError {
         "item `{item}`: its {field} contains `{token}`, which the tokenizer reads as a control token"
     )]
     ControlToken { item: String, field: &'static str, token: String },
+    /// A portrait or a query that would be read as a control token in part.
+    #[error(
+        "user `{user}`: the {what} contains `{token}`, which the tokenizer reads as a control token"
+    )]
+    ControlTokenOfUser { user: String, what: &'static str, token: String },
     /// A teacher's text or a conversation that would be read as a control token in part.
     #[error("the {what} `{id}` contains `{token}`, which the tokenizer reads as a control token")]
     ControlTokenInText { id: SampleId, what: String, token: String },

@@ -51,6 +51,14 @@ pub enum Task {
     /// Semantic IDs of a history, that of an item and a behaviour → `yes` or `no`: whether the user shows it with
     /// the item (`RecIF-Bench`'s label prediction).
     LabelPrediction,
+    /// A user's portrait and a query in words → Semantic ID of an item that the user chose for it
+    /// (`RecIF-Bench`'s interactive recommendation).
+    Interactive,
+    /// Semantic IDs of a history → a slate of Semantic IDs out of the whole catalogue, one a line (SAGE's
+    /// `OneRec-SAGE`).
+    CatalogueSlate,
+    /// Semantic IDs of a history → what the next item is, in free words (SINGER, figure 2).
+    DescribeNext,
     /// A conversation as data hold it: general reasoning. It has no template.
     Chat,
 }
@@ -90,6 +98,10 @@ pub enum Variable {
     Behaviour,
     /// `yes` or `no`.
     Verdict,
+    /// Who the user is, in words.
+    Portrait,
+    /// What the user asks for, in words.
+    Query,
     /// How many items a slate has.
     SlateSize,
     /// List: the items of a slate, best first, Semantic IDs or titles by the task.
@@ -98,7 +110,7 @@ pub enum Variable {
 
 impl Task {
     /// Every task, in the order of a set.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::NextItem,
         Self::TitleToSid,
         Self::SidToTitle,
@@ -116,6 +128,9 @@ impl Task {
         Self::TitleChoice,
         Self::LabelConditional,
         Self::LabelPrediction,
+        Self::Interactive,
+        Self::CatalogueSlate,
+        Self::DescribeNext,
         Self::Chat,
     ];
 
@@ -123,14 +138,16 @@ impl Task {
     #[must_use]
     pub const fn inputs(self) -> &'static [Variable] {
         use Variable::{
-            Behaviour, Candidates, Description, History, Sid, SlateSize, Title, Titles,
+            Behaviour, Candidates, Description, History, Portrait, Query, Sid, SlateSize, Title,
+            Titles,
         };
         match self {
             Self::NextItem
             | Self::SidHistoryToTitle
             | Self::UserNarrative
             | Self::Preference
-            | Self::Reasoning => &[History],
+            | Self::Reasoning
+            | Self::DescribeNext => &[History],
             Self::TitleHistoryToSid | Self::TitleHistoryToTitle => &[Titles],
             Self::TitleToSid => &[Title],
             Self::DescriptionToSid => &[Description],
@@ -140,6 +157,8 @@ impl Task {
             Self::SidSlate => &[History, Candidates, SlateSize],
             Self::LabelConditional => &[History, Behaviour],
             Self::LabelPrediction => &[History, Sid, Behaviour],
+            Self::Interactive => &[Portrait, Query],
+            Self::CatalogueSlate => &[History, SlateSize],
             Self::Chat => &[],
         }
     }
@@ -158,24 +177,25 @@ impl Task {
             | Self::TitleToSid
             | Self::TitleHistoryToSid
             | Self::DescriptionToSid
-            | Self::LabelConditional => &[Sid],
+            | Self::LabelConditional
+            | Self::Interactive => &[Sid],
             Self::LabelPrediction => &[Verdict],
             Self::SidToTitle
             | Self::SidHistoryToTitle
             | Self::TitleHistoryToTitle
             | Self::TitleChoice => &[Title],
-            Self::SidToDescription => &[Description],
+            Self::SidToDescription | Self::DescribeNext => &[Description],
             Self::ItemParagraph => &[Paragraph],
             Self::UserNarrative => &[Narrative],
             Self::Preference => &[Preference],
             Self::Reasoning => &[Reasoning, Rewriting, Monologue, Sid],
-            Self::TitleSlate | Self::SidSlate => &[Slate],
+            Self::TitleSlate | Self::SidSlate | Self::CatalogueSlate => &[Slate],
             Self::Chat => &[],
         }
     }
 
     /// Whether the task is about one item, whoever chose it; the others, except
-    /// [`Chat`](Self::Chat), predict an event of a user.
+    /// [`Chat`](Self::Chat) and those about a query, predict an event of a user.
     #[must_use]
     pub const fn is_about_an_item(self) -> bool {
         matches!(
@@ -186,6 +206,12 @@ impl Task {
                 | Self::SidToDescription
                 | Self::ItemParagraph
         )
+    }
+
+    /// Whether the task is about a query of a user.
+    #[must_use]
+    pub const fn is_about_a_query(self) -> bool {
+        matches!(self, Self::Interactive)
     }
 
     const fn name(self) -> &'static str {
@@ -207,6 +233,9 @@ impl Task {
             Self::TitleChoice => "title-choice",
             Self::LabelConditional => "label-conditional",
             Self::LabelPrediction => "label-prediction",
+            Self::Interactive => "interactive",
+            Self::CatalogueSlate => "catalogue-slate",
+            Self::DescribeNext => "describe-next",
             Self::Chat => "chat",
         }
     }
@@ -254,6 +283,8 @@ impl Variable {
             Self::Monologue => "monologue",
             Self::Behaviour => "behaviour",
             Self::Verdict => "verdict",
+            Self::Portrait => "portrait",
+            Self::Query => "query",
             Self::SlateSize => "slate_size",
             Self::Slate => "slate",
         }
@@ -298,6 +329,8 @@ pub struct Facts<'a> {
     pub monologue: Option<&'a str>,
     pub behaviour: Option<&'a str>,
     pub verdict: Option<&'a str>,
+    pub portrait: Option<&'a str>,
+    pub query: Option<&'a str>,
     pub slate_size: Option<usize>,
     pub slate: Option<Vec<&'a str>>,
 }
@@ -320,6 +353,8 @@ impl Facts<'_> {
                 Variable::SlateSize => self.slate_size.map(Value::from),
                 Variable::Behaviour => self.behaviour.map(Value::from),
                 Variable::Verdict => self.verdict.map(Value::from),
+                Variable::Portrait => self.portrait.map(Value::from),
+                Variable::Query => self.query.map(Value::from),
                 Variable::Sid => self.sid.map(Value::from),
                 Variable::Title => self.title.map(Value::from),
                 Variable::Description => self.description.map(Value::from),
@@ -345,6 +380,8 @@ impl Facts<'_> {
             candidates: Some(titles.clone()),
             behaviour: Some("like"),
             verdict: Some("yes"),
+            portrait: Some("likes tea"),
+            query: Some("tea"),
             slate_size: Some(2),
             slate: Some(titles),
             sid: Some("<a_0>"),

@@ -4,6 +4,7 @@ use sidereal_sid::{Catalog, ItemId, TokenStyle};
 
 mod behaviours;
 mod pools;
+mod queries;
 mod render;
 mod rendered;
 mod subject;
@@ -57,7 +58,7 @@ pub struct Tasks<'a> {
     markers: ControlMarkers,
     /// How codes are written.
     style: TokenStyle,
-    /// Words of a description that are shown.
+    /// Words of a description, or of a user's portrait, that are shown.
     description_words: usize,
     /// Items to learn about; `None` for all.
     items: Option<Vec<ItemId>>,
@@ -163,7 +164,7 @@ impl<'a> Tasks<'a> {
         self
     }
 
-    /// The same tasks with descriptions cut after this many words.
+    /// The same tasks with descriptions and portraits cut after this many words.
     #[must_use]
     pub const fn with_description_words(mut self, most: usize) -> Self {
         self.description_words = most;
@@ -231,7 +232,7 @@ impl<'a> Tasks<'a> {
         sample: &Sample<'_>,
         wording: Wording,
     ) -> Result<Option<Rendered>, PromptError> {
-        if task.is_about_an_item() || task == Task::Chat {
+        if task.is_about_an_item() || task.is_about_a_query() || task == Task::Chat {
             return Err(PromptError::WrongTask { task, what: "an event of a user" });
         }
         let candidates = self.candidates(task, sample)?;
@@ -241,6 +242,7 @@ impl<'a> Tasks<'a> {
             target: sample.target,
             history: sample.history,
             candidates,
+            query: None,
         };
         self.render(task, subject, wording)
     }
@@ -260,13 +262,20 @@ impl<'a> Tasks<'a> {
             return Err(PromptError::WrongTask { task, what: "one item" });
         }
         let id = SampleId::Item(item);
-        let subject =
-            Subject { id, sample: None, target: item, history: &[], candidates: Vec::new() };
+        let subject = Subject {
+            id,
+            sample: None,
+            target: item,
+            history: &[],
+            candidates: Vec::new(),
+            query: None,
+        };
         self.render(task, subject, wording)
     }
 
     /// Everything to learn from, one task after the other in the order of `tasks`: those about
-    /// events in the order of [`TrainSet::samples`], those about items over [`items`](Self::items).
+    /// events in the order of [`TrainSet::samples`], those about items over [`items`](Self::items), those about
+    /// queries in the order of [`queries`](Self::queries).
     ///
     /// Samples that lack a text are left out. Which ones these are, and the order, do not depend on
     /// the wording.
@@ -278,13 +287,17 @@ impl<'a> Tasks<'a> {
     ) -> impl Iterator<Item = Result<Rendered, PromptError>> {
         let rendered = tasks.iter().copied().flat_map(move |task| {
             let about_items = task.is_about_an_item();
-            let events = (!about_items).then(|| train.samples());
+            let about_queries = task.is_about_a_query();
+            let events = (!(about_items || about_queries)).then(|| train.samples());
             let items = about_items.then(|| self.items());
+            let queries = about_queries.then(|| self.queries(train));
             let events = events.into_iter().flatten();
             let items = items.into_iter().flatten();
+            let queries = queries.into_iter().flatten();
             events
                 .map(move |sample| self.event(task, &sample, wording))
                 .chain(items.map(move |item| self.item(task, item, wording)))
+                .chain(queries.map(move |(user, place)| self.query(task, user, place, wording)))
         });
         let learnable = |rendered: &Rendered| !rendered.completion.is_empty();
         rendered.filter_map(move |rendered| {
@@ -329,6 +342,9 @@ impl<'a> Tasks<'a> {
         }
         if let Some(texts) = self.enrichments {
             texts.check_markers(&self.markers)?;
+        }
+        if self.prompts.tasks().any(Task::is_about_a_query) {
+            self.check_queries()?;
         }
         Ok(self)
     }

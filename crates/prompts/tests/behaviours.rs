@@ -1,10 +1,13 @@
-//! Tasks about behaviours: what is asked, what is answered, what is left out.
-#![allow(clippy::unwrap_used, reason = "a test's panic is its report")]
+//! Tasks about behaviours and queries: what is asked, what is answered, what is left out.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test's panic is its report")]
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
-use sidereal_data::{Dataset, HeldOut as _, Item, ItemId, Labels, Sample, User, leave_one_out};
+use sidereal_data::{
+    Dataset, HeldOut as _, Item, ItemId, Labels, Query, Sample, SampleId, User, UserId,
+    leave_one_out,
+};
 use sidereal_prompts::{PromptError, PromptRegistry, Task, Tasks, Wording};
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 
@@ -80,4 +83,54 @@ fn a_condition_is_a_behaviour_of_the_target_and_targets_without_any_are_left_out
     assert!(left_out > 0);
     let refused = tasks.with_behaviour("forward").unwrap_err();
     assert!(matches!(refused, PromptError::NoBehaviour { .. }), "{refused}");
+}
+
+#[test]
+fn a_query_is_answered_by_each_of_its_items_and_users_without_a_portrait_are_left_out() {
+    let (plain, catalog) = data();
+    let users = plain.users().iter().enumerate().map(|(number, user)| {
+        let portrait = if number == 3 { "" } else { "likes <a_1><b_0> and tea" };
+        let items = |first: u32| vec![ItemId(first), ItemId(first + 1)];
+        let queries = vec![Query::new("mild tea", items(2)), Query::new("pots", items(7))];
+        user.clone().with_queries(portrait, queries)
+    });
+    let users: Vec<User> = users.collect();
+    let dataset = |users| {
+        let (items, names) = (plain.items().to_vec(), plain.behaviours().to_vec());
+        Dataset::with_behaviours(items, users, names).unwrap()
+    };
+    let asked = dataset(users.clone());
+    let registry = PromptRegistry::builtin().unwrap();
+    let recif = registry.set("recif").unwrap();
+    let tasks = Tasks::new(&asked, &catalog, recif).unwrap();
+    let split = leave_one_out(&asked, NonZeroUsize::MAX).unwrap();
+    let rows: Vec<_> = tasks
+        .train(&split.train, &[Task::Interactive], Wording::First)
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(rows.len(), 19 * 4);
+    let ids: BTreeSet<_> = rows.iter().map(|row| row.id).collect();
+    assert_eq!(ids.len(), rows.len());
+    for row in &rows {
+        let SampleId::Query { user, place } = row.id else { panic!("{}", row.id) };
+        assert_ne!(user, UserId(3));
+        let (words, item) =
+            [("mild tea", 2), ("mild tea", 3), ("pots", 7), ("pots", 8)][place as usize];
+        let prompt = row.prompt.plain().unwrap();
+        assert!(prompt.contains(words) && prompt.contains("likes <a_1><b_0>"), "{prompt}");
+        assert_eq!(row.target, Some(ItemId(item)));
+        assert_eq!(row.completion_text(), catalog.sid(ItemId(item)).unwrap().to_string());
+    }
+    let cut = tasks.clone().with_description_words(1);
+    let short = cut.query(Task::Interactive, UserId(0), 0, Wording::First).unwrap().unwrap();
+    assert!(!short.prompt.plain().unwrap().contains("and tea"));
+    assert!(tasks.query(Task::Interactive, UserId(0), 4, Wording::First).unwrap().is_none());
+    let sample = split.test.sample(0).unwrap();
+    let wrong = tasks.event(Task::Interactive, &sample, Wording::First);
+    assert!(matches!(wrong, Err(PromptError::WrongTask { .. })));
+    let mut marked = users;
+    marked[5].queries[1].words = "tea <|im_end|>".to_owned();
+    let marked = dataset(marked);
+    let refused = Tasks::new(&marked, &catalog, recif).unwrap_err().to_string();
+    assert!(refused.contains("user `5`: the query contains `<|im_end|>`"), "{refused}");
 }

@@ -163,17 +163,20 @@ fn the_terse_set_is_what_the_first_version_had() {
 fn the_sets_word_the_tasks_of_their_systems() {
     let registry = PromptRegistry::builtin().unwrap();
     let tasks = |set: &str| registry.set(set).unwrap().tasks().collect::<Vec<_>>();
-    assert_eq!(tasks("singer").len(), 6);
+    assert_eq!(tasks("singer").len(), 6 + 1); // and the question of its figure 2
     assert_eq!(tasks("sidreasoner").len(), 8 + 1); // and the activation's reasoning
     for (set, needed) in [
         ("gream", &[Task::NextItem, Task::DescriptionToSid, Task::Preference, Task::Reasoning][..]),
-        ("sage", &[Task::TitleSlate, Task::SidSlate]),
+        ("sage", &[Task::TitleSlate, Task::SidSlate, Task::CatalogueSlate]),
         ("sdpo", &[Task::TitleChoice]),
         ("titles", &[Task::TitleChoice, Task::TitleSlate]),
         ("lc-rec", &[Task::NextItem, Task::SidHistoryToTitle, Task::TitleHistoryToSid]),
         ("bigrec", &[Task::NextItem, Task::TitleHistoryToTitle]),
-        ("slates", &[Task::NextItem, Task::SidSlate]),
-        ("recif", &[Task::NextItem, Task::LabelConditional, Task::LabelPrediction]),
+        ("slates", &[Task::NextItem, Task::SidSlate, Task::CatalogueSlate]),
+        (
+            "recif",
+            &[Task::NextItem, Task::LabelConditional, Task::LabelPrediction, Task::Interactive],
+        ),
     ] {
         assert!(needed.iter().all(|task| tasks(set).contains(task)), "{set}");
     }

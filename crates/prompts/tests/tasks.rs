@@ -136,6 +136,38 @@ fn a_slate_to_learn_is_what_the_user_chose_next_in_training_and_then_popular_ite
     assert_eq!(lens, HashSet::from([1, 2, 3, 4]));
 }
 
+/// The same for slates of the whole catalogue, by brute force over all items.
+#[test]
+fn a_slate_of_the_catalogue_is_what_the_user_chose_next_and_then_the_most_frequent_items() {
+    let data = returning(|user| [user, user + 1]);
+    let slates = set("slates");
+    let pools = pools(&data, PoolConfig { slate_size: 4, ..PoolConfig::new(3) }).unwrap();
+    let tasks = Tasks::new(&data.dataset, &data.catalog, &slates).unwrap().with_pools(&pools);
+    let sid = |item: ItemId| data.catalog.sid(item).unwrap();
+    let count = |item: ItemId| {
+        let events = data.split.train.sequences().flat_map(|sequence| sequence.events);
+        events.filter(|event| **event == item).count()
+    };
+    let mut all: Vec<ItemId> = (0..60).map(ItemId).collect();
+    all.sort_by_key(|item| std::cmp::Reverse(count(*item))); // stable
+    for sample in data.split.train.samples().chain(data.split.test.samples()) {
+        let row = tasks.event(Task::CatalogueSlate, &sample, Wording::First).unwrap().unwrap();
+        assert!(row.candidates.is_empty());
+        let mut expected = vec![sample.target];
+        for item in data.split.train.after(&sample).iter().chain(&all) {
+            let double = expected.iter().any(|other| sid(*other) == sid(*item));
+            if expected.len() < 4 && !sample.seen.contains(item) && !double {
+                expected.push(*item);
+            }
+        }
+        let found: Vec<_> = row.completion_text().lines().map(ToOwned::to_owned).collect();
+        let mut lines: Vec<String> = expected.iter().map(|item| sid(*item).to_string()).collect();
+        lines.last_mut().unwrap().push_str("<|im_end|>");
+        assert_eq!(found, lines, "{}", row.id);
+        assert!(row.prompt.plain().unwrap().contains("best 4"));
+    }
+}
+
 #[test]
 fn no_pool_and_no_slate_depends_on_what_a_user_chose_after_it_was_held_out() {
     let config = PoolConfig::new(3);
@@ -360,7 +392,9 @@ fn each_task_gets_the_facts_that_it_needs() {
         };
         let about_an_item = task.is_about_an_item();
         assert_eq!(wrong(tasks.item(task, ItemId(1), Wording::First)), !about_an_item);
-        let not_an_event = about_an_item || task == Task::Chat;
+        let about_a_query = task.is_about_a_query();
+        assert_eq!(wrong(tasks.query(task, sample.user, 0, Wording::First)), !about_a_query);
+        let not_an_event = about_an_item || about_a_query || task == Task::Chat;
         assert_eq!(wrong(tasks.event(task, &sample, Wording::First)), not_an_event, "{task}");
     }
     let unknown = tasks.item(Task::TitleToSid, ItemId(60), Wording::First);

@@ -116,6 +116,9 @@ pub struct PreferenceLoss {
     pub won: usize,
     /// Sum over pairs of the chosen answer's implicit reward minus that of the best rejected one.
     pub margin_sum: f64,
+    /// Sum over pairs of the largest weight that a rejected answer has in the gradient, `max_j softmax_j(β·Δ)`: between
+    /// `1 / J` of a pair with `J` of them, where all are alike, and 1, where the loss sees the hardest alone.
+    pub hardest_sum: f64,
 }
 
 impl Sdpo {
@@ -170,6 +173,7 @@ impl Sdpo {
             d_rejected: vec![0.0; batch.rejected.len()],
             won: 0,
             margin_sum: 0.0,
+            hardest_sum: 0.0,
         };
         for (pair, range) in batch.negatives.iter().enumerate().filter(|(_, r)| !r.is_empty()) {
             let chosen = batch.chosen[pair] - reference.map_or(0.0, |(chosen, _)| chosen[pair]);
@@ -191,6 +195,7 @@ impl Sdpo {
             loss.value += weight * softplus(x);
             loss.won += usize::from(largest < 0.0);
             loss.margin_sum -= largest;
+            loss.hardest_sum += sum.recip();
             loss.d_chosen[pair] = -pull;
             for j in range {
                 loss.d_rejected[j] = pull * (gap(j) - largest).exp() / sum;
@@ -247,6 +252,21 @@ mod tests {
         assert!((loss.value - expected).abs() < 1e-15);
         let ignored = batch.with_reference(&[5.0], &[7.0, -7.0]).unwrap();
         assert_eq!(free.loss(&ignored, 1).unwrap(), loss);
+    }
+
+    #[test]
+    fn the_hardest_negative_has_the_largest_share_of_the_gradient_of_the_rejected() {
+        let negatives = Segments::from_lens([3, 1, 2]);
+        let (chosen, rejected) = ([-1.0, -2.0, 0.5], [-2.0, -0.5, -4.0, -3.0, -1.0, -1.0]);
+        let batch = PreferenceBatch::new(&chosen, &rejected, &negatives).unwrap();
+        let loss = Sdpo::new(0.7).unwrap().reference_free().loss(&batch, 3).unwrap();
+        let shares = negatives.iter().map(|range| {
+            let of_pair = &loss.d_rejected[range];
+            of_pair.iter().copied().fold(0.0, f64::max) / of_pair.iter().sum::<f64>()
+        });
+        let shares: Vec<f64> = shares.collect();
+        assert!((loss.hardest_sum - shares.iter().sum::<f64>()).abs() < 1e-12, "{shares:?}");
+        assert!((shares[1] - 1.0).abs() < 1e-12 && (shares[2] - 0.5).abs() < 1e-12);
     }
 
     #[test]

@@ -86,6 +86,9 @@ impl EncodedPrompt {
         match self.id {
             SampleId::Event { user, position } => u64::from(user.0) << 32 | u64::from(position),
             // No user has so many events.
+            SampleId::Query { user, place } => {
+                u64::from(user.0) << 32 | u64::from(place | (1 << 31))
+            }
             SampleId::Item(item) => u64::from(item.0) << 32 | u64::from(u32::MAX),
             SampleId::Chat(chat) => u64::from(chat) << 32 | u64::from(u32::MAX - 1),
         }

@@ -112,7 +112,7 @@ impl PreferenceTraining<'_> {
         reference: Option<&AnswerLogp>,
         (step, steps): (usize, usize),
     ) -> Result<Record, TrainError> {
-        let (mut value, mut won, mut margin) = (0.0, 0, 0.0);
+        let (mut value, mut won, mut margin, mut hardest) = (0.0, 0, 0.0, 0.0);
         let (mut chosen_logp, mut rejected_logp, mut num_rejected) = (0.0, 0.0, 0);
         let (mut first, mut first_rejected) = (0, 0);
         for part in batch.chunks(self.config.micro_batch) {
@@ -129,6 +129,7 @@ impl PreferenceTraining<'_> {
             value += loss.value;
             won += loss.won;
             margin += loss.margin_sum;
+            hardest += loss.hardest_sum;
             first += part.len();
             first_rejected += rejected;
         }
@@ -142,6 +143,7 @@ impl PreferenceTraining<'_> {
             .with("loss", value)
             .with("won", won as f64 / count)
             .with("margin", margin / count)
+            .with("hardest", hardest / count)
             .with("chosen_logp", chosen_logp / count)
             .with("rejected_logp", rejected_logp / num_rejected as f64)
             .with("lr", lr)

@@ -45,6 +45,9 @@ pub(crate) fn show(
     for exercises in &outcome.exercises {
         line(exercises)?;
     }
+    for descriptions in &outcome.descriptions {
+        line(descriptions)?;
+    }
     if let Some(scaling) = outcome.scaling() {
         line(&scaling)?;
     }

@@ -2,14 +2,16 @@
 //!
 //! Everything is by rule. Item `i` of a domain is of kind `i % 4`, and user `u` has the taste `u % 4`. Three events
 //! of four are of the user's taste; within a kind the user goes from item to item. A video of the user's taste is
-//! viewed to its end (`long_view`), and liked unless its number is divisible by 3 (`like`); every fourth event is
-//! commented if it is liked (`comment`). So a model can learn what comes next and what is liked.
+//! viewed to its end (`longview`), and liked unless its number is divisible by 3 (`like`); every fourth event is
+//! commented if it is liked (`comment`). A portrait names the user's taste, and the queries of a user ask for the
+//! taste and for another kind, each with videos of that kind. So a model can learn what comes next, what is liked,
+//! and what a query asks for.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow_array::builder::{Int64Builder, ListBuilder};
-use arrow_array::{ArrayRef, Int64Array};
+use arrow_array::{ArrayRef, Int64Array, StringArray};
 
 use super::parquet_of;
 
@@ -55,11 +57,18 @@ pub(crate) fn table() -> anyhow::Result<Vec<u8>> {
             columns.push((format!("{part}_{domain}_pid"), Arc::new(pids.finish())));
             // Ads and goods are clicks without further behaviours.
             if domain == "video" {
-                for (name, mut list) in ["long_view", "like", "comment"].into_iter().zip(labels) {
+                for (name, mut list) in ["longview", "like", "comment"].into_iter().zip(labels) {
                     columns.push((format!("{part}_{domain}_{name}"), Arc::new(list.finish())));
                 }
             }
         }
+    }
+    let portraits = (0..USERS).map(portrait).collect::<anyhow::Result<Vec<_>>>()?;
+    let queries = (0..USERS).map(queries).collect::<anyhow::Result<Vec<_>>>()?;
+    for (name, texts) in
+        [("inter_user_profile_with_sid", portraits), ("inter_keyword_to_items", queries)]
+    {
+        columns.push((name.to_owned(), Arc::new(StringArray::from(texts))));
     }
     parquet_of(columns.iter().map(|(name, values)| (name.as_str(), values.clone())).collect())
 }
@@ -67,6 +76,24 @@ pub(crate) fn table() -> anyhow::Result<Vec<u8>> {
 /// 1 for a user of the test, else 0.
 fn tested(user: i64) -> i64 {
     i64::from(user % 5 == 4)
+}
+
+/// Who a user is, in words.
+fn portrait(user: i64) -> anyhow::Result<String> {
+    Ok(format!("watches {} videos", WORDS[usize::try_from(user % KINDS)?]))
+}
+
+/// What a user asked for: a JSON object of two words, each with three videos of its kind.
+fn queries(user: i64) -> anyhow::Result<String> {
+    let (_, first) = DOMAINS[0];
+    let query = |kind: i64| -> anyhow::Result<String> {
+        let forms = ITEMS / KINDS;
+        let ids = (0..3).map(|at| first + kind + KINDS * ((user / KINDS + at) % forms));
+        let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+        Ok(format!("\"{}\": [{}]", WORDS[usize::try_from(kind)?], ids.join(", ")))
+    };
+    let (taste, other) = (user % KINDS, (user + 1 + user / KINDS % 3) % KINDS);
+    Ok(format!("{{{}, {}}}", query(taste)?, query(other)?))
 }
 
 /// What the items of all domains are called, as `RecBole` writes items.

@@ -1,12 +1,16 @@
 //! The filters of [`prepare`](super::prepare) over a dataset that any reader made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+
+use sidereal_sid::ItemId;
 
 use super::{Prepared, Step};
 use crate::filter::{KCore, TitleLimit, k_core, limit_titles, time_window};
 use crate::read::Skips;
 
-use crate::{Assembly, DataError, Dataset, Interactions, Item, Split, Ties, Timestamp, User};
+use crate::{
+    Assembly, DataError, Dataset, Interactions, Item, Query, Split, Ties, Timestamp, User,
+};
 
 /// Which users, items and events stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +32,9 @@ impl Filters {
     }
 
     /// What is left of a dataset, with items numbered at random, and what each filter removed.
+    ///
+    /// Queries of users who are left keep the items that are left; those without one go, and the log says how
+    /// many items they lost.
     ///
     /// # Errors
     /// [`DataError::NoTimes`] for a window over events without times; [`DataError::EmptyDataset`]
@@ -63,8 +70,35 @@ impl Filters {
         if !timed {
             users = users.into_iter().map(|user| User { times: Vec::new(), ..user }).collect();
         }
+        if dataset.has_queries() {
+            give_queries(&mut users, &items, dataset);
+        }
         let left = Dataset::with_behaviours(items, users, behaviours)?;
         Ok((names.map_or(Ok(left.clone()), |names| left.in_domains(names))?, steps))
+    }
+}
+
+/// Gives users their portraits and queries in a dataset whose items were `before`, as far as `items` are left.
+fn give_queries(users: &mut [User], items: &[Item], before: &Dataset) {
+    let ids: HashMap<&str, ItemId> =
+        items.iter().map(|item| item.key.as_str()).zip((0..).map(ItemId)).collect();
+    let of: HashMap<&str, &User> =
+        before.users().iter().map(|user| (user.key.as_str(), user)).collect();
+    let (mut lost, mut kept) = (0, 0);
+    for user in users {
+        let Some(old) = of.get(user.key.as_str()) else { continue };
+        let left = |item: &ItemId| ids.get(before.item(*item)?.key.as_str()).copied();
+        let queries = old.queries.iter().map(|query| {
+            let items: Vec<ItemId> = query.items.iter().filter_map(left).collect();
+            lost += query.items.len() - items.len();
+            kept += items.len();
+            Query::new(query.words.clone(), items)
+        });
+        user.queries = queries.filter(|query| !query.items.is_empty()).collect();
+        user.portrait.clone_from(&old.portrait);
+    }
+    if lost > 0 {
+        tracing::warn!(lost, kept, "items of queries that no filter left");
     }
 }
 
@@ -79,7 +113,6 @@ impl Prepared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ItemId;
 
     fn dataset(times: bool) -> Dataset {
         let items = ["a", "b", "c"].map(|key| Item::new(key, format!("title of {key}"))).to_vec();
@@ -107,6 +140,29 @@ mod tests {
             assert_eq!(titles(0), ["title of a", "title of b", "title of a"]);
             assert_eq!((left.num_users(), left.num_items(), left.has_times()), (2, 2, times));
             assert_eq!((steps[0].name, steps[0].dropped.interactions), ("k-core", 1));
+        }
+    }
+
+    #[test]
+    fn queries_keep_the_items_that_are_left() {
+        let all = dataset(false);
+        let users = all.users().iter().map(|user| {
+            let queries = vec![
+                Query::new("letters", vec![ItemId(2), ItemId(1)]),
+                Query::new("the last", vec![ItemId(2)]),
+            ];
+            user.clone().with_queries(format!("reads {}", user.key), queries)
+        });
+        let asked = Dataset::new(all.items().to_vec(), users.collect()).unwrap();
+        let (left, _) = filters(2).apply(&asked, 7).unwrap();
+        assert_eq!(left.num_users(), 2);
+        for user in left.users() {
+            assert_eq!(user.portrait, format!("reads {}", user.key));
+            let found: Vec<(&str, &str)> = user
+                .queried()
+                .map(|(query, item)| (query.words.as_str(), left.item(item).unwrap().key.as_str()))
+                .collect();
+            assert_eq!(found, [("letters", "b")]);
         }
     }
 

@@ -7,9 +7,12 @@
 //! hist_video_like    list of int    0 or 1, next to the items: one column a behaviour
 //! target_video_pid   list of int    what came after the history
 //! target_video_like  list of int
+//! inter_user_profile_with_sid  text  who the user is
+//! inter_keyword_to_items       text  a JSON object: for each keyword a list of items
 //! ```
 //! Source: the card of the dataset `OpenOneRec-RecIF`. Names are settings ([`Columns`]), and so is
-//! the behaviour whose label an event needs to count, and the behaviours that events are labelled with. If the items are lists, a row is a sequence.
+//! the behaviour whose label an event needs to count, the behaviours that events are labelled with, and
+//! whether portraits and queries are read. If the items are lists, a row is a sequence.
 //! If they are single items, a row is one event, and the rows of a user belong together. An item is
 //! a number, a text or a list of numbers, which are the codes of a Semantic ID and become its token
 //! notation. Columns that are not named are not read; a batch of rows is held at a time.
@@ -25,6 +28,7 @@ use crate::DataError;
 
 mod columns;
 mod loaded;
+mod queries;
 mod rows;
 
 pub use columns::{Columns, EventColumns};
@@ -33,7 +37,7 @@ pub use loaded::Loaded;
 /// Reads a table; `seed` shuffles item identities, `max_history` cuts what a sample shows.
 ///
 /// The line of a problem is the number of the row, from 1. A row is left out as a whole if it has
-/// no user or no items, lists of different lengths, an item without a name, times that the policy
+/// no user or no items, queries that are no JSON object of lists of items, lists of different lengths, an item without a name, times that the policy
 /// does not allow, or targets before the end of the history. A second row of a user who has targets
 /// is a duplicate, and so are two events of a user with one item and time.
 ///
@@ -67,6 +71,8 @@ fn wanted(columns: &Columns) -> Vec<Column<'_>> {
         wanted.extend(labels.map(|column| beside(column.as_str(), Role::Label)));
         wanted.extend(times.as_deref().map(|times| beside(times, Role::Time)));
     }
+    let texts = [&columns.portrait, &columns.queries].into_iter().flatten();
+    wanted.extend(texts.map(|column| Column::new(column, Role::Texts)));
     wanted.extend(columns.split.as_deref().map(|split| Column::new(split, Role::Name)));
     wanted
 }

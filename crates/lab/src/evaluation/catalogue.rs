@@ -15,7 +15,7 @@ use super::seen::SeenOfUsers;
 use super::stage_answers::{BlendAnswers, StageAnswers};
 use super::tables::{Measured, Tables, score_kind};
 use crate::error::LabError;
-use crate::pool_task::is_over_pool;
+use crate::pool_task::{is_over_pool, is_slate};
 use crate::recipe::answering::Answering;
 use crate::recipe::evaluate::EvaluateConfig;
 use crate::workbench::Workbench;
@@ -61,6 +61,7 @@ pub(crate) fn policies(
     for answered in answers.iter().filter(|answered| !is_over_pool(answered.stage.task)) {
         let stage = answered.stage;
         let rankings = answered.rankings.value.load()?;
+        let slates = is_slate(stage.task);
         let grounded = matches!(stage.training.answering(), Answering::Grounded(_));
         let how = |seen_items, level| Measured {
             system: &stage.label,
@@ -68,9 +69,15 @@ pub(crate) fn policies(
             seen_items,
             level,
             beam_width: NonZeroUsize::new(config.beam_width)
-                .filter(|_| !answered.exact && !grounded),
+                .filter(|_| !answered.exact && !grounded && !slates),
             chains: None,
-            score: if grounded { ScoreKind::PerItem } else { score_kind(stage.training.scoring()) },
+            score: if slates {
+                ScoreKind::Slate
+            } else if grounded {
+                ScoreKind::PerItem
+            } else {
+                score_kind(stage.training.scoring())
+            },
         };
         let kept = placements(&rankings, SeenItems::Kept, seen)?;
         let in_buckets = tables.columns.by_kind_of_user();

@@ -1,9 +1,13 @@
 //! All answers of a stage in the test.
 
+use std::collections::BTreeMap;
+
+use sidereal_prompts::Task;
 use sidereal_train::Ranking;
 
 use crate::parts::answers::AnswerFile;
 use crate::parts::blended_rankings::BlendFiles;
+use crate::parts::descriptions::Description;
 use crate::parts::exercises::ExerciseAnswer;
 use crate::parts::labels::LabelAnswer;
 use crate::parts::reasoning::ReasoningResult;
@@ -25,8 +29,12 @@ pub(crate) struct StageAnswers<'a> {
     pub(crate) reasoning: Option<Made<AnswerFile<ReasoningResult>>>,
     /// Answers to exercises, if the recipe tests general ability.
     pub(crate) exercises: Option<Made<Vec<ExerciseAnswer>>>,
+    /// Descriptions of next items, if the recipe asks for them.
+    pub(crate) descriptions: Option<Made<Vec<Description>>>,
     /// Label predictions, if the recipe tests them and the stage learned them.
     pub(crate) labels: Option<Made<Vec<LabelAnswer>>>,
+    /// Answers to questions with several targets, besides next items, by the task.
+    pub(crate) questions: BTreeMap<Task, Made<AnswerFile<Ranking>>>,
 }
 
 /// The answers of a blend.

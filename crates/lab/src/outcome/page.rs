@@ -12,7 +12,7 @@ use super::RunResult;
 use crate::error::LabError;
 use crate::evaluation::columns::TEN;
 use crate::evaluation::systems::after_best_chain;
-use crate::evaluation::{BucketRow, exercises, labels, targets};
+use crate::evaluation::{BucketRow, descriptions, exercises, labels, targets};
 use crate::recipe::stage::{Stage, Training};
 
 /// The diversity of the lists of validation: plot, y axis, values.
@@ -44,6 +44,16 @@ impl RunResult {
         Ok(self.page(title).write(path)?)
     }
 
+    /// Tables of the tests beside the ranking of items.
+    fn further_tests(&self) -> Vec<Table> {
+        let mut tables = targets::tables(&self.targets);
+        tables.extend((!self.labels.is_empty()).then(|| labels::table(&self.labels)));
+        tables.extend((!self.exercises.is_empty()).then(|| exercises::table(&self.exercises)));
+        let described = (!self.descriptions.is_empty()).then_some(&self.descriptions);
+        tables.extend(described.map(|rows| descriptions::table(rows)));
+        tables
+    }
+
     /// The report: metrics, curves, Semantic IDs, users.
     #[must_use]
     pub fn page(&self, title: &str) -> Page {
@@ -63,17 +73,11 @@ impl RunResult {
                 page.push(plot);
             }
         }
-        if !self.targets.is_empty() {
-            page.push(targets::table(&self.targets));
-        }
-        if !self.labels.is_empty() {
-            page.push(labels::table(&self.labels));
+        for table in self.further_tests() {
+            page.push(table);
         }
         if let Some(scaling) = self.scaling() {
             scaling.push_to(&mut page);
-        }
-        if !self.exercises.is_empty() {
-            page.push(exercises::table(&self.exercises));
         }
         if !self.buckets.is_empty() {
             page.push(self.by_bucket());
@@ -95,6 +99,7 @@ impl RunResult {
                     ("loss", "nats per pair", &["loss"]),
                     ("pairs", "share", &["won"]),
                     ("margin", "implicit reward", &["margin"]),
+                    ("hardest negative", "share of the rejected answers' gradient", &["hardest"]),
                     ("log-probability of answers", "nats", &["chosen_logp", "rejected_logp"]),
                     ("validation", "NDCG@10", &["valid_ndcg"]),
                     VALID_ENTROPY,

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use sidereal_files::{hash_json, read_json, write_json};
-use sidereal_policy::{Policy as _, SamplingConfig, TextSampler, TokenBatch, as_language_model};
 use sidereal_prompts::{Chat, Message, Prompt, Role, exercises};
 use sidereal_train::{Binding, Observer, TrainError};
 
 use crate::error::LabError;
 use crate::parts::answers::Respondent;
+use crate::parts::greedy_texts::{GreedyText, write_greedily};
 use crate::recipe::Recipe;
 use crate::recipe::evaluate::{EvaluateConfig, EvaluateExercises};
 use crate::run::part::{Folder, Part, PartFiles, Remarks};
@@ -146,40 +146,19 @@ impl Part for Exercises<'_> {
 
 impl Exercises<'_> {
     fn answers(&self, observer: &mut dyn Observer) -> Result<Vec<ExerciseAnswer>, LabError> {
-        let Respondent { bench, stage, search, .. } = self.by;
-        let words = bench.words("exercises")?;
-        let model = self.by.open()?;
-        let (writer, budget) = (as_language_model(&model, "exercises")?, self.config.budget);
-        let stops = [vec![words.tokenizer.end_of_turn()]];
-        let sampler = TextSampler {
-            model: writer,
-            num_ids: words.tokenizer.vocab_size(),
-            sampling: SamplingConfig::greedy(),
-            budget,
-            stops: &stops,
-            seed: bench.seed,
+        let words = self.by.bench.words("exercises")?;
+        let rows = self.asked.iter().map(|exercise| {
+            let asked = Message::new(Role::User, exercise.question.as_str());
+            words.encoder.read(&Prompt::Chat(vec![asked]))
+        });
+        let rows = rows.collect::<Result<Vec<_>, TrainError>>()?;
+        let texts = write_greedily(&self.by, &rows, self.config.budget, "exercises", observer)?;
+        let answer = |(exercise, text): (&Exercise, GreedyText)| {
+            let Exercise { question, answer } = exercise.clone();
+            let right = is_right(&text.written, &answer);
+            ExerciseAnswer { question, answer, written: text.written, right }
         };
-        let limit = model.longest_prompt(budget);
-        let (job, mut answers) = (format!("exercises {}", stage.name), Vec::new());
-        for batch in self.asked.chunks(search.batch_size.max(1)) {
-            let rows = batch.iter().map(|exercise| {
-                let asked = Message::new(Role::User, exercise.question.as_str());
-                words.encoder.read(&Prompt::Chat(vec![asked]))
-            });
-            let rows = rows.collect::<Result<Vec<_>, TrainError>>()?;
-            let tokens = TokenBatch::new(&rows, bench.pad(), limit, model.device())?;
-            // Nothing is drawn at random, so equal keys do no harm.
-            let texts = sampler.write(&tokens, &vec![0; rows.len()], 1)?;
-            for (exercise, text) in batch.iter().zip(texts.into_iter().flatten()) {
-                let ids: Vec<u32> = text.tokens.iter().map(|token| token.id).collect();
-                let written = words.tokenizer.decode(&ids)?;
-                let right = is_right(&written, &exercise.answer);
-                let Exercise { question, answer } = exercise.clone();
-                answers.push(ExerciseAnswer { question, answer, written, right });
-            }
-            observer.on_progress(&job, "exercises", answers.len(), self.asked.len());
-        }
-        Ok(answers)
+        Ok(self.asked.iter().zip(texts).map(answer).collect())
     }
 }
 

@@ -60,6 +60,12 @@ impl AnswersOfStage for Rankings<'_> {
         if is_over_pool(self.by.stage.task) {
             return self.rank_in_pools(&model, observer);
         }
+        if let Some(slates) = self.by.bench.slates(self.by.stage.task) {
+            let asked = self.by.bench.prompts(self.by.stage.task, &self.users.samples())?;
+            let (writer, together) =
+                (as_language_model(&model, "slates")?, self.by.search.batch_size);
+            return Ok(slates.rank(writer, &asked, together, &job, observer)?);
+        }
         if is_over_all_titles(self.by.stage.task) {
             return title_answers::rank(&self.by, self.users, &model, &job, observer);
         }

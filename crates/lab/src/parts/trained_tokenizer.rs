@@ -17,6 +17,7 @@ use crate::pool_task::shows_pool;
 use crate::recipe::Recipe;
 use crate::recipe::model::TokenizerConfig;
 use crate::recipe::pool::CandidatePools;
+use crate::recipe::slate::SlateConfig;
 use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::workbench::pools;
 use crate::workbench::texts::Texts;
@@ -33,6 +34,7 @@ pub(crate) struct TrainedTokenizer<'a> {
     pub(crate) train: &'a TrainSet,
     pub(crate) texts: &'a Texts,
     pub(crate) pool: Option<&'a CandidatePools>,
+    pub(crate) slate: Option<SlateConfig>,
 }
 
 impl Part for TrainedTokenizer<'_> {
@@ -56,7 +58,7 @@ impl Part for TrainedTokenizer<'_> {
             inputs.insert("train".to_owned(), self.train.hash());
             inputs.insert("tasks".to_owned(), hash_json(&(&self.used, prompts.hash()))?);
             inputs.insert("texts".to_owned(), self.texts.hash.clone());
-            pools::bind(self.pool, self.seed, &mut inputs)?;
+            pools::bind(self.pool, self.slate, self.seed, &mut inputs)?;
         }
         Ok(inputs)
     }

@@ -13,6 +13,7 @@ use crate::error::LabError;
 use crate::parts::item_vectors::VectorFile;
 use crate::parts::vocabulary::TOKENIZER;
 use crate::recipe::pool::CandidatePools;
+use crate::recipe::slate::SlateConfig;
 use crate::run::part::Made;
 use crate::workbench::items::ItemTexts;
 use crate::workbench::sid_lines::sid_lines;
@@ -36,6 +37,7 @@ pub(crate) struct Benches<'a> {
     /// Whether a stage answers in slates of Semantic IDs.
     pub(crate) in_sid_slates: bool,
     pub(crate) pool: Option<CandidatePools>,
+    pub(crate) slate: Option<SlateConfig>,
 }
 
 impl<'a> Benches<'a> {
@@ -74,7 +76,7 @@ impl<'a> Benches<'a> {
             made_for.insert("embeddings".to_owned(), hash.transpose()?.unwrap_or_default());
             Reads::Items(self.item_texts)
         };
-        let Self { seed, num_levels, pool, .. } = *self;
+        let Self { seed, num_levels, pool, slate, .. } = *self;
         Ok(Workbench {
             seed,
             device,
@@ -85,6 +87,7 @@ impl<'a> Benches<'a> {
             constraint,
             reads,
             pool,
+            slate,
             made_for,
         })
     }

@@ -167,6 +167,7 @@ pub(crate) fn vocabulary(
         train: &data.split.train,
         texts,
         pool: recipe.pool.as_ref(),
+        slate: recipe.slate,
     };
     run.carry_out(&tokenizer, observer)
 }

@@ -52,6 +52,10 @@ pub struct EvaluateConfig {
     /// them, and its row has the difference to the stage that it starts from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exercises: Option<EvaluateExercises>,
+    /// Next items in free words: what each stage's policy writes of them, from a history of Semantic IDs. It is a
+    /// table of the report and has no metric.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descriptions: Option<EvaluateDescriptions>,
     /// Test of users with several targets: one list of answers for all that a user chose after the history, as
     /// `RecIF-Bench` counts. Without it every target is a sample of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +87,56 @@ pub struct EvaluateTargets {
     /// among them). An answer is a Semantic ID. Range `1..=beam_width`.
     #[schemars(with = "Vec<usize>")]
     pub cut_offs: Vec<NonZeroUsize>,
+    /// What users are asked: `next-item`; `label-conditional`, for a behaviour that the user shows with a target,
+    /// one of those drawn by seed; `interactive`, one question for each query of a user of the test. The last two are
+    /// for stages that learned them.
+    #[schemars(extend("default" = ["next-item"]))]
+    #[serde(default = "next_items", skip_serializing_if = "are_next_items")]
+    pub tasks: Vec<Task>,
+}
+
+fn next_items() -> Vec<Task> {
+    vec![Task::NextItem]
+}
+
+fn are_next_items(tasks: &[Task]) -> bool {
+    tasks == [Task::NextItem]
+}
+
+impl EvaluateTargets {
+    /// Accepts cut-offs that the answers have, and tasks with several targets.
+    fn check(&self, beam_width: usize) -> Result<(), LabError> {
+        let most = self.cut_offs.iter().map(|k| k.get()).max();
+        if most.is_none_or(|most| most > beam_width) {
+            return Err(LabError::Setting {
+                field: "evaluate.targets.cut_offs".to_owned(),
+                found: most.map_or_else(|| "empty".to_owned(), |most| most.to_string()),
+                needed: "numbers of answers of at most `evaluate.beam_width`",
+            });
+        }
+        let known = [Task::NextItem, Task::LabelConditional, Task::Interactive];
+        let mut tasks = self.tasks.iter().enumerate();
+        let odd =
+            tasks.find(|(at, task)| !known.contains(task) || self.tasks[..*at].contains(task));
+        if self.tasks.is_empty() || odd.is_some() {
+            return Err(LabError::Setting {
+                field: "evaluate.targets.tasks".to_owned(),
+                found: odd.map_or_else(|| "empty".to_owned(), |(_, task)| format!("with `{task}`")),
+                needed: "some of `next-item`, `label-conditional` and `interactive`, each once",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Descriptions of next items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluateDescriptions {
+    /// Users of the test, drawn by seed. Range `1..`.
+    pub users: usize,
+    /// The most tokens of a description. Range `1..`.
+    pub budget: usize,
 }
 
 /// The test of general ability.
@@ -111,19 +165,16 @@ impl EvaluateConfig {
                 ("evaluate.exercises.budget", budget),
             ])?;
         }
+        if let Some(EvaluateDescriptions { users, budget }) = self.descriptions {
+            check_counts(&[
+                ("evaluate.descriptions.users", users),
+                ("evaluate.descriptions.budget", budget),
+            ])?;
+        }
         if let Some(labels) = &self.labels {
             check_counts(&[("evaluate.labels.samples", labels.samples)])?;
         }
-        if let Some(EvaluateTargets { cut_offs }) = &self.targets {
-            let most = cut_offs.iter().map(|k| k.get()).max();
-            if most.is_none_or(|most| most > self.beam_width) {
-                return Err(LabError::Setting {
-                    field: "evaluate.targets.cut_offs".to_owned(),
-                    found: most.map_or_else(|| "empty".to_owned(), |most| most.to_string()),
-                    needed: "numbers of answers of at most `evaluate.beam_width`",
-                });
-            }
-        }
+        self.targets.as_ref().map_or(Ok(()), |targets| targets.check(self.beam_width))?;
         self.metrics.as_ref().map_or(Ok(()), |metrics| self.check_metrics(metrics))
     }
 
@@ -167,13 +218,16 @@ impl EvaluateConfig {
         Ok(())
     }
 
-    /// Rejects exercises for a kind of policy that writes no text.
+    /// Rejects exercises and descriptions for a kind of policy that writes no text.
     pub(crate) fn check_kind(&self, kind: PolicyKind) -> Result<(), LabError> {
-        if self.exercises.is_none() || kind.reasons() {
-            return Ok(());
-        }
+        let field = match (self.exercises, self.descriptions) {
+            (None, None) => return Ok(()),
+            _ if kind.reasons() => return Ok(()),
+            (Some(_), _) => "evaluate.exercises",
+            (None, Some(_)) => "evaluate.descriptions",
+        };
         Err(LabError::Setting {
-            field: "evaluate.exercises".to_owned(),
+            field: field.to_owned(),
             found: "a table".to_owned(),
             needed: "nothing of the kind: this model writes no text before its answers",
         })
@@ -188,6 +242,17 @@ impl EvaluateConfig {
                 field: "evaluate.labels".to_owned(),
                 found: "set but not used".to_owned(),
                 needed: "a stage that learns `label-prediction`; without one, remove `[evaluate.labels]`",
+            });
+        }
+        let asked = self.targets.iter().flat_map(|targets| &targets.tasks).copied();
+        let mut asked = asked.filter(|task| *task != Task::NextItem);
+        let unlearned =
+            asked.find(|task| !stages.iter().any(|stage| self.asks(*task, stage, stages)));
+        if let Some(task) = unlearned {
+            return Err(LabError::Setting {
+                field: "evaluate.targets.tasks".to_owned(),
+                found: format!("with `{task}`"),
+                needed: "tasks that a stage learns, and `next-item`",
             });
         }
         let other_tree = stages.iter().find(|stage| stage.tree != NonZeroUsize::MIN);
@@ -219,6 +284,15 @@ impl EvaluateConfig {
         self.labels.is_some() && learns(Task::LabelPrediction, stage, stages)
     }
 
+    /// Whether the policy of a stage is also asked a task with several targets, besides next items.
+    pub(crate) fn asks(&self, task: Task, stage: &Stage, stages: &[Stage]) -> bool {
+        let asked = self.targets.as_ref().is_some_and(|targets| targets.tasks.contains(&task));
+        asked
+            && task != Task::NextItem
+            && answers_with_sid(stage.task)
+            && learns(task, stage, stages)
+    }
+
     /// Whether the policy of a stage is also tested with reasoning.
     pub(crate) fn tests_reasoning(&self, stage: &Stage, stages: &[Stage]) -> bool {
         self.reasoning.is_some() && answers_with_sid(stage.task) && reasons(stage, stages)
@@ -235,6 +309,7 @@ impl EvaluateConfig {
             metrics: None,
             reasoning: None,
             exercises: None,
+            descriptions: None,
             targets: None,
             labels: None,
             scaling: None,
@@ -285,6 +360,23 @@ mod tests {
         }
         check(&["HR@20", "MRR@3", "Cold-Recall@20"], false).unwrap();
         check(&["HR@1", "Avg(HR@1/5+NDCG@5)", "Pass@8", "Best@2"], true).unwrap();
+    }
+
+    #[test]
+    fn questions_with_several_targets_are_known_and_asked_once() {
+        let check = |cut_offs: &[usize], tasks: &[Task]| {
+            let cut_offs = cut_offs.iter().filter_map(|k| NonZeroUsize::new(*k)).collect();
+            let targets = Some(EvaluateTargets { cut_offs, tasks: tasks.to_vec() });
+            let config = EvaluateConfig { beam_width: 4, targets, ..EvaluateConfig::blank() };
+            config.check().map_err(|error| error.to_string())
+        };
+        check(&[1, 4], &[Task::Interactive, Task::NextItem]).unwrap();
+        assert!(check(&[5], &[Task::NextItem]).unwrap_err().contains("targets.cut_offs` is 5"));
+        for tasks in [&[][..], &[Task::TitleToSid], &[Task::NextItem, Task::NextItem]] {
+            assert!(check(&[1], tasks).unwrap_err().contains("`evaluate.targets.tasks`"));
+        }
+        let plain = EvaluateTargets { cut_offs: vec![NonZeroUsize::MIN], tasks: next_items() };
+        assert_eq!(serde_json::to_string(&plain).unwrap(), r#"{"cut_offs":[1]}"#);
     }
 
     #[test]

@@ -48,7 +48,7 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
         }
         (task, _) if !answers_with_sid(task) => {}
         (task, _) => {
-            let needed = "`next-item`, `title-choice`, `title-slate`, `sid-slate`, \
+            let needed = "`next-item`, `title-choice`, `title-slate`, `sid-slate`, `catalogue-slate`, \
                           `title-history-to-title` or `sid-history-to-title`";
             return refuse("task", format!("`{task}`"), needed);
         }
@@ -92,7 +92,7 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
         (task, Training::Rl { .. }) => refuse(
             "task",
             format!("`{task}`"),
-            "`next-item`, `title-slate` or `sid-slate`, because the stage trains by reinforcement",
+            "`next-item` or a slate, because the stage trains by reinforcement",
         ),
     }
 }

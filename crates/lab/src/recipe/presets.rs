@@ -28,7 +28,7 @@ macro_rules! preset {
 }
 
 /// By system; of each the one for two CPU cores first.
-const PRESETS: [Preset; 38] = [
+const PRESETS: [Preset; 39] = [
     preset!(
         "demo",
         "A policy that reads items, a prior, and reinforcement on the shipped shop, in a minute."
@@ -71,6 +71,10 @@ const PRESETS: [Preset; 38] = [
     preset!(
         "sage/slates",
         "SAGE, GBPO, GRPO and ablations over slates of Semantic IDs, for two CPU cores."
+    ),
+    preset!(
+        "sage/catalogue-slates",
+        "SAGE, GBPO and GRPO over slates of the whole catalogue, for two CPU cores."
     ),
     preset!("sage/text", "SAGE over slates of titles from a pool, for two CPU cores."),
     preset!(

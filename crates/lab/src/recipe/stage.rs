@@ -45,7 +45,8 @@ pub struct Stage {
     /// [`Task::NextItem`], answered by a Semantic ID of the whole catalogue;
     /// [`Task::TitleChoice`], answered by a title from the pool in the prompt;
     /// [`Task::TitleSlate`], answered by several titles from the pool; [`Task::SidSlate`], answered by several
-    /// Semantic IDs from it; or [`Task::TitleHistoryToTitle`] and [`Task::SidHistoryToTitle`], answered by a
+    /// Semantic IDs from it; [`Task::CatalogueSlate`], answered by several Semantic IDs of the whole catalogue; or
+    /// [`Task::TitleHistoryToTitle`] and [`Task::SidHistoryToTitle`], answered by a
     /// title of the whole catalogue. The mixture of a supervised stage says what it learns.
     pub task: Task,
     /// The domains whose samples and items it learns from, also in validation. Without it, all domains of
@@ -170,8 +171,8 @@ struct RawStage {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     /// The task of its policy in reinforcement, preference training, validation and test: `next-item`,
-    /// `title-choice`, `title-slate`, `sid-slate`, or, without a pool, `title-history-to-title` or
-    /// `sid-history-to-title`. What a supervised stage learns is said by its mixture.
+    /// `title-choice`, `title-slate`, `sid-slate`, or, without a pool, `catalogue-slate`, `title-history-to-title`
+    /// or `sid-history-to-title`. What a supervised stage learns is said by its mixture.
     #[schemars(extend("default" = "next-item"))]
     #[serde(default = "next_item", skip_serializing_if = "is_next_item")]
     task: Task,

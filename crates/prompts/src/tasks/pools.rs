@@ -1,5 +1,7 @@
-//! Candidates to choose from: the item that the user chose, items that the user chose later, and items
+//! Candidates to choose from, and slates to learn: the item that the user chose, items that the user chose later, and items
 //! that the user did not choose.
+
+use std::collections::HashSet;
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -41,6 +43,8 @@ pub struct Pools<'a> {
     train: &'a TrainSet,
     /// How often training shows each item.
     counts: Vec<u32>,
+    /// All items, the most frequent in training first, equal ones by number, which is random.
+    frequent: Vec<ItemId>,
 }
 
 impl<'a> Pools<'a> {
@@ -71,7 +75,10 @@ impl<'a> Pools<'a> {
             let count = counts.get_mut(item.index());
             *count.ok_or(PromptError::ItemRange { item: *item, num_items })? += 1;
         }
-        Ok(Self { config, negatives, train, counts })
+        let all = u32::try_from(num_items).unwrap_or(u32::MAX);
+        let mut frequent: Vec<ItemId> = (0..all).map(ItemId).collect();
+        frequent.sort_by_key(|item| std::cmp::Reverse(counts.get(item.index()).copied())); // stable
+        Ok(Self { config, negatives, train, counts, frequent })
     }
 
     /// Settings.
@@ -147,5 +154,32 @@ impl<'a> Pools<'a> {
         });
         slate.truncate(self.config.slate_size);
         (slate.first() == Some(&sample.target)).then_some(slate)
+    }
+
+    /// The slate of the whole catalogue to learn: the target; then what the user chose later in training, in
+    /// that order; then the items that training shows most often. Each item stands once, none but the target was
+    /// chosen before, and no two have the same `name`; what has none is left out. A slate is shorter than
+    /// configured if there are too few items.
+    ///
+    /// As with [`slate`](Self::slate), SAGE does not say what fills a slate; popularity is ours.
+    pub(super) fn slate_of_all<'n>(
+        &self,
+        sample: &Sample<'_>,
+        name: &mut dyn FnMut(ItemId) -> Option<&'n str>,
+    ) -> Vec<ItemId> {
+        let later = self.train.after(sample).iter();
+        let allowed = |item: &&ItemId| self.negatives.allows(sample, **item);
+        let others = later.chain(&self.frequent).filter(allowed);
+        let mut names = HashSet::new();
+        let mut slate = Vec::new();
+        for item in std::iter::once(&sample.target).chain(others) {
+            if slate.len() == self.config.slate_size {
+                break;
+            }
+            if name(*item).is_some_and(|name| names.insert(name)) {
+                slate.push(*item);
+            }
+        }
+        slate
     }
 }

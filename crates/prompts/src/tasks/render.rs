@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sidereal_data::Sample;
+use sidereal_data::{Sample, SampleId};
 use sidereal_sid::ItemId;
 
 use super::subject::{Subject, present, shows};
@@ -54,18 +54,17 @@ impl Tasks<'_> {
     }
 
     /// Values of these variables; `None` if the data lack one.
-    fn facts(
-        &self,
+    fn facts<'f>(
+        &'f self,
         task: Task,
         variables: &[Variable],
-        subject: &Subject<'_>,
-    ) -> Result<Option<Facts<'_>>, PromptError> {
-        let Subject { id, sample, target, history, candidates } = subject;
+        subject: &'f Subject<'_>,
+    ) -> Result<Option<Facts<'f>>, PromptError> {
+        let Subject { id, sample, target, history, candidates, query } = subject;
         let in_words = shows(task, Variable::Titles);
         let names = |items: &[ItemId]| {
             if in_words { self.titles_of(items) } else { self.sids_of(items).map(Some) }
         };
-        let text = |kind| self.enrichments.and_then(|texts| texts.text(kind, *id));
         let mut facts = Facts::default();
         for variable in variables {
             let found = match variable {
@@ -87,7 +86,14 @@ impl Tasks<'_> {
                 }
                 Variable::Slate => {
                     let asked = self.pools.zip(sample.as_ref());
-                    let slate = asked.and_then(|(pools, sample)| pools.slate(sample, candidates));
+                    let slate = asked.and_then(|(pools, sample)| {
+                        if task == Task::CatalogueSlate {
+                            return Some(
+                                pools.slate_of_all(sample, &mut |item| self.sid(item).ok()),
+                            );
+                        }
+                        pools.slate(sample, candidates)
+                    });
                     facts.slate = slate.map(|slate| names(&slate)).transpose()?.flatten();
                     facts.slate.is_some()
                 }
@@ -109,6 +115,16 @@ impl Tasks<'_> {
                     });
                     facts.verdict.is_some()
                 }
+                Variable::Portrait => {
+                    let portrait = query.map(|(user, _)| user.portrait.as_str());
+                    let shown = portrait.map(|text| first_words(text, self.description_words));
+                    facts.portrait = shown.and_then(present);
+                    facts.portrait.is_some()
+                }
+                Variable::Query => {
+                    facts.query = query.and_then(|(_, query)| present(&query.words));
+                    facts.query.is_some()
+                }
                 Variable::Title => {
                     facts.title = present(&self.data(*target)?.title);
                     let offered = candidates.is_empty() || candidates.contains(target);
@@ -119,34 +135,23 @@ impl Tasks<'_> {
                     facts.description = present(first_words(description, self.description_words));
                     facts.description.is_some()
                 }
-                Variable::Paragraph => {
-                    facts.paragraph = text(EnrichmentKind::ItemParagraph);
-                    facts.paragraph.is_some()
-                }
-                Variable::Narrative => {
-                    facts.narrative = text(EnrichmentKind::UserNarrative);
-                    facts.narrative.is_some()
-                }
-                Variable::Preference => {
-                    facts.preference = text(EnrichmentKind::Preference);
-                    facts.preference.is_some()
-                }
-                Variable::Reasoning => {
-                    let whole = text(EnrichmentKind::Reasoning);
-                    let parts = whole.filter(|_| variables.contains(&Variable::Rewriting));
-                    let steps = parts.and_then(split_rewriting).map(|(steps, _)| steps);
-                    facts.reasoning = steps.or(whole);
-                    facts.reasoning.is_some()
-                }
-                Variable::Rewriting => {
-                    let whole = text(EnrichmentKind::Reasoning);
-                    facts.rewriting =
-                        whole.and_then(split_rewriting).map(|(_, rewriting)| rewriting);
-                    facts.rewriting.is_some()
-                }
-                Variable::Monologue => {
-                    facts.monologue = text(EnrichmentKind::Monologue);
-                    facts.monologue.is_some()
+                Variable::Paragraph
+                | Variable::Narrative
+                | Variable::Preference
+                | Variable::Reasoning
+                | Variable::Rewriting
+                | Variable::Monologue => {
+                    let text = self.of_a_teacher(*variable, variables, *id);
+                    let fact = match variable {
+                        Variable::Paragraph => &mut facts.paragraph,
+                        Variable::Narrative => &mut facts.narrative,
+                        Variable::Preference => &mut facts.preference,
+                        Variable::Reasoning => &mut facts.reasoning,
+                        Variable::Rewriting => &mut facts.rewriting,
+                        _ => &mut facts.monologue,
+                    };
+                    *fact = text;
+                    text.is_some()
                 }
             };
             if !found {
@@ -154,6 +159,33 @@ impl Tasks<'_> {
             }
         }
         Ok(Some(facts))
+    }
+
+    /// A teacher's text, or a part of it, beside the other variables that a template shows.
+    fn of_a_teacher(
+        &self,
+        variable: Variable,
+        variables: &[Variable],
+        id: SampleId,
+    ) -> Option<&str> {
+        let text = |kind| self.enrichments.and_then(|texts| texts.text(kind, id));
+        match variable {
+            Variable::Paragraph => text(EnrichmentKind::ItemParagraph),
+            Variable::Narrative => text(EnrichmentKind::UserNarrative),
+            Variable::Preference => text(EnrichmentKind::Preference),
+            Variable::Monologue => text(EnrichmentKind::Monologue),
+            Variable::Reasoning => {
+                let whole = text(EnrichmentKind::Reasoning);
+                let parts = whole.filter(|_| variables.contains(&Variable::Rewriting));
+                let steps = parts.and_then(split_rewriting).map(|(steps, _)| steps);
+                steps.or(whole)
+            }
+            Variable::Rewriting => {
+                let whole = text(EnrichmentKind::Reasoning);
+                whole.and_then(split_rewriting).map(|(_, rewriting)| rewriting)
+            }
+            _ => None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 
 use rayon::prelude::*;
-use sidereal_data::{ItemId, Sample, TrainSet};
+use sidereal_data::{ItemId, Sample, TrainSet, UserId};
 use sidereal_prompts::{Chat, Cursor, Mixture, MixtureRow, Rendered, Shard, Task, Tasks, Wording};
 
 use super::lessons::{Epoch, Lessons};
@@ -93,6 +93,8 @@ enum Source {
     /// Numbers of training events.
     Events(Task, Vec<usize>),
     Items(Task, Vec<ItemId>),
+    /// Users and places among the items of their queries.
+    Queries(Task, Vec<(UserId, u32)>),
     Chats(usize),
 }
 
@@ -102,6 +104,7 @@ impl Source {
             Self::Folded(rows) => rows.len(),
             Self::Events(_, rows) => rows.len(),
             Self::Items(_, rows) => rows.len(),
+            Self::Queries(_, rows) => rows.len(),
             Self::Chats(len) => *len,
         }
     }
@@ -157,6 +160,10 @@ impl<'a> MixedTasks<'a> {
                 None => None,
             },
             Source::Items(task, rows) => tasks.item(*task, rows[row.index], wording)?,
+            Source::Queries(task, rows) => {
+                let (user, place) = rows[row.index];
+                tasks.query(*task, user, place, wording)?
+            }
             Source::Chats(_) => {
                 let number = u32::try_from(row.index).unwrap_or(u32::MAX);
                 chats.get(row.index).map(|chat| chat.render(number))
@@ -237,6 +244,15 @@ impl MixedData<'_> {
                 .map(|item| Ok(learnable(tasks.item(task, item, Wording::First))?.then_some(item)));
             let kept: Vec<Option<ItemId>> = kept.collect::<Result<_, TrainError>>()?;
             return Ok(Source::Items(task, kept.into_iter().flatten().collect()));
+        }
+        if task.is_about_a_query() {
+            let queries: Vec<(UserId, u32)> = tasks.queries(train).collect();
+            let kept = queries.into_par_iter().map(|(user, place)| {
+                let found = learnable(tasks.query(task, user, place, Wording::First))?;
+                Ok(found.then_some((user, place)))
+            });
+            let kept: Vec<Option<_>> = kept.collect::<Result<_, TrainError>>()?;
+            return Ok(Source::Queries(task, kept.into_iter().flatten().collect()));
         }
         let kept = (0..train.num_samples()).into_par_iter().map(|index| {
             let Some(sample) = train.sample(index) else { return Ok(None) };

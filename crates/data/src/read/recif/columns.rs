@@ -28,6 +28,11 @@ pub struct Columns {
     pub target: Option<EventColumns>,
     /// Names of the behaviours that events are labelled with; none by default.
     pub behaviours: Vec<String>,
+    /// Who the user is, in words; a row without a text has no portrait.
+    pub portrait: Option<String>,
+    /// What the user asked for: a JSON object with a list of items for each query. A row without a text has none,
+    /// and a query without words or items counts as none.
+    pub queries: Option<String>,
     /// Which set a user is in: 0 or `train`, 1 or `test`, `valid`.
     pub split: Option<String>,
     /// One of so many training users with targets, drawn by seed, becomes a user of validation: the benchmark has
@@ -53,6 +58,8 @@ impl Columns {
             history: events("hist"),
             target: Some(events("target")),
             behaviours: Vec::new(),
+            portrait: None,
+            queries: None,
             split: Some("split".to_owned()),
             valid_every: None,
             time_format: TimeFormat::Milliseconds,
@@ -63,6 +70,14 @@ impl Columns {
     #[must_use]
     pub const fn with_valid_every(mut self, users: NonZeroUsize) -> Self {
         self.valid_every = Some(users);
+        self
+    }
+
+    /// With `RecIF-Bench`'s portraits and queries.
+    #[must_use]
+    pub fn with_queries(mut self) -> Self {
+        self.portrait = Some("inter_user_profile_with_sid".to_owned());
+        self.queries = Some("inter_keyword_to_items".to_owned());
         self
     }
 

@@ -12,12 +12,13 @@ use sidereal_sid::ItemId;
 
 use super::columns::{Columns, EventColumns};
 use super::loaded::Loaded;
+use super::queries::InWords;
 use crate::read::batches::cells::{is_set, name, of_row, time};
 use crate::read::indexed;
 use crate::read::policy::{OnDoubtful, RowPolicy, Skips};
 use crate::read::problem::{Problem, ProblemKind};
 use crate::split::Cut;
-use crate::{DataError, Dataset, Item, Keys, Labels, Split, SplitProtocol, Timestamp, User};
+use crate::{DataError, Dataset, Item, Keys, Labels, Query, Split, SplitProtocol, Timestamp, User};
 
 /// An item, when it was chosen (0 if the table has no times), and what else the user did with it.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +43,17 @@ enum Set {
 struct Known {
     history: Vec<Numbered>,
     target: Vec<Numbered>,
+    portrait: String,
+    /// Words, and items of [`Rows::items`].
+    queries: Vec<(String, Vec<u32>)>,
     set: Set,
+}
+
+impl Known {
+    fn new(set: Set) -> Self {
+        let (history, target, queries) = (Vec::new(), Vec::new(), Vec::new());
+        Self { history, target, portrait: String::new(), queries, set }
+    }
 }
 
 /// All rows so far.
@@ -105,9 +116,10 @@ impl<'a> Rows<'a> {
             if again && (self.columns.target.is_some() || self.columns.split.is_some()) {
                 return Err(Problem::new(ProblemKind::Duplicate, "", &user, "one row a user"));
             }
-            Ok((user, set, history, target))
+            let in_words = InWords::of(batch, self.columns, row)?;
+            Ok((user, set, history, target, in_words))
         };
-        let (user, set, history, target) = match read() {
+        let (user, set, history, target, in_words) = match read() {
             Ok(row) => row,
             Err(problem) => return Ok(Err(problem)),
         };
@@ -115,7 +127,7 @@ impl<'a> Rows<'a> {
         let found = self.names.len();
         let number = self.names.insert(&user).ok_or_else(|| too_many("users", found))? as usize;
         if number == self.users.len() {
-            self.users.push(Known { history: Vec::new(), target: Vec::new(), set });
+            self.users.push(Known::new(set));
         }
         let mut numbered = |events: Vec<Event<String>>| -> Result<Vec<Numbered>, DataError> {
             let number = |Event { time, item, labels }: Event<String>| {
@@ -137,9 +149,20 @@ impl<'a> Rows<'a> {
                 self.skips.add(repeated.at(self.next), self.policy)?;
             }
         }
+        let mut queries = Vec::new();
+        for (words, names) in in_words.queries {
+            let found = self.items.len();
+            let ids = names.iter().map(|name| self.items.insert(name));
+            let ids: Option<Vec<u32>> = ids.collect();
+            queries.push((words, ids.ok_or_else(|| too_many("items", found))?));
+        }
         if let Some(known) = self.users.get_mut(number) {
             known.history.extend(history);
             known.target.extend(target);
+            known.queries.extend(queries);
+            if !in_words.portrait.is_empty() {
+                known.portrait = in_words.portrait;
+            }
         }
         Ok(Ok(()))
     }
@@ -280,6 +303,11 @@ impl<'a> Rows<'a> {
             let user = User::new(name, events);
             let labelled = all().filter(|_| !self.columns.behaviours.is_empty());
             let user = user.with_labels(labelled.map(|event| event.labels).collect());
+            let queries = known.queries.iter().map(|(words, items)| {
+                let items = items.iter().filter_map(|item| ids.get(*item as usize)).copied();
+                Query::new(words.clone(), items.collect())
+            });
+            let user = user.with_queries(known.portrait.clone(), queries.collect());
             let when = || all().map(|event| event.time).collect();
             users.push(if timed { user.with_times(when()) } else { user });
         }

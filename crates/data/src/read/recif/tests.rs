@@ -96,6 +96,39 @@ fn behaviours_label_the_events_whether_or_not_one_of_them_decides_what_counts() 
 }
 
 #[test]
+fn portraits_and_queries_come_with_their_users_and_their_items_are_items() {
+    let texts =
+        |values: [Option<&str>; 3]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    let mut table = recif();
+    table.push((
+        "inter_user_profile_with_sid",
+        texts([Some("likes tea <|sid_begin|><s_a_1><|sid_end|>"), None, Some("  ")]),
+    ));
+    let asked = [Some(r#"{"tea": [2, 11], "pots": [5]}"#), Some("{}"), None];
+    table.push(("inter_keyword_to_items", texts(asked)));
+    let columns = Columns::recif("video", None).with_queries();
+    let loaded = load(table.clone(), &columns, &RowPolicy::strict()).unwrap();
+    let of = |key: &str| loaded.dataset.users().iter().find(|user| user.key == key).unwrap();
+    assert!(of("7").portrait.starts_with("likes tea"));
+    let found: Vec<(&str, &str)> = of("7")
+        .queried()
+        .map(|(query, id)| (query.words.as_str(), loaded.dataset.item(id).unwrap().key.as_str()))
+        .collect();
+    assert_eq!(found, [("pots", "5"), ("tea", "2"), ("tea", "11")]);
+    for key in ["8", "9"] {
+        assert!(of(key).portrait.is_empty() && of(key).queries.is_empty(), "{key}");
+    }
+    // Item 11 is in a query alone. Without the columns nothing of this is read.
+    assert_eq!(loaded.dataset.num_items(), 6);
+    let plain = load(table.clone(), &Columns::recif("video", None), &RowPolicy::strict()).unwrap();
+    assert!(plain.dataset.num_items() == 5 && !plain.dataset.has_queries());
+    let bad = [Some(r#"{"tea": 2}"#), None, None];
+    table.iter_mut().filter(|(name, _)| name.ends_with("items")).for_each(|it| it.1 = texts(bad));
+    let error = load(table, &columns, &RowPolicy::strict()).unwrap_err().to_string();
+    assert!(error.contains("line 1, field `inter_keyword_to_items`"), "{error}");
+}
+
+#[test]
 fn some_training_users_are_kept_for_validation_if_asked() {
     let many: Vec<i64> = (0..40).collect();
     let uids: Vec<Option<i64>> = many.iter().copied().map(Some).collect();
@@ -147,6 +180,8 @@ fn rows_of_one_event_are_put_together_by_time() {
         history: events,
         target: None,
         behaviours: Vec::new(),
+        portrait: None,
+        queries: None,
         split: None,
         valid_every: None,
         time_format: TimeFormat::Seconds,

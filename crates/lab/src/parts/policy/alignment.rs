@@ -2,7 +2,7 @@
 
 use rand::seq::SliceRandom as _;
 use rayon::prelude::*;
-use sidereal_data::{ItemId, TrainSet};
+use sidereal_data::{ItemId, TrainSet, UserId};
 use sidereal_prompts::{Rendered, Task, Tasks, Wording};
 use sidereal_train::{EncodedPrompt, Encoder};
 
@@ -23,7 +23,7 @@ enum Asked {
     TooLong(usize),
 }
 
-/// `count` prompts of a task about items or events that are drawn by seed, in the first paraphrase. If there
+/// `count` prompts of a task about items, queries or events that are drawn by seed, in the first paraphrase. If there
 /// are fewer, they come several times.
 ///
 /// A history of which a prompt would have more than `room` tokens loses its earliest items, as in supervised
@@ -86,16 +86,20 @@ pub(super) fn prompts(
     Ok(found.iter().cycle().take(count).cloned().collect())
 }
 
-/// What a task can be about: items, or training events by their numbers.
+/// What a task can be about: items, items of queries by user and place, or training events by their numbers.
 #[derive(Debug, Clone, Copy)]
 enum Subject {
     Item(ItemId),
+    Query(UserId, u32),
     Event(usize),
 }
 
 fn subjects(task: Task, tasks: &Tasks<'_>, train: &TrainSet) -> Vec<Subject> {
     if task.is_about_an_item() {
         return tasks.items().map(Subject::Item).collect();
+    }
+    if task.is_about_a_query() {
+        return tasks.queries(train).map(|(user, place)| Subject::Query(user, place)).collect();
     }
     (0..train.num_samples()).map(Subject::Event).collect()
 }
@@ -116,6 +120,9 @@ impl Asking<'_> {
         let mut sample = match subject {
             Subject::Item(item) => {
                 return self.fitting(tasks.item(task, item, Wording::First)?, room);
+            }
+            Subject::Query(user, place) => {
+                return self.fitting(tasks.query(task, user, place, Wording::First)?, room);
             }
             Subject::Event(index) => match train.sample(index) {
                 Some(sample) => sample,

@@ -12,7 +12,7 @@ use super::alignment;
 use super::material::Material;
 use crate::cold::cold_items;
 use crate::error::LabError;
-use crate::pool_task::is_over_pool;
+use crate::pool_task::{is_over_pool, is_slate};
 use crate::seed::Purpose;
 use crate::setting::of_stage;
 use crate::workbench::{Reads, Workbench};
@@ -63,7 +63,7 @@ pub(crate) fn train(
 fn valid(config: &RlConfig, material: &Material<'_>) -> Result<Vec<EncodedPrompt>, LabError> {
     let Material { bench, task, .. } = material;
     let samples = material.valid_samples();
-    if is_over_pool(*task) {
+    if is_over_pool(*task) || is_slate(*task) {
         return bench.prompts(*task, &samples);
     }
     let share = config.reasoning.as_ref().map_or(0.0, |reasoning| reasoning.share);
@@ -92,7 +92,7 @@ fn prompts(
     let Reads::Words(words) = &bench.reads else {
         return with_targets(bench.prompts(*task, &samples(&order))?, material);
     };
-    if is_over_pool(*task) {
+    if is_over_pool(*task) || is_slate(*task) {
         let rendered = bench.rendered(*task, &samples(&order))?;
         return with_targets(words.encoder.prompts(&rendered)?, material);
     }
