@@ -2,6 +2,7 @@
 
 pub(crate) mod buckets;
 mod catalogue;
+pub(crate) mod changed;
 pub(crate) mod columns;
 mod domains;
 pub(crate) mod exercises;
@@ -15,6 +16,7 @@ pub(crate) mod stage_answers;
 pub(crate) mod systems;
 mod tables;
 pub(crate) mod targets;
+pub(crate) mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,10 +25,12 @@ use sidereal_metrics::{Bootstrap, BootstrapConfig, EvaluationSplit, Report};
 use sidereal_train::{Binding, Observer};
 
 pub use self::buckets::BucketRow;
+pub use self::changed::{ChangedAnswers, ChangedCase};
 pub use self::domains::DomainReport;
 pub use self::exercises::ExerciseRow;
 pub use self::labels::LabelRow;
 pub use self::targets::{TargetsRow, TargetsValue};
+pub use self::written::WrittenRow;
 
 use self::columns::Columns;
 use self::domains::AmongDomains;
@@ -39,7 +43,7 @@ use crate::blend::files as blend_files;
 use crate::error::LabError;
 use crate::parts::{
     blended_rankings as blended, domain_rankings, exercises as asked_exercises,
-    labels as asked_labels, rankings, reasoning as found,
+    labels as asked_labels, rankings, reasoning as found, written as texts,
 };
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
@@ -48,6 +52,7 @@ use crate::recipe::pool::CandidatePools;
 use crate::recipe::stage::Stage;
 use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::split::SplitConfig;
+use crate::tested_users::TestedUsers;
 use crate::workbench::Workbench;
 
 /// The name of the part.
@@ -61,6 +66,13 @@ pub(crate) const EXERCISES: &str = "exercises.json";
 pub(crate) const TARGETS: &str = "targets.json";
 /// The file of the test of label prediction.
 pub(crate) const LABELS: &str = "labels.json";
+
+/// The file of the answers that reasoning changed.
+pub(crate) const CHANGED: &str = "changed.json";
+/// The file of what stages wrote about the next item.
+pub(crate) const WRITTEN: &str = "written.json";
+/// The file of how many users of the test were asked.
+pub(crate) const TESTED: &str = "test-users.json";
 
 /// The tables of a run.
 pub(crate) struct Evaluation<'a> {
@@ -77,6 +89,8 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) baselines: &'a [Baseline<'a>],
     /// Names of the stages that returned the policy that they started from.
     pub(crate) at_start: &'a BTreeSet<String>,
+    /// How many users of the test were asked, if not all.
+    pub(crate) tested: Option<TestedUsers>,
 }
 
 /// The contents of the tables.
@@ -94,6 +108,10 @@ pub(crate) struct Evaluated {
     pub(crate) targets: Vec<TargetsRow>,
     /// Label prediction; empty if the recipe does not test it.
     pub(crate) labels: Vec<LabelRow>,
+    /// What the stages wrote about the next item; empty if the recipe does not ask for it.
+    pub(crate) written: Vec<WrittenRow>,
+    /// Answers that reasoning changed; empty if the recipe does not test reasoning.
+    pub(crate) changed: Vec<ChangedAnswers>,
 }
 
 /// The settings that the tables depend on, besides the answers.
@@ -141,6 +159,9 @@ impl Part for Evaluation<'_> {
             if let Some(reasoning) = reasoning {
                 inputs.insert(found::name(name), reasoning.hash(&found::file(name))?);
             }
+            if let Some(written) = &answers.written {
+                inputs.insert(texts::name(name), written.hash(&texts::file(name))?);
+            }
             if let Some(exercises) = exercises {
                 let hash = exercises.hash(&asked_exercises::file(name))?;
                 inputs.insert(asked_exercises::name(name), hash);
@@ -163,10 +184,14 @@ impl Part for Evaluation<'_> {
 
     fn files(&self) -> PartFiles {
         let domains = self.bench.dataset.domains().map(|_| DOMAINS);
-        let exercises = self.config.exercises.map(|_| EXERCISES);
+        let exercises = self.config.exercises.as_ref().map(|_| EXERCISES);
         let targets = self.config.targets.as_ref().map(|_| TARGETS);
         let labels = self.config.labels.as_ref().map(|_| LABELS);
+        let changed = self.config.reasoning.as_ref().map(|_| CHANGED);
+        let tested = self.tested.map(|_| TESTED);
+        let written = self.config.written.map(|_| WRITTEN);
         let optional = domains.into_iter().chain(exercises).chain(targets).chain(labels);
+        let optional = optional.chain(changed).chain(tested).chain(written);
         PartFiles::always([REPORT, BUCKETS, seen::FILE].into_iter().chain(optional))
     }
 
@@ -216,6 +241,16 @@ impl Part for Evaluation<'_> {
             let rows = targets::rows(bench, targets, answers, &recommenders, &tables.bootstrap)?;
             write_json(&folder.path(TARGETS), &rows)?;
         }
+        if let Some(reasoning) = &config.reasoning {
+            let width = config.beam_width.min(reasoning.beam_width);
+            write_json(&folder.path(CHANGED), &changed::rows(bench, answers, width)?)?;
+        }
+        if config.written.is_some() {
+            write_json(&folder.path(WRITTEN), &written::rows(answers))?;
+        }
+        if let Some(tested) = &self.tested {
+            write_json(&folder.path(TESTED), tested)?;
+        }
         write_json(&folder.path(BUCKETS), &buckets)?;
         write_json(&folder.path(REPORT), &tables.report)?;
         Ok(Remarks::default())
@@ -229,7 +264,7 @@ impl Part for Evaluation<'_> {
                 Some(_) => read_json(&folder.path(DOMAINS))?,
                 None => Vec::new(),
             },
-            exercises: match self.config.exercises {
+            exercises: match &self.config.exercises {
                 Some(_) => read_json(&folder.path(EXERCISES))?,
                 None => Vec::new(),
             },
@@ -239,6 +274,14 @@ impl Part for Evaluation<'_> {
             },
             labels: match self.config.labels {
                 Some(_) => read_json(&folder.path(LABELS))?,
+                None => Vec::new(),
+            },
+            written: match self.config.written {
+                Some(_) => read_json(&folder.path(WRITTEN))?,
+                None => Vec::new(),
+            },
+            changed: match &self.config.reasoning {
+                Some(_) => read_json(&folder.path(CHANGED))?,
                 None => Vec::new(),
             },
         })

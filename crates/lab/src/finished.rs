@@ -6,7 +6,7 @@ use sidereal_files::{read_json, write_json};
 use sidereal_sid::Catalog;
 use sidereal_train::JsonLog;
 
-use crate::evaluation::{DOMAINS, EXERCISES, LABELS, TARGETS};
+use crate::evaluation::{CHANGED, DOMAINS, EXERCISES, LABELS, TARGETS, TESTED, WRITTEN};
 use crate::resume::recipe_of;
 use crate::run::log::LOG;
 use crate::{LabError, RunResult, Showcase};
@@ -29,6 +29,9 @@ impl RunResult {
         let exercises = optional(EXERCISES).map_or(Ok(Vec::new()), |path| read_json(&path))?;
         let targets = optional(TARGETS).map_or(Ok(Vec::new()), |path| read_json(&path))?;
         let labels = optional(LABELS).map_or(Ok(Vec::new()), |path| read_json(&path))?;
+        let changed = optional(CHANGED).map_or(Ok(Vec::new()), |path| read_json(&path))?;
+        let written = optional(WRITTEN).map_or(Ok(Vec::new()), |path| read_json(&path))?;
+        let tested = optional(TESTED).map(|path| read_json(&path)).transpose()?;
         let showcases = optional(SHOWCASES).map_or(Ok(Vec::new()), |path| read_json(&path))?;
         Ok(Self {
             stages: recipe.stages.clone(),
@@ -38,6 +41,9 @@ impl RunResult {
             exercises,
             targets,
             labels,
+            changed,
+            written,
+            tested,
             scaling_of: recipe.evaluate.scaling.clone(),
             collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
             quality: read_json(&dir.join("quality.json"))?,

@@ -61,6 +61,7 @@ mod run;
 mod seed;
 mod setting;
 mod split;
+mod tested_users;
 mod workbench;
 
 pub use blend::served::{BlendExplanation, ServedBlend};
@@ -68,7 +69,10 @@ pub use blend::weights::BlendWeights;
 pub use compare::{ComparedSystem, FinishedRun, RunComparison};
 pub use error::LabError;
 pub use evaluation::recommenders::Baseline;
-pub use evaluation::{BucketRow, DomainReport, ExerciseRow, LabelRow, TargetsRow, TargetsValue};
+pub use evaluation::{
+    BucketRow, ChangedAnswers, ChangedCase, DomainReport, ExerciseRow, LabelRow, TargetsRow,
+    TargetsValue, WrittenRow,
+};
 pub use judged_codes::judged;
 pub use leaderboard::{
     Board, BoardData, BoardPreset, BoardRecipe, BoardRow, BoardTrial, BoardValue, Cost, CountedBy,
@@ -82,6 +86,7 @@ pub use parts::exercises::ExerciseAnswer;
 pub use parts::labels::LabelAnswer;
 pub use parts::published_ids::Published;
 pub use parts::reasoning::ReasoningResult;
+pub use parts::written::WrittenAnswer;
 pub use pipeline::Pipeline;
 pub use policy_folder::{PolicyCard, PolicyParts, TrainedPolicy};
 pub use recipe::Recipe;
@@ -92,6 +97,7 @@ pub use recipe::compute::Compute;
 pub use recipe::embed::{EmbedConfig, ItemField};
 pub use recipe::evaluate::{EvaluateConfig, EvaluateExercises, EvaluateLabels, EvaluateTargets};
 pub use recipe::evaluate_reasoning::{EvaluateReasoning, RankedAfter};
+pub use recipe::evaluate_written::EvaluateWritten;
 pub use recipe::hierarchical::HierarchicalConfig;
 pub use recipe::linfa_kmeans::LinfaKMeansConfig;
 pub use recipe::model::{ModelConfig, PretrainedConfig, TokenizerConfig};
@@ -108,8 +114,10 @@ pub use recipe::texts::{TeacherConfig, TextsConfig};
 pub use recipe::token_style::{StyleTemplate, TokenStyleConfig};
 pub use recipe::untrained::UntrainedConfig;
 pub use recommend::{
-    Explained, HowToReason, PolicyRecommender, ReasonedItems, Recommended, TrainedStage, Wanted,
+    Explained, HowToReason, PolicyRecommender, ReasonedChain, ReasonedItems, Recommended,
+    TrainedStage, Wanted,
 };
 pub use run::RunFolder;
 pub use run::part::{Folder, Made, Part, PartFiles, Remarks, SETTINGS};
 pub use split::SplitConfig;
+pub use tested_users::TestedUsers;

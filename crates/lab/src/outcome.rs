@@ -1,7 +1,9 @@
 //! The result of a finished run.
 
+mod changed_cases;
 mod page;
 pub(crate) mod scaling;
+mod shares;
 pub(crate) mod showcase;
 
 use sidereal_metrics::Report;
@@ -9,10 +11,13 @@ use sidereal_quantizer::{Collisions, QualityReport};
 use sidereal_sid::Catalog;
 use sidereal_train::Record;
 
-use crate::evaluation::{BucketRow, DomainReport, ExerciseRow, LabelRow, TargetsRow};
+use crate::evaluation::{
+    BucketRow, ChangedAnswers, DomainReport, ExerciseRow, LabelRow, TargetsRow, WrittenRow,
+};
 use crate::outcome::showcase::Showcase;
 use crate::recipe::scaling::ScalingConfig;
 use crate::recipe::stage::Stage;
+use crate::tested_users::TestedUsers;
 
 /// The result of a run.
 #[derive(Debug, Clone)]
@@ -32,6 +37,12 @@ pub struct RunResult {
     pub targets: Vec<TargetsRow>,
     /// Label prediction; empty if the recipe does not test it.
     pub labels: Vec<LabelRow>,
+    /// Answers that reasoning changed; empty if the recipe does not test reasoning.
+    pub changed: Vec<ChangedAnswers>,
+    /// What the stages wrote about the next item; empty if the recipe does not ask for it.
+    pub written: Vec<WrittenRow>,
+    /// How many users of the test were asked, if the recipe asks for some.
+    pub tested: Option<TestedUsers>,
     /// The figure over the compute of training that the recipe asks for; see [`scaling`](Self::scaling).
     pub scaling_of: Option<ScalingConfig>,
     /// Quality of the codes before collisions were resolved.

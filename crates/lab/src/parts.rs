@@ -17,3 +17,4 @@ pub(crate) mod teacher_texts;
 pub(crate) mod title_answers;
 pub(crate) mod trained_tokenizer;
 pub(crate) mod vocabulary;
+pub(crate) mod written;

@@ -37,6 +37,7 @@ use crate::parts::published_ids::Published;
 use crate::parts::rankings::Rankings;
 use crate::parts::reasoning::Reasoning;
 use crate::parts::semantic_ids::SemanticIds;
+use crate::parts::written::Written;
 use crate::pool_task::{answers_in_titles, is_over_pool};
 use crate::recipe::Recipe;
 use crate::recipe::base::base_folder;
@@ -49,6 +50,7 @@ use crate::run::RunFolder;
 use crate::run::log::{LOG, Logged};
 use crate::run::part::Made;
 use crate::run::starts::returned_their_start;
+use crate::tested_users;
 use crate::workbench::Workbench;
 use crate::workbench::items::ItemTexts;
 use crate::workbench::pools::pools;
@@ -91,7 +93,17 @@ impl Pipeline<'_> {
         let prompts = registry.set(&recipe.prompts)?;
         check_alignment(stages, prompts)?;
         let published_split = published.map(|published| published.split);
-        let split = &recipe.split.choose(dataset, published_split, recipe.max_history)?;
+        let split = recipe.split.choose(dataset, published_split, recipe.max_history)?;
+        // Policies are made for the whole split, whoever is asked in the test.
+        let split_hash = split.hash();
+        let (split, tested) = match evaluate.users {
+            Some(count) => {
+                let (split, tested) = tested_users::with_some(split, count, *seed);
+                (split, Some(tested))
+            }
+            None => (split, None),
+        };
+        let split = &split;
         let data = Data { dataset, split, published, device };
         let mut run = resume::open(self.out, recipe, device)?;
         let log = run.path(LOG);
@@ -117,6 +129,7 @@ impl Pipeline<'_> {
             seed: *seed,
             num_levels: recipe.sids.as_ref().and_then(|sids| NonZeroUsize::new(sids.num_levels())),
             data,
+            split_hash: &split_hash,
             kind,
             prompts,
             tasks,
@@ -150,9 +163,18 @@ impl Pipeline<'_> {
         let blends = &blends(&mut run, recipe, &benches, &policies, item_texts, observer)?;
         let at_start = &returned_their_start(run.folder(), stages)?;
         let (split, config) = (recipe.split, evaluate);
-        let tables =
-            Evaluation { bench, config, split, stages, answers, blends, baselines, at_start };
-        let Evaluated { report, buckets, domains, exercises, targets, labels } =
+        let tables = Evaluation {
+            bench,
+            config,
+            split,
+            stages,
+            answers,
+            blends,
+            baselines,
+            at_start,
+            tested,
+        };
+        let Evaluated { report, buckets, domains, exercises, targets, labels, changed, written } =
             run.carry_out(&tables, observer)?.value;
         let showcases = match answers.last() {
             Some(last) => showcases(bench, &last.rankings.value.load()?),
@@ -166,6 +188,9 @@ impl Pipeline<'_> {
             exercises,
             targets,
             labels,
+            changed,
+            written,
+            tested,
             scaling_of: evaluate.scaling.clone(),
             quality: quality.clone(),
             collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
@@ -228,6 +253,7 @@ fn start<'a>(
     match (from, model, vocabulary) {
         (Some((name, policy)), _, _) => Ok(Start::Stage(name, policy)),
         (None, Some(model), _) => Ok(Start::Random(model)),
+        (None, None, Some(vocabulary)) if stage.from_scratch => Ok(Start::Scratch(vocabulary)),
         (None, None, Some(vocabulary)) => Ok(Start::Pretrained(vocabulary)),
         (None, None, None) => Err(no_model()),
     }
@@ -265,6 +291,7 @@ fn answers<'a>(
             in_domain: None,
             reasoning: None,
             exercises: None,
+            written: None,
             labels: None,
         });
     }
@@ -289,8 +316,14 @@ fn answers<'a>(
             }
         }
     }
+    if let Some(config) = &evaluate.written {
+        for (answered, by) in answers.iter_mut().zip(&respondents) {
+            let written = Written { by: *by, users, config };
+            answered.written = Some(run.carry_out(&written, observer)?);
+        }
+    }
     if let Some(config) = &evaluate.exercises {
-        let asked = &held_out(config.count, recipe.seed, &texts.chats)?;
+        let asked = &held_out(config, recipe.seed, &texts.chats)?;
         for (answered, by) in answers.iter_mut().zip(&respondents) {
             let exercises = Exercises { by: *by, config, asked };
             answered.exercises = Some(run.carry_out(&exercises, observer)?);

@@ -8,6 +8,7 @@ pub(crate) mod compute;
 pub(crate) mod embed;
 pub(crate) mod evaluate;
 pub(crate) mod evaluate_reasoning;
+pub(crate) mod evaluate_written;
 pub(crate) mod fit;
 pub(crate) mod hierarchical;
 mod key_path;
@@ -156,6 +157,7 @@ impl Recipe {
         self.style()?;
         self.texts.check(&self.stages, self.embed.as_ref().is_some_and(EmbedConfig::rewrites))?;
         stage::check(&self.stages)?;
+        stage::check_scratch(&self.stages, self.pretrained.is_some())?;
         self.evaluate.check_stages(&self.stages)?;
         pool::check(self.pool.as_ref(), &self.stages)?;
         fit::check(self.pool.as_ref(), &self.stages)?;

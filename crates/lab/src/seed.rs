@@ -30,6 +30,10 @@ pub(crate) enum Purpose {
     Ties = 13,
     /// Which events of the test are asked for their labels.
     Labels = 14,
+    /// Which users the test asks.
+    TestUsers = 15,
+    /// Which users a policy writes about.
+    Written = 16,
 }
 
 /// The random numbers of a purpose; `round` separates repeated draws, such as those of epochs.

@@ -32,6 +32,9 @@ pub(crate) fn show(
     dir: &std::path::Path,
     title: Option<&str>,
 ) -> anyhow::Result<()> {
+    for share in outcome.shares() {
+        line(share)?;
+    }
     line(&outcome.report)?;
     for domain in &outcome.domains {
         line(domain)?;
@@ -44,6 +47,12 @@ pub(crate) fn show(
     }
     for exercises in &outcome.exercises {
         line(exercises)?;
+    }
+    for written in &outcome.written {
+        line(written)?;
+    }
+    for changed in &outcome.changed {
+        line(changed)?;
     }
     if let Some(scaling) = outcome.scaling() {
         line(&scaling)?;

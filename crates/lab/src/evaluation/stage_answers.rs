@@ -7,6 +7,7 @@ use crate::parts::blended_rankings::BlendFiles;
 use crate::parts::exercises::ExerciseAnswer;
 use crate::parts::labels::LabelAnswer;
 use crate::parts::reasoning::ReasoningResult;
+use crate::parts::written::WrittenAnswer;
 use crate::recipe::blend::BlendConfig;
 use crate::recipe::stage::Stage;
 use crate::run::part::Made;
@@ -25,6 +26,8 @@ pub(crate) struct StageAnswers<'a> {
     pub(crate) reasoning: Option<Made<AnswerFile<ReasoningResult>>>,
     /// Answers to exercises, if the recipe tests general ability.
     pub(crate) exercises: Option<Made<Vec<ExerciseAnswer>>>,
+    /// What it wrote about the next item, if the recipe asks for it.
+    pub(crate) written: Option<Made<Vec<WrittenAnswer>>>,
     /// Label predictions, if the recipe tests them and the stage learned them.
     pub(crate) labels: Option<Made<Vec<LabelAnswer>>>,
 }

@@ -12,7 +12,7 @@ use super::RunResult;
 use crate::error::LabError;
 use crate::evaluation::columns::TEN;
 use crate::evaluation::systems::after_best_chain;
-use crate::evaluation::{BucketRow, exercises, labels, targets};
+use crate::evaluation::{BucketRow, exercises, labels, targets, written};
 use crate::recipe::stage::{Stage, Training};
 
 /// The diversity of the lists of validation: plot, y axis, values.
@@ -54,6 +54,9 @@ impl RunResult {
             self.quality.shared_rate,
             self.collisions,
         ));
+        for share in self.shares() {
+            page.push_summary(share);
+        }
         self.report.push_to(&mut page);
         for domain in &self.domains {
             domain.push_to(&mut page);
@@ -74,6 +77,16 @@ impl RunResult {
         }
         if !self.exercises.is_empty() {
             page.push(exercises::table(&self.exercises));
+        }
+        if !self.written.is_empty() {
+            page.push(written::table(&self.written));
+            page.push(written::cards(&self.written));
+        }
+        if !self.changed.is_empty() {
+            page.push(self.changes());
+        }
+        for changed in self.changed.iter().filter(|changed| !changed.cases.is_empty()) {
+            page.push(self.changed_cases(changed));
         }
         if !self.buckets.is_empty() {
             page.push(self.by_bucket());

@@ -43,7 +43,7 @@ impl Part for ExtendedBase<'_> {
     }
 
     fn files(&self) -> PartFiles {
-        vocabulary::files(&["tokenizer/config.json", vocabulary::WEIGHTS])
+        vocabulary::files(&[vocabulary::SHAPE, vocabulary::WEIGHTS])
     }
 
     fn make(
