@@ -174,6 +174,7 @@ struct RawStage {
     from: Option<String>,
     /// Whether it starts from random weights in the shape of `pretrained.base`, with its tokenizer, instead of the
     /// weights of that model; without `from`.
+    #[schemars(extend("default" = false))]
     #[serde(default, skip_serializing_if = "is_false")]
     from_scratch: bool,
     /// The task of its policy in reinforcement, preference training, validation and test: `next-item`,
