@@ -9,7 +9,7 @@ use std::collections::btree_map::Entry;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use sidereal_data::Dataset;
+use sidereal_data::{Dataset, Split};
 use sidereal_policy::{Constraint, PolicyKind, SidTokenizer};
 use sidereal_prompts::{PromptRegistry, Task};
 use sidereal_train::{JsonLog, Observer};
@@ -50,7 +50,7 @@ use crate::run::RunFolder;
 use crate::run::log::{LOG, Logged};
 use crate::run::part::Made;
 use crate::run::starts::returned_their_start;
-use crate::tested_users;
+use crate::tested_users::{self, TestedUsers};
 use crate::workbench::Workbench;
 use crate::workbench::items::ItemTexts;
 use crate::workbench::pools::pools;
@@ -80,6 +80,15 @@ pub struct Pipeline<'a> {
     pub device: Device,
 }
 
+/// The split of a run.
+struct Tested {
+    split: Split,
+    /// Hash of the whole split: policies are made for it, whoever is asked in the test.
+    whole: String,
+    /// How many users are asked, if the recipe asks for some.
+    users: Option<TestedUsers>,
+}
+
 impl Pipeline<'_> {
     /// Carries out the parts that are not done yet and returns the result of the run.
     ///
@@ -92,17 +101,7 @@ impl Pipeline<'_> {
         let registry = PromptRegistry::builtin()?;
         let prompts = registry.set(&recipe.prompts)?;
         check_alignment(stages, prompts)?;
-        let published_split = published.map(|published| published.split);
-        let split = recipe.split.choose(dataset, published_split, recipe.max_history)?;
-        // Policies are made for the whole split, whoever is asked in the test.
-        let split_hash = split.hash();
-        let (split, tested) = match evaluate.users {
-            Some(count) => {
-                let (split, tested) = tested_users::with_some(split, count, *seed);
-                (split, Some(tested))
-            }
-            None => (split, None),
-        };
+        let Tested { split, whole: split_hash, users: tested } = self.split()?;
         let split = &split;
         let data = Data { dataset, split, published, device };
         let mut run = resume::open(self.out, recipe, device)?;
@@ -200,6 +199,21 @@ impl Pipeline<'_> {
         };
         outcome.save_showcases(self.out)?;
         Ok(outcome)
+    }
+
+    /// The split, with the users of the test that the recipe asks.
+    fn split(&self) -> Result<Tested, LabError> {
+        let Self { recipe, dataset, published, .. } = self;
+        let published = published.map(|published| published.split);
+        let split = recipe.split.choose(dataset, published, recipe.max_history)?;
+        let whole = split.hash();
+        Ok(match recipe.evaluate.users {
+            Some(count) => {
+                let (split, users) = tested_users::with_some(split, count, recipe.seed);
+                Tested { split, whole, users: Some(users) }
+            }
+            None => Tested { split, whole, users: None },
+        })
     }
 
     /// Accepts a recipe that fits the data, the model and the given systems; returns the kind of

@@ -78,16 +78,7 @@ impl RunResult {
         if !self.exercises.is_empty() {
             page.push(exercises::table(&self.exercises));
         }
-        if !self.written.is_empty() {
-            page.push(written::table(&self.written));
-            page.push(written::cards(&self.written));
-        }
-        if !self.changed.is_empty() {
-            page.push(self.changes());
-        }
-        for changed in self.changed.iter().filter(|changed| !changed.cases.is_empty()) {
-            page.push(self.changed_cases(changed));
-        }
+        self.push_texts(&mut page);
         if !self.buckets.is_empty() {
             page.push(self.by_bucket());
         }
@@ -159,6 +150,20 @@ impl RunResult {
             page.push(self.users());
         }
         page
+    }
+
+    /// What the stages wrote, and where chains changed their answers.
+    fn push_texts(&self, page: &mut Page) {
+        if !self.written.is_empty() {
+            page.push(written::table(&self.written));
+            page.push(written::cards(&self.written));
+        }
+        if !self.changed.is_empty() {
+            page.push(self.changes());
+        }
+        for changed in self.changed.iter().filter(|changed| !changed.cases.is_empty()) {
+            page.push(self.changed_cases(changed));
+        }
     }
 
     fn curves(&self, caption: &str, y_axis: &str, stage: &str, names: &[&str]) -> LinePlot {
