@@ -11,8 +11,8 @@ use sidereal::lab::{
 use sidereal::metrics::{Bootstrap, BootstrapConfig, Level, Metric, MetricSource, Row, SeenItems};
 use sidereal::page::Block;
 use sidereal::policy::Scoring;
-use sidereal::prompts::Task;
-use sidereal::train::{MixtureOrder, Record};
+use sidereal::prompts::{AbilityKind, Task};
+use sidereal::train::{MixtureOrder, Ranking, Record};
 
 use crate::worded::Shop;
 
@@ -90,7 +90,8 @@ fn a_report_has_the_columns_that_its_recipe_names_and_compare_agrees_with_it() {
     let evaluate = &mut shop.recipe.evaluate;
     let asked = ["HR@3", "NDCG@2", "Avg(HR@1/3+NDCG@2)", "Coverage@4", "Pass@2", "Avg(Pass@1/3)"];
     evaluate.metrics = Some(asked.iter().map(|name| metric(name)).collect());
-    evaluate.exercises = Some(EvaluateExercises { count: 5, budget: 12 });
+    evaluate.exercises =
+        Some(EvaluateExercises { count: 5, budget: 12, kinds: vec![AbilityKind::Exercises] });
     let stages = &mut shop.recipe.stages;
     stages.truncate(1);
     let sft = stages[0].clone();
@@ -167,6 +168,29 @@ fn a_report_has_the_columns_that_its_recipe_names_and_compare_agrees_with_it() {
     best_of_n(&outcome, &fs::read(out.join("reasoning/sft.json")).unwrap());
 
     exercised(&outcome, &out);
+    changed_by_chains(&outcome, &out);
+}
+
+/// Counts and cases of answers that reasoning changed, by brute force over the files.
+fn changed_by_chains(outcome: &RunResult, out: &Path) {
+    let read = |file: &str| fs::read(out.join(file)).unwrap();
+    let directly: Vec<Ranking> = serde_json::from_slice(&read("rankings/sft.json")).unwrap();
+    let after: Vec<ReasoningResult> = serde_json::from_slice(&read("reasoning/sft.json")).unwrap();
+    let hits = |ranking: &Ranking| {
+        ranking.found.iter().take(4).any(|items| items.contains(&ranking.target))
+    };
+    let (mut gained, mut lost) = (0, 0);
+    for result in &after {
+        assert_eq!(result.chains.len(), 3);
+        let same = directly.iter().find(|other| other.id == result.ranking.id).unwrap();
+        gained += usize::from(!hits(same) && hits(&result.ranking));
+        lost += usize::from(hits(same) && !hits(&result.ranking));
+    }
+    let row = outcome.changed.iter().find(|row| row.system == "SFT").unwrap();
+    assert_eq!((row.users, row.listed, row.gained, row.lost), (after.len(), 4, gained, lost));
+    assert_eq!(row.cases.iter().filter(|case| case.gained).count(), gained.min(4));
+    assert_eq!(row.cases.iter().filter(|case| !case.gained).count(), lost.min(4));
+    assert_eq!(RunResult::read(out).unwrap().changed, outcome.changed);
 }
 
 #[test]
@@ -174,7 +198,8 @@ fn a_policy_that_always_says_one_word_solves_the_exercises_with_this_answer() {
     let dir = tempfile::tempdir().unwrap();
     let mut shop = Shop::new(dir.path());
     shop.recipe.evaluate.reasoning = None;
-    shop.recipe.evaluate.exercises = Some(EvaluateExercises { count: 6, budget: 24 });
+    shop.recipe.evaluate.exercises =
+        Some(EvaluateExercises { count: 6, budget: 24, kinds: vec![AbilityKind::Exercises] });
     let stages = &mut shop.recipe.stages;
     stages.truncate(1);
     let first = stages[0].clone();

@@ -27,7 +27,7 @@ fn gream_runs_in_all_its_schedules() {
 }
 
 #[test]
-fn recipes_at_the_papers_size_run_from_a_pretrained_model() {
+fn recipes_over_a_pretrained_model_run() {
     for (name, reasoned) in [
         ("singer/paper", 0),
         ("sage/paper", 0),
@@ -35,6 +35,12 @@ fn recipes_at_the_papers_size_run_from_a_pretrained_model() {
         ("sdpo/paper", 0),
         ("sidreasoner/paper", 8),
         ("gream/paper", 11),
+        ("singer/language", 0),
+        ("sidreasoner/language", 6),
+        ("gream/language", 5),
+        ("sage/language", 0),
+        ("sdpo/language", 0),
+        ("zero-shot/language", 0),
     ] {
         every_stage_is_tested(name, reasoned);
     }

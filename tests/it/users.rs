@@ -1,14 +1,17 @@
 //! Stages that learn from a share of the users.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 
-use sidereal::data::{SampleId, UserId};
-use sidereal::lab::{Recipe, Training, UserShare};
+use sidereal::data::{HeldOut as _, SampleId, UserId};
+use sidereal::lab::{EvaluateDescriptions, EvaluateExercises, Recipe, RunResult, Training, UserShare};
+use sidereal::prompts::AbilityKind;
 use sidereal::train::{Record, RlConfig};
 use tempfile::TempDir;
 
 use crate::pipeline::run;
 use crate::shop;
+use crate::worded::Shop;
 
 /// The users of a stage, by the samples that the error of its second step names: with such a rate
 /// nothing is finite any more, and a step is as large as the shop.
@@ -62,4 +65,44 @@ fn shares_that_are_none_are_refused() {
         let error = recipe.check().unwrap_err().to_string();
         assert!(error.contains("stage.singer.users"), "{error}");
     }
+}
+
+#[test]
+fn some_users_are_tested_by_models_with_and_without_what_they_knew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut shop = Shop::new(dir.path()).under("singer/language", dir.path());
+    let kept = ["untrained", "sft", "sft-scratch"];
+    shop.recipe.stages.retain(|stage| kept.contains(&stage.name.as_str()));
+    let evaluate = &mut shop.recipe.evaluate;
+    evaluate.compare_with = Vec::new();
+    evaluate.users = NonZeroUsize::new(7);
+    evaluate.descriptions = Some(EvaluateDescriptions { users: 3, budget: 6 });
+    let kinds = vec![AbilityKind::Arithmetic, AbilityKind::Instructions];
+    evaluate.exercises = Some(EvaluateExercises { count: 2, budget: 4, kinds });
+    let out = dir.path().join("run");
+    let outcome = shop.run(&out, &mut |_: &Record| {}).unwrap();
+    let all = shop.split.test.samples().count();
+    let asked = |outcome: &RunResult| outcome.tested.map(|tested| (tested.asked, tested.all));
+    assert_eq!(asked(&outcome), Some((7, all)));
+    assert!(outcome.report.rows().iter().all(|row| row.protocol.num_users == 7));
+    let learned = outcome.shares().iter().any(|text| text.contains("SFT learned"));
+    assert!(learned, "{:?}", outcome.shares());
+    // Every stage answered the same exercises.
+    let before: Vec<(Option<AbilityKind>, Option<&str>)> = outcome
+        .exercises
+        .iter()
+        .map(|row| (row.kind, row.before.as_ref().map(|(label, _)| label.as_str())))
+        .collect();
+    let kinds = [Some(AbilityKind::Arithmetic), Some(AbilityKind::Instructions), None];
+    let expected: Vec<_> = [None, Some("untrained"), None]
+        .into_iter()
+        .flat_map(|before| kinds.map(|kind| (kind, before)))
+        .collect();
+    assert_eq!(before, expected, "what begins at random has no start");
+    // Another share of the test trains nothing again.
+    shop.recipe.evaluate.users = NonZeroUsize::new(9);
+    let mut trained = 0;
+    shop.run(&out, &mut |_: &Record| trained += 1).unwrap();
+    assert_eq!(trained, 0);
+    assert_eq!(asked(&RunResult::read(&out).unwrap()), Some((9, all)));
 }

@@ -22,7 +22,9 @@ use sidereal_data::{
 use sidereal_files::read_json;
 use sidereal_sid::{Catalog, SemanticId};
 
-use self::names::{BehaviourName, BehaviourNames, ColumnNames, DomainFiles, ItemColumnNames};
+use self::names::{
+    BehaviourName, BehaviourNames, ColumnNames, DomainFiles, DomainSource, ItemColumnNames,
+};
 use crate::failure::Usage;
 use crate::filters;
 use crate::index;
@@ -90,7 +92,8 @@ pub(crate) struct DataArgs {
     /// Also read the users' portraits and queries of RecIF-Bench's table, for interactive recommendation.
     #[arg(long)]
     queries: bool,
-    /// One of several domains as files of RecBole, `NAME=x.inter,x.item`. Give it once for each domain.
+    /// One of several domains: files of RecBole, `NAME=x.inter,x.item`, or a folder that `prepare` wrote, `NAME=DIR`.
+    /// Give it once for each domain.
     #[arg(long, value_name = "NAME=FILES")]
     domain: Vec<DomainFiles>,
     /// Stop at the first row with a problem. Without it, such rows are left out and counted. In
@@ -128,7 +131,7 @@ pub(crate) enum Format {
 enum Source {
     /// What `prepare` wrote.
     Folder,
-    /// Several pairs of RecBole's files.
+    /// Several domains, each from files of its own.
     Domains,
     Files(Format),
 }
@@ -174,6 +177,13 @@ impl Data {
             None => leave_one_out(&self.dataset, NonZeroUsize::MIN)?.train,
         })
     }
+}
+
+/// The dataset of a folder that `prepare` wrote.
+fn prepared(folder: &Path) -> anyhow::Result<Dataset> {
+    read_json(&folder.join(DATASET)).with_context(|| {
+        format!("`{}` is not a folder that `sidereal prepare` wrote", folder.display())
+    })
 }
 
 impl DataArgs {
@@ -347,9 +357,7 @@ impl DataArgs {
 
     fn folder(&self) -> anyhow::Result<Data> {
         let folder = needed(self.data.as_deref(), "--data DIR", "a prepared folder")?;
-        let dataset: Dataset = read_json(&folder.join(DATASET)).with_context(|| {
-            format!("`{}` is not a folder that `sidereal prepare` wrote", folder.display())
-        })?;
+        let dataset = prepared(folder)?;
         let own = folder.join(index::INDEX);
         let catalog = (self.index.is_none() && own.exists()).then(|| index::read(&own, &dataset));
         Ok(Data { catalog: catalog.transpose()?, ..Data::new(dataset) })
@@ -357,9 +365,15 @@ impl DataArgs {
 
     fn domains(&self, seed: u64) -> anyhow::Result<Data> {
         let options = ReadOptions::new(seed);
-        let parts = self.domain.iter().map(|DomainFiles { name, interactions, items }| {
-            let part = recbole::read(interactions, items, &options);
-            Ok((name.clone(), part.with_context(|| format!("domain `{name}`"))?.dataset))
+        let parts = self.domain.iter().map(|DomainFiles { name, files }| {
+            let part = match files {
+                DomainSource::Recbole(interactions, items) => {
+                    let read = recbole::read(interactions, items, &options);
+                    read.map(|read| read.dataset).map_err(anyhow::Error::from)
+                }
+                DomainSource::Folder(folder) => prepared(folder),
+            };
+            Ok((name.clone(), part.with_context(|| format!("domain `{name}`"))?))
         });
         Ok(Data::new(Dataset::union(parts.collect::<anyhow::Result<Vec<_>>>()?, seed)?))
     }

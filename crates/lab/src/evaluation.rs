@@ -2,6 +2,7 @@
 
 pub(crate) mod buckets;
 mod catalogue;
+pub(crate) mod changed;
 pub(crate) mod columns;
 pub(crate) mod descriptions;
 mod domains;
@@ -24,6 +25,7 @@ use sidereal_metrics::{Bootstrap, BootstrapConfig, EvaluationSplit, Report};
 use sidereal_train::{Binding, Observer};
 
 pub use self::buckets::BucketRow;
+pub use self::changed::{ChangedAnswers, ChangedCase};
 pub use self::descriptions::DescriptionRow;
 pub use self::domains::DomainReport;
 pub use self::exercises::ExerciseRow;
@@ -51,6 +53,7 @@ use crate::recipe::pool::CandidatePools;
 use crate::recipe::stage::Stage;
 use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::split::SplitConfig;
+use crate::tested_users::TestedUsers;
 use crate::workbench::Workbench;
 
 /// The name of the part.
@@ -67,6 +70,11 @@ pub(crate) const TARGETS: &str = "targets.json";
 /// The file of the test of label prediction.
 pub(crate) const LABELS: &str = "labels.json";
 
+/// The file of the answers that reasoning changed.
+pub(crate) const CHANGED: &str = "changed.json";
+/// The file of how many users of the test were asked.
+pub(crate) const TESTED: &str = "test-users.json";
+
 /// The tables of a run.
 pub(crate) struct Evaluation<'a> {
     pub(crate) bench: &'a Workbench<'a>,
@@ -82,6 +90,8 @@ pub(crate) struct Evaluation<'a> {
     pub(crate) baselines: &'a [Baseline<'a>],
     /// Names of the stages that returned the policy that they started from.
     pub(crate) at_start: &'a BTreeSet<String>,
+    /// How many users of the test were asked, if not all.
+    pub(crate) tested: Option<TestedUsers>,
 }
 
 /// The contents of the tables.
@@ -101,6 +111,8 @@ pub(crate) struct Evaluated {
     pub(crate) targets: Vec<TargetsRow>,
     /// Label prediction; empty if the recipe does not test it.
     pub(crate) labels: Vec<LabelRow>,
+    /// Answers that reasoning changed; empty if the recipe does not test reasoning.
+    pub(crate) changed: Vec<ChangedAnswers>,
 }
 
 /// The settings that the tables depend on, besides the answers.
@@ -178,12 +190,14 @@ impl Part for Evaluation<'_> {
 
     fn files(&self) -> PartFiles {
         let domains = self.bench.dataset.domains().map(|_| DOMAINS);
-        let exercises = self.config.exercises.map(|_| EXERCISES);
+        let exercises = self.config.exercises.as_ref().map(|_| EXERCISES);
         let targets = self.config.targets.as_ref().map(|_| TARGETS);
         let labels = self.config.labels.as_ref().map(|_| LABELS);
         let descriptions = self.config.descriptions.map(|_| DESCRIPTIONS);
+        let changed = self.config.reasoning.as_ref().map(|_| CHANGED);
+        let tested = self.tested.map(|_| TESTED);
         let optional = domains.into_iter().chain(exercises).chain(targets).chain(labels);
-        let optional = optional.chain(descriptions);
+        let optional = optional.chain(descriptions).chain(changed).chain(tested);
         PartFiles::always([REPORT, BUCKETS, seen::FILE].into_iter().chain(optional))
     }
 
@@ -236,6 +250,13 @@ impl Part for Evaluation<'_> {
             let rows = targets::rows(bench, targets, answers, &recommenders, &tables.bootstrap)?;
             write_json(&folder.path(TARGETS), &rows)?;
         }
+        if let Some(reasoning) = &config.reasoning {
+            let width = config.beam_width.min(reasoning.beam_width);
+            write_json(&folder.path(CHANGED), &changed::rows(bench, answers, width)?)?;
+        }
+        if let Some(tested) = &self.tested {
+            write_json(&folder.path(TESTED), tested)?;
+        }
         write_json(&folder.path(BUCKETS), &buckets)?;
         write_json(&folder.path(REPORT), &tables.report)?;
         Ok(Remarks::default())
@@ -249,7 +270,7 @@ impl Part for Evaluation<'_> {
                 Some(_) => read_json(&folder.path(DOMAINS))?,
                 None => Vec::new(),
             },
-            exercises: match self.config.exercises {
+            exercises: match &self.config.exercises {
                 Some(_) => read_json(&folder.path(EXERCISES))?,
                 None => Vec::new(),
             },
@@ -263,6 +284,10 @@ impl Part for Evaluation<'_> {
             },
             labels: match self.config.labels {
                 Some(_) => read_json(&folder.path(LABELS))?,
+                None => Vec::new(),
+            },
+            changed: match &self.config.reasoning {
+                Some(_) => read_json(&folder.path(CHANGED))?,
                 None => Vec::new(),
             },
         })

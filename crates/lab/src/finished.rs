@@ -6,7 +6,7 @@ use sidereal_files::{read_json, write_json};
 use sidereal_sid::Catalog;
 use sidereal_train::JsonLog;
 
-use crate::evaluation::{DESCRIPTIONS, DOMAINS, EXERCISES, LABELS, TARGETS};
+use crate::evaluation::{CHANGED, DESCRIPTIONS, DOMAINS, EXERCISES, LABELS, TARGETS, TESTED};
 use crate::resume::recipe_of;
 use crate::run::log::LOG;
 use crate::{LabError, RunResult, Showcase};
@@ -31,6 +31,8 @@ impl RunResult {
             optional(DESCRIPTIONS).map_or(Ok(Vec::new()), |path| read_json(&path))?;
         let targets = optional(TARGETS).map_or(Ok(Vec::new()), |path| read_json(&path))?;
         let labels = optional(LABELS).map_or(Ok(Vec::new()), |path| read_json(&path))?;
+        let changed = optional(CHANGED).map_or(Ok(Vec::new()), |path| read_json(&path))?;
+        let tested = optional(TESTED).map(|path| read_json(&path)).transpose()?;
         let showcases = optional(SHOWCASES).map_or(Ok(Vec::new()), |path| read_json(&path))?;
         Ok(Self {
             stages: recipe.stages.clone(),
@@ -41,6 +43,8 @@ impl RunResult {
             descriptions,
             targets,
             labels,
+            changed,
+            tested,
             scaling_of: recipe.evaluate.scaling.clone(),
             collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
             quality: read_json(&dir.join("quality.json"))?,

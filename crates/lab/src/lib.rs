@@ -63,6 +63,7 @@ mod run;
 mod seed;
 mod setting;
 mod split;
+mod tested_users;
 mod workbench;
 
 pub use blend::served::{BlendExplanation, ServedBlend};
@@ -71,7 +72,8 @@ pub use compare::{ComparedSystem, FinishedRun, RunComparison};
 pub use error::LabError;
 pub use evaluation::recommenders::Baseline;
 pub use evaluation::{
-    BucketRow, DescriptionRow, DomainReport, ExerciseRow, LabelRow, TargetsRow, TargetsValue,
+    BucketRow, ChangedAnswers, ChangedCase, DescriptionRow, DomainReport, ExerciseRow, LabelRow,
+    TargetsRow, TargetsValue,
 };
 pub use judged_codes::judged;
 pub use leaderboard::{
@@ -117,8 +119,10 @@ pub use recipe::texts::{LocalTeacherConfig, TeacherConfig, TextsConfig};
 pub use recipe::token_style::{StyleTemplate, TokenStyleConfig};
 pub use recipe::untrained::UntrainedConfig;
 pub use recommend::{
-    Explained, HowToReason, PolicyRecommender, ReasonedItems, Recommended, TrainedStage, Wanted,
+    Explained, HowToReason, PolicyRecommender, ReasonedChain, ReasonedItems, Recommended,
+    TrainedStage, Wanted,
 };
 pub use run::RunFolder;
 pub use run::part::{Folder, Made, Part, PartFiles, Remarks, SETTINGS};
 pub use split::SplitConfig;
+pub use tested_users::TestedUsers;

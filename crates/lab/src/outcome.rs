@@ -1,7 +1,9 @@
 //! The result of a finished run.
 
+mod changed_cases;
 mod page;
 pub(crate) mod scaling;
+mod shares;
 pub(crate) mod showcase;
 
 use sidereal_metrics::Report;
@@ -10,11 +12,12 @@ use sidereal_sid::Catalog;
 use sidereal_train::Record;
 
 use crate::evaluation::{
-    BucketRow, DescriptionRow, DomainReport, ExerciseRow, LabelRow, TargetsRow,
+    BucketRow, ChangedAnswers, DescriptionRow, DomainReport, ExerciseRow, LabelRow, TargetsRow,
 };
 use crate::outcome::showcase::Showcase;
 use crate::recipe::scaling::ScalingConfig;
 use crate::recipe::stage::Stage;
+use crate::tested_users::TestedUsers;
 
 /// The result of a run.
 #[derive(Debug, Clone)]
@@ -36,6 +39,10 @@ pub struct RunResult {
     pub targets: Vec<TargetsRow>,
     /// Label prediction; empty if the recipe does not test it.
     pub labels: Vec<LabelRow>,
+    /// Answers that reasoning changed; empty if the recipe does not test reasoning.
+    pub changed: Vec<ChangedAnswers>,
+    /// How many users of the test were asked, if the recipe asks for some.
+    pub tested: Option<TestedUsers>,
     /// The figure over the compute of training that the recipe asks for; see [`scaling`](Self::scaling).
     pub scaling_of: Option<ScalingConfig>,
     /// Quality of the codes before collisions were resolved.

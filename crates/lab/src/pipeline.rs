@@ -9,7 +9,7 @@ use std::collections::btree_map::Entry;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use sidereal_data::Dataset;
+use sidereal_data::{Dataset, Split};
 use sidereal_policy::{Constraint, PolicyKind, SidTokenizer};
 use sidereal_prompts::{PromptRegistry, Task};
 use sidereal_train::{JsonLog, Observer};
@@ -51,6 +51,7 @@ use crate::run::RunFolder;
 use crate::run::log::{LOG, Logged};
 use crate::run::part::Made;
 use crate::run::starts::returned_their_start;
+use crate::tested_users::{self, TestedUsers};
 use crate::workbench::Workbench;
 use crate::workbench::items::ItemTexts;
 use crate::workbench::pools::pools;
@@ -81,6 +82,15 @@ pub struct Pipeline<'a> {
     pub device: Device,
 }
 
+/// The split of a run.
+struct Tested {
+    split: Split,
+    /// Hash of the whole split: policies are made for it, whoever is asked in the test.
+    whole: String,
+    /// How many users are asked, if the recipe asks for some.
+    users: Option<TestedUsers>,
+}
+
 impl Pipeline<'_> {
     /// Carries out the parts that are not done yet and returns the result of the run.
     ///
@@ -96,8 +106,8 @@ impl Pipeline<'_> {
         if evaluate.descriptions.is_some() {
             prompts.template(Task::DescribeNext)?;
         }
-        let published_split = published.map(|published| published.split);
-        let split = &recipe.split.choose(dataset, published_split, recipe.max_history)?;
+        let Tested { split, whole: split_hash, users: tested } = self.split()?;
+        let split = &split;
         let data = Data { dataset, split, published, device };
         let mut run = resume::open(self.out, recipe, device)?;
         let log = run.path(LOG);
@@ -124,6 +134,7 @@ impl Pipeline<'_> {
             seed: *seed,
             num_levels: recipe.sids.as_ref().and_then(|sids| NonZeroUsize::new(sids.num_levels())),
             data,
+            split_hash: &split_hash,
             kind,
             prompts,
             tasks,
@@ -160,9 +171,18 @@ impl Pipeline<'_> {
         let blends = &blends(&mut run, recipe, &benches, &policies, item_texts, observer)?;
         let at_start = &returned_their_start(run.folder(), stages)?;
         let (split, config) = (recipe.split, evaluate);
-        let tables =
-            Evaluation { bench, config, split, stages, answers, blends, baselines, at_start };
-        let Evaluated { report, buckets, domains, exercises, descriptions, targets, labels } =
+        let tables = Evaluation {
+            bench,
+            config,
+            split,
+            stages,
+            answers,
+            blends,
+            baselines,
+            at_start,
+            tested,
+        };
+        let Evaluated { report, buckets, domains, exercises, descriptions, targets, labels, changed } =
             run.carry_out(&tables, observer)?.value;
         let showcases = match answers.last() {
             Some(last) => showcases(bench, &last.rankings.value.load()?),
@@ -177,6 +197,8 @@ impl Pipeline<'_> {
             descriptions,
             targets,
             labels,
+            changed,
+            tested,
             scaling_of: evaluate.scaling.clone(),
             quality: quality.clone(),
             collisions: recipe.sids.as_ref().map(|sids| sids.collisions),
@@ -186,6 +208,21 @@ impl Pipeline<'_> {
         };
         outcome.save_showcases(self.out)?;
         Ok(outcome)
+    }
+
+    /// The split, with the users of the test that the recipe asks.
+    fn split(&self) -> Result<Tested, LabError> {
+        let Self { recipe, dataset, published, .. } = self;
+        let published = published.map(|published| published.split);
+        let split = recipe.split.choose(dataset, published, recipe.max_history)?;
+        let whole = split.hash();
+        Ok(match recipe.evaluate.users {
+            Some(count) => {
+                let (split, users) = tested_users::with_some(split, count, recipe.seed);
+                Tested { split, whole, users: Some(users) }
+            }
+            None => Tested { split, whole, users: None },
+        })
     }
 
     /// Accepts a recipe that fits the data, the model and the given systems; returns the kind of
@@ -239,6 +276,7 @@ fn start<'a>(
     match (from, model, vocabulary) {
         (Some((name, policy)), _, _) => Ok(Start::Stage(name, policy)),
         (None, Some(model), _) => Ok(Start::Random(model)),
+        (None, None, Some(vocabulary)) if stage.from_scratch => Ok(Start::Scratch(vocabulary)),
         (None, None, Some(vocabulary)) => Ok(Start::Pretrained(vocabulary)),
         (None, None, None) => Err(no_model()),
     }
@@ -318,7 +356,7 @@ fn answers<'a>(
         }
     }
     if let Some(config) = &evaluate.exercises {
-        let asked = &held_out(config.count, recipe.seed, &texts.chats)?;
+        let asked = &held_out(config, recipe.seed, &texts.chats)?;
         for (answered, by) in answers.iter_mut().zip(&respondents) {
             let exercises = Exercises { by: *by, config, asked };
             answered.exercises = Some(run.carry_out(&exercises, observer)?);

@@ -162,6 +162,7 @@ impl Recipe {
         self.style()?;
         self.texts.check(&self.stages, self.embed.as_ref().is_some_and(EmbedConfig::rewrites))?;
         stage::check(&self.stages)?;
+        stage::check_scratch(&self.stages, self.pretrained.is_some())?;
         self.evaluate.check_stages(&self.stages)?;
         pool::check(self.pool.as_ref(), &self.stages)?;
         slate::check(self.slate, self.pool.as_ref(), &self.evaluate, &self.stages)?;

@@ -105,8 +105,18 @@ pub struct HowToReason {
 pub struct ReasonedItems {
     /// Best first, by the mean of their probabilities after each chain.
     pub items: Vec<Recommended>,
-    /// The chains as text.
-    pub chains: Vec<String>,
+    /// The chains, with the answer after each.
+    pub chains: Vec<ReasonedChain>,
+}
+
+/// A chain of thought and the answer that was drawn after it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReasonedChain {
+    /// The chain.
+    pub text: String,
+    /// Items of the Semantic ID that was drawn after it: several if they share it.
+    pub answer: Vec<ItemId>,
 }
 
 impl TrainedStage {
@@ -381,7 +391,9 @@ impl<'a> PolicyRecommender<'a> {
         for reasoned in found {
             for rollout in &reasoned.rollouts {
                 let chain: Vec<u32> = rollout.chain.ids().collect();
-                answer.chains.push(words.tokenizer.decode(&chain)?);
+                let text = words.tokenizer.decode(&chain)?;
+                let items = constraint.trie().items(rollout.answer.node).to_vec();
+                answer.chains.push(ReasonedChain { text, answer: items });
             }
             let ranking = reasoned.ranking.found.iter().zip(&reasoned.ranking.scores);
             let items = ranking.flat_map(|(items, score)| {

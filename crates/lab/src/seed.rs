@@ -32,6 +32,8 @@ pub(crate) enum Purpose {
     Labels = 14,
     /// Which behaviour a user of the test is asked about.
     Behaviours = 15,
+    /// Which users the test asks.
+    TestUsers = 16,
 }
 
 /// The random numbers of a purpose; `round` separates repeated draws, such as those of epochs.

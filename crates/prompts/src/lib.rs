@@ -38,12 +38,14 @@
 //! | `enrichment`, `enrichment_kind` | [`Enrichments`]: what teachers wrote about items and users |
 //! | `control`, `markers` | [`control_tokens`], [`ControlMarkers`]: what a text must not contain, by shape and by tokenizer |
 //! | `chat`, `exercises` | [`Chat`]: general conversations to mix in; [`exercises`] by rule |
+//! | `ability` | [`ability_questions`] with rules that check an answer: [`AbilityCheck`] |
 //! | `mixing` | [`Shuffle`], [`Mixture`]: the order of training over one source or several, in shards, resumable mid-epoch |
 //!
 //! # References
 //! SINGER's alignment tasks, and the tasks of `SIDReasoner`, GREAM, SAGE and S-DPO as their papers
 //! describe them.
 
+mod ability;
 mod chat;
 mod control;
 mod enrichment;
@@ -63,6 +65,7 @@ mod template;
 mod verdict;
 mod wording;
 
+pub use ability::{AbilityCheck, AbilityKind, AbilityQuestion, ability_questions};
 pub use chat::Chat;
 pub use control::{ControlKind, control_tokens, without_codes};
 pub use enrichment::{Enrichment, Enrichments, LoadedEnrichments};

@@ -11,7 +11,7 @@ use sidereal_lab::{
     HowToReason, PolicyRecommender, Recommended, SplitConfig, TrainedStage, Wanted,
 };
 use sidereal_metrics::SeenItems;
-use sidereal_policy::device;
+use sidereal_policy::{SamplingConfig, device};
 use sidereal_sid::{Catalog, ItemId};
 use sidereal_train::ChainConfig;
 
@@ -112,13 +112,18 @@ impl Args {
             Ok(())
         };
         if self.reason {
-            let chain = ChainConfig { budget: self.budget.get(), ..ChainConfig::default() };
+            // The most probable answer after each chain.
+            let codes = SamplingConfig::greedy();
+            let chain = ChainConfig { budget: self.budget.get(), codes, ..ChainConfig::default() };
             let how = HowToReason { chain, num_chains: self.chains.get(), seed: self.seed };
             let found = recommender.reason(&history, &wanted, &how)?;
             for (number, chain) in (1..).zip(&found.chains) {
                 line(format_args!("chain {number}"))?;
-                for text in chain.lines().filter(|text| !text.trim().is_empty()) {
+                for text in chain.text.lines().filter(|text| !text.trim().is_empty()) {
                     line(format_args!("  {text}"))?;
+                }
+                for item in &chain.answer {
+                    line(format_args!("  so: {}", name(*item, dataset, catalog)?))?;
                 }
             }
             return next(&found.items);

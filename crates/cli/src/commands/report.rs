@@ -32,6 +32,9 @@ pub(crate) fn show(
     dir: &std::path::Path,
     title: Option<&str>,
 ) -> anyhow::Result<()> {
+    for share in outcome.shares() {
+        line(share)?;
+    }
     line(&outcome.report)?;
     for domain in &outcome.domains {
         line(domain)?;
@@ -47,6 +50,9 @@ pub(crate) fn show(
     }
     for descriptions in &outcome.descriptions {
         line(descriptions)?;
+    }
+    for changed in &outcome.changed {
+        line(changed)?;
     }
     if let Some(scaling) = outcome.scaling() {
         line(&scaling)?;

@@ -72,7 +72,7 @@ Presets:"
         .to_owned();
     for preset in Recipe::presets() {
         // Writing to a text cannot fail.
-        let _ = write!(text, "\n  {:<26}{}", preset.name, preset.about);
+        let _ = write!(text, "\n  {:<30}{}", preset.name, preset.about);
     }
     text
 }

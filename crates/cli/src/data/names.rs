@@ -7,23 +7,33 @@ use std::str::FromStr;
 use sidereal_data::read::TimeFormat;
 use sidereal_data::read::tabular::{self, ItemColumns};
 
-/// `NAME=x.inter,x.item`.
+/// `NAME=x.inter,x.item`, or `NAME=FOLDER`.
 #[derive(Debug, Clone)]
 pub(crate) struct DomainFiles {
     pub(super) name: String,
-    pub(super) interactions: PathBuf,
-    pub(super) items: PathBuf,
+    pub(super) files: DomainSource,
+}
+
+/// Where the data of a domain are.
+#[derive(Debug, Clone)]
+pub(super) enum DomainSource {
+    /// Files of RecBole: interactions and items.
+    Recbole(PathBuf, PathBuf),
+    /// A folder that `sidereal prepare` wrote.
+    Folder(PathBuf),
 }
 
 impl FromStr for DomainFiles {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (name, files) = text.split_once('=').ok_or("expected NAME=x.inter,x.item")?;
-        let (interactions, items) =
-            files.split_once(',').ok_or("expected two files, x.inter,x.item")?;
-        let name = name.to_owned();
-        Ok(Self { name, interactions: interactions.into(), items: items.into() })
+        let (name, files) =
+            text.split_once('=').ok_or("expected NAME=x.inter,x.item or NAME=FOLDER")?;
+        let files = match files.split_once(',') {
+            Some((interactions, items)) => DomainSource::Recbole(interactions.into(), items.into()),
+            None => DomainSource::Folder(files.into()),
+        };
+        Ok(Self { name: name.to_owned(), files })
     }
 }
 

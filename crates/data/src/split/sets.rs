@@ -183,6 +183,14 @@ impl HeldOut for ValidSet {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestSet(pub(super) Sequences);
 
+impl TestSet {
+    /// The samples of the users for which `keep` holds; they keep their identities.
+    #[must_use]
+    pub fn of_users(&self, keep: impl Fn(UserId) -> bool) -> Self {
+        Self(self.0.of_users(keep))
+    }
+}
+
 impl HeldOut for TestSet {
     const NAME: &'static str = "test";
 

@@ -64,6 +64,9 @@ impl RunResult {
             self.quality.shared_rate,
             self.collisions,
         ));
+        for share in self.shares() {
+            page.push_summary(share);
+        }
         self.report.push_to(&mut page);
         for domain in &self.domains {
             domain.push_to(&mut page);
@@ -76,6 +79,7 @@ impl RunResult {
         for table in self.further_tests() {
             page.push(table);
         }
+        self.push_changes(&mut page);
         if let Some(scaling) = self.scaling() {
             scaling.push_to(&mut page);
         }
@@ -151,6 +155,16 @@ impl RunResult {
             page.push(self.users());
         }
         page
+    }
+
+    /// Where chains changed answers.
+    fn push_changes(&self, page: &mut Page) {
+        if !self.changed.is_empty() {
+            page.push(self.changes());
+        }
+        for changed in self.changed.iter().filter(|changed| !changed.cases.is_empty()) {
+            page.push(self.changed_cases(changed));
+        }
     }
 
     fn curves(&self, caption: &str, y_axis: &str, stage: &str, names: &[&str]) -> LinePlot {

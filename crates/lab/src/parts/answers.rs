@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::fs;
 use std::marker::PhantomData;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -29,19 +30,21 @@ pub(crate) struct SearchSettings {
     pub(crate) compute: Compute,
     pub(crate) beam_width: usize,
     pub(crate) batch_size: usize,
+    /// The share of the test's users, see [`EvaluateConfig::users`].
+    pub(crate) users: Option<NonZeroUsize>,
 }
 
 impl SearchSettings {
     /// The settings of a recipe.
     pub(crate) const fn of(recipe: &Recipe) -> Self {
-        let EvaluateConfig { beam_width, batch_size, .. } = recipe.evaluate;
-        Self { seed: recipe.seed, compute: recipe.compute, beam_width, batch_size }
+        let EvaluateConfig { beam_width, batch_size, users, .. } = recipe.evaluate;
+        Self { seed: recipe.seed, compute: recipe.compute, beam_width, batch_size, users }
     }
 
     /// The settings that a stage's answers depend on, besides its policy.
     pub(crate) fn of_answers(self, stage: &Stage) -> Recipe {
-        let Self { seed, compute, beam_width, batch_size } = self;
-        let evaluate = EvaluateConfig { beam_width, batch_size, ..EvaluateConfig::blank() };
+        let Self { seed, compute, beam_width, batch_size, users } = self;
+        let evaluate = EvaluateConfig { beam_width, batch_size, users, ..EvaluateConfig::blank() };
         let stages = vec![stage.without_label()];
         Recipe { seed, compute, evaluate, stages, ..Recipe::blank() }
     }
@@ -90,7 +93,7 @@ impl<'a> Respondent<'a> {
     }
 }
 
-/// All users of the test, with prompts for the next item.
+/// The users of the test, with prompts for the next item.
 pub(crate) struct TestUsers<'a> {
     bench: &'a Workbench<'a>,
     asked: OnceCell<Vec<EncodedPrompt>>,

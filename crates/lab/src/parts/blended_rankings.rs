@@ -84,7 +84,9 @@ impl Part for BlendedRankings<'_> {
 
     fn settings(&self) -> Option<Recipe> {
         let blend = BlendConfig { label: None, ..self.blend.clone() };
-        Some(Recipe { seed: self.bench.seed, blends: vec![blend], ..Recipe::blank() })
+        let mut own = Recipe { seed: self.bench.seed, blends: vec![blend], ..Recipe::blank() };
+        own.evaluate.users = self.policies.first().and_then(|policy| policy.search.users);
+        Some(own)
     }
 
     fn inputs(&self) -> Result<Binding, LabError> {

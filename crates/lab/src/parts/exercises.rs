@@ -1,11 +1,13 @@
-//! General ability: what a stage's policy answers to exercises in arithmetic, order and days that no stage learned.
+//! General ability: what a stage's policy answers to exercises that no stage learned.
 
 use std::collections::BTreeSet;
 
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 use sidereal_files::{hash_json, read_json, write_json};
-use sidereal_prompts::{Chat, Message, Prompt, Role, exercises};
+use sidereal_prompts::{
+    AbilityKind, AbilityQuestion, Chat, Message, Prompt, Role, ability_questions,
+};
 use sidereal_train::{Binding, Observer, TrainError};
 
 use crate::error::LabError;
@@ -16,82 +18,65 @@ use crate::recipe::evaluate::{EvaluateConfig, EvaluateExercises};
 use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::seed::{Purpose, stream};
 
-/// The end of a text that a policy thinks.
-const THOUGHT_ENDS: &str = "</think>";
-
-/// A question and its answer, one word.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Exercise {
-    pub(crate) question: String,
-    pub(crate) answer: String,
-}
-
 /// What a policy wrote to an exercise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ExerciseAnswer {
+    /// The kind of exercise.
+    #[serde(default = "of_the_rules")]
+    pub kind: AbilityKind,
     /// What was asked.
     pub question: String,
-    /// The right answer, one word.
+    /// The right answer, or what a right answer has to be.
     pub answer: String,
     /// The whole text, with what was thought.
     pub written: String,
-    /// Whether the last word after the thought is the right answer.
+    /// Whether it is right.
     pub right: bool,
 }
 
-/// `count` different exercises by the rules of [`exercises`], drawn by seed, whose questions are in none of the
-/// `learned` conversations.
+/// The kind of the exercises of earlier versions.
+const fn of_the_rules() -> AbilityKind {
+    AbilityKind::Exercises
+}
+
+/// `count` different exercises of each kind, drawn by seed, whose questions are in none of the `learned`
+/// conversations.
 pub(crate) fn held_out(
-    count: usize,
+    config: &EvaluateExercises,
     seed: u64,
     learned: &[Chat],
-) -> Result<Vec<Exercise>, LabError> {
+) -> Result<Vec<AbilityQuestion>, LabError> {
     let asked = |chat: &Chat| {
         let turns = chat.messages().iter().filter(|turn| turn.role == Role::User);
         turns.map(|turn| turn.content.clone()).collect::<Vec<_>>()
     };
+    let count = config.count;
     let mut taken: BTreeSet<String> = learned.iter().flat_map(asked).collect();
-    let mut rng = stream(seed, Purpose::Exercises, 0);
-    // Most questions have not been asked before, so a few draws of each are enough.
-    let drawn = exercises(count.saturating_mul(8), rng.r#gen());
-    let new = drawn.iter().filter_map(exercise).filter(|it| taken.insert(it.question.clone()));
-    let found: Vec<Exercise> = new.take(count).collect();
-    if found.len() < count {
-        return Err(LabError::Setting {
-            field: "evaluate.exercises.count".to_owned(),
-            found: count.to_string(),
-            needed: "fewer: the rules have too few different exercises that no stage learned",
-        });
+    let mut all = Vec::new();
+    for kind in &config.kinds {
+        let mut rng = stream(seed, Purpose::Exercises, *kind as u64);
+        // Most questions have not been asked before, so a few draws of each are enough.
+        let drawn = ability_questions(*kind, count.saturating_mul(8), rng.r#gen());
+        let new = drawn.into_iter().filter(|it| taken.insert(it.question.clone()));
+        let found: Vec<AbilityQuestion> = new.take(count).collect();
+        if found.len() < count {
+            return Err(LabError::Setting {
+                field: "evaluate.exercises.count".to_owned(),
+                found: count.to_string(),
+                needed: "fewer: the rules have too few different exercises that no stage learned",
+            });
+        }
+        all.extend(found);
     }
-    Ok(found)
-}
-
-/// The question of a conversation, and its answer without the thought.
-fn exercise(chat: &Chat) -> Option<Exercise> {
-    let [question, answer] = chat.messages() else { return None };
-    let answer = said(&answer.content).trim().to_owned();
-    Some(Exercise { question: question.content.clone(), answer })
-}
-
-/// What a text says after its thought.
-fn said(text: &str) -> &str {
-    text.rsplit_once(THOUGHT_ENDS).map_or(text, |(_, said)| said)
-}
-
-/// Whether the last word after the thought is the answer: `The result is 57.` answers `57`. A text that opens a thought
-/// and does not close it answers nothing.
-fn is_right(written: &str, answer: &str) -> bool {
-    let unclosed = written.contains("<think>") && !written.contains(THOUGHT_ENDS);
-    let mut words = said(written).split(|c: char| !c.is_alphanumeric());
-    !unclosed && words.rfind(|word| !word.is_empty()) == Some(answer)
+    Ok(all)
 }
 
 /// The answers of a stage's policy to exercises, the most probable token at each step.
 pub(crate) struct Exercises<'a> {
     pub(crate) by: Respondent<'a>,
     pub(crate) config: &'a EvaluateExercises,
-    pub(crate) asked: &'a [Exercise],
+    pub(crate) asked: &'a [AbilityQuestion],
 }
 
 /// The name of the part of a stage.
@@ -114,7 +99,8 @@ impl Part for Exercises<'_> {
     fn settings(&self) -> Option<Recipe> {
         let mut own = self.by.search.of_answers(self.by.stage);
         own.evaluate.beam_width = EvaluateConfig::blank().beam_width;
-        own.evaluate.exercises = Some(*self.config);
+        own.evaluate.users = None;
+        own.evaluate.exercises = Some(self.config.clone());
         Some(own)
     }
 
@@ -153,10 +139,11 @@ impl Exercises<'_> {
         });
         let rows = rows.collect::<Result<Vec<_>, TrainError>>()?;
         let texts = write_greedily(&self.by, &rows, self.config.budget, "exercises", observer)?;
-        let answer = |(exercise, text): (&Exercise, GreedyText)| {
-            let Exercise { question, answer } = exercise.clone();
-            let right = is_right(&text.written, &answer);
-            ExerciseAnswer { question, answer, written: text.written, right }
+        let answer = |(exercise, text): (&AbilityQuestion, GreedyText)| {
+            let right = exercise.check.accepts(&text.written);
+            let (kind, answer) = (exercise.kind, exercise.check.to_string());
+            let question = exercise.question.clone();
+            ExerciseAnswer { kind, question, answer, written: text.written, right }
         };
         Ok(self.asked.iter().zip(texts).map(answer).collect())
     }
@@ -164,39 +151,24 @@ impl Exercises<'_> {
 
 #[cfg(test)]
 mod tests {
+    use sidereal_prompts::exercises;
+
     use super::*;
 
     #[test]
     fn held_out_exercises_are_new_and_differ_from_each_other() {
         let learned = exercises(500, 3);
-        let found = held_out(200, 1, &learned).unwrap();
+        let kinds = vec![AbilityKind::Exercises, AbilityKind::WordProblems];
+        let config = EvaluateExercises { count: 200, budget: 1, kinds };
+        let found = held_out(&config, 1, &learned).unwrap();
         let questions: BTreeSet<&str> = found.iter().map(|it| it.question.as_str()).collect();
-        assert_eq!(questions.len(), 200);
+        assert_eq!(questions.len(), 400);
         let asked = |chat: &Chat| chat.messages()[0].content.clone();
         assert!(learned.iter().all(|chat| !questions.contains(asked(chat).as_str())));
-        // Answers are one word, without the thought, and are right by the rule that judges.
-        for Exercise { answer, .. } in &found {
-            assert!(answer.chars().all(char::is_alphanumeric) && !answer.is_empty(), "{answer}");
-            assert!(is_right(answer, answer));
-        }
-        assert_eq!(held_out(200, 1, &learned).unwrap(), found);
-        assert_ne!(held_out(200, 2, &learned).unwrap(), found);
-    }
-
-    #[test]
-    fn the_last_word_after_the_thought_is_the_answer() {
-        for (written, right) in [
-            ("<think>\n5 + 52 = 57.\n</think>\n57", true),
-            ("<think>57</think> It is **57**.", true),
-            ("57", true),
-            ("The result is 57.", true),
-            ("<think>57", false),
-            ("<think>57</think>", false),
-            ("57 or 58", false),
-            ("157", false),
-            ("", false),
-        ] {
-            assert_eq!(is_right(written, "57"), right, "{written}");
-        }
+        assert_eq!(held_out(&config, 1, &learned).unwrap(), found);
+        assert_ne!(held_out(&config, 2, &learned).unwrap(), found);
+        // Those of a kind do not depend on what else is asked.
+        let one = EvaluateExercises { kinds: vec![AbilityKind::WordProblems], ..config };
+        assert_eq!(held_out(&one, 1, &learned).unwrap(), found[200..]);
     }
 }

@@ -41,7 +41,7 @@ impl Part for ExtendedBase<'_> {
     }
 
     fn files(&self) -> PartFiles {
-        vocabulary::files(&["tokenizer/config.json", vocabulary::WEIGHTS])
+        vocabulary::files(&[vocabulary::SHAPE, vocabulary::WEIGHTS])
     }
 
     fn make(

@@ -53,6 +53,8 @@ pub(crate) enum Start<'a> {
     Random(&'a ModelConfig),
     /// A pretrained model, in the folder of its vocabulary.
     Pretrained(&'a Made<SidTokenizer>),
+    /// Random weights in the shape of the pretrained model, in the folder of its vocabulary.
+    Scratch(&'a Made<SidTokenizer>),
 }
 
 /// The folder of a policy, which is opened when it is needed.
@@ -116,6 +118,7 @@ impl Part for Policy<'_> {
             Start::Stage(from, policy) => ("policy", policy.hash(&weights_file(from))?),
             Start::Random(model) => ("model", hash_json(model)?),
             Start::Pretrained(base) => ("model", base.hash(vocabulary::WEIGHTS)?),
+            Start::Scratch(base) => ("shape", base.hash(vocabulary::SHAPE)?),
         };
         inputs.insert(name.to_owned(), hash);
         Ok(inputs)
@@ -228,6 +231,10 @@ impl Policy<'_> {
                 }
             }
             Start::Pretrained(_) => Ok(AnyPolicy::load(&folder.path(vocabulary::NAME), device)?),
+            Start::Scratch(_) => {
+                let seed = sidereal_train::step_seed(seed, 0);
+                Ok(AnyPolicy::random_like(&folder.path(vocabulary::NAME), seed, device)?)
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use sidereal_policy::{AnyPolicy, ReasoningMarkers, Sampler, SamplingConfig, as_l
 use sidereal_prompts::Task;
 use sidereal_train::{
     AnswerForm, ChainConfig, ChainCounts, ChainRollout, Observer, Ranking, ReasonedRanking,
-    ReasoningSearch, draw, rank_after_chains, reason, write_freely,
+    ReasoningSearch, draw, reason, write_freely,
 };
 
 use crate::error::LabError;
@@ -42,6 +42,12 @@ pub struct ReasoningResult {
     /// this chain alone; `None` if it is not among them. Results of earlier versions do not have it.
     #[serde(default)]
     pub places: Vec<Option<usize>>,
+    /// The chains as text, in the same order. Results of earlier versions do not have them.
+    #[serde(default)]
+    pub chains: Vec<String>,
+    /// The greedy chain that the ranking comes after; `None` if it is merged over the chains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranked_after: Option<String>,
 }
 
 impl ReasoningResult {
@@ -155,7 +161,7 @@ impl Reasoning<'_> {
                 let words = SamplingConfig::greedy();
                 let search = ReasoningSearch { chain: ChainConfig { words, ..chain }, ..search };
                 let one = ChainCounts { num_chains: 1, ..counts };
-                rank_after_chains(&search, &reasoned, one, batching, observer)?
+                reason(&search, &reasoned, one, batching, observer)?
             }
             RankedAfter::Merged => Vec::new(),
         }
@@ -169,6 +175,11 @@ impl Reasoning<'_> {
         };
         let trie = constraint.trie();
         let mut free = free.into_iter();
+        let tokenizer = bench.words("reasoning")?.tokenizer;
+        let text = |rollout: &ChainRollout| -> Result<String, LabError> {
+            let ids: Vec<u32> = rollout.chain.ids().collect();
+            Ok(tokenizer.decode(&ids)?)
+        };
         let of_user = |(found, directly): (ReasonedRanking, Vec<_>)| {
             let target = found.ranking.target;
             let right = |node| trie.items(node).contains(&target);
@@ -179,11 +190,20 @@ impl Reasoning<'_> {
             };
             let directly: Vec<bool> = directly.into_iter().map(right).collect();
             let chains = found.rollouts.iter();
+            let texts = chains.clone().map(text).collect::<Result<_, LabError>>()?;
+            let (greedy, ranked_after) = match greedy.next() {
+                Some(ReasonedRanking { ranking, rollouts, .. }) => {
+                    (Some(ranking), rollouts.first().map(text).transpose()?)
+                }
+                None => (None, None),
+            };
             Ok(ReasoningResult {
                 chain_lens: chains.clone().map(ChainRollout::drawn).collect(),
                 num_forced: chains.filter(|rollout| rollout.chain.is_forced()).count(),
-                ranking: greedy.next().unwrap_or(found.ranking),
+                ranking: greedy.unwrap_or(found.ranking),
                 places: found.places,
+                chains: texts,
+                ranked_after,
                 drawn: Draws::new(&drawn)?,
                 drawn_directly: Draws::new(&directly)?,
             })
@@ -214,6 +234,8 @@ mod tests {
             drawn,
             drawn_directly: drawn,
             places: places.to_vec(),
+            chains: Vec::new(),
+            ranked_after: None,
         }
     }
 
@@ -248,8 +270,9 @@ mod tests {
         assert!((best_of(&[Some(9)], 1, 10) - 1.0).abs() < 1e-12);
         assert!(best_of(&[Some(10)], 1, 10).abs() < 1e-12);
         assert!(result(&[]).after_each_chain(10).is_none());
-        let text = serde_json::to_string(&result(&[])).unwrap().replace(",\"places\":[]", "");
-        assert!(!text.contains("places"));
+        let text = serde_json::to_string(&result(&[])).unwrap();
+        let text = text.replace(",\"places\":[]", "").replace(",\"chains\":[]", "");
+        assert!(!text.contains("places") && !text.contains("chains"));
         assert_eq!(serde_json::from_str::<ReasoningResult>(&text).unwrap(), result(&[]));
     }
 }

@@ -23,6 +23,9 @@ pub(crate) fn files(besides: &[&str]) -> PartFiles {
         .perhaps(["tokenizer/chat_template.jinja"])
 }
 
+/// Shape of a pretrained model.
+pub(crate) const SHAPE: &str = "tokenizer/config.json";
+
 /// The settings that the part depends on. The path of a pretrained model does not count. The seed
 /// counts because it chooses the paraphrases on which a tokenizer is trained.
 pub(crate) fn depends_on(

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use sidereal_data::{Dataset, Split};
+use sidereal_data::Dataset;
 use sidereal_policy::{Constraint, PolicyKind, SidTokenizer};
 use sidereal_prompts::{PromptSet, Tasks};
 use sidereal_sid::Catalog;
@@ -26,6 +26,8 @@ pub(crate) struct Benches<'a> {
     /// Codes of a Semantic ID that say what an item is; `None`: all levels of the catalogue.
     pub(crate) num_levels: Option<NonZeroUsize>,
     pub(crate) data: Data<'a>,
+    /// Hash of the whole split, with all users of the test.
+    pub(crate) split_hash: &'a str,
     pub(crate) kind: PolicyKind,
     pub(crate) prompts: &'a PromptSet,
     pub(crate) tasks: &'a Tasks<'a>,
@@ -57,7 +59,7 @@ impl<'a> Benches<'a> {
         constraint: &'a Constraint,
     ) -> Result<Workbench<'a>, LabError> {
         let Data { dataset, split, device, .. } = self.data;
-        let mut made_for = made_for(dataset, split, catalog);
+        let mut made_for = made_for(dataset, self.split_hash, catalog);
         let reads = if let Some(vocabulary) = self.vocabulary {
             made_for.insert("tokenizer".to_owned(), vocabulary.hash(TOKENIZER)?);
             made_for.insert("prompts".to_owned(), self.prompts.hash().to_owned());
@@ -94,10 +96,10 @@ impl<'a> Benches<'a> {
 }
 
 /// Hashes of what the policies of a tree are made for, whether they read words or items.
-fn made_for(dataset: &Dataset, split: &Split, catalog: &Catalog) -> Binding {
+fn made_for(dataset: &Dataset, split_hash: &str, catalog: &Catalog) -> Binding {
     let mut made_for = Binding::from([
         ("catalogue".to_owned(), catalog.hash()),
-        ("split".to_owned(), split.hash()),
+        ("split".to_owned(), split_hash.to_owned()),
         ("dataset".to_owned(), dataset.hash()),
     ]);
     if let Some(domains) = dataset.domains() {

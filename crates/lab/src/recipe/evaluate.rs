@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_metrics::{Metric, MetricSource};
 use sidereal_policy::PolicyKind;
-use sidereal_prompts::Task;
+use sidereal_prompts::{AbilityKind, Task};
 
 use crate::error::LabError;
 use crate::pool_task::answers_with_sid;
@@ -28,6 +28,10 @@ pub struct EvaluateConfig {
     pub valid_users: usize,
     /// Resamples of the bootstrap, from which intervals and tests come. Range `1..`.
     pub resamples: usize,
+    /// Users of the test, drawn by seed, with all their targets; all if there are fewer. Without it, all. The report
+    /// says how many they are. Range `1..`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<NonZeroUsize>,
     /// Labels of stages, or names of recommenders, with which every stage is compared in pairs,
     /// besides the one that it starts from.
     #[serde(default)]
@@ -47,9 +51,8 @@ pub struct EvaluateConfig {
     /// directly, like all others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<EvaluateReasoning>,
-    /// Test of general ability: exercises in arithmetic, order and days, by the rules of
-    /// [`exercises`](sidereal_prompts::exercises), whose questions are not in `texts.chat`. Every stage answers
-    /// them, and its row has the difference to the stage that it starts from.
+    /// Test of general ability: exercises of several kinds, whose questions are not in `texts.chat`. Every stage
+    /// answers them, and its row has the difference to the stage that it starts from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exercises: Option<EvaluateExercises>,
     /// Next items in free words: what each stage's policy writes of them, from a history of Semantic IDs. It is a
@@ -140,13 +143,25 @@ pub struct EvaluateDescriptions {
 }
 
 /// The test of general ability.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluateExercises {
-    /// Exercises, drawn by seed. Range `1..`.
+    /// Exercises of each kind, drawn by seed. Range `1..`.
     pub count: usize,
     /// The most tokens of an answer, with what is thought before it. Range `1..`.
     pub budget: usize,
+    /// What is asked, each kind once.
+    #[serde(default = "the_rules", skip_serializing_if = "is_the_rules")]
+    #[schemars(extend("default" = ["exercises"]))]
+    pub kinds: Vec<AbilityKind>,
+}
+
+fn the_rules() -> Vec<AbilityKind> {
+    vec![AbilityKind::Exercises]
+}
+
+fn is_the_rules(kinds: &[AbilityKind]) -> bool {
+    kinds == [AbilityKind::Exercises]
 }
 
 impl EvaluateConfig {
@@ -159,11 +174,20 @@ impl EvaluateConfig {
             ("evaluate.resamples", self.resamples),
         ])?;
         self.reasoning.as_ref().map_or(Ok(()), EvaluateReasoning::check)?;
-        if let Some(EvaluateExercises { count, budget }) = self.exercises {
+        if let Some(EvaluateExercises { count, budget, kinds }) = &self.exercises {
             check_counts(&[
-                ("evaluate.exercises.count", count),
-                ("evaluate.exercises.budget", budget),
+                ("evaluate.exercises.count", *count),
+                ("evaluate.exercises.budget", *budget),
             ])?;
+            let again = (1..kinds.len()).any(|at| kinds[..at].contains(&kinds[at]));
+            if kinds.is_empty() || again {
+                let named: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+                return Err(LabError::Setting {
+                    field: "evaluate.exercises.kinds".to_owned(),
+                    found: format!("`{}`", named.join(", ")),
+                    needed: "at least one kind, each once",
+                });
+            }
         }
         if let Some(EvaluateDescriptions { users, budget }) = self.descriptions {
             check_counts(&[
@@ -220,7 +244,7 @@ impl EvaluateConfig {
 
     /// Rejects exercises and descriptions for a kind of policy that writes no text.
     pub(crate) fn check_kind(&self, kind: PolicyKind) -> Result<(), LabError> {
-        let field = match (self.exercises, self.descriptions) {
+        let field = match (&self.exercises, &self.descriptions) {
             (None, None) => return Ok(()),
             _ if kind.reasons() => return Ok(()),
             (Some(_), _) => "evaluate.exercises",
@@ -305,6 +329,7 @@ impl EvaluateConfig {
             batch_size: 1,
             valid_users: 1,
             resamples: 1,
+            users: None,
             compare_with: Vec::new(),
             metrics: None,
             reasoning: None,
@@ -381,7 +406,7 @@ mod tests {
 
     #[test]
     fn exercises_need_a_policy_that_writes_text() {
-        let exercises = Some(EvaluateExercises { count: 1, budget: 1 });
+        let exercises = Some(EvaluateExercises { count: 1, budget: 1, kinds: the_rules() });
         let config = EvaluateConfig { exercises, ..EvaluateConfig::blank() };
         config.check_kind(PolicyKind::Decoder).unwrap();
         for kind in [PolicyKind::T5, PolicyKind::Item] {
@@ -389,7 +414,7 @@ mod tests {
             assert!(error.contains("`evaluate.exercises`"), "{error}");
             EvaluateConfig::blank().check_kind(kind).unwrap();
         }
-        let none = EvaluateExercises { count: 0, budget: 1 };
+        let none = EvaluateExercises { count: 0, budget: 1, kinds: the_rules() };
         let config = EvaluateConfig { exercises: Some(none), ..EvaluateConfig::blank() };
         assert!(config.check().unwrap_err().to_string().contains("evaluate.exercises.count"));
     }

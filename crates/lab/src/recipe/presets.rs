@@ -28,7 +28,7 @@ macro_rules! preset {
 }
 
 /// By system; of each the one for two CPU cores first.
-const PRESETS: [Preset; 39] = [
+const PRESETS: [Preset; 47] = [
     preset!(
         "demo",
         "A policy that reads items, a prior, and reinforcement on the shipped shop, in a minute."
@@ -56,12 +56,24 @@ const PRESETS: [Preset; 39] = [
     preset!("singer/small", "SINGER and the variants that its paper compares, for two CPU cores."),
     preset!("singer/paper", "SINGER at the size of its paper: a pretrained model on a GPU."),
     preset!("singer/cross-domain", "SINGER trained on the domain `source` and tested on `target`."),
+    preset!(
+        "singer/language",
+        "SINGER on a real language model: with and without alignment, pretrained and from scratch."
+    ),
+    preset!(
+        "singer/language-domains",
+        "SINGER on a real language model, trained on `source` and tested on `target`, on two CPU cores."
+    ),
     preset!("sdpo/small", "S-DPO with every kind of negatives, and DPO, for two CPU cores."),
     preset!(
         "sdpo/paper",
         "S-DPO at the size of its paper: titles from a pool, a pretrained model on a GPU."
     ),
     preset!("sdpo/titles", "S-DPO that chooses a title from a pool, for two CPU cores."),
+    preset!(
+        "sdpo/language",
+        "S-DPO on a real language model that chooses a title from a pool, on two CPU cores."
+    ),
     preset!("sage/small", "SAGE, GBPO and GRPO over Semantic IDs, for two CPU cores."),
     preset!("sage/paper", "SAGE at the size of its paper: a pretrained model on a GPU."),
     preset!(
@@ -81,6 +93,10 @@ const PRESETS: [Preset; 39] = [
         "sage/text-paper",
         "SAGE over slates of titles from a pool: a pretrained model on a GPU."
     ),
+    preset!(
+        "sage/language",
+        "SAGE on a real language model, over slates of titles from a pool, on two CPU cores."
+    ),
     preset!("sidreasoner/small", "SIDReasoner step by step, with reasoning, for two CPU cores."),
     preset!(
         "sidreasoner/paper",
@@ -91,6 +107,14 @@ const PRESETS: [Preset; 39] = [
         "SIDReasoner trained on the domain `source` and tested on `target`."
     ),
     preset!(
+        "sidreasoner/language",
+        "SIDReasoner on a real language model, the six rows of its table 3, on two CPU cores."
+    ),
+    preset!(
+        "sidreasoner/language-domains",
+        "SIDReasoner on a real language model, trained on `source` and tested on `target`."
+    ),
+    preset!(
         "gream/small",
         "GREAM with direct answers, with reasoning and with both, for two CPU cores."
     ),
@@ -98,6 +122,10 @@ const PRESETS: [Preset; 39] = [
     preset!(
         "gream/scaling",
         "GREAM's Pass@k over the FLOPs of its activation of reasoning, for two CPU cores."
+    ),
+    preset!(
+        "gream/language",
+        "GREAM on a real language model, with direct answers and with reasoning, on two CPU cores."
     ),
     preset!("tiger/small", "TIGER: a T5 over the codes of an RQ-VAE, for two CPU cores."),
     preset!("tiger/paper", "TIGER at the size of its paper: a T5 from scratch, on a GPU."),
@@ -131,6 +159,10 @@ const PRESETS: [Preset; 39] = [
         "A model that learned nothing, by titles and by Semantic IDs: rows of chance."
     ),
     preset!("zero-shot/paper", "A pretrained model as it is, by titles and by Semantic IDs."),
+    preset!(
+        "zero-shot/language",
+        "A real language model as it is, by titles and by Semantic IDs, on two CPU cores."
+    ),
 ];
 
 impl Recipe {

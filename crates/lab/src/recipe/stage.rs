@@ -14,7 +14,7 @@ use crate::recipe::untrained::UntrainedConfig;
 use crate::setting::of_stage;
 
 /// Names that the folder of a run uses itself.
-const TAKEN: [&str; 12] = [
+const TAKEN: [&str; 13] = [
     "blends",
     "codebooks",
     "embed",
@@ -27,6 +27,7 @@ const TAKEN: [&str; 12] = [
     "test",
     "tokenizer",
     "trees",
+    "written",
 ];
 
 /// A training stage. It has a folder in the run and a row in the tables.
@@ -41,6 +42,8 @@ pub struct Stage {
     pub label: String,
     /// The stage whose weights it starts from. Without it, the stage starts from a new model.
     pub from: Option<String>,
+    /// Whether it starts from random weights in the shape of the pretrained model, with its tokenizer.
+    pub from_scratch: bool,
     /// The task of its policy in reinforcement, preference training, validation and test:
     /// [`Task::NextItem`], answered by a Semantic ID of the whole catalogue;
     /// [`Task::TitleChoice`], answered by a title from the pool in the prompt;
@@ -170,6 +173,11 @@ struct RawStage {
     /// The earlier stage whose best weights it starts from; without it, the model as it begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
+    /// Whether it starts from random weights in the shape of `pretrained.base`, with its tokenizer, instead of the
+    /// weights of that model; without `from`.
+    #[schemars(extend("default" = false))]
+    #[serde(default, skip_serializing_if = "is_false")]
+    from_scratch: bool,
     /// The task of its policy in reinforcement, preference training, validation and test: `next-item`,
     /// `title-choice`, `title-slate`, `sid-slate`, or, without a pool, `catalogue-slate`, `title-history-to-title`
     /// or `sid-history-to-title`. What a supervised stage learns is said by its mixture.
@@ -221,6 +229,11 @@ fn is_first(tree: &NonZeroUsize) -> bool {
     *tree == first()
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 const fn next_item() -> Task {
     Task::NextItem
 }
@@ -234,7 +247,9 @@ impl TryFrom<RawStage> for Stage {
     type Error = String;
 
     fn try_from(raw: RawStage) -> Result<Self, String> {
-        let RawStage { name, label, from, task, domains, users, events, tree, .. } = raw;
+        let RawStage {
+            name, label, from, from_scratch, task, domains, users, events, tree, ..
+        } = raw;
         let kinds = [
             raw.next_item.map(Training::NextItem),
             raw.sft.map(Training::Sft),
@@ -259,17 +274,19 @@ impl TryFrom<RawStage> for Stage {
             }
         };
         let label = label.unwrap_or_else(|| name.clone());
-        Ok(Self { name, label, from, task, domains, users, events, tree, training })
+        Ok(Self { name, label, from, from_scratch, task, domains, users, events, tree, training })
     }
 }
 
 impl From<Stage> for RawStage {
     fn from(stage: Stage) -> Self {
-        let Stage { name, label, from, task, domains, users, events, tree, training } = stage;
+        let Stage { name, label, from, from_scratch, task, domains, users, events, tree, training } =
+            stage;
         let mut raw = Self {
             name,
             label: Some(label),
             from,
+            from_scratch,
             task,
             domains,
             users,
@@ -293,6 +310,25 @@ impl From<Stage> for RawStage {
         }
         raw
     }
+}
+
+/// Accepts stages from scratch if there is a pretrained model whose shape they take, and nothing else that they start
+/// from.
+pub(crate) fn check_scratch(stages: &[Stage], pretrained: bool) -> Result<(), LabError> {
+    let Some(stage) =
+        stages.iter().find(|stage| stage.from_scratch && (stage.from.is_some() || !pretrained))
+    else {
+        return Ok(());
+    };
+    Err(LabError::Setting {
+        field: format!("stage.{}.from_scratch", stage.name),
+        found: "true".to_owned(),
+        needed: if pretrained {
+            "no value beside `from`: the stage starts from another one"
+        } else {
+            "no value without `[pretrained]`: a `model` begins with random weights in any case"
+        },
+    })
 }
 
 /// Accepts stages that can be trained one after the other.
@@ -374,4 +410,36 @@ fn limited(stage: &Stage) -> Option<&'static str> {
         ("events", stage.events != EventPart::All),
     ];
     keys.into_iter().find(|(_, given)| *given).map(|(field, _)| field)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::Recipe;
+
+    #[test]
+    fn a_stage_from_scratch_needs_the_shape_of_a_pretrained_model_and_no_other_start() {
+        let whole = Recipe::preset("singer/language").unwrap();
+        let scratch: Vec<&str> = whole
+            .stages
+            .iter()
+            .filter(|stage| stage.from_scratch)
+            .map(|stage| stage.name.as_str())
+            .collect();
+        assert_eq!(scratch, ["sft-scratch"]);
+        let refused = |mut recipe: Recipe| {
+            let text = toml::to_string(&recipe).unwrap();
+            assert_eq!(Recipe::parse(&text, Path::new("same")).unwrap().stages, recipe.stages);
+            let stage = recipe.stages.iter_mut().find(|stage| stage.name == "singer").unwrap();
+            stage.from_scratch = true;
+            recipe.check().unwrap_err().to_string()
+        };
+        let error = refused(whole);
+        assert!(error.contains("stage.singer.from_scratch") && error.contains("`from`"), "{error}");
+        let mut own = Recipe::preset("singer/small").unwrap();
+        own.stages[0].from_scratch = true;
+        let error = own.check().unwrap_err().to_string();
+        assert!(error.contains("stage.sft.from_scratch"), "{error}");
+    }
 }

@@ -6,6 +6,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
 use crate::cache::TokenBatch;
+use crate::config::DecoderConfig;
 use crate::decode::branches::Branches;
 use crate::decode::constraint::Constraint;
 use crate::lora::Lora;
@@ -13,6 +14,7 @@ use crate::models::decoder::Decoder;
 use crate::models::item::ItemPolicy;
 use crate::models::kind::PolicyKind;
 use crate::models::t5::T5;
+use crate::models::t5::config::T5Config;
 use crate::policy::ExactPolicy;
 use crate::policy::{LanguageModel, Policy};
 use crate::score::completions::{CompletionPass, Completions};
@@ -64,6 +66,28 @@ impl AnyPolicy {
             PolicyKind::Decoder => Self::Decoder(Decoder::load(dir, device)?),
             PolicyKind::T5 => Self::T5(T5::load(dir, device)?),
             PolicyKind::Item => Self::Item(Box::new(ItemPolicy::load(dir, device)?)),
+        })
+    }
+
+    /// A language model in the shape of the one in a folder, with weights drawn at random; equal seeds give equal
+    /// weights.
+    ///
+    /// # Errors
+    /// [`PolicyError::UnknownKind`] for a model of another kind; [`PolicyError::Unsupported`] for a policy that reads
+    /// items; those of [`Decoder::random`] and [`T5::random`].
+    pub fn random_like(dir: &Path, seed: i64, device: Device) -> Result<Self, PolicyError> {
+        Ok(match PolicyKind::of(dir)? {
+            PolicyKind::Decoder => {
+                Self::Decoder(Decoder::random(DecoderConfig::load(dir)?, seed, device)?)
+            }
+            PolicyKind::T5 => Self::T5(T5::random(T5Config::load(dir)?, seed, device)?),
+            PolicyKind::Item => {
+                return Err(PolicyError::Unsupported {
+                    field: "model_type",
+                    found: PolicyKind::Item.to_string(),
+                    expected: "a language model: the shape of a policy that reads items depends on the items",
+                });
+            }
         })
     }
 
