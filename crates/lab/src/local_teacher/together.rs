@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long a batch that is not full waits for one more question.
-const QUIET: Duration = Duration::from_millis(50);
+const QUIET: Duration = Duration::from_millis(200);
 
 /// Collects the questions that several threads ask at the same time, and has them answered as one batch by one of
 /// these threads.
