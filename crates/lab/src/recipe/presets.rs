@@ -28,7 +28,7 @@ macro_rules! preset {
 }
 
 /// By system; of each the one for two CPU cores first.
-const PRESETS: [Preset; 38] = [
+const PRESETS: [Preset; 40] = [
     preset!(
         "demo",
         "A policy that reads items, a prior, and reinforcement on the shipped shop, in a minute."
@@ -112,6 +112,11 @@ const PRESETS: [Preset; 38] = [
         "LC-Rec: a decoder that learns its alignment tasks, for two CPU cores."
     ),
     preset!("lc-rec/paper", "LC-Rec at the size of its paper: a pretrained model on a GPU."),
+    preset!(
+        "eager-llm/small",
+        "EAGER-LLM: codes of meaning and of behaviour, its tasks, then an adapter, for two CPU cores."
+    ),
+    preset!("eager-llm/paper", "EAGER-LLM at the size of its paper: a pretrained model on a GPU."),
     preset!(
         "onerec/small",
         "OneRec with supervised training alone, GRPO and GBPO, for two CPU cores."
