@@ -67,6 +67,8 @@ fn every_preset_runs_over_the_shop() {
         "onerec/small",
         "onerec/paper",
         "bigrec/small",
+        "r2ec/small",
+        "r2ec/paper",
         "zero-shot/small",
         "zero-shot/paper",
     ] {

@@ -37,7 +37,7 @@ use crate::parts::published_ids::Published;
 use crate::parts::rankings::Rankings;
 use crate::parts::reasoning::Reasoning;
 use crate::parts::semantic_ids::SemanticIds;
-use crate::pool_task::{answers_in_titles, is_over_pool};
+use crate::pool_task::{answers_in_titles, is_by_head, is_over_pool};
 use crate::recipe::Recipe;
 use crate::recipe::base::base_folder;
 use crate::recipe::learned::check_alignment;
@@ -269,7 +269,8 @@ fn answers<'a>(
         });
     }
     for (answered, by) in answers.iter_mut().zip(&respondents) {
-        let domains = bench.dataset.domains().filter(|_| !is_over_pool(by.stage.task));
+        let over_all = !is_over_pool(by.stage.task) && !is_by_head(by.stage.task);
+        let domains = bench.dataset.domains().filter(|_| over_all);
         let Some(domains) = domains else { continue };
         let rankings = DomainRankings { by: *by, users, domains };
         answered.in_domain = Some(run.carry_out(&Answered(rankings), observer)?);

@@ -53,6 +53,11 @@ pub enum Task {
     LabelPrediction,
     /// A conversation as data hold it: general reasoning. It has no template.
     Chat,
+    /// Titles of a history → words about the next item, then the mark after which a recommendation head scores all
+    /// items (`R²ec`). The words to learn are the title of the next item.
+    TitleHistoryToItem,
+    /// Title of an item → the mark after which a recommendation head reads its vector (`R²ec`).
+    TitleToItem,
 }
 
 /// What a template can name.
@@ -98,7 +103,7 @@ pub enum Variable {
 
 impl Task {
     /// Every task, in the order of a set.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::NextItem,
         Self::TitleToSid,
         Self::SidToTitle,
@@ -117,6 +122,8 @@ impl Task {
         Self::LabelConditional,
         Self::LabelPrediction,
         Self::Chat,
+        Self::TitleHistoryToItem,
+        Self::TitleToItem,
     ];
 
     /// The variables that a prompt gets and must show. None of them is part of the answer.
@@ -131,8 +138,10 @@ impl Task {
             | Self::UserNarrative
             | Self::Preference
             | Self::Reasoning => &[History],
-            Self::TitleHistoryToSid | Self::TitleHistoryToTitle => &[Titles],
-            Self::TitleToSid => &[Title],
+            Self::TitleHistoryToSid | Self::TitleHistoryToTitle | Self::TitleHistoryToItem => {
+                &[Titles]
+            }
+            Self::TitleToSid | Self::TitleToItem => &[Title],
             Self::DescriptionToSid => &[Description],
             Self::SidToTitle | Self::SidToDescription | Self::ItemParagraph => &[Sid],
             Self::TitleChoice => &[Titles, Candidates],
@@ -163,6 +172,7 @@ impl Task {
             Self::SidToTitle
             | Self::SidHistoryToTitle
             | Self::TitleHistoryToTitle
+            | Self::TitleHistoryToItem
             | Self::TitleChoice => &[Title],
             Self::SidToDescription => &[Description],
             Self::ItemParagraph => &[Paragraph],
@@ -170,7 +180,7 @@ impl Task {
             Self::Preference => &[Preference],
             Self::Reasoning => &[Reasoning, Rewriting, Monologue, Sid],
             Self::TitleSlate | Self::SidSlate => &[Slate],
-            Self::Chat => &[],
+            Self::TitleToItem | Self::Chat => &[],
         }
     }
 
@@ -185,6 +195,7 @@ impl Task {
                 | Self::DescriptionToSid
                 | Self::SidToDescription
                 | Self::ItemParagraph
+                | Self::TitleToItem
         )
     }
 
@@ -208,6 +219,8 @@ impl Task {
             Self::LabelConditional => "label-conditional",
             Self::LabelPrediction => "label-prediction",
             Self::Chat => "chat",
+            Self::TitleHistoryToItem => "title-history-to-item",
+            Self::TitleToItem => "title-to-item",
         }
     }
 }

@@ -174,6 +174,8 @@ fn the_sets_word_the_tasks_of_their_systems() {
         ("bigrec", &[Task::NextItem, Task::TitleHistoryToTitle]),
         ("slates", &[Task::NextItem, Task::SidSlate]),
         ("recif", &[Task::NextItem, Task::LabelConditional, Task::LabelPrediction]),
+        ("r2ec", &[Task::TitleHistoryToItem, Task::TitleToItem]),
+        ("r2ec-terse", &[Task::TitleHistoryToItem, Task::TitleToItem]),
     ] {
         assert!(needed.iter().all(|task| tasks(set).contains(task)), "{set}");
     }

@@ -15,7 +15,7 @@ use super::seen::SeenOfUsers;
 use super::stage_answers::{BlendAnswers, StageAnswers};
 use super::tables::{Measured, Tables, score_kind};
 use crate::error::LabError;
-use crate::pool_task::is_over_pool;
+use crate::pool_task::{is_by_head, is_over_pool};
 use crate::recipe::answering::Answering;
 use crate::recipe::evaluate::EvaluateConfig;
 use crate::workbench::Workbench;
@@ -62,15 +62,16 @@ pub(crate) fn policies(
         let stage = answered.stage;
         let rankings = answered.rankings.value.load()?;
         let grounded = matches!(stage.training.answering(), Answering::Grounded(_));
+        let of_items = grounded || is_by_head(stage.task);
         let how = |seen_items, level| Measured {
             system: &stage.label,
             candidates: Candidates::All,
             seen_items,
             level,
             beam_width: NonZeroUsize::new(config.beam_width)
-                .filter(|_| !answered.exact && !grounded),
+                .filter(|_| !answered.exact && !of_items),
             chains: None,
-            score: if grounded { ScoreKind::PerItem } else { score_kind(stage.training.scoring()) },
+            score: if of_items { ScoreKind::PerItem } else { score_kind(stage.training.scoring()) },
         };
         let kept = placements(&rankings, SeenItems::Kept, seen)?;
         let in_buckets = tables.columns.by_kind_of_user();

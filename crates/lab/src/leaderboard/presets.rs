@@ -36,7 +36,7 @@ const PRESETS: [BoardPreset; 3] = [
     ),
     preset!(
         "amazon",
-        "The systems of `amazon-simple`, the recipe `strong` and TIGER, for Amazon's reviews of 2014."
+        "The systems of `amazon-simple`, the recipe `strong`, TIGER and the other generative systems."
     ),
 ];
 

@@ -28,7 +28,7 @@ macro_rules! preset {
 }
 
 /// By system; of each the one for two CPU cores first.
-const PRESETS: [Preset; 40] = [
+const PRESETS: [Preset; 42] = [
     preset!(
         "demo",
         "A policy that reads items, a prior, and reinforcement on the shipped shop, in a minute."
@@ -127,6 +127,11 @@ const PRESETS: [Preset; 40] = [
         "BIGRec and D³: titles of the whole catalogue, grounded or with an assistant, for two CPU cores."
     ),
     preset!("bigrec/paper", "BIGRec and D³ as SINGER compares them: a pretrained model on a GPU."),
+    preset!(
+        "r2ec/small",
+        "R²ec: a chain in words, then a head that scores all items, and RecPO, for two CPU cores."
+    ),
+    preset!("r2ec/paper", "R²ec at the size of its paper: a pretrained model on a GPU."),
     preset!(
         "zero-shot/small",
         "A model that learned nothing, by titles and by Semantic IDs: rows of chance."
