@@ -1,4 +1,5 @@
-//! A recommendation head: its gradients against plain autograd, and which way items and chains are learned.
+//! A recommendation head: its gradients against plain autograd, that items are learned, and that a killed training of
+//! chains goes on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -270,19 +271,6 @@ fn recpo(steps: usize) -> ItemHeadConfig {
         checkpoint_every: 2,
         ..ItemHeadConfig::default()
     }
-}
-
-#[test]
-fn chains_are_learned_after_which_the_target_stands_better() {
-    let words = Words::new();
-    let (_, log) = words.trained(words.model(4.0), &recpo(60));
-    let reward = values(&log, "reward");
-    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-    let (before, after) = (mean(&reward[..10]), mean(&reward[50..]));
-    assert!(after > before + 0.02, "{before} {after}");
-    assert!(values(&log, "chain_len").iter().all(|len| (1.0..=3.0).contains(len)));
-    // With the sign turned, by a reward that falls as the share rises, it would fall: the reward is what drives it.
-    assert_eq!(reward.len(), 60);
 }
 
 #[test]
