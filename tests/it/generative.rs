@@ -36,6 +36,10 @@ fn over_the_shop(name: &str, dir: &Path) -> (Recipe, Dataset) {
         SidMethod::Spectral(_) => {
             "codebook_sizes = [3, 3]\nmethod = 'spectral'\nspectral = { largest = 8 }"
         }
+        SidMethod::TwoStreams(_) => {
+            "codebook_sizes = [5]\nmethod = 'two-streams'\n\
+             two-streams = { capacity = 2.0, behaviour_dimensions = 8 }"
+        }
         _ => "codebook_sizes = [4, 4, 4]\niterations = 20",
     };
     let made: sidereal::lab::SidConfig = toml::from_str(text).unwrap();
@@ -58,9 +62,13 @@ fn every_preset_runs_over_the_shop() {
         "p5-cid/small",
         "lc-rec/small",
         "lc-rec/paper",
+        "eager-llm/small",
+        "eager-llm/paper",
         "onerec/small",
         "onerec/paper",
         "bigrec/small",
+        "r2ec/small",
+        "r2ec/paper",
         "zero-shot/small",
         "zero-shot/paper",
     ] {
@@ -87,6 +95,26 @@ fn collaborative_semantic_ids_put_the_items_of_a_user_together() {
         let (_, kind) = item.title.split_once(' ').unwrap();
         let codes = sid.codes();
         kinds.entry(codes[..codes.len() - 1].to_vec()).or_default().insert(kind);
+    }
+    assert_eq!(kinds.len(), 5, "{kinds:?}");
+    assert!(kinds.values().all(|kinds| kinds.len() == 1), "{kinds:?}");
+}
+
+#[test]
+fn one_of_two_streams_says_who_chooses_an_item() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut recipe, dataset) = over_the_shop("eager-llm/small", dir.path());
+    recipe.stages.truncate(1);
+    let out = dir.path().join("run");
+    run(&recipe, &dataset, &out, &mut |_: &Record| {}).unwrap();
+    let catalog = Catalog::load(&out.join("catalog.json")).unwrap();
+    assert_eq!(catalog.spec().num_levels(), 4);
+    assert_eq!(catalog.num_sids(), dataset.num_items());
+    // Users of the shop choose within one kind, which the third code tells apart.
+    let mut kinds: BTreeMap<u16, BTreeSet<&str>> = BTreeMap::new();
+    for (item, sid) in dataset.items().iter().zip(catalog.sids()) {
+        let (_, kind) = item.title.split_once(' ').unwrap();
+        kinds.entry(sid.codes()[2]).or_default().insert(kind);
     }
     assert_eq!(kinds.len(), 5, "{kinds:?}");
     assert!(kinds.values().all(|kinds| kinds.len() == 1), "{kinds:?}");

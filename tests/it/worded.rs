@@ -150,6 +150,16 @@ fn cut_down(mut stage: Stage) -> Stage {
             (config.steps, config.epochs, config.pairs_per_step) = (2, None, 4);
             config.num_negatives = config.num_negatives.min(3);
         }
+        Training::ItemHead(config) => {
+            (config.steps, config.prompts_per_step) = (2, 4);
+            config.negatives = config.negatives.min(8);
+            if let Some(chain) = &mut config.chain {
+                chain.budget = 6;
+            }
+            if let Some(recpo) = &mut config.recpo {
+                recpo.group_size = 3;
+            }
+        }
         Training::Untrained(_) => {}
         other => unreachable!("{other:?}"),
     }

@@ -117,6 +117,7 @@ pub use recipe::spectral::SpectralConfig;
 pub use recipe::stage::{EventPart, Stage, Training, UserShare};
 pub use recipe::texts::{LocalTeacherConfig, TeacherConfig, TextsConfig};
 pub use recipe::token_style::{StyleTemplate, TokenStyleConfig};
+pub use recipe::two_streams::TwoStreamsConfig;
 pub use recipe::untrained::UntrainedConfig;
 pub use recommend::{
     Explained, HowToReason, PolicyRecommender, ReasonedChain, ReasonedItems, Recommended,

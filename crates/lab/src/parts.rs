@@ -7,6 +7,7 @@ pub(crate) mod domain_rankings;
 pub(crate) mod exercises;
 pub(crate) mod extended_base;
 pub(crate) mod greedy_texts;
+pub(crate) mod head_answers;
 pub(crate) mod item_vectors;
 pub(crate) mod labels;
 pub(crate) mod policy;

@@ -39,7 +39,7 @@ use crate::parts::question_rankings::QuestionRankings;
 use crate::parts::rankings::Rankings;
 use crate::parts::reasoning::Reasoning;
 use crate::parts::semantic_ids::SemanticIds;
-use crate::pool_task::{answers_in_titles, is_over_pool, is_slate};
+use crate::pool_task::{answers_in_titles, is_by_head, is_over_pool, is_slate};
 use crate::recipe::Recipe;
 use crate::recipe::base::base_folder;
 use crate::recipe::learned::check_alignment;
@@ -321,8 +321,8 @@ fn answers<'a>(
         });
     }
     for (answered, by) in answers.iter_mut().zip(&respondents) {
-        let over_all = !is_over_pool(by.stage.task) && !is_slate(by.stage.task);
-        let domains = bench.dataset.domains().filter(|_| over_all);
+        let is_special = |task| is_over_pool(task) || is_slate(task) || is_by_head(task);
+        let domains = bench.dataset.domains().filter(|_| !is_special(by.stage.task));
         let Some(domains) = domains else { continue };
         let rankings = DomainRankings { by: *by, users, domains };
         answered.in_domain = Some(run.carry_out(&Answered(rankings), observer)?);

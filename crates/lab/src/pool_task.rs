@@ -1,4 +1,4 @@
-//! Says which tasks are about a pool of candidates, and which are answered with titles.
+//! Says which tasks are about a pool of candidates, and which are answered with titles or by a recommendation head.
 
 use sidereal_prompts::{Task, Variable};
 
@@ -17,9 +17,17 @@ pub(crate) const fn is_over_all_titles(task: Task) -> bool {
     matches!(task, Task::TitleHistoryToTitle | Task::SidHistoryToTitle)
 }
 
+/// Whether the answer to a task is the item that a recommendation head scores best.
+pub(crate) const fn is_by_head(task: Task) -> bool {
+    matches!(task, Task::TitleHistoryToItem)
+}
+
 /// Whether the answer to a task is one Semantic ID of the catalogue.
 pub(crate) const fn answers_with_sid(task: Task) -> bool {
-    !is_over_pool(task) && !is_over_all_titles(task) && !matches!(task, Task::CatalogueSlate)
+    !is_over_pool(task)
+        && !is_over_all_titles(task)
+        && !is_by_head(task)
+        && !matches!(task, Task::CatalogueSlate)
 }
 
 /// Whether the answer to a task is a slate.

@@ -29,6 +29,7 @@ pub(crate) mod spectral;
 pub(crate) mod stage;
 pub(crate) mod texts;
 pub(crate) mod token_style;
+pub(crate) mod two_streams;
 pub(crate) mod untrained;
 
 use std::fs;

@@ -1,5 +1,6 @@
 //! The prompts and the legal answers of policies, built once for a run.
 
+pub(crate) mod heads;
 pub(crate) mod items;
 pub(crate) mod pools;
 pub(crate) mod questions;
@@ -181,11 +182,9 @@ impl Workbench<'_> {
     ) -> Result<Vec<Rendered>, LabError> {
         let tasks = self.words("a prompt as text")?.tasks;
         if !is_over_pool(task) {
-            let untitled: Vec<ItemId> = if task == Task::TitleHistoryToTitle {
-                self.untitled().collect()
-            } else {
-                Vec::new()
-            };
+            let in_titles = matches!(task, Task::TitleHistoryToTitle | Task::TitleHistoryToItem);
+            let untitled: Vec<ItemId> =
+                if in_titles { self.untitled().collect() } else { Vec::new() };
             let mut shortened = 0;
             let asked = samples.iter().map(|sample| {
                 let history = without(sample.history, &untitled);

@@ -37,7 +37,7 @@
 //! | `checkpoint`, `gguf`, `unpack` | pretrained models: HF folders, and files of llama.cpp; [`unpack_gguf`] makes a folder of a file |
 //! | `cache` | [`KvCache`], [`TokenBatch`] |
 //! | `decode` | [`Constraint`] over Semantic IDs or titles, [`Excluded`] items; [`BeamSearch`], [`Sampler`] with and without replacement; [`SlateSampler`]: several answers of a pool; [`TextSampler`], [`Reasoner`]: free text and chains of thought; [`Grounding`] of free titles to items |
-//! | `score` | [`target_logp`], [`completion_logp`], [`group_logp`], [`completion_entropy`]; [`LogpPass`]: the same for training over a large vocabulary |
+//! | `score` | [`target_logp`], [`completion_logp`], [`group_logp`], [`completion_entropy`]; [`LogpPass`]: the same for training over a large vocabulary; [`ItemHead`]: items scored by states; [`CompletionEnds`]: completions with the state after each |
 //!
 //! # Conventions
 //! U prompts (users), T tokens of a prompt, W branches (beams or rollouts) of a prompt, S tokens of
@@ -99,6 +99,8 @@ pub use policy::{ExactPolicy, LanguageModel, Policy, as_exact, as_language_model
 pub use score::completions::{
     CompletionPass, CompletionToken, Completions, ScoredTokens, TokenPlace,
 };
+pub use score::ends::CompletionEnds;
+pub use score::item_head::ItemHead;
 pub use score::law::TokenLaw;
 pub use score::pass::LogpPass;
 pub use score::read::{Groups, TokenLogp, completion_entropy, completion_logp, group_logp};

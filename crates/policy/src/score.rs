@@ -2,7 +2,9 @@
 
 pub(crate) mod branches;
 pub(crate) mod completions;
+pub(crate) mod ends;
 mod entropy;
+pub(crate) mod item_head;
 pub(crate) mod law;
 pub(crate) mod pass;
 pub(crate) mod read;

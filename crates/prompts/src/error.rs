@@ -104,6 +104,12 @@ pub enum PromptError {
          perhaps `rewriting`; `</think>` or `<answer>`; and the Semantic ID"
     )]
     Reasoning { set: String },
+    /// Templates for a recommendation head that do not end with one mark.
+    #[error(
+        "prompt set `{set}`: the completions of tasks `title-history-to-item` and `title-to-item` must end with the \
+         same piece without variables, such as `<answer>`"
+    )]
+    ItemMark { set: String },
     /// A paraphrase that is not there.
     #[error(
         "prompt set `{set}`: task `{task}` has {count} paraphrases, but paraphrase {found} was requested"

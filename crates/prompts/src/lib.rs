@@ -34,6 +34,7 @@
 //! | `message` | [`Prompt`], [`Message`], [`Segment`]: what a model reads and writes |
 //! | `wording` | [`Wording`]: which paraphrase a sample gets |
 //! | `reasoning`, `rewriting` | [`ReasoningFrame`]: what opens and closes a chain of thought; [`REWRITING`]: its last part |
+//! | `item_mark` | [`PromptSet::item_mark`]: where a recommendation head scores items |
 //! | `tasks` | [`Tasks`]: samples as text, [`Rendered`]; [`Pools`] of candidates |
 //! | `enrichment`, `enrichment_kind` | [`Enrichments`]: what teachers wrote about items and users |
 //! | `control`, `markers` | [`control_tokens`], [`ControlMarkers`]: what a text must not contain, by shape and by tokenizer |
@@ -52,6 +53,7 @@ mod enrichment;
 mod enrichment_kind;
 mod error;
 mod exercises;
+mod item_mark;
 mod markers;
 mod message;
 mod mixing;

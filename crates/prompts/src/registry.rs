@@ -10,7 +10,7 @@ use crate::{PromptError, PromptSet};
 pub const END_OF_TURN: &str = "<|im_end|>";
 
 /// The sets of this version of the library, as their files are named and hold them.
-const BUILTIN: [(&str, &str); 12] = [
+const BUILTIN: [(&str, &str); 14] = [
     ("prompts/terse.toml", include_str!("../prompts/terse.toml")),
     ("prompts/singer.toml", include_str!("../prompts/singer.toml")),
     ("prompts/singer-terse.toml", include_str!("../prompts/singer-terse.toml")),
@@ -23,6 +23,8 @@ const BUILTIN: [(&str, &str); 12] = [
     ("prompts/bigrec.toml", include_str!("../prompts/bigrec.toml")),
     ("prompts/slates.toml", include_str!("../prompts/slates.toml")),
     ("prompts/recif.toml", include_str!("../prompts/recif.toml")),
+    ("prompts/r2ec.toml", include_str!("../prompts/r2ec.toml")),
+    ("prompts/r2ec-terse.toml", include_str!("../prompts/r2ec-terse.toml")),
 ];
 
 /// Sets of prompts by name.
@@ -31,9 +33,9 @@ const BUILTIN: [(&str, &str); 12] = [
 /// use sidereal_prompts::{PromptRegistry, Task};
 /// let prompts = PromptRegistry::builtin()?;
 /// let names: Vec<&str> = prompts.sets().map(|set| set.name()).collect();
-/// assert_eq!(names[..6], ["bigrec", "gream", "lc-rec", "recif", "sage", "sdpo"]);
-/// assert_eq!(names[6..9], ["sidreasoner", "singer", "singer-terse"]);
-/// assert_eq!(names[9..], ["slates", "terse", "titles"]);
+/// assert_eq!(names[..6], ["bigrec", "gream", "lc-rec", "r2ec", "r2ec-terse", "recif"]);
+/// assert_eq!(names[6..11], ["sage", "sdpo", "sidreasoner", "singer", "singer-terse"]);
+/// assert_eq!(names[11..], ["slates", "terse", "titles"]);
 /// assert!(prompts.set("gream")?.tasks().any(|task| task == Task::Reasoning));
 /// # Ok::<(), sidereal_prompts::PromptError>(())
 /// ```
@@ -45,8 +47,8 @@ pub struct PromptRegistry {
 impl PromptRegistry {
     /// The sets of this version of the library.
     ///
-    /// `terse` asks for each task in one word, `singer-terse` for all tasks of SINGER, and `titles` and `slates` show
-    /// candidates as titles and as Semantic IDs and nothing else. A model that is trained from scratch reads these words in every sample and would learn
+    /// `terse` asks for each task in one word, `singer-terse` for all tasks of SINGER, `r2ec-terse` for those of a
+    /// recommendation head, and `titles` and `slates` show candidates as titles and as Semantic IDs and nothing else. A model that is trained from scratch reads these words in every sample and would learn
     /// nothing from more words. The others are instructions for a pretrained model, each named
     /// after the system whose tasks it has.
     ///

@@ -61,6 +61,11 @@ pub enum Task {
     DescribeNext,
     /// A conversation as data hold it: general reasoning. It has no template.
     Chat,
+    /// Titles of a history → words about the next item, then the mark after which a recommendation head scores all
+    /// items (`R²ec`). The words to learn are the title of the next item.
+    TitleHistoryToItem,
+    /// Title of an item → the mark after which a recommendation head reads its vector (`R²ec`).
+    TitleToItem,
 }
 
 /// What a template can name.
@@ -110,7 +115,7 @@ pub enum Variable {
 
 impl Task {
     /// Every task, in the order of a set.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::NextItem,
         Self::TitleToSid,
         Self::SidToTitle,
@@ -132,6 +137,8 @@ impl Task {
         Self::CatalogueSlate,
         Self::DescribeNext,
         Self::Chat,
+        Self::TitleHistoryToItem,
+        Self::TitleToItem,
     ];
 
     /// The variables that a prompt gets and must show. None of them is part of the answer.
@@ -148,8 +155,10 @@ impl Task {
             | Self::Preference
             | Self::Reasoning
             | Self::DescribeNext => &[History],
-            Self::TitleHistoryToSid | Self::TitleHistoryToTitle => &[Titles],
-            Self::TitleToSid => &[Title],
+            Self::TitleHistoryToSid | Self::TitleHistoryToTitle | Self::TitleHistoryToItem => {
+                &[Titles]
+            }
+            Self::TitleToSid | Self::TitleToItem => &[Title],
             Self::DescriptionToSid => &[Description],
             Self::SidToTitle | Self::SidToDescription | Self::ItemParagraph => &[Sid],
             Self::TitleChoice => &[Titles, Candidates],
@@ -183,6 +192,7 @@ impl Task {
             Self::SidToTitle
             | Self::SidHistoryToTitle
             | Self::TitleHistoryToTitle
+            | Self::TitleHistoryToItem
             | Self::TitleChoice => &[Title],
             Self::SidToDescription | Self::DescribeNext => &[Description],
             Self::ItemParagraph => &[Paragraph],
@@ -190,7 +200,7 @@ impl Task {
             Self::Preference => &[Preference],
             Self::Reasoning => &[Reasoning, Rewriting, Monologue, Sid],
             Self::TitleSlate | Self::SidSlate | Self::CatalogueSlate => &[Slate],
-            Self::Chat => &[],
+            Self::TitleToItem | Self::Chat => &[],
         }
     }
 
@@ -205,6 +215,7 @@ impl Task {
                 | Self::DescriptionToSid
                 | Self::SidToDescription
                 | Self::ItemParagraph
+                | Self::TitleToItem
         )
     }
 
@@ -237,6 +248,8 @@ impl Task {
             Self::CatalogueSlate => "catalogue-slate",
             Self::DescribeNext => "describe-next",
             Self::Chat => "chat",
+            Self::TitleHistoryToItem => "title-history-to-item",
+            Self::TitleToItem => "title-to-item",
         }
     }
 }

@@ -177,6 +177,8 @@ fn the_sets_word_the_tasks_of_their_systems() {
             "recif",
             &[Task::NextItem, Task::LabelConditional, Task::LabelPrediction, Task::Interactive],
         ),
+        ("r2ec", &[Task::TitleHistoryToItem, Task::TitleToItem]),
+        ("r2ec-terse", &[Task::TitleHistoryToItem, Task::TitleToItem]),
     ] {
         assert!(needed.iter().all(|task| tasks(set).contains(task)), "{set}");
     }

@@ -29,7 +29,7 @@
 //! | step | items |
 //! |---|---|
 //! | rollouts | [`Group`], [`Slates`], [`Segments`] (ragged arrays), [`find_sid`] |
-//! | rewards | [`Reward`] and closures; [`Accuracy`], [`RankReward`], [`SidLevel`], [`Singer`], [`Stepwise`], [`Legal`], [`ResidualSensitive`]; [`Behaviour`] over [`LaterChoice`]s; [`Objectives`]; [`TaggedFormat`], [`OverlongPenalty`], [`TextReward`]; [`score_groups`] |
+//! | rewards | [`Reward`] and closures; [`Accuracy`], [`RankReward`], [`SidLevel`], [`Singer`], [`Stepwise`], [`Legal`], [`ResidualSensitive`]; [`Behaviour`] over [`LaterChoice`]s; [`Objectives`]; [`TaggedFormat`], [`OverlongPenalty`], [`TextReward`]; [`FusedReward`] of a rank and a share; [`score_groups`] |
 //! | advantages | [`AdvantageEstimator`] and closures over a [`RewardBatch`]; [`ZScore`], [`MeanOnly`], [`LeaveOneOut`], [`Srpo`], [`Decoupled`] |
 //! | objectives | [`PolicyObjective`] and closures over a [`RolloutBatch`]; [`Grpo`] (also Dr. GRPO, DAPO), [`Gspo`], [`Gbpo`], [`Sage`], or any as [`Surrogate`]; [`Kl`], [`entropy_bonus`]; [`token_objective`], [`rollout_objective`] for a formula of your own |
 //! | exact | [`AllAnswers`]: expected reward, entropy and KL where all probabilities are known; [`ExactObjective`] |
@@ -84,9 +84,9 @@ pub use later_choice::LaterChoice;
 pub use segments::Segments;
 
 pub use reward::{
-    Accuracy, Behaviour, ByHardness, Clipped, Legal, Named, ObjectiveScores, Objectives,
-    OverlongPenalty, RankReward, ResidualSensitive, Reward, RewardPart, Scores, SidLevel, Singer,
-    Stepwise, Sum, TaggedFormat, TextReward, Weighted, find_sid, score_groups,
+    Accuracy, Behaviour, ByHardness, Clipped, FusedReward, Legal, Named, ObjectiveScores,
+    Objectives, OverlongPenalty, RankReward, ResidualSensitive, Reward, RewardPart, Scores,
+    SidLevel, Singer, Stepwise, Sum, TaggedFormat, TextReward, Weighted, find_sid, score_groups,
 };
 
 pub use advantage::{

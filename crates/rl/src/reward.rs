@@ -3,6 +3,7 @@
 mod accuracy;
 mod behaviour;
 mod combine;
+mod fused;
 mod legal;
 mod objectives;
 mod rank;
@@ -15,6 +16,7 @@ mod text;
 pub use accuracy::Accuracy;
 pub use behaviour::Behaviour;
 pub use combine::{ByHardness, Clipped, Named, Sum, Weighted};
+pub use fused::FusedReward;
 pub use legal::Legal;
 pub use objectives::{ObjectiveScores, Objectives};
 pub use rank::RankReward;

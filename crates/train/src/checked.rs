@@ -5,9 +5,9 @@ use std::ops::Deref;
 /// Settings of a training that were checked: holding them is the proof that every range holds.
 ///
 /// `check` of [`NextItemConfig`](crate::NextItemConfig), [`SftConfig`](crate::SftConfig),
-/// [`RlConfig`](crate::RlConfig) and [`PreferenceConfig`](crate::PreferenceConfig) makes them, and nothing
-/// else does. A training accepts nothing else. They can be read but not changed: change a copy and check
-/// it. One wrapper serves all four, because a separate checked type for each would repeat some forty
+/// [`RlConfig`](crate::RlConfig), [`PreferenceConfig`](crate::PreferenceConfig) and
+/// [`ItemHeadConfig`](crate::ItemHeadConfig) makes them, and nothing else does. A training accepts nothing
+/// else. They can be read but not changed: change a copy and check it. One wrapper serves all five, because a separate checked type for each would repeat some forty
 /// settings, and because a check needs the name of the stage, which `TryFrom` cannot take.
 ///
 /// ```

@@ -26,6 +26,7 @@
 //! | `reasoning` | [`ReasoningSearch`]: chains of thought, and an answer after each |
 //! | `free_answer` | [`FreeWriter`]: chain and answer as one free text |
 //! | `slate` | [`SlateAnswers`]: slates of titles or Semantic IDs |
+//! | `item_head` | [`ItemHeadTraining`]: items scored by last states, alone or after chains (`RecPO`); [`HeadAnswers`] |
 //! | `preference` | [`PreferenceTraining`]: S-DPO and DPO |
 //! | `ranking` | [`Ranking`], [`placements`] |
 //! | `evaluate` | [`rank`], [`reason`], [`draw`], [`write_freely`] |
@@ -56,6 +57,7 @@ mod free_answer;
 mod ground;
 mod guided;
 mod item_facts;
+mod item_head;
 mod learner;
 mod lengths;
 mod next_item;
@@ -91,6 +93,9 @@ pub use free_answer::{AnswerForm, FreeRollout, FreeWriter};
 pub use ground::GroundedAnswers;
 pub use guided::{ItemScores, score_items, search_guided};
 pub use item_facts::ItemFacts;
+pub use item_head::{
+    HeadAnswers, HeadChainConfig, HeadItems, ItemHeadConfig, ItemHeadTraining, RecPoConfig,
+};
 pub use lengths::check_lengths;
 pub use next_item::{
     ExactNdcg, Followed, History, NextItem, NextItemConfig, NextItemData, SelectBy, exact_ndcg,

@@ -15,10 +15,12 @@ pub(crate) enum Purpose {
     ValidUsers = 12,
     /// Variations of the histories of next-item training.
     Variation = 13,
+    /// The items that a step of a recommendation head scores besides its targets.
+    HeadNegatives = 15,
 }
 
 /// The random numbers of a purpose, which is a number that the caller chooses; this crate itself
-/// uses 6, 7, 12 and 13. `round` separates repeated draws, such as those of epochs.
+/// uses 6, 7, 12, 13 and 15. `round` separates repeated draws, such as those of epochs.
 #[must_use]
 pub fn stream(seed: u64, purpose: u64, round: u64) -> ChaCha8Rng {
     let mut bytes = [0; 32];

@@ -15,7 +15,7 @@ use super::seen::SeenOfUsers;
 use super::stage_answers::{BlendAnswers, StageAnswers};
 use super::tables::{Measured, Tables, score_kind};
 use crate::error::LabError;
-use crate::pool_task::{is_over_pool, is_slate};
+use crate::pool_task::{is_by_head, is_over_pool, is_slate};
 use crate::recipe::answering::Answering;
 use crate::recipe::evaluate::EvaluateConfig;
 use crate::workbench::Workbench;
@@ -63,17 +63,18 @@ pub(crate) fn policies(
         let rankings = answered.rankings.value.load()?;
         let slates = is_slate(stage.task);
         let grounded = matches!(stage.training.answering(), Answering::Grounded(_));
+        let of_items = grounded || is_by_head(stage.task);
         let how = |seen_items, level| Measured {
             system: &stage.label,
             candidates: Candidates::All,
             seen_items,
             level,
             beam_width: NonZeroUsize::new(config.beam_width)
-                .filter(|_| !answered.exact && !grounded && !slates),
+                .filter(|_| !answered.exact && !of_items && !slates),
             chains: None,
             score: if slates {
                 ScoreKind::Slate
-            } else if grounded {
+            } else if of_items {
                 ScoreKind::PerItem
             } else {
                 score_kind(stage.training.scoring())

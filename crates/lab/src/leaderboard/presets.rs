@@ -40,7 +40,7 @@ const PRESETS: [BoardPreset; 4] = [
     ),
     preset!(
         "amazon",
-        "All of these with a grid, the recipe `strong` and TIGER, for Amazon's reviews of 2014, in days."
+        "All of these with a grid, `strong`, TIGER and other generative systems, in days."
     ),
 ];
 

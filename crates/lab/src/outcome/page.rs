@@ -109,6 +109,16 @@ impl RunResult {
                     VALID_ENTROPY,
                     VALID_COLD,
                 ],
+                Training::ItemHead(_) => &[
+                    ("loss", "nats per item, among candidates", &["loss"]),
+                    ("reward", "mean over chains", &["reward"]),
+                    ("probability of the target", "mean over chains", &["reward_share"]),
+                    ("validation", "NDCG@10", &["valid_ndcg"]),
+                    VALID_ENTROPY,
+                    VALID_COLD,
+                    ("length of chains", "tokens drawn", &["chain_len"]),
+                    ("chains that did not close", "share", &["unclosed"]),
+                ],
                 Training::Untrained(_) => &[],
                 Training::Rl { .. } => &[
                     (

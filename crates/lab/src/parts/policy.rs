@@ -2,6 +2,7 @@
 
 mod alignment;
 pub(crate) mod categories;
+mod item_head;
 mod material;
 mod next_item;
 mod preference;
@@ -163,6 +164,7 @@ impl Part for Policy<'_> {
                 reinforcement::train(config, reward, model, &material, observer)?
             }
             Training::Preference(config) => preference::train(config, model, &material, observer)?,
+            Training::ItemHead(config) => item_head::train(config, model, &material, observer)?,
             Training::Untrained(_) => model,
         };
         let best_step = checkpoints.best_step()?;

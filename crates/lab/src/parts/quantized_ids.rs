@@ -6,6 +6,7 @@ mod quantized;
 mod rq_kmeans;
 mod rq_vae;
 mod spectral;
+mod two_streams;
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -87,7 +88,7 @@ impl Part for QuantizedIds<'_> {
     fn files(&self) -> PartFiles {
         let model = match self.sids.method {
             SidMethod::RqKMeans(_) | SidMethod::LinfaKMeans(_) => &rq_kmeans::FILES[..],
-            SidMethod::Hierarchical(_) | SidMethod::Spectral(_) => &[],
+            SidMethod::Hierarchical(_) | SidMethod::Spectral(_) | SidMethod::TwoStreams(_) => &[],
             SidMethod::RqVae(_) | SidMethod::Letter(_) => &rq_vae::FILES,
         };
         let folder = tree_folder(self.tree);
@@ -130,7 +131,7 @@ impl QuantizedIds<'_> {
     fn reads_events(&self) -> bool {
         match &self.sids.method {
             SidMethod::Hierarchical(config) => config.transitions > 0.0,
-            SidMethod::Spectral(_) | SidMethod::Letter(_) => true,
+            SidMethod::Spectral(_) | SidMethod::TwoStreams(_) | SidMethod::Letter(_) => true,
             SidMethod::RqKMeans(_) | SidMethod::LinfaKMeans(_) | SidMethod::RqVae(_) => {
                 self.embed.collaborative_weight > 0.0
             }
@@ -180,6 +181,15 @@ impl QuantizedIds<'_> {
             SidMethod::Spectral(config) => {
                 let params = config.params(codebook_sizes, seed);
                 return spectral::ids(&params, self.num_items, train, observer);
+            }
+            SidMethod::TwoStreams(config) => {
+                let meaning = self.vectors.value.load()?;
+                let behaviour = self.collaborative_vectors(config.behaviour_dimensions, train)?;
+                let streams = two_streams::Streams {
+                    meaning: meaning.view(),
+                    behaviour: behaviour.vectors(),
+                };
+                return two_streams::ids(config, codebook_sizes, &streams, seed, observer);
             }
             SidMethod::RqKMeans(config) => {
                 let params = config.params(codebook_sizes, seed);

@@ -8,8 +8,8 @@ use rand::seq::SliceRandom as _;
 
 use crate::error::LabError;
 use crate::parts::answers::{AnswersOfStage, Respondent, TestUsers};
-use crate::parts::title_answers;
-use crate::pool_task::{is_over_all_titles, is_over_pool};
+use crate::parts::{head_answers, title_answers};
+use crate::pool_task::{is_by_head, is_over_all_titles, is_over_pool};
 use crate::recipe::pool::CandidatePools;
 use crate::seed::{Purpose, stream};
 use crate::workbench::Workbench;
@@ -68,6 +68,9 @@ impl AnswersOfStage for Rankings<'_> {
         }
         if is_over_all_titles(self.by.stage.task) {
             return title_answers::rank(&self.by, self.users, &model, &job, observer);
+        }
+        if is_by_head(self.by.stage.task) {
+            return head_answers::rank(&self.by, self.users, &model, &job, observer);
         }
         if let Some(policy) = model.as_item() {
             let cases = exact_cases(&self.users.samples());

@@ -5,7 +5,7 @@ use sidereal_prompts::Task;
 use sidereal_train::{AdvantageConfig, NegativeSource, RewardConfig, RlConfig, RolloutConfig};
 
 use crate::error::LabError;
-use crate::pool_task::{answers_with_sid, is_over_all_titles, is_slate};
+use crate::pool_task::{answers_with_sid, is_by_head, is_over_all_titles, is_slate};
 use crate::recipe::answering::Answering;
 use crate::recipe::pool::CandidatePools;
 use crate::recipe::stage::{Stage, Training};
@@ -40,6 +40,13 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
                 return refuse("untrained.answering", format!("{:?}", config.answering), needed);
             }
         }
+        (task, Training::ItemHead(_)) => {
+            if is_by_head(task) {
+                return Ok(());
+            }
+            let needed = "`title-history-to-item`, because a recommendation head scores the items";
+            return refuse("task", format!("`{task}`"), needed);
+        }
         (Task::NextItem, _) => return Ok(()),
         (task, Training::NextItem(_)) => {
             let needed =
@@ -49,7 +56,7 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
         (task, _) if !answers_with_sid(task) => {}
         (task, _) => {
             let needed = "`next-item`, `title-choice`, `title-slate`, `sid-slate`, `catalogue-slate`, \
-                          `title-history-to-title` or `sid-history-to-title`";
+                          `title-history-to-title`, `sid-history-to-title` or `title-history-to-item`";
             return refuse("task", format!("`{task}`"), needed);
         }
     }
@@ -82,8 +89,8 @@ fn check_stage(stage: &Stage, pool_size: usize) -> Result<(), LabError> {
             Ok(())
         }
         (task, Training::Rl { config, reward }) if is_slate(task) => check_slates(config, reward),
-        // Next items are refused above.
-        (_, Training::Untrained(_) | Training::NextItem(_)) => Ok(()),
+        // Next items are refused above, and heads accepted.
+        (_, Training::Untrained(_) | Training::NextItem(_) | Training::ItemHead(_)) => Ok(()),
         (task, Training::Preference(_)) => refuse(
             "task",
             format!("`{task}`"),

@@ -7,6 +7,7 @@ use sidereal_prompts::Task;
 use sidereal_train::{Layers, RlConfig, RolloutConfig, SftConfig, TrainableConfig};
 
 use crate::error::LabError;
+use crate::pool_task::is_by_head;
 use crate::recipe::compute::Compute;
 use crate::recipe::learned::tasks_of;
 use crate::recipe::stage::{Stage, Training};
@@ -33,7 +34,10 @@ fn check_stage(kind: PolicyKind, stage: &Stage) -> Result<(), LabError> {
     let unfit = match &stage.training {
         Training::Sft(config) => in_sft(kind, config),
         Training::Rl { config, .. } => in_rl(kind, config),
-        Training::NextItem(_) | Training::Preference(_) | Training::Untrained(_) => None,
+        Training::NextItem(_)
+        | Training::Preference(_)
+        | Training::ItemHead(_)
+        | Training::Untrained(_) => None,
     };
     let unfit = unfit.or_else(|| trainable(&stage.training).and_then(|it| in_trainable(kind, it)));
     if let Some((field, found, needed)) = unfit {
@@ -62,6 +66,10 @@ fn in_kind(kind: PolicyKind, stage: &Stage) -> Option<Unfit> {
         }
         (true, _) if stage.task != Task::NextItem => {
             let needed = "`next-item`: a model of the kind `item` writes no titles and no slates";
+            Some(("task", format!("`{}`", stage.task), needed))
+        }
+        (false, _) if is_by_head(stage.task) && !kind.reasons() => {
+            let needed = "another task: a recommendation head reads the states of a decoder";
             Some(("task", format!("`{}`", stage.task), needed))
         }
         (false, _) if !first => {
@@ -101,6 +109,7 @@ const fn trainable(training: &Training) -> Option<&TrainableConfig> {
         Training::Sft(config) => Some(&config.trainable),
         Training::Rl { config, .. } => Some(&config.trainable),
         Training::Preference(config) => Some(&config.trainable),
+        Training::ItemHead(config) => Some(&config.trainable),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sidereal_prompts::{EnrichmentKind, PromptError, PromptSet, Task, Variable};
 
+use crate::pool_task::is_by_head;
 use crate::recipe::stage::{Stage, Training};
 
 /// Tasks of all mixtures, in the order of their names.
@@ -26,13 +27,16 @@ pub(crate) fn used_kinds(
     Ok(kinds)
 }
 
-/// Accepts prompts with a template for every alignment task of reinforcement, so that none is missed after
-/// the stages before it were trained.
+/// Accepts prompts with a template for every alignment task of reinforcement, and with the mark of a recommendation
+/// head if a stage has one, so that none is missed after the stages before it were trained.
 ///
 /// # Errors
-/// [`PromptError::NoTemplate`].
+/// [`PromptError::NoTemplate`]; [`PromptError::ItemMark`].
 pub(crate) fn check_alignment(stages: &[Stage], prompts: &PromptSet) -> Result<(), PromptError> {
     for stage in stages {
+        if is_by_head(stage.task) {
+            prompts.item_mark()?;
+        }
         if let Training::Rl { config, .. } = &stage.training {
             config
                 .alignment
@@ -59,7 +63,10 @@ pub(crate) fn reasons(stage: &Stage, stages: &[Stage]) -> bool {
     let own = match &stage.training {
         Training::Sft(_) => tasks_in_mixture(stage).any(|task| task == Task::Reasoning),
         Training::Rl { config, .. } => config.reasoning.is_some(),
-        Training::NextItem(_) | Training::Preference(_) | Training::Untrained(_) => false,
+        Training::NextItem(_)
+        | Training::Preference(_)
+        | Training::ItemHead(_)
+        | Training::Untrained(_) => false,
     };
     let parent = stages.iter().find(|other| Some(&other.name) == stage.from.as_ref());
     own || parent.is_some_and(|parent| reasons(parent, stages))

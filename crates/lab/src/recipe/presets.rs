@@ -28,7 +28,7 @@ macro_rules! preset {
 }
 
 /// By system; of each the one for two CPU cores first.
-const PRESETS: [Preset; 47] = [
+const PRESETS: [Preset; 51] = [
     preset!(
         "demo",
         "A policy that reads items, a prior, and reinforcement on the shipped shop, in a minute."
@@ -145,6 +145,11 @@ const PRESETS: [Preset; 47] = [
     ),
     preset!("lc-rec/paper", "LC-Rec at the size of its paper: a pretrained model on a GPU."),
     preset!(
+        "eager-llm/small",
+        "EAGER-LLM: codes of meaning and of behaviour, its tasks, then an adapter, for two CPU cores."
+    ),
+    preset!("eager-llm/paper", "EAGER-LLM at the size of its paper: a pretrained model on a GPU."),
+    preset!(
         "onerec/small",
         "OneRec with supervised training alone, GRPO and GBPO, for two CPU cores."
     ),
@@ -154,6 +159,11 @@ const PRESETS: [Preset; 47] = [
         "BIGRec and D³: titles of the whole catalogue, grounded or with an assistant, for two CPU cores."
     ),
     preset!("bigrec/paper", "BIGRec and D³ as SINGER compares them: a pretrained model on a GPU."),
+    preset!(
+        "r2ec/small",
+        "R²ec: a chain in words, then a head that scores all items, and RecPO, for two CPU cores."
+    ),
+    preset!("r2ec/paper", "R²ec at the size of its paper: a pretrained model on a GPU."),
     preset!(
         "zero-shot/small",
         "A model that learned nothing, by titles and by Semantic IDs: rows of chance."

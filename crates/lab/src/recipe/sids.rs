@@ -11,6 +11,7 @@ use crate::recipe::linfa_kmeans::LinfaKMeansConfig;
 use crate::recipe::rq_kmeans::RqKMeansConfig;
 use crate::recipe::rq_vae::{LetterConfig, RqVaeConfig};
 use crate::recipe::spectral::SpectralConfig;
+use crate::recipe::two_streams::TwoStreamsConfig;
 
 /// How Semantic IDs are made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +37,8 @@ pub enum SidMethod {
     Hierarchical(HierarchicalConfig),
     /// Clusters of items that the same users chose, within clusters, then a number of its own for every item.
     Spectral(SpectralConfig),
+    /// Clusters of what items are, then clusters of who chooses them, each with a number of its own for every item.
+    TwoStreams(TwoStreamsConfig),
     /// An autoencoder whose latent vectors are quantised.
     RqVae(RqVaeConfig),
     /// The same, aligned with collaborative vectors and with codes that are used evenly.
@@ -50,6 +53,7 @@ impl SidMethod {
             Self::LinfaKMeans(_) => "linfa-kmeans",
             Self::Hierarchical(_) => "hierarchical",
             Self::Spectral(_) => "spectral",
+            Self::TwoStreams(_) => "two-streams",
             Self::RqVae(_) => "rq-vae",
             Self::Letter(_) => "letter",
         }
@@ -63,8 +67,8 @@ impl SidMethod {
 }
 
 impl SidConfig {
-    /// How many codes of a Semantic ID say what an item is. A slot, a suffix and the leaf number of a hierarchy
-    /// only tell items apart.
+    /// How many codes of a Semantic ID, from the first on, say what an item is. A slot, a suffix and the leaf number
+    /// of a hierarchy only tell items apart; of two streams, the codes of the second come after such a number.
     pub(crate) const fn num_levels(&self) -> usize {
         self.codebook_sizes.len()
     }
@@ -80,6 +84,9 @@ impl SidConfig {
             }
             SidMethod::Spectral(config) => {
                 self.without_collisions().and_then(|()| config.check(sizes))
+            }
+            SidMethod::TwoStreams(config) => {
+                self.without_collisions().and_then(|()| config.check())
             }
             SidMethod::RqVae(config) => config.check(sizes),
             SidMethod::Letter(config) => config.check(sizes),
@@ -161,6 +168,9 @@ struct RawSids {
     /// Settings of the method `spectral`.
     #[serde(skip_serializing_if = "Option::is_none")]
     spectral: Option<SpectralConfig>,
+    /// Settings of the method `two-streams`.
+    #[serde(rename = "two-streams", skip_serializing_if = "Option::is_none")]
+    two_streams: Option<TwoStreamsConfig>,
     /// Settings of the method `rq-vae`.
     #[serde(rename = "rq-vae", skip_serializing_if = "Option::is_none")]
     rq_vae: Option<RqVaeConfig>,
@@ -181,6 +191,9 @@ enum MethodName {
     Hierarchical,
     /// Clusters of items that the same users chose, within clusters, then a number of its own for every item.
     Spectral,
+    /// Clusters of what items are, then clusters of who chooses them: `codebook_sizes` are those of one stream, and
+    /// each stream ends with a number that tells the items of a cluster apart.
+    TwoStreams,
     /// Residuals in the latent space of an autoencoder.
     RqVae,
     /// The same, aligned with collaborative vectors and with codes that are used evenly.
@@ -219,6 +232,7 @@ impl TryFrom<RawSids> for SidConfig {
             (MethodName::LinfaKmeans, "linfa-kmeans", raw.linfa_kmeans.is_some()),
             (MethodName::Hierarchical, "hierarchical", raw.hierarchical.is_some()),
             (MethodName::Spectral, "spectral", raw.spectral.is_some()),
+            (MethodName::TwoStreams, "two-streams", raw.two_streams.is_some()),
             (MethodName::RqVae, "rq-vae", raw.rq_vae.is_some()),
             (MethodName::Letter, "letter", raw.letter.is_some()),
         ];
@@ -241,6 +255,7 @@ impl TryFrom<RawSids> for SidConfig {
                 SidMethod::Hierarchical(raw.hierarchical.unwrap_or_default())
             }
             MethodName::Spectral => SidMethod::Spectral(raw.spectral.unwrap_or_default()),
+            MethodName::TwoStreams => SidMethod::TwoStreams(raw.two_streams.unwrap_or_default()),
             MethodName::RqVae => SidMethod::RqVae(raw.rq_vae.unwrap_or_default()),
             MethodName::Letter => SidMethod::Letter(raw.letter.unwrap_or_default()),
         };
@@ -272,6 +287,7 @@ impl From<SidConfig> for RawSids {
             linfa_kmeans: None,
             hierarchical: None,
             spectral: None,
+            two_streams: None,
             rq_vae: None,
             letter: None,
         };
@@ -295,6 +311,9 @@ impl From<SidConfig> for RawSids {
             }
             SidMethod::Spectral(own) => {
                 (raw.method, raw.spectral) = (MethodName::Spectral, Some(own));
+            }
+            SidMethod::TwoStreams(own) => {
+                (raw.method, raw.two_streams) = (MethodName::TwoStreams, Some(own));
             }
             SidMethod::RqVae(own) => {
                 (raw.method, raw.rq_vae) = (MethodName::RqVae, Some(own));
@@ -373,6 +392,15 @@ mod tests {
                 "`sids.spectral.regulariser` is -1",
             ),
             ("method = 'spectral'\ncollisions = 'slot'", "`sids.collisions` is Slot"),
+            ("method = 'two-streams'\ncollisions = 'slot'", "`sids.collisions` is Slot"),
+            (
+                "method = 'two-streams'\n[two-streams]\ncapacity = 0.5",
+                "`sids.two-streams.capacity` is 0.5",
+            ),
+            (
+                "method = 'two-streams'\n[two-streams]\niterations = 0",
+                "`sids.two-streams.iterations` is 0",
+            ),
             ("iterations = 0", "`sids.iterations` is 0"),
             ("tolerance = -1.0", "`sids.tolerance` is -1"),
             ("max_rows_per_code = 0", "`sids.max_rows_per_code` is 0"),

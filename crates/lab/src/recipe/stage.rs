@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sidereal_policy::Scoring;
 use sidereal_prompts::Task;
-use sidereal_train::{NextItemConfig, PreferenceConfig, RewardConfig, RlConfig, SftConfig};
+use sidereal_train::{
+    ItemHeadConfig, NextItemConfig, PreferenceConfig, RewardConfig, RlConfig, SftConfig,
+};
 
 use crate::error::LabError;
 use crate::recipe::answering::Answering;
@@ -48,9 +50,10 @@ pub struct Stage {
     /// [`Task::NextItem`], answered by a Semantic ID of the whole catalogue;
     /// [`Task::TitleChoice`], answered by a title from the pool in the prompt;
     /// [`Task::TitleSlate`], answered by several titles from the pool; [`Task::SidSlate`], answered by several
-    /// Semantic IDs from it; [`Task::CatalogueSlate`], answered by several Semantic IDs of the whole catalogue; or
+    /// Semantic IDs from it; [`Task::CatalogueSlate`], answered by several Semantic IDs of the whole catalogue;
     /// [`Task::TitleHistoryToTitle`] and [`Task::SidHistoryToTitle`], answered by a
-    /// title of the whole catalogue. The mixture of a supervised stage says what it learns.
+    /// title of the whole catalogue; or [`Task::TitleHistoryToItem`], answered by a recommendation head. The
+    /// mixture of a supervised stage says what it learns.
     pub task: Task,
     /// The domains whose samples and items it learns from, also in validation. Without it, all domains of
     /// the data. Legal answers and the test always use the whole catalogue.
@@ -124,6 +127,8 @@ pub enum Training {
     },
     /// Preference training.
     Preference(PreferenceConfig),
+    /// Training with a recommendation head.
+    ItemHead(ItemHeadConfig),
     /// Nothing: its policy is the one that it starts from.
     Untrained(UntrainedConfig),
 }
@@ -136,6 +141,7 @@ impl Training {
             Self::Sft(_) => "sft",
             Self::Rl { .. } => "rl",
             Self::Preference(_) => "preference",
+            Self::ItemHead(_) => "item_head",
             Self::Untrained(_) => "untrained",
         }
     }
@@ -156,6 +162,8 @@ impl Training {
             Self::Sft(config) => config.scoring,
             Self::Rl { config, .. } => config.scoring,
             Self::Preference(config) => config.scoring,
+            // Words alone are scored.
+            Self::ItemHead(_) => Scoring::Full,
             Self::Untrained(config) => config.scoring,
         }
     }
@@ -179,8 +187,9 @@ struct RawStage {
     #[serde(default, skip_serializing_if = "is_false")]
     from_scratch: bool,
     /// The task of its policy in reinforcement, preference training, validation and test: `next-item`,
-    /// `title-choice`, `title-slate`, `sid-slate`, or, without a pool, `catalogue-slate`, `title-history-to-title`
-    /// or `sid-history-to-title`. What a supervised stage learns is said by its mixture.
+    /// `title-choice`, `title-slate`, `sid-slate`, or, without a pool, `catalogue-slate`, `title-history-to-title`,
+    /// `sid-history-to-title` or, with a recommendation head, `title-history-to-item`. What a supervised stage learns
+    /// is said by its mixture.
     #[schemars(extend("default" = "next-item"))]
     #[serde(default = "next_item", skip_serializing_if = "is_next_item")]
     task: Task,
@@ -200,7 +209,7 @@ struct RawStage {
     #[serde(default = "first", skip_serializing_if = "is_first")]
     tree: NonZeroUsize,
     /// Next-item training of a policy that reads items. A stage has either this, or `sft`, or `rl`, or
-    /// `preference`, or `untrained`.
+    /// `preference`, or `item_head`, or `untrained`.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_item: Option<NextItemConfig>,
     /// Supervised fine-tuning.
@@ -215,6 +224,9 @@ struct RawStage {
     /// Preference training, S-DPO or DPO.
     #[serde(skip_serializing_if = "Option::is_none")]
     preference: Option<PreferenceConfig>,
+    /// Training with a recommendation head, alone or after chains of thought (`RecPO`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item_head: Option<ItemHeadConfig>,
     /// No training: the policy is the one that the stage starts from, for the rows of models as they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     untrained: Option<UntrainedConfig>,
@@ -254,6 +266,7 @@ impl TryFrom<RawStage> for Stage {
             raw.next_item.map(Training::NextItem),
             raw.sft.map(Training::Sft),
             raw.preference.map(Training::Preference),
+            raw.item_head.map(Training::ItemHead),
             raw.untrained.map(Training::Untrained),
         ];
         let mut kinds = kinds.into_iter().flatten();
@@ -269,7 +282,7 @@ impl TryFrom<RawStage> for Stage {
             _ => {
                 return Err(format!(
                     "stage `{name}` needs one of `next_item`, `sft`, `rl` (with its `reward`), \
-                     `preference` and `untrained`"
+                     `preference`, `item_head` and `untrained`"
                 ));
             }
         };
@@ -297,12 +310,14 @@ impl From<Stage> for RawStage {
             rl: None,
             reward: None,
             preference: None,
+            item_head: None,
             untrained: None,
         };
         match training {
             Training::NextItem(config) => raw.next_item = Some(config),
             Training::Sft(config) => raw.sft = Some(config),
             Training::Preference(config) => raw.preference = Some(config),
+            Training::ItemHead(config) => raw.item_head = Some(config),
             Training::Untrained(config) => raw.untrained = Some(config),
             Training::Rl { config, reward } => {
                 (raw.rl, raw.reward) = (Some(config), Some(reward));
@@ -391,6 +406,7 @@ pub(crate) fn check(stages: &[Stage]) -> Result<(), LabError> {
                 of_stage(name, reward.check(config))?;
             }
             Training::Preference(config) => drop(config.check(name)?),
+            Training::ItemHead(config) => drop(config.check(name)?),
             Training::Untrained(_) => {
                 if let Some(field) = limited(stage) {
                     let needed = "no value, because the stage trains nothing";

@@ -3,8 +3,8 @@
 use tch::{Kind, Tensor};
 
 use crate::PolicyError;
-use crate::cache::TokenBatch;
 use crate::policy::LanguageModel;
+use crate::score::item_head::last_states;
 use crate::sizes::{axes, to_usize};
 
 /// The places of titles in the space of a policy's last hidden states.
@@ -72,9 +72,7 @@ impl Grounding {
 /// The places of texts, `[n, D]`.
 fn places(model: &dyn LanguageModel, texts: &[Vec<u32>], pad: u32) -> Result<Tensor, PolicyError> {
     let _guard = tch::no_grad_guard();
-    let tokens = TokenBatch::new(texts, pad, model.longest_prompt(0), model.device())?;
-    let (hidden, _) = model.prefill(&tokens, &vec![0; texts.len()])?;
-    Ok(hidden.f_to_kind(Kind::Float)?)
+    last_states(model, texts, pad)
 }
 
 /// Distances that count less for popular items.

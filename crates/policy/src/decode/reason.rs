@@ -46,6 +46,21 @@ impl ReasoningMarkers {
         Ok(Self { stops, bridge, num_ids: tokenizer.vocab_size() })
     }
 
+    /// Chains that `close` ends, with nothing between them and what comes after: no bridge, and no mark of
+    /// Semantic IDs.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn closing(tokenizer: &SidTokenizer, close: &str) -> Result<Self, PolicyError> {
+        Ok(Self { bridge: Vec::new(), ..Self::new(tokenizer, close, "")? })
+    }
+
+    /// The tokens that close a chain.
+    #[must_use]
+    pub fn close(&self) -> &[u32] {
+        &self.stops[0]
+    }
+
     /// Tokens that closing a chain may add to it, the bridge included.
     #[must_use]
     pub fn added(&self) -> usize {
@@ -58,10 +73,6 @@ impl ReasoningMarkers {
     pub fn closed(&self, ids: &[u32]) -> Option<usize> {
         let close = self.close();
         ids.windows(close.len()).position(|part| part == close).map(|at| at + close.len())
-    }
-
-    fn close(&self) -> &[u32] {
-        &self.stops[0]
     }
 }
 

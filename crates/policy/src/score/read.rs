@@ -102,18 +102,29 @@ pub fn completion_entropy(
 }
 
 /// The states and targets from which the log-probabilities of completions are computed.
-struct Scored {
-    /// `[N, D]`, each before its target, such that the head's logits are the law's.
-    states: Tensor,
-    tokens: ScoredTokens,
+pub(super) struct Scored {
+    /// `[N, D]`, each before its target.
+    pub(super) states: Tensor,
+    pub(super) tokens: ScoredTokens,
 }
 
-/// Reads prompts and completions.
+/// Reads prompts and completions, with states such that the head's logits are the law's.
 fn scored(
     model: &dyn LanguageModel,
     constraint: &Constraint,
     completions: &Completions<'_>,
     law: TokenLaw,
+) -> Result<Scored, PolicyError> {
+    let Scored { states, tokens } = read_states(model, constraint, completions)?;
+    let states = law.tempered(states, &tokens.targets)?;
+    Ok(Scored { states, tokens })
+}
+
+/// Reads prompts and completions.
+pub(super) fn read_states(
+    model: &dyn LanguageModel,
+    constraint: &Constraint,
+    completions: &Completions<'_>,
 ) -> Result<Scored, PolicyError> {
     let prompts = completions.prompts.rows()?;
     let tokens = completions.scored(constraint)?;
@@ -161,7 +172,6 @@ fn scored(
     }
     let index = Tensor::from_slice(&states).to_device(model.device());
     let states = Tensor::f_cat(&parts, 0)?.f_index_select(0, &index)?; // [N, D]
-    let states = law.tempered(states, targets)?;
     Ok(Scored { states, tokens })
 }
 

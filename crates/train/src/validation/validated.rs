@@ -34,7 +34,7 @@ impl Validated {
     }
 
     /// What these lists are worth, and what their first ten items are.
-    pub(super) fn of_lists(rankings: &[Ranking], facts: ItemFacts<'_>) -> Result<Self, TrainError> {
+    pub(crate) fn of_lists(rankings: &[Ranking], facts: ItemFacts<'_>) -> Result<Self, TrainError> {
         let mut run = RankingRun::new();
         let (mut entropies, mut shares) = (Vec::new(), Vec::new());
         for ranking in rankings {

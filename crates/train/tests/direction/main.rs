@@ -7,6 +7,7 @@ mod bandit;
 mod encoder_decoder;
 mod exact;
 mod free_answers;
+mod heads;
 mod invariance;
 mod items;
 mod old_logp;
