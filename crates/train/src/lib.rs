@@ -58,6 +58,7 @@ mod guided;
 mod item_facts;
 mod learner;
 mod lengths;
+mod lower_states;
 mod next_item;
 mod number;
 mod observe;
@@ -92,6 +93,7 @@ pub use ground::GroundedAnswers;
 pub use guided::{ItemScores, score_items, search_guided};
 pub use item_facts::ItemFacts;
 pub use lengths::check_lengths;
+pub use lower_states::{LowerStatesConfig, StateKind};
 pub use next_item::{
     ExactNdcg, Followed, History, NextItem, NextItemConfig, NextItemData, SelectBy, exact_ndcg,
 };

@@ -6,10 +6,10 @@ mod mixture;
 
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{
-    Constraint, Place, Policy, Scoring, SeededGenerator, SequencePass, Target, TokenBatch,
-    TokenLaw, Trainable,
+    Constraint, LowerStates as Kept, Place, Policy, Scoring, SeededGenerator, SequencePass, Target,
+    TokenBatch, TokenLaw, Trainable,
 };
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 use crate::TrainError;
 use crate::augment::AugmentConfig;
@@ -18,11 +18,12 @@ use crate::checkpoint::Checkpoints;
 use crate::fold::Sequence;
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
+use crate::lower_states::{LowerStates, LowerStatesConfig};
 use crate::observe::{Observer, Record};
 use crate::optim::OptimConfig;
 use crate::seed::step_seed;
 use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
-use crate::trainable::{Layers, TrainableConfig};
+use crate::trainable::{Embeddings, Layers, TrainableConfig};
 
 pub use self::lessons::{Epoch, Histories, Lessons};
 pub use self::mixed::{MixedData, MixedTasks};
@@ -71,6 +72,11 @@ pub struct SftConfig {
     pub temperature: f64,
     /// Which weights are trained. Adapters stay separate in the returned model.
     pub trainable: TrainableConfig,
+    /// Where the states of frozen lower layers are kept, with `trainable.layers.upper` or with trained rows of the
+    /// head alone: they are computed once for each sequence, and later epochs start above them. With 0 and 0 nothing
+    /// is kept.
+    #[serde(skip_serializing_if = "LowerStatesConfig::is_default")]
+    pub lower_states: LowerStatesConfig,
     /// AdamW and its learning rate.
     pub optim: OptimConfig,
     /// Steps between checkpoints. Range `1..`.
@@ -117,6 +123,7 @@ impl Default for SftConfig {
             scoring: Scoring::Full,
             temperature: 1.0,
             trainable: TrainableConfig::default(),
+            lower_states: LowerStatesConfig::default(),
             optim: OptimConfig::default(),
             checkpoint_every: 200,
         }
@@ -150,8 +157,31 @@ impl SftConfig {
         };
         let checked = counts.and(shares).and(heat).and(in_table("sft", check_optim(&self.optim)));
         let mixture = self.mixture.as_ref().map_or(Ok(()), |mix| self.check_mix(mix));
-        of_stage(stage, checked.and(mixture))?;
+        of_stage(stage, checked.and(mixture).and(in_table("sft", self.check_lower_states())))?;
         Ok(Checked::of(self.clone()))
+    }
+
+    /// Accepts upper layers over lower ones whose states stay the same, if these are kept.
+    fn check_lower_states(&self) -> Result<(), TrainError> {
+        if !matches!(self.trainable.layers, Layers::Upper(_)) || !self.lower_states.keeps() {
+            return Ok(());
+        }
+        let refuse = |field: &str, found: String, needed| {
+            Err(TrainError::Setting { field: field.to_owned(), found, needed })
+        };
+        if !matches!(self.trainable.embeddings, Embeddings::Frozen | Embeddings::CodeOutputs) {
+            let needed = "`frozen` or `code_outputs` while the states of lower layers are kept, because they would \
+                          change with the embedding: train it in a stage before, or keep nothing \
+                          (`lower_states = { memory_mib = 0 }`)";
+            let found = format!("{:?}", self.trainable.embeddings).to_lowercase();
+            return refuse("trainable.embeddings", format!("`{found}`"), needed);
+        }
+        if self.dropout > 0.0 {
+            let needed = "0 while the states of lower layers are kept, because it would change them at every step: \
+                          leave it out, or keep nothing (`lower_states = { memory_mib = 0 }`)";
+            return refuse("dropout", self.dropout.to_string(), needed);
+        }
+        Ok(())
     }
 
     /// Accepts a mixture, but not together with settings of next items and alignment, which would have no effect.
@@ -243,6 +273,7 @@ impl Sft<'_> {
         check_lengths(self.stage, named.map(|(id, row)| (id, row.ids.len(), positions)))?;
         let SftConfig { trainable, optim, .. } = &**self.config;
         let mut learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
+        let mut lower = self.lower_states(learner.model());
         let mut state = SftState::default();
         if let Some((found, _)) = learner.resume::<SftState>(self.checkpoints)? {
             state = found;
@@ -261,7 +292,8 @@ impl Sft<'_> {
                 let rows = batch(state.batch)?;
                 let rows: Vec<&Sequence> = rows.iter().collect();
                 let lr = self.config.optim.lr_at(state.step, total);
-                let (loss, grad_norm) = self.step(&mut learner, &rows, lr, state.step)?;
+                let at = (state.step, lr);
+                let (loss, grad_norm) = self.step(&mut learner, lower.as_mut(), &rows, at)?;
                 state.batch += 1;
                 state.step += 1;
                 let mut record = Record::new(self.stage, state.step, total)
@@ -275,7 +307,10 @@ impl Sft<'_> {
                 }
                 let epoch_ends = state.batch == len;
                 if epoch_ends {
-                    let loss = self.valid_loss(learner.model(), &data.valid)?;
+                    let loss = self.valid_loss(learner.model(), lower.as_mut(), &data.valid)?;
+                    if let Some(lower) = &mut lower {
+                        lower.report(self.stage);
+                    }
                     if !loss.is_finite() {
                         let found = ("the validation loss", loss);
                         return Err(self.diverged(state.step, found, &rows));
@@ -308,13 +343,22 @@ impl Sft<'_> {
         learner.finish()
     }
 
-    /// One update; returns loss and gradient norm.
+    /// Where the states of the layers are kept that no gradient reaches; `None` if there are no such layers, or if
+    /// nothing is to be kept.
+    fn lower_states<P: Trainable>(&self, model: &P) -> Option<LowerStates> {
+        let SftConfig { lower_states, dropout, .. } = &**self.config;
+        let layers = model.frozen_layers();
+        let keeps = layers > 0 && lower_states.keeps() && *dropout <= 0.0;
+        keeps.then(|| LowerStates::new(lower_states, layers, self.pad, self.checkpoints.dir()))
+    }
+
+    /// One update at a step with its learning rate; returns loss and gradient norm.
     fn step<P: Trainable>(
         &self,
         learner: &mut Learner<P>,
+        mut lower: Option<&mut LowerStates>,
         rows: &[&Sequence],
-        lr: f64,
-        step: usize,
+        (step, lr): (usize, f64),
     ) -> Result<(f64, f64), TrainError> {
         // Dropout draws from libtorch's generator: a seed of its own makes every step repeatable.
         let _generator = self.draws().then(|| SeededGenerator::new(step_seed(self.seed, step)));
@@ -330,6 +374,7 @@ impl Sft<'_> {
             let tokens = self.tokens(model, rows)?;
             let (places, targets) = learned_of(rows);
             let slope = -1.0 / num_targets as f64;
+            let kept = kept_of(lower.as_deref_mut(), model, rows)?;
             let pass = model.sequence_pass(
                 self.constraint,
                 &SequencePass {
@@ -339,6 +384,7 @@ impl Sft<'_> {
                     law: self.law()?,
                     dropout: self.config.dropout,
                     recompute: self.config.recompute,
+                    lower: kept.as_ref().map(|(layers, states)| Kept { layers: *layers, states }),
                 },
             )?;
             loss += slope * pass.logp().sum(Kind::Double).double_value(&[]);
@@ -382,22 +428,30 @@ impl Sft<'_> {
     }
 
     /// Mean −log p over all targets of the validation sequences, in nats per token.
-    fn valid_loss<P: Trainable>(&self, model: &P, valid: &[Sequence]) -> Result<f64, TrainError> {
+    fn valid_loss<P: Trainable>(
+        &self,
+        model: &P,
+        mut lower: Option<&mut LowerStates>,
+        valid: &[Sequence],
+    ) -> Result<f64, TrainError> {
         let _guard = tch::no_grad_guard();
         let mut order: Vec<&Sequence> = valid.iter().collect();
         order.sort_by_key(|sequence| sequence.ids.len());
         let (mut sum, mut count) = (0.0, 0);
         for rows in order.chunks(self.config.batch_size.max(1)) {
             let (places, targets) = learned_of(rows);
+            let tokens = self.tokens(model, rows)?;
+            let kept = kept_of(lower.as_deref_mut(), model, rows)?;
             let pass = model.sequence_pass(
                 self.constraint,
                 &SequencePass {
-                    tokens: &self.tokens(model, rows)?,
+                    tokens: &tokens,
                     places: &places,
                     targets: &targets,
                     law: self.law()?,
                     dropout: 0.0,
                     recompute: false,
+                    lower: kept.as_ref().map(|(layers, states)| Kept { layers: *layers, states }),
                 },
             )?;
             let logp = pass.logp();
@@ -406,6 +460,16 @@ impl Sft<'_> {
         }
         Ok(-sum / count as f64)
     }
+}
+
+/// The number of frozen lower layers and their states of `rows`, if they are kept.
+fn kept_of<P: Trainable>(
+    lower: Option<&mut LowerStates>,
+    model: &P,
+    rows: &[&Sequence],
+) -> Result<Option<(usize, Tensor)>, TrainError> {
+    let Some(lower) = lower else { return Ok(None) };
+    Ok(Some((lower.layers(), lower.states(model, rows)?)))
 }
 
 /// Floating-point operations of a step with these rows, where the policy has a formula.
