@@ -104,7 +104,7 @@ pub use score::item_head::ItemHead;
 pub use score::law::TokenLaw;
 pub use score::pass::LogpPass;
 pub use score::read::{Groups, TokenLogp, completion_entropy, completion_logp, group_logp};
-pub use score::sequences::{Place, SequencePass};
+pub use score::sequences::{LowerStates, Place, SequencePass};
 pub use score::target::{Target, code_targets};
 pub use score::target_logp;
 pub use score::way_back::target_pass;
@@ -113,7 +113,7 @@ pub use tokenizer::{
     ChatMessage, ChatOptions, ChatTemplate, END_OF_TURN, PAD, SidTokenizer, SpecialTokens,
     WordTokenizer,
 };
-pub use trainable::Trainable;
+pub use trainable::{CodeRows, Trainable};
 pub use unpack::{is_gguf, unpack_gguf};
 pub use vocabulary::{RowInit, VocabularyExtension, extend_pretrained};
 pub use weights::{Shapes, Weights, read_safetensors, write_safetensors};

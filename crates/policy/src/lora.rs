@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::PolicyError;
-use crate::tensor::cast;
+use crate::tensor::{cast, recorded};
 
 /// Matrices that can have adapters, with the block that holds them.
 pub(crate) const MODULES: [(&str, &str); 7] = [
@@ -136,17 +136,12 @@ pub(crate) struct Adapter {
 impl Adapter {
     /// The part that is added to the product of the matrix.
     pub(crate) fn apply(&self, x: &Tensor, kind: Kind) -> Result<Tensor, PolicyError> {
-        let low = if self.dropout > 0.0 && self.recorded()? {
+        let low = if self.dropout > 0.0 && recorded(&self.a)? {
             x.f_dropout(self.dropout, true)?.f_linear(&cast(&self.a, kind)?, None::<&Tensor>)?
         } else {
             x.f_linear(&cast(&self.a, kind)?, None::<&Tensor>)?
         };
         Ok((low * self.scale).f_linear(&cast(&self.b, kind)?, None::<&Tensor>)?)
-    }
-
-    /// Whether gradients for the adapter are recorded. If so, what is computed from it has a graph.
-    fn recorded(&self) -> Result<bool, PolicyError> {
-        Ok(self.a.f_narrow(0, 0, 1)?.f_narrow(1, 0, 1)?.f_add_scalar(0.0)?.requires_grad())
     }
 
     /// The update itself, `[out, in]`, without a graph.

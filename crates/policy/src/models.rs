@@ -12,3 +12,4 @@ pub(crate) mod language_model;
 pub(crate) mod linear;
 pub(crate) mod rotary;
 pub(crate) mod t5;
+pub(crate) mod token_rows;

@@ -28,9 +28,9 @@ impl<P: Trainable> Learner<P> {
         constraint: &Constraint,
         seed: u64,
     ) -> Result<Self, TrainError> {
-        let model = trainable.prepare(model, step_seed(seed, 0))?;
+        let model = trainable.prepare(model, constraint, step_seed(seed, 0))?;
         let trained = model.trained();
-        let optim = trainable.optimiser(optim.clone(), &model, constraint)?;
+        let optim = AdamW::new(optim.clone(), &trained);
         let best = copies(&trained);
         Ok(Self { model, trained, optim, best })
     }

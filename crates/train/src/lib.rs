@@ -60,6 +60,7 @@ mod item_facts;
 mod item_head;
 mod learner;
 mod lengths;
+mod lower_states;
 mod next_item;
 mod number;
 mod observe;
@@ -97,6 +98,7 @@ pub use item_head::{
     HeadAnswers, HeadChainConfig, HeadItems, ItemHeadConfig, ItemHeadTraining, RecPoConfig,
 };
 pub use lengths::check_lengths;
+pub use lower_states::{LowerStatesConfig, StateKind};
 pub use next_item::{
     ExactNdcg, Followed, History, NextItem, NextItemConfig, NextItemData, SelectBy, exact_ndcg,
 };

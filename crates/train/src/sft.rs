@@ -1,174 +1,32 @@
 //! Supervised fine-tuning.
 
+mod config;
 mod lessons;
 mod mixed;
 mod mixture;
 
 use serde::{Deserialize, Serialize};
 use sidereal_policy::{
-    Constraint, Place, Policy, Scoring, SeededGenerator, SequencePass, Target, TokenBatch,
-    TokenLaw, Trainable,
+    Constraint, LowerStates as Kept, Place, Policy, SeededGenerator, SequencePass, Target,
+    TokenBatch, TokenLaw, Trainable,
 };
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 use crate::TrainError;
-use crate::augment::AugmentConfig;
 use crate::checked::Checked;
 use crate::checkpoint::Checkpoints;
 use crate::fold::Sequence;
 use crate::learner::Learner;
 use crate::lengths::check_lengths;
+use crate::lower_states::LowerStates;
 use crate::observe::{Observer, Record};
-use crate::optim::OptimConfig;
 use crate::seed::step_seed;
-use crate::setting::{End, check_counts, check_optim, check_shares, in_table, of_stage};
-use crate::trainable::{Layers, TrainableConfig};
+use crate::trainable::Layers;
 
+pub use self::config::{Keep, SftConfig};
 pub use self::lessons::{Epoch, Histories, Lessons};
 pub use self::mixed::{MixedData, MixedTasks};
 pub use self::mixture::{Late, MixtureConfig, MixtureOrder, MixtureStage, WeightedMixture};
-
-/// Settings of supervised fine-tuning.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(default, deny_unknown_fields)]
-pub struct SftConfig {
-    /// The most passes over the data. Range `1..`.
-    pub epochs: usize,
-    /// Sequences per step. Range `1..`.
-    pub batch_size: usize,
-    /// Sequences whose gradients are computed together, in order of length. Without dropout the
-    /// result does not depend on it. Range `1..`.
-    pub micro_batch: usize,
-    /// Share of the alignment sequences (title → SID, SID → title) that are added to each epoch. They
-    /// take turns, so `1 / share` epochs see all of them. Range `[0, 1]`.
-    pub alignment_share: f64,
-    /// Several tasks. Without it, next items and alignment are learned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mixture: Option<MixtureConfig>,
-    /// Which weights are returned.
-    #[cfg_attr(feature = "schema", schemars(extend("default" = "best")))]
-    #[serde(skip_serializing_if = "is_best")]
-    pub keep: Keep,
-    /// Training stops after this number of epochs in a row without a better validation loss, unless
-    /// the last weights are kept. Range `1..`.
-    pub patience: usize,
-    /// Whether each layer is computed again in the backward pass (gradient checkpointing). Then only
-    /// the input of each layer is kept in memory. The gradients are the same, but the forward pass is
-    /// computed twice.
-    pub recompute: bool,
-    /// Share of activations that are set to zero in training. Range `[0, 1)`.
-    pub dropout: f64,
-    /// Random variation of the histories, new in every epoch. None by default.
-    pub augment: AugmentConfig,
-    /// How the probability of a code is normalised.
-    pub scoring: Scoring,
-    /// Divisor of the logits in the loss, of training and of validation. Below 1, the tokens that the
-    /// model prefers wrongly weigh more: LETTER's ranking-guided loss. Answers are written at 1. Range
-    /// `(0, ∞)`.
-    #[cfg_attr(feature = "schema", schemars(extend("default" = 1.0)))]
-    #[serde(skip_serializing_if = "is_one")]
-    pub temperature: f64,
-    /// Which weights are trained. Adapters stay separate in the returned model.
-    pub trainable: TrainableConfig,
-    /// AdamW and its learning rate.
-    pub optim: OptimConfig,
-    /// Steps between checkpoints. Range `1..`.
-    pub checkpoint_every: usize,
-}
-
-/// Which weights supervised fine-tuning returns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Keep {
-    /// The weights with the best validation loss; training stops early.
-    #[default]
-    Best,
-    /// The weights of the last epoch. No held-out event influences them.
-    Last,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
-fn is_best(keep: &Keep) -> bool {
-    *keep == Keep::Best
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
-fn is_one(temperature: &f64) -> bool {
-    temperature.total_cmp(&1.0).is_eq()
-}
-
-impl Default for SftConfig {
-    /// SINGER's schedule: AdamW at 3e-4 with a cosine, batch 128, at most 10 epochs, patience 1.
-    fn default() -> Self {
-        Self {
-            epochs: 10,
-            batch_size: 128,
-            micro_batch: 128,
-            alignment_share: 1.0,
-            mixture: None,
-            keep: Keep::Best,
-            patience: 1,
-            recompute: false,
-            dropout: 0.0,
-            augment: AugmentConfig::default(),
-            scoring: Scoring::Full,
-            temperature: 1.0,
-            trainable: TrainableConfig::default(),
-            optim: OptimConfig::default(),
-            checkpoint_every: 200,
-        }
-    }
-}
-
-impl SftConfig {
-    /// Accepts settings with which training is possible; `stage` is for messages.
-    ///
-    /// # Errors
-    /// [`TrainError::Setting`] names stage and field.
-    pub fn check(&self, stage: &str) -> Result<Checked<Self>, TrainError> {
-        let counts = check_counts(&[
-            ("sft.epochs", self.epochs),
-            ("sft.batch_size", self.batch_size),
-            ("sft.micro_batch", self.micro_batch),
-            ("sft.patience", self.patience),
-            ("sft.checkpoint_every", self.checkpoint_every),
-        ]);
-        let shares = check_shares(&[
-            ("sft.dropout", self.dropout, End::Excluded),
-            ("sft.augment.drop", self.augment.drop, End::Excluded),
-            ("sft.augment.reverse", self.augment.reverse, End::Included),
-            ("sft.alignment_share", self.alignment_share, End::Included),
-        ]);
-        let heat = if self.temperature > 0.0 && self.temperature.is_finite() {
-            Ok(())
-        } else {
-            let (field, found) = ("sft.temperature".to_owned(), self.temperature.to_string());
-            Err(TrainError::Setting { field, found, needed: "a finite number above 0" })
-        };
-        let checked = counts.and(shares).and(heat).and(in_table("sft", check_optim(&self.optim)));
-        let mixture = self.mixture.as_ref().map_or(Ok(()), |mix| self.check_mix(mix));
-        of_stage(stage, checked.and(mixture))?;
-        Ok(Checked::of(self.clone()))
-    }
-
-    /// Accepts a mixture, but not together with settings of next items and alignment, which would have no effect.
-    fn check_mix(&self, mixture: &MixtureConfig) -> Result<(), TrainError> {
-        let refuse = |field: &str, found: String| {
-            let needed = "no value beside `sft.mixture`, which chooses the samples";
-            Err(TrainError::Setting { field: field.to_owned(), found, needed })
-        };
-        if !self.augment.is_off() {
-            return refuse("sft.augment", format!("{:?}", self.augment));
-        }
-        if self.alignment_share < 1.0 {
-            return refuse("sft.alignment_share", self.alignment_share.to_string());
-        }
-        mixture.check()
-    }
-}
 
 /// The data of a training: batches to learn, and sequences for validation.
 pub struct SftData<'a> {
@@ -243,6 +101,7 @@ impl Sft<'_> {
         check_lengths(self.stage, named.map(|(id, row)| (id, row.ids.len(), positions)))?;
         let SftConfig { trainable, optim, .. } = &**self.config;
         let mut learner = Learner::new(model, trainable, optim, self.constraint, self.seed)?;
+        let mut lower = self.lower_states(learner.model());
         let mut state = SftState::default();
         if let Some((found, _)) = learner.resume::<SftState>(self.checkpoints)? {
             state = found;
@@ -261,7 +120,8 @@ impl Sft<'_> {
                 let rows = batch(state.batch)?;
                 let rows: Vec<&Sequence> = rows.iter().collect();
                 let lr = self.config.optim.lr_at(state.step, total);
-                let (loss, grad_norm) = self.step(&mut learner, &rows, lr, state.step)?;
+                let at = (state.step, lr);
+                let (loss, grad_norm) = self.step(&mut learner, lower.as_mut(), &rows, at)?;
                 state.batch += 1;
                 state.step += 1;
                 let mut record = Record::new(self.stage, state.step, total)
@@ -275,7 +135,10 @@ impl Sft<'_> {
                 }
                 let epoch_ends = state.batch == len;
                 if epoch_ends {
-                    let loss = self.valid_loss(learner.model(), &data.valid)?;
+                    let loss = self.valid_loss(learner.model(), lower.as_mut(), &data.valid)?;
+                    if let Some(lower) = &mut lower {
+                        lower.report(self.stage);
+                    }
                     if !loss.is_finite() {
                         let found = ("the validation loss", loss);
                         return Err(self.diverged(state.step, found, &rows));
@@ -308,13 +171,22 @@ impl Sft<'_> {
         learner.finish()
     }
 
-    /// One update; returns loss and gradient norm.
+    /// Where the states of the layers are kept that no gradient reaches; `None` if there are no such layers, or if
+    /// nothing is to be kept.
+    fn lower_states<P: Trainable>(&self, model: &P) -> Option<LowerStates> {
+        let SftConfig { lower_states, dropout, .. } = &**self.config;
+        let layers = model.frozen_layers();
+        let keeps = layers > 0 && lower_states.keeps() && *dropout <= 0.0;
+        keeps.then(|| LowerStates::new(lower_states, layers, self.pad, self.checkpoints.dir()))
+    }
+
+    /// One update at a step with its learning rate; returns loss and gradient norm.
     fn step<P: Trainable>(
         &self,
         learner: &mut Learner<P>,
+        mut lower: Option<&mut LowerStates>,
         rows: &[&Sequence],
-        lr: f64,
-        step: usize,
+        (step, lr): (usize, f64),
     ) -> Result<(f64, f64), TrainError> {
         // Dropout draws from libtorch's generator: a seed of its own makes every step repeatable.
         let _generator = self.draws().then(|| SeededGenerator::new(step_seed(self.seed, step)));
@@ -330,6 +202,7 @@ impl Sft<'_> {
             let tokens = self.tokens(model, rows)?;
             let (places, targets) = learned_of(rows);
             let slope = -1.0 / num_targets as f64;
+            let kept = kept_of(lower.as_deref_mut(), model, rows)?;
             let pass = model.sequence_pass(
                 self.constraint,
                 &SequencePass {
@@ -339,6 +212,7 @@ impl Sft<'_> {
                     law: self.law()?,
                     dropout: self.config.dropout,
                     recompute: self.config.recompute,
+                    lower: kept.as_ref().map(|(layers, states)| Kept { layers: *layers, states }),
                 },
             )?;
             loss += slope * pass.logp().sum(Kind::Double).double_value(&[]);
@@ -382,22 +256,30 @@ impl Sft<'_> {
     }
 
     /// Mean −log p over all targets of the validation sequences, in nats per token.
-    fn valid_loss<P: Trainable>(&self, model: &P, valid: &[Sequence]) -> Result<f64, TrainError> {
+    fn valid_loss<P: Trainable>(
+        &self,
+        model: &P,
+        mut lower: Option<&mut LowerStates>,
+        valid: &[Sequence],
+    ) -> Result<f64, TrainError> {
         let _guard = tch::no_grad_guard();
         let mut order: Vec<&Sequence> = valid.iter().collect();
         order.sort_by_key(|sequence| sequence.ids.len());
         let (mut sum, mut count) = (0.0, 0);
         for rows in order.chunks(self.config.batch_size.max(1)) {
             let (places, targets) = learned_of(rows);
+            let tokens = self.tokens(model, rows)?;
+            let kept = kept_of(lower.as_deref_mut(), model, rows)?;
             let pass = model.sequence_pass(
                 self.constraint,
                 &SequencePass {
-                    tokens: &self.tokens(model, rows)?,
+                    tokens: &tokens,
                     places: &places,
                     targets: &targets,
                     law: self.law()?,
                     dropout: 0.0,
                     recompute: false,
+                    lower: kept.as_ref().map(|(layers, states)| Kept { layers: *layers, states }),
                 },
             )?;
             let logp = pass.logp();
@@ -406,6 +288,16 @@ impl Sft<'_> {
         }
         Ok(-sum / count as f64)
     }
+}
+
+/// The number of frozen lower layers and their states of `rows`, if they are kept.
+fn kept_of<P: Trainable>(
+    lower: Option<&mut LowerStates>,
+    model: &P,
+    rows: &[&Sequence],
+) -> Result<Option<(usize, Tensor)>, TrainError> {
+    let Some(lower) = lower else { return Ok(None) };
+    Ok(Some((lower.layers(), lower.states(model, rows)?)))
 }
 
 /// Floating-point operations of a step with these rows, where the policy has a formula.

@@ -3,10 +3,9 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use sidereal_policy::{Constraint, Lora, LoraConfig, PolicyError, Trainable};
+use sidereal_policy::{CodeRows, Constraint, Lora, LoraConfig, PolicyError, Trainable};
 
 use crate::TrainError;
-use crate::optim::{AdamW, OptimConfig};
 
 /// What is trained in the layers.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -19,6 +18,8 @@ pub enum Layers {
     All,
     /// Low-rank adapters beside frozen matrices.
     Lora(Lora),
+    /// Every matrix and norm of so many of the highest layers, and the last norm. Lower layers are frozen. Range `1..`.
+    Upper(usize),
     /// Nothing.
     Frozen,
 }
@@ -32,9 +33,12 @@ pub enum Embeddings {
     /// Every row.
     #[default]
     All,
-    /// Only the rows of the codes, which are new tokens for a pretrained model. Gradients are computed
-    /// for all rows, but moments are kept only for these.
+    /// Only the rows of the codes, which are new tokens for a pretrained model. Gradients and moments have
+    /// the size of these rows.
     Codes,
+    /// Only the rows of the codes in the output head. A head that is tied to the embedding becomes a matrix of
+    /// its own.
+    CodeOutputs,
     /// Nothing.
     Frozen,
 }
@@ -87,8 +91,14 @@ impl TrainableConfig {
     /// them and they are not there yet.
     ///
     /// # Errors
-    /// [`PolicyError::Unsupported`] if nothing would be trained.
-    pub fn prepare<P: Trainable>(&self, model: P, seed: i64) -> Result<P, TrainError> {
+    /// [`PolicyError::Unsupported`] if nothing would be trained, if this kind of policy cannot be trained so, or if
+    /// the rows of the codes should be trained but are not adjacent.
+    pub fn prepare<P: Trainable>(
+        &self,
+        model: P,
+        constraint: &Constraint,
+        seed: i64,
+    ) -> Result<P, TrainError> {
         if (&self.layers, self.embeddings) == (&Layers::Frozen, Embeddings::Frozen) {
             return Err(TrainError::from(PolicyError::Unsupported {
                 field: "trainable",
@@ -96,20 +106,38 @@ impl TrainableConfig {
                 expected: "something to train",
             }));
         }
-        let in_layers = self.layers == Layers::All;
-        let in_embeddings = self.embeddings != Embeddings::Frozen;
-        let embeddings = model.embedding_names();
-        if self.embeddings == Embeddings::Codes && embeddings.is_empty() {
-            return Err(TrainError::from(PolicyError::Unsupported {
-                field: "trainable.embeddings",
-                found: "`codes`".into(),
-                expected: "`all` or `frozen`: this kind of policy has no row for each token",
-            }));
-        }
         freeze(&model);
+        let model = match self.embeddings {
+            Embeddings::All | Embeddings::Frozen => model,
+            Embeddings::Codes => {
+                model.with_code_rows(code_rows(constraint)?, CodeRows::InputAndOutput)?
+            }
+            Embeddings::CodeOutputs => {
+                model.with_code_rows(code_rows(constraint)?, CodeRows::Output)?
+            }
+        };
+        let upper = match self.layers {
+            Layers::Upper(count) => model.upper_weights(count)?,
+            _ => Vec::new(),
+        };
+        let in_layers = |name: &str| match self.layers {
+            Layers::All => true,
+            Layers::Lora(_) | Layers::Frozen => false,
+            Layers::Upper(_) => upper.iter().any(|wanted| wanted == name),
+        };
+        let embeddings = model.embedding_names();
         model.require_grad_of(&|name| {
-            if embeddings.contains(&name) { in_embeddings } else { in_layers }
+            if embeddings.contains(&name) {
+                self.embeddings == Embeddings::All
+            } else {
+                in_layers(name)
+            }
         });
+        if matches!(self.embeddings, Embeddings::Codes | Embeddings::CodeOutputs) {
+            for rows in model.code_rows().values() {
+                let _ = rows.shallow_clone().requires_grad_(true);
+            }
+        }
         Ok(match &self.layers {
             Layers::Lora(lora) if model.adapters().is_empty() => model.with_lora(lora, seed)?,
             Layers::Lora(_) => {
@@ -121,34 +149,13 @@ impl TrainableConfig {
             _ => model,
         })
     }
-
-    /// An optimiser for the trained weights of a prepared model.
-    ///
-    /// # Errors
-    /// [`PolicyError::Unsupported`] if the rows of the codes should be trained but are not
-    /// adjacent.
-    pub fn optimiser<P: Trainable>(
-        &self,
-        config: OptimConfig,
-        model: &P,
-        constraint: &Constraint,
-    ) -> Result<AdamW, TrainError> {
-        let mut optim = AdamW::new(config, &model.trained());
-        if self.embeddings == Embeddings::Codes {
-            let rows = code_rows(constraint)?;
-            for name in model.embedding_names() {
-                optim = optim.only_rows(name, rows.clone())?;
-            }
-        }
-        Ok(optim)
-    }
 }
 
-/// Stops all gradients of a policy, its adapters included.
+/// Stops all gradients of a policy, its adapters and rows of codes included.
 pub(crate) fn freeze<P: Trainable>(model: &P) {
     model.require_grad_of(&|_| false);
-    for adapter in model.adapters().values() {
-        let _ = adapter.shallow_clone().requires_grad_(false);
+    for weight in model.adapters().values().chain(model.code_rows().values()) {
+        let _ = weight.shallow_clone().requires_grad_(false);
     }
 }
 

@@ -4,8 +4,8 @@
 use sidereal_policy::{Constraint, Decoder, DecoderConfig, LoraConfig, SidTokenizer, Target};
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Checkpoints, Embeddings, Histories, Keep, Layers, Observer, OptimConfig, Record,
-    Sequence, Sft, SftConfig, SftData, TrainError, TrainableConfig,
+    Binding, Checkpoints, Embeddings, Histories, Keep, Layers, LowerStatesConfig, Observer,
+    OptimConfig, Record, Sequence, Sft, SftConfig, SftData, StateKind, TrainError, TrainableConfig,
 };
 use tch::{Device, Tensor};
 
@@ -162,6 +162,65 @@ fn what_is_not_trained_stays() {
     assert!(rows[..first].iter().all(|row| !row) && rows[first..first + 6].iter().all(|row| *row));
     assert!(!moved(&codes_only, matrix));
 
+    let outputs_only = train(Layers::Frozen, Embeddings::CodeOutputs);
+    assert!(start.weights().keys().all(|name| !moved(&outputs_only, name)));
+    let change = &outputs_only.weights()["lm_head.weight"] - &start.weights()[table];
+    let rows = Vec::<bool>::try_from(change.ne(0.0).any_dim(1, false)).unwrap();
+    assert!(rows[..first].iter().all(|row| !row) && rows[first..first + 6].iter().all(|row| *row));
+
+    let upper = train(Layers::Upper(1), Embeddings::Frozen);
+    let in_upper = |name: &str| name.contains("layers.1.") || name == "model.norm.weight";
+    assert!(start.weights().keys().all(|name| moved(&upper, name) == in_upper(name)));
+
     let nothing = TrainableConfig { layers: Layers::Frozen, embeddings: Embeddings::Frozen };
-    assert!(nothing.prepare(shop.model(), 0).is_err());
+    assert!(nothing.prepare(shop.model(), &shop.constraint, 0).is_err());
+}
+
+#[test]
+fn kept_states_of_frozen_layers_change_no_result() {
+    let shop = Shop::new();
+    let start = shop.model();
+    for embeddings in [Embeddings::Frozen, Embeddings::CodeOutputs] {
+        let train = |memory_mib, file_mib, recompute| {
+            let trainable = TrainableConfig { layers: Layers::Upper(1), embeddings };
+            let lower_states =
+                LowerStatesConfig { memory_mib, file_mib, kind: StateKind::default() };
+            let micro_batch = 3;
+            let config = SftConfig::default();
+            shop.train(SftConfig { trainable, lower_states, recompute, micro_batch, ..config })
+        };
+        let plain = train(0, 0, false);
+        for (memory_mib, file_mib, recompute) in [(1, 0, false), (0, 1, false), (1, 0, true)] {
+            let fast = train(memory_mib, file_mib, recompute);
+            for (name, weight) in plain.weights() {
+                let worst = difference(weight, &fast.weights()[name]);
+                assert!(worst < 1e-5, "{memory_mib}, {file_mib}, {name}: {worst}");
+            }
+        }
+        let name = "model.layers.1.mlp.up_proj.weight";
+        assert!(difference(&plain.weights()[name], &start.weights()[name]) > 1e-3);
+    }
+}
+
+#[test]
+fn states_that_would_change_are_refused_by_name() {
+    let check = |change: &dyn Fn(&mut SftConfig)| {
+        let mut config = SftConfig::default();
+        config.trainable.layers = Layers::Upper(1);
+        config.trainable.embeddings = Embeddings::Frozen;
+        change(&mut config);
+        config.check("a").map_err(|error| error.to_string())
+    };
+    for embeddings in [Embeddings::All, Embeddings::Codes] {
+        let error = check(&|config| config.trainable.embeddings = embeddings).unwrap_err();
+        assert!(error.contains("`stage.a.sft.trainable.embeddings` is `"), "{error}");
+        let nothing_kept = check(&|config| {
+            config.trainable.embeddings = embeddings;
+            config.lower_states.memory_mib = 0;
+        });
+        assert!(nothing_kept.is_ok());
+    }
+    let error = check(&|config| config.dropout = 0.1).unwrap_err();
+    assert!(error.contains("`stage.a.sft.dropout` is 0.1"), "{error}");
+    assert!(check(&|_| ()).is_ok());
 }

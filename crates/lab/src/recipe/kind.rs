@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use sidereal_policy::PolicyKind;
 use sidereal_prompts::Task;
-use sidereal_train::{Layers, RlConfig, RolloutConfig, SftConfig, TrainableConfig};
+use sidereal_train::{Embeddings, Layers, RlConfig, RolloutConfig, SftConfig, TrainableConfig};
 
 use crate::error::LabError;
 use crate::pool_task::is_by_head;
@@ -114,9 +114,25 @@ const fn trainable(training: &Training) -> Option<&TrainableConfig> {
 }
 
 fn in_trainable(kind: PolicyKind, config: &TrainableConfig) -> Option<Unfit> {
-    let unfit = matches!(config.layers, Layers::Lora(_)) && !kind.has_adapters();
-    let needed = "`all` or `frozen`: this kind of model has no low-rank adapters";
-    unfit.then(|| ("trainable.layers", "`lora`".to_owned(), needed))
+    match (&config.layers, config.embeddings) {
+        (Layers::Lora(_), _) if !kind.has_adapters() => {
+            let needed = "`all` or `frozen`: this kind of model has no low-rank adapters";
+            Some(("trainable.layers", "`lora`".to_owned(), needed))
+        }
+        (Layers::Upper(_), _) if !kind.trains_in_part() => {
+            let needed = "`all` or `frozen`: this kind of model is trained in all its layers";
+            Some(("trainable.layers", "`upper`".to_owned(), needed))
+        }
+        (_, Embeddings::CodeOutputs) if !kind.trains_in_part() => {
+            let needed =
+                "`all`, `codes` or `frozen`: this kind of model trains no rows of its head alone";
+            Some(("trainable.embeddings", "`code_outputs`".to_owned(), needed))
+        }
+        (Layers::Upper(0), _) => {
+            Some(("trainable.layers", "`upper = 0`".to_owned(), "at least one layer"))
+        }
+        _ => None,
+    }
 }
 
 fn in_sft(kind: PolicyKind, config: &SftConfig) -> Option<Unfit> {
@@ -208,6 +224,8 @@ mod tests {
             |settings: &str| format!("{SFT}[[stage]]\nname = 'next'\nfrom = 'sft'\n{settings}");
         let rl = |settings: &str| stage(&format!("reward = 'accuracy'\nrl = {{ {settings} }}\n"));
         let lora = "trainable.layers.lora = { rank = 2, alpha = 4.0 }";
+        let upper = "trainable = { layers.upper = 1, embeddings = 'frozen' }";
+        let outputs = "trainable = { layers = 'frozen', embeddings = 'code_outputs' }";
         for (stages, named) in [
             (sft("recompute = true"), "`stage.sft.sft.recompute` is true"),
             (sft("augment = { drop = 0.1 }"), "`stage.sft.sft.augment`"),
@@ -217,6 +235,8 @@ mod tests {
                 stage(&format!("preference = {{ {lora} }}\n")),
                 "`stage.next.preference.trainable.layers` is `lora`",
             ),
+            (sft(upper), "`stage.sft.sft.trainable.layers` is `upper`"),
+            (rl(outputs), "`stage.next.rl.trainable.embeddings` is `code_outputs`"),
             (rl("reasoning = { share = 0.5 }"), "`stage.next.rl.reasoning` is a table"),
             (
                 sft("mixture = { tasks = ['next-item', 'reasoning'] }"),

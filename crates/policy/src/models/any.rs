@@ -1,5 +1,6 @@
 //! A policy whose kind is given by its folder or by a recipe.
 
+use std::ops::Range;
 use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
@@ -23,7 +24,7 @@ use crate::score::pass::LogpPass;
 use crate::score::sequences::SequencePass;
 use crate::sizes::{axes, to_usize};
 use crate::tokenizer::SidTokenizer;
-use crate::trainable::Trainable;
+use crate::trainable::{CodeRows, Trainable};
 use crate::weights::Weights;
 
 /// A policy of any kind of this crate, for programs that get the kind from a folder or a recipe.
@@ -249,6 +250,32 @@ impl Trainable for AnyPolicy {
             Self::T5(policy) => Self::T5(Trainable::with_lora(policy, lora, seed)?),
             Self::Item(policy) => Self::Item(Box::new(Trainable::with_lora(*policy, lora, seed)?)),
         })
+    }
+
+    fn with_code_rows(self, rows: Range<i64>, of: CodeRows) -> Result<Self, PolicyError> {
+        Ok(match self {
+            Self::Decoder(policy) => Self::Decoder(policy.with_code_rows(rows, of)?),
+            Self::T5(policy) => Self::T5(Trainable::with_code_rows(policy, rows, of)?),
+            Self::Item(policy) => {
+                Self::Item(Box::new(Trainable::with_code_rows(*policy, rows, of)?))
+            }
+        })
+    }
+
+    fn code_rows(&self) -> Weights {
+        within!(self, policy => Trainable::code_rows(policy))
+    }
+
+    fn upper_weights(&self, upper: usize) -> Result<Vec<String>, PolicyError> {
+        within!(self, policy => Trainable::upper_weights(policy, upper))
+    }
+
+    fn frozen_layers(&self) -> usize {
+        within!(self, policy => Trainable::frozen_layers(policy))
+    }
+
+    fn lower_states(&self, tokens: &TokenBatch, layers: usize) -> Result<Tensor, PolicyError> {
+        within!(self, policy => Trainable::lower_states(policy, tokens, layers))
     }
 
     fn embedding_names(&self) -> &'static [&'static str] {

@@ -1,7 +1,10 @@
 //! The decoder of Qwen2, Qwen3 and Llama.
 
 mod adapters;
+mod code_rows;
 mod extend;
+mod lower;
+mod packed;
 pub(crate) mod places;
 mod read;
 pub(crate) mod recompute;
@@ -23,6 +26,7 @@ use crate::models::foreign::{HEAD, decoder_names, settle_head};
 use crate::models::head::Head;
 use crate::models::linear::Linear;
 use crate::models::rotary::rotary_table;
+use crate::models::token_rows::TokenRows;
 use crate::policy::LanguageModel;
 use crate::tensor::cast;
 use crate::tokenizer::SidTokenizer;
@@ -45,7 +49,7 @@ pub struct Decoder {
     config: DecoderConfig,
     weights: Weights,
     layers: Vec<Layer>,
-    embedding: Tensor,
+    embedding: TokenRows,
     norm: Tensor,
     head: Head,
     /// Cosines and sines of every position, `[P, hd]`.
@@ -227,7 +231,7 @@ impl Decoder {
             config,
             weights,
             layers,
-            embedding,
+            embedding: TokenRows::new(embedding),
             norm,
             head,
             rotary,
@@ -258,7 +262,7 @@ impl Decoder {
     /// The device of the weights.
     #[must_use]
     pub fn device(&self) -> Device {
-        self.embedding.device()
+        self.embedding.weight().device()
     }
 
     /// Makes every weight a leaf that gradients reach, adapters included, or undoes this.
@@ -306,7 +310,7 @@ impl Decoder {
     }
 
     fn embed(&self, ids: &Tensor) -> Result<Tensor, PolicyError> {
-        cast(&Tensor::f_embedding(&self.embedding, ids, -1, false, false)?, self.kind)
+        cast(&self.embedding.of_ids(ids)?, self.kind)
     }
 
     fn check_positions(&self, found: i64) -> Result<(), PolicyError> {

@@ -5,9 +5,9 @@ use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 use crate::PolicyError;
+use crate::models::token_rows::{OwnRows, TokenRows};
 use crate::sizes::to_usize;
-use crate::tensor::cast;
-use crate::tensor::pick;
+use crate::tensor::{cast, pick};
 
 /// Largest number of logits over the whole vocabulary that are held at once: 64 MiB of f32.
 pub(crate) const LOGITS_AT_ONCE: i64 = 1 << 24;
@@ -16,7 +16,7 @@ pub(crate) const LOGITS_AT_ONCE: i64 = 1 << 24;
 /// the embedding if the two are tied.
 #[derive(Debug)]
 pub struct Head {
-    weight: Tensor,
+    rows: TokenRows,
     /// Element type that products are computed in.
     kind: Kind,
 }
@@ -24,7 +24,17 @@ pub struct Head {
 impl Head {
     pub(crate) fn new(weight: Tensor) -> Self {
         let kind = weight.kind();
-        Self { weight, kind }
+        Self { rows: TokenRows::new(weight), kind }
+    }
+
+    /// The rows of tokens, to take some out as a weight of their own.
+    pub(crate) const fn rows_mut(&mut self) -> &mut TokenRows {
+        &mut self.rows
+    }
+
+    /// The rows that are a weight of their own.
+    pub(crate) const fn own(&self) -> Option<&OwnRows> {
+        self.rows.own()
     }
 
     /// The same head with products computed in another element type.
@@ -35,7 +45,7 @@ impl Head {
 
     /// The matrix, `[V, D]`.
     pub(crate) const fn weight(&self) -> &Tensor {
-        &self.weight
+        self.rows.weight()
     }
 
     /// Element type that products are computed in.
@@ -46,7 +56,7 @@ impl Head {
     /// The device of the weights.
     #[must_use]
     pub fn device(&self) -> Device {
-        self.weight.device()
+        self.weight().device()
     }
 
     /// Logits `[N, V]` of hidden states `[N, D]`.
@@ -54,7 +64,7 @@ impl Head {
     /// # Errors
     /// [`PolicyError::Torch`].
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor, PolicyError> {
-        Ok(hidden.f_linear(&cast(&self.weight, self.kind)?, None::<&Tensor>)?)
+        self.rows.products(hidden, self.kind)
     }
 
     /// Logits `[N, R]` of the vocabulary rows `rows` (`[R]`, i64) alone.
@@ -62,7 +72,7 @@ impl Head {
     /// # Errors
     /// [`PolicyError::Torch`].
     pub fn logits_of(&self, hidden: &Tensor, rows: &Tensor) -> Result<Tensor, PolicyError> {
-        let rows = cast(&self.weight.f_index_select(0, rows)?, self.kind)?;
+        let rows = cast(&self.rows.of_ids(rows)?, self.kind)?;
         Ok(hidden.f_linear(&rows, None::<&Tensor>)?)
     }
 
@@ -103,7 +113,7 @@ impl Head {
         hidden: &Tensor,
         of_logits: impl Fn(&Tensor, Range<usize>) -> Result<Tensor, PolicyError>,
     ) -> Result<Tensor, PolicyError> {
-        let vocabulary = self.weight.size().first().map_or(1, |rows| (*rows).max(1));
+        let vocabulary = self.weight().size().first().map_or(1, |rows| (*rows).max(1));
         let rows = (LOGITS_AT_ONCE / vocabulary).max(1);
         let mut start = 0;
         let mut parts = Vec::new();

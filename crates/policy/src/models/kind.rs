@@ -102,6 +102,13 @@ impl PolicyKind {
         matches!(self, Self::Decoder)
     }
 
+    /// Whether its upper layers can be trained over frozen lower ones, and rows of its head without those of its
+    /// embedding.
+    #[must_use]
+    pub const fn trains_in_part(self) -> bool {
+        matches!(self, Self::Decoder)
+    }
+
     /// Whether its layers can be computed again in the backward pass, to save memory.
     #[must_use]
     pub const fn recomputes(self) -> bool {

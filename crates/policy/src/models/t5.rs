@@ -20,6 +20,7 @@ use crate::PolicyError;
 use crate::cache::{KvCache, TokenBatch, check_prompts};
 use crate::checkpoint::{checkpoint_file, read_checkpoint};
 use crate::models::head::Head;
+use crate::models::token_rows::TokenRows;
 use crate::policy::LanguageModel;
 use crate::tensor::cast;
 use crate::weights::{Fresh, Weights, random_weights, select, share, to_i64, write_checkpoint};
@@ -36,7 +37,7 @@ use crate::weights::{Fresh, Weights, random_weights, select, share, to_i64, writ
 pub struct T5 {
     config: T5Config,
     weights: Weights,
-    embedding: Tensor,
+    embedding: TokenRows,
     encoder: Stack,
     decoder: Stack,
     head: Head,
@@ -133,7 +134,7 @@ impl T5 {
             head: Head::new(head),
             kind: embedding.kind(),
             config,
-            embedding,
+            embedding: TokenRows::new(embedding),
             weights,
         })
     }
@@ -170,7 +171,7 @@ impl T5 {
     }
 
     fn embed(&self, ids: &Tensor) -> Result<Tensor, PolicyError> {
-        cast(&Tensor::f_embedding(&self.embedding, ids, -1, false, false)?, self.kind)
+        cast(&self.embedding.of_ids(ids)?, self.kind)
     }
 
     /// The decoder's states as the head reads them.

@@ -1,5 +1,7 @@
 //! Targets within whole sequences: what supervised fine-tuning learns.
 
+use tch::Tensor;
+
 use super::completions::{CompletionToken, Completions};
 use super::law::TokenLaw;
 use super::pass::LogpPass;
@@ -33,6 +35,32 @@ pub struct SequencePass<'a> {
     pub dropout: f64,
     /// Whether layers are computed again in the backward pass, to save memory.
     pub recompute: bool,
+    /// States of frozen lower layers, above which the pass starts; without them it starts at the tokens.
+    pub lower: Option<LowerStates<'a>>,
+}
+
+/// What frozen lower layers have computed: see [`Trainable::lower_states`](crate::Trainable::lower_states).
+#[derive(Debug, Clone, Copy)]
+pub struct LowerStates<'a> {
+    /// Number of layers that the states come from.
+    pub layers: usize,
+    /// Hidden states `[U, T, D]` of the sequences.
+    pub states: &'a Tensor,
+}
+
+impl SequencePass<'_> {
+    /// Accepts a pass that starts at the tokens.
+    ///
+    /// # Errors
+    /// [`PolicyError::Unsupported`] for states of lower layers.
+    pub(crate) fn starts_at_the_tokens(&self) -> Result<(), PolicyError> {
+        let Some(LowerStates { layers, .. }) = self.lower else { return Ok(()) };
+        Err(PolicyError::Unsupported {
+            field: "lower layers",
+            found: layers.to_string(),
+            expected: "none: this kind of policy has no layers one above the other",
+        })
+    }
 }
 
 /// The log-probabilities of a pass in which the first target of a row begins its completion.
@@ -41,6 +69,7 @@ pub(crate) fn in_completions<'a>(
     constraint: &'a Constraint,
     pass: &SequencePass<'_>,
 ) -> Result<LogpPass<'a>, PolicyError> {
+    pass.starts_at_the_tokens()?;
     let SequencePass { targets, law, dropout, recompute, .. } = *pass;
     for (field, found, wrong) in [
         ("dropout", dropout.to_string(), dropout > 0.0),

@@ -5,6 +5,8 @@
 //! d/d z[n, v] = d_logp[n] · (1{v = id} − exp(z[n, v] − log Σ exp z[n]))
 //! ```
 
+use std::ops::Range;
+
 use tch::{Kind, Tensor};
 
 use crate::PolicyError;
@@ -104,7 +106,7 @@ pub(super) fn backward(
     limit: i64,
 ) -> Result<Tensor, PolicyError> {
     let weight = head.weight();
-    let mut d_weight = if weight.requires_grad() { Some(gradient(weight)?) } else { None };
+    let trained = Trained::of(head)?;
     let _guard = tch::no_grad_guard();
     let mut d_states = Vec::new();
     let split = |tensor: &Tensor| tensor.f_split(ROWS_AT_ONCE, 0);
@@ -123,9 +125,11 @@ pub(super) fn backward(
             let rows = weight.f_narrow(0, block.start, block.len)?;
             let on_states = d_logits.f_matmul(&cast(&rows, head.kind())?)?;
             let _ = sum.f_add_(&on_states)?;
-            if let Some(d_weight) = &mut d_weight {
-                let mut of_block = d_weight.f_narrow(0, block.start, block.len)?;
-                let across = d_logits.f_transpose(0, 1)?;
+            if let Some((mut of_block, columns)) =
+                trained.as_ref().map_or(Ok(None), |trained| trained.within(&block))?
+            {
+                let across = d_logits.f_narrow(1, columns.start, columns.end - columns.start)?;
+                let across = across.f_transpose(0, 1)?;
                 if head.kind() == of_block.kind() {
                     let _ = of_block.f_addmm_(&across, &states)?;
                 } else {
@@ -143,6 +147,36 @@ fn block_logits(head: &Head, states: &Tensor, block: &Block) -> Result<Tensor, P
     let rows = head.weight().f_narrow(0, block.start, block.len)?;
     let logits = states.f_linear(&cast(&rows, head.kind())?, None::<&Tensor>)?;
     cast(&logits, Kind::Float)
+}
+
+/// The rows of the head that are trained.
+struct Trained {
+    /// First id.
+    start: i64,
+    /// Their gradient, `[R, D]`.
+    gradient: Tensor,
+}
+
+impl Trained {
+    /// All rows, or those that are a weight of their own; `None` if no row is trained.
+    fn of(head: &Head) -> Result<Option<Self>, PolicyError> {
+        if head.weight().requires_grad() {
+            return Ok(Some(Self { start: 0, gradient: gradient(head.weight())? }));
+        }
+        let Some(own) = head.own().filter(|own| own.leaf.requires_grad()) else { return Ok(None) };
+        Ok(Some(Self { start: own.start, gradient: gradient(&own.leaf)? }))
+    }
+
+    /// The gradient of those rows that are in a block, and their columns in it.
+    fn within(&self, block: &Block) -> Result<Option<(Tensor, Range<i64>)>, PolicyError> {
+        let end = (self.start + self.gradient.size()[0]).min(block.start + block.len);
+        let start = self.start.max(block.start);
+        if start >= end {
+            return Ok(None);
+        }
+        let rows = self.gradient.f_narrow(0, start - self.start, end - start)?;
+        Ok(Some((rows, start - block.start..end - block.start)))
+    }
 }
 
 /// The gradient of a leaf, made if there is none yet.
@@ -186,6 +220,15 @@ mod tests {
             assert!(worst < 5e-5, "states, limit {limit}: {worst}");
             let worst = differ(&weight.grad(), &expected[1]);
             assert!(worst < 5e-5, "weight, limit {limit}: {worst}");
+            // Of some rows as a weight of their own, the same.
+            let mut head = Head::new(weight.detach().copy());
+            head.rows_mut().take_out(5..20).unwrap();
+            let leaf = head.own().unwrap().leaf.shallow_clone().set_requires_grad(true);
+            let of_states =
+                backward(&head, &states.detach(), &ids, &normaliser, &d_logp, limit).unwrap();
+            assert!(differ(&of_states, &found) == 0.0);
+            let worst = differ(&leaf.grad(), &expected[1].narrow(0, 5, 15));
+            assert!(worst < 5e-5, "rows, limit {limit}: {worst}");
         }
     }
 

@@ -110,5 +110,7 @@ fn places_outside_a_batch_are_named() {
     let at = |row, position| model.forward_at(&batch, &[Place { row, position }], 0.0);
     assert!(matches!(at(2, 0), Err(PolicyError::Size { found: 3, expected: 2, .. })));
     assert!(matches!(at(0, 4), Err(PolicyError::Size { found: 5, expected: 4, .. })));
+    // Padding was left out, so there is nothing after the end of a row.
+    assert!(matches!(at(1, 3), Err(PolicyError::Size { found: 4, expected: 3, .. })));
     assert!(matches!(model.forward_at(&batch, &[], 0.0), Err(PolicyError::Empty { .. })));
 }

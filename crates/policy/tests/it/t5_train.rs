@@ -9,12 +9,12 @@ use tch::{Device, Kind, Tensor};
 use crate::{t5, tiny};
 
 /// Prompts with answers: codes alone, words that are read before codes, and words that are learned.
-struct Rows {
+pub(crate) struct Rows {
     prompts: Vec<Vec<u32>>,
     answers: Vec<Vec<CompletionToken>>,
 }
 
-fn rows(constraint: &Constraint) -> Rows {
+pub(crate) fn rows(constraint: &Constraint) -> Rows {
     let code = |item| {
         let flat = constraint.flat(sidereal_sid::ItemId(item)).unwrap();
         let targets = code_targets(constraint.trie(), &[], &flat).unwrap();
@@ -29,7 +29,10 @@ fn rows(constraint: &Constraint) -> Rows {
 }
 
 /// The rows as sequences, with the places before their targets.
-fn sequences(rows: &Rows, constraint: &Constraint) -> (TokenBatch, Vec<Place>, Vec<Target>) {
+pub(crate) fn sequences(
+    rows: &Rows,
+    constraint: &Constraint,
+) -> (TokenBatch, Vec<Place>, Vec<Target>) {
     let (mut ids, mut places, mut targets) = (Vec::new(), Vec::new(), Vec::new());
     for (row, (prompt, answer)) in rows.prompts.iter().zip(&rows.answers).enumerate() {
         for (at, token) in answer.iter().enumerate() {
@@ -76,6 +79,7 @@ fn without_dropout_sequences_have_the_values_and_gradients_of_completions() {
                 law,
                 dropout: 0.0,
                 recompute: false,
+                lower: None,
             };
             let (logp, grads) = learned(&model, model.sequence_pass(&constraint, &pass).unwrap());
             let prompts = tiny::batch(&rows.prompts);
@@ -116,6 +120,7 @@ fn dropout_is_drawn_by_seed_and_reaches_every_row() {
             law: TokenLaw::from(Scoring::Full),
             dropout,
             recompute: false,
+            lower: None,
         };
         model.sequence_pass(&constraint, &pass).unwrap().logp().shallow_clone()
     };
@@ -147,6 +152,7 @@ fn what_a_t5_cannot_learn_is_refused() {
         law: TokenLaw::from(Scoring::Full),
         dropout: 0.0,
         recompute: true,
+        lower: None,
     };
     let error = model.sequence_pass(&constraint, &pass).unwrap_err();
     assert!(error.to_string().contains("`recompute` is true"), "{error}");

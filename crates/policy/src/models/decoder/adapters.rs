@@ -42,7 +42,7 @@ impl Layer {
 
 impl Decoder {
     /// Makes those weights leaves that gradients reach whose names `trained` accepts, and no
-    /// others; adapters stay as they are.
+    /// others; adapters and rows of codes stay as they are.
     #[must_use]
     pub fn require_grad_of(mut self, trained: impl Fn(&str) -> bool) -> Self {
         for (name, weight) in &mut self.weights {
@@ -51,12 +51,14 @@ impl Decoder {
         self
     }
 
-    /// What is trained: the weights and adapters that require gradients, by name.
+    /// What is trained: the weights, adapters and rows of codes that require gradients, by name.
     #[must_use]
     pub fn trained(&self) -> Weights {
+        let rows = self.code_rows();
         self.weights
             .iter()
             .chain(&self.adapters)
+            .chain(&rows)
             .filter(|(_, weight)| weight.requires_grad())
             .map(|(name, weight)| (name.clone(), weight.shallow_clone()))
             .collect()
@@ -128,7 +130,9 @@ impl Decoder {
             expected: "a model of which adapters alone are trained",
         };
         let Some(lora) = &self.lora else { return Err(refuse("none")) };
-        if let Some((name, _)) = self.weights.iter().find(|(_, weight)| weight.requires_grad()) {
+        let rows = self.code_rows();
+        let mut all = self.weights.iter().chain(&rows);
+        if let Some((name, _)) = all.find(|(_, weight)| weight.requires_grad()) {
             return Err(refuse(&format!("beside the trained weight `{name}`")));
         }
         lora.save(&self.adapters, dir)

@@ -2,12 +2,13 @@
 
 use tch::Tensor;
 
-use super::span::Span;
+use super::packed::Packed;
+use super::span::{Reading, Span};
 use super::{Decoder, Layer};
 use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::models::rotary::rotate;
-use crate::score::sequences::Place;
+use crate::score::sequences::{LowerStates, Place};
 use crate::sizes::to_usize;
 use crate::tensor::cast;
 use crate::weights::to_i64;
@@ -28,10 +29,12 @@ pub(super) struct Picked {
 }
 
 impl Picked {
-    /// Lays out places of `rows` rows of `len` tokens, of which all rows share the first `shared`.
-    pub(super) fn new(
+    /// Lays out places of `rows` rows of `len` tokens, of which all rows share the first `shared`. What follows those
+    /// may be packed.
+    fn new(
         places: &[Place],
         [rows, len, shared]: [usize; 3],
+        packed: Option<&Packed>,
         device: tch::Device,
     ) -> Result<Self, PolicyError> {
         if places.is_empty() {
@@ -44,6 +47,14 @@ impl Picked {
         ];
         for (what, found, expected) in sizes {
             if found > expected {
+                return Err(PolicyError::Size { what, found, expected });
+            }
+        }
+        if let Some(packed) = packed {
+            let length = |place: &Place| shared + packed.lens[place.row];
+            if let Some(place) = places.iter().find(|place| place.position >= length(place)) {
+                let what = "tokens of a row that a place needs";
+                let (found, expected) = (place.position + 1, length(place));
                 return Err(PolicyError::Size { what, found, expected });
             }
         }
@@ -61,7 +72,9 @@ impl Picked {
             }
         }
         let state = |place: &Place| {
-            let own = place.row * (len - shared) + place.position;
+            let start =
+                packed.map_or(place.row * (len - shared), |packed| packed.starts[place.row]);
+            let own = start + place.position;
             to_i64(if place.position < shared { place.position } else { own })
         };
         let tensor = |values: &[i64]| Tensor::from_slice(values).to_device(device);
@@ -94,9 +107,21 @@ impl Decoder {
         places: &[Place],
         dropout: f64,
     ) -> Result<Tensor, PolicyError> {
-        let mut spans = self.spans(tokens, dropout)?;
+        self.forward_above(tokens, None, places, dropout)
+    }
+
+    /// As [`forward_at`](Self::forward_at), above the states of lower layers if they are given. Padding is left out.
+    pub(super) fn forward_above(
+        &self,
+        tokens: &TokenBatch,
+        lower: Option<LowerStates<'_>>,
+        places: &[Place],
+        dropout: f64,
+    ) -> Result<Tensor, PolicyError> {
+        let (layers, states) = self.above(tokens, lower)?;
+        let mut spans = self.spans(tokens, Reading { dropout, states, pack: true })?;
         let picked = Self::pick(tokens, &spans, places)?;
-        let Some((last, layers)) = self.layers.split_last() else {
+        let Some((last, layers)) = layers.split_last() else {
             return Err(PolicyError::Empty { what: "the list of layers" });
         };
         for layer in layers {
@@ -112,10 +137,11 @@ impl Decoder {
         spans: &[Span],
         places: &[Place],
     ) -> Result<Picked, PolicyError> {
-        let shared = if spans.len() > 1 { spans[0].x.size()[1] } else { 0 };
+        let shared = if spans.len() > 1 { spans[0].len() } else { 0 };
+        let packed = spans.last().and_then(|span| span.packed.as_deref());
         let [rows, len] = tokens.shape()?;
         let sizes = [to_usize(rows)?, to_usize(len)?, to_usize(shared)?];
-        Picked::new(places, sizes, tokens.ids.device())
+        Picked::new(places, sizes, packed, tokens.ids.device())
     }
 
     /// As [`read_layer`](Self::read_layer) for the last layer: only the picked places go through

@@ -1,9 +1,13 @@
 //! Reading whole prompts. Rows with the same beginning, such as prompts of one template, are read
 //! once as far as they agree.
 
+use std::ops::Range;
+use std::rc::Rc;
+
 use tch::{Kind, Tensor};
 
-use super::span::Span;
+use super::packed::{Packed, counts};
+use super::span::{Reading, Span};
 use super::{Decoder, Layer};
 use crate::PolicyError;
 use crate::cache::{KvCache, LayerCache, TokenBatch};
@@ -25,7 +29,7 @@ impl Decoder {
     /// [`PolicyError::Positions`] for rows beyond the model's positions; [`PolicyError::Torch`] for
     /// ids outside the vocabulary.
     pub fn forward(&self, tokens: &TokenBatch, dropout: f64) -> Result<Tensor, PolicyError> {
-        let mut spans = self.spans(tokens, dropout)?;
+        let mut spans = self.spans(tokens, Reading { dropout, ..Reading::default() })?;
         for layer in &self.layers {
             let _ = self.read_layer(layer, &mut spans, dropout)?;
         }
@@ -45,7 +49,7 @@ impl Decoder {
         &self,
         prompts: &TokenBatch,
     ) -> Result<(Tensor, KvCache), PolicyError> {
-        let mut spans = self.spans(prompts, 0.0)?;
+        let mut spans = self.spans(prompts, Reading::default())?;
         let [rows, padded] = prompts.shape()?;
         let lens = prompts.lens.shallow_clone();
         let mut cache = KvCache::new(lens, padded, self.config.num_hidden_layers)?;
@@ -75,30 +79,44 @@ impl Decoder {
         Ok((self.normalise(&hidden, &self.norm)?, cache))
     }
 
-    /// The embedded tokens, in one span, or in two if the rows share a long beginning. Dropout must
-    /// differ from row to row, so with dropout there is one span.
+    /// The embedded tokens, or what takes their place, in one span, or in two if the rows share a long beginning.
+    /// Dropout must differ from row to row, so with dropout there is one span.
     pub(super) fn spans(
         &self,
         tokens: &TokenBatch,
-        dropout: f64,
+        reading: Reading<'_>,
     ) -> Result<Vec<Span>, PolicyError> {
-        let [_, len] = tokens.shape()?;
+        let Reading { dropout, states, pack } = reading;
+        let [rows, len] = tokens.shape()?;
         self.check_positions(len)?;
         let shared = if dropout > 0.0 { 0 } else { shared_beginning(tokens)? };
         let drop = |x: Tensor| if dropout > 0.0 { x.dropout(dropout, true) } else { x };
-        let span = |ids: Tensor, start: i64, mask| -> Result<Span, PolicyError> {
-            let part = |table: &Tensor| cast(&table.f_narrow(0, start, ids.size()[1])?, self.kind);
-            let rotary = (part(&self.rotary.0)?, part(&self.rotary.1)?);
-            Ok(Span { x: drop(self.embed(&ids)?), rotary, mask })
+        let span = |rows: i64, positions: Range<i64>, mask, packed: Option<Packed>| {
+            let (start, count) = (positions.start, positions.end - positions.start);
+            let part = |x: &Tensor| x.f_narrow(0, 0, rows)?.f_narrow(1, start, count);
+            let x = match states {
+                None => drop(self.embed(&part(&tokens.ids)?)?),
+                Some(states) => cast(&part(states)?, self.kind)?,
+            };
+            let x = packed.as_ref().map_or(Ok(x.shallow_clone()), |packed| packed.pack(&x))?;
+            let turn = |table: &Tensor| cast(&table.f_narrow(0, start, count)?, self.kind);
+            let rotary = (turn(&self.rotary.0)?, turn(&self.rotary.1)?);
+            Ok::<_, PolicyError>(Span { x, rotary, mask, packed: packed.map(Rc::new) })
+        };
+        let packed = || -> Result<Option<Packed>, PolicyError> {
+            if !pack {
+                return Ok(None);
+            }
+            let own = counts(&tokens.lens.f_sub_scalar(shared)?)?;
+            Ok(Packed::new(own, tokens.ids.device()))
         };
         if shared == 0 {
-            return Ok(vec![span(tokens.ids.shallow_clone(), 0, None)?]);
+            return Ok(vec![span(rows, 0..len, None, packed()?)?]);
         }
         let mask =
             Tensor::ones([len - shared, len], (Kind::Bool, tokens.ids.device())).tril(shared);
-        let beginning = tokens.ids.narrow(0, 0, 1).narrow(1, 0, shared);
-        let rest = tokens.ids.narrow(1, shared, len - shared);
-        Ok(vec![span(beginning, 0, None)?, span(rest, shared, Some(mask))?])
+        let beginning = span(1, 0..shared, None, None)?;
+        Ok(vec![beginning, span(rows, shared..len, Some(mask), packed()?)?])
     }
 
     /// Runs every span through a layer; returns keys and values `[R, Hkv, T, hd]` of all positions.
@@ -110,15 +128,15 @@ impl Decoder {
     ) -> Result<(Tensor, Tensor), PolicyError> {
         let mut seen: Option<(Tensor, Tensor)> = None;
         for span in &mut *spans {
-            let [rows, len, _] = <[i64; 3]>::try_from(span.x.size()).unwrap_or([0; 3]);
             let normed = self.normalise(&span.x, &layer.input_norm)?;
             let (cos, sin) = &span.rotary;
-            let q = self.queries(layer, &normed, &[rows, len])?.transpose(1, 2);
-            let q = rotate(&q, cos, sin); // [R, H, S, hd]
+            let q = span.in_rows(&self.queries(layer, &normed, &span.x.size()[..2])?)?;
+            let (rows, len) = (q.size()[0], q.size()[1]);
+            let q = rotate(&q.transpose(1, 2), cos, sin); // [R, H, S, hd]
             let (k, v) = self.turned_keys(layer, &normed, span, seen.take())?;
             let attended = self.attend(&q, &k, &v, span.mask.as_ref())?;
             let attended = attended.transpose(1, 2).reshape([rows, len, -1]); // [R, S, H·hd]
-            span.x = self.finish_layer(layer, &span.x, &attended, dropout)?;
+            span.x = self.finish_layer(layer, &span.x, &span.of_rows(&attended)?, dropout)?;
             seen = Some((k, v));
         }
         seen.ok_or(PolicyError::Empty { what: "the list of spans" })
@@ -133,8 +151,9 @@ impl Decoder {
         span: &Span,
         before: Option<(Tensor, Tensor)>,
     ) -> Result<(Tensor, Tensor), PolicyError> {
-        let [rows, len, _] = <[i64; 3]>::try_from(normed.size()).unwrap_or([0; 3]);
-        let (k, v) = self.keys_values(layer, normed, &[rows, len])?;
+        let (k, v) = self.keys_values(layer, normed, &normed.size()[..2])?;
+        let (k, v) = (span.in_rows(&k)?, span.in_rows(&v)?);
+        let rows = k.size()[0];
         let k = rotate(&k.transpose(1, 2), &span.rotary.0, &span.rotary.1);
         let v = v.transpose(1, 2);
         let Some((keys, values)) = before else { return Ok((k, v)) };

@@ -3,10 +3,11 @@
 use tch::Tensor;
 
 use super::Decoder;
-use super::span::Span;
+use super::span::{Reading, Span};
 use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::recompute::Segments;
+use crate::score::sequences::LowerStates;
 
 /// Hidden states whose backward pass computes each layer again.
 #[derive(Debug)]
@@ -44,6 +45,18 @@ impl Decoder {
         tokens: &TokenBatch,
         dropout: f64,
     ) -> Result<RecomputedStates<'_>, PolicyError> {
+        self.recomputed_above(tokens, None, dropout)
+    }
+
+    /// As [`forward_recomputed`](Self::forward_recomputed), above the states of lower layers if they are given.
+    pub(super) fn recomputed_above(
+        &self,
+        tokens: &TokenBatch,
+        lower: Option<LowerStates<'_>>,
+        dropout: f64,
+    ) -> Result<RecomputedStates<'_>, PolicyError> {
+        let (layers, states) = self.above(tokens, lower)?;
+        let states = states.map(Tensor::shallow_clone);
         let rows = tokens.shape()?[0];
         let tokens =
             TokenBatch { ids: tokens.ids.shallow_clone(), lens: tokens.lens.shallow_clone() };
@@ -52,11 +65,14 @@ impl Decoder {
         // Everything about the spans except their states.
         let layout: Vec<Span> = {
             let _guard = tch::no_grad_guard();
-            self.spans(&tokens, dropout)?
+            self.spans(&tokens, Reading { dropout, ..Reading::default() })?
         };
         let mut segments = Segments::default();
-        let mut x = segments.run(&[], move |_| Ok(states_of(self.spans(&tokens, dropout)?)))?;
-        for layer in &self.layers {
+        let mut x = segments.run(&[], move |_| {
+            let reading = Reading { dropout, states: states.as_ref(), pack: false };
+            Ok(states_of(self.spans(&tokens, reading)?))
+        })?;
+        for layer in layers {
             let layout: Vec<Span> = layout.iter().map(|span| span.with(&span.x)).collect();
             x = segments.run(&x, move |x| {
                 let of_span = |(span, x): (&Span, &Tensor)| span.with(x);

@@ -1,17 +1,19 @@
 //! Training of a decoder.
 
+use std::ops::Range;
 use std::path::Path;
 
 use tch::{Device, Tensor};
 
 use super::Decoder;
 use crate::PolicyError;
+use crate::cache::TokenBatch;
 use crate::decode::constraint::Constraint;
 use crate::lora::Lora;
 use crate::score::pass::LogpPass;
 use crate::score::sequences::{Place, SequencePass};
 use crate::score::way_back::target_pass;
-use crate::trainable::Trainable;
+use crate::trainable::{CodeRows, Trainable};
 use crate::weights::{Weights, to_i64};
 
 impl Trainable for Decoder {
@@ -40,13 +42,13 @@ impl Trainable for Decoder {
         constraint: &'a Constraint,
         pass: &SequencePass<'_>,
     ) -> Result<LogpPass<'a>, PolicyError> {
-        let SequencePass { tokens, places, targets, law, dropout, recompute } = *pass;
+        let SequencePass { tokens, places, targets, law, dropout, recompute, lower } = *pass;
         if !recompute {
-            let states = self.forward_at(tokens, places, dropout)?;
+            let states = self.forward_above(tokens, lower, places, dropout)?;
             let states = law.tempered(states, targets)?;
             return target_pass(self, constraint, states, targets, law.scoring);
         }
-        let read = self.forward_recomputed(tokens, dropout)?;
+        let read = self.recomputed_above(tokens, lower, dropout)?;
         let states = law.tempered(at_places(read.states(), places)?, targets)?;
         let learned = target_pass(self, constraint, states, targets, law.scoring)?;
         Ok(learned.and_then(move || read.backward()))
@@ -63,6 +65,26 @@ impl Trainable for Decoder {
 
     fn with_lora(self, lora: &Lora, seed: i64) -> Result<Self, PolicyError> {
         Self::with_lora(self, lora, seed)
+    }
+
+    fn with_code_rows(self, rows: Range<i64>, of: CodeRows) -> Result<Self, PolicyError> {
+        Self::with_code_rows(self, rows, of)
+    }
+
+    fn code_rows(&self) -> Weights {
+        Self::code_rows(self)
+    }
+
+    fn upper_weights(&self, upper: usize) -> Result<Vec<String>, PolicyError> {
+        Self::upper_weights(self, upper)
+    }
+
+    fn frozen_layers(&self) -> usize {
+        Self::frozen_layers(self)
+    }
+
+    fn lower_states(&self, tokens: &TokenBatch, layers: usize) -> Result<Tensor, PolicyError> {
+        Self::lower_states(self, tokens, layers)
     }
 
     fn embedding_names(&self) -> &'static [&'static str] {

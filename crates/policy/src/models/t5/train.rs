@@ -1,5 +1,6 @@
 //! Training of a T5, as in TIGER: the encoder reads the prompt, and the decoder writes the answer.
 
+use std::ops::Range;
 use std::path::Path;
 
 use tch::{Device, Tensor};
@@ -9,11 +10,12 @@ use crate::PolicyError;
 use crate::cache::TokenBatch;
 use crate::config::unsupported;
 use crate::decode::constraint::Constraint;
+use crate::models::token_rows::named_leaves;
 use crate::policy::LanguageModel as _;
 use crate::score::pass::LogpPass;
 use crate::score::sequences::{Divided, SequencePass, divided};
 use crate::score::way_back::target_pass;
-use crate::trainable::Trainable;
+use crate::trainable::{CodeRows, Trainable};
 use crate::weights::{Weights, to_i64};
 
 impl Trainable for T5 {
@@ -42,6 +44,7 @@ impl Trainable for T5 {
         constraint: &'a Constraint,
         sequences: &SequencePass<'_>,
     ) -> Result<LogpPass<'a>, PolicyError> {
+        sequences.starts_at_the_tokens()?;
         let SequencePass { targets, law, dropout, recompute, .. } = *sequences;
         if recompute {
             let expected = "false: a T5 computes no layer again";
@@ -66,6 +69,25 @@ impl Trainable for T5 {
         let index = Tensor::from_slice(&index).to_device(states.device());
         let states = states.flatten(0, 1).f_index_select(0, &index)?; // [N, D]
         target_pass(self, constraint, law.tempered(states, targets)?, targets, law.scoring)
+    }
+
+    fn with_code_rows(mut self, rows: Range<i64>, of: CodeRows) -> Result<Self, PolicyError> {
+        if of == CodeRows::Output {
+            let expected = "the rows of the embedding too: a T5 keeps its head tied, if it is";
+            return Err(unsupported("trainable.embeddings", "code_outputs".to_owned(), expected));
+        }
+        self.embedding.take_out(rows.clone())?;
+        if self.config.tie_word_embeddings {
+            self.head.rows_mut().take_out_as(&self.embedding);
+        } else {
+            self.head.rows_mut().take_out(rows)?;
+        }
+        Ok(self)
+    }
+
+    fn code_rows(&self) -> Weights {
+        let head = (!self.config.tie_word_embeddings).then(|| ("lm_head.weight", self.head.own()));
+        named_leaves([Some(("shared.weight", self.embedding.own())), head])
     }
 
     fn embedding_names(&self) -> &'static [&'static str] {
