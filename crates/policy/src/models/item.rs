@@ -17,6 +17,7 @@ mod pack;
 mod policy;
 mod repeats;
 pub(crate) mod scorer;
+mod seen;
 mod shapes;
 pub(crate) mod store;
 mod tables;

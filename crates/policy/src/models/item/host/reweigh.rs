@@ -7,7 +7,8 @@
 use rayon::prelude::*;
 use sidereal_sid::{ItemId, NodeId, Trie};
 
-use super::super::repeats::{Seen, leaf_factor};
+use super::super::repeats::leaf_factor;
+use super::super::seen::Seen;
 
 /// The mass of seen leaves from which on that of all others is summed: what is left of one would be rounding.
 pub(super) const NEARLY_ALL: f64 = 0.9;
