@@ -158,11 +158,12 @@ fn without_order(again: f64, len: usize) -> NextItemData {
 #[test]
 fn whether_items_are_chosen_again_is_learned() {
     let _alone = alone();
-    let mut learned = [0.8, 0.0].map(|again| {
+    let [(again, mass_again), (never, mass_never)] = [0.8, 0.0].map(|again| {
         let dir = tempfile::tempdir().unwrap();
         let data = without_order(again, 6);
         // Little else can be learned.
         let config = NextItemConfig { dropout: 0.6, attention_dropout: 0.6, epochs: 6, ..config() };
+        let config = NextItemConfig { select: SelectBy::Kept, ..config };
         let mut quiet = |_: &Record| {};
         let policy =
             train_from(policy_with(true, 2), dir.path(), &config, &data, &mut quiet).unwrap();
@@ -175,10 +176,9 @@ fn whether_items_are_chosen_again_is_learned() {
         let mass = (0..).zip(&histories).map(held).sum::<f64>() / 3.0;
         (policy.weights()["repeats.level"].double_value(&[0]), mass)
     });
-    let [(again, mass_again), (never, mass_never)] = &mut learned;
     // Three of twelve items at random: a quarter.
-    assert!(*again > 0.05 && *mass_again > 0.5, "{again}, {mass_again}");
-    assert!(*never < -0.1 && *mass_never < 0.1, "{never}, {mass_never}");
+    assert!(again > 0.02 && mass_again > 0.35, "{again}, {mass_again}");
+    assert!(never < -0.05 && mass_never < 0.15, "{never}, {mass_never}");
 }
 
 #[test]

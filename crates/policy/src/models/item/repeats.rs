@@ -242,6 +242,9 @@ impl Repeats {
         scores: &Tensor,
     ) -> Result<Tensor, PolicyError> {
         let RepeatLevel { nodes, log_r } = &self.levels[level];
+        if nodes.is_empty() {
+            return Ok(scores.shallow_clone());
+        }
         let device = scores.device();
         let rows = indices(nodes.iter().map(|(_, row)| to_i64(row - first)), device);
         let users = indices(nodes.iter().map(|(user, _)| to_i64(*user)), device);
