@@ -90,7 +90,7 @@ pub use models::item::body::ItemDropout;
 pub use models::item::config::ItemPolicyConfig;
 pub use models::item::features::{ItemCategories, ItemFeatures};
 pub use models::item::next_item::NextItemLoss;
-pub use models::item::scorer::ItemScorer;
+pub use models::item::scorer::{ItemScorer, ItemStates};
 pub use models::item::store::ITEM_POLICY_TYPE;
 pub use models::kind::PolicyKind;
 pub use models::t5::T5;

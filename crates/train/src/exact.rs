@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use sidereal_data::{ItemId, SampleId};
 use sidereal_policy::ItemPolicy;
-use tch::{Device, Kind, Tensor};
 
 use crate::TrainError;
 use crate::observe::Observer;
@@ -54,15 +53,16 @@ pub fn score_exactly<'c, E: From<TrainError>>(
         .map_err(TrainError::from)?;
     let mut order: Vec<usize> = (0..cases.len()).collect();
     order.sort_by_key(|place| cases[*place].history.len());
+    let mut scores = vec![Vec::new(); policies.len()];
     let mut done = 0;
     for places in order.chunks(AT_ONCE) {
         let batch: Vec<ExactCase<'c>> = places.iter().map(|place| cases[*place]).collect();
         let histories: Vec<Vec<u32>> =
             batch.iter().map(|case| case.history.iter().map(|item| item.0).collect()).collect();
-        let scores = by_policy
-            .iter()
-            .map(|of| on_host(&of.items(&of.states(&histories)?)?))
-            .collect::<Result<Vec<Vec<f32>>, TrainError>>()?;
+        for (of, scores) in by_policy.iter().zip(&mut scores) {
+            let states = of.states(&histories).map_err(TrainError::from)?;
+            of.values(&states, scores).map_err(TrainError::from)?;
+        }
         take((places, &batch, &scores))?;
         done += places.len();
         observer.on_progress(job, "users", done, cases.len());
@@ -125,12 +125,6 @@ pub fn best(case: &ExactCase<'_>, scores: &[f32], count: usize) -> Ranking {
         }
     }
     Ranking { id: case.id, target: case.target, found, scores: values }
-}
-
-/// Values of a tensor, row after row.
-fn on_host(tensor: &Tensor) -> Result<Vec<f32>, TrainError> {
-    let tensor = tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
-    Ok(Vec::<f32>::try_from(tensor.f_reshape([-1])?)?)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use sidereal_data::{ItemId, SampleId, UserId};
 use sidereal_policy::{ItemCategories, ItemFeatures, ItemPolicy, ItemPolicyConfig, PolicyError};
 use sidereal_sid::{Catalog, SemanticId, SidSpec, Trie};
@@ -29,7 +31,12 @@ fn trie() -> Trie {
 }
 
 fn policy(seed: i64) -> ItemPolicy {
+    policy_with(false, seed)
+}
+
+fn policy_with(repeats: bool, seed: i64) -> ItemPolicy {
     let config = ItemPolicyConfig {
+        repeats,
         hidden_size: 16,
         num_hidden_layers: 1,
         num_attention_heads: 2,
@@ -89,6 +96,16 @@ fn train_in(
     data: &NextItemData,
     observer: &mut dyn Observer,
 ) -> Result<ItemPolicy, TrainError> {
+    train_from(policy(2), dir, config, data, observer)
+}
+
+fn train_from(
+    policy: ItemPolicy,
+    dir: &std::path::Path,
+    config: &NextItemConfig,
+    data: &NextItemData,
+    observer: &mut dyn Observer,
+) -> Result<ItemPolicy, TrainError> {
     let checkpoints = Checkpoints::new(dir, Binding::new());
     let training = NextItem {
         stage: "items",
@@ -96,7 +113,7 @@ fn train_in(
         seed: 9,
         checkpoints: &checkpoints,
     };
-    training.run(policy(2), data, observer)
+    training.run(policy, data, observer)
 }
 
 fn train(config: &NextItemConfig) -> (ItemPolicy, Vec<Record>) {
@@ -110,6 +127,58 @@ fn bits(policy: &ItemPolicy) -> Vec<u32> {
     let values =
         |weight: &tch::Tensor| Vec::<f32>::try_from(weight.detach().reshape([-1])).unwrap();
     policy.weights().values().flat_map(values).map(f32::to_bits).collect()
+}
+
+/// Histories without an order: each item is one of those before it with this probability, else any that is not.
+fn without_order(again: f64, len: usize) -> NextItemData {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut history = |user: u32| {
+        let mut items: Vec<u32> = Vec::new();
+        while items.len() < len {
+            let item = if !items.is_empty() && rng.gen_bool(again) {
+                items[rng.gen_range(0..items.len())]
+            } else {
+                rng.gen_range(0..NUM_ITEMS)
+            };
+            if again > 0.0 || !items.contains(&item) {
+                items.push(item);
+            }
+        }
+        History { user: UserId(user), items: items.into_iter().map(ItemId).collect() }
+    };
+    let train: Vec<History> = (0..60).map(&mut history).collect();
+    let valid = train.iter().take(20).map(|History { user, items }| Followed {
+        id: SampleId::Event { user: *user, position: 20 },
+        seen: items[..len - 1].to_vec(),
+        target: items[len - 1],
+    });
+    NextItemData { valid: valid.collect(), train }
+}
+
+#[test]
+fn whether_items_are_chosen_again_is_learned() {
+    let _alone = alone();
+    let [(again, mass_again), (never, mass_never)] = [0.8, 0.0].map(|again| {
+        let dir = tempfile::tempdir().unwrap();
+        let data = without_order(again, 6);
+        // Little else can be learned.
+        let config = NextItemConfig { dropout: 0.6, attention_dropout: 0.6, epochs: 6, ..config() };
+        let config = NextItemConfig { select: SelectBy::Kept, ..config };
+        let mut quiet = |_: &Record| {};
+        let policy =
+            train_from(policy_with(true, 2), dir.path(), &config, &data, &mut quiet).unwrap();
+        let histories = [vec![0u32, 4, 7], vec![11, 2, 5], vec![3, 10, 6]];
+        let scores = policy.log_probs_of_items(&histories).unwrap();
+        let held = |(user, items): (i64, &Vec<u32>)| -> f64 {
+            let of_item = |item: &u32| scores.double_value(&[user, i64::from(*item)]).exp();
+            items.iter().map(of_item).sum()
+        };
+        let mass = (0..).zip(&histories).map(held).sum::<f64>() / 3.0;
+        (policy.weights()["repeats.level"].double_value(&[0]), mass)
+    });
+    // Three of twelve items at random: a quarter.
+    assert!(again > 0.02 && mass_again > 0.35, "{again}, {mass_again}");
+    assert!(never < -0.05 && mass_never < 0.15, "{never}, {mass_never}");
 }
 
 #[test]

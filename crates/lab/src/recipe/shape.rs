@@ -88,6 +88,9 @@ pub struct ItemShape {
     pub head_hidden_size: usize,
     /// Share of the branch that smooths a history, in each layer, as in `BSARec`; 0 leaves it out. Range `[0, 1)`.
     pub filter_share: f64,
+    /// Whether items of the history have learned weights, by how many places back each was chosen last. They say
+    /// how likely users are to choose an item again.
+    pub repeats: bool,
     /// Dimensions of an item's whitened text vector, the first principal ones of `[embed]`; 0 leaves texts
     /// out. Range `0..`.
     pub text_dimensions: usize,
@@ -106,6 +109,7 @@ impl Default for ItemShape {
             heads: sizes.num_attention_heads,
             head_hidden_size: sizes.head_hidden_size,
             filter_share: sizes.filter_share,
+            repeats: sizes.repeats,
             text_dimensions: 128,
             categories: true,
         }
@@ -122,6 +126,7 @@ impl ItemShape {
             intermediate_size: self.intermediate_size,
             head_hidden_size: self.head_hidden_size,
             filter_share: self.filter_share,
+            repeats: self.repeats,
             max_history,
             ..ItemPolicyConfig::default()
         }

@@ -3,6 +3,7 @@
 mod answers;
 pub(crate) mod body;
 mod branches;
+mod children;
 mod completions;
 pub(crate) mod config;
 mod families;
@@ -14,7 +15,9 @@ mod lesson;
 pub(crate) mod next_item;
 mod pack;
 mod policy;
+mod repeats;
 pub(crate) mod scorer;
+mod seen;
 mod shapes;
 pub(crate) mod store;
 mod tables;
@@ -30,6 +33,7 @@ use tch::{Device, Tensor};
 use self::body::Body;
 use self::config::ItemPolicyConfig;
 use self::features::{Features, ItemFeatures};
+use self::repeats::RepeatWeights;
 use self::shapes::{Sizes, fresh, shapes};
 use self::tree::Tree;
 use crate::PolicyError;
@@ -75,6 +79,7 @@ pub struct ItemPolicy {
     body: Body,
     /// The two matrices of each level.
     head: Vec<(Linear, Linear)>,
+    repeats: Option<RepeatWeights>,
     /// What a step of learning on the host works in.
     memory: Mutex<Option<host::Memory>>,
 }
@@ -135,6 +140,7 @@ impl ItemPolicy {
             categories,
             body: Body::new(&config, &weights)?,
             head,
+            repeats: config.repeats.then(|| RepeatWeights::new(&weights)).transpose()?,
             memory: Mutex::new(None),
             config,
             weights,

@@ -51,8 +51,8 @@ fn config() -> ItemPolicyConfig {
 }
 
 /// A policy far enough from its start that all weights matter.
-fn policy(trie: &Trie, features: ItemFeatures, seed: i64) -> ItemPolicy {
-    let policy = ItemPolicy::random(config(), trie, features, seed, Device::Cpu).unwrap();
+fn policy(config: ItemPolicyConfig, trie: &Trie, features: ItemFeatures, seed: i64) -> ItemPolicy {
+    let policy = ItemPolicy::random(config, trie, features, seed, Device::Cpu).unwrap();
     let _guard = tch::no_grad_guard();
     for weight in policy.weights().values() {
         let mut weight = weight.shallow_clone();
@@ -331,10 +331,20 @@ fn a_policy_without_text_or_categories_works_and_many_children_are_grouped() {
     let sids = sids.into_iter().map(SemanticId::from).collect();
     let catalog = Catalog::new(spec, sids).unwrap();
     let constraint = Constraint::of_codes(&catalog, Device::Cpu).unwrap();
-    let policy = policy(constraint.trie(), ItemFeatures::default(), 3);
+    for repeats in [false, true] {
+        next_items_are_completions(&constraint, ItemPolicyConfig { repeats, ..config() });
+    }
+}
+
+/// Next-item learning of a random policy against the plain way: each next item is a completion of the items
+/// before it.
+fn next_items_are_completions(constraint: &Constraint, config: ItemPolicyConfig) {
+    let repeats = config.repeats;
+    let policy = policy(config, constraint.trie(), ItemFeatures::default(), 3);
     policy.require_grad_of(&|_| true);
     assert!(!policy.weights().keys().any(|name| name.starts_with("text")));
-    let sequences: Vec<Vec<u32>> = vec![vec![0, 1, 5, 20, 50, 92], vec![33, 32], vec![2, 0, 12]];
+    let sequences: Vec<Vec<u32>> =
+        vec![vec![0, 1, 5, 1, 20, 50, 92], vec![33, 32], vec![2, 0, 12]];
     let fused = policy.next_item_gradients(&sequences, ItemDropout::default(), -1.0).unwrap();
     let fused_grads: BTreeMap<String, Tensor> = policy
         .weights()
@@ -345,7 +355,6 @@ fn a_policy_without_text_or_categories_works_and_many_children_are_grouped() {
             (name.clone(), grad)
         })
         .collect();
-    // The plain way: each next item is a completion of the items before it.
     let (mut prompts, mut targets) = (Vec::new(), Vec::new());
     for sequence in &sequences {
         for end in 1..sequence.len() {
@@ -354,23 +363,50 @@ fn a_policy_without_text_or_categories_works_and_many_children_are_grouped() {
         }
     }
     let wanted: Vec<&[u32]> = targets.iter().map(Vec::as_slice).collect();
-    let rollouts = completions(&constraint, &wanted);
+    let rollouts = completions(constraint, &wanted);
     let batch = TokenBatch::new(&prompts, 0, usize::MAX, Device::Cpu).unwrap();
     let begun = vec![0; prompts.len()];
     let asked = Completions { prompts: &batch, begun: &begun, rollouts: &rollouts };
     let law = TokenLaw::from(Scoring::Renormalised);
-    let pass = policy.completion_pass(&constraint, &asked, law).unwrap().pass;
+    let pass = policy.completion_pass(constraint, &asked, law).unwrap().pass;
     let total = -pass.logp().sum(Kind::Double).double_value(&[]);
     assert_eq!(fused.positions, prompts.len());
     assert!((total - fused.by_level.iter().sum::<f64>()).abs() < 1e-3, "{total} for {fused:?}");
     let ones = pass.logp().ones_like();
     pass.backward(&ones).unwrap();
-    for (name, ours) in fused_grads {
+    // With weights of repeats, the others are learned as without them.
+    let is_equal = |name: &str| !repeats || name.starts_with("repeats.");
+    for (name, ours) in fused_grads.into_iter().filter(|(name, _)| is_equal(name)) {
         let plain = policy.weights()[&name].grad();
         let off = tiny::difference(&ours, &plain);
         let largest = f64::try_from(plain.abs().max()).unwrap();
         assert!(off < 2e-5 * largest.max(1.0), "{name}: {off} of {largest}");
     }
+}
+
+#[test]
+fn extreme_weights_of_repeats_remove_items_or_leave_no_others() {
+    let (expected, policy) = (expected(), twin());
+    let _guard = tch::no_grad_guard();
+    let level = policy.weights()["repeats.level"].detach();
+    let mass = |value: f64| -> Vec<f64> {
+        let _ = level.shallow_clone().fill_(value);
+        let all = rows(&policy.log_probs_of_items(&expected.histories).unwrap());
+        let of_user = |(scores, history): (Vec<f32>, &Vec<u32>)| {
+            let whole: f64 = scores.iter().map(|logp| f64::from(*logp).exp()).sum();
+            assert!((whole - 1.0).abs() < 1e-5, "{whole}");
+            let held: BTreeSet<usize> = history[history.len().saturating_sub(6)..]
+                .iter()
+                .map(|item| *item as usize)
+                .collect();
+            held.iter().map(|item| f64::from(scores[*item]).exp()).sum()
+        };
+        all.into_iter().zip(&expected.histories).map(of_user).collect()
+    };
+    // Items 8 and 9 share a leaf, so one that the history lacks shares its fate in part.
+    let (never, always) = (mass(-50.0), mass(50.0));
+    assert!(never[0] < 1e-2 && never[2] < 1e-2, "{never:?}");
+    assert!(always[0] > 0.5 && always[2] > 0.5, "{always:?}");
 }
 
 #[test]
@@ -394,10 +430,18 @@ fn a_saved_policy_loads_with_equal_scores_trie_and_features() {
         ItemFeatures { text: None, categories: Some(ItemCategories::new(&lists)) },
         ItemFeatures { text: Some(text), categories: Some(ItemCategories::new(&lists)) },
     ];
-    for features in all {
+    for (features, repeats) in all.into_iter().zip([true, false].into_iter().cycle()) {
         let dir = tempfile::tempdir().unwrap();
-        let policy = policy(&trie, features, 8);
+        let policy = policy(ItemPolicyConfig { repeats, ..config() }, &trie, features, 8);
         policy.save(dir.path()).unwrap();
+        if !repeats {
+            // Folders from before weights of repeats do not name them.
+            let path = dir.path().join("config.json");
+            let said = fs::read_to_string(&path).unwrap();
+            let silent = said.replace("\"repeats\": false,", "");
+            assert_ne!(said, silent);
+            fs::write(&path, silent).unwrap();
+        }
         let back = ItemPolicy::load(dir.path(), Device::Cpu).unwrap();
         assert_eq!((back.config(), back.trie()), (policy.config(), &trie));
         assert!(back.weights().keys().eq(policy.weights().keys()));

@@ -4,7 +4,7 @@
 
 The model is written down here once more, with autograd, from its equations. Its trie has Semantic IDs of
 two and of three codes, an item that shares its Semantic ID, items without categories, and one history that
-is longer than what is read.
+is longer than what is read. Items of the history have learned weights of repeats.
 """
 
 import json
@@ -47,6 +47,7 @@ def weights():
         "text.items": [TEXT, D],
         "embed_categories.weight": [4, D],
         "norm.weight": [D], "norm.bias": [D],
+        "repeats.level": [1], "repeats.distance.weight": [MAX, 1],
     }
     for i in range(LAYERS):
         name = f"layers.{i}."
@@ -68,6 +69,7 @@ def weights():
     for name, shape in sorted(shapes.items()):
         centre = 1.0 if name.endswith("norm.weight") else 0.0
         scale = 0.2 if len(shape) == 1 else 0.4
+        scale = 0.1 if name.startswith("repeats.") else scale
         # Rounded to single precision, which the file holds.
         found[name] = (torch.randn(shape) * scale + centre).double().requires_grad_(True)
     return found
@@ -133,20 +135,42 @@ class Model:
             logps.append(scores.log_softmax(0)[siblings.index(m)])
         return logps
 
+    def factors(self, history):
+        """exp w of each item of a history, and 1 for all others."""
+        found = torch.ones(len(SIDS)).double()
+        for place, item in enumerate(history[-MAX:]):
+            distance = len(history[-MAX:]) - 1 - place
+            w = 12 * torch.tanh(self.w["repeats.level"][0] + self.w["repeats.distance.weight"][distance, 0])
+            found = torch.where(torch.arange(len(SIDS)) == item, w.exp(), found)  # a later place counts
+        return found
+
     def items(self, history):
         """Log-probability of each item; those of one leaf share it."""
         state = self.states(history)[-1]
         of_leaf = [sum(self.path(state, i)) for i in range(len(SIDS))]
-        return torch.stack([p - math.log(SIDS.count(sid)) for p, sid in zip(of_leaf, SIDS)])
+        own = torch.stack([p - math.log(SIDS.count(sid)) for p, sid in zip(of_leaf, SIDS)])
+        factors = self.factors(history)
+        of_leaf = [torch.stack([factors[i] for i, o in enumerate(SIDS) if o == sid]).mean() for sid in SIDS]
+        weighed = own + torch.stack(of_leaf).log()
+        return weighed - weighed.logsumexp(0)
+
+    def repeats(self, state, history, target):
+        """What the weights of repeats change of −log p of each code of the next item; the rest is constant."""
+        own = torch.stack([sum(self.path(state, i)) - math.log(SIDS.count(SIDS[i])) for i in range(len(SIDS))])
+        p, factors = own.detach().exp(), self.factors(history)
+        below = [range(len(SIDS))] + [[i for i, path in enumerate(PATHS) if m in path] for m in PATHS[target]]
+        logs = [((p * factors)[list(b)].sum() / p[list(b)].sum()).log() for b in below]
+        return [parent - node for parent, node in zip(logs, logs[1:])]
 
     def loss(self, sequences):
         """Sum over positions of −log p of each level's code."""
         by_level = [torch.zeros(()).double() for _ in range(LEVELS)]
         for sequence in sequences:
             sequence = sequence[-(MAX + 1):]
-            for state, target in zip(self.states(sequence[:-1]), sequence[1:]):
+            for at, (state, target) in enumerate(zip(self.states(sequence[:-1]), sequence[1:])):
+                of_repeats = self.repeats(state, sequence[: at + 1], target)
                 for level, logp in enumerate(self.path(state, target)):
-                    by_level[level] = by_level[level] - logp
+                    by_level[level] = by_level[level] - logp + of_repeats[level]
         return by_level
 
 
@@ -168,7 +192,7 @@ def write():
     config = dict(
         architectures=["ItemPolicy"], model_type="sidereal_item", dtype="float32", hidden_act="gelu",
         hidden_size=D, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=FF,
-        head_hidden_size=HEAD, max_history=MAX, filter_share=FILTER, layer_norm_eps=1e-5,
+        head_hidden_size=HEAD, max_history=MAX, filter_share=FILTER, repeats=True, layer_norm_eps=1e-5,
     )
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     by_level = model.loss(SEQUENCES)

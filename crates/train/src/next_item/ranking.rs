@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 use sidereal_metrics::{Placement, ndcg};
 use sidereal_policy::{ItemPolicy, PolicyError};
-use tch::{Device, Kind};
 
 use super::data::Followed;
 use crate::TrainError;
@@ -43,13 +42,11 @@ pub fn exact_ndcg<'f>(
     // Of similar length together.
     events.sort_by_key(|event| event.seen.len());
     let all = policy.scorer()?;
-    let (mut kept, mut removed) = (0.0, 0.0);
+    let (mut kept, mut removed, mut scores) = (0.0, 0.0, Vec::new());
     for batch in events.chunks(AT_ONCE) {
         let histories: Vec<Vec<u32>> =
             batch.iter().map(|event| event.seen.iter().map(|item| item.0).collect()).collect();
-        let scores = all.items(&all.states(&histories)?)?; // [U, N]
-        let scores = scores.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
-        let mut scores = Vec::<f32>::try_from(scores.f_reshape([-1])?)?;
+        all.values(&all.states(&histories)?, &mut scores)?; // [U, N]
         for (event, scores) in batch.iter().zip(scores.chunks_exact_mut(policy.num_items())) {
             let target = event.target.index();
             let unknown = || PolicyError::UnknownItem { item: event.target };

@@ -5,6 +5,9 @@ use tch::Tensor;
 use super::ItemPolicy;
 use super::branches::renormalised;
 use super::pack::Packed;
+use super::repeats::Prior;
+use super::scorer::Law;
+use super::seen::Seen;
 use super::vectors::indices;
 use crate::PolicyError;
 use crate::cache::TokenBatch;
@@ -27,7 +30,9 @@ impl ExactPolicy for ItemPolicy {
         let states = packed.last_states(self, &self.item_vectors(&packed.items)?)?; // [U, D]
         let nodes = self.node_vectors(&(0..self.tree.num_rows()).collect::<Vec<_>>())?; // [M, D]
         let tempered = (law.codes - 1.0).abs() > f64::EPSILON;
-        let levels = self.prefixes(&nodes, &states, tempered.then_some(law.codes))?;
+        let repeats = self.repeats(&states, &Seen::of(&packed), Prior::Learned)?;
+        let law = Law { temperature: tempered.then_some(law.codes), repeats: repeats.as_ref() };
+        let levels = self.prefixes(&nodes, &states, law)?;
         let rows = self.tree.trie().leaves().map(|leaf| i64::from(leaf.0) - 1);
         let rows = indices(rows, states.device());
         let all = Tensor::f_cat(&levels, 0)?; // [M, U]

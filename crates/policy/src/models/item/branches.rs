@@ -9,6 +9,8 @@ use tch::{Device, Kind, Tensor};
 use super::ItemPolicy;
 use super::host::sums::dot;
 use super::pack::Packed;
+use super::repeats::Prior;
+use super::seen::Seen;
 use crate::PolicyError;
 use crate::decode::branches::{Branches, ChildScores, Onward};
 use crate::decode::constraint::{Constraint, Scoring};
@@ -19,6 +21,8 @@ pub(super) struct ItemBranches<'p> {
     policy: &'p ItemPolicy,
     /// States of each level, `[U, D]`, on the host.
     states: Vec<Vec<f32>>,
+    /// What is added to the scores of some nodes of each level: user, row, value; ascending.
+    repeats: Option<Vec<Vec<(usize, usize, f32)>>>,
     num_prompts: usize,
 }
 
@@ -27,9 +31,11 @@ impl<'p> ItemBranches<'p> {
         let _guard = tch::no_grad_guard();
         let vectors = policy.item_vectors(&packed.items)?;
         let states = packed.last_states(policy, &vectors)?;
+        let repeats = policy.repeats(&states, &Seen::of(packed), Prior::Learned)?;
+        let repeats = repeats.map(|repeats| repeats.on_host()).transpose()?;
         let of_level = |level| host(&policy.level_states(level, &states)?);
         let states = (0..policy.tree.depth()).map(of_level).collect::<Result<_, _>>()?;
-        Ok(Self { policy, states, num_prompts: packed.lens.len() })
+        Ok(Self { policy, states, repeats, num_prompts: packed.lens.len() })
     }
 }
 
@@ -72,7 +78,7 @@ impl Branches for ItemBranches<'_> {
                 Some((tree.level_of(children.start), children, start))
             })
             .collect();
-        let states = &self.states;
+        let (states, repeats) = (&self.states, self.repeats.as_ref());
         let of_branch = |user: usize, node: &NodeId| -> Vec<f32> {
             let (level, children, start) = &places[met.partition_point(|other| other < node)];
             if children.is_empty() {
@@ -80,7 +86,16 @@ impl Branches for ItemBranches<'_> {
             }
             let state = &states[*level][user * dim..(user + 1) * dim];
             let vectors = vectors[start * dim..].chunks_exact(dim);
-            children.clone().zip(vectors).map(|(row, v)| dot(state, v) + bias[row]).collect()
+            let scores = children.clone().zip(vectors).map(|(row, v)| dot(state, v) + bias[row]);
+            let mut scores: Vec<f32> = scores.collect();
+            if let Some(levels) = repeats {
+                let all = &levels[*level];
+                let from = all.partition_point(|(u, row, _)| (*u, *row) < (user, children.start));
+                let own =
+                    all[from..].iter().take_while(|(u, row, _)| *u == user && *row < children.end);
+                own.for_each(|(_, row, log_r)| scores[row - children.start] += log_r);
+            }
+            scores
         };
         let scores = nodes
             .par_iter()

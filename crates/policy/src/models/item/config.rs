@@ -26,6 +26,11 @@ pub struct ItemPolicyConfig {
     /// attention alone, as in folders that do not name it.
     #[serde(default)]
     pub filter_share: f64,
+    /// Whether items of the history have learned weights of their own, by how many places back each was chosen
+    /// last: users of some catalogues never choose an item again, those of others often. Without them, as in
+    /// folders that do not say, such items compete like all others.
+    #[serde(default)]
+    pub repeats: bool,
     /// Added to the variance in layer normalisation.
     pub layer_norm_eps: f64,
 }
@@ -42,6 +47,7 @@ impl Default for ItemPolicyConfig {
             head_hidden_size: 128,
             max_history: 50,
             filter_share: 0.5,
+            repeats: false,
             layer_norm_eps: 1e-5,
         }
     }

@@ -26,6 +26,8 @@ mod memory;
 mod norm;
 mod products;
 mod raw;
+mod repeats;
+pub(super) mod reweigh;
 mod rows;
 pub(super) mod scores;
 mod split;

@@ -11,6 +11,8 @@ use crate::PolicyError;
 #[derive(Debug)]
 pub(super) struct Lesson {
     pub(super) inputs: Packed,
+    /// The next item of each position.
+    pub(super) targets: Vec<u32>,
     /// Choices of each level.
     pub(super) choices: Vec<Vec<Choice>>,
 }
@@ -22,6 +24,7 @@ impl ItemPolicy {
         let most = self.config.max_history + 1;
         let whole = Packed::new(sequences, most, self.num_items())?;
         let (mut inputs, mut lens) = (Vec::with_capacity(whole.items.len()), Vec::new());
+        let mut targets = Vec::with_capacity(whole.items.len());
         let mut choices = vec![Vec::with_capacity(whole.items.len()); self.tree.depth()];
         let mut rest = whole.items.as_slice();
         for len in &whole.lens {
@@ -42,9 +45,10 @@ impl ItemPolicy {
                     node = NodeId(row + 1);
                 }
                 inputs.push(pair[0]);
+                targets.push(pair[1]);
             }
             lens.push(len - 1);
         }
-        Ok(Lesson { inputs: Packed { items: inputs, lens }, choices })
+        Ok(Lesson { inputs: Packed { items: inputs, lens }, targets, choices })
     }
 }

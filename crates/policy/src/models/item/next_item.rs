@@ -34,7 +34,8 @@ impl ItemPolicy {
     /// ```text
     /// loss = − Σ over positions t and levels l of log p(node(s[t+1], l) | its parent, s[≤ t])
     /// ```
-    /// Of a longer sequence the latest `max_history + 1` items are read.
+    /// Of a longer sequence the latest `max_history + 1` items are read. Weights of repeats are part of `p`, with
+    /// the items before each position as its history.
     ///
     /// # Errors
     /// [`PolicyError::Empty`] for no sequences and for one of fewer than two items;
@@ -49,10 +50,14 @@ impl ItemPolicy {
         let vectors = self.read_items(&lesson.inputs.items, &tables.base)?;
         let states = lesson.inputs.states(self, &vectors, ItemDropout::default())?;
         let mut by_level = Vec::with_capacity(lesson.choices.len());
+        let body = &states;
+        let mut of_repeats = None;
         for (level, choices) in lesson.choices.iter().enumerate() {
-            let states = self.level_states(level, &states)?;
+            let states = self.level_states(level, body)?;
             by_level.push(if level == 0 {
-                self.first_level(&states, choices)?.0
+                let (loss, logp) = self.first_level(&states, choices)?;
+                of_repeats = self.repeat_losses(&lesson, body, &logp)?;
+                loss
             } else {
                 let text_states = host(&self.text_states(level, &states)?)?;
                 let states = host(&states)?;
@@ -60,11 +65,17 @@ impl ItemPolicy {
                 loss(tables.view(self), Chosen { first: 0, states, text_states, choices })
             });
         }
+        for (loss, more) in by_level.iter_mut().zip(of_repeats.iter().flatten()) {
+            *loss += more.f_double_value(&[])?;
+        }
         Ok(NextItemLoss { by_level, positions: lesson.inputs.items.len() })
     }
 
     /// Adds `slope` times the gradient of [`next_item_loss`](Self::next_item_loss), computed with dropout,
     /// to the weights' gradients, and returns the loss under that dropout.
+    ///
+    /// With weights of repeats, the gradient of the others is that of the loss without them, and they are learned
+    /// for the policy as it is: `p₀` counts as a constant. So what they learn disturbs nothing.
     ///
     /// Weights in f32 on the CPU are learned in the memory of the host, with the same bits for any number of
     /// threads; others by libtorch. The two draw what dropout zeroes in different ways.
@@ -120,11 +131,14 @@ impl ItemPolicy {
             Ok(())
         };
         let mut found = LevelGradients::default();
+        let body = &states;
+        let mut of_repeats = None;
         for (level, choices) in lesson.choices.iter().enumerate() {
-            let states = self.level_states(level, &states)?;
+            let states = self.level_states(level, body)?;
             if level == 0 {
                 let (sum, logp) = self.first_level(&states, choices)?;
                 by_level.push(sum);
+                of_repeats = self.repeat_losses(lesson, body, &logp)?;
                 let d_states = self.first_level_back(&states, &logp, choices, slope, &mut out)?;
                 join(&states, &d_states)?;
                 continue;
@@ -144,6 +158,10 @@ impl ItemPolicy {
             if view.text_dim > 0 {
                 join(&text_states, &like(&found.text_states, &text_states))?;
             }
+        }
+        for (loss, more) in by_level.iter_mut().zip(of_repeats.iter().flatten()) {
+            *loss += more.f_double_value(&[])?;
+            join(more, &Tensor::from(slope).to_device(more.device()))?;
         }
         if let Some(surrogate) = surrogate.filter(Tensor::requires_grad) {
             surrogate.f_backward()?;

@@ -2,6 +2,7 @@
 
 use super::config::ItemPolicyConfig;
 use super::features::{Features, ItemCategories};
+use super::repeats;
 use super::tree::Tree;
 use crate::weights::{Fresh, Shapes, to_i64};
 
@@ -84,13 +85,17 @@ pub(super) fn shapes(config: &ItemPolicyConfig, sizes: &Sizes) -> Shapes {
             add(&name("filter.high"), &[width]);
         }
     }
+    if config.repeats {
+        add(repeats::LEVEL, &[1]);
+        add(repeats::DISTANCE, &[config.max_history, 1]);
+    }
     shapes
 }
 
 /// How a fresh weight is filled.
 pub(super) fn fresh(config: &ItemPolicyConfig, features: &Features, name: &str) -> Fresh {
     let text = features.text();
-    if name.ends_with("bias") || name.ends_with("distance.weight") {
+    if name.ends_with("bias") || name.ends_with("distance.weight") || name == repeats::LEVEL {
         return Fresh::Zeros;
     }
     if name.ends_with("norm.weight") {

@@ -7,6 +7,7 @@ use super::layer::{self, Dropouts, Kept, Working};
 use super::level::{self, Found, Reading};
 use super::norm::Normed;
 use super::products::{self, Matrix};
+use super::repeats;
 use super::rows::{Rows, sized};
 
 /// Histories that follow each other in a step.
@@ -34,6 +35,8 @@ pub(super) struct BlockFound {
     pub(super) levels: Vec<Found>,
     /// By what is read of the items, `[m, D]`.
     pub(super) d_vectors: Vec<f32>,
+    /// What repeats add to the loss of each level.
+    pub(super) repeats: Vec<f64>,
 }
 
 /// Memory that a block works in, and the next block again.
@@ -48,6 +51,7 @@ pub(super) struct Memory {
     layers: Vec<Kept>,
     passing: layer::Passing,
     level_passing: level::Passing,
+    pub(super) repeats: repeats::Passing,
 }
 
 /// Adds the derivatives of a block's losses to `out`; `memory` holds the vectors and texts of its items.
@@ -61,7 +65,7 @@ pub(super) fn learn(
 ) {
     let Reading { layout, weights, turned, .. } = reading;
     let (width, text_width) = (layout.sizes.width, layout.sizes.levels * layout.sizes.text);
-    let Memory { vectors, texts, norm, begun, layers, passing, level_passing } = memory;
+    let Memory { vectors, texts, norm, begun, layers, passing, level_passing, .. } = memory;
     let projections = layout.text.map(|all| all.rest(layout.sizes.levels + 1));
     let rows = Rows { lens: block.lens, first: block.first };
     if let Some(place) = projections {

@@ -8,4 +8,6 @@ pub(super) struct Gradients {
     /// By the first level's vectors, `[M₀, D]`, and biases.
     pub(super) first_vectors: Vec<f32>,
     pub(super) first_bias: Vec<f32>,
+    /// By `w` of the repeats, `[P]`.
+    pub(super) by_distance: Vec<f64>,
 }

@@ -1,5 +1,7 @@
 //! Where each weight is in one array, and each gradient likewise.
 
+use super::super::repeats;
+
 /// Sizes of a policy.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Sizes {
@@ -22,6 +24,8 @@ pub(in super::super) struct Sizes {
     pub(in super::super) epsilon: f32,
     /// Share of the filtered branch in a layer; 0 without one.
     pub(in super::super) filter_share: f32,
+    /// Whether there are weights of repeats.
+    pub(in super::super) repeats: bool,
 }
 
 /// A weight's part of the array.
@@ -79,6 +83,15 @@ pub(super) struct Filter {
     pub(super) norm: Norm,
 }
 
+/// The weights of repeats.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Repeats {
+    /// `[1]`.
+    pub(super) level: Place,
+    /// `[P]`.
+    pub(super) distance: Place,
+}
+
 /// The weights of a layer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layer {
@@ -103,6 +116,7 @@ pub(in super::super) struct Layout {
     pub(super) head: Vec<(Linear, Linear)>,
     /// Projections of the texts of each level's nodes and, after them, of the items: `[L + 1, T, D]`.
     pub(super) text: Option<Place>,
+    pub(super) repeats: Option<Repeats>,
     names: Vec<(String, Place)>,
     len: usize,
 }
@@ -158,6 +172,10 @@ impl Layout {
                 (both, filters.then(|| norm(name("filter_norm"))))
             })
             .collect();
+        let repeats = sizes.repeats.then(|| Repeats {
+            level: place(repeats::LEVEL.to_owned(), 1),
+            distance: place(repeats::DISTANCE.to_owned(), max_history),
+        });
         let layers = matrices
             .into_iter()
             .zip(norms)
@@ -174,7 +192,7 @@ impl Layout {
                 Layer { qkv, out, distance, attention_norm, filter, up, down, feed_forward_norm }
             })
             .collect();
-        Self { sizes, norm: first, layers, head, text, names, len }
+        Self { sizes, norm: first, layers, head, text, repeats, names, len }
     }
 
     /// All matrices that vectors are multiplied by.

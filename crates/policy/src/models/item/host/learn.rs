@@ -16,7 +16,7 @@ use super::super::body::ItemDropout;
 use super::super::kernel::{Chosen, Tables, tables_back};
 use super::super::lesson::Lesson;
 use super::super::tables::{accumulate, gradient};
-use super::block::{self, Block};
+use super::block::{self, Block, BlockFound};
 use super::dropout::Dropout;
 use super::first_level::FirstLevel;
 use super::items::Items;
@@ -26,6 +26,7 @@ use super::linear::add_all;
 use super::memory::{Group, Memory, is_plain};
 use super::products::{self, Matrix};
 use super::raw::move_into;
+use super::repeats::{self, Given, Known};
 use super::rows::sized;
 use super::split::{blocks, groups};
 use crate::PolicyError;
@@ -98,6 +99,9 @@ fn learn(
     let items = Items::new(policy, of_first, view.base, categories);
     let blocks = blocks(&lesson.inputs.lens, &lesson.choices);
     let parts: Vec<&[Block<'_>]> = groups(blocks.len()).map(|part| &blocks[part]).collect();
+    let factors = layout.repeats.map(|place| repeats::factors(place, weights));
+    let (trie, paths) = (policy.tree.trie(), policy.tree.paths());
+    let known = factors.as_ref().map(|factors| Known { trie, paths, factors });
     all.resize_with(parts.len(), Group::default);
     all.par_iter_mut().zip(&parts).for_each(|(group, blocks)| {
         group.begin([layout.len(), first_rows * width, first_rows], blocks.len());
@@ -106,6 +110,16 @@ fn learn(
             let own = &lesson.inputs.items[block.first..block.first + block.len()];
             items.read(own, &mut memory.vectors, &mut memory.texts);
             block::learn(reading, dropouts, block, memory, found, gradients);
+            if let Some(known) = known {
+                let targets = &lesson.targets[block.first..block.first + block.len()];
+                let given = Given { items: own, targets, levels: &found.levels };
+                let BlockFound { repeats: losses, .. } = found;
+                losses.clear();
+                losses.resize(lesson.choices.len(), 0.0);
+                gradients.by_distance.resize(known.factors.len(), 0.0);
+                let out = (losses.as_mut_slice(), gradients.by_distance.as_mut_slice());
+                repeats::learn(known, reading, given, block, &mut memory.repeats, out);
+            }
         }
     });
     let mut losses = vec![0.0; lesson.choices.len()];
@@ -121,6 +135,7 @@ fn learn(
                     tables_back(chosen, scores, width, d_tables);
                 }
             }
+            losses.iter_mut().zip(&found.repeats).for_each(|(loss, more)| *loss += more);
             let own = &lesson.inputs.items[block.first..block.first + block.len()];
             policy.scatter(own, &found.d_vectors, &mut d_tables.base, &mut d_categories);
         }
@@ -131,6 +146,11 @@ fn learn(
         add_all(&gradients.weights, &mut sum.weights);
         add_all(&gradients.first_vectors, &mut sum.first_vectors);
         add_all(&gradients.first_bias, &mut sum.first_bias);
+        let by_distance = sum.by_distance.iter_mut().zip(&gradients.by_distance);
+        by_distance.for_each(|(sum, more)| *sum += more);
+    }
+    if let Some(place) = layout.repeats {
+        repeats::to_weights(place, weights, &sum.by_distance, &mut sum.weights);
     }
     // Those of the items that are read are there already.
     let d_first = &mut d_tables.base[..first_rows * width];

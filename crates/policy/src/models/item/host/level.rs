@@ -36,6 +36,10 @@ pub(super) struct Reading<'a> {
 pub(super) struct Found {
     /// `h`.
     pub(super) states: Vec<f32>,
+    /// `q`; nothing at the first level.
+    pub(super) text_states: Vec<f32>,
+    /// `log Σ exp` of the scores of the first level, `[m]`; nothing at the others.
+    pub(super) log_sums: Vec<f32>,
     pub(super) choices: LevelGradients,
 }
 
@@ -45,7 +49,6 @@ pub(super) struct Passing {
     slope: Vec<f32>,
     wide: Vec<f32>,
     d_wide: Vec<f32>,
-    text_states: Vec<f32>,
     logits: Vec<f32>,
 }
 
@@ -60,7 +63,8 @@ pub(super) fn learn(
     (out, d): (&mut Gradients, &mut [f32]),
 ) {
     found.choices.loss = 0.0;
-    if choices.is_empty() {
+    // Weights of repeats need the states of all levels but one whose only node is certain.
+    if choices.is_empty() && (level == 0 || reading.layout.repeats.is_none()) {
         return;
     }
     let Reading { layout, weights, turned, tables, .. } = reading;
@@ -79,19 +83,23 @@ pub(super) fn learn(
         let d_states = sized(&mut found.choices.states, s.len());
         let targets = choices.iter().map(|choice| choice.target);
         let scale = reading.slope;
+        let memory = (logits, &mut found.log_sums);
         found.choices.loss =
-            first_level::learn(reading.first_level, states, targets, scale, logits, out, d_states);
+            first_level::learn(reading.first_level, states, targets, scale, memory, out, d_states);
         d_states
     } else {
         let text = layout.text.map(|all| all.part(level, layout.sizes.levels + 1));
         let width = layout.sizes.width;
-        let text_states = sized(&mut passing.text_states, m * layout.sizes.text);
+        let text_states = sized(&mut found.text_states, m * layout.sizes.text);
         if let Some(text) = text {
             products::set(
                 text_states,
                 Matrix::new(states, width),
                 matrix(text, weights, width).turned(),
             );
+        }
+        if choices.is_empty() {
+            return;
         }
         let chosen = Chosen { first, states, text_states, choices };
         gradients(tables, chosen, reading.slope, &mut found.choices);

@@ -54,6 +54,7 @@ impl Memory {
             text: policy.features.text().map_or(0, |text| text.dim),
             epsilon: config.layer_norm_eps as f32,
             filter_share: config.filter_share as f32,
+            repeats: config.repeats,
         });
         Self {
             weights: vec![0.0; layout.len()],
@@ -94,7 +95,8 @@ impl Group {
     /// Clears the gradients, given the numbers of weights, of values of the first level's vectors, and of its
     /// nodes; and has a place for what is found of each of so many blocks.
     pub(super) fn begin(&mut self, lens: [usize; 3], blocks: usize) {
-        let Gradients { weights, first_vectors, first_bias } = &mut self.gradients;
+        let Gradients { weights, first_vectors, first_bias, by_distance } = &mut self.gradients;
+        by_distance.fill(0.0);
         for (memory, len) in [weights, first_vectors, first_bias].into_iter().zip(lens) {
             memory.clear();
             memory.resize(len, 0.0);

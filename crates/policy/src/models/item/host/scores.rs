@@ -32,15 +32,19 @@ pub(in super::super) struct Nodes<'a> {
     pub(in super::super) width: usize,
 }
 
-/// Log-probabilities `[U, N]` of all items, given the users' states `[U, D]` of each level with the number of the
+/// Sets `out` to the log-probabilities `[U, N]` of all items, given the users' states `[U, D]` of each level with the number of the
 /// level's nodes.
-pub(in super::super) fn of_items(nodes: Nodes<'_>, levels: &[(usize, Vec<f32>)]) -> Vec<f32> {
+pub(in super::super) fn of_items(
+    nodes: Nodes<'_>,
+    levels: &[(usize, Vec<f32>)],
+    out: &mut Vec<f32>,
+) {
     let items = (0..).map(ItemId).map_while(|item| nodes.trie.leaf(item));
     #[allow(clippy::cast_possible_truncation, reason = "a logarithm of a count")]
     let log = |leaf: NodeId| (nodes.trie.items(leaf).len() as f64).ln() as f32;
     let leaves: Vec<(usize, f32)> = items.map(|leaf| (leaf.index() - 1, log(leaf))).collect();
     let users = levels.first().map_or(0, |(_, states)| states.len() / nodes.width);
-    let mut out = vec![0.0; users * leaves.len()];
+    out.resize(users * leaves.len(), 0.0);
     let blocks = out.par_chunks_mut(USERS * leaves.len()).enumerate();
     blocks.for_each_init(Vec::new, |all: &mut Vec<f32>, (block, out)| {
         let users = out.len() / leaves.len();
@@ -57,7 +61,6 @@ pub(in super::super) fn of_items(nodes: Nodes<'_>, levels: &[(usize, Vec<f32>)])
         normalise(nodes, users, all);
         write(&leaves, users, all, out);
     });
-    out
 }
 
 wide! {

@@ -19,6 +19,9 @@ pub(super) fn learn(
     let states = states(policy, lesson, dropout);
     let mut losses = Vec::new();
     let mut whole = Tensor::zeros([], (Kind::Float, tch::Device::Cpu));
+    let first = policy.level_states(0, &states).unwrap();
+    let first = policy.first_level(&first, &lesson.choices[0]).unwrap().1;
+    let of_repeats = policy.repeat_losses(lesson, &states, &first).unwrap();
     for (level, choices) in lesson.choices.iter().enumerate() {
         let states = policy.level_states(level, &states).unwrap();
         let mut loss = Tensor::zeros([], (Kind::Float, tch::Device::Cpu));
@@ -29,6 +32,9 @@ pub(super) fn learn(
             let scores =
                 policy.node_vectors(&rows).unwrap().mv(&state) + policy.bias.narrow(0, start, len);
             loss -= scores.log_softmax(0, Kind::Float).get(to_i64(choice.target) - start);
+        }
+        if let Some(of_levels) = &of_repeats {
+            loss += &of_levels[level];
         }
         losses.push(loss.double_value(&[]));
         whole += loss * slope;
