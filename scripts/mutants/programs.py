@@ -1,9 +1,13 @@
-"""Test programs of cargo: built, listed, and run on chosen tests."""
+"""Test programs of cargo: built, listed, and run on chosen tests.
+
+A program with libtorch takes longer to load than most tests take, so each is loaded once and forked for every run
+(`server.c`).
+"""
 
 import json
+import math
 import os
 import pathlib
-import resource
 import select
 import shlex
 import shutil
@@ -12,17 +16,17 @@ import subprocess
 import tempfile
 import time
 
-# Cases of proptest that failed under a mutant must not be kept as files, nor made smaller.
+# Cases of proptest that fail under a mutant must not be kept as files, nor made smaller for long (ms).
 SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "RAYON_NUM_THREADS": "1",
     "INSTA_UPDATE": "no",
     "PROPTEST_DISABLE_FAILURE_PERSISTENCE": "true",
-    "PROPTEST_MAX_SHRINK_ITERS": "0",
+    "PROPTEST_MAX_SHRINK_TIME": "2000",
     "RUST_BACKTRACE": "0",
 }
-MEMORY = 8 << 30
-FILE_SIZE = 1 << 30
+# A test that waits instead of computing is stopped after this many times its limit.
+WAITING = 15.0
 
 
 def build(copy, arguments):
@@ -57,53 +61,60 @@ def tests(program):
     return [name for name in names() if name not in ignored]
 
 
-def limit():
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_SIZE, FILE_SIZE))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+class Servers:
+    """The test programs that are loaded, one process for each."""
 
+    def __init__(self, state):
+        self.shim = state / "server.so"
+        source = pathlib.Path(__file__).with_name("server.c")
+        subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", self.shim, source, "-ldl"], check=True)
+        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="mutants-"))
+        self.processes = {}
 
-def run(program, names, seconds, variables):
-    """Runs `names` on one thread until one fails, or nothing is printed for `seconds`.
+    def close(self):
+        for process in self.processes.values():
+            process.stdin.close()
+            process.wait()
+        shutil.rmtree(self.scratch, ignore_errors=True)
 
-    Returns how it ended (`passed`, `failed` or `timeout`) and the test that failed, if one can be named.
-    """
-    scratch = tempfile.mkdtemp(prefix="mutants-")
-    environment = os.environ | SETTINGS | variables
-    environment |= {"TMPDIR": scratch, "CARGO_MANIFEST_DIR": program["folder"]}
-    process = subprocess.Popen(
-        [program["file"], "--exact", "--test-threads=1", *names],
-        cwd=program["folder"],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=limit,
-    )
-    output, last = b"", time.monotonic()
-    try:
-        while True:
-            ready, _, _ = select.select([process.stdout], [], [], max(0.0, last + seconds - time.monotonic()))
-            if not ready:
-                return "timeout", running(output)
-            chunk = os.read(process.stdout.fileno(), 1 << 16)
-            if not chunk:
-                break
-            output, last = output + chunk, time.monotonic()
-            if b"... FAILED\n" in output:
-                return "failed", running(output)
-        return ("passed", None) if process.wait() == 0 else ("failed", running(output))
-    finally:
+    def of(self, program):
+        if program["name"] not in self.processes:
+            environment = os.environ | SETTINGS
+            environment |= {"LD_PRELOAD": str(self.shim.resolve()), "CARGO_MANIFEST_DIR": program["folder"]}
+            self.processes[program["name"]] = subprocess.Popen(
+                [program["file"]],
+                cwd=program["folder"],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+            )
+        return self.processes[program["name"]]
+
+    def run(self, program, test, seconds, variables):
+        """Runs one test on one thread, for at most `seconds` of processor time.
+
+        Processor time, because a busy machine makes a test wait. Returns how it ended (`passed`, `failed` or
+        `timeout`) and the processor time.
+        """
+        server = self.of(program)
+        output, folder = self.scratch / "output", self.scratch / "files"
+        folder.mkdir()
+        words = [str(output), str(math.ceil(seconds)), f"TMPDIR={folder}"]
+        words += [f"{name}={value}" for name, value in variables.items()]
+        words += ["", "--exact", "--test-threads=1", test]
+        server.stdin.write(("\t".join(words) + "\n").encode())
+        child = int(server.stdout.readline())
+        stopped = not select.select([server.stdout], [], [], WAITING * seconds)[0]
+        if stopped:
+            os.killpg(child, signal.SIGKILL)
+        status, milliseconds = map(int, server.stdout.readline().split())
         try:
-            os.killpg(process.pid, signal.SIGKILL)
+            os.killpg(child, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        process.wait()
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def running(output):
-    """The last test that the output names."""
-    named = [line for line in output.decode(errors="replace").splitlines() if line.startswith("test ")]
-    return named[-1].split()[1] if named else None
+        shutil.rmtree(folder, ignore_errors=True)
+        code = os.waitstatus_to_exitcode(status)
+        over = stopped or code in (-signal.SIGXCPU, -signal.SIGKILL)
+        return "timeout" if over else "passed" if code == 0 else "failed", milliseconds / 1000

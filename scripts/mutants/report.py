@@ -42,7 +42,7 @@ def main():
     print("|---|" + "---|" * len(COLUMNS))
     for file in sorted(rows, key=lambda row: (row == "all", row)):
         print(f"| `{file}` |", " | ".join(str(rows[file][column]) for column in COLUMNS), "|")
-    seconds = sum(line["processor"] for line in [*results.values(), *retried.values()])
+    seconds = sum(line["seconds"] for line in [*results.values(), *retried.values()])
     print(f"\n{seconds / 60:.0f} minutes of processor time\n")
     for mutant, tests in missed:
         print(f"{mutant['id']} {mutant['name']} ({tests} tests reach it)")

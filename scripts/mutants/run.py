@@ -4,23 +4,20 @@
     python run.py reach --state state
     python run.py mutants --state state --plan plan.json [--only crates/policy]
 
-`build` may be called again with other targets. `reach` runs every test alone and notes its time and the
+`build` may be called again with other targets. `reach` runs every test alone and notes its processor time and the
 mutants that it reaches. `mutants` goes on after an interruption where it stopped; its results are lines of
 `results.jsonl` in the folder of the state.
 """
 
 import argparse
 import json
-import os
 import pathlib
-import tempfile
-import time
 
 import programs
 
-FACTOR = 10.0  # a test that takes this many times its own time, and at least SHORTEST seconds, is stopped
-SHORTEST = 10.0
-BATCH = 2.0  # seconds of tests in one process
+# Seconds are processor time. A test that takes FACTOR times its own time, and at least SHORTEST, is stopped.
+FACTOR = 10.0
+SHORTEST = 4.0
 
 
 def read_lines(path):
@@ -46,51 +43,36 @@ def reach(args):
     """Notes the time and the reached mutants of every test that has none yet."""
     path = args.state / "reach.jsonl"
     done = {(line["program"], line["test"]) for line in read_lines(path)}
+    servers = programs.Servers(args.state)
+    reached = servers.scratch / "reached"
     for program in json.loads((args.state / "programs.json").read_text()):
         if not program["name"].startswith(args.programs):
             continue
         for test in programs.tests(program):
             if (program["name"], test) in done or any(word in test for word in args.skip):
                 continue
-            with tempfile.TemporaryDirectory() as folder:
-                file = pathlib.Path(folder) / "reached"
-                began = time.monotonic()
-                end, _ = programs.run(program, [test], 600.0, {"SIDEREAL_REACHED": str(file)})
-                seconds = time.monotonic() - began
-                reached = sorted({int(line) for line in file.read_text().split()}) if file.exists() else []
+            reached.unlink(missing_ok=True)
+            end, seconds = servers.run(program, test, 600.0, {"SIDEREAL_REACHED": str(reached)})
+            numbers = sorted({int(line) for line in reached.read_text().split()}) if reached.exists() else []
             if end != "passed":
                 print(f"{program['name']} {test}: {end} without any mutant; left out", flush=True)
-            line = {"program": program["name"], "test": test, "end": end, "seconds": seconds, "reached": reached}
+            line = {"program": program["name"], "test": test, "end": end, "seconds": seconds, "reached": numbers}
             add_line(path, line)
+    servers.close()
 
 
-def batches(tests):
-    """Tests by program, fastest first, in runs of about BATCH seconds."""
-    tests = sorted(tests, key=lambda test: test["seconds"])
-    done = []
-    while tests:
-        first = tests[0]
-        batch, seconds = [], 0.0
-        for test in tests:
-            if test["program"] == first["program"] and (not batch or seconds + test["seconds"] <= BATCH):
-                batch.append(test)
-                seconds += test["seconds"]
-        taken = {test["test"] for test in batch}
-        tests = [t for t in tests if t["program"] != first["program"] or t["test"] not in taken]
-        done.append(batch)
-    return done
-
-
-def judge(mutant, tests, known):
-    """The outcome of a mutant: caught, timeout or missed, and the test that decided."""
-    for batch in batches(tests):
-        program = known[batch[0]["program"]]
-        names = [test["test"] for test in batch]
-        seconds = max(SHORTEST, FACTOR * max(test["seconds"] for test in batch))
-        end, test = programs.run(program, names, seconds, {"SIDEREAL_MUTANT": str(mutant["id"])})
+def judge(servers, mutant, tests, known):
+    """The outcome of a mutant: caught, timeout or missed, the test that decided, and the processor time."""
+    spent = 0.0
+    for test in sorted(tests, key=lambda test: test["seconds"]):
+        most = max(SHORTEST, FACTOR * test["seconds"])
+        variables = {"SIDEREAL_MUTANT": str(mutant["id"])}
+        end, seconds = servers.run(known[test["program"]], test["test"], most, variables)
+        spent += seconds
         if end != "passed":
-            return {"outcome": "caught" if end == "failed" else "timeout", "by": f"{program['name']} {test}"}
-    return {"outcome": "missed", "by": None}
+            outcome = "caught" if end == "failed" else "timeout"
+            return {"outcome": outcome, "by": f"{test['program']} {test['test']}", "seconds": round(spent, 3)}
+    return {"outcome": "missed", "by": None, "seconds": round(spent, 3)}
 
 
 def mutants(args):
@@ -108,23 +90,14 @@ def mutants(args):
     if args.ids:
         wanted = {int(number) for number in args.ids.read_text().split()}
         chosen = [m for m in chosen if m["id"] in wanted]
+    servers = programs.Servers(args.state)
     for prefix in args.only or [""]:
         for mutant in [m for m in chosen if m["file"].startswith(prefix)]:
             tests = tests_of.get(mutant["id"], [])
-            began, cpu = time.monotonic(), os.times()
-            result = judge(mutant, tests, known)
-            after = os.times()
-            result |= {
-                "id": mutant["id"],
-                "name": mutant["name"],
-                "tests": len(tests),
-                "seconds": round(time.monotonic() - began, 2),
-                "processor": round(
-                    after.children_user + after.children_system - cpu.children_user - cpu.children_system, 2
-                ),
-            }
-            add_line(path, result)
+            line = {"id": mutant["id"], "name": mutant["name"], "tests": len(tests)}
+            add_line(path, line | judge(servers, mutant, tests, known))
             chosen.remove(mutant)
+    servers.close()
 
 
 def main():
