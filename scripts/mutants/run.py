@@ -17,7 +17,7 @@ import programs
 
 # Seconds are processor time. A test that takes FACTOR times its own time, and at least SHORTEST, is stopped.
 FACTOR = 10.0
-SHORTEST = 4.0
+SHORTEST = 2.0
 
 
 def read_lines(path):
@@ -52,10 +52,10 @@ def reach(args):
             if (program["name"], test) in done or any(word in test for word in args.skip):
                 continue
             reached.unlink(missing_ok=True)
-            end, seconds = servers.run(program, test, 600.0, {"SIDEREAL_REACHED": str(reached)})
+            end, seconds = servers.run(program, test, args.limit, {"SIDEREAL_REACHED": str(reached)})
             numbers = sorted({int(line) for line in reached.read_text().split()}) if reached.exists() else []
             if end != "passed":
-                print(f"{program['name']} {test}: {end} without any mutant; left out", flush=True)
+                print(f"{program['name']} {test} {end} without a mutant and is left out", flush=True)
             line = {"program": program["name"], "test": test, "end": end, "seconds": seconds, "reached": numbers}
             add_line(path, line)
     servers.close()
@@ -109,6 +109,7 @@ def main():
     command.set_defaults(does=build)
     command = commands.add_parser("reach")
     command.add_argument("--skip", action="append", default=[], help="leaves out tests with this in their name")
+    command.add_argument("--limit", type=float, default=600.0, help="leaves out tests that take more seconds")
     command.set_defaults(does=reach)
     command = commands.add_parser("mutants")
     command.add_argument("--plan", type=pathlib.Path, required=True)

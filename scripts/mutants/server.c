@@ -42,7 +42,7 @@ static int serve(int argc, char **argv, char **envp) {
             dup2(file, 1);
             dup2(null, 2);
             limit(RLIMIT_CPU, (rlim_t)atol(seconds));
-            limit(RLIMIT_AS, (rlim_t)8 << 30);
+            limit(RLIMIT_AS, (rlim_t)5 << 30);
             limit(RLIMIT_FSIZE, (rlim_t)1 << 30);
             limit(RLIMIT_CORE, 0);
             while ((word = strsep(&rest, "\t")) && *word) putenv(word);

@@ -313,4 +313,40 @@ mod tests {
             assert_eq!((one.index, one.logp.abs() < 1e-12), (1, true));
         }
     }
+
+    #[test]
+    fn a_cut_by_probability_keeps_what_sorting_all_logits_would_keep() {
+        // Nearly even, so that the cut reads on after its first and second block.
+        let logits: Vec<f32> = (0u16..3000).map(|at| (f32::from(at) * 0.7).sin() * 0.5).collect();
+        let mut all: Vec<(usize, f64)> =
+            logits.iter().map(|x| f64::from(*x).exp()).enumerate().collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let total: f64 = all.iter().map(|(_, weight)| weight).sum();
+        for p in [0.01, 0.1, 0.5, 1.0] {
+            let (mut kept, mut before) = (Vec::new(), 0.0);
+            for (index, weight) in &all {
+                if before < p * total {
+                    before += weight;
+                    kept.push((*index, *weight));
+                }
+            }
+            let found = SamplingConfig::default().with_top_p(p).unwrap().distribution(&logits);
+            assert_eq!(found.len(), kept.len(), "{p}");
+            for ((index, logp), (kept, weight)) in found.into_iter().zip(kept) {
+                assert_eq!(index, kept, "{p}");
+                assert!((logp - (weight / before).ln()).abs() < 1e-9, "{p}: {index}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_constant_added_to_all_logits_changes_nothing_and_minus_infinity_is_never_drawn() {
+        let (near, far) = ([1.0, 0.0, f32::NEG_INFINITY], [1001.0, 1000.0, f32::NEG_INFINITY]);
+        let config = SamplingConfig::default();
+        assert_eq!(config.distribution(&far), config.distribution(&near));
+        assert_eq!(config.distribution(&near).len(), 2);
+        let draw = |logits: &[f32]| config.draw(logits, &mut stream(3, Purpose::Words, 0, 0));
+        assert!(draw(&near).is_some());
+        assert_eq!(draw(&far), draw(&near));
+    }
 }
