@@ -198,7 +198,7 @@ mod tests {
         let run = |weight: &Tensor| {
             let head = Head::new(weight.shallow_clone());
             let (_, normaliser) = logp(&head, &states, &ids, 16).unwrap();
-            backward(&head, &states, &ids, &normaliser, &d_logp, 16).unwrap();
+            let _ = backward(&head, &states, &ids, &normaliser, &d_logp, 16).unwrap();
             weight.grad().copy()
         };
         let weight = weight.set_requires_grad(true);
