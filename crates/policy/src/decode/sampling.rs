@@ -316,25 +316,23 @@ mod tests {
 
     #[test]
     fn a_cut_by_probability_keeps_what_sorting_all_logits_would_keep() {
-        // Nearly even, so that the cut reads on after its first and second block.
-        let logits: Vec<f32> = (0u16..3000).map(|at| (f32::from(at) * 0.7).sin() * 0.5).collect();
-        let mut all: Vec<(usize, f64)> =
-            logits.iter().map(|x| f64::from(*x).exp()).enumerate().collect();
-        all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        let total: f64 = all.iter().map(|(_, weight)| weight).sum();
-        for p in [0.01, 0.1, 0.5, 1.0] {
-            let (mut kept, mut before) = (Vec::new(), 0.0);
-            for (index, weight) in &all {
-                if before < p * total {
-                    before += weight;
-                    kept.push((*index, *weight));
+        // Nearly even, so that a cut reads on after its first blocks of 64 and 512.
+        for num in [550u16, 3000] {
+            let logits: Vec<f32> = (0..num).map(|at| (f32::from(at) * 0.7).sin() * 0.5).collect();
+            let mut all: Vec<(usize, f64)> =
+                logits.iter().map(|x| f64::from(*x).exp()).enumerate().collect();
+            all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            let sum = |entries: &[(usize, f64)]| entries.iter().map(|(_, w)| w).sum::<f64>();
+            for count in [1, 2, 63, 64, 65, 300, 511, 512, 513, 540, usize::from(num)] {
+                let kept = &all[..count];
+                // Half of the last is needed.
+                let p = (sum(&kept[..count - 1]) + kept[count - 1].1 / 2.0) / sum(&all);
+                let found = SamplingConfig::default().with_top_p(p).unwrap().distribution(&logits);
+                assert_eq!(found.len(), count, "of {num}");
+                for ((index, logp), (expected, weight)) in found.into_iter().zip(kept) {
+                    assert_eq!(index, *expected, "{count} of {num}");
+                    assert!((logp - (weight / sum(kept)).ln()).abs() < 1e-9, "{count} of {num}");
                 }
-            }
-            let found = SamplingConfig::default().with_top_p(p).unwrap().distribution(&logits);
-            assert_eq!(found.len(), kept.len(), "{p}");
-            for ((index, logp), (kept, weight)) in found.into_iter().zip(kept) {
-                assert_eq!(index, kept, "{p}");
-                assert!((logp - (weight / before).ln()).abs() < 1e-9, "{p}: {index}");
             }
         }
     }
