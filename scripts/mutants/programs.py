@@ -64,11 +64,11 @@ def tests(program):
 class Servers:
     """The test programs that are loaded, one process for each."""
 
-    def __init__(self, state):
-        self.shim = state / "server.so"
+    def __init__(self):
+        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="mutants-"))
+        self.shim = self.scratch / "server.so"
         source = pathlib.Path(__file__).with_name("server.c")
         subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", self.shim, source, "-ldl"], check=True)
-        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="mutants-"))
         self.processes = {}
 
     def close(self):
@@ -80,7 +80,7 @@ class Servers:
     def of(self, program):
         if program["name"] not in self.processes:
             environment = os.environ | SETTINGS
-            environment |= {"LD_PRELOAD": str(self.shim.resolve()), "CARGO_MANIFEST_DIR": program["folder"]}
+            environment |= {"LD_PRELOAD": str(self.shim), "CARGO_MANIFEST_DIR": program["folder"]}
             self.processes[program["name"]] = subprocess.Popen(
                 [program["file"]],
                 cwd=program["folder"],

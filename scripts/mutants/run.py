@@ -43,7 +43,7 @@ def reach(args):
     """Notes the time and the reached mutants of every test that has none yet."""
     path = args.state / "reach.jsonl"
     done = {(line["program"], line["test"]) for line in read_lines(path)}
-    servers = programs.Servers(args.state)
+    servers = programs.Servers()
     reached = servers.scratch / "reached"
     for program in json.loads((args.state / "programs.json").read_text()):
         if not program["name"].startswith(args.programs):
@@ -90,7 +90,7 @@ def mutants(args):
     if args.ids:
         wanted = {int(number) for number in args.ids.read_text().split()}
         chosen = [m for m in chosen if m["id"] in wanted]
-    servers = programs.Servers(args.state)
+    servers = programs.Servers()
     for prefix in args.only or [""]:
         for mutant in [m for m in chosen if m["file"].startswith(prefix)]:
             tests = tests_of.get(mutant["id"], [])
