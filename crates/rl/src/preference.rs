@@ -286,9 +286,14 @@ mod tests {
         let loss = Sdpo::new(0.5).unwrap().reference_free().loss(&batch, 3).unwrap();
         assert_eq!(loss.won, 1);
         assert!(loss.margin_sum.abs() < 1e-12);
+        let lost = Sdpo::new(0.5).unwrap().reference_free();
+        let one = Segments::from_lens([1]);
+        let lost = lost.loss(&PreferenceBatch::new(&[-4.0], &[0.0], &one).unwrap(), 1).unwrap();
+        assert_eq!(lost.won, 0);
         let first_two = Segments::from_lens([1, 2]);
         let two = PreferenceBatch::new(&chosen[..2], &rejected[..3], &first_two).unwrap();
         let loss = Sdpo::new(0.5).unwrap().reference_free().loss(&two, 2).unwrap();
+        assert_eq!(loss.won, 1);
         assert!((loss.margin_sum - 2.0).abs() < 1e-12);
     }
 

@@ -305,12 +305,15 @@ mod tests {
     #[test]
     fn settings_of_level_rewards_are_told_and_refused_out_of_range() {
         assert!((SidLevel::new(0.25).unwrap().decay() - 0.25).abs() < f64::EPSILON);
-        assert!((ResidualSensitive::new(1.0).unwrap().exponent() - 1.0).abs() < f64::EPSILON);
+        let quarter = ResidualSensitive::new(0.25).unwrap();
+        assert!((quarter.exponent() - 0.25).abs() < f64::EPSILON);
+        assert_eq!(serde_json::from_str::<ResidualSensitive>("0.25").unwrap(), quarter);
+        assert!(serde_json::from_str::<ResidualSensitive>("1.5").is_err());
         for refused in [0.0, -0.5, 1.5, f64::NAN] {
             assert!(SidLevel::new(refused).is_err() && ResidualSensitive::new(refused).is_err());
         }
         assert!(SidLevel::new(1.0).is_err(), "a decay of 1 rewards nothing");
         assert_eq!(serde_json::to_string(&SidLevel::default()).unwrap(), "0.5");
-        assert_eq!(serde_json::to_string(&ResidualSensitive::new(0.25).unwrap()).unwrap(), "0.25");
+        assert_eq!(serde_json::to_string(&quarter).unwrap(), "0.25");
     }
 }

@@ -69,4 +69,23 @@ mod tests {
             prop_assert_eq!(off.apply(&items, 40, &mut rng), items);
         }
     }
+
+    #[test]
+    fn events_are_left_out_and_histories_turned_as_often_as_their_shares_say() {
+        let items: Vec<ItemId> = (0..2000).map(ItemId).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let dropping = AugmentConfig { drop: 0.25, ..AugmentConfig::default() };
+        let turning = AugmentConfig { reverse: 0.25, ..AugmentConfig::default() };
+        assert!(!dropping.is_off() && !turning.is_off());
+        // Five standard errors: √(2000 · 1/4 · 3/4) = 19.4, √(400 · 1/4 · 3/4) = 8.7.
+        let kept = dropping.apply(&items, items.len(), &mut rng).len();
+        assert!(kept.abs_diff(1500) < 97, "{kept}");
+        let turned =
+            (0..400).filter(|_| !turning.apply(&items[..3], 3, &mut rng).is_sorted()).count();
+        assert!(turned.abs_diff(100) < 44, "{turned}");
+        // Two events are enough to be kept, fewer are not.
+        let lens: Vec<usize> =
+            (0..200).map(|_| dropping.apply(&items[..3], 3, &mut rng).len()).collect();
+        assert!(lens.contains(&2) && lens.contains(&3) && !lens.contains(&1), "{lens:?}");
+    }
 }

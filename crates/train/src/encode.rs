@@ -408,13 +408,29 @@ impl<'a> Encoder<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::num::NonZeroUsize;
 
-    use sidereal_data::{Dataset, Item, User, leave_one_out};
+    use sidereal_data::{Dataset, Item, User, UserId, leave_one_out};
     use sidereal_prompts::{Enrichment, EnrichmentKind, Enrichments, PromptRegistry};
     use sidereal_sid::{SemanticId, SidSpec, TokenStyle};
 
     use super::*;
+
+    #[test]
+    fn samples_of_every_kind_have_keys_of_their_own() {
+        let of_number = |n: u32| {
+            let event = |position| SampleId::Event { user: UserId(n), position };
+            [event(0), event(1), event(9), SampleId::Item(ItemId(n)), SampleId::Chat(n)]
+        };
+        let key = |id| {
+            let (target, mode, pool, ids) = (ItemId(0), Mode::Direct, Vec::new(), Vec::new());
+            EncodedPrompt { id, target, mode, pool, ids }.key()
+        };
+        let keys: BTreeSet<u64> =
+            [0, 1, 7, u32::MAX].into_iter().flat_map(of_number).map(key).collect();
+        assert_eq!(keys.len(), 20, "{keys:?}");
+    }
 
     #[test]
     fn chain_answer_and_end_of_turn_are_learned_after_the_prompt() {

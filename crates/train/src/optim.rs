@@ -265,6 +265,48 @@ mod tests {
     }
 
     #[test]
+    fn long_gradients_are_shortened_and_matrices_decay_as_computed_by_hand() {
+        let config = OptimConfig {
+            clip_norm: 1.0,
+            weight_decay: 0.3,
+            betas: (0.8, 0.9),
+            eps: 0.05,
+            ..Default::default()
+        };
+        let leaf = |value: f32, shape: &[i64]| {
+            Tensor::from_slice(&[value]).view(shape).set_requires_grad(true)
+        };
+        let weights = Weights::from([
+            ("matrix".to_owned(), leaf(2.0, &[1, 1])),
+            ("vector".to_owned(), leaf(-1.0, &[1])),
+        ]);
+        let mut optim = AdamW::new(config, &weights);
+        let (lr, mut by_hand, mut m, mut v) = (0.1, [2.0f64, -1.0], [0.0; 2], [0.0; 2]);
+        // Norms of 5, 0.5 and 2: the first and the last are too long.
+        for (turn, gradients) in [[3.0f64, 4.0], [-0.3, 0.4], [2.0, 0.0]].into_iter().enumerate() {
+            for (weight, gradient) in weights.values().zip(gradients) {
+                (weight * gradient).sum(Kind::Float).backward();
+            }
+            let norm = gradients[0].hypot(gradients[1]);
+            assert!((optim.step(&weights, lr).unwrap() - norm).abs() < 1e-6);
+            let steps = i32::try_from(turn).unwrap() + 1;
+            by_hand[0] *= 1.0 - lr * 0.3;
+            for (at, gradient) in gradients.into_iter().enumerate() {
+                let gradient = gradient / norm.max(1.0);
+                m[at] = 0.8 * m[at] + 0.2 * gradient;
+                v[at] = 0.9 * v[at] + 0.1 * gradient * gradient;
+                let (mean, square) =
+                    (m[at] / (1.0 - 0.8f64.powi(steps)), v[at] / (1.0 - 0.9f64.powi(steps)));
+                by_hand[at] -= lr * mean / (square.sqrt() + 0.05);
+            }
+            for (weight, expected) in weights.values().zip(by_hand) {
+                let found = weight.sum(Kind::Double).double_value(&[]);
+                assert!((found - expected).abs() < 1e-6, "step {steps}: {found} {expected}");
+            }
+        }
+    }
+
+    #[test]
     fn a_gradient_that_is_not_finite_changes_nothing() {
         let weights =
             Weights::from([("p".to_owned(), Tensor::from_slice(&[1f32]).set_requires_grad(true))]);

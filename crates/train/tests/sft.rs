@@ -1,13 +1,17 @@
 //! Supervised fine-tuning: what must not change its result, and what it must not change.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use sidereal_policy::{Constraint, Decoder, DecoderConfig, LoraConfig, SidTokenizer, Target};
+use sidereal_policy::{
+    Constraint, Decoder, DecoderConfig, LanguageModel as _, LoraConfig, SidTokenizer, Target,
+    TokenBatch,
+};
 use sidereal_sid::{Catalog, SemanticId, SidSpec};
 use sidereal_train::{
-    Binding, Checkpoints, Embeddings, Histories, Keep, Layers, LowerStatesConfig, Observer,
-    OptimConfig, Record, Sequence, Sft, SftConfig, SftData, StateKind, TrainError, TrainableConfig,
+    AugmentConfig, Binding, Checkpoints, Embeddings, Histories, Keep, Layers, Lessons,
+    LowerStatesConfig, Observer, OptimConfig, Record, Sequence, Sft, SftConfig, SftData, StateKind,
+    TrainError, TrainableConfig,
 };
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 struct Shop {
     constraint: Constraint,
@@ -45,7 +49,10 @@ impl Shop {
         observer: &mut dyn Observer,
     ) -> Decoder {
         let optim = OptimConfig { lr: 1e-2, eps: 1e-4, ..OptimConfig::default() };
-        let config = SftConfig { batch_size: 8, optim, ..config };
+        self.run(SftConfig { batch_size: 8, optim, ..config }, valid, observer)
+    }
+
+    fn run(&self, config: SftConfig, valid: Vec<Sequence>, observer: &mut dyn Observer) -> Decoder {
         let next_item = |_: usize| -> Result<Vec<Sequence>, TrainError> {
             Ok((0..20).map(|i| row(i, 0)).collect())
         };
@@ -71,9 +78,14 @@ impl Shop {
     }
 }
 
-/// Words of one of 17 lengths; what is learned is `off` by so much from what is read.
+/// Words of one of 17 lengths.
+fn words(i: u32) -> Vec<u32> {
+    (0..=2 + i % 17).map(|t| 10 + (i * 31 + t * 7) % 200).collect()
+}
+
+/// These words; what is learned is `off` by so much from what is read.
 fn row(i: u32, off: u32) -> Sequence {
-    let ids: Vec<u32> = (0..=2 + i % 17).map(|t| 10 + (i * 31 + t * 7) % 200).collect();
+    let ids = words(i);
     let learned: Vec<_> = ids[1..].iter().map(|id| (*id, Target::Word(*id + off))).collect();
     Sequence::new(&ids[..1], &learned)
 }
@@ -223,4 +235,107 @@ fn states_that_would_change_are_refused_by_name() {
     let error = check(&|config| config.dropout = 0.1).unwrap_err();
     assert!(error.contains("`stage.a.sft.dropout` is 0.1"), "{error}");
     assert!(check(&|_| ()).is_ok());
+}
+
+/// Mean −log p of all learned words of these rows, each read alone.
+fn mean_loss(model: &Decoder, rows: std::ops::Range<u32>, off: u32) -> Tensor {
+    let of_row = |i: u32| {
+        let ids = words(i);
+        let batch = TokenBatch::new(std::slice::from_ref(&ids), 0, 64, Device::Cpu).unwrap();
+        let hidden = model.forward(&batch, 0.0).unwrap().squeeze_dim(0);
+        let logp = model.head().logits(&hidden).unwrap().log_softmax(-1, Kind::Float);
+        let learned: Vec<i64> = ids[1..].iter().map(|id| i64::from(id + off)).collect();
+        let before = logp.narrow(0, 0, logp.size()[0] - 1);
+        before.gather(1, &Tensor::from_slice(&learned).unsqueeze(1), false).view(-1)
+    };
+    -Tensor::cat(&rows.map(of_row).collect::<Vec<_>>(), 0).mean(Kind::Float)
+}
+
+#[test]
+fn the_log_tells_the_loss_and_the_gradient_of_each_text_read_alone() {
+    let shop = Shop::new();
+    let start = shop.model().require_grad(true);
+    let mut records = Vec::new();
+    // All rows are one step, in parts of three.
+    let config = SftConfig {
+        epochs: 2,
+        batch_size: 20,
+        micro_batch: 3,
+        keep: Keep::Last,
+        optim: OptimConfig { lr: 1e-2, ..OptimConfig::default() },
+        ..SftConfig::default()
+    };
+    let valid = (5..17).map(|i| row(i, 1)).collect();
+    let end = shop.run(config, valid, &mut |record: &Record| records.push(record.clone()));
+    let close = |at: usize, name: &str, expected: f64| {
+        let found = records[at].values[name];
+        assert!((found - expected).abs() < 1e-4 * expected.abs(), "{name}: {found} {expected}");
+    };
+    assert_eq!(records.iter().map(|r| (r.step, r.total)).collect::<Vec<_>>(), [(1, 2), (2, 2)]);
+    let loss = mean_loss(&start, 0..20, 0);
+    loss.backward();
+    let squares = |weight: &Tensor| weight.grad().square().sum(Kind::Double).double_value(&[]);
+    close(0, "loss", loss.double_value(&[]));
+    close(0, "grad_norm", start.weights().values().map(squares).sum::<f64>().sqrt());
+    close(1, "valid_loss", mean_loss(&end, 5..17, 1).double_value(&[]));
+    let lens: Vec<usize> = (0..20).map(|i| words(i).len()).collect();
+    let flops = start.config().training_flops(&lens, lens.iter().map(|len| len - 1).sum());
+    for (at, times) in [(0, 1.0), (1, 2.0)] {
+        close(at, "flops", flops);
+        close(at, "flops_total", times * flops);
+    }
+}
+
+#[test]
+fn alignment_takes_turns_and_the_schedule_counts_every_epoch() {
+    let next_item =
+        |_: usize| -> Result<Vec<Sequence>, TrainError> { Ok((0..4).map(|i| row(i, 0)).collect()) };
+    let lessons = Histories {
+        next_item: &next_item,
+        alignment: (10..16).map(|i| row(i, 0)).collect(),
+        alignment_share: 0.5,
+        batch_size: 3,
+        epochs: 4,
+        seed: 5,
+    };
+    let alignment: Vec<Vec<u32>> = (10..16).map(words).collect();
+    let mut of_epochs = Vec::new();
+    for epoch in 0..4 {
+        let found = lessons.epoch(epoch).unwrap();
+        assert_eq!((found.len, found.total), (3, 12), "seven rows in threes");
+        let batches: Vec<_> = (0..found.len).map(|at| (found.batch)(at).unwrap()).collect();
+        assert!(batches.iter().all(|batch| batch.len() <= 3));
+        let rows: Vec<Vec<u32>> =
+            batches.into_iter().flatten().map(|sequence| sequence.ids).collect();
+        assert!((0..4).all(|i| rows.contains(&words(i))) && rows.len() == 7);
+        let mut turn: Vec<_> = rows.into_iter().filter(|ids| alignment.contains(ids)).collect();
+        turn.sort();
+        of_epochs.push(turn);
+    }
+    let mut two = [of_epochs[0].clone(), of_epochs[1].clone()].concat();
+    two.sort();
+    let mut all = alignment;
+    all.sort();
+    assert_eq!(two, all, "each once in two epochs");
+    assert_eq!(of_epochs[..2], of_epochs[2..]);
+}
+
+#[test]
+fn settings_that_cannot_work_or_have_no_effect_are_refused_by_name() {
+    let field = |config: SftConfig| match config.check("sft") {
+        Err(TrainError::Setting { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    for temperature in [0.0, -1.0, f64::INFINITY, f64::NAN] {
+        let found = field(SftConfig { temperature, ..SftConfig::default() });
+        assert!(found.ends_with("sft.temperature"), "{found}");
+    }
+    let mixture = toml::from_str("tasks = [\"next-item\"]").unwrap();
+    let mixed = SftConfig { mixture: Some(mixture), ..SftConfig::default() };
+    assert!(mixed.check("sft").is_ok());
+    let augment = AugmentConfig { drop: 0.1, ..AugmentConfig::default() };
+    let found = field(SftConfig { augment, ..mixed.clone() });
+    assert!(found.ends_with("sft.augment"), "{found}");
+    let found = field(SftConfig { alignment_share: 0.5, ..mixed });
+    assert!(found.ends_with("sft.alignment_share"), "{found}");
 }

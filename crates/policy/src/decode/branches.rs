@@ -166,3 +166,31 @@ pub(crate) fn log_sum_exp(values: impl Iterator<Item = f32> + Clone) -> f32 {
     }
     max + values.map(|value| (value - max).exp()).sum::<f32>().ln()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_of_another_number_than_the_children_are_named() {
+        let trie = Trie::from_sequences(&[[1u32, 5], [1, 6], [2, 5]]).unwrap();
+        let nodes = [vec![Trie::ROOT, trie.walk(&[1]).unwrap()], vec![trie.walk(&[2]).unwrap()]];
+        let check =
+            |scores: Vec<Vec<Vec<f32>>>| ChildScores::of_children(scores).check(&trie, &nodes);
+        let whole = vec![vec![vec![0.0; 2], vec![0.0; 2]], vec![vec![0.0]]];
+        assert!(check(whole.clone()).is_ok());
+        let wrong = |change: fn(&mut Vec<Vec<Vec<f32>>>), named: &str, sizes: (usize, usize)| {
+            let mut scores = whole.clone();
+            change(&mut scores);
+            match check(scores).unwrap_err() {
+                PolicyError::Size { what, found, expected } => {
+                    assert_eq!((what, (found, expected)), (named, sizes));
+                }
+                other => panic!("{other}"),
+            }
+        };
+        wrong(|scores| drop(scores.pop()), "prompts with scores", (1, 2));
+        wrong(|scores| drop(scores[0].pop()), "branches with scores", (1, 2));
+        wrong(|scores| scores[1][0].push(0.0), "scores of a node's children", (2, 1));
+    }
+}

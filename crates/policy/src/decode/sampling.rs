@@ -313,4 +313,38 @@ mod tests {
             assert_eq!((one.index, one.logp.abs() < 1e-12), (1, true));
         }
     }
+
+    #[test]
+    fn a_cut_by_probability_keeps_what_sorting_all_logits_would_keep() {
+        // Nearly even, so that a cut reads on after its first blocks of 64 and 512.
+        for num in [550u16, 3000] {
+            let logits: Vec<f32> = (0..num).map(|at| (f32::from(at) * 0.7).sin() * 0.5).collect();
+            let mut all: Vec<(usize, f64)> =
+                logits.iter().map(|x| f64::from(*x).exp()).enumerate().collect();
+            all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            let sum = |entries: &[(usize, f64)]| entries.iter().map(|(_, w)| w).sum::<f64>();
+            for count in [1, 2, 63, 64, 65, 300, 511, 512, 513, 540, usize::from(num)] {
+                let kept = &all[..count];
+                // Half of the last is needed.
+                let p = (sum(&kept[..count - 1]) + kept[count - 1].1 / 2.0) / sum(&all);
+                let found = SamplingConfig::default().with_top_p(p).unwrap().distribution(&logits);
+                assert_eq!(found.len(), count, "of {num}");
+                for ((index, logp), (expected, weight)) in found.into_iter().zip(kept) {
+                    assert_eq!(index, *expected, "{count} of {num}");
+                    assert!((logp - (weight / sum(kept)).ln()).abs() < 1e-9, "{count} of {num}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_constant_added_to_all_logits_changes_nothing_and_minus_infinity_is_never_drawn() {
+        let (near, far) = ([1.0, 0.0, f32::NEG_INFINITY], [1001.0, 1000.0, f32::NEG_INFINITY]);
+        let config = SamplingConfig::default();
+        assert_eq!(config.distribution(&far), config.distribution(&near));
+        assert_eq!(config.distribution(&near).len(), 2);
+        let draw = |logits: &[f32]| config.draw(logits, &mut stream(3, Purpose::Words, 0, 0));
+        assert!(draw(&near).is_some());
+        assert_eq!(draw(&far), draw(&near));
+    }
 }

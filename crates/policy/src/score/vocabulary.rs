@@ -233,6 +233,27 @@ mod tests {
     }
 
     #[test]
+    fn the_first_gradient_of_a_head_is_that_of_any_other_time() {
+        tch::manual_seed(5);
+        let f32 = (Kind::Float, Device::Cpu);
+        let (weight, states) = (Tensor::randn([37, 6], f32), Tensor::randn([5, 6], f32));
+        let (ids, d_logp) = ([36, 0, 7, 7, 35], Tensor::arange(5, f32) - 1.5);
+        let run = |weight: &Tensor| {
+            let head = Head::new(weight.shallow_clone());
+            let (_, normaliser) = logp(&head, &states, &ids, 16).unwrap();
+            let _ = backward(&head, &states, &ids, &normaliser, &d_logp, 16).unwrap();
+            weight.grad().copy()
+        };
+        let weight = weight.set_requires_grad(true);
+        assert!(!weight.grad().defined());
+        let first = run(&weight);
+        // Gradients add up.
+        let both = run(&weight);
+        let worst = f64::try_from((&first * 2.0 - both).abs().max()).unwrap();
+        assert!(worst < 1e-5 && f64::try_from(first.abs().max()).unwrap() > 0.1, "{worst}");
+    }
+
+    #[test]
     fn an_id_outside_the_vocabulary_is_an_error() {
         let head = Head::new(Tensor::ones([4, 2], (Kind::Float, Device::Cpu)));
         let states = Tensor::ones([1, 2], (Kind::Float, Device::Cpu));

@@ -207,6 +207,14 @@ mod tests {
                 }
             }
         }
+        // A head alone learns from states that have no graph.
+        let states = || under.detach().tanh();
+        let plain = target_logp(&model, &constraint, &states(), &targets, Scoring::Full).unwrap();
+        (&plain * &d_logp).sum(Kind::Float).backward();
+        let expected = gradients();
+        let pass = pass_within(&model, &constraint, states(), &targets, Scoring::Full, 50).unwrap();
+        pass.into_pass().backward(&d_logp).unwrap();
+        assert!(differ(&gradients()[1], &expected[1]) < 1e-5);
         let pass = target_pass(&model, &constraint, under.tanh(), &targets, Scoring::Full).unwrap();
         assert!(matches!(pass.backward(&d_logp.narrow(0, 0, 3)), Err(PolicyError::Size { .. })));
     }

@@ -229,6 +229,16 @@ fn branches_that_do_not_fit_are_refused_by_size() {
     assert!(matches!(error, PolicyError::Size { found: 4, expected: 2, .. }), "{error}");
     let error = cache.gather_branches(&ids(&[2, 2]).zeros_like()).unwrap_err();
     assert!(matches!(error, PolicyError::Size { found: 2, expected: 3, .. }), "{error}");
+    // Each would be a branch of a neighbour.
+    for (parents, found) in [([0i64, 2, 0, 0, 0, 0], 3), ([0, 0, -1, 0, 0, 0], 1)] {
+        let parents = Tensor::from_slice(&parents).view([3, 2]);
+        let error = cache.gather_branches(&parents).unwrap_err();
+        let what = "branches that parents name";
+        let PolicyError::Size { what: named, found: count, expected } = error else {
+            panic!("{error}");
+        };
+        assert_eq!((named, count, expected), (what, found, 2));
+    }
     for (parents, why) in [
         (ids(&[3, 2]) * 2, "there are two branches"),
         (ids(&[3, 2]) * -1, "there is none before the first"),

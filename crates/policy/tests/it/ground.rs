@@ -52,3 +52,18 @@ fn popular_items_come_nearer_and_weight_nothing_keeps_the_order() {
     let error = popularity_weighted(&distances, &[1.0], 1.0).unwrap_err();
     assert!(matches!(error, PolicyError::Size { found: 1, expected: 4, .. }), "{error}");
 }
+
+#[test]
+fn a_distance_that_is_not_a_number_names_its_text() {
+    let catalog = tiny::catalog();
+    let (_, tokenizer) = tiny::constraint(&catalog);
+    let model = tiny::model(tiny::config(tokenizer.vocab_size(), 2, true), 3);
+    let grounding = Grounding::new(&model, &[vec![5, 9], vec![7], vec![3]], tiny::PAD, 2).unwrap();
+    {
+        let _guard = tch::no_grad_guard();
+        let mut row = model.weights()["model.embed_tokens.weight"].get(4);
+        let _ = row.fill_(f64::NAN);
+    }
+    let error = grounding.distances(&model, &[vec![5], vec![4]], tiny::PAD).unwrap_err();
+    assert!(matches!(error, PolicyError::NotFinite { prompt: 1, .. }), "{error}");
+}

@@ -7,8 +7,9 @@ use ndarray::Array2;
 use serde::Deserialize;
 use sidereal_policy::{
     BeamSearch, CompletionToken, Completions, Conditions, Constraint, ItemCategories, ItemDropout,
-    ItemFeatures, ItemPolicy, ItemPolicyConfig, Policy, PolicyError, Sampler, SamplingConfig,
-    Scoring, TokenBatch, TokenLaw, Trainable, code_targets, completion_entropy,
+    ItemFeatures, ItemPolicy, ItemPolicyConfig, Place, Policy, PolicyError, Sampler,
+    SamplingConfig, Scoring, SequencePass, Target, TokenBatch, TokenLaw, Trainable, code_targets,
+    completion_entropy,
 };
 use sidereal_sid::{Catalog, ItemId, NodeId, SemanticId, SidSpec, Trie};
 use tch::{Device, Kind, Tensor};
@@ -286,6 +287,53 @@ fn entropies_of_completions_are_those_of_the_children() {
             (node, len) = (parent, len + 1.0);
         }
         assert!((found - sum / len).abs() < 1e-5, "{found} for {}", sum / len);
+    }
+}
+
+#[test]
+fn sequences_are_learned_as_the_completions_that_they_end_with() {
+    let (expected, policy, constraint) = (expected(), twin(), constraint());
+    let wanted = vec![&[2u32][..]; expected.histories.len()];
+    let rollouts = completions(&constraint, &wanted);
+    let batch = TokenBatch::new(&expected.histories, 0, usize::MAX, Device::Cpu).unwrap();
+    let law = TokenLaw::from(Scoring::Renormalised);
+    let begun = vec![0; wanted.len()];
+    let asked = Completions { prompts: &batch, begun: &begun, rollouts: &rollouts };
+    let plain = policy.completion_pass(&constraint, &asked, law).unwrap().pass;
+
+    // The same codes as the ends of sequences.
+    let (mut rows, mut places, mut targets) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, (history, group)) in expected.histories.iter().zip(&rollouts).enumerate() {
+        let mut ids = history.clone();
+        for token in &group[0] {
+            let CompletionToken::Scored(target @ Target::Code { token, .. }) = token else {
+                unreachable!("codes alone")
+            };
+            places.push(Place { row, position: ids.len() - 1 });
+            targets.push(*target);
+            ids.push(constraint.id(*token));
+        }
+        rows.push(ids);
+    }
+    let tokens = TokenBatch::new(&rows, 0, usize::MAX, Device::Cpu).unwrap();
+    let (dropout, recompute) = (0.0, false);
+    let pass = SequencePass {
+        tokens: &tokens,
+        places: &places,
+        targets: &targets,
+        law,
+        dropout,
+        recompute,
+    };
+    let found = policy.sequence_pass(&constraint, &pass).unwrap();
+    assert!(tiny::difference(found.logp(), plain.logp()) < 1e-6);
+    for (wrong, named) in [
+        (SequencePass { dropout: 0.1, ..pass }, "dropout"),
+        (SequencePass { recompute: true, ..pass }, "recompute"),
+    ] {
+        let error = policy.sequence_pass(&constraint, &wrong).unwrap_err();
+        let right = matches!(error, PolicyError::Unsupported { field, .. } if field == named);
+        assert!(right, "{named}");
     }
 }
 

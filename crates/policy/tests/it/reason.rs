@@ -88,6 +88,12 @@ fn texts_end_at_their_stops_with_the_log_probabilities_of_one_reading() {
     let stops = [stop, vec![setup.tokenizer.end_of_turn()]];
     let sampler = setup.text(&stops, 12);
     let (batch, keys) = (tiny::batch(&prompts()), [100, 101, 102]);
+    // Also with so few that those of several prompts move together.
+    for few in [1, 2, 3] {
+        for (prompt, texts) in prompts().iter().zip(sampler.write(&batch, &keys, few).unwrap()) {
+            texts.iter().for_each(|text| setup.check_words(prompt, &text.tokens));
+        }
+    }
     let texts = sampler.write(&batch, &keys, 6).unwrap();
     let mut lens = BTreeSet::new();
     for (prompt, texts) in prompts().iter().zip(&texts) {
@@ -204,6 +210,18 @@ fn reasoner<'a>(setup: &'a Setup, markers: &'a ReasoningMarkers) -> Reasoner<'a>
         budget: 9,
         answer_len: setup.constraint.max_len(),
         seed: 5,
+    }
+}
+
+#[test]
+fn a_chain_is_closed_by_the_first_of_its_markers() {
+    let setup = setup();
+    let markers = ReasoningMarkers::new(&setup.tokenizer, "!?", "\n").unwrap();
+    let ids = |text: &str| setup.tokenizer.encode(text).unwrap();
+    assert_eq!(markers.closed(&ids("so!?be it!?")), Some(ids("so!?").len()));
+    assert_eq!(markers.closed(&ids("!?")), Some(2));
+    for open in ["", "!", "so be it", "so! be? it"] {
+        assert_eq!(markers.closed(&ids(open)), None, "{open}");
     }
 }
 

@@ -110,7 +110,8 @@ fn illegal_targets_and_sizes_that_disagree_are_errors() {
     };
     for scoring in [Scoring::Full, Scoring::Renormalised] {
         // A code of no item, of another level, outside the spec; a node outside the trie.
-        for (node, token) in [(0, 3), (0, 7), (0, 1000), (10_000, 0)] {
+        let nodes = u32::try_from(constraint.trie().num_nodes()).unwrap();
+        for (node, token) in [(0, 3), (0, 7), (0, 1000), (nodes, 0), (10_000, 0)] {
             let error = ask(&[Target::Code { node: NodeId(node), token }], scoring);
             assert!(matches!(error, PolicyError::IllegalCode { target: 0, .. }), "{error}");
         }

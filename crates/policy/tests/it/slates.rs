@@ -107,6 +107,17 @@ fn a_slate_of_the_whole_catalogue_has_the_probability_of_drawing_its_codes_witho
 }
 
 #[test]
+fn a_slate_leaves_room_for_all_its_answers() {
+    let (constraint, _, model) = shop();
+    let positions = model.positions().unwrap();
+    let answer = constraint.max_len();
+    for slate_size in [1, 3] {
+        let longest = sampler(&model, &constraint, slate_size).longest_prompt();
+        assert_eq!(longest, positions - slate_size * answer);
+    }
+}
+
+#[test]
 fn a_slate_ends_once_the_catalogue_does_and_none_of_its_items_comes_twice() {
     let (constraint, _, model) = shop();
     let trie = constraint.trie();

@@ -91,6 +91,54 @@ fn beams_over_titles_are_all_titles_with_their_scores() {
     }
 }
 
+/// Scores of a beam search with plain sets: at each length the `width` best beginnings stay.
+fn plain_beam(
+    score: impl Fn(&[u32]) -> f32,
+    all: &BTreeSet<&Vec<u32>>,
+    width: usize,
+) -> Vec<(f32, Vec<u32>)> {
+    let best = |found: &mut Vec<(f32, Vec<u32>)>| {
+        found.sort_by(|a, b| b.0.total_cmp(&a.0));
+        assert!(found.len() <= width || found[width - 1].0 - found[width].0 > 1e-4, "a close call");
+        found.truncate(width);
+    };
+    let (mut open, mut whole) = (BTreeSet::from([Vec::new()]), Vec::new());
+    while let Some(len) = open.first().map(Vec::len) {
+        let goes_on = |ids: &&&Vec<u32>| ids.len() > len && open.contains(&ids[..len]);
+        let longer: BTreeSet<&[u32]> = all.iter().filter(goes_on).map(|ids| &ids[..=len]).collect();
+        let mut found: Vec<_> = longer.into_iter().map(|ids| (score(ids), ids.to_vec())).collect();
+        best(&mut found);
+        let ended = |(_, ids): &(f32, Vec<u32>)| all.contains(ids);
+        let (ends, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(ended);
+        whole.extend(ends);
+        open = rest.into_iter().map(|(_, ids)| ids).collect();
+    }
+    best(&mut whole);
+    whole
+}
+
+#[test]
+fn a_beam_is_not_closed_while_a_longer_title_may_be_better() {
+    let (constraint, tokenizer, model) = shop();
+    let sequences = sequences(&tokenizer);
+    let all: BTreeSet<&Vec<u32>> = sequences.keys().collect();
+    let prompts: Vec<Vec<u32>> = (0..8).map(|seed| vec![5 + seed, 9 + 3 * seed]).collect();
+    let scoring = Scoring::Renormalised;
+    for beam_width in 1..=4 {
+        let search = BeamSearch { model: &model, constraint: &constraint, beam_width, scoring };
+        let found = search.search(&tiny::batch(&prompts), &vec![&[][..]; prompts.len()]).unwrap();
+        for (prompt, found) in prompts.iter().zip(found) {
+            let of = |ids: &[u32]| score(&model, prompt, ids, &all, scoring);
+            let expected = plain_beam(of, &all, beam_width);
+            assert_eq!(found.len(), expected.len());
+            for (hypothesis, (score, ids)) in found.iter().zip(expected) {
+                assert_eq!(constraint.ids(&hypothesis.tokens), ids);
+                assert!((hypothesis.score - score).abs() < 1e-4, "{} {score}", hypothesis.score);
+            }
+        }
+    }
+}
+
 #[test]
 fn sampled_titles_are_scored_as_training_scores_them_and_seen_ones_stay_away() {
     let (constraint, tokenizer, model) = shop();

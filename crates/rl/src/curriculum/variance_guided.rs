@@ -133,8 +133,10 @@ mod tests {
         let pairs = Segments::uniform(2, 2);
         assert_eq!(sampling.offer(&[0.0, 0.0, 1.0, 0.0], &pairs).unwrap(), [1]);
         assert_eq!((sampling.needed(), sampling.is_exhausted()), (1, false));
+        assert_eq!(sampling.rejected(), 1);
         assert!(sampling.offer(&[0.0, 0.0], &Segments::uniform(1, 2)).unwrap().is_empty());
         assert_eq!((sampling.needed(), sampling.is_exhausted()), (0, true));
+        assert_eq!(sampling.rejected(), 2);
     }
 
     #[test]

@@ -221,6 +221,7 @@ mod tests {
             Ok(Objective::new(0.5, vec![0.0; batch.num_tokens()]))
         };
         let objective: &dyn PolicyObjective = &constant;
+        assert!(!objective.needs_reference() && !objective.needs_diversity());
         let tokens = Segments::uniform(1, 2);
         let batch = RolloutBatch::new(&tokens, &[-1.0; 2], &[-1.0; 2], &[1.0]).unwrap();
         let found = objective.objective(&batch, StepSize::of(&tokens)).unwrap();

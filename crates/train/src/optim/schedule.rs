@@ -60,6 +60,8 @@ mod tests {
             let rates = rates(schedule);
             assert!(rates[..10].is_sorted() && rates[10..].iter().rev().is_sorted());
             assert!((rates[10] - 1.0).abs() < 1e-9);
+            // Ten steps of warm-up: 1/11, 2/11, …
+            assert!((rates[0] - 1.0 / 11.0).abs() < 1e-9 && (rates[9] - 10.0 / 11.0).abs() < 1e-9);
             assert!(rates[99] < 0.115 && rates[99] >= 0.1, "{schedule:?}: {}", rates[99]);
             // Half way down: 0.1 + 0.9 / 2.
             assert!((rates[55] - 0.55).abs() < 1e-9);

@@ -114,3 +114,88 @@ fn epochs_are_as_many_updates_as_read_every_pair_so_often() {
     assert_eq!(epochs, steps);
     assert!(epochs.1[2] < epochs.1[1]);
 }
+
+#[test]
+fn the_log_tells_the_means_of_all_parts_of_a_step() {
+    let shop = Shop::new();
+    let answer = |item: &u32| -> Vec<CompletionToken> {
+        let sid = shop.catalog.sid(ItemId(*item)).unwrap();
+        let flat = shop.catalog.spec().tokens(sid).unwrap();
+        let targets = code_targets(shop.constraint.trie(), &[], &flat).unwrap();
+        targets.into_iter().map(CompletionToken::Scored).collect()
+    };
+    // Each pair is a part of its own.
+    let items: [(u32, &[u32]); 3] = [(4, &[0]), (1, &[5, 8]), (7, &[2])];
+    let pair = |(user, (chosen, rejected)): (u32, &(u32, &[u32]))| Preference {
+        prompt: Shop::prompt(user, ItemId(*chosen), Mode::Direct),
+        chosen: answer(chosen),
+        rejected: rejected.iter().map(answer).collect(),
+    };
+    let pairs: Vec<Preference> = (0..).zip(&items).map(pair).collect();
+    // Of each pair the chosen answer, then the rejected ones.
+    let logps: Vec<(f64, Vec<f64>)> = pairs
+        .iter()
+        .zip(items)
+        .map(|(pair, (chosen, rejected))| {
+            let probabilities = shop.probabilities(&shop.model(3), &pair.prompt);
+            let of = |item: &u32| probabilities[&ItemId(*item)].ln();
+            (of(&chosen), rejected.iter().map(of).collect())
+        })
+        .collect();
+    let mean = |of: &dyn Fn(&(f64, Vec<f64>)) -> f64| logps.iter().map(of).sum::<f64>() / 3.0;
+    let beta = 0.3;
+    for reference_free in [false, true] {
+        let loss = Sdpo::new(beta).unwrap();
+        let config = PreferenceConfig {
+            steps: 2,
+            pairs_per_step: 3,
+            micro_batch: 1,
+            loss: if reference_free { loss.reference_free() } else { loss },
+            scoring: Scoring::Renormalised,
+            // So slow that the two steps are alike.
+            optim: constant(1e-12),
+            validate_every: 2,
+            ..PreferenceConfig::default()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let training = PreferenceTraining {
+            stage: "sdpo",
+            config: &config.check("sdpo").unwrap(),
+            constraint: &shop.constraint,
+            facts: ItemFacts::default(),
+            pad: 0,
+            seed: 1,
+            batch_size: 8,
+            checkpoints: &Checkpoints::new(dir.path(), Binding::new()),
+        };
+        let mut log = Log::default();
+        let valid = [pairs[0].prompt.clone()];
+        training.run(shop.model(3), &pairs, &valid, &mut log).unwrap();
+        // The policy is still its reference, so that against it no answer has gained.
+        let gap = |rejected: &f64, chosen: f64| {
+            if reference_free { beta * (rejected - chosen) } else { 0.0 }
+        };
+        let largest = |(chosen, rejected): &(f64, Vec<f64>)| {
+            rejected.iter().map(|logp| gap(logp, *chosen)).fold(f64::NEG_INFINITY, f64::max)
+        };
+        let loss = |(chosen, rejected): &(f64, Vec<f64>)| {
+            rejected.iter().map(|logp| gap(logp, *chosen).exp()).sum::<f64>().ln_1p()
+        };
+        let all_rejected = logps.iter().flat_map(|(_, rejected)| rejected).sum::<f64>() / 4.0;
+        for (name, expected) in [
+            ("loss", mean(&loss)),
+            ("won", mean(&|pair| f64::from(u8::from(largest(pair) < -1e-3)))),
+            ("margin", mean(&|pair| -largest(pair))),
+            ("chosen_logp", mean(&|pair| pair.0)),
+            ("rejected_logp", all_rejected),
+            ("lr", 1e-12),
+        ] {
+            if name == "won" && !reference_free {
+                continue; // ties, decided by rounding
+            }
+            let found = log.values(name);
+            let close = found.iter().all(|value| (value - expected).abs() < 2e-4);
+            assert!(found.len() == 2 && close, "{name}: {found:?}, needed {expected}");
+        }
+    }
+}

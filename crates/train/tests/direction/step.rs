@@ -3,14 +3,17 @@
 use std::num::NonZeroUsize;
 
 use sidereal_data::ItemId;
-use sidereal_policy::SamplingConfig;
+use sidereal_policy::{
+    CompletionToken, Completions, SamplingConfig, TokenBatch, code_targets, completion_entropy,
+};
 use sidereal_rl::{
     Accuracy, Group, PrefixCap, ResidualSensitive, Reward, Sage, SidLevel, Surrogate,
 };
 use sidereal_train::{
-    Categories, ChainConfig, EncodedPrompt, Mode, ReasoningConfig, Record, RlConfig, RolloutConfig,
-    StepReward, TrainError,
+    Categories, ChainConfig, EncodedPrompt, Mode, OptimConfig, ReasoningConfig, Record, RlConfig,
+    RolloutConfig, Schedule, StepReward, TrainError,
 };
+use tch::Device;
 
 use crate::shop::{Log, Shop, at, constant, short};
 
@@ -252,4 +255,96 @@ fn rewarded_rollouts_are_those_whose_reward_is_not_zero() {
         (0..group.len()).map(|place| f64::from(u8::from(place % 2 == 0)) * -0.5).collect()
     };
     assert!((share(&alternating.named("alternating")) - 5.0 / 9.0).abs() < 1e-12);
+}
+
+#[test]
+fn the_log_of_a_step_tells_the_shares_of_its_rollouts() {
+    let shop = Shop::new();
+    let model = shop.model(3);
+    let target =
+        |user, place| shop.ranked(&model, &Shop::prompt(user, ItemId(0), Mode::Direct), place);
+    // Four beams of nine items: the first prompt's target is the best of them, the other's is none.
+    let prompts = [(0, target(0, 0)), (1, target(1, 8))];
+    let prompts = prompts.map(|(user, target)| Shop::prompt(user, target, Mode::Direct));
+    // So slow that the three steps are alike.
+    let optim = OptimConfig { schedule: Schedule::Linear, final_lr: 0.0, ..constant(1e-12) };
+    let config = RlConfig {
+        steps: 3,
+        prompts_per_step: 2,
+        group_size: 4,
+        passes: 2,
+        prefix_curriculum: false,
+        optim: optim.clone(),
+        ..short()
+    };
+    let logged = |reward: &dyn Reward| {
+        let mut log = Log::default();
+        let _ = shop.reinforce(shop.model(3), &prompts, &config, StepReward::One(reward), &mut log);
+        log
+    };
+    let check = |log: &Log, name: &str, expected: f64| {
+        let found = log.values(name);
+        let close = found.iter().all(|value| (value - expected).abs() < 1e-5);
+        assert!(found.len() == 3 && close, "{name}: {found:?}, needed {expected}");
+    };
+    let hits = logged(&Accuracy);
+    let places = logged(&|group: &Group<'_>| -> Vec<f64> {
+        (0..group.len()).rev().map(|place| place as f64).collect()
+    });
+    // Rewards of 1 and seven times 0, and twice 3, 2, 1, 0.
+    for (log, reward, rewarded, live, spread) in
+        [(&hits, 0.125, 0.125, 0.5, [0.0, 0.0, 0.0]), (&places, 1.5, 0.75, 1.0, [0.0, 2.0, 3.0])]
+    {
+        check(log, "reward", reward);
+        check(log, "rewarded", rewarded);
+        check(log, "live", live);
+        check(log, "live_hard", if live < 1.0 { 0.0 } else { 1.0 });
+        for (name, expected) in ["rewards_p10", "rewards_p50", "rewards_p90"].iter().zip(spread) {
+            check(log, name, expected);
+        }
+        for (name, expected) in [
+            ("rollouts", 8.0),
+            ("hit", 0.5),
+            ("hard", 0.5),
+            ("guide", 0.0),
+            ("distinct", 1.0),
+            ("ratio", 1.0),
+            ("kl", 0.0),
+            ("old_kl", 0.0),
+        ] {
+            check(log, name, expected);
+        }
+        let rates: Vec<f64> = (0..3).map(|step| optim.lr_at(2 * step + 1, 6)).collect();
+        for (found, expected) in log.values("lr").iter().zip(&rates) {
+            assert!((found - expected).abs() < 1e-6 * optim.lr, "{found} {expected}");
+        }
+        assert_eq!(log.values("lr").len(), 3);
+    }
+    // All eight rollouts teach by their places, each in both passes over the step.
+    let beams = |prompt: &EncodedPrompt| -> Vec<Vec<CompletionToken>> {
+        let item = |place| shop.ranked(&model, prompt, place);
+        let completion = |item: ItemId| {
+            let codes = shop.catalog.spec().tokens(shop.catalog.sid(item).unwrap()).unwrap();
+            let targets = code_targets(shop.constraint.trie(), &[], &codes).unwrap();
+            targets.into_iter().map(CompletionToken::Scored).collect()
+        };
+        (0..4).map(item).map(completion).collect()
+    };
+    let rollouts: Vec<_> = prompts.iter().map(beams).collect();
+    let read: Vec<&[u32]> = prompts.iter().map(|prompt| prompt.ids.as_slice()).collect();
+    let read = TokenBatch::new(&read, 0, 64, Device::Cpu).unwrap();
+    let completions = Completions { prompts: &read, begun: &[0, 0], rollouts: &rollouts };
+    let means = completion_entropy(&model, &shop.constraint, &completions, config.scoring).unwrap();
+    let lens: Vec<f64> = rollouts.iter().flatten().map(|tokens| tokens.len() as f64).collect();
+    let sum: f64 = means.iter().zip(&lens).map(|(mean, len)| mean * len).sum();
+    check(&places, "entropy", sum / lens.iter().sum::<f64>());
+    for shown in hits.0.iter().filter_map(|record| record.rollouts.as_ref()) {
+        let prompt = prompts.iter().find(|prompt| prompt.id == shown.id).unwrap();
+        let sid = shop.catalog.sid(prompt.target).unwrap();
+        assert_eq!(shown.target, shop.catalog.spec().text(sid));
+        assert_eq!(shown.rollouts.len(), 4);
+        for rollout in &shown.rollouts {
+            assert_eq!(rollout.hit, rollout.reward > 0.0);
+        }
+    }
 }
