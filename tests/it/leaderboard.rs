@@ -106,7 +106,10 @@ fn a_leaderboard_that_was_killed_goes_on_and_ends_the_same() {
 /// What holds for every leaderboard of these systems.
 fn whole_is_sound(board: &Board) {
     let labels: Vec<&str> = board.rows.iter().map(|row| row.label.as_str()).collect();
-    assert_eq!(labels, ["popularity", "item transitions", "item neighbours", "SASRec, three epochs"]);
+    assert_eq!(
+        labels,
+        ["popularity", "item transitions", "item neighbours", "SASRec, three epochs"]
+    );
     assert!(board.left_out.is_empty() && board.data.num_test == 400 && board.data.num_valid == 400);
     // Which item follows tells more in this shop than which are popular.
     let metric: Metric = "NDCG@10".parse().unwrap();

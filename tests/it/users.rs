@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 
 use sidereal::data::{HeldOut as _, SampleId, UserId};
-use sidereal::lab::{EvaluateDescriptions, EvaluateExercises, Recipe, RunResult, Training, UserShare};
+use sidereal::lab::{
+    EvaluateDescriptions, EvaluateExercises, Recipe, RunResult, Training, UserShare,
+};
 use sidereal::prompts::AbilityKind;
 use sidereal::train::{Record, RlConfig};
 use tempfile::TempDir;

@@ -182,8 +182,16 @@ impl Pipeline<'_> {
             at_start,
             tested,
         };
-        let Evaluated { report, buckets, domains, exercises, descriptions, targets, labels, changed } =
-            run.carry_out(&tables, observer)?.value;
+        let Evaluated {
+            report,
+            buckets,
+            domains,
+            exercises,
+            descriptions,
+            targets,
+            labels,
+            changed,
+        } = run.carry_out(&tables, observer)?.value;
         let showcases = match answers.last() {
             Some(last) => showcases(bench, &last.rankings.value.load()?),
             None => Vec::new(),

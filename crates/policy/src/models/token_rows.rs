@@ -165,7 +165,7 @@ mod tests {
             assert!(f64::try_from((leaf.grad() - expected).abs().max()).unwrap() < 1e-5);
             assert!(!part.weight().requires_grad());
             // An update of the leaf is one of the matrix.
-            tch::no_grad(|| leaf.shallow_clone().fill_(2.5));
+            let _ = tch::no_grad(|| leaf.shallow_clone().fill_(2.5));
             let row = part.weight().get(rows.start);
             assert!(f64::try_from((row - 2.5).abs().max()).unwrap() < 1e-12);
         }

@@ -324,6 +324,7 @@ fn sequences_are_learned_as_the_completions_that_they_end_with() {
         law,
         dropout,
         recompute,
+        lower: None,
     };
     let found = policy.sequence_pass(&constraint, &pass).unwrap();
     assert!(tiny::difference(found.logp(), plain.logp()) < 1e-6);
@@ -391,8 +392,7 @@ fn next_items_are_completions(constraint: &Constraint, config: ItemPolicyConfig)
     let policy = policy(config, constraint.trie(), ItemFeatures::default(), 3);
     policy.require_grad_of(&|_| true);
     assert!(!policy.weights().keys().any(|name| name.starts_with("text")));
-    let sequences: Vec<Vec<u32>> =
-        vec![vec![0, 1, 5, 1, 20, 50, 92], vec![33, 32], vec![2, 0, 12]];
+    let sequences: Vec<Vec<u32>> = vec![vec![0, 1, 5, 1, 20, 50, 92], vec![33, 32], vec![2, 0, 12]];
     let fused = policy.next_item_gradients(&sequences, ItemDropout::default(), -1.0).unwrap();
     let fused_grads: BTreeMap<String, Tensor> = policy
         .weights()
