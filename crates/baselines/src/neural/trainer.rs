@@ -74,7 +74,7 @@ pub struct TrainingReport {
     pub seconds: f64,
 }
 
-/// Trains any [`SequenceModel`](super::SequenceModel): Adam, batches in random order,
+/// Trains any [`SequenceModel`](super::SequenceModel): Adam, batches in random order (of whole sequences: by length),
 /// validation, the best weights kept, early stopping.
 ///
 /// Equal seeds give equal batches, negatives and hidden items. Dropout is drawn by libtorch's
@@ -117,7 +117,9 @@ impl Trainer {
         let valid = self.sampled(valid)?;
         self.pretrain(recommender, view, observe)?;
         let model = recommender.model();
-        let rows = Rows::new(view.sequences, model.lesson(), model.max_history(), false);
+        // Whole sequences stand in batches by length, as in a pretraining.
+        let by_length = matches!(model.lesson(), Lesson::Hidden { .. });
+        let rows = Rows::new(view.sequences, model.lesson(), model.max_history(), by_length);
         let TrainConfig { lr, weight_decay, clip_norm, .. } = self.config;
         let mut adam = Adam::new(model.parameters(), lr, weight_decay, clip_norm)?;
         let parameters = model.parameters().count();
