@@ -286,10 +286,13 @@ mod tests {
         let loss = Sdpo::new(0.5).unwrap().reference_free().loss(&batch, 3).unwrap();
         assert_eq!(loss.won, 1);
         assert!(loss.margin_sum.abs() < 1e-12);
-        let lost = Sdpo::new(0.5).unwrap().reference_free();
         let one = Segments::from_lens([1]);
-        let lost = lost.loss(&PreferenceBatch::new(&[-4.0], &[0.0], &one).unwrap(), 1).unwrap();
-        assert_eq!(lost.won, 0);
+        for (rejected, won) in [(-5.0, 1), (-4.0, 0), (0.0, 0)] {
+            let rejected = [rejected];
+            let alone = PreferenceBatch::new(&[-4.0], &rejected, &one).unwrap();
+            let loss = Sdpo::new(0.5).unwrap().reference_free().loss(&alone, 1).unwrap();
+            assert_eq!(loss.won, won);
+        }
         let first_two = Segments::from_lens([1, 2]);
         let two = PreferenceBatch::new(&chosen[..2], &rejected[..3], &first_two).unwrap();
         let loss = Sdpo::new(0.5).unwrap().reference_free().loss(&two, 2).unwrap();

@@ -316,9 +316,10 @@ mod tests {
 
     #[test]
     fn a_cut_by_probability_keeps_what_sorting_all_logits_would_keep() {
-        // Nearly even, so that a cut reads on after its first blocks of 64 and 512.
+        // Nearly even, so that a cut reads on after its first blocks of 64 and 512, and all different.
         for num in [550u16, 3000] {
-            let logits: Vec<f32> = (0..num).map(|at| (f32::from(at) * 0.7).sin() * 0.5).collect();
+            let place = |at: u16| u16::try_from(u32::from(at) * 7919 % u32::from(num)).unwrap();
+            let logits: Vec<f32> = (0..num).map(|at| f32::from(place(at)) / 4096.0).collect();
             let mut all: Vec<(usize, f64)> =
                 logits.iter().map(|x| f64::from(*x).exp()).enumerate().collect();
             all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
