@@ -156,7 +156,8 @@ fn a_recipe_runs_from_the_table_to_pass_recall_and_auc() {
     check_conditions(of_sft(Task::LabelConditional), &out, (&dataset, &split));
     let popular = outcome.targets.iter().find(|row| row.task == Task::Interactive).unwrap();
     // The words of a query say of which kind its videos are, and popularity does not.
-    assert!(recall(of_sft(Task::Interactive), 4) > recall(popular, 4) + 0.1, "{popular}");
+    let asked = of_sft(Task::Interactive);
+    assert!(recall(asked, 4) > recall(popular, 4) + 0.1, "{popular}\n{asked}");
     let sft = of_sft(Task::NextItem);
     for k in [1, 4, 16] {
         let [pass, recall] = by_hand(&out, &split, k);

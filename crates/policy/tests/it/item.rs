@@ -486,7 +486,7 @@ fn a_saved_policy_loads_with_equal_scores_trie_and_features() {
             // Folders from before weights of repeats do not name them.
             let path = dir.path().join("config.json");
             let said = fs::read_to_string(&path).unwrap();
-            let silent = said.replace("\"repeats\": false,", "");
+            let silent = said.replace(",\n  \"repeats\": false", "");
             assert_ne!(said, silent);
             fs::write(&path, silent).unwrap();
         }
