@@ -76,8 +76,13 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::PathBuf;
 
+    use serde_json::Value;
+    use sidereal_baselines::neural::{NEURAL_MODELS, NeuralConfig};
+
     use super::super::from_recipe::recipe_named;
     use super::super::published::PublishedNumbers;
+    use super::super::recipe::SystemConfig;
+    use super::super::settings::table_of;
     use super::*;
     use crate::recipe::blend::BlendConfig;
 
@@ -91,6 +96,21 @@ mod tests {
         assert_eq!(found, known);
     }
 
+    /// The settings of a neural model, with the first and the last value of each setting of the grid.
+    fn settings_are_read(system: &SystemConfig) {
+        let Some(kind) = system.kind.as_deref().filter(|kind| NEURAL_MODELS.contains(kind)) else {
+            return;
+        };
+        for pick in [<[Value]>::first, <[Value]>::last] {
+            let mut settings = system.settings.clone();
+            for (name, values) in &system.grid {
+                settings.insert(name.clone(), pick(values).unwrap().clone());
+            }
+            let read = NeuralConfig::from_table(kind, &table_of(&settings));
+            read.unwrap_or_else(|error| panic!("{}: {error:?}", system.name));
+        }
+    }
+
     #[test]
     fn every_preset_is_valid_and_its_rows_and_published_systems_exist() {
         let numbers = PublishedNumbers::shipped().unwrap();
@@ -99,6 +119,7 @@ mod tests {
             let text = toml::to_string(&board).unwrap();
             assert_eq!(BoardRecipe::parse(&text, Path::new(name)).unwrap(), board, "{name}");
             for system in &board.systems {
+                settings_are_read(system);
                 if let Some(published) = &system.published {
                     assert!(numbers.results.iter().any(|r| r.system == *published), "{published}");
                 }
