@@ -208,7 +208,7 @@ pub fn top_k(scores: &[f32], k: usize, rng: &mut (impl RngCore + ?Sized)) -> Vec
     let least = kth_best(scores, k);
     let mut ranked: Vec<(ItemId, f32)> = Vec::new();
     for (part, first) in scores.chunks(PART).zip((0..).step_by(PART)) {
-        if part.iter().fold(false, |any, score| any | (*score >= least)) {
+        if part.iter().map(|score| u8::from(*score >= least)).max() == Some(1) {
             let part = (first..).map(ItemId).zip(part.iter().copied());
             ranked.extend(part.filter(|(_, score)| *score > f32::NEG_INFINITY && *score >= least));
         }
@@ -226,7 +226,7 @@ fn kth_best(scores: &[f32], k: usize) -> f32 {
     let mut best: Vec<f32> = Vec::with_capacity(k.min(scores.len())); // ascending, at most k
     let mut least = f32::NEG_INFINITY;
     for part in scores.chunks(PART) {
-        if !part.iter().fold(false, |any, score| any | (*score > least)) {
+        if part.iter().map(|score| u8::from(*score > least)).max() != Some(1) {
             continue; // most parts, and a processor compares several scores at once
         }
         for &score in part {

@@ -215,17 +215,17 @@ impl<P: Trainable> Method<P> for Heading<'_> {
         let judged = self.judged(written.states.as_ref(), &batch)?;
         let candidates = training.candidates(&batch, done);
         let lr = training.config.optim.lr_at(done, training.config.steps);
-        let learned = training.learn(
+        let trained = training.learn(
             learner,
             (batch.as_slice(), &written, judged.as_ref(), &candidates),
             self.head,
             (lr, done),
         )?;
-        self.renew(&candidates, &learned.vectors)?;
+        self.renew(&candidates, &trained.vectors)?;
         let mut record = Record::new(training.stage, done + 1, training.config.steps)
-            .with("loss", learned.loss)
+            .with("loss", trained.loss)
             .with("lr", lr)
-            .with("grad_norm", learned.grad_norm);
+            .with("grad_norm", trained.grad_norm);
         if training.config.chain.is_some() {
             let chains = written.num_rollouts().max(1) as f64;
             record = record

@@ -23,7 +23,7 @@ struct Row {
 #[derive(Debug)]
 pub(crate) struct Rows {
     sequences: Vec<Vec<u32>>,
-    rows: Vec<Row>,
+    parts: Vec<Row>,
     by_length: bool,
 }
 
@@ -76,12 +76,12 @@ impl Rows {
                 }
             }
         }
-        Self { sequences, rows, by_length }
+        Self { sequences, parts: rows, by_length }
     }
 
     /// The items of a row.
     pub(crate) fn items(&self, row: usize) -> &[u32] {
-        let Row { sequence, start, end, .. } = self.rows[row];
+        let Row { sequence, start, end, .. } = self.parts[row];
         &self.sequences[sequence][start..end]
     }
 
@@ -95,12 +95,12 @@ impl Rows {
         epoch: usize,
     ) -> Vec<Vec<usize>> {
         let mut rng = stream(seed, purpose, epoch);
-        let mut order: Vec<usize> = (0..self.rows.len()).collect();
+        let mut order: Vec<usize> = (0..self.parts.len()).collect();
         order.shuffle(&mut rng);
         if !self.by_length {
             return self.cut(&order, batch_size).into_iter().map(<[usize]>::to_vec).collect();
         }
-        let len = |row: &usize| self.rows[*row].end - self.rows[*row].start;
+        let len = |row: &usize| self.parts[*row].end - self.parts[*row].start;
         let mut batches = Vec::new();
         for pool in self.cut(&order, batch_size.saturating_mul(POOL)) {
             let mut pool = pool.to_vec();
@@ -115,7 +115,7 @@ impl Rows {
     fn cut<'r>(&self, rows: &'r [usize], most: usize) -> Vec<&'r [usize]> {
         let (mut pieces, mut start, mut cost) = (Vec::new(), 0, 0);
         for (at, row) in rows.iter().enumerate() {
-            let more = self.rows[*row].cost;
+            let more = self.parts[*row].cost;
             if at > start && cost + more > most {
                 pieces.push(&rows[start..at]);
                 (start, cost) = (at, 0);

@@ -67,10 +67,14 @@ mod tests {
             assert!(most <= least + least / 2 + 1);
         }
         let lens = |group: &[&[u32]]| {
-            let lens: Vec<i64> = group.iter().map(|row| row.len() as i64).collect();
+            let lens: Vec<i64> =
+                group.iter().map(|row| i64::try_from(row.len()).unwrap()).collect();
             Ok(Tensor::from_slice(&lens))
         };
         let found: Vec<i64> = by_length(&rows, Device::Cpu, lens).unwrap().try_into().unwrap();
-        assert_eq!(found, rows.iter().map(|row| row.len() as i64).collect::<Vec<_>>());
+        assert_eq!(
+            found,
+            rows.iter().map(|row| i64::try_from(row.len()).unwrap()).collect::<Vec<_>>()
+        );
     }
 }

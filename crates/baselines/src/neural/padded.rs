@@ -55,7 +55,7 @@ impl Padded {
 
     /// The place of each item if the last item of its row has place `most − 1`, `[B, T]`; where there is no
     /// item, that one too. Rows are filled up at the right and have at most `most` items.
-    pub(crate) fn from_last(&self, most: usize) -> Result<Tensor, NeuralError> {
+    pub(crate) fn places_from_last(&self, most: usize) -> Result<Tensor, NeuralError> {
         let place = |len: usize, at: usize| size((most + at).saturating_sub(len).min(most - 1));
         let places: Vec<i64> = self
             .lens
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(numbers(&right.real().unwrap()), [1, 1, 1, 1, 0, 0]);
         assert_eq!(numbers(&right.places().unwrap()), [0, 1, 2, 3]);
         assert_eq!(numbers(&right.last().unwrap()), [2, 3]);
-        assert_eq!(numbers(&right.from_last(5).unwrap()), [2, 3, 4, 4, 4, 4]);
+        assert_eq!(numbers(&right.places_from_last(5).unwrap()), [2, 3, 4, 4, 4, 4]);
         let left = Padded::left(&rows, 2, Device::Cpu).unwrap();
         assert_eq!(numbers(&left.items), [6, 7, 0, 8]);
         assert_eq!(numbers(&left.real().unwrap()), [1, 1, 0, 1]);

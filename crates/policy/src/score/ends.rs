@@ -91,7 +91,6 @@ impl<'a> CompletionEnds<'a> {
     }
 
     /// Log-probability of every scored token, `[N]`, in nats, in the order prompt, rollout, token, without a graph.
-    #[must_use]
     pub fn logp(&self) -> Tensor {
         match &self.words {
             Some(words) => words.pass.logp().shallow_clone(),
@@ -100,7 +99,6 @@ impl<'a> CompletionEnds<'a> {
     }
 
     /// The state after each completion, `[R, D]`, in the order prompt, rollout: a leaf that collects gradients.
-    #[must_use]
     pub const fn ends(&self) -> &Tensor {
         &self.ends
     }

@@ -11,7 +11,9 @@ use crate::tiny;
 fn learned(model: &Decoder, pass: &SequencePass<'_>) -> (Vec<(String, Tensor)>, Tensor) {
     let (constraint, _) = tiny::constraint(&tiny::catalog());
     let trained = model.trained();
-    trained.values().for_each(|weight| weight.shallow_clone().zero_grad());
+    for weight in trained.values() {
+        weight.shallow_clone().zero_grad();
+    }
     let pass = model.sequence_pass(&constraint, pass).unwrap();
     let logp = pass.logp().shallow_clone();
     pass.backward(&(Tensor::arange(logp.size()[0], (Kind::Float, Device::Cpu)) * 1.7).sin())

@@ -136,7 +136,9 @@ fn texts_keep_what_they_have_read_when_those_of_several_prompts_move() {
     let sampler = TextSampler { sampling, ..setup.text(&stops, 8) };
     let texts = sampler.write(&tiny::batch(&prompts()), &[], 6).unwrap();
     for (prompt, texts) in prompts().iter().zip(&texts) {
-        texts.iter().for_each(|text| setup.check_words(prompt, &text.tokens));
+        for text in texts {
+            setup.check_words(prompt, &text.tokens);
+        }
     }
 }
 

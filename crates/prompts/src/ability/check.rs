@@ -120,11 +120,11 @@ fn has_all(text: &str, expected: &[String]) -> bool {
 fn last_number(text: &str) -> Option<f64> {
     let of_number = |c: char| c.is_ascii_digit() || c == ',' || c == '.';
     let runs = text.split(|c: char| !of_number(c));
-    let numbers = runs.filter_map(|run| {
+    let mut numbers = runs.filter_map(|run| {
         let run = run.trim_matches([',', '.']).replace(',', "");
         run.parse::<f64>().ok()
     });
-    numbers.last()
+    numbers.next_back()
 }
 
 #[cfg(test)]

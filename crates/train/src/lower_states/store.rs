@@ -94,8 +94,8 @@ impl Store {
     }
 
     /// Blocks that so much memory holds.
-    const fn room(&self, mib: usize) -> usize {
-        if self.bytes == 0 { 0 } else { mib.saturating_mul(MIB) / self.bytes }
+    fn room(&self, mib: usize) -> usize {
+        mib.saturating_mul(MIB).checked_div(self.bytes).unwrap_or(0)
     }
 
     /// The first `rows` rows of a block in memory.

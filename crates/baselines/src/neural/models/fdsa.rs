@@ -156,8 +156,8 @@ impl Fdsa {
     }
 
     /// From the last layers of both to states, `[M, D]` each → `[M, D]`.
-    fn joined(&self, both: [Tensor; 2], dropout: bool) -> Result<Tensor, NeuralError> {
-        let joined = self.join.forward(&Tensor::f_cat(&both, 1)?)?;
+    fn joined(&self, both: &[Tensor; 2], dropout: bool) -> Result<Tensor, NeuralError> {
+        let joined = self.join.forward(&Tensor::f_cat(both, 1)?)?;
         Ok(self.join_norm.forward(&joined)?.f_dropout(self.config.dropout, dropout)?)
     }
 }
@@ -186,7 +186,7 @@ impl SequenceModel for Fdsa {
             let (items, known) = self.inputs(inputs, dropout)?;
             let items = self.item_layers.forward(&items, Mask::Causal, dropout)?; // [B, T, D]
             let known = self.attribute_layers.forward(&known, Mask::Causal, dropout)?;
-            self.joined([at_places(&items, places)?, at_places(&known, places)?], dropout) // [M, D]
+            self.joined(&[at_places(&items, places)?, at_places(&known, places)?], dropout) // [M, D]
         };
         Objective { kind, negatives }.of_places(rows, &self.items, &mut step.rng, encode)
     }
@@ -196,7 +196,7 @@ impl SequenceModel for Fdsa {
         let (items, known) = self.inputs(&rows, false)?;
         let items = self.item_layers.at_last(&items, Mask::Causal, &rows, false)?; // [B, D]
         let known = self.attribute_layers.at_last(&known, Mask::Causal, &rows, false)?;
-        self.joined([items, known], false) // [B, D]
+        self.joined(&[items, known], false) // [B, D]
     }
 
     fn scores(&self, states: &Tensor) -> Result<Tensor, NeuralError> {

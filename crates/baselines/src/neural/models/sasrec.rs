@@ -168,7 +168,7 @@ impl SasRec {
         let positions = match self.config.places {
             PlacesFrom::First => self.positions.f_narrow(0, 0, rows.width())?, // [T, D]
             PlacesFrom::Last => {
-                lookup(&self.positions, &rows.from_last(self.config.max_history)?)? // [B, T, D]
+                lookup(&self.positions, &rows.places_from_last(self.config.max_history)?)? // [B, T, D]
             }
         };
         let x = lookup(&self.items, &rows.items)?.f_add(&positions)?; // [B, T, D]

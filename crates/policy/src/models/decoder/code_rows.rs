@@ -22,7 +22,7 @@ impl Decoder {
     pub fn with_code_rows(mut self, rows: Range<i64>, of: CodeRows) -> Result<Self, PolicyError> {
         self.embedding.put_back();
         if of == CodeRows::Output {
-            self.untie()?;
+            self.untie();
         } else {
             self.embedding.take_out(rows.clone())?;
         }
@@ -42,14 +42,13 @@ impl Decoder {
     }
 
     /// Gives the model a head of its own with the values of the embedding, if the two are tied.
-    fn untie(&mut self) -> Result<(), PolicyError> {
+    fn untie(&mut self) {
         if !self.config.tie_word_embeddings {
-            return Ok(());
+            return;
         }
         let head = self.embedding.weight().detach().copy();
         self.weights.insert(HEAD.to_owned(), head.shallow_clone());
         self.head = Head::new(head).computing_in(self.kind);
         self.config.tie_word_embeddings = false;
-        Ok(())
     }
 }

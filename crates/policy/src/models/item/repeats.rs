@@ -221,6 +221,9 @@ impl ItemPolicy {
     }
 }
 
+/// A user, a row of a level, and the `log r` of its node.
+pub(super) type Moved = (usize, usize, f32);
+
 impl Repeats {
     /// `log r` of the children of users' nodes, whose children are of one level, `[n, K]`; 0 after the last child.
     pub(super) fn of_children(
@@ -267,7 +270,7 @@ impl Repeats {
     }
 
     /// Each level's nodes, as user and row ascending, with their `log r` on the host.
-    pub(super) fn on_host(&self) -> Result<Vec<Vec<(usize, usize, f32)>>, PolicyError> {
+    pub(super) fn on_host(&self) -> Result<Vec<Vec<Moved>>, PolicyError> {
         let of_level = |RepeatLevel { nodes, log_r }: &RepeatLevel| {
             let log_r = log_r.detach().f_to_device(tch::Device::Cpu)?.f_to_kind(Kind::Float)?;
             let log_r = Vec::<f32>::try_from(log_r)?;

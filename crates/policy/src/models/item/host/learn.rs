@@ -19,6 +19,7 @@ use super::super::tables::{accumulate, gradient};
 use super::block::{self, Block, BlockFound};
 use super::dropout::Dropout;
 use super::first_level::FirstLevel;
+use super::gradients::Gradients;
 use super::items::Items;
 use super::layer::Dropouts;
 use super::level::Reading;
@@ -140,15 +141,7 @@ fn learn(
             policy.scatter(own, &found.d_vectors, &mut d_tables.base, &mut d_categories);
         }
     }
-    let Some((first, others)) = all.split_first_mut() else { return Ok(losses) };
-    let sum = &mut first.gradients;
-    for Group { gradients, .. } in others {
-        add_all(&gradients.weights, &mut sum.weights);
-        add_all(&gradients.first_vectors, &mut sum.first_vectors);
-        add_all(&gradients.first_bias, &mut sum.first_bias);
-        let by_distance = sum.by_distance.iter_mut().zip(&gradients.by_distance);
-        by_distance.for_each(|(sum, more)| *sum += more);
-    }
+    let Some(sum) = sum_of(all) else { return Ok(losses) };
     if let Some(place) = layout.repeats {
         repeats::to_weights(place, weights, &sum.by_distance, &mut sum.weights);
     }
@@ -171,6 +164,20 @@ fn learn(
     move_into_gradient(&policy.nodes, &mut d_tables.base)?;
     move_into_gradient(&policy.bias, &mut d_tables.bias)?;
     Ok(losses)
+}
+
+/// The gradients of all groups, in the first of them.
+fn sum_of(all: &mut [Group]) -> Option<&mut Gradients> {
+    let (first, others) = all.split_first_mut()?;
+    let sum = &mut first.gradients;
+    for Group { gradients, .. } in others {
+        add_all(&gradients.weights, &mut sum.weights);
+        add_all(&gradients.first_vectors, &mut sum.first_vectors);
+        add_all(&gradients.first_bias, &mut sum.first_bias);
+        let by_distance = sum.by_distance.iter_mut().zip(&gradients.by_distance);
+        by_distance.for_each(|(sum, more)| *sum += more);
+    }
+    Some(sum)
 }
 
 /// Adds to the gradient of a leaf that is trained, and clears what was added.

@@ -135,7 +135,8 @@ pub(super) fn learn(
                     continue;
                 }
                 let Node { row, held: own, .. } = &nodes[parent];
-                let is_target = row.is_some_and(|row| target.last() == Some(&(row as u32)));
+                let is_target =
+                    row.is_some_and(|row| target.last().is_some_and(|last| *last as usize == row));
                 let count = position.count(&nodes[parent]) as f64;
                 let d = slope * (q - if is_target { 1.0 } else { 0.0 }) / (count * r);
                 for held in &held[own.clone()] {

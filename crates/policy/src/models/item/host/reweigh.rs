@@ -56,5 +56,7 @@ fn one(trie: &Trie, leaves: &[(NodeId, f64)], of_user: &mut [f32]) {
         items(leaf).for_each(|at| of_user[at] += log(leaf.1));
     }
     let whole = log(whole);
-    of_user.iter_mut().for_each(|logp| *logp -= whole);
+    for logp in of_user.iter_mut() {
+        *logp -= whole;
+    }
 }
