@@ -11,17 +11,17 @@ use std::path::Path;
 
 use sidereal_data::{Dataset, Split};
 use sidereal_policy::{Constraint, PolicyKind, SidTokenizer};
-use sidereal_prompts::{PromptRegistry, Task};
+use sidereal_prompts::{PromptRegistry, PromptSet, Task};
 use sidereal_train::{JsonLog, Observer};
 use tch::Device;
 
 use self::benches::Benches;
 use self::chosen::{Data, item_vectors, semantic_ids, texts, vocabulary};
 use crate::error::LabError;
+use crate::evaluation::Evaluation;
 use crate::evaluation::recommenders::Baseline;
 use crate::evaluation::stage_answers::{BlendAnswers, StageAnswers};
 use crate::evaluation::systems::check_compared;
-use crate::evaluation::{Evaluated, Evaluation};
 use crate::outcome::RunResult;
 use crate::outcome::showcase::showcases;
 use crate::parts::answers::{Answered, Respondent, SearchSettings, TestUsers};
@@ -101,11 +101,7 @@ impl Pipeline<'_> {
         let Self { recipe, dataset, published, baselines, device, .. } = *self;
         let Recipe { seed, stages, evaluate, .. } = recipe;
         let registry = PromptRegistry::builtin()?;
-        let prompts = registry.set(&recipe.prompts)?;
-        check_alignment(stages, prompts)?;
-        if evaluate.descriptions.is_some() {
-            prompts.template(Task::DescribeNext)?;
-        }
+        let prompts = prompts_of(recipe, &registry)?;
         let Tested { split, whole: split_hash, users: tested } = self.split()?;
         let split = &split;
         let data = Data { dataset, split, published, device };
@@ -121,13 +117,12 @@ impl Pipeline<'_> {
         let asked = (recipe.pool.as_ref(), recipe.slate);
         let pools = pools(asked, *seed, &split.train, catalog)?;
         let tasks = &tasks(dataset, catalog, prompts, texts, pools.as_ref())?;
-        let vocabulary = if kind.reads_items() {
-            None
-        } else {
-            Some(vocabulary(&mut run, recipe, data, catalog, (tasks, texts), observer)?)
-        };
-        if let Some(vocabulary) = &vocabulary {
-            check_control_tokens(tasks, texts, &vocabulary.value)?;
+        let mut vocabulary = None;
+        if !kind.reads_items() {
+            let of_words =
+                self::vocabulary(&mut run, recipe, data, catalog, (tasks, texts), observer)?;
+            check_control_tokens(tasks, texts, &of_words.value)?;
+            vocabulary = Some(of_words);
         }
         let item_texts = ItemTexts { dataset, vectors: vectors.as_ref() };
         let shared = Benches {
@@ -141,20 +136,19 @@ impl Pipeline<'_> {
             vocabulary: vocabulary.as_ref(),
             item_texts,
             in_titles: stages.iter().any(|stage| answers_in_titles(stage.task)),
-            in_sid_slates: stages
-                .iter()
-                .any(|stage| is_slate(stage.task) && !answers_in_titles(stage.task)),
+            in_sid_slates: stages.iter().any(|stage| is_sid_slate(stage.task)),
             pool: recipe.pool,
             slate: recipe.slate,
         };
-        let constraints: BTreeMap<NonZeroUsize, Constraint> = trees
-            .iter()
-            .map(|(tree, ids)| Ok((*tree, shared.constraint(&ids.catalog)?)))
-            .collect::<Result<_, LabError>>()?;
-        let benches: BTreeMap<NonZeroUsize, Workbench<'_>> = trees
-            .iter()
-            .map(|(tree, ids)| Ok((*tree, shared.of_tree(&ids.catalog, &constraints[tree])?)))
-            .collect::<Result<_, LabError>>()?;
+        let constrained = trees.iter().map(|(tree, ids)| -> Result<_, LabError> {
+            Ok((*tree, shared.constraint(&ids.catalog)?))
+        });
+        let constraints: BTreeMap<NonZeroUsize, Constraint> =
+            constrained.collect::<Result<_, _>>()?;
+        let of_trees = trees.iter().map(|(tree, ids)| -> Result<_, LabError> {
+            Ok((*tree, shared.of_tree(&ids.catalog, &constraints[tree])?))
+        });
+        let benches: BTreeMap<NonZeroUsize, Workbench<'_>> = of_trees.collect::<Result<_, _>>()?;
         let bench = &benches[&NonZeroUsize::MIN];
 
         let mut policies = BTreeMap::new();
@@ -182,30 +176,19 @@ impl Pipeline<'_> {
             at_start,
             tested,
         };
-        let Evaluated {
-            report,
-            buckets,
-            domains,
-            exercises,
-            descriptions,
-            targets,
-            labels,
-            changed,
-        } = run.carry_out(&tables, observer)?.value;
-        let showcases = match answers.last() {
-            Some(last) => showcases(bench, &last.rankings.value.load()?),
-            None => Vec::new(),
-        };
+        let found = run.carry_out(&tables, observer)?.value;
+        let last = answers.last().map(|last| last.rankings.value.load()).transpose()?;
+        let showcases = last.map_or_else(Vec::new, |rankings| showcases(bench, &rankings));
         let outcome = RunResult {
             stages: stages.clone(),
-            report,
-            buckets,
-            domains,
-            exercises,
-            descriptions,
-            targets,
-            labels,
-            changed,
+            report: found.report,
+            buckets: found.buckets,
+            domains: found.domains,
+            exercises: found.exercises,
+            descriptions: found.descriptions,
+            targets: found.targets,
+            labels: found.labels,
+            changed: found.changed,
             tested,
             scaling_of: evaluate.scaling.clone(),
             quality: quality.clone(),
@@ -402,4 +385,22 @@ fn blends<'a>(
         answers.push(BlendAnswers { blend, files });
     }
     Ok(answers)
+}
+
+/// Whether the answer to a task is a slate of Semantic IDs.
+fn is_sid_slate(task: Task) -> bool {
+    is_slate(task) && !answers_in_titles(task)
+}
+
+/// The prompts of a recipe, with all that its stages and its test ask for.
+fn prompts_of<'r>(
+    recipe: &Recipe,
+    registry: &'r PromptRegistry,
+) -> Result<&'r PromptSet, LabError> {
+    let prompts = registry.set(&recipe.prompts)?;
+    check_alignment(&recipe.stages, prompts)?;
+    if recipe.evaluate.descriptions.is_some() {
+        prompts.template(Task::DescribeNext)?;
+    }
+    Ok(prompts)
 }

@@ -49,10 +49,15 @@ impl Shop {
         observer: &mut dyn Observer,
     ) -> Decoder {
         let optim = OptimConfig { lr: 1e-2, eps: 1e-4, ..OptimConfig::default() };
-        self.run(SftConfig { batch_size: 8, optim, ..config }, valid, observer)
+        self.run(&SftConfig { batch_size: 8, optim, ..config }, valid, observer)
     }
 
-    fn run(&self, config: SftConfig, valid: Vec<Sequence>, observer: &mut dyn Observer) -> Decoder {
+    fn run(
+        &self,
+        config: &SftConfig,
+        valid: Vec<Sequence>,
+        observer: &mut dyn Observer,
+    ) -> Decoder {
         let next_item = |_: usize| -> Result<Vec<Sequence>, TrainError> {
             Ok((0..20).map(|i| row(i, 0)).collect())
         };
@@ -68,7 +73,7 @@ impl Shop {
         let dir = tempfile::tempdir().unwrap();
         let sft = Sft {
             stage: "sft",
-            config: &config.check("sft").unwrap(),
+            config: &config.clone().check("sft").unwrap(),
             constraint: &self.constraint,
             pad: 0,
             seed: 5,
@@ -266,7 +271,7 @@ fn the_log_tells_the_loss_and_the_gradient_of_each_text_read_alone() {
         ..SftConfig::default()
     };
     let valid = (5..17).map(|i| row(i, 1)).collect();
-    let end = shop.run(config, valid, &mut |record: &Record| records.push(record.clone()));
+    let end = shop.run(&config, valid, &mut |record: &Record| records.push(record.clone()));
     let close = |at: usize, name: &str, expected: f64| {
         let found = records[at].values[name];
         assert!((found - expected).abs() < 1e-4 * expected.abs(), "{name}: {found} {expected}");

@@ -173,8 +173,8 @@ mod tests {
     use super::*;
 
     fn ranking(places: usize) -> Ranking {
-        let found: Vec<Vec<ItemId>> = (0..20)
-            .map(|place| vec![if place == places { ItemId(99) } else { ItemId(place as u32) }])
+        let found: Vec<Vec<ItemId>> = (0..20u32)
+            .map(|place| vec![ItemId(if place as usize == places { 99 } else { place })])
             .collect();
         Ranking {
             id: SampleId::Event { user: UserId(0), position: 3 },

@@ -35,6 +35,68 @@ const REINFORCED: [(&str, &str, &str); 5] = [
     ("diversity of rollouts", "entropy of categories, nats", "diversity"),
 ];
 
+/// What is drawn, its axis, and the names of its lines in the log.
+type Curve = (&'static str, &'static str, &'static [&'static str]);
+
+/// What is drawn over the steps of a training: what it is, its axis, the names in the log.
+const fn curves_of(training: &Training) -> &'static [Curve] {
+    match training {
+        Training::NextItem(_) => &[
+            ("loss", "nats per item", &["loss"]),
+            ("validation", "NDCG@10", &["valid_ndcg", "valid_ndcg_unseen"]),
+        ],
+        Training::Sft(_) => &[("loss", "nats per token", &["loss", "valid_loss"])],
+        Training::Preference(_) => &[
+            ("loss", "nats per pair", &["loss"]),
+            ("pairs", "share", &["won"]),
+            ("margin", "implicit reward", &["margin"]),
+            ("hardest negative", "share of the rejected answers' gradient", &["hardest"]),
+            ("log-probability of answers", "nats", &["chosen_logp", "rejected_logp"]),
+            ("validation", "NDCG@10", &["valid_ndcg"]),
+            VALID_ENTROPY,
+            VALID_COLD,
+        ],
+        Training::ItemHead(_) => &[
+            ("loss", "nats per item, among candidates", &["loss"]),
+            ("reward", "mean over chains", &["reward"]),
+            ("probability of the target", "mean over chains", &["reward_share"]),
+            ("validation", "NDCG@10", &["valid_ndcg"]),
+            VALID_ENTROPY,
+            VALID_COLD,
+            ("length of chains", "tokens drawn", &["chain_len"]),
+            ("chains that did not close", "share", &["unclosed"]),
+        ],
+        Training::Untrained(_) => &[],
+        Training::Rl { .. } => &[
+            (
+                "reward",
+                "mean and deciles over rollouts",
+                &["reward", "rewards_p10", "rewards_p50", "rewards_p90"],
+            ),
+            ("groups", "share of prompts", &["hit", "hard", "live", "live_hard"]),
+            ("rollouts with a reward other than zero", "share of rollouts", &["rewarded"]),
+            ("validation", "NDCG@10", &["valid_ndcg"]),
+            VALID_ENTROPY,
+            VALID_COLD,
+            ("entropy", "nats per token", &["entropy"]),
+            (
+                "diversity of rollouts",
+                "entropy of categories, nats",
+                &["diversity", "diversity_target"],
+            ),
+            ("clipped", "share of ratios", &["clip_low", "clip_high"]),
+            ("KL to the reference", "nats", &["kl"]),
+            ("expected reward over all items", "exact", &["exact_reward"]),
+            ("entropy over all items", "nats, exact", &["exact_entropy"]),
+            ("KL to the reference over all items", "nats, exact", &["exact_kl"]),
+            ("length of chains", "tokens drawn", &["chain_len"]),
+            // Logs of earlier versions say `forced`.
+            ("chains that did not close", "share", &["unclosed", "forced"]),
+            ("answers after chains that are items", "share", &["legal"]),
+        ],
+    }
+}
+
 impl RunResult {
     /// Writes the report as one HTML file that needs no network.
     ///
@@ -93,61 +155,7 @@ impl RunResult {
             }
         }
         for stage in &self.stages {
-            let curves: &[(&str, &str, &[&str])] = match stage.training {
-                Training::NextItem(_) => &[
-                    ("loss", "nats per item", &["loss"]),
-                    ("validation", "NDCG@10", &["valid_ndcg", "valid_ndcg_unseen"]),
-                ],
-                Training::Sft(_) => &[("loss", "nats per token", &["loss", "valid_loss"])],
-                Training::Preference(_) => &[
-                    ("loss", "nats per pair", &["loss"]),
-                    ("pairs", "share", &["won"]),
-                    ("margin", "implicit reward", &["margin"]),
-                    ("hardest negative", "share of the rejected answers' gradient", &["hardest"]),
-                    ("log-probability of answers", "nats", &["chosen_logp", "rejected_logp"]),
-                    ("validation", "NDCG@10", &["valid_ndcg"]),
-                    VALID_ENTROPY,
-                    VALID_COLD,
-                ],
-                Training::ItemHead(_) => &[
-                    ("loss", "nats per item, among candidates", &["loss"]),
-                    ("reward", "mean over chains", &["reward"]),
-                    ("probability of the target", "mean over chains", &["reward_share"]),
-                    ("validation", "NDCG@10", &["valid_ndcg"]),
-                    VALID_ENTROPY,
-                    VALID_COLD,
-                    ("length of chains", "tokens drawn", &["chain_len"]),
-                    ("chains that did not close", "share", &["unclosed"]),
-                ],
-                Training::Untrained(_) => &[],
-                Training::Rl { .. } => &[
-                    (
-                        "reward",
-                        "mean and deciles over rollouts",
-                        &["reward", "rewards_p10", "rewards_p50", "rewards_p90"],
-                    ),
-                    ("groups", "share of prompts", &["hit", "hard", "live", "live_hard"]),
-                    ("rollouts with a reward other than zero", "share of rollouts", &["rewarded"]),
-                    ("validation", "NDCG@10", &["valid_ndcg"]),
-                    VALID_ENTROPY,
-                    VALID_COLD,
-                    ("entropy", "nats per token", &["entropy"]),
-                    (
-                        "diversity of rollouts",
-                        "entropy of categories, nats",
-                        &["diversity", "diversity_target"],
-                    ),
-                    ("clipped", "share of ratios", &["clip_low", "clip_high"]),
-                    ("KL to the reference", "nats", &["kl"]),
-                    ("expected reward over all items", "exact", &["exact_reward"]),
-                    ("entropy over all items", "nats, exact", &["exact_entropy"]),
-                    ("KL to the reference over all items", "nats, exact", &["exact_kl"]),
-                    ("length of chains", "tokens drawn", &["chain_len"]),
-                    // Logs of earlier versions say `forced`.
-                    ("chains that did not close", "share", &["unclosed", "forced"]),
-                    ("answers after chains that are items", "share", &["legal"]),
-                ],
-            };
+            let curves = curves_of(&stage.training);
             for (what, y_axis, names) in curves {
                 let caption = format!("{}: {what}", stage.label);
                 let plot = self.curves(&caption, y_axis, &stage.name, names);

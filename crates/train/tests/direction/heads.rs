@@ -162,7 +162,7 @@ fn one_backward_pass_of_words_and_items_equals_plain_autograd() {
         for tokens in group {
             let id = |token: &CompletionToken| match token {
                 CompletionToken::Read(id) | CompletionToken::Scored(Target::Word(id)) => *id,
-                other => panic!("{other:?}"),
+                other @ CompletionToken::Scored(_) => panic!("{other:?}"),
             };
             let ids: Vec<u32> = prompt.iter().copied().chain(tokens.iter().map(id)).collect();
             let states = states(&ids);
@@ -172,7 +172,7 @@ fn one_backward_pass_of_words_and_items_equals_plain_autograd() {
                     let laws =
                         (model.head().logits(&before).unwrap() / 1.4).log_softmax(-1, Kind::Float);
                     let one = laws.get(0).get(i64::from(id(token)));
-                    sum = sum + &one * d_words[logp.len()];
+                    sum += &one * d_words[logp.len()];
                     logp.push(f64::try_from(&one).unwrap());
                 }
             }
@@ -180,7 +180,7 @@ fn one_backward_pass_of_words_and_items_equals_plain_autograd() {
             let laws = (user.matmul(&items.transpose(0, 1)) / 0.3).log_softmax(-1, Kind::Float);
             let at = of_items.len();
             let one = laws.get(0).get(targets[at]);
-            sum = sum + &one * d_items[at];
+            sum += &one * d_items[at];
             of_items.push(f64::try_from(&one).unwrap());
         }
     }

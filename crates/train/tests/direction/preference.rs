@@ -115,6 +115,9 @@ fn epochs_are_as_many_updates_as_read_every_pair_so_often() {
     assert!(epochs.1[2] < epochs.1[1]);
 }
 
+/// The log-probability of the chosen answer, and those of the rejected ones.
+type Logps = (f64, Vec<f64>);
+
 #[test]
 fn the_log_tells_the_means_of_all_parts_of_a_step() {
     let shop = Shop::new();
@@ -142,7 +145,7 @@ fn the_log_tells_the_means_of_all_parts_of_a_step() {
             (of(&chosen), rejected.iter().map(of).collect())
         })
         .collect();
-    let mean = |of: &dyn Fn(&(f64, Vec<f64>)) -> f64| logps.iter().map(of).sum::<f64>() / 3.0;
+    let mean = |of: &dyn Fn(&Logps) -> f64| logps.iter().map(of).sum::<f64>() / 3.0;
     let beta = 0.3;
     for reference_free in [false, true] {
         let loss = Sdpo::new(beta).unwrap();

@@ -43,7 +43,7 @@ pub(crate) fn ids(
         codes.push(tree.codes().clone());
     }
     observer.on_progress("quantize", "streams", 2, 2);
-    let views: Vec<_> = codes.iter().map(|codes| codes.view()).collect();
+    let views: Vec<_> = codes.iter().map(ndarray::ArrayBase::view).collect();
     let codes = concatenate(Axis(1), &views).map_err(VectorError::from)?; // [N, 2 · (L + 1)]
     let sids = codes.rows().into_iter().map(|row| row.iter().copied().collect()).collect();
     let catalog = Catalog::new(SidSpec::new(sizes, 0)?, sids)?;
