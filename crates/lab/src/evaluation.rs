@@ -41,10 +41,12 @@ use self::systems::{POPULARITY, TRANSITIONS, compare, compare_blends, note_start
 use self::tables::Tables;
 use crate::blend::files as blend_files;
 use crate::error::LabError;
+use crate::parts::descriptions::Descriptions;
+use crate::parts::exercises::Exercises;
+use crate::parts::labels::Labels;
 use crate::parts::{
-    blended_rankings as blended, descriptions as asked_descriptions, domain_rankings,
-    exercises as asked_exercises, labels as asked_labels, question_rankings, rankings,
-    reasoning as found,
+    blended_rankings as blended, domain_rankings, question_rankings, rankings, reasoning as found,
+    stage_test,
 };
 use crate::pool_task::is_over_pool;
 use crate::recipe::Recipe;
@@ -149,8 +151,8 @@ impl Part for Evaluation<'_> {
             let StageAnswers { stage, rankings, in_domain, reasoning, exercises, .. } = answers;
             let name = &stage.name;
             if let Some(labels) = &answers.labels {
-                let hash = labels.hash(&asked_labels::file(name))?;
-                inputs.insert(asked_labels::name(name), hash);
+                let hash = labels.hash(&stage_test::file::<Labels<'_>>(name))?;
+                inputs.insert(stage_test::name::<Labels<'_>>(name), hash);
             }
             inputs.insert(name.clone(), rankings.hash(&rankings::file(name))?);
             if let Some(in_domain) = in_domain {
@@ -161,16 +163,16 @@ impl Part for Evaluation<'_> {
                 inputs.insert(found::name(name), reasoning.hash(&found::file(name))?);
             }
             if let Some(descriptions) = &answers.descriptions {
-                let hash = descriptions.hash(&asked_descriptions::file(name))?;
-                inputs.insert(asked_descriptions::name(name), hash);
+                let hash = descriptions.hash(&stage_test::file::<Descriptions<'_>>(name))?;
+                inputs.insert(stage_test::name::<Descriptions<'_>>(name), hash);
             }
             for (task, found) in &answers.questions {
                 let hash = found.hash(&question_rankings::file(name, *task))?;
                 inputs.insert(question_rankings::name(name, *task), hash);
             }
             if let Some(exercises) = exercises {
-                let hash = exercises.hash(&asked_exercises::file(name))?;
-                inputs.insert(asked_exercises::name(name), hash);
+                let hash = exercises.hash(&stage_test::file::<Exercises<'_>>(name))?;
+                inputs.insert(stage_test::name::<Exercises<'_>>(name), hash);
             }
         }
         for BlendAnswers { blend, files } in self.blends {

@@ -17,6 +17,7 @@ pub(crate) mod question_rankings;
 pub(crate) mod rankings;
 pub(crate) mod reasoning;
 pub(crate) mod semantic_ids;
+pub(crate) mod stage_test;
 pub(crate) mod teacher_texts;
 pub(crate) mod title_answers;
 pub(crate) mod trained_tokenizer;

@@ -39,6 +39,7 @@ use crate::parts::question_rankings::QuestionRankings;
 use crate::parts::rankings::Rankings;
 use crate::parts::reasoning::Reasoning;
 use crate::parts::semantic_ids::SemanticIds;
+use crate::parts::stage_test::TestPart;
 use crate::pool_task::{answers_in_titles, is_by_head, is_over_pool, is_slate};
 use crate::recipe::Recipe;
 use crate::recipe::base::base_folder;
@@ -328,7 +329,7 @@ fn answers<'a>(
     if let Some(config) = &evaluate.labels {
         for (answered, by) in answers.iter_mut().zip(&respondents) {
             if evaluate.tests_labels(by.stage, stages) {
-                let labels = Labels { by: *by, config };
+                let labels = TestPart(Labels { by: *by, config });
                 answered.labels = Some(run.carry_out(&labels, observer)?);
             }
         }
@@ -349,13 +350,13 @@ fn answers<'a>(
     if let Some(config) = &evaluate.exercises {
         let asked = &held_out(config, recipe.seed, &texts.chats)?;
         for (answered, by) in answers.iter_mut().zip(&respondents) {
-            let exercises = Exercises { by: *by, config, asked };
+            let exercises = TestPart(Exercises { by: *by, config, asked });
             answered.exercises = Some(run.carry_out(&exercises, observer)?);
         }
     }
     if let Some(config) = &evaluate.descriptions {
         for (answered, by) in answers.iter_mut().zip(&respondents) {
-            let descriptions = Descriptions { by: *by, config };
+            let descriptions = TestPart(Descriptions { by: *by, config });
             answered.descriptions = Some(run.carry_out(&descriptions, observer)?);
         }
     }

@@ -3,16 +3,14 @@
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 use sidereal_data::{HeldOut as _, Sample, SampleId};
-use sidereal_files::{read_json, write_json};
 use sidereal_prompts::Task;
-use sidereal_train::{Binding, Observer};
+use sidereal_train::Observer;
 
 use crate::error::LabError;
 use crate::parts::answers::Respondent;
 use crate::parts::greedy_texts::write_greedily;
-use crate::recipe::Recipe;
+use crate::parts::stage_test::StageTest;
 use crate::recipe::evaluate::{EvaluateConfig, EvaluateDescriptions};
-use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::seed::{Purpose, stream};
 use crate::workbench::Workbench;
 
@@ -36,16 +34,6 @@ pub(crate) struct Descriptions<'a> {
     pub(crate) config: &'a EvaluateDescriptions,
 }
 
-/// The name of the part of a stage.
-pub(crate) fn name(stage: &str) -> String {
-    format!("descriptions of {stage}")
-}
-
-/// The file of a stage's descriptions within the run's folder.
-pub(crate) fn file(stage: &str) -> String {
-    format!("descriptions/{stage}.json")
-}
-
 /// The users of the test who are asked, drawn by seed.
 fn users<'a>(bench: &Workbench<'a>, count: usize) -> Vec<Sample<'a>> {
     let mut samples: Vec<Sample<'_>> = bench.split.test.samples().collect();
@@ -54,46 +42,19 @@ fn users<'a>(bench: &Workbench<'a>, count: usize) -> Vec<Sample<'a>> {
     samples
 }
 
-impl Part for Descriptions<'_> {
-    type Output = Vec<Description>;
+impl StageTest for Descriptions<'_> {
+    const WHAT: &'static str = "descriptions";
+    type Answer = Description;
 
-    fn name(&self) -> String {
-        name(&self.by.stage.name)
+    fn by(&self) -> &Respondent<'_> {
+        &self.by
     }
 
-    fn settings(&self) -> Option<Recipe> {
-        let mut own = self.by.search.of_answers(self.by.stage);
-        own.evaluate.beam_width = EvaluateConfig::blank().beam_width;
-        own.evaluate.descriptions = Some(*self.config);
-        Some(own)
+    fn settings(&self, evaluate: &mut EvaluateConfig) {
+        evaluate.descriptions = Some(*self.config);
     }
 
-    fn inputs(&self) -> Result<Binding, LabError> {
-        self.by.inputs()
-    }
-
-    fn files(&self) -> PartFiles {
-        PartFiles::always([file(&self.by.stage.name)])
-    }
-
-    fn make(
-        &self,
-        folder: &Folder,
-        _: &Binding,
-        observer: &mut dyn Observer,
-    ) -> Result<Remarks, LabError> {
-        folder.within("descriptions")?;
-        write_json(&folder.path(&file(&self.by.stage.name)), &self.descriptions(observer)?)?;
-        Ok(Remarks::default())
-    }
-
-    fn read(&self, folder: &Folder) -> Result<Vec<Description>, LabError> {
-        Ok(read_json(&folder.path(&file(&self.by.stage.name)))?)
-    }
-}
-
-impl Descriptions<'_> {
-    fn descriptions(&self, observer: &mut dyn Observer) -> Result<Vec<Description>, LabError> {
+    fn answers(&self, observer: &mut dyn Observer) -> Result<Vec<Description>, LabError> {
         let (bench, config) = (self.by.bench, self.config);
         let words = bench.words("descriptions")?;
         let samples = users(bench, config.users);

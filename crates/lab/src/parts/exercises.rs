@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
-use sidereal_files::{hash_json, read_json, write_json};
+use sidereal_files::hash_json;
 use sidereal_prompts::{
     AbilityKind, AbilityQuestion, Chat, Message, Prompt, Role, ability_questions,
 };
@@ -13,9 +13,8 @@ use sidereal_train::{Binding, Observer, TrainError};
 use crate::error::LabError;
 use crate::parts::answers::Respondent;
 use crate::parts::greedy_texts::{GreedyText, write_greedily};
-use crate::recipe::Recipe;
+use crate::parts::stage_test::StageTest;
 use crate::recipe::evaluate::{EvaluateConfig, EvaluateExercises};
-use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::seed::{Purpose, stream};
 
 /// What a policy wrote to an exercise.
@@ -79,58 +78,23 @@ pub(crate) struct Exercises<'a> {
     pub(crate) asked: &'a [AbilityQuestion],
 }
 
-/// The name of the part of a stage.
-pub(crate) fn name(stage: &str) -> String {
-    format!("exercises of {stage}")
-}
+impl StageTest for Exercises<'_> {
+    const WHAT: &'static str = "exercises";
+    type Answer = ExerciseAnswer;
 
-/// The file of a stage's answers within the run's folder.
-pub(crate) fn file(stage: &str) -> String {
-    format!("exercises/{stage}.json")
-}
-
-impl Part for Exercises<'_> {
-    type Output = Vec<ExerciseAnswer>;
-
-    fn name(&self) -> String {
-        name(&self.by.stage.name)
+    fn by(&self) -> &Respondent<'_> {
+        &self.by
     }
 
-    fn settings(&self) -> Option<Recipe> {
-        let mut own = self.by.search.of_answers(self.by.stage);
-        own.evaluate.beam_width = EvaluateConfig::blank().beam_width;
-        own.evaluate.users = None;
-        own.evaluate.exercises = Some(self.config.clone());
-        Some(own)
+    fn settings(&self, evaluate: &mut EvaluateConfig) {
+        evaluate.users = None;
+        evaluate.exercises = Some(self.config.clone());
     }
 
-    fn inputs(&self) -> Result<Binding, LabError> {
-        let mut inputs = self.by.inputs()?;
-        inputs.insert("exercises".to_owned(), hash_json(self.asked)?);
-        Ok(inputs)
+    fn asked(&self) -> Result<Binding, LabError> {
+        Ok(Binding::from([("exercises".to_owned(), hash_json(self.asked)?)]))
     }
 
-    fn files(&self) -> PartFiles {
-        PartFiles::always([file(&self.by.stage.name)])
-    }
-
-    fn make(
-        &self,
-        folder: &Folder,
-        _: &Binding,
-        observer: &mut dyn Observer,
-    ) -> Result<Remarks, LabError> {
-        folder.within("exercises")?;
-        write_json(&folder.path(&file(&self.by.stage.name)), &self.answers(observer)?)?;
-        Ok(Remarks::default())
-    }
-
-    fn read(&self, folder: &Folder) -> Result<Vec<ExerciseAnswer>, LabError> {
-        Ok(read_json(&folder.path(&file(&self.by.stage.name)))?)
-    }
-}
-
-impl Exercises<'_> {
     fn answers(&self, observer: &mut dyn Observer) -> Result<Vec<ExerciseAnswer>, LabError> {
         let words = self.by.bench.words("exercises")?;
         let rows = self.asked.iter().map(|exercise| {

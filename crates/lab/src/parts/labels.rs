@@ -4,19 +4,17 @@
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 use sidereal_data::{HeldOut as _, Sample, SampleId};
-use sidereal_files::{read_json, write_json};
 use sidereal_policy::{
     CompletionToken, Completions, Policy as _, Scoring, Target, TokenBatch, as_language_model,
     completion_logp,
 };
 use sidereal_prompts::{Facts, NO, PromptError, Task, Tasks, Wording, YES};
-use sidereal_train::{Binding, Observer};
+use sidereal_train::Observer;
 
 use crate::error::LabError;
 use crate::parts::answers::Respondent;
-use crate::recipe::Recipe;
+use crate::parts::stage_test::StageTest;
 use crate::recipe::evaluate::{EvaluateConfig, EvaluateLabels};
-use crate::run::part::{Folder, Part, PartFiles, Remarks};
 use crate::seed::{Purpose, stream};
 use crate::workbench::Words;
 
@@ -38,64 +36,18 @@ pub(crate) struct Labels<'a> {
     pub(crate) config: &'a EvaluateLabels,
 }
 
-/// The name of the part of a stage.
-pub(crate) fn name(stage: &str) -> String {
-    format!("labels of {stage}")
-}
+impl StageTest for Labels<'_> {
+    const WHAT: &'static str = "labels";
+    type Answer = LabelAnswer;
 
-/// The file of a stage's predictions within the run's folder.
-pub(crate) fn file(stage: &str) -> String {
-    format!("labels/{stage}.json")
-}
-
-impl Part for Labels<'_> {
-    type Output = Vec<LabelAnswer>;
-
-    fn name(&self) -> String {
-        name(&self.by.stage.name)
+    fn by(&self) -> &Respondent<'_> {
+        &self.by
     }
 
-    fn settings(&self) -> Option<Recipe> {
-        let mut own = self.by.search.of_answers(self.by.stage);
-        own.evaluate.beam_width = EvaluateConfig::blank().beam_width;
-        own.evaluate.labels = Some(self.config.clone());
-        Some(own)
+    fn settings(&self, evaluate: &mut EvaluateConfig) {
+        evaluate.labels = Some(self.config.clone());
     }
 
-    fn inputs(&self) -> Result<Binding, LabError> {
-        self.by.inputs()
-    }
-
-    fn files(&self) -> PartFiles {
-        PartFiles::always([file(&self.by.stage.name)])
-    }
-
-    fn make(
-        &self,
-        folder: &Folder,
-        _: &Binding,
-        observer: &mut dyn Observer,
-    ) -> Result<Remarks, LabError> {
-        folder.within("labels")?;
-        write_json(&folder.path(&file(&self.by.stage.name)), &self.answers(observer)?)?;
-        Ok(Remarks::default())
-    }
-
-    fn read(&self, folder: &Folder) -> Result<Vec<LabelAnswer>, LabError> {
-        Ok(read_json(&folder.path(&file(&self.by.stage.name)))?)
-    }
-}
-
-/// A question as tokens, and its two answers.
-struct Question {
-    id: SampleId,
-    label: bool,
-    prompt: Vec<u32>,
-    /// `yes` and `no`, to the end of the answer.
-    answers: [Vec<u32>; 2],
-}
-
-impl Labels<'_> {
     fn answers(&self, observer: &mut dyn Observer) -> Result<Vec<LabelAnswer>, LabError> {
         let _guard = tch::no_grad_guard();
         let Respondent { bench, stage, search, .. } = self.by;
@@ -137,6 +89,15 @@ impl Labels<'_> {
         }
         Ok(found)
     }
+}
+
+/// A question as tokens, and its two answers.
+struct Question {
+    id: SampleId,
+    label: bool,
+    prompt: Vec<u32>,
+    /// `yes` and `no`, to the end of the answer.
+    answers: [Vec<u32>; 2],
 }
 
 /// The question about a sample: what the prompt is, and both answers as training would write them.

@@ -223,7 +223,7 @@ fn a_head_learns_which_item_follows_and_looks_at_one_user_alone() {
         let (loss, ndcg) = (values(&log, "loss"), values(&log, "valid_ndcg"));
         assert!(loss[59] < 0.5 * loss[0], "{loss:?}");
         assert!(ndcg.last().unwrap() > &0.95 && ndcg[0] < 0.95, "{ndcg:?}");
-        // What one user is recommended does not depend on who is asked beside, or on a longer prompt there.
+        // What one user is recommended does not depend on the other users of the batch, or on the lengths of their prompts.
         let answers = HeadAnswers {
             model: &model,
             head: config.head().unwrap(),
@@ -271,6 +271,65 @@ fn recpo(steps: usize) -> ItemHeadConfig {
         checkpoint_every: 2,
         ..ItemHeadConfig::default()
     }
+}
+
+/// What each one-word chain is worth to the first user: the share of the user's item among all after it, `[V]`.
+fn worth(words: &Words, model: &Decoder, head: ItemHead) -> Tensor {
+    let pad = words.tokenizer.pad();
+    let texts: Vec<&[u32]> = words.items.texts().iter().map(Vec::as_slice).collect();
+    let items = head.vectors(model, &texts, pad).unwrap();
+    let prompt = &Words::prompts()[0].ids;
+    let chain = |word: u32| [prompt, &[word][..], words.markers.close()].concat();
+    let rows: Vec<Vec<u32>> =
+        (0..u32::try_from(words.tokenizer.vocab_size()).unwrap()).map(chain).collect();
+    let tokens = TokenBatch::new(&rows, pad, 64, Device::Cpu).unwrap();
+    let ends = model.forward(&tokens, 0.0).unwrap().select(1, -1);
+    head.logp(&ends, &items).unwrap().select(1, 0).exp()
+}
+
+/// How probable each word is after the first user's prompt, `[V]`.
+fn first_words(model: &Decoder) -> Tensor {
+    let row = TokenBatch::new(&[&Words::prompts()[0].ids], 0, 64, Device::Cpu).unwrap();
+    let last = model.forward(&row, 0.0).unwrap().select(1, -1);
+    model.head().logits(&last).unwrap().softmax(-1, Kind::Float).squeeze_dim(0)
+}
+
+#[test]
+fn words_become_likely_after_which_the_target_stands_higher() {
+    let words = Words::new();
+    let mut config = recpo(10);
+    (config.temperature, config.prompts_per_step) = (0.3, 1);
+    config.chain = Some(HeadChainConfig { budget: 1, ..HeadChainConfig::default() });
+    if let Some(recpo) = &mut config.recpo {
+        recpo.group_size = 64;
+    }
+    config.optim = constant(1e-3);
+    let start = words.model(6.0);
+    // The weights move the states too, so chains are valued by the policy before: only the words' change is seen.
+    let head = config.head().unwrap();
+    let (worth, before) = tch::no_grad(|| (worth(&words, &start, head), first_words(&start)));
+    // The end of a training has the best weights of its validation; these are the last ones.
+    let live: Weights = start
+        .weights()
+        .iter()
+        .map(|(name, weight)| (name.clone(), weight.shallow_clone()))
+        .collect();
+    let last = words.model(6.0);
+    let (dir, prompts) = (tempfile::tempdir().unwrap(), Words::prompts());
+    let checkpoints = Checkpoints::new(dir.path(), Binding::new());
+    let config = config.check("head").unwrap();
+    let mut observer = |record: &Record| {
+        if record.step == 10 {
+            for (name, weight) in last.weights() {
+                tch::no_grad(|| weight.shallow_clone().copy_(&live[name]));
+            }
+        }
+    };
+    let training = words.training(&config, &checkpoints);
+    training.run(start, &prompts[..1], &prompts[..1], &mut observer).unwrap();
+    let after = tch::no_grad(|| first_words(&last));
+    let value = |chances: &Tensor| f64::try_from((chances * &worth).sum(Kind::Double)).unwrap();
+    assert!(value(&after) > 1.05 * value(&before), "{} {}", value(&before), value(&after));
 }
 
 #[test]

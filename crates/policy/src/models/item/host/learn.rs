@@ -113,13 +113,13 @@ fn learn(
             block::learn(reading, dropouts, block, memory, found, gradients);
             if let Some(known) = known {
                 let targets = &lesson.targets[block.first..block.first + block.len()];
-                let given = Given { items: own, targets, levels: &found.levels };
+                let given = Given { lens: block.lens, items: own, targets, levels: &found.levels };
                 let BlockFound { repeats: losses, .. } = found;
                 losses.clear();
                 losses.resize(lesson.choices.len(), 0.0);
                 gradients.by_distance.resize(known.factors.len(), 0.0);
                 let out = (losses.as_mut_slice(), gradients.by_distance.as_mut_slice());
-                repeats::learn(known, reading, given, block, &mut memory.repeats, out);
+                repeats::learn(known, reading, given, &mut memory.repeats, out);
             }
         }
     });

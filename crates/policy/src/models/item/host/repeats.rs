@@ -14,7 +14,6 @@ use sidereal_sid::Trie;
 use super::super::kernel::Tables;
 use super::super::repeats::{BOUND, leaf_factor, node_of};
 use super::super::tree::{Paths, children};
-use super::block::Block;
 use super::functions::exp;
 use super::layout::Repeats;
 use super::level::{Found, Reading};
@@ -31,9 +30,11 @@ pub(super) struct Known<'a> {
     pub(super) factors: &'a [f64],
 }
 
-/// A block's items `[m]`, what follows each, and what was found of each level.
+/// A block's histories, their items `[m]`, what follows each, and what was found of each level.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
+    /// Positions of each history.
+    pub(super) lens: &'a [usize],
     pub(super) items: &'a [u32],
     pub(super) targets: &'a [u32],
     pub(super) levels: &'a [Found],
@@ -100,14 +101,13 @@ pub(super) fn learn(
     known: Known<'_>,
     reading: Reading<'_>,
     given: Given<'_>,
-    block: &Block<'_>,
     passing: &mut Passing,
     (losses, d_w): (&mut [f64], &mut [f64]),
 ) {
     let slope = f64::from(reading.slope);
     let path = |item: u32| known.paths.of(item as usize);
     let mut start = 0;
-    for len in block.lens {
+    for len in given.lens {
         passing.held.clear();
         for at in start..start + len {
             let Passing { held, nodes, scores } = &mut *passing;
